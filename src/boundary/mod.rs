@@ -1,0 +1,24 @@
+//! The only room that says napi: translates between JavaScript values and the engine, and holds nothing else.
+//! Large values cross as JSON text, which is three times cheaper than objects.
+
+mod code;
+mod judge;
+mod render;
+mod run;
+mod session;
+mod sink;
+mod tail;
+mod tasks;
+
+use napi_derive::napi;
+
+use code::Code;
+
+type Result<T> = napi::Result<T, Code>;
+
+/// Version of this addon. The adapter compares it with its own.
+#[napi(catch_unwind)]
+#[must_use]
+pub fn native_version() -> String {
+    env!("CARGO_PKG_VERSION").to_owned()
+}

@@ -1,0 +1,40 @@
+//! The session codec, and the one decision whether a session is resumed. JSON text in and out.
+
+use napi_derive::napi;
+use serde_json::{Value, json};
+
+use super::Result;
+use super::code::{error, invalid};
+use crate::config::{RenderRequest, working_dir};
+use crate::session;
+
+fn value(text: &str) -> Result<Value> {
+    serde_json::from_str(text).map_err(|error| invalid(format!("session: {error}")))
+}
+
+/// What was stored, as session parameters or `null`.
+#[napi(catch_unwind)]
+pub fn session_deserialize(raw_json: String) -> Result<String> {
+    Ok(json!(session::deserialize(&value(&raw_json)?)).to_string())
+}
+
+/// Session parameters, as what is stored or `null`.
+#[napi(catch_unwind)]
+pub fn session_serialize(params_json: String) -> Result<String> {
+    Ok(json!(session::serialize(&value(&params_json)?)).to_string())
+}
+
+/// The id that people see, if there is one.
+#[napi(catch_unwind)]
+pub fn session_display_id(params_json: String) -> Result<Option<String>> {
+    Ok(session::display_id(&value(&params_json)?))
+}
+
+/// Whether this run resumes a session: `{sessionId, note, workingDir}`. The prompt's shape must follow it.
+#[napi(catch_unwind)]
+pub fn plan_session(request_json: String) -> Result<String> {
+    let request = RenderRequest::from_json(&request_json).map_err(|cause| error("k8s_invalid_request", cause))?;
+    let resume = session::resume(&request);
+    let plan = json!({"sessionId": resume.session_id, "note": resume.note, "workingDir": working_dir(&request)});
+    Ok(plan.to_string())
+}

@@ -1,0 +1,243 @@
+//! Pure questions about Jobs and Pods as the API server returned them. `None` means gone or never seen; the caller
+//! knows which.
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
+
+/// How a Job ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobEnd {
+    /// All pods succeeded.
+    Complete,
+    /// The controller gave up, with its reason (`DeadlineExceeded`, `BackoffLimitExceeded`, …) and message.
+    Failed {
+        /// Machine-readable.
+        reason: String,
+        /// For a person.
+        message: String,
+    },
+}
+
+/// How a container ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ContainerEnd {
+    /// Exit code as the kubelet reports it (128 + n for signal n).
+    pub exit_code: i32,
+    /// `Completed`, `Error`, `OOMKilled`, …
+    pub reason: Option<String>,
+    /// The termination message.
+    pub message: String,
+}
+
+/// Where a pod is on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PodStage {
+    /// Not bound to a node yet.
+    Unscheduled {
+        /// The scheduler's words, when it has said something.
+        why: Option<String>,
+    },
+    /// On a node, not running yet.
+    Starting,
+    /// It will not start by itself.
+    Blocked {
+        /// Which container.
+        container: String,
+        /// The kubelet's reason and message.
+        why: String,
+    },
+    /// The agent's container runs.
+    Running,
+    /// The agent's container ended.
+    Ended(ContainerEnd),
+    /// The pod is over and the container's end is not known: evicted, node lost, or the status lags.
+    EndUnknown {
+        /// The pod's reason and message.
+        why: String,
+    },
+}
+
+/// Waiting reasons that do not pass without somebody's help.
+const BLOCKED: [&str; 9] = [
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "RegistryUnavailable",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "RunContainerError",
+    "CrashLoopBackOff",
+];
+
+/// How the Job ended, if it did: by condition, and not by counts, which run ahead.
+#[must_use]
+pub fn job_end(job: &Job) -> Option<JobEnd> {
+    let conditions = job.status.as_ref()?.conditions.as_ref()?;
+    conditions.iter().filter(|condition| condition.status == "True").find_map(|condition| match condition.type_.as_str() {
+        "Complete" => Some(JobEnd::Complete),
+        "Failed" => Some(JobEnd::Failed {
+            reason: condition.reason.clone().unwrap_or_default(),
+            message: condition.message.clone().unwrap_or_default(),
+        }),
+        _ => None,
+    })
+}
+
+/// Where the pod is, judged by the container of that name.
+#[must_use]
+pub fn stage(pod: &Pod, container: &str) -> PodStage {
+    let Some(status) = &pod.status else { return PodStage::Unscheduled { why: None } };
+    let empty = Vec::new();
+    let main = status.container_statuses.as_ref().unwrap_or(&empty);
+    if let Some(end) = main.iter().find(|status| status.name == container).and_then(container_end) {
+        return PodStage::Ended(end);
+    }
+    let init = status.init_container_statuses.as_ref().unwrap_or(&empty);
+    if let Some(blocked) = init.iter().find_map(failed_init).or_else(|| init.iter().chain(main).find_map(stuck)) {
+        return blocked;
+    }
+    if matches!(status.phase.as_deref(), Some("Failed" | "Succeeded")) {
+        let why = [status.reason.as_deref(), status.message.as_deref()].into_iter().flatten().collect::<Vec<_>>();
+        return PodStage::EndUnknown { why: why.join(": ") };
+    }
+    let running = |status: &ContainerStatus| status.state.as_ref().is_some_and(|state| state.running.is_some());
+    if main.iter().any(|status| status.name == container && running(status)) {
+        return PodStage::Running;
+    }
+    let bound = pod.spec.as_ref().is_some_and(|spec| spec.node_name.as_ref().is_some_and(|node| !node.is_empty()));
+    if bound { PodStage::Starting } else { PodStage::Unscheduled { why: unscheduled_because(pod) } }
+}
+
+fn container_end(status: &ContainerStatus) -> Option<ContainerEnd> {
+    let ended = status.state.as_ref()?.terminated.as_ref()?;
+    Some(ContainerEnd {
+        exit_code: ended.exit_code,
+        reason: ended.reason.clone().filter(|reason| !reason.is_empty()),
+        message: ended.message.clone().unwrap_or_default(),
+    })
+}
+
+fn failed_init(status: &ContainerStatus) -> Option<PodStage> {
+    let end = container_end(status).filter(|end| end.exit_code != 0)?;
+    let reason = end.reason.unwrap_or_default();
+    let message = end.message.trim();
+    let why = format!("init container exited with code {} ({reason}) {message}", end.exit_code);
+    Some(PodStage::Blocked { container: status.name.clone(), why: why.trim().to_owned() })
+}
+
+fn stuck(status: &ContainerStatus) -> Option<PodStage> {
+    let waiting = status.state.as_ref()?.waiting.as_ref()?;
+    let reason = waiting.reason.as_deref().filter(|reason| BLOCKED.contains(reason))?;
+    let message = waiting.message.as_deref().unwrap_or("no message");
+    Some(PodStage::Blocked { container: status.name.clone(), why: format!("{reason}: {message}") })
+}
+
+fn unscheduled_because(pod: &Pod) -> Option<String> {
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    let scheduled = conditions.iter().find(|condition| condition.type_ == "PodScheduled" && condition.status == "False")?;
+    let reason = scheduled.reason.clone().unwrap_or_default();
+    Some(scheduled.message.as_ref().map_or(reason.clone(), |message| format!("{reason}: {message}")))
+}
+
+/// One line for a person: `phase=Pending, init/write-prompt: running, opencode: waiting (PodInitializing)`.
+#[must_use]
+pub fn describe(pod: &Pod) -> String {
+    let Some(status) = &pod.status else { return "phase=Unknown".to_owned() };
+    let mut text = format!("phase={}", status.phase.as_deref().unwrap_or("Unknown"));
+    let empty = Vec::new();
+    let parts = status.init_container_statuses.as_ref().unwrap_or(&empty).iter().map(|status| ("init/", status));
+    for (prefix, container) in parts.chain(status.container_statuses.as_ref().unwrap_or(&empty).iter().map(|s| ("", s))) {
+        text.push_str(&format!(", {prefix}{}: {}", container.name, describe_state(container.state.as_ref())));
+    }
+    text
+}
+
+fn describe_state(state: Option<&ContainerState>) -> String {
+    let Some(state) = state else { return "waiting".to_owned() };
+    if let Some(ended) = &state.terminated {
+        return format!("ended (exit {})", ended.exit_code);
+    }
+    if state.running.is_some() {
+        return "running".to_owned();
+    }
+    match state.waiting.as_ref().and_then(|waiting| waiting.reason.as_deref()) {
+        Some(reason) => format!("waiting ({reason})"),
+        None => "waiting".to_owned(),
+    }
+}
+
+/// The pod that the Job's controller made first. A later one (after a deletion or an eviction) runs no agent.
+#[must_use]
+pub fn first_pod<P: AsRef<Pod>>(pods: &[P]) -> Option<&Pod> {
+    pods.iter().map(AsRef::as_ref).min_by_key(|pod| {
+        (pod.metadata.creation_timestamp.as_ref().map(|time| time.0.clone()), pod.metadata.name.clone())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn pod(value: serde_json::Value) -> Pod {
+        serde_json::from_value(value).expect("a pod")
+    }
+
+    fn job(value: serde_json::Value) -> Job {
+        serde_json::from_value(value).expect("a job")
+    }
+
+    #[test]
+    fn a_job_ends_by_its_conditions_only() {
+        assert_eq!(job_end(&job(json!({"status": {"succeeded": 1}}))), None);
+        let complete = json!({"status": {"conditions": [{"type": "Complete", "status": "True"}]}});
+        assert_eq!(job_end(&job(complete)), Some(JobEnd::Complete));
+        let failing = json!({"status": {"conditions": [{"type": "Failed", "status": "False"}]}});
+        assert_eq!(job_end(&job(failing)), None);
+        let failed = json!({"status": {"conditions": [
+            {"type": "FailureTarget", "status": "True", "reason": "DeadlineExceeded"},
+            {"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "message": "too long"}]}});
+        let end = JobEnd::Failed { reason: "DeadlineExceeded".to_owned(), message: "too long".to_owned() };
+        assert_eq!(job_end(&job(failed)), Some(end));
+    }
+
+    #[test]
+    fn the_stage_follows_the_pod() {
+        let unschedulable = json!({"status": {"phase": "Pending", "conditions": [
+            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]}});
+        let why = Some("Unschedulable: 0/3 nodes".to_owned());
+        assert_eq!(stage(&pod(unschedulable), "opencode"), PodStage::Unscheduled { why });
+        let starting = json!({"spec": {"nodeName": "n", "containers": []}, "status": {"phase": "Pending"}});
+        assert_eq!(stage(&pod(starting), "opencode"), PodStage::Starting);
+        let running = json!({"status": {"phase": "Running", "containerStatuses": [
+            {"name": "opencode", "image": "", "imageID": "", "ready": true, "restartCount": 0,
+             "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}]}});
+        assert_eq!(stage(&pod(running), "opencode"), PodStage::Running);
+    }
+
+    #[test]
+    fn an_image_that_cannot_be_pulled_blocks_and_an_unbound_claim_does_not() {
+        let pulling = json!({"spec": {"nodeName": "n", "containers": []}, "status": {"phase": "Pending", "containerStatuses": [
+            {"name": "opencode", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+             "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}]}});
+        let why = "ImagePullBackOff: no such image".to_owned();
+        assert_eq!(stage(&pod(pulling), "opencode"), PodStage::Blocked { container: "opencode".to_owned(), why });
+    }
+
+    #[test]
+    fn a_failed_init_container_blocks_although_the_pod_is_over() {
+        let failed = json!({"spec": {"nodeName": "n", "containers": []}, "status": {"phase": "Failed", "initContainerStatuses": [
+            {"name": "write-prompt", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+             "state": {"terminated": {"exitCode": 71, "reason": "Error", "message": "no folder"}}}]}});
+        let PodStage::Blocked { container, why } = stage(&pod(failed), "opencode") else { panic!("not blocked") };
+        assert_eq!((container.as_str(), why.contains("71")), ("write-prompt", true));
+    }
+
+    #[test]
+    fn an_evicted_pod_without_container_status_has_an_unknown_end() {
+        let evicted = json!({"status": {"phase": "Failed", "reason": "Evicted", "message": "disk pressure"}});
+        let why = "Evicted: disk pressure".to_owned();
+        assert_eq!(stage(&pod(evicted), "opencode"), PodStage::EndUnknown { why });
+    }
+}

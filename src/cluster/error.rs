@@ -1,0 +1,153 @@
+//! What the API server can do to a request.
+
+use std::time::Duration;
+
+/// A request that failed. The message names verb, object, the API's own reason and what to do.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ClusterError {
+    /// The API server answered with an error.
+    #[error("cannot {verb} {on}: {message} (HTTP {code} {reason}){}", advice(*.code, .reason))]
+    Api {
+        /// What was asked, as RBAC names it.
+        verb: &'static str,
+        /// The object, as `kind/name` or the plural.
+        on: String,
+        /// HTTP status.
+        code: u16,
+        /// Machine-readable reason, such as `NotFound`.
+        reason: String,
+        /// The API server's own words.
+        message: String,
+    },
+    /// No answer in time.
+    #[error("cannot {verb} {on}: the API server did not answer within {} s", .after.as_secs())]
+    Timeout {
+        /// What was asked.
+        verb: &'static str,
+        /// The object.
+        on: String,
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// The connection failed.
+    #[error("cannot {verb} {on}: the API server cannot be reached: {message}")]
+    Unreachable {
+        /// What was asked.
+        verb: &'static str,
+        /// The object.
+        on: String,
+        /// The chain of causes.
+        message: String,
+    },
+    /// There is no usable configuration of the client.
+    #[error("{0}")]
+    Config(String),
+}
+
+fn advice(code: u16, reason: &str) -> &'static str {
+    match (code, reason) {
+        (401, _) => ". The server's credentials are missing or expired",
+        (403, "Forbidden") => ". Grant this verb in the Role of the server's service account, or lift the quota",
+        (422, _) => ". Correct the adapter configuration of the agent",
+        _ => "",
+    }
+}
+
+impl ClusterError {
+    /// Translates what kube says.
+    #[must_use]
+    pub fn from_kube(verb: &'static str, on: &str, error: &kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::Api {
+                verb,
+                on: on.to_owned(),
+                code: status.code,
+                reason: status.reason.clone(),
+                message: status.message.clone(),
+            },
+            other => Self::Unreachable { verb, on: on.to_owned(), message: chain(other) },
+        }
+    }
+
+    /// The HTTP status, when there was an answer.
+    #[must_use]
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Self::Api { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// The object does not exist: by status, never by text.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.code() == Some(404)
+    }
+
+    /// The verb is not granted.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        self.code() == Some(403)
+    }
+
+    /// The object exists already.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        self.code() == Some(409)
+    }
+
+    /// Trying again can help.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Api { code, .. } => *code == 429 || *code >= 500,
+            Self::Timeout { .. } | Self::Unreachable { .. } => true,
+            Self::Config(_) => false,
+        }
+    }
+}
+
+/// An error and its causes, each said once.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn api(code: u16, reason: &str) -> ClusterError {
+        let status = kube::core::Status {
+            code,
+            reason: reason.to_owned(),
+            message: "jobs.batch \"x\" is wrong".to_owned(),
+            ..Default::default()
+        };
+        ClusterError::from_kube("create", "job/x", &kube::Error::Api(Box::new(status)))
+    }
+
+    #[test]
+    fn the_message_has_verb_object_reason_and_advice() {
+        let text = api(403, "Forbidden").to_string();
+        assert!(text.starts_with("cannot create job/x: jobs.batch \"x\" is wrong (HTTP 403 Forbidden). Grant"), "{text}");
+    }
+
+    #[test]
+    fn classes_go_by_status() {
+        assert!(api(404, "NotFound").is_not_found());
+        for code in [429, 500, 503, 504] {
+            assert!(api(code, "").is_transient());
+        }
+        assert!(!api(422, "Invalid").is_transient());
+    }
+}

@@ -1,0 +1,124 @@
+//! What the server's own pod tells about the pods it should start: image, claim, secrets, environment.
+
+use k8s_openapi::api::core::v1::{Container, EnvVar, Pod, PodSpec, VolumeMount};
+
+use super::verbs::{Namespace, call, patiently};
+use super::{Cluster, ClusterError};
+use crate::config::{SecretVolume, SelfPod, Texts};
+
+/// Where the shared volume is mounted, in the server's pod and in the agents' pods.
+const DATA_MOUNT: &str = "/paperclip";
+/// The server's container, when the pod has more than one.
+const SERVER_CONTAINER: &str = "paperclip";
+
+/// Reads the server's own pod.
+///
+/// # Errors
+/// What the API server answered, or what the pod lacks.
+pub async fn introspect(cluster: &Cluster, namespace: &str, pod_name: &str) -> Result<SelfPod, ClusterError> {
+    let pods = Namespace::new(cluster, namespace).pods;
+    let on = format!("pod/{pod_name}");
+    let patience = std::time::Duration::from_secs(30);
+    let pod = patiently(patience, || call("get", &on, pods.get(pod_name))).await.map_err(|error| {
+        if error.is_not_found() {
+            ClusterError::Config(format!(
+                "the server's own pod {pod_name} is not in namespace {namespace}: set POD_NAME and \
+                 PAPERCLIP_NAMESPACE in the server's environment (HOSTNAME is not the pod's name with hostNetwork)"
+            ))
+        } else {
+            error
+        }
+    })?;
+    self_pod(&pod).ok_or_else(|| ClusterError::Config(format!("pod {pod_name} has no container to inherit from")))
+}
+
+/// What a Job inherits from this pod. Pure.
+#[must_use]
+pub fn self_pod(pod: &Pod) -> Option<SelfPod> {
+    let spec = pod.spec.as_ref()?;
+    let container = server_container(spec)?;
+    let mounts = container.volume_mounts.as_deref().unwrap_or_default();
+    let data = mounts.iter().find(|mount| mount.mount_path.trim_end_matches('/') == DATA_MOUNT);
+    let env = container.env.as_deref().unwrap_or_default();
+    Some(SelfPod {
+        namespace: pod.metadata.namespace.clone().unwrap_or_default(),
+        image: container.image.clone().unwrap_or_default(),
+        image_pull_secrets: spec.image_pull_secrets.clone().unwrap_or_default(),
+        dns_config: spec.dns_config.clone(),
+        pvc_claim_name: data.and_then(|mount| claim_of(spec, mount)),
+        data_sub_path: data.and_then(|mount| mount.sub_path.clone()),
+        data_sub_path_expr: data.and_then(|mount| mount.sub_path_expr.clone()),
+        secret_volumes: mounts.iter().filter_map(|mount| secret_volume(spec, mount)).collect(),
+        inherited_env: Texts(literal(env)),
+        inherited_env_value_from: env.iter().filter(|var| var.value_from.is_some()).cloned().collect(),
+        inherited_env_from: container.env_from.clone().unwrap_or_default(),
+        node_selector: spec.node_selector.clone().unwrap_or_default(),
+        tolerations: spec.tolerations.iter().flatten().filter(|t| !is_automatic(t.key.as_deref())).cloned().collect(),
+    })
+}
+
+fn server_container(spec: &PodSpec) -> Option<&Container> {
+    spec.containers.iter().find(|container| container.name == SERVER_CONTAINER).or_else(|| spec.containers.first())
+}
+
+fn claim_of(spec: &PodSpec, mount: &VolumeMount) -> Option<String> {
+    let volume = spec.volumes.as_ref()?.iter().find(|volume| volume.name == mount.name)?;
+    Some(volume.persistent_volume_claim.as_ref()?.claim_name.clone())
+}
+
+fn secret_volume(spec: &PodSpec, mount: &VolumeMount) -> Option<SecretVolume> {
+    let volume = spec.volumes.as_ref()?.iter().find(|volume| volume.name == mount.name)?;
+    let secret = volume.secret.as_ref()?;
+    Some(SecretVolume {
+        volume_name: volume.name.clone(),
+        secret_name: secret.secret_name.clone()?,
+        mount_path: mount.mount_path.clone(),
+        default_mode: secret.default_mode,
+    })
+}
+
+fn literal(env: &[EnvVar]) -> Vec<(String, String)> {
+    env.iter()
+        .filter(|var| var.value_from.is_none())
+        .map(|var| (var.name.clone(), var.value.clone().unwrap_or_default()))
+        .collect()
+}
+
+/// Tolerations that the API server itself adds to every pod; a Job's pods get them anyway.
+fn is_automatic(key: Option<&str>) -> bool {
+    matches!(key, Some("node.kubernetes.io/not-ready" | "node.kubernetes.io/unreachable"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_paperclip_container_and_its_claim_are_inherited() {
+        let pod: Pod = serde_json::from_value(json!({
+            "metadata": {"name": "paperclip-0", "namespace": "paperclip"},
+            "spec": {
+                "containers": [
+                    {"name": "proxy", "image": "proxy:1"},
+                    {"name": "paperclip", "image": "paperclip:1",
+                     "env": [{"name": "A", "value": "1"}, {"name": "B", "valueFrom": {"secretKeyRef": {"name": "s", "key": "b"}}}],
+                     "volumeMounts": [
+                        {"name": "data", "mountPath": "/paperclip", "subPath": "prod"},
+                        {"name": "files", "mountPath": "/etc/files"}]}],
+                "tolerations": [{"key": "node.kubernetes.io/not-ready"}, {"key": "gpu"}],
+                "volumes": [
+                    {"name": "data", "persistentVolumeClaim": {"claimName": "paperclip-data"}},
+                    {"name": "files", "secret": {"secretName": "f"}}]}
+        }))
+        .expect("a pod");
+        let own = self_pod(&pod).expect("a container");
+        assert_eq!(own.image, "paperclip:1");
+        assert_eq!(own.pvc_claim_name.as_deref(), Some("paperclip-data"));
+        assert_eq!(own.data_sub_path.as_deref(), Some("prod"));
+        assert_eq!(own.inherited_env.0, [("A".to_owned(), "1".to_owned())]);
+        assert_eq!(own.inherited_env_value_from.len(), 1);
+        assert_eq!(own.secret_volumes.len(), 1);
+        assert_eq!(own.tolerations.len(), 1);
+    }
+}

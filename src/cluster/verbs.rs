@@ -1,0 +1,168 @@
+//! The few requests that a run makes, each bounded in time.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::time::Duration;
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::Api;
+use kube::api::{DeleteParams, ListParams, PostParams, Preconditions, PropagationPolicy};
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{Cluster, ClusterError};
+
+/// No request is waited for longer.
+pub const CALL_LIMIT: Duration = Duration::from_secs(15);
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+const LAST_RETRY: Duration = Duration::from_secs(5);
+
+/// One request, at most [`CALL_LIMIT`] long.
+///
+/// # Errors
+/// What the API server answered, or that it did not.
+pub async fn call<T>(
+    verb: &'static str,
+    on: &str,
+    request: impl Future<Output = kube::Result<T>>,
+) -> Result<T, ClusterError> {
+    match timeout(CALL_LIMIT, request).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(ClusterError::from_kube(verb, on, &error)),
+        Err(_) => Err(ClusterError::Timeout { verb, on: on.to_owned(), after: CALL_LIMIT }),
+    }
+}
+
+/// Repeats a request that can be repeated while its failure is transient, for at most `patience`.
+///
+/// # Errors
+/// The last failure.
+pub async fn patiently<T, F>(patience: Duration, mut request: impl FnMut() -> F) -> Result<T, ClusterError>
+where
+    F: Future<Output = Result<T, ClusterError>>,
+{
+    let until = Instant::now() + patience;
+    let mut wait = FIRST_RETRY;
+    loop {
+        match request().await {
+            Err(error) if error.is_transient() && Instant::now() + wait < until => {
+                tracing::debug!(%error, "trying again");
+                sleep(wait).await;
+                wait = (wait * 2).min(LAST_RETRY);
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// The objects of one namespace.
+#[derive(Clone)]
+pub struct Namespace {
+    /// Jobs of the namespace.
+    pub jobs: Api<Job>,
+    /// Pods of the namespace.
+    pub pods: Api<Pod>,
+    /// Secrets of the namespace.
+    pub secrets: Api<Secret>,
+    /// Its name.
+    pub name: String,
+}
+
+impl Namespace {
+    /// The namespace of that name in the cluster.
+    #[must_use]
+    pub fn new(cluster: &Cluster, name: &str) -> Self {
+        Self {
+            jobs: Api::namespaced(cluster.client.clone(), name),
+            pods: Api::namespaced(cluster.client.clone(), name),
+            secrets: Api::namespaced(cluster.client.clone(), name),
+            name: name.to_owned(),
+        }
+    }
+
+    /// Jobs with these labels.
+    ///
+    /// # Errors
+    /// What the API server answered.
+    pub async fn list_jobs(&self, labels: &str) -> Result<Vec<Job>, ClusterError> {
+        let list = call("list", "jobs", self.jobs.list(&ListParams::default().labels(labels))).await?;
+        Ok(list.items)
+    }
+
+    /// The pods that a Job's controller made, newest last.
+    ///
+    /// # Errors
+    /// What the API server answered.
+    pub async fn pods_of(&self, job_name: &str) -> Result<Vec<Pod>, ClusterError> {
+        let labels = format!("job-name={job_name}");
+        let list = call("list", "pods", self.pods.list(&ListParams::default().labels(&labels))).await?;
+        Ok(list.items)
+    }
+
+    /// Creates an object, once. When the answer is lost, the object of that name is looked at: if `ours` says that
+    /// it is this very object, it was created.
+    ///
+    /// # Errors
+    /// What the API server answered.
+    pub async fn create<K>(&self, api: &Api<K>, name: &str, object: &K, ours: fn(&K, &K) -> bool) -> Result<K, ClusterError>
+    where
+        K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + serde::Serialize + Debug,
+    {
+        let on = format!("{}/{name}", K::kind(&()).to_lowercase());
+        let mut wait = FIRST_RETRY;
+        for attempt in 1..=5 {
+            let error = match call("create", &on, api.create(&PostParams::default(), object)).await {
+                Ok(created) => return Ok(created),
+                Err(error) => error,
+            };
+            // A repeated create may find what an earlier one made although its answer was an error.
+            if (error.is_transient() || (error.is_conflict() && attempt > 1))
+                && let Ok(found) = call("get", &on, api.get(name)).await
+                && ours(object, &found)
+            {
+                return Ok(found);
+            }
+            if !error.is_transient() || attempt == 5 {
+                return Err(error);
+            }
+            sleep(wait).await;
+            wait *= 2;
+        }
+        Err(ClusterError::Timeout { verb: "create", on, after: CALL_LIMIT })
+    }
+
+    /// Deletes a Job and its pods. A Job that is not there, or is another one of that name, counts as deleted.
+    ///
+    /// # Errors
+    /// What the API server answered.
+    pub async fn delete_job(&self, name: &str, uid: Option<&str>, patience: Duration) -> Result<(), ClusterError> {
+        let params = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Background),
+            preconditions: uid.map(|uid| Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+            ..DeleteParams::default()
+        };
+        delete(&self.jobs, name, &params, patience).await
+    }
+
+    /// Deletes a Secret; one that is not there counts as deleted.
+    ///
+    /// # Errors
+    /// What the API server answered.
+    pub async fn delete_secret(&self, name: &str, patience: Duration) -> Result<(), ClusterError> {
+        delete(&self.secrets, name, &DeleteParams::default(), patience).await
+    }
+}
+
+async fn delete<K>(api: &Api<K>, name: &str, params: &DeleteParams, patience: Duration) -> Result<(), ClusterError>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    let on = format!("{}/{name}", K::kind(&()).to_lowercase());
+    let gone = |error: &ClusterError| error.is_not_found() || error.is_conflict();
+    match patiently(patience, || call("delete", &on, api.delete(name, params))).await {
+        Ok(_) => Ok(()),
+        Err(error) if gone(&error) => Ok(()),
+        Err(error) => Err(error),
+    }
+}

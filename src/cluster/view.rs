@@ -1,0 +1,263 @@
+//! What the cluster looks like now: one watch on Jobs and one on Pods per cluster and namespace, shared by all
+//! runs. Requests to the API server do not grow with the number of runs.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{ListParams, WatchEvent, WatchParams};
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher::Event;
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::client::Access;
+use super::verbs::{CALL_LIMIT, Namespace, call};
+use super::{Cluster, ClusterError};
+
+/// How often to list where watching is forbidden.
+const POLL: Duration = Duration::from_secs(2);
+/// A watch is tried again after this time of polling: the Role may have been mended.
+const FORBIDDEN_FOR: Duration = Duration::from_secs(300);
+/// The server ends a watch after this time; a silent connection is given up a little later.
+const WATCH_SECONDS: u32 = 290;
+const SILENCE: Duration = Duration::from_secs(295);
+/// A watch that ends sooner than this is answered with a pause and a fresh list, not with another watch at once.
+const TOO_SHORT: Duration = Duration::from_secs(5);
+const MAX_PAUSE: Duration = Duration::from_secs(10);
+
+/// How the view is fed, and since when it hears nothing.
+#[derive(Debug, Clone)]
+pub struct Pulse {
+    /// Grows with every change.
+    pub version: u64,
+    /// The last time that the API server answered.
+    pub heard: Instant,
+    /// Why the last request failed; `None` while all is well.
+    pub trouble: Option<String>,
+    /// Watching is forbidden: the view lists every 2 s instead.
+    pub polling: bool,
+}
+
+/// Jobs and Pods of this adapter in one namespace.
+pub struct View {
+    jobs: Store<Job>,
+    pods: Store<Pod>,
+    pulse: watch::Receiver<Pulse>,
+    tasks: [AbortHandle; 2],
+}
+
+type Shared = Mutex<HashMap<(Access, String), Weak<View>>>;
+
+impl View {
+    /// The view of this namespace: an existing one while some run uses it, else a new one.
+    #[must_use]
+    pub fn shared(cluster: &Cluster, namespace: &Namespace, labels: &str) -> Arc<Self> {
+        static VIEWS: std::sync::OnceLock<Shared> = std::sync::OnceLock::new();
+        let mut views = VIEWS.get_or_init(Shared::default).lock().unwrap_or_else(PoisonError::into_inner);
+        views.retain(|_, view| view.strong_count() > 0);
+        let key = (cluster.access.clone(), namespace.name.clone());
+        if let Some(view) = views.get(&key).and_then(Weak::upgrade) {
+            return view;
+        }
+        let view = Arc::new(Self::open(namespace, labels));
+        views.insert(key, Arc::downgrade(&view));
+        view
+    }
+
+    fn open(namespace: &Namespace, labels: &str) -> Self {
+        let first = Pulse { version: 0, heard: Instant::now(), trouble: None, polling: false };
+        let (sender, pulse) = watch::channel(first);
+        let sender = Arc::new(sender);
+        let (jobs, jobs_writer) = kube::runtime::reflector::store();
+        let (pods, pods_writer) = kube::runtime::reflector::store();
+        let feed_jobs = Feed { api: namespace.jobs.clone(), what: "jobs", labels: labels.to_owned(), pulse: sender.clone() };
+        let feed_pods = Feed { api: namespace.pods.clone(), what: "pods", labels: labels.to_owned(), pulse: sender };
+        let tasks = [
+            tokio::spawn(feed_jobs.run(jobs_writer)).abort_handle(),
+            tokio::spawn(feed_pods.run(pods_writer)).abort_handle(),
+        ];
+        Self { jobs, pods, pulse, tasks }
+    }
+
+    /// Tells of every change; the value says how the view is doing.
+    #[must_use]
+    pub fn pulse(&self) -> watch::Receiver<Pulse> {
+        self.pulse.clone()
+    }
+
+    /// The Job of that name as last seen.
+    #[must_use]
+    pub fn job(&self, namespace: &str, name: &str) -> Option<Arc<Job>> {
+        self.jobs.get(&ObjectRef::new(name).within(namespace))
+    }
+
+    /// The pods that the Job's controller made.
+    #[must_use]
+    pub fn pods_of(&self, job_name: &str) -> Vec<Arc<Pod>> {
+        self.pods.state_filter(|pod| {
+            pod.metadata.labels.as_ref().and_then(|labels| labels.get("job-name")).is_some_and(|name| name == job_name)
+        })
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// Keeps one store equal to what the API server holds.
+struct Feed<K> {
+    api: Api<K>,
+    what: &'static str,
+    labels: String,
+    pulse: Arc<watch::Sender<Pulse>>,
+}
+
+/// Why a watch came to its end.
+enum WatchEnd {
+    /// As planned, or by a broken connection: go on from this version.
+    Resume(String),
+    /// The version is too old, or the watch failed: list anew.
+    Relist(Option<ClusterError>),
+    /// The Role does not grant it.
+    Forbidden,
+}
+
+impl<K> Feed<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K::DynamicType: Hash + Eq,
+{
+    async fn run(self, mut writer: Writer<K>) {
+        let mut pause = Duration::ZERO;
+        let mut poll_until: Option<Instant> = None;
+        loop {
+            let version = match self.list(&mut writer).await {
+                Ok(version) => version,
+                Err(error) => {
+                    self.trouble(&error);
+                    pause = (pause * 2).clamp(Duration::from_millis(500), MAX_PAUSE);
+                    sleep(pause).await;
+                    continue;
+                }
+            };
+            pause = Duration::ZERO;
+            if poll_until.is_some_and(|until| Instant::now() < until) {
+                sleep(POLL).await;
+            } else if self.watch_on(version, &mut writer).await {
+                poll_until = Some(Instant::now() + FORBIDDEN_FOR);
+                self.pulse.send_modify(|pulse| pulse.polling = true);
+            } else {
+                sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+
+    async fn list(&self, writer: &mut Writer<K>) -> Result<String, ClusterError> {
+        let params = ListParams::default().labels(&self.labels);
+        let list = call("list", self.what, self.api.list(&params)).await?;
+        writer.apply_watcher_event(&Event::Init);
+        for item in list.items {
+            writer.apply_watcher_event(&Event::InitApply(slim(item)));
+        }
+        writer.apply_watcher_event(&Event::InitDone);
+        self.changed();
+        Ok(list.metadata.resource_version.unwrap_or_default())
+    }
+
+    /// Watches until a fresh list is needed; true when watching is forbidden.
+    async fn watch_on(&self, mut version: String, writer: &mut Writer<K>) -> bool {
+        loop {
+            let started = Instant::now();
+            match self.watch_once(version, writer).await {
+                WatchEnd::Forbidden => return true,
+                WatchEnd::Relist(error) => {
+                    if let Some(error) = error {
+                        self.trouble(&error);
+                    }
+                    return false;
+                }
+                WatchEnd::Resume(_) if started.elapsed() < TOO_SHORT => return false,
+                WatchEnd::Resume(next) => version = next,
+            }
+        }
+    }
+
+    async fn watch_once(&self, mut version: String, writer: &mut Writer<K>) -> WatchEnd {
+        let params = WatchParams::default().labels(&self.labels).timeout(WATCH_SECONDS);
+        let stream = match timeout(CALL_LIMIT, self.api.watch(&params, &version)).await {
+            Err(_) => {
+                let error = ClusterError::Timeout { verb: "watch", on: self.what.to_owned(), after: CALL_LIMIT };
+                return WatchEnd::Relist(Some(error));
+            }
+            Ok(Err(error)) => {
+                let error = ClusterError::from_kube("watch", self.what, &error);
+                return if error.is_forbidden() { WatchEnd::Forbidden } else { WatchEnd::Relist(Some(error)) };
+            }
+            Ok(Ok(stream)) => stream,
+        };
+        self.pulse.send_modify(|pulse| pulse.polling = false);
+        let mut stream = stream.into_stream().boxed();
+        loop {
+            let event = match timeout(SILENCE, stream.next()).await {
+                Ok(Some(Ok(event))) => event,
+                Ok(Some(Err(_)) | None) | Err(_) => return WatchEnd::Resume(version),
+            };
+            let object = match event {
+                WatchEvent::Added(object) | WatchEvent::Modified(object) => Event::Apply(slim(object)),
+                WatchEvent::Deleted(object) => Event::Delete(slim(object)),
+                WatchEvent::Bookmark(mark) => {
+                    version = mark.metadata.resource_version;
+                    self.heard();
+                    continue;
+                }
+                WatchEvent::Error(_) => return WatchEnd::Relist(None),
+            };
+            if let Event::Apply(object) | Event::Delete(object) = &object
+                && let Some(seen) = &object.meta().resource_version
+            {
+                version.clone_from(seen);
+            }
+            writer.apply_watcher_event(&object);
+            self.changed();
+        }
+    }
+
+    fn changed(&self) {
+        self.pulse.send_modify(|pulse| {
+            pulse.version += 1;
+            pulse.heard = Instant::now();
+            pulse.trouble = None;
+        });
+    }
+
+    fn heard(&self) {
+        self.pulse.send_if_modified(|pulse| {
+            pulse.heard = Instant::now();
+            pulse.trouble.take().is_some()
+        });
+    }
+
+    fn trouble(&self, error: &ClusterError) {
+        self.pulse.send_modify(|pulse| pulse.trouble = Some(error.to_string()));
+    }
+}
+
+/// Managed fields are half of an object's size and nobody here reads them.
+fn slim<K: Resource>(mut object: K) -> K {
+    object.meta_mut().managed_fields = None;
+    object
+}

@@ -1,0 +1,145 @@
+//! The request of one run as the shim sends it, checked before anything is created.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::failure::{CONFIG_INVALID, Failure, INVALID_REQUEST};
+use crate::cluster::Access;
+use crate::config::{ConfigError, RenderRequest, RunSpec, check_ids};
+use crate::tail::source::Ownership;
+
+/// What the shim read from the server's environment.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Environment {
+    /// `HOSTNAME`: the pod's name, except with hostNetwork.
+    pub hostname: Option<String>,
+    /// `POD_NAME`: wins over `HOSTNAME`.
+    pub pod_name: Option<String>,
+    /// `PAPERCLIP_NAMESPACE`, else `POD_NAMESPACE`: the server's namespace.
+    pub namespace: Option<String>,
+    /// `KUBECONFIG`.
+    pub kubeconfig: Option<String>,
+    /// `KUBERNETES_SERVICE_HOST`: set in a pod.
+    pub kubernetes_service_host: Option<String>,
+    /// `PAPERCLIP_K8S_DATA_ROOT`: where this server sees the volume that pods see at `/paperclip`.
+    pub data_root: Option<String>,
+    /// `PAPERCLIP_K8S_VOLUME_OWNER`: `uid:gid` under which the pods' files appear on this server's mount. Default
+    /// `1000:1000`; another value only where the volume maps ids (rootless nodes, squashed exports).
+    pub volume_owner: Option<String>,
+}
+
+/// A request that can be executed.
+pub struct RunRequest {
+    /// What the manifest is rendered from.
+    pub render: RenderRequest,
+    /// The server's environment.
+    pub environment: Environment,
+    /// Read once, before the server's own pod is known: for checks and for the connection.
+    pub spec: RunSpec,
+}
+
+#[derive(Deserialize)]
+struct Outer {
+    #[serde(default)]
+    environment: Option<Environment>,
+}
+
+impl RunRequest {
+    /// Reads and checks the JSON text of a request.
+    ///
+    /// # Errors
+    /// A result for the host: `k8s_invalid_request` or `k8s_config_invalid`, with what to do.
+    pub fn parse(text: &str) -> Result<Self, Failure> {
+        let invalid = |message: String| Failure::of_input(INVALID_REQUEST, message);
+        let render = RenderRequest::from_json(text).map_err(|error| invalid(error.to_string()))?;
+        let outer: Outer = serde_json::from_str(text).map_err(|error| invalid(format!("the request is no JSON: {error}")))?;
+        check_ids(&render.agent.company_id, &render.agent.id, &render.run_id).map_err(|error| {
+            invalid(format!("{error}. Ids may hold letters, digits and hyphens only, since they become parts of a path"))
+        })?;
+        let environment = outer.environment.unwrap_or_default();
+        environment.owner()?;
+        let spec = RunSpec::from_request(&render).map_err(of_config)?;
+        Ok(Self { render, environment, spec })
+    }
+
+    /// Where the API server is.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        let configured = self.spec.kubeconfig.clone();
+        let kubeconfig = configured.or_else(|| self.environment.kubeconfig.clone()).filter(|path| !path.is_empty());
+        Access {
+            kubeconfig: kubeconfig.map(PathBuf::from),
+            in_cluster: self.environment.kubernetes_service_host.as_ref().is_some_and(|host| !host.is_empty()),
+        }
+    }
+
+    /// Where this server sees the shared volume.
+    #[must_use]
+    pub fn data_root(&self) -> PathBuf {
+        let default = "/paperclip";
+        let configured = Some(self.spec.data_root.as_str()).filter(|root| *root != default);
+        let of_server = self.environment.data_root.as_deref().filter(|root| !root.is_empty());
+        PathBuf::from(configured.or(of_server).unwrap_or(default))
+    }
+}
+
+impl Environment {
+    /// The name of the server's own pod.
+    ///
+    /// # Errors
+    /// When neither variable is set.
+    pub fn own_pod(&self) -> Result<&str, Failure> {
+        let names = [self.pod_name.as_deref(), self.hostname.as_deref()];
+        names.into_iter().flatten().find(|name| !name.is_empty()).ok_or_else(|| {
+            let message = "the server's own pod is unknown: set POD_NAME (or HOSTNAME) in the server's environment";
+            Failure::before_start(super::failure::SELF_POD_FAILED, message)
+        })
+    }
+
+    /// Who the pods are on this server's mount of the shared volume.
+    ///
+    /// # Errors
+    /// When the variable is no `uid:gid`.
+    pub fn owner(&self) -> Result<Ownership, Failure> {
+        let Some(text) = self.volume_owner.as_deref().filter(|text| !text.is_empty()) else {
+            return Ok(Ownership::default());
+        };
+        let ids = text.split_once(':').and_then(|(uid, gid)| Some((uid.parse().ok()?, gid.parse().ok()?)));
+        let (uid, gid) = ids.ok_or_else(|| {
+            let message = format!("PAPERCLIP_K8S_VOLUME_OWNER must be uid:gid in numbers, it is {text:?}");
+            Failure::of_input(CONFIG_INVALID, message)
+        })?;
+        Ok(Ownership { uid, gid })
+    }
+}
+
+/// A configuration error as the host's result.
+pub fn of_config(error: ConfigError) -> Failure {
+    Failure::of_input(CONFIG_INVALID, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(owner: &str) -> Environment {
+        Environment { volume_owner: Some(owner.to_owned()), ..Environment::default() }
+    }
+
+    #[test]
+    fn the_volume_owner_is_checked() {
+        assert_eq!(environment("").owner(), Ok(Ownership { uid: 1000, gid: 1000 }));
+        assert_eq!(environment("501:20").owner(), Ok(Ownership { uid: 501, gid: 20 }));
+        assert!(environment("root").owner().is_err());
+    }
+
+    #[test]
+    fn pod_name_wins_over_hostname() {
+        let text = r#"{"hostname":"node-7","podName":"paperclip-0"}"#;
+        let environment: Environment = serde_json::from_str(text).expect("an environment");
+        assert_eq!(environment.own_pod(), Ok("paperclip-0"));
+        assert!(Environment::default().own_pod().is_err());
+    }
+}

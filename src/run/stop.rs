@@ -1,0 +1,62 @@
+//! The one signal that ends a run from outside. Set once; the first reason wins.
+
+use tokio::sync::watch;
+
+/// The host's half: asks a run to stop.
+#[derive(Debug, Clone)]
+pub struct Stopper(watch::Sender<Option<String>>);
+
+/// The run's half: learns that it should stop.
+#[derive(Debug, Clone)]
+pub struct Stop(watch::Receiver<Option<String>>);
+
+/// A connected pair.
+#[must_use]
+pub fn stop_signal() -> (Stopper, Stop) {
+    let (sender, receiver) = watch::channel(None);
+    (Stopper(sender), Stop(receiver))
+}
+
+impl Stopper {
+    /// Asks to stop, with a reason for a person. Later reasons are ignored.
+    pub fn stop(&self, reason: &str) {
+        self.0.send_if_modified(|known| {
+            let first = known.is_none();
+            if first {
+                *known = Some(reason.to_owned());
+            }
+            first
+        });
+    }
+}
+
+impl Stop {
+    /// The reason, if the run should stop.
+    #[must_use]
+    pub fn reason(&self) -> Option<String> {
+        self.0.borrow().clone()
+    }
+
+    /// Resolves with the reason when the run should stop; never, when nobody can ask any more.
+    pub async fn asked(&self) -> String {
+        let mut receiver = self.0.clone();
+        match receiver.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_default(),
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_reason_wins() {
+        let (stopper, stop) = stop_signal();
+        assert_eq!(stop.reason(), None);
+        stopper.stop("signal");
+        stopper.stop("issue");
+        assert_eq!(stop.asked().await, "signal");
+    }
+}

@@ -1,0 +1,187 @@
+//! Everything that a run tells its host goes through here: one call at a time, bounded in size and time, and no
+//! fault of the host's callback reaches the run.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+
+/// What is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Whole lines of the agent, or status lines.
+    Stdout,
+    /// Warnings, and the agent's stderr.
+    Stderr,
+    /// The invocation, as JSON, once.
+    Meta,
+    /// Where the run is, as JSON.
+    Progress,
+    /// Something an operator looks for, as JSON.
+    Event,
+    /// The Job is about to be created.
+    Dispatch,
+}
+
+impl Kind {
+    /// The word that the host sees.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+            Self::Meta => "meta",
+            Self::Progress => "progress",
+            Self::Event => "event",
+            Self::Dispatch => "dispatch",
+        }
+    }
+}
+
+/// The host's callback.
+pub trait Host: Send + Sync {
+    /// Resolves when the host has taken it.
+    fn say(&self, kind: Kind, payload: String) -> BoxFuture<'_, Result<(), String>>;
+}
+
+/// The host's live events carry the last 8 Ki characters of a call.
+const BATCH: usize = 8 << 10;
+/// The host cuts calls over 64 Ki characters in the middle.
+const PIECE: usize = 60 << 10;
+/// A callback that takes longer is no longer waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The run's one voice.
+pub struct Voice {
+    host: Arc<dyn Host>,
+    turn: Mutex<Instant>,
+    complained: AtomicBool,
+}
+
+impl Voice {
+    /// Speaks to this host.
+    #[must_use]
+    pub fn new(host: Arc<dyn Host>) -> Self {
+        Self { host, turn: Mutex::new(Instant::now()), complained: AtomicBool::new(false) }
+    }
+
+    /// A status line on stdout.
+    pub async fn status(&self, text: impl AsRef<str>) {
+        let mut turn = self.turn.lock().await;
+        self.call(Kind::Stdout, status_line(text.as_ref()), &mut turn).await;
+    }
+
+    /// A warning on stderr.
+    pub async fn warn(&self, text: impl AsRef<str>) {
+        let mut turn = self.turn.lock().await;
+        self.call(Kind::Stderr, status_line(text.as_ref()), &mut turn).await;
+    }
+
+    /// Whole lines, in batches that the host keeps whole.
+    pub async fn lines(&self, kind: Kind, text: &str) {
+        let mut turn = self.turn.lock().await;
+        *turn = Instant::now();
+        for batch in batches(text) {
+            self.call(kind, batch.to_owned(), &mut turn).await;
+        }
+    }
+
+    /// Structured news. The host may not want it.
+    pub async fn tell(&self, kind: Kind, payload: serde_json::Value) {
+        let mut turn = self.turn.lock().await;
+        self.call(kind, payload.to_string(), &mut turn).await;
+    }
+
+    /// Seconds since the agent's last output.
+    pub async fn quiet_for(&self) -> Duration {
+        self.turn.lock().await.elapsed()
+    }
+
+    /// `_turn` shows that nobody else speaks.
+    async fn call(&self, kind: Kind, payload: String, _turn: &mut Instant) {
+        let problem = match timeout(PATIENCE, self.host.say(kind, payload)).await {
+            Ok(Ok(())) => return,
+            Ok(Err(message)) => format!("the host's callback failed: {message}"),
+            Err(_) => format!("the host's callback did not return within {} s", PATIENCE.as_secs()),
+        };
+        tracing::warn!(kind = kind.as_str(), %problem, "log delivery");
+        if !self.complained.swap(true, Ordering::Relaxed) {
+            let line = status_line(&format!("Warning: {problem}; the run goes on"));
+            let _ = timeout(PATIENCE, self.host.say(Kind::Stderr, line)).await;
+        }
+    }
+}
+
+/// One line with the prefix of this adapter; control characters of hostile text become spaces.
+fn status_line(text: &str) -> String {
+    let clean: String = text.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    format!("[paperclip] {clean}\n")
+}
+
+/// Cuts text at line ends into pieces of at most [`BATCH`] bytes; a longer line goes alone, and one that the host
+/// would cut goes in pieces.
+fn batches(text: &str) -> Vec<&str> {
+    let mut batches = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let mut end = 0;
+        for line in rest.split_inclusive('\n') {
+            if end > 0 && end + line.len() > BATCH {
+                break;
+            }
+            end += line.len();
+        }
+        let (batch, more) = rest.split_at(piece_end(rest, end));
+        batches.push(batch);
+        rest = more;
+    }
+    batches
+}
+
+/// `end`, or the last character boundary that keeps the piece below the host's limit.
+fn piece_end(text: &str, end: usize) -> usize {
+    if end <= PIECE { end } else { (0..=PIECE).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(end) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_hold_whole_lines_and_lose_nothing() {
+        let text: String = (0..1_000).map(|n| format!("line number {n}\n")).collect();
+        let cut = batches(&text);
+        assert_eq!(cut.concat(), text);
+        assert!(cut.iter().all(|batch| batch.len() <= BATCH && batch.ends_with('\n')));
+    }
+
+    #[test]
+    fn a_line_that_the_host_would_cut_goes_in_pieces() {
+        let text = format!("{}\nshort\n", "日".repeat(50_000));
+        let cut = batches(&text);
+        assert_eq!(cut.concat(), text);
+        assert!(cut.iter().all(|batch| batch.len() <= PIECE));
+    }
+
+    #[test]
+    fn a_status_line_is_one_line() {
+        assert_eq!(status_line("a\nb\u{1b}[31m\n"), "[paperclip] a b [31m\n");
+    }
+
+    struct Deaf;
+    impl Host for Deaf {
+        fn say(&self, _kind: Kind, _payload: String) -> BoxFuture<'_, Result<(), String>> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_host_that_never_answers_does_not_hang_the_run() {
+        let voice = Voice::new(Arc::new(Deaf));
+        voice.status("hello").await;
+        voice.lines(Kind::Stdout, "a\n").await;
+    }
+}

@@ -1,0 +1,55 @@
+//! How long to wait until the next look at a file. Pure.
+
+use std::time::Duration;
+
+/// The times of a tail, all of them settable (tests stop the clock and shrink them).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Wait between two polls while the file grows. Default 250 ms.
+    pub poll: Duration,
+    /// Wait after `idle_polls` polls without growth. Default 1000 ms.
+    pub idle_poll: Duration,
+    /// Polls without growth until the slower pace. Default 5.
+    pub idle_polls: u32,
+    /// How long a file may be absent before the tail fails; `None` = for ever. Default 30 s.
+    pub appear: Option<Duration>,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            poll: Duration::from_millis(250),
+            idle_poll: Duration::from_millis(1_000),
+            idle_polls: 5,
+            appear: Some(Duration::from_secs(30)),
+        }
+    }
+}
+
+/// Counts polls without growth.
+#[derive(Debug, Default)]
+pub struct Cadence {
+    idle: u32,
+}
+
+impl Cadence {
+    /// The wait after a poll that did or did not find new bytes.
+    pub fn next(&mut self, pace: &Pace, grew: bool) -> Duration {
+        self.idle = if grew { 0 } else { self.idle.saturating_add(1) };
+        if self.idle >= pace.idle_polls { pace.idle_poll.max(pace.poll) } else { pace.poll }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_idle_polls_slow_it_down_and_growth_speeds_it_up() {
+        let pace = Pace::default();
+        let mut cadence = Cadence::default();
+        let waits: Vec<u128> =
+            [false, false, false, false, false, false, true, false].map(|g| cadence.next(&pace, g).as_millis()).into();
+        assert_eq!(waits, [250, 250, 250, 250, 1000, 1000, 250, 250]);
+    }
+}

@@ -1,0 +1,211 @@
+//! Bytes in, whole lines out. Pure: no file, no clock; all state is in the struct, so any chunking of the same
+//! bytes gives the same lines.
+
+/// Longest line that is given out whole: 16 MiB. A longer one is cut and marked (a tool output of this size is
+/// no transcript any more, and the memory of the host is shared by all runs).
+pub const MAX_LINE_BYTES: usize = 16 << 20;
+
+/// Stands at the end of a line that was longer than the limit.
+pub const CUT_MARKER: &str = " …[line cut: it is longer than the limit]";
+
+/// Splits a byte stream on `\n` only (a JSON line may hold U+2028, `\r` stays part of its line).
+#[derive(Debug)]
+pub struct Framer {
+    partial: Vec<u8>,
+    discarding: bool,
+    limit: usize,
+    cut_lines: u64,
+}
+
+impl Default for Framer {
+    fn default() -> Self {
+        Self::new(MAX_LINE_BYTES)
+    }
+}
+
+impl Framer {
+    /// A framer that cuts lines longer than `limit` bytes.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self { partial: Vec::new(), discarding: false, limit: limit.max(1), cut_lines: 0 }
+    }
+
+    /// Appends every line that `chunk` completes to `out`, each with its `\n`; keeps the rest.
+    pub fn push(&mut self, mut chunk: &[u8], out: &mut Vec<u8>) {
+        if self.discarding || !self.partial.is_empty() || chunk.len() > self.limit {
+            chunk = self.push_slowly(chunk, out);
+        }
+        // What is left starts a line, and every line in it is shorter than the limit.
+        match memchr::memrchr(b'\n', chunk) {
+            Some(last) => {
+                let (whole, rest) = chunk.split_at(last + 1);
+                out.extend_from_slice(whole);
+                self.partial.extend_from_slice(rest);
+            }
+            None => self.partial.extend_from_slice(chunk),
+        }
+    }
+
+    /// Ends the line in progress, then goes on line by line while a line might exceed the limit.
+    fn push_slowly<'a>(&mut self, mut chunk: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
+        while let Some(newline) = memchr::memchr(b'\n', chunk) {
+            let (line, rest) = chunk.split_at(newline);
+            self.extend(line, out);
+            if !self.discarding {
+                out.append(&mut self.partial);
+                out.push(b'\n');
+            }
+            self.discarding = false;
+            chunk = rest.get(1..).unwrap_or_default();
+            if chunk.len() <= self.limit {
+                return chunk;
+            }
+        }
+        self.extend(chunk, out);
+        &[]
+    }
+
+    /// Adds to the line in progress; gives out its head and drops the rest once it is too long.
+    fn extend(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        if self.discarding {
+            return;
+        }
+        let room = self.limit - self.partial.len().min(self.limit);
+        let taken = bytes.get(..room.min(bytes.len())).unwrap_or_default();
+        self.partial.extend_from_slice(taken);
+        if taken.len() < bytes.len() {
+            self.partial.truncate(char_boundary(&self.partial));
+            out.append(&mut self.partial);
+            out.extend_from_slice(CUT_MARKER.as_bytes());
+            out.push(b'\n');
+            self.partial = Vec::new();
+            self.discarding = true;
+            self.cut_lines += 1;
+        }
+    }
+
+    /// The last line when it has no newline: given out once, with one, when the stream is over.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        if !self.partial.is_empty() {
+            out.append(&mut self.partial);
+            out.push(b'\n');
+        }
+        self.discarding = false;
+    }
+
+    /// Whether bytes of an unfinished line are held.
+    #[must_use]
+    pub fn has_partial(&self) -> bool {
+        !self.partial.is_empty()
+    }
+
+    /// How many lines were cut since the last call.
+    pub fn take_cut_lines(&mut self) -> u64 {
+        std::mem::take(&mut self.cut_lines)
+    }
+
+    /// Forgets the line in progress (the file was replaced).
+    pub fn reset(&mut self) {
+        self.partial.clear();
+        self.discarding = false;
+    }
+}
+
+/// Length of the longest prefix that does not end inside a UTF-8 sequence.
+fn char_boundary(bytes: &[u8]) -> usize {
+    for back in 1..=bytes.len().min(4) {
+        let at = bytes.len() - back;
+        let width = match bytes.get(at) {
+            Some(0xC0..=0xDF) => 2,
+            Some(0xE0..=0xEF) => 3,
+            Some(0xF0..=0xF7) => 4,
+            Some(0x80..=0xBF) => continue,
+            _ => 1,
+        };
+        return if width > back { at } else { bytes.len() };
+    }
+    bytes.len()
+}
+
+/// Decodes whole lines; bytes that are no UTF-8 become U+FFFD. Copies only when it must.
+#[must_use]
+pub fn decode(lines: Vec<u8>) -> String {
+    String::from_utf8(lines).unwrap_or_else(|bad| String::from_utf8_lossy(bad.as_bytes()).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn frame(chunks: &[&[u8]], limit: usize) -> Vec<String> {
+        let mut framer = Framer::new(limit);
+        let mut out = Vec::new();
+        for chunk in chunks {
+            framer.push(chunk, &mut out);
+        }
+        framer.finish(&mut out);
+        decode(out).split_inclusive('\n').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_line_is_given_out_when_its_newline_is_there() {
+        let mut framer = Framer::default();
+        let mut out = Vec::new();
+        framer.push(b"first\nsec", &mut out);
+        assert_eq!(out, b"first\n");
+        framer.push(b"ond\n", &mut out);
+        assert_eq!(out, b"first\nsecond\n");
+    }
+
+    #[test]
+    fn a_character_split_over_two_reads_arrives_intact() {
+        let text = "日本語 🎉\n".as_bytes();
+        for at in 0..text.len() {
+            let (a, b) = text.split_at(at);
+            assert_eq!(frame(&[a, b], 1 << 20), ["日本語 🎉\n"]);
+        }
+    }
+
+    #[test]
+    fn invalid_bytes_become_replacement_characters_of_their_line_only() {
+        assert_eq!(frame(&[b"a\xff\xe2\x82\nb\n"], 100), ["a\u{fffd}\u{fffd}\n", "b\n"]);
+    }
+
+    #[test]
+    fn a_line_over_the_limit_is_cut_marked_and_does_not_take_the_next_one_along() {
+        let lines = frame(&[b"0123456789", b"abcdef", b"ghi\nnext\n"], 12);
+        assert_eq!(lines, [format!("0123456789ab{CUT_MARKER}\n"), "next\n".to_owned()]);
+    }
+
+    #[test]
+    fn an_endless_line_does_not_grow_the_memory() {
+        let mut framer = Framer::new(1_000);
+        let mut out = Vec::new();
+        for _ in 0..50 {
+            framer.push(&[b'x'; 8_192], &mut out);
+        }
+        assert!(framer.partial.capacity() <= 8_192 && out.len() < 2_000);
+        assert_eq!(framer.take_cut_lines(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn any_chunking_of_the_same_bytes_gives_the_same_lines(
+            bytes in proptest::collection::vec(prop_oneof![3 => any::<u8>(), 1 => Just(b'\n'), 1 => Just(b'\r')], 0..400),
+            cuts in proptest::collection::vec(0usize..400, 0..20),
+            limit in prop_oneof![Just(7usize), Just(64), Just(MAX_LINE_BYTES)],
+        ) {
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|c| c.min(bytes.len())).collect();
+            cuts.sort_unstable();
+            let mut chunks = Vec::new();
+            let mut from = 0;
+            for cut in cuts {
+                chunks.push(&bytes[from..cut]);
+                from = cut;
+            }
+            chunks.push(&bytes[from..]);
+            prop_assert_eq!(frame(&chunks, limit), frame(&[&bytes], limit));
+        }
+    }
+}

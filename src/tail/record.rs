@@ -1,0 +1,82 @@
+//! The end record that a pod writes when opencode has exited. Pure; what a pod wrote is hostile input.
+
+use serde::Deserialize;
+
+/// The kubelet keeps this much of a termination message, and no record is longer.
+pub const MAX_RECORD_BYTES: usize = 4_096;
+
+/// One line of `<runId>.pod.end.json`, and the first line of the termination message.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EndRecord {
+    /// Version of the record's form: 1.
+    pub v: u32,
+    /// The run whose log this is about.
+    pub run: String,
+    /// Name of the pod that ran opencode.
+    #[serde(default)]
+    pub pod: String,
+    /// opencode's exit status as the shell saw it (128 + n for signal n).
+    pub exit: i32,
+    /// The signal that ended opencode, if one did.
+    #[serde(default)]
+    pub signal: Option<i32>,
+    /// Size of the log in bytes.
+    pub bytes: u64,
+    /// Size of the stderr file in bytes.
+    #[serde(default)]
+    pub err_bytes: u64,
+    /// SHA-256 of the log in lower-case hex; absent where the image has no `sha256sum`.
+    #[serde(default)]
+    pub sha256: Option<String>,
+    /// A fixed word when the script itself ended opencode: `log_too_large`.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+impl EndRecord {
+    /// Reads the record of `run` from the first line of `text`; anything else is `None`.
+    #[must_use]
+    pub fn parse(text: &str, run: &str) -> Option<Self> {
+        let line = text.lines().next()?;
+        if line.len() > MAX_RECORD_BYTES || !line.starts_with('{') {
+            return None;
+        }
+        let record: Self = serde_json::from_str(line).ok()?;
+        (record.v == 1 && record.run == run).then_some(record)
+    }
+}
+
+/// A container's termination message: the record, when there is one, and the rest as text for a person.
+#[must_use]
+pub fn split_termination_message<'a>(message: &'a str, run: &str) -> (Option<EndRecord>, &'a str) {
+    match EndRecord::parse(message, run) {
+        Some(record) => (Some(record), message.split_once('\n').map_or("", |(_, rest)| rest).trim()),
+        None => (None, message.trim()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = r#"{"v":1,"run":"r-1","pod":"p","exit":7,"signal":null,"bytes":12,"errBytes":3,"sha256":"ab","reason":null}"#;
+
+    #[test]
+    fn the_record_is_the_first_line_and_the_rest_is_stderr() {
+        let message = format!("{LINE}\nError: Session not found\n");
+        let (record, rest) = split_termination_message(&message, "r-1");
+        let record = record.expect("a record");
+        assert_eq!((record.exit, record.bytes, record.err_bytes), (7, 12, 3));
+        assert_eq!(rest, "Error: Session not found");
+    }
+
+    #[test]
+    fn a_record_of_another_run_or_form_is_no_record() {
+        assert_eq!(EndRecord::parse(LINE, "r-2"), None);
+        assert_eq!(EndRecord::parse("{\"v\":2}", "r-1"), None);
+        assert_eq!(EndRecord::parse("sh: opencode: not found", "r-1"), None);
+        let (record, rest) = split_termination_message("killed", "r-1");
+        assert_eq!((record, rest), (None, "killed"));
+    }
+}

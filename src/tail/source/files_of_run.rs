@@ -1,0 +1,212 @@
+//! The files of one run beside its log: made before the Job exists, removed when the run is harvested.
+
+use std::path::Path;
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{self, AtFlags, Gid, Mode, OFlags, Uid};
+use rustix::io::Errno;
+
+use super::{Place, SourceError};
+
+/// Who the pod is on the shared volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ownership {
+    /// User id under which the pod's writes appear on this mount. Default 1000.
+    pub uid: u32,
+    /// Group id under which the pod's writes appear on this mount. Default 1000.
+    pub gid: u32,
+}
+
+impl Default for Ownership {
+    fn default() -> Self {
+        Self { uid: 1000, gid: 1000 }
+    }
+}
+
+/// Why the files of a run could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The folder or a file of the run cannot be made or opened.
+    #[error("cannot prepare {path}: {cause}. The shared volume must be mounted here, read-write, at the data root")]
+    Unusable {
+        /// What was to be made.
+        path: String,
+        /// What the file system said.
+        cause: SourceError,
+    },
+    /// The server's user can make files, but none that the pod's user could write.
+    #[error(
+        "the server runs as uid {server} and the pod as uid {pod}: the server's user must be 0, {pod} or a member of \
+         group {group}, so that both can write {path}"
+    )]
+    Owner {
+        /// The server's effective user id.
+        server: u32,
+        /// The pod's user id.
+        pod: u32,
+        /// The group that both must share.
+        group: u32,
+        /// What was to be made.
+        path: String,
+    },
+}
+
+/// What was prepared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prepared {
+    /// False when root is squashed on the volume: then the pod's init container makes folder and files.
+    pub by_server: bool,
+}
+
+/// The files of one run.
+#[derive(Debug, Clone)]
+pub struct RunFiles {
+    log: Place,
+    shown: String,
+}
+
+impl RunFiles {
+    /// `log`: the log's path as the server sees it, below `data_root`.
+    #[must_use]
+    pub fn new(data_root: &Path, log: &Path) -> Option<Self> {
+        Some(Self { log: Place::below(data_root, log)?, shown: log.display().to_string() })
+    }
+
+    /// The place of the log, or of another file beside it.
+    #[must_use]
+    pub fn place(&self, name: &str) -> Place {
+        self.log.sibling(name)
+    }
+
+    /// Makes the folder and these files: empty or with content, never over an existing one.
+    ///
+    /// # Errors
+    /// [`PrepareError`] says what to do; nothing that was made stays behind.
+    pub fn prepare(&self, owner: Ownership, files: &[(&str, &[u8])]) -> Result<Prepared, PrepareError> {
+        let hand_over = HandOver::to(owner);
+        match self.make(hand_over, files) {
+            Ok(()) => Ok(Prepared { by_server: true }),
+            // Root without power over the volume (root squash): the pod makes its files itself.
+            Err(SourceError::Io(Errno::PERM | Errno::ACCESS | Errno::INVAL)) if hand_over == HandOver::Root(owner) => {
+                self.remove(files.iter().map(|(name, _)| *name));
+                Ok(Prepared { by_server: false })
+            }
+            Err(cause) => {
+                self.remove(files.iter().map(|(name, _)| *name));
+                let path = self.shown.clone();
+                Err(match (hand_over, cause) {
+                    (HandOver::Group(_), SourceError::Io(Errno::PERM)) => PrepareError::Owner {
+                        server: rustix::process::geteuid().as_raw(),
+                        pod: owner.uid,
+                        group: owner.gid,
+                        path,
+                    },
+                    (_, cause) => PrepareError::Unusable { path, cause },
+                })
+            }
+        }
+    }
+
+    fn make(&self, hand_over: HandOver, files: &[(&str, &[u8])]) -> Result<(), SourceError> {
+        let folder = self.log.make_folder(hand_over.folder_mode(), |made| hand_over.apply(made, hand_over.folder_mode()))?;
+        for (name, content) in files {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let file = fs::openat(&folder, *name, flags, hand_over.file_mode())?;
+            hand_over.apply(&file, hand_over.file_mode())?;
+            write_all(&file, content)?;
+        }
+        Ok(())
+    }
+
+    /// The content of a small file of the run; `None` when it is absent, too large or nothing that may be read.
+    #[must_use]
+    pub fn read_small(&self, name: &str, limit: usize) -> Option<Vec<u8>> {
+        let file = self.log.sibling(name).open_file().ok()?;
+        let mut buffer = vec![0; limit + 1];
+        let mut length = 0;
+        while length < buffer.len() {
+            let rest = buffer.get_mut(length..)?;
+            match rustix::io::retry_on_intr(|| rustix::io::read(&file, &mut *rest)).ok()? {
+                0 => break,
+                n => length += n,
+            }
+        }
+        buffer.truncate(length);
+        (length <= limit).then_some(buffer)
+    }
+
+    /// Removes files of the run. What is not there counts as removed; the first other error is returned.
+    pub fn remove<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Option<SourceError> {
+        let folder = match self.log.open_folder() {
+            Ok(folder) => folder,
+            Err(SourceError::Missing) => return None,
+            Err(error) => return Some(error),
+        };
+        let mut first = None;
+        for name in names {
+            match fs::unlinkat(&folder, name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => first = first.or(Some(errno.into())),
+            }
+        }
+        first
+    }
+}
+
+/// How a file of the server becomes one that the pod can write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HandOver {
+    /// The server is the pod's user: nothing to do.
+    Same,
+    /// The server is root: give the file away.
+    Root(Ownership),
+    /// The server is somebody else: share it through the group.
+    Group(Ownership),
+}
+
+impl HandOver {
+    fn to(owner: Ownership) -> Self {
+        match rustix::process::geteuid().as_raw() {
+            uid if uid == owner.uid => Self::Same,
+            0 => Self::Root(owner),
+            _ => Self::Group(owner),
+        }
+    }
+
+    fn folder_mode(self) -> Mode {
+        match self {
+            Self::Group(_) => Mode::from_raw_mode(0o2775),
+            Self::Same | Self::Root(_) => Mode::from_raw_mode(0o755),
+        }
+    }
+
+    fn file_mode(self) -> Mode {
+        match self {
+            Self::Group(_) => Mode::from_raw_mode(0o664),
+            Self::Same | Self::Root(_) => Mode::from_raw_mode(0o644),
+        }
+    }
+
+    fn apply(self, made: &OwnedFd, mode: Mode) -> Result<(), SourceError> {
+        match self {
+            Self::Same => {}
+            Self::Root(owner) => {
+                fs::fchown(made, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)))?;
+            }
+            Self::Group(owner) => {
+                fs::fchown(made, None, Some(Gid::from_raw(owner.gid)))?;
+                // The umask took the group's write bit away, and chown the set-group-id bit.
+                fs::fchmod(made, mode)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write_all(file: impl AsFd, mut content: &[u8]) -> Result<(), SourceError> {
+    while !content.is_empty() {
+        let written = rustix::io::retry_on_intr(|| rustix::io::write(&file, content))?;
+        content = content.get(written..).unwrap_or_default();
+    }
+    Ok(())
+}
