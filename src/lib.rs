@@ -3,3 +3,5 @@
 //! One flow, one way: request -> spec -> manifest -> Job -> bytes -> lines -> transcript -> result.
 
 #![cfg_attr(not(feature = "addon"), forbid(unsafe_code))]
+
+pub mod opencode;
