@@ -5,3 +5,4 @@
 #![cfg_attr(not(feature = "addon"), forbid(unsafe_code))]
 
 pub mod opencode;
+pub mod run;

@@ -4,7 +4,7 @@
 //! - [`Transcript`] folds lines in constant memory into a [`Summary`]
 //! - [`parse_jsonl`], [`is_step_limit`] and [`is_unknown_session`] are the TypeScript adapter's exports
 
-mod bounded;
+pub(crate) mod bounded;
 mod event;
 mod lenient;
 mod parse;

@@ -98,7 +98,8 @@ pub fn parse_jsonl(stdout: &str) -> Value {
             }
             Read::Broken if is_tail => transcript.cut(text),
             Read::Broken => transcript.broken(),
-            Read::Other | Read::Blank => {}
+            Read::Other => transcript.stray(text),
+            Read::Blank => {}
         }
     }
     let sum = transcript.finish();

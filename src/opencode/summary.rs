@@ -126,6 +126,10 @@ pub struct Summary {
     pub events: u64,
     /// Lines that begin like an object and are none.
     pub broken_lines: u64,
+    /// The last lines that are not from the stream, as far as they are short.
+    pub stray_lines: Vec<String>,
+    /// A stray line or an error says that the session is unknown.
+    pub unknown_session: bool,
     /// The stream ended inside a line that cannot be read.
     pub cut_last_line: bool,
 }

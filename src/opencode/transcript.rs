@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::bounded::{self, LastFew, Messages};
 use super::event::{self, Event, Part, Read, error_text, js_trim};
+use super::session::text_says_unknown_session;
 use super::summary::{Done, RunError, Summary, Tokens, ToolError};
 
 /// Longest name, id or reason that is kept.
@@ -23,6 +24,7 @@ pub struct Transcript {
     messages: Messages,
     tool_errors: LastFew<ToolError>,
     errors: LastFew<RunError>,
+    stray: LastFew<String>,
     /// Message of the last finished step.
     finished: Option<String>,
     /// An error, or a text that asks for more, came after the last finished step.
@@ -41,7 +43,7 @@ impl Transcript {
         let mut scratch = String::new();
         match event::read(line, &mut scratch) {
             Read::Blank => {}
-            Read::Other => self.sum.lines += 1,
+            Read::Other => self.stray(line),
             Read::Broken => self.broken(),
             Read::Event(event) => self.fold(&event),
         }
@@ -52,7 +54,7 @@ impl Transcript {
         let mut scratch = String::new();
         match event::read(tail, &mut scratch) {
             Read::Blank => {}
-            Read::Other => self.sum.lines += 1,
+            Read::Other => self.stray(tail),
             Read::Broken => self.cut(tail),
             Read::Event(event) => self.fold(&event),
         }
@@ -67,6 +69,7 @@ impl Transcript {
         sum.messages = self.messages.seen();
         sum.tool_errors = self.tool_errors.to_vec();
         sum.errors = self.errors.to_vec();
+        sum.stray_lines = self.stray.to_vec();
         sum.clean_stop = sum.last_reason.as_deref() == Some("stop")
             && !sum.open_step
             && !self.disturbed
@@ -79,6 +82,15 @@ impl Transcript {
     #[must_use]
     pub fn finish(&self) -> Summary {
         self.snapshot()
+    }
+
+    pub(crate) fn stray(&mut self, line: &str) {
+        self.sum.lines += 1;
+        let line = js_trim(line);
+        if !line.starts_with("[paperclip]") && line.len() <= ERROR {
+            self.sum.unknown_session |= text_says_unknown_session(line);
+            self.stray.push(bounded::head(line, 2 * NAME), KEPT);
+        }
     }
 
     pub(crate) fn broken(&mut self) {
@@ -173,6 +185,7 @@ impl Transcript {
     fn error(&mut self, event: &Event<'_>) {
         self.disturbed = true;
         let error = run_error(&event.error_value());
+        self.sum.unknown_session |= text_says_unknown_session(&error.message);
         if self.errors.last() != Some(&error) {
             self.sum.error_count += 1;
             self.errors.push(error, KEPT);

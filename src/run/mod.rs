@@ -1,0 +1,3 @@
+//! A run of an agent, from its Job to its result.
+
+pub mod outcome;
