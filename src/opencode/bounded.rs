@@ -18,7 +18,10 @@ pub(crate) fn head(text: &str, limit: usize) -> String {
 
 /// The longest prefix of at most `limit` bytes that ends between characters.
 pub(crate) fn prefix(text: &str, limit: usize) -> &str {
-    let end = (0..=limit.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    let end = (0..=limit.min(text.len()))
+        .rev()
+        .find(|&at| text.is_char_boundary(at))
+        .unwrap_or(0);
     text.get(..end).unwrap_or_default()
 }
 
@@ -100,7 +103,10 @@ impl Messages {
         if self.last.len() >= MESSAGES {
             self.last.pop_front();
         }
-        self.last.push_back(Message { id: id.to_owned(), text: head(text, TEXT) });
+        self.last.push_back(Message {
+            id: id.to_owned(),
+            text: head(text, TEXT),
+        });
     }
 
     /// This message was a compaction: its text is history, not an answer.
@@ -113,7 +119,10 @@ impl Messages {
 
     /// What was said last.
     pub(crate) fn answer(&self) -> String {
-        self.last.back().map(|message| message.text.trim_end().to_owned()).unwrap_or_default()
+        self.last
+            .back()
+            .map(|message| message.text.trim_end().to_owned())
+            .unwrap_or_default()
     }
 
     pub(crate) fn compaction(&self) -> Option<String> {
@@ -140,9 +149,13 @@ pub(crate) fn salvage_text(line: &str) -> Option<String> {
     let content = line.get(line.find(OPENING)? + OPENING.len()..)?;
     let content = head(content, TEXT);
     // The cut may lie inside an escape: at most a surrogate pair of two.
-    (0..=12.min(content.len())).filter_map(|short| content.get(..content.len() - short)).find_map(|piece| {
-        serde_json::from_str::<String>(&format!("\"{piece}\"")).ok().filter(|text| !text.trim().is_empty())
-    })
+    (0..=12.min(content.len()))
+        .filter_map(|short| content.get(..content.len() - short))
+        .find_map(|piece| {
+            serde_json::from_str::<String>(&format!("\"{piece}\""))
+                .ok()
+                .filter(|text| !text.trim().is_empty())
+        })
 }
 
 #[cfg(test)]
@@ -158,7 +171,10 @@ mod tests {
         assert_eq!(salvage_text(&line(r"a\n\ud83d\ud")).as_deref(), Some("a\n"));
         assert_eq!(salvage_text(&line(r"a\")).as_deref(), Some("a"));
         assert_eq!(salvage_text(&line("")), None);
-        assert_eq!(salvage_text(r#"{"type":"tool_use","part":{"type":"text","text":"no"#), None);
+        assert_eq!(
+            salvage_text(r#"{"type":"tool_use","part":{"type":"text","text":"no"#),
+            None
+        );
     }
 
     #[test]

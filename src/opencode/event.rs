@@ -142,9 +142,24 @@ pub(crate) fn error_text(value: &Value) -> String {
     if let Value::String(text) = value {
         return js_trim(text).to_owned();
     }
-    let field = |name: &str| value.get(name).and_then(Value::as_str).map(js_trim).filter(|text| !text.is_empty());
-    let nested = || value.pointer("/data/message").and_then(Value::as_str).map(js_trim).filter(|text| !text.is_empty());
-    let found = field("message").or_else(nested).or_else(|| field("name")).or_else(|| field("code"));
+    let field = |name: &str| {
+        value
+            .get(name)
+            .and_then(Value::as_str)
+            .map(js_trim)
+            .filter(|text| !text.is_empty())
+    };
+    let nested = || {
+        value
+            .pointer("/data/message")
+            .and_then(Value::as_str)
+            .map(js_trim)
+            .filter(|text| !text.is_empty())
+    };
+    let found = field("message")
+        .or_else(nested)
+        .or_else(|| field("name"))
+        .or_else(|| field("code"));
     match (found, value) {
         (Some(text), _) => text.to_owned(),
         (None, Value::Object(_)) => value.to_string(),
@@ -156,7 +171,9 @@ impl Event<'_> {
     /// The value that describes an error: `error`, else `message` (null counts as absent).
     pub(crate) fn error_value(&self) -> Value {
         let given = |value: &Option<Value>| value.clone().filter(|value| !value.is_null());
-        given(&self.error).or_else(|| given(&self.message)).unwrap_or(Value::Null)
+        given(&self.error)
+            .or_else(|| given(&self.message))
+            .unwrap_or(Value::Null)
     }
 }
 
@@ -174,23 +191,44 @@ mod tests {
 
     #[test]
     fn half_a_surrogate_pair_does_not_cost_the_line() {
-        assert_eq!(text_of(r#"{"part":{"text":"a\ud83d"}}"#).as_deref(), Some("a\u{fffd}"));
-        assert_eq!(text_of(r#"{"part":{"text":"\ud83d\ude80 \ude80"}}"#).as_deref(), Some("🚀 \u{fffd}"));
-        assert_eq!(text_of(r#"{"part":{"text":"\\ud83d"}}"#).as_deref(), Some(r"\ud83d"));
+        assert_eq!(
+            text_of(r#"{"part":{"text":"a\ud83d"}}"#).as_deref(),
+            Some("a\u{fffd}")
+        );
+        assert_eq!(
+            text_of(r#"{"part":{"text":"\ud83d\ude80 \ude80"}}"#).as_deref(),
+            Some("🚀 \u{fffd}")
+        );
+        assert_eq!(
+            text_of(r#"{"part":{"text":"\\ud83d"}}"#).as_deref(),
+            Some(r"\ud83d")
+        );
         assert_eq!(text_of(r#"{"part":{"text":"\ud8"}}"#), None);
     }
 
     #[test]
     fn wrong_types_are_empty_fields() {
-        for line in [r#"{"part":"x"}"#, r#"{"part":[1,{"text":"no"}]}"#, r#"{"part":null}"#, r#"{"part":{"text":{"a":1}}}"#] {
+        for line in [
+            r#"{"part":"x"}"#,
+            r#"{"part":[1,{"text":"no"}]}"#,
+            r#"{"part":null}"#,
+            r#"{"part":{"text":{"a":1}}}"#,
+        ] {
             assert_eq!(text_of(line).as_deref(), Some(""), "{line}");
         }
-        assert_eq!(text_of(r#"{"part":{"text":"first","text":"last"}}"#).as_deref(), Some("last"));
+        assert_eq!(
+            text_of(r#"{"part":{"text":"first","text":"last"}}"#).as_deref(),
+            Some("last")
+        );
     }
 
     #[test]
     fn deep_tool_output_is_skipped_not_refused() {
-        let deep = format!(r#"{{"part":{{"text":"t","state":{{"output":{}{}}}}}}}"#, "[".repeat(5000), "]".repeat(5000));
+        let deep = format!(
+            r#"{{"part":{{"text":"t","state":{{"output":{}{}}}}}}}"#,
+            "[".repeat(5000),
+            "]".repeat(5000)
+        );
         assert_eq!(text_of(&deep).as_deref(), Some("t"));
     }
 }

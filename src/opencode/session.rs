@@ -60,7 +60,9 @@ fn not_found_after_session(line: &str) -> bool {
 
 /// `resource not found: …/session/….json`, by which old releases named it.
 fn missing_session_file(line: &str) -> bool {
-    let Some((_, path)) = line.split_once("not found:") else { return false };
+    let Some((_, path)) = line.split_once("not found:") else {
+        return false;
+    };
     let folder = path.find("/session/").or_else(|| path.find("\\session\\"));
     words_follow(line, "resource", "not")
         && folder.is_some_and(|at| path.get(at..).unwrap_or_default().contains(".json"))
@@ -68,7 +70,8 @@ fn missing_session_file(line: &str) -> bool {
 
 /// `needle` at the beginning of a word: `NotFoundError`, but not `ProviderModelNotFoundError`.
 fn starts_word(line: &str, needle: &str) -> bool {
-    line.match_indices(needle).any(|(at, _)| !line.get(..at).unwrap_or_default().ends_with(is_word))
+    line.match_indices(needle)
+        .any(|(at, _)| !line.get(..at).unwrap_or_default().ends_with(is_word))
 }
 
 fn is_word(c: char) -> bool {
@@ -85,12 +88,28 @@ mod tests {
             ("", "\u{1b}[91m\u{1b}[1mError: \u{1b}[0mSession not found\n", true),
             ("", "Session ses_1 was not  found", true),
             ("Error: Unknown session", "", true),
-            ("", "Resource not found: /paperclip/storage/session/info/ses_1.json", true),
+            (
+                "",
+                "Resource not found: /paperclip/storage/session/info/ses_1.json",
+                true,
+            ),
             (r#"{"type":"error","error":{"name":"NotFoundError"}}"#, "", true),
-            (r#"{"type":"text","part":{"text":"there is no session, session x not found"}}"#, "", false),
-            (r#"{"type":"tool_use","part":{"state":{"output":"session not found"}}}"#, "", false),
+            (
+                r#"{"type":"text","part":{"text":"there is no session, session x not found"}}"#,
+                "",
+                false,
+            ),
+            (
+                r#"{"type":"tool_use","part":{"state":{"output":"session not found"}}}"#,
+                "",
+                false,
+            ),
             (r#"{"type":"text","part":{"text":"no session"#, "", false),
-            ("", "ProviderModelNotFoundError: Model not found: fake/nope.", false),
+            (
+                "",
+                "ProviderModelNotFoundError: Model not found: fake/nope.",
+                false,
+            ),
             ("", "sessions are not found here", false),
             ("", "", false),
         ] {

@@ -193,10 +193,21 @@ impl Transcript {
     }
 
     fn done(&mut self, event: &Event<'_>) {
-        let given = event.rejected.as_ref().and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let rejected = given.iter().filter_map(Value::as_str).take(KEPT).map(|name| bounded::head(name, NAME));
-        self.sum.done =
-            Some(Done { reason: bounded::head(event.reason.as_str(), NAME), rejected: rejected.collect() });
+        let given = event
+            .rejected
+            .as_ref()
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let rejected = given
+            .iter()
+            .filter_map(Value::as_str)
+            .take(KEPT)
+            .map(|name| bounded::head(name, NAME));
+        self.sum.done = Some(Done {
+            reason: bounded::head(event.reason.as_str(), NAME),
+            rejected: rejected.collect(),
+        });
     }
 
     /// The message of the last finished step was no answer: compaction wrote it into the history.
@@ -214,18 +225,28 @@ pub(crate) fn is_rejection(text: &str) -> bool {
 
 /// The reasons by which old releases marked their step limit.
 pub(crate) fn is_step_limit_reason(reason: &str) -> bool {
-    ["max_turns", "max_steps", "step_limit"].iter().any(|limit| reason.eq_ignore_ascii_case(limit))
+    ["max_turns", "max_steps", "step_limit"]
+        .iter()
+        .any(|limit| reason.eq_ignore_ascii_case(limit))
 }
 
 fn run_error(value: &Value) -> RunError {
     let data = |name: &str| value.pointer("/data").and_then(|data| data.get(name));
     let text = |name: &str| data(name).and_then(Value::as_str);
     RunError {
-        name: bounded::head(value.get("name").and_then(Value::as_str).unwrap_or_default(), NAME),
+        name: bounded::head(
+            value.get("name").and_then(Value::as_str).unwrap_or_default(),
+            NAME,
+        ),
         message: bounded::head(&error_text(value), ERROR),
-        status: data("statusCode").and_then(Value::as_u64).and_then(|status| u16::try_from(status).ok()),
+        status: data("statusCode")
+            .and_then(Value::as_u64)
+            .and_then(|status| u16::try_from(status).ok()),
         retryable: data("isRetryable").and_then(Value::as_bool),
-        host: value.pointer("/data/metadata/url").and_then(Value::as_str).and_then(host),
+        host: value
+            .pointer("/data/metadata/url")
+            .and_then(Value::as_str)
+            .and_then(host),
         body: text("responseBody").map(|body| bounded::head(body, ERROR)),
     }
 }

@@ -17,9 +17,10 @@ pub(super) fn judge(facts: &FoldedFacts, lines: &[String]) -> Option<Failure> {
     let failure = match error.name.as_str() {
         "ContextOverflowError" => overflow(&text),
         _ if is_overflow(&text) || error.body.as_deref().is_some_and(is_overflow) => overflow(&text),
-        "ContentFilterError" => {
-            Failure { family: Some("model_refusal"), ..Failure::new(code::CONTENT_FILTERED, text) }
-        }
+        "ContentFilterError" => Failure {
+            family: Some("model_refusal"),
+            ..Failure::new(code::CONTENT_FILTERED, text)
+        },
         "ProviderAuthError" => Failure::new(code::PROVIDER_AUTH, answered(facts, error, &text)),
         "APIError" => api(facts, error, &text),
         _ => other(facts, lines, &text),
@@ -34,14 +35,22 @@ pub(super) fn plain(message: &str) -> String {
 
 fn overflow(text: &str) -> Failure {
     let text = format!("Context overflow: {text}; the next run starts a new session");
-    Failure { clear_session: true, ..Failure::new(code::CONTEXT_OVERFLOW, text).retryable() }
+    Failure {
+        clear_session: true,
+        ..Failure::new(code::CONTEXT_OVERFLOW, text).retryable()
+    }
 }
 
 fn is_overflow(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    ["context_length_exceeded", "prompt is too long", "maximum context length", "context window"]
-        .iter()
-        .any(|phrase| text.contains(phrase))
+    [
+        "context_length_exceeded",
+        "prompt is too long",
+        "maximum context length",
+        "context window",
+    ]
+    .iter()
+    .any(|phrase| text.contains(phrase))
 }
 
 fn api(facts: &FoldedFacts, error: &RunError, text: &str) -> Failure {
@@ -50,14 +59,27 @@ fn api(facts: &FoldedFacts, error: &RunError, text: &str) -> Failure {
         let all = format!("{text} {}", error.body.as_deref().unwrap_or_default()).to_ascii_lowercase();
         phrases.iter().any(|phrase| all.contains(phrase))
     };
-    let out_of_credit = says(&["insufficient_quota", "quota", "billing", "credit balance", "usage limit"]);
-    let transient = |code| Failure { family: Some("transient_upstream"), ..Failure::new(code, said.clone()).retryable() };
+    let out_of_credit = says(&[
+        "insufficient_quota",
+        "quota",
+        "billing",
+        "credit balance",
+        "usage limit",
+    ]);
+    let transient = |code| Failure {
+        family: Some("transient_upstream"),
+        ..Failure::new(code, said.clone()).retryable()
+    };
     match error.status {
         Some(401 | 403) => Failure::new(code::PROVIDER_AUTH, said),
-        Some(402) => Failure { family: Some("provider_quota"), ..Failure::new(code::PROVIDER_QUOTA, said) },
-        Some(429) if out_of_credit => {
-            Failure { family: Some("provider_quota"), ..Failure::new(code::PROVIDER_QUOTA, said) }
-        }
+        Some(402) => Failure {
+            family: Some("provider_quota"),
+            ..Failure::new(code::PROVIDER_QUOTA, said)
+        },
+        Some(429) if out_of_credit => Failure {
+            family: Some("provider_quota"),
+            ..Failure::new(code::PROVIDER_QUOTA, said)
+        },
         Some(429) => transient(code::PROVIDER_RATE_LIMITED),
         Some(408 | 500..) => transient(code::PROVIDER_UNAVAILABLE),
         Some(404) if says(&["model"]) => Failure::new(code::MODEL_NOT_FOUND, said),
@@ -70,7 +92,9 @@ fn api(facts: &FoldedFacts, error: &RunError, text: &str) -> Failure {
 /// `fake answered 401: Incorrect API key …`.
 fn answered(facts: &FoldedFacts, error: &RunError, text: &str) -> String {
     let known = facts.model.as_deref().and_then(|model| provider::split(model).0);
-    let who = known.or_else(|| error.host.clone()).unwrap_or_else(|| "The provider".to_owned());
+    let who = known
+        .or_else(|| error.host.clone())
+        .unwrap_or_else(|| "The provider".to_owned());
     match error.status {
         Some(status) => format!("{who} answered {status}: {text}"),
         None => format!("{who}: {text}"),
@@ -81,8 +105,11 @@ fn answered(facts: &FoldedFacts, error: &RunError, text: &str) -> String {
 fn other(facts: &FoldedFacts, lines: &[String], text: &str) -> Failure {
     let model = facts.model.as_deref().unwrap_or_default().trim();
     if let Some(cause) = stderr::hidden_cause(lines) {
-        let code =
-            if cause.name == "ProviderModelNotFoundError" { code::MODEL_NOT_FOUND } else { code::OPENCODE_ERROR };
+        let code = if cause.name == "ProviderModelNotFoundError" {
+            code::MODEL_NOT_FOUND
+        } else {
+            code::OPENCODE_ERROR
+        };
         return Failure::new(code, format!("{cause} ({text})"));
     }
     if text.contains("ModelNotFoundError") || text.contains("Model not found") {
@@ -90,7 +117,10 @@ fn other(facts: &FoldedFacts, lines: &[String], text: &str) -> Failure {
     }
     let transient = |code| {
         let failure = Failure::new(code, format!("The provider's stream was malformed: {text}")).retryable();
-        Failure { family: Some("transient_upstream"), ..failure }
+        Failure {
+            family: Some("transient_upstream"),
+            ..failure
+        }
     };
     if text.contains("JSON parsing failed") || text.contains("JSON Parse error") {
         return transient(code::STREAM_EOF);

@@ -27,7 +27,14 @@ impl Excerpt {
     #[must_use]
     pub fn new(limit: usize) -> Self {
         let tail = VecDeque::new();
-        Self { limit, head: String::new(), tail, tail_bytes: 0, dropped: 0, over: false }
+        Self {
+            limit,
+            head: String::new(),
+            tail,
+            tail_bytes: 0,
+            dropped: 0,
+            over: false,
+        }
     }
 
     /// Takes one line, without its newline.
@@ -47,7 +54,11 @@ impl Excerpt {
     }
 
     fn fill_head(&mut self) {
-        while self.tail.front().is_some_and(|line| self.head.len() + line.len() < self.limit / 4) {
+        while self
+            .tail
+            .front()
+            .is_some_and(|line| self.head.len() + line.len() < self.limit / 4)
+        {
             let Some(line) = self.take_oldest() else { break };
             self.head.push_str(&line);
             self.head.push('\n');
@@ -98,8 +109,15 @@ mod tests {
             excerpt.push_line(&format!("line {n}"));
         }
         let text = excerpt.finish();
-        assert!(text.starts_with("line 0\nline 1\n") && text.ends_with("line 999\n"), "{text}");
-        assert!(text.contains("lines left out here") && text.len() < 450, "{}", text.len());
+        assert!(
+            text.starts_with("line 0\nline 1\n") && text.ends_with("line 999\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("lines left out here") && text.len() < 450,
+            "{}",
+            text.len()
+        );
     }
 
     #[test]
@@ -108,6 +126,9 @@ mod tests {
         for line in ["first", &"x".repeat(500), "last"] {
             excerpt.push_line(line);
         }
-        assert_eq!(excerpt.finish(), "first\n[paperclip] 1 lines left out here\nlast\n");
+        assert_eq!(
+            excerpt.finish(),
+            "first\n[paperclip] 1 lines left out here\nlast\n"
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! What is known about a finished run, before anyone judges it.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::opencode::Summary;
@@ -26,13 +26,32 @@ pub enum Session {
     Id(String),
     /// `{sessionId, cwd?, workspaceId?, repoUrl?, repoRef?, …}`.
     Params(Map<String, Value>),
+    /// Anything else: no session.
+    Other(Value),
+}
+
+/// null is as good as absent.
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// JavaScript has one kind of number.
+#[expect(clippy::cast_possible_truncation, reason = "a float-to-int cast saturates")]
+fn exit_code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i32>, D::Error> {
+    Ok(Option::<f64>::deserialize(deserializer)?.map(|code| code as i32))
 }
 
 impl Session {
     pub(crate) fn id(&self) -> Option<&str> {
         let id = match self {
             Self::Id(id) => id.as_str(),
-            Self::Params(params) => params.get("sessionId").and_then(Value::as_str).unwrap_or_default(),
+            Self::Params(params) => params
+                .get("sessionId")
+                .and_then(Value::as_str)
+                .unwrap_or_default(),
+            Self::Other(_) => "",
         };
         let id = id.trim();
         (!id.is_empty()).then_some(id)
@@ -44,10 +63,13 @@ impl Session {
 #[serde(rename_all = "camelCase", default)]
 pub struct Facts {
     /// All of opencode's stdout.
+    #[serde(deserialize_with = "or_default")]
     pub stdout: String,
     /// opencode's stderr, or its end.
+    #[serde(deserialize_with = "or_default")]
     pub stderr: String,
     /// Exit code of opencode, none if nobody knows it.
+    #[serde(deserialize_with = "exit_code")]
     pub exit_code: Option<i32>,
     /// Signal that ended it, if one did.
     pub signal: Option<String>,
@@ -55,12 +77,15 @@ pub struct Facts {
     /// ended opencode for the size of its log.
     pub reason: Option<String>,
     /// How sure we are to have the whole log.
+    #[serde(deserialize_with = "or_default")]
     pub log_state: LogState,
     /// The deadline passed.
+    #[serde(deserialize_with = "or_default")]
     pub timed_out: bool,
     /// That deadline, for the message.
     pub timeout_sec: Option<f64>,
     /// The issue was cancelled.
+    #[serde(deserialize_with = "or_default")]
     pub cancelled: bool,
     /// The model as configured, with or without its provider.
     pub model: Option<String>,

@@ -10,15 +10,29 @@ use super::verdict::Failure;
 pub(super) fn judge(facts: &FoldedFacts) -> Option<Failure> {
     let reason = facts.reason.as_deref().unwrap_or_default();
     if ["ContainerCannotRun", "StartError", "CreateContainerError"].contains(&reason) {
-        return Some(Failure::new(code::START_FAILED, "the container could not be started"));
+        return Some(Failure::new(
+            code::START_FAILED,
+            "the container could not be started",
+        ));
     }
     if facts.exit_code == Some(0) && facts.signal.is_none() {
         return None;
     }
     let out_of_memory = reason == "OOMKilled";
-    let by_cluster =
-        ["Evicted", "NodeLost", "NodeShutdown", "Preempting", "Preempted", "Terminated", "Shutdown"].contains(&reason);
-    let signal = facts.signal.clone().or_else(|| facts.exit_code.and_then(signal_name));
+    let by_cluster = [
+        "Evicted",
+        "NodeLost",
+        "NodeShutdown",
+        "Preempting",
+        "Preempted",
+        "Terminated",
+        "Shutdown",
+    ]
+    .contains(&reason);
+    let signal = facts
+        .signal
+        .clone()
+        .or_else(|| facts.exit_code.and_then(signal_name));
     if signal.is_none() && !out_of_memory && !by_cluster {
         return None;
     }
@@ -30,22 +44,35 @@ pub(super) fn judge(facts: &FoldedFacts) -> Option<Failure> {
             None => format!("was ended by the cluster ({reason})"),
         }
     };
-    let waiting = waiting_for(&facts.summary).map(|what| format!("; {what}")).unwrap_or_default();
-    let failure = Failure::new(code::KILLED, format!("opencode {by} before the agent was done{waiting}"));
-    Some(if out_of_memory { failure } else { failure.retryable() })
+    let waiting = waiting_for(&facts.summary)
+        .map(|what| format!("; {what}"))
+        .unwrap_or_default();
+    let failure = Failure::new(
+        code::KILLED,
+        format!("opencode {by} before the agent was done{waiting}"),
+    );
+    Some(if out_of_memory {
+        failure
+    } else {
+        failure.retryable()
+    })
 }
 
 /// What opencode was doing when it was ended, if it was waiting for the model.
 pub(super) fn waiting_for(sum: &Summary) -> Option<String> {
     if sum.last_reason.as_deref() == Some("unknown") {
         let steps = sum.steps_finished;
-        return Some(format!("the provider's answers ended without a known reason, and it kept asking ({steps} steps)"));
+        return Some(format!(
+            "the provider's answers ended without a known reason, and it kept asking ({steps} steps)"
+        ));
     }
     if sum.events == 0 {
         let text = "it had printed nothing: it was waiting for the model's provider or retrying, which it does silently";
         return Some(text.to_owned());
     }
-    sum.open_step.then(|| "the output stops inside a step: the model's answer had not ended".to_owned())
+    sum.open_step.then(|| {
+        "the output stops inside a step (the model had not finished, or a tool was running)".to_owned()
+    })
 }
 
 /// The signal behind a shell's exit code.

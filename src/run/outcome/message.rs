@@ -23,11 +23,18 @@ pub(super) fn compose(facts: &FoldedFacts, failure: &Failure) -> String {
 
 /// The container's reason, as the TypeScript adapter worded it.
 fn pod(facts: &FoldedFacts) -> Option<String> {
-    let reason = facts.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty())?;
+    let reason = facts
+        .reason
+        .as_deref()
+        .map(str::trim)
+        .filter(|reason| !reason.is_empty())?;
     if reason == "Completed" || facts.cancelled {
         return None;
     }
-    let exit = facts.exit_code.map(|exit| format!(" (exit {exit})")).unwrap_or_default();
+    let exit = facts
+        .exit_code
+        .map(|exit| format!(" (exit {exit})"))
+        .unwrap_or_default();
     Some(format!("Pod exited: {}{exit}", prefix(reason, 400)))
 }
 

@@ -46,15 +46,25 @@ fn said_in(value: &Value, depth: usize) -> Option<String> {
         return None;
     }
     match value {
-        Value::String(text) if text.trim_start().starts_with(['{', '[']) => {
-            serde_json::from_str(text).ok().and_then(|inner| said_in(&inner, depth + 1))
-        }
+        Value::String(text) if text.trim_start().starts_with(['{', '[']) => serde_json::from_str(text)
+            .ok()
+            .and_then(|inner| said_in(&inner, depth + 1)),
         Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
         Value::Array(items) => items.iter().find_map(|item| said_in(item, depth + 1)),
-        Value::Object(fields) => ["message", "error", "data", "detail", "errors", "description", "code", "name", "type"]
-            .iter()
-            .filter_map(|name| fields.get(*name))
-            .find_map(|field| said_in(field, depth + 1)),
+        Value::Object(fields) => [
+            "message",
+            "error",
+            "data",
+            "detail",
+            "errors",
+            "description",
+            "code",
+            "name",
+            "type",
+        ]
+        .iter()
+        .filter_map(|name| fields.get(*name))
+        .find_map(|field| said_in(field, depth + 1)),
         Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
 }
@@ -92,7 +102,16 @@ impl After {
 
     fn then(self, word: &str, gap: &str) -> Self {
         let lower = word.to_ascii_lowercase();
-        let names = ["api_key", "apikey", "api-key", "token", "secret", "password", "passwd", "authorization"];
+        let names = [
+            "api_key",
+            "apikey",
+            "api-key",
+            "token",
+            "secret",
+            "password",
+            "passwd",
+            "authorization",
+        ];
         let assigns = gap.starts_with(['=', ':', '"', '\'']) && gap.contains(['=', ':']);
         if ["bearer", "basic"].contains(&lower.as_str()) && gap.trim().is_empty() && !gap.is_empty() {
             Self::Scheme
@@ -122,12 +141,25 @@ fn words(text: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 fn is_secret(word: &str) -> bool {
-    let long_after = |start: &str, least: usize| word.strip_prefix(start).is_some_and(|rest| rest.len() >= least);
+    let long_after =
+        |start: &str, least: usize| word.strip_prefix(start).is_some_and(|rest| rest.len() >= least);
     let jwt = word.starts_with("eyJ") && word.len() >= 24 && word.contains('.');
     jwt || long_after("sk-", 8)
-        || ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xoxb-", "xoxp-", "AIza", "AKIA"]
-            .iter()
-            .any(|start| long_after(start, 12))
+        || [
+            "ghp_",
+            "gho_",
+            "ghu_",
+            "ghs_",
+            "ghr_",
+            "github_pat_",
+            "glpat-",
+            "xoxb-",
+            "xoxp-",
+            "AIza",
+            "AKIA",
+        ]
+        .iter()
+        .any(|start| long_after(start, 12))
 }
 
 /// `scheme://user:password@host` without the password.
@@ -137,7 +169,9 @@ fn without_url_passwords(text: &str) -> String {
     while let Some((before, after)) = rest.split_once("://") {
         out.push_str(before);
         out.push_str("://");
-        let end = after.find(|c: char| c.is_whitespace() || matches!(c, '/' | '"' | '?')).unwrap_or(after.len());
+        let end = after
+            .find(|c: char| c.is_whitespace() || matches!(c, '/' | '"' | '?'))
+            .unwrap_or(after.len());
         let (authority, tail) = after.split_at(end);
         match authority.rsplit_once('@') {
             Some((_, host)) => {
@@ -157,15 +191,24 @@ mod tests {
 
     #[test]
     fn escape_codes_go() {
-        assert_eq!(without_ansi("\u{1b}[91m\u{1b}[1mError: \u{1b}[0mSession\r\n\tnot\u{0} found"), "Error: Session\n\tnot found");
-        assert_eq!(without_ansi("a\u{1b}]8;;http://x\u{7}link\u{1b}]8;;\u{1b}\\b\u{1b}"), "alinkb");
+        assert_eq!(
+            without_ansi("\u{1b}[91m\u{1b}[1mError: \u{1b}[0mSession\r\n\tnot\u{0} found"),
+            "Error: Session\n\tnot found"
+        );
+        assert_eq!(
+            without_ansi("a\u{1b}]8;;http://x\u{7}link\u{1b}]8;;\u{1b}\\b\u{1b}"),
+            "alinkb"
+        );
         assert_eq!(without_ansi("cut \u{1b}[9"), "cut ");
     }
 
     #[test]
     fn json_is_read_out() {
         for (raw, said) in [
-            (r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#, "Overloaded"),
+            (
+                r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#,
+                "Overloaded",
+            ),
             (r#"{"error":"{\"message\":\"inner\"}"}"#, "inner"),
             (r#"{"type":"#, "an unreadable error"),
             ("{}", "an error without a message"),
@@ -179,12 +222,18 @@ mod tests {
     #[test]
     fn credentials_go() {
         for (raw, plain) in [
-            ("Authorization: Bearer abcdefghijk", "Authorization: Bearer [redacted]"),
+            (
+                "Authorization: Bearer abcdefghijk",
+                "Authorization: Bearer [redacted]",
+            ),
             ("key sk-proj-abcdefgh1234.", "key [redacted]"),
             ("token=abcdefghijkl x", "token=[redacted] x"),
             ("ghp_0123456789abcdef failed", "[redacted] failed"),
             ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", "[redacted]"),
-            ("Incorrect API key provided: fake-key.", "Incorrect API key provided: fake-key."),
+            (
+                "Incorrect API key provided: fake-key.",
+                "Incorrect API key provided: fake-key.",
+            ),
             ("https://user:pa55@host/x", "https://[redacted]@host/x"),
             ("context: 128000 tokens", "context: 128000 tokens"),
         ] {

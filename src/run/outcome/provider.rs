@@ -24,13 +24,17 @@ pub(super) fn split(model: &str) -> (Option<String>, Option<String>) {
         return (some(provider), some(rest));
     }
     let lower = model.to_ascii_lowercase();
-    let maker = MAKERS.iter().find(|(_, starts)| starts.iter().any(|start| begins(&lower, start)));
+    let maker = MAKERS
+        .iter()
+        .find(|(_, starts)| starts.iter().any(|start| begins(&lower, start)));
     (maker.map(|(name, _)| (*name).to_owned()), Some(model.to_owned()))
 }
 
 /// `o3` and `o3-mini` begin with `o3`; `o365` does not.
 fn begins(model: &str, start: &str) -> bool {
-    model.strip_prefix(start).is_some_and(|rest| start.len() > 2 || !rest.starts_with(char::is_alphanumeric))
+    model
+        .strip_prefix(start)
+        .is_some_and(|rest| start.len() > 2 || !rest.starts_with(char::is_alphanumeric))
 }
 
 #[cfg(test)]
@@ -41,7 +45,11 @@ mod tests {
     fn providers() {
         for (model, provider, rest) in [
             ("fake/x", Some("fake"), Some("x")),
-            ("openrouter/anthropic/claude-4", Some("openrouter"), Some("anthropic/claude-4")),
+            (
+                "openrouter/anthropic/claude-4",
+                Some("openrouter"),
+                Some("anthropic/claude-4"),
+            ),
             ("claude-sonnet-4", Some("anthropic"), Some("claude-sonnet-4")),
             ("o3-mini", Some("openai"), Some("o3-mini")),
             ("o365", None, Some("o365")),
@@ -49,7 +57,11 @@ mod tests {
             ("/x", None, Some("x")),
             (" ", None, None),
         ] {
-            assert_eq!(split(model), (provider.map(str::to_owned), rest.map(str::to_owned)), "{model}");
+            assert_eq!(
+                split(model),
+                (provider.map(str::to_owned), rest.map(str::to_owned)),
+                "{model}"
+            );
         }
     }
 }

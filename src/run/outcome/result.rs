@@ -83,8 +83,13 @@ pub(super) fn assemble(facts: &FoldedFacts, verdict: Verdict) -> RunResult {
     let (provider, model) = provider::split(facts.model.as_deref().unwrap_or_default());
     RunResult {
         exit_code: exit_code(facts, failure.as_ref()),
-        signal: facts.signal.clone().filter(|_| failure.as_ref().is_some_and(|f| f.code != code::CANCELLED)),
-        timed_out: failure.as_ref().is_some_and(|failure| failure.code == code::TIMEOUT),
+        signal: facts
+            .signal
+            .clone()
+            .filter(|_| failure.as_ref().is_some_and(|f| f.code != code::CANCELLED)),
+        timed_out: failure
+            .as_ref()
+            .is_some_and(|failure| failure.code == code::TIMEOUT),
         error_message: failure.as_ref().map(|failure| message::compose(facts, failure)),
         error_code: failure.as_ref().map(|failure| failure.code),
         error_family: failure.as_ref().and_then(|failure| failure.family),
@@ -101,7 +106,11 @@ pub(super) fn assemble(facts: &FoldedFacts, verdict: Verdict) -> RunResult {
         provider,
         model,
         billing_type: "unknown",
-        cost_usd: if sum.cost_usd.is_finite() { sum.cost_usd.max(0.0) } else { 0.0 },
+        cost_usd: if sum.cost_usd.is_finite() {
+            sum.cost_usd.max(0.0)
+        } else {
+            0.0
+        },
         result_json: result_json(facts, &warnings),
         summary: summary(facts),
         clear_session: clears || sum.step_limit,
@@ -128,7 +137,7 @@ fn session_id(facts: &FoldedFacts) -> Option<String> {
 fn session_params(facts: &FoldedFacts, id: &str) -> Map<String, Value> {
     let mut params = match &facts.session {
         Some(Session::Params(params)) => params.clone(),
-        Some(Session::Id(_)) | None => Map::new(),
+        Some(Session::Id(_) | Session::Other(_)) | None => Map::new(),
     };
     params.insert("sessionId".to_owned(), json!(id));
     params
@@ -179,7 +188,11 @@ fn result_json(facts: &FoldedFacts, warnings: &[String]) -> Value {
 }
 
 /// Tokens are whole and not negative, whatever the stream says.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the exact range")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to the exact range"
+)]
 fn whole(tokens: f64) -> u64 {
     tokens.clamp(0.0, 9_007_199_254_740_991.0).round() as u64
 }

@@ -1,5 +1,7 @@
 //! What opencode's stderr tells that its stream does not.
 
+use std::collections::HashSet;
+
 use crate::opencode::bounded::{prefix, suffix};
 
 use super::plain::without_ansi;
@@ -7,23 +9,32 @@ use super::plain::without_ansi;
 /// Longest piece of stderr in a message.
 const EXCERPT: usize = 1000;
 
-/// opencode's stderr as plain lines: no escape codes, no log lines below ERROR, no JSON events.
+/// opencode's stderr as plain lines: no escape codes, no log lines below ERROR, no JSON events, no stack frames.
 pub(super) fn lines(stderr: &str) -> Vec<String> {
+    let is_frame = |line: &str| line.starts_with(char::is_whitespace) && line.trim_start().starts_with("at ");
     let is_log = |line: &str| line.starts_with("timestamp=") && !line.contains(" level=ERROR ");
     let is_event = |line: &str| line.starts_with("{\"type\"");
     without_ansi(stderr)
         .lines()
         .map(str::trim_end)
-        .filter(|line| !line.trim().is_empty() && !is_log(line) && !is_event(line))
+        .filter(|line| !line.trim().is_empty() && !is_log(line) && !is_event(line) && !is_frame(line))
         .map(str::to_owned)
         .collect()
 }
 
 /// The lines that explain a failure: from `Error:` on, if there is one, and the last ones.
 pub(super) fn excerpt(lines: &[String]) -> Option<String> {
-    let start = lines.iter().position(|line| line.trim_start().starts_with("Error:")).unwrap_or(0);
+    let start = lines
+        .iter()
+        .position(|line| line.trim_start().starts_with("Error:"))
+        .unwrap_or(0);
     let short = |line: &String| log_cause(line).map_or_else(|| line.clone(), |cause| cause.to_string());
-    let text = lines.get(start..)?.iter().map(short).collect::<Vec<_>>().join("\n");
+    let mut seen = HashSet::new();
+    let unseen = lines
+        .get(start..)?
+        .iter()
+        .filter(|line| seen.insert(line.as_str()));
+    let text = unseen.map(short).collect::<Vec<_>>().join("\n");
     let text = text.trim();
     if text.is_empty() {
         return None;
@@ -34,14 +45,27 @@ pub(super) fn excerpt(lines: &[String]) -> Option<String> {
     if start == 0 && !text.starts_with("Error:") {
         return Some(format!("… {}", suffix(text, EXCERPT).trim_start()));
     }
-    Some(format!("{} … {}", prefix(text, EXCERPT / 2).trim_end(), suffix(text, EXCERPT / 2).trim_start()))
+    Some(format!(
+        "{} … {}",
+        prefix(text, EXCERPT / 2).trim_end(),
+        suffix(text, EXCERPT / 2).trim_start()
+    ))
+}
+
+/// Whether opencode printed its usage: it did not accept its command line.
+pub(super) fn is_usage(lines: &[String]) -> bool {
+    lines
+        .first()
+        .is_some_and(|line| line.starts_with("opencode run [message"))
 }
 
 /// What was asked for and rejected: `external_directory (/etc/*)`.
 pub(super) fn rejected(lines: &[String]) -> Vec<String> {
     let mut rules: Vec<String> = Vec::new();
     for line in lines {
-        let rule = line.split_once("permission requested: ").and_then(|(_, rest)| rest.split_once("; auto-reject"));
+        let rule = line
+            .split_once("permission requested: ")
+            .and_then(|(_, rest)| rest.split_once("; auto-reject"));
         if let Some((rule, _)) = rule
             && rules.len() < 8
             && !rules.iter().any(|known| known == rule)
@@ -78,10 +102,18 @@ fn log_cause(line: &str) -> Option<Cause> {
         return None;
     }
     let (before, after) = line.split_once("Error: ")?;
-    let name_at = before.rfind(|c: char| !c.is_ascii_alphanumeric()).map_or(0, |at| at + 1);
+    let name_at = before
+        .rfind(|c: char| !c.is_ascii_alphanumeric())
+        .map_or(0, |at| at + 1);
     let name = format!("{}Error", before.get(name_at..).unwrap_or_default());
-    let end = [")]", "\\n", "\"", "\n"].iter().filter_map(|stop| after.find(stop)).min().unwrap_or(after.len());
-    let message = prefix(after.get(..end).unwrap_or_default(), 400).trim().to_owned();
+    let end = [")]", "\\n", "\"", "\n"]
+        .iter()
+        .filter_map(|stop| after.find(stop))
+        .min()
+        .unwrap_or(after.len());
+    let message = prefix(after.get(..end).unwrap_or_default(), 400)
+        .trim()
+        .to_owned();
     (!message.is_empty()).then_some(Cause { name, message })
 }
 
@@ -91,10 +123,20 @@ mod tests {
 
     #[test]
     fn a_long_stderr_keeps_its_error_and_its_end() {
-        let noise = format!("warning\n\u{1b}[91mError: \u{1b}[0mbad thing\n{}last line", "x\n".repeat(2000));
+        let noise = format!(
+            "warning\n\u{1b}[91mError: \u{1b}[0mbad thing\n{}last line",
+            (0..2000).map(|n| format!("{n}\n")).collect::<String>()
+        );
         let text = excerpt(&lines(&noise)).unwrap();
-        assert!(text.starts_with("Error: bad thing") && text.ends_with("last line") && text.len() < 1100, "{text}");
-        let tail = excerpt(&lines(&format!("{}last", "é\n".repeat(2000)))).unwrap();
+        assert!(
+            text.starts_with("Error: bad thing") && text.ends_with("last line") && text.len() < 1100,
+            "{text}"
+        );
+        let tail = excerpt(&lines(&format!(
+            "{}last",
+            (0..2000).map(|n| format!("é{n}\n")).collect::<String>()
+        )))
+        .unwrap();
         assert!(tail.starts_with('…') && tail.ends_with("last"));
         assert_eq!(excerpt(&lines("\n\u{1b}[0m\n")), None);
     }
@@ -104,7 +146,10 @@ mod tests {
         let log = "timestamp=2026 level=INFO message=\"OtherError: no\"\n\
                    timestamp=2026 level=ERROR run=1 cause=\"Cause([Fail(ProviderModelNotFoundError: Model not found: fake/nope.)])\"";
         let cause = hidden_cause(&lines(log)).unwrap();
-        assert_eq!(cause.to_string(), "ProviderModelNotFoundError: Model not found: fake/nope.");
+        assert_eq!(
+            cause.to_string(),
+            "ProviderModelNotFoundError: Model not found: fake/nope."
+        );
     }
 
     #[test]

@@ -33,15 +33,25 @@ pub(super) struct Failure {
 
 impl Failure {
     pub(super) fn new(code: &'static str, text: impl Into<String>) -> Self {
-        Self { code, text: text.into(), ..Self::default() }
+        Self {
+            code,
+            text: text.into(),
+            ..Self::default()
+        }
     }
 
     pub(super) fn retryable(self) -> Self {
-        Self { retryable: true, ..self }
+        Self {
+            retryable: true,
+            ..self
+        }
     }
 
     pub(super) fn explained(self) -> Self {
-        Self { explained: true, ..self }
+        Self {
+            explained: true,
+            ..self
+        }
     }
 }
 
@@ -71,14 +81,22 @@ fn ended_by_us(facts: &FoldedFacts) -> Option<Failure> {
     }
     let reason = facts.reason.as_deref().unwrap_or_default();
     if [code::LOG_TOO_LARGE, "LogTooLarge"].contains(&reason) {
-        let text = "the agent's output grew over the configured limit (maxLogBytes), and the pod ended opencode";
+        let text =
+            "the agent's output grew over the configured limit (maxLogBytes), and the pod ended opencode";
         return Some(Failure::new(code::LOG_TOO_LARGE, text).explained());
     }
     let finished = facts.exit_code == Some(0) && facts.log_state == LogState::Proven;
     if (facts.timed_out || reason == "DeadlineExceeded") && !finished {
-        let after = facts.timeout_sec.filter(|sec| *sec > 0.0).map(|sec| format!(" after {sec}s"));
+        let after = facts
+            .timeout_sec
+            .filter(|sec| *sec > 0.0)
+            .map(|sec| format!(" after {sec}s"));
         let waiting = kill::waiting_for(&facts.summary).map(|what| format!("; {what}"));
-        let text = format!("Timed out{}{}", after.unwrap_or_default(), waiting.unwrap_or_default());
+        let text = format!(
+            "Timed out{}{}",
+            after.unwrap_or_default(),
+            waiting.unwrap_or_default()
+        );
         return Some(Failure::new(code::TIMEOUT, text).explained());
     }
     None
@@ -95,15 +113,26 @@ fn unknown_session(facts: &FoldedFacts, lines: &[String]) -> Option<Failure> {
         return None;
     }
     let text = match facts.session.as_ref().and_then(super::Session::id) {
-        Some(id) => format!("Session not found: opencode does not know {id}; the next run starts a new session"),
+        Some(id) => {
+            format!("Session not found: opencode does not know {id}; the next run starts a new session")
+        }
         None => "Session not found: the next run starts a new session".to_owned(),
     };
-    Some(Failure { clear_session: true, ..Failure::new(code::SESSION_UNAVAILABLE, text).retryable().explained() })
+    Some(Failure {
+        clear_session: true,
+        ..Failure::new(code::SESSION_UNAVAILABLE, text)
+            .retryable()
+            .explained()
+    })
 }
 
 fn incomplete(facts: &FoldedFacts) -> Option<Failure> {
     (facts.log_state == LogState::Incomplete).then(|| {
-        let known = facts.summary.last_error().map(|error| format!("{}; ", error.message)).unwrap_or_default();
+        let known = facts
+            .summary
+            .last_error()
+            .map(|error| format!("{}; ", error.message))
+            .unwrap_or_default();
         let text = format!("{known}the agent's output could not be read to its end");
         Failure::new(code::LOG_INCOMPLETE, text).retryable()
     })
@@ -121,9 +150,17 @@ fn rejected(sum: &Summary, lines: &[String]) -> Option<Failure> {
 
 /// The failure that names what was asked for.
 pub(super) fn permission_failure(sum: &Summary, rules: &[String]) -> Failure {
-    let by_done = sum.done.as_ref().map(|done| done.rejected.clone()).unwrap_or_default();
-    let what = [rules.to_vec(), by_done, sum.rejected_tools.clone()].into_iter().find(|names| !names.is_empty());
-    let what = what.map(|names| format!(": {}", names.join(", "))).unwrap_or_default();
+    let by_done = sum
+        .done
+        .as_ref()
+        .map(|done| done.rejected.clone())
+        .unwrap_or_default();
+    let what = [rules.to_vec(), by_done, sum.rejected_tools.clone()]
+        .into_iter()
+        .find(|names| !names.is_empty());
+    let what = what
+        .map(|names| format!(": {}", names.join(", ")))
+        .unwrap_or_default();
     let text = format!(
         "Permission rejected{what}. opencode asked, nobody was there to answer, and it ended the run without an \
          answer; allow or deny this permission in the agent's configuration"
@@ -131,13 +168,16 @@ pub(super) fn permission_failure(sum: &Summary, rules: &[String]) -> Failure {
     Failure::new(code::PERMISSION_REJECTED, text).explained()
 }
 
-/// opencode stopped writing inside a line.
+/// opencode stopped writing inside a line, or nobody read what it wrote.
 fn cut(sum: &Summary, lines: &[String]) -> Option<Failure> {
-    let reader_gone = sum.open_step && !sum.has_output() && lines.iter().any(|line| line.contains("EPIPE"));
-    (sum.cut_last_line || reader_gone).then(|| {
-        let text = "opencode's output stops in the middle: its last line is cut off and the answer is lost";
-        Failure::new(code::LOG_INCOMPLETE, text).retryable()
-    })
+    let text = if sum.cut_last_line {
+        "opencode's output stops in the middle of a line: the end of its answer is lost"
+    } else if sum.open_step && lines.iter().any(|line| line.contains("EPIPE")) {
+        "opencode's output stops inside a step: it could not write the rest (EPIPE)"
+    } else {
+        return None;
+    };
+    Some(Failure::new(code::LOG_INCOMPLETE, text).retryable())
 }
 
 /// It ended by itself, but not with a final answer.
@@ -150,17 +190,27 @@ fn unfinished(facts: &FoldedFacts, lines: &[String]) -> Option<Failure> {
         }
         Some(0) => no_answer(sum),
         Some(_) if sum.steps_finished > 0 && !sum.open_step && !sum.has_output() => Some(empty_response()),
-        Some(exit) if sum.events == 0 => {
-            let said = stderr::excerpt(lines);
-            let explained = said.is_some();
-            let said = said.map(|said| format!(": {said}")).unwrap_or_default();
-            let text = format!("opencode did not start (exit code {exit}){said}");
-            Some(Failure { explained, ..Failure::new(code::START_FAILED, text) })
-        }
+        Some(exit) if sum.events == 0 => Some(not_started(exit, lines)),
         Some(exit) => {
             let text = format!("opencode exited with code {exit} before the agent was done");
             Some(Failure::new(code::OPENCODE_ERROR, text))
         }
+    }
+}
+
+/// Not one event, and an exit code: what it says on stderr is all there is.
+fn not_started(exit: i32, lines: &[String]) -> Failure {
+    let said = if stderr::is_usage(lines) {
+        Some("it does not accept its command line (an unknown option) and printed its usage".to_owned())
+    } else {
+        stderr::excerpt(lines)
+    };
+    let explained = said.is_some();
+    let said = said.map(|said| format!(": {said}")).unwrap_or_default();
+    let text = format!("opencode did not start (exit code {exit}){said}");
+    Failure {
+        explained,
+        ..Failure::new(code::START_FAILED, text)
     }
 }
 
@@ -170,7 +220,10 @@ fn no_answer(sum: &Summary) -> Option<Failure> {
     if reason == "content-filter" {
         let text = "The response was blocked by the provider's content filter";
         let failure = Failure::new(code::CONTENT_FILTERED, text).explained();
-        return Some(Failure { family: Some("model_refusal"), ..failure });
+        return Some(Failure {
+            family: Some("model_refusal"),
+            ..failure
+        });
     }
     if sum.answer.is_empty() && reason == "length" {
         let text = "The model reached its output limit before it gave an answer";
@@ -186,7 +239,11 @@ fn no_answer(sum: &Summary) -> Option<Failure> {
 }
 
 fn empty_response() -> Failure {
-    Failure::new(code::LLM_API_ERROR, "LLM API returned empty response (0 output tokens)").retryable()
+    Failure::new(
+        code::LLM_API_ERROR,
+        "LLM API returned empty response (0 output tokens)",
+    )
+    .retryable()
 }
 
 fn unknown(sum: &Summary) -> String {
@@ -203,7 +260,9 @@ fn warnings(facts: &FoldedFacts) -> Vec<String> {
     let sum = &facts.summary;
     let mut said = Vec::new();
     if let Some(exit) = facts.exit_code.filter(|exit| *exit != 0) {
-        said.push(format!("opencode exited with code {exit}, but the agent had finished with a final answer"));
+        said.push(format!(
+            "opencode exited with code {exit}, but the agent had finished with a final answer"
+        ));
     }
     match facts.log_state {
         LogState::Proven => {}
@@ -218,7 +277,10 @@ fn warnings(facts: &FoldedFacts) -> Vec<String> {
         });
     }
     if let Some(error) = sum.last_error() {
-        said.push(format!("the run recovered from an error: {}", errors::plain(&error.message)));
+        said.push(format!(
+            "the run recovered from an error: {}",
+            errors::plain(&error.message)
+        ));
     }
     if sum.tool_errors.iter().any(|tool| tool.error.contains("ripgrep")) {
         said.push("grep and glob failed: the image has no ripgrep (rg)".to_owned());
