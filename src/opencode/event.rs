@@ -1,0 +1,234 @@
+//! One line of opencode's stream: what it is and the fields we read from it.
+
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+
+use super::lenient::{Flag, Key, Num, Text, else_default, record};
+
+record! {
+    /// The outer object of a line.
+    Event {
+        kind: Text<'a> = "type",
+        session: Text<'a> = "sessionID",
+        part: Part<'a> = "part",
+        error: Option<Value> = "error",
+        message: Option<Value> = "message",
+        reason: Text<'a> = "reason",
+        rejected: Option<Value> = "rejected",
+    }
+}
+
+record! {
+    /// `part`: the thing a text, tool or step line is about.
+    Part {
+        message_id: Text<'a> = "messageID",
+        text: Text<'a> = "text",
+        synthetic: Flag = "synthetic",
+        message: Text<'a> = "message",
+        reason: Text<'a> = "reason",
+        tool: Text<'a> = "tool",
+        state: State<'a> = "state",
+        tokens: Tokens<'a> = "tokens",
+        cost: Num = "cost",
+    }
+}
+
+record! {
+    /// `part.state` of a tool call. Input and output are skipped: they can be hundreds of kilobytes.
+    State {
+        status: Text<'a> = "status",
+        error: Text<'a> = "error",
+    }
+}
+
+record! {
+    /// `part.tokens` of a finished step.
+    Tokens {
+        input: Num = "input",
+        output: Num = "output",
+        reasoning: Num = "reasoning",
+        cache: Cache<'a> = "cache",
+    }
+}
+
+record! {
+    /// `part.tokens.cache`.
+    Cache {
+        read: Num = "read",
+        write: Num = "write",
+    }
+}
+
+/// What one line turned out to be.
+#[derive(Debug)]
+pub(crate) enum Read<'a> {
+    /// Nothing but white space.
+    Blank,
+    /// A JSON object.
+    Event(Box<Event<'a>>),
+    /// Text, or JSON that is no object: not from opencode's stream.
+    Other,
+    /// Begins like an object and is not one: torn or overwritten.
+    Broken,
+}
+
+/// Reads one line. `scratch` holds the mended copy of a line that needs one.
+pub(crate) fn read<'a>(line: &'a str, scratch: &'a mut String) -> Read<'a> {
+    let line = js_trim(line);
+    if line.is_empty() {
+        return Read::Blank;
+    }
+    if !line.starts_with('{') {
+        return Read::Other;
+    }
+    if let Ok(event) = serde_json::from_str(line) {
+        return Read::Event(Box::new(event));
+    }
+    // JSON.stringify writes half a surrogate pair as \udXXX (a text cut inside an emoji); serde refuses it, JavaScript reads it.
+    match mend_surrogates(line) {
+        Cow::Borrowed(_) => Read::Broken,
+        Cow::Owned(mended) => {
+            *scratch = mended;
+            serde_json::from_str(scratch).map_or(Read::Broken, |event| Read::Event(Box::new(event)))
+        }
+    }
+}
+
+/// `String.prototype.trim`: Unicode white space and the byte order mark, but not NEL.
+pub(crate) fn js_trim(text: &str) -> &str {
+    text.trim_matches(|c: char| (c.is_whitespace() && c != '\u{85}') || c == '\u{feff}')
+}
+
+/// Replaces every `\udXXX` escape that is not half of a pair by `\ufffd`.
+fn mend_surrogates(line: &str) -> Cow<'_, str> {
+    let bytes = line.as_bytes();
+    let mut lone = Vec::new();
+    let mut at = 0;
+    while let Some(step) = memchr::memchr(b'\\', bytes.get(at..).unwrap_or_default()) {
+        at += step;
+        match surrogate(bytes, at) {
+            Some(unit) if unit < 0xdc00 && matches!(surrogate(bytes, at + 6), Some(0xdc00..)) => at += 12,
+            Some(_) => {
+                lone.push(at);
+                at += 6;
+            }
+            None => at += 2,
+        }
+    }
+    if lone.is_empty() {
+        return Cow::Borrowed(line);
+    }
+    let mut mended = line.as_bytes().to_vec();
+    for at in lone {
+        if let Some(escape) = mended.get_mut(at..at + 6) {
+            escape.copy_from_slice(br"\ufffd");
+        }
+    }
+    String::from_utf8(mended).map_or(Cow::Borrowed(line), Cow::Owned)
+}
+
+/// The surrogate that the escape at `at` stands for, if it is one.
+fn surrogate(bytes: &[u8], at: usize) -> Option<u16> {
+    let digits = bytes.get(at..at + 6)?.strip_prefix(br"\u")?;
+    let unit = u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    (0xd800..=0xdfff).contains(&unit).then_some(unit)
+}
+
+/// The human part of an error value, by the order in which the TypeScript adapter looked for it.
+pub(crate) fn error_text(value: &Value) -> String {
+    if let Value::String(text) = value {
+        return js_trim(text).to_owned();
+    }
+    let field = |name: &str| {
+        value
+            .get(name)
+            .and_then(Value::as_str)
+            .map(js_trim)
+            .filter(|text| !text.is_empty())
+    };
+    let nested = || {
+        value
+            .pointer("/data/message")
+            .and_then(Value::as_str)
+            .map(js_trim)
+            .filter(|text| !text.is_empty())
+    };
+    let found = field("message")
+        .or_else(nested)
+        .or_else(|| field("name"))
+        .or_else(|| field("code"));
+    match (found, value) {
+        (Some(text), _) => text.to_owned(),
+        (None, Value::Object(_)) => value.to_string(),
+        (None, _) => "{}".to_owned(),
+    }
+}
+
+impl Event<'_> {
+    /// The value that describes an error: `error`, else `message` (null counts as absent).
+    pub(crate) fn error_value(&self) -> Value {
+        let given = |value: &Option<Value>| value.clone().filter(|value| !value.is_null());
+        given(&self.error)
+            .or_else(|| given(&self.message))
+            .unwrap_or(Value::Null)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text_of(line: &str) -> Option<String> {
+        let mut scratch = String::new();
+        match read(line, &mut scratch) {
+            Read::Event(event) => Some(event.part.text.as_str().to_owned()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_does_not_cost_the_line() {
+        assert_eq!(
+            text_of(r#"{"part":{"text":"a\ud83d"}}"#).as_deref(),
+            Some("a\u{fffd}")
+        );
+        assert_eq!(
+            text_of(r#"{"part":{"text":"\ud83d\ude80 \ude80"}}"#).as_deref(),
+            Some("🚀 \u{fffd}")
+        );
+        assert_eq!(
+            text_of(r#"{"part":{"text":"\\ud83d"}}"#).as_deref(),
+            Some(r"\ud83d")
+        );
+        assert_eq!(text_of(r#"{"part":{"text":"\ud8"}}"#), None);
+    }
+
+    #[test]
+    fn wrong_types_are_empty_fields() {
+        for line in [
+            r#"{"part":"x"}"#,
+            r#"{"part":[1,{"text":"no"}]}"#,
+            r#"{"part":null}"#,
+            r#"{"part":{"text":{"a":1}}}"#,
+        ] {
+            assert_eq!(text_of(line).as_deref(), Some(""), "{line}");
+        }
+        assert_eq!(
+            text_of(r#"{"part":{"text":"first","text":"last"}}"#).as_deref(),
+            Some("last")
+        );
+    }
+
+    #[test]
+    fn deep_tool_output_is_skipped_not_refused() {
+        let deep = format!(
+            r#"{{"part":{{"text":"t","state":{{"output":{}{}}}}}}}"#,
+            "[".repeat(5000),
+            "]".repeat(5000)
+        );
+        assert_eq!(text_of(&deep).as_deref(), Some("t"));
+    }
+}

@@ -1,0 +1,19 @@
+//! What opencode's JSONL stream means. Pure: lines in, a [`Summary`] out.
+//!
+//! - `event` reads one line, `lenient` makes that survive fields of any type
+//! - [`Transcript`] folds lines in constant memory into a [`Summary`]
+//! - [`parse_jsonl`], [`is_step_limit`] and [`is_unknown_session`] are the TypeScript adapter's exports
+
+pub(crate) mod bounded;
+mod event;
+mod lenient;
+mod parse;
+mod session;
+mod summary;
+mod transcript;
+
+pub use parse::{fold, is_step_limit, parse_jsonl};
+pub use session::is_unknown_session;
+pub(crate) use session::text_says_unknown_session;
+pub use summary::{Done, RunError, Summary, Tokens, ToolError};
+pub use transcript::Transcript;

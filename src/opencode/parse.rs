@@ -1,0 +1,154 @@
+//! The parser that the TypeScript adapter exported, with its shape and values, and more fields beside them.
+
+use serde_json::{Value, json};
+
+use super::event::{self, Event, Read, error_text, js_trim};
+use super::transcript::{Transcript, is_step_limit_reason};
+
+/// The pieces of a stdout: whole lines, and what stands after the last newline.
+enum Piece<'a> {
+    Line(&'a str),
+    Tail(&'a str),
+}
+
+fn pieces(stdout: &str) -> impl Iterator<Item = Piece<'_>> {
+    let mut rest = stdout;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let Some((line, after)) = rest.split_once('\n') else {
+            return Some(Piece::Tail(std::mem::take(&mut rest)));
+        };
+        rest = after;
+        Some(Piece::Line(line))
+    })
+}
+
+/// Folds a whole stdout.
+#[must_use]
+pub fn fold(stdout: &str) -> Transcript {
+    let mut transcript = Transcript::new();
+    for piece in pieces(stdout) {
+        match piece {
+            Piece::Line(line) => transcript.push_line(line),
+            Piece::Tail(tail) => transcript.push_cut(tail),
+        }
+    }
+    transcript
+}
+
+/// What only the old shape wants: every text and every error, unbounded.
+#[derive(Default)]
+struct Everything {
+    texts: Vec<String>,
+    errors: Vec<String>,
+    input: f64,
+    cached: f64,
+    output: f64,
+    cost: f64,
+}
+
+impl Everything {
+    fn add(&mut self, event: &Event<'_>) {
+        match event.kind.as_str() {
+            "text" if !event.part.synthetic.0 => self.say(event.part.text.as_str()),
+            "step_finish" => {
+                self.say(event.part.message.as_str());
+                let tokens = &event.part.tokens;
+                self.input += tokens.input.0;
+                self.cached += tokens.cache.read.0;
+                self.output += tokens.output.0 + tokens.reasoning.0;
+                self.cost += event.part.cost.0;
+            }
+            "error" => {
+                let text = error_text(&event.error_value());
+                if !text.is_empty() {
+                    self.errors.push(text);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn say(&mut self, text: &str) {
+        let text = js_trim(text);
+        if !text.is_empty() {
+            self.texts.push(text.to_owned());
+        }
+    }
+}
+
+/// `parseOpenCodeJsonl`: `sessionId`, `summary` (all texts), `usage`, `costUsd` and `errorMessage` as the TypeScript
+/// adapter gave them (tool errors are apart now, in `toolErrorMessage`), and what it did not see.
+#[must_use]
+pub fn parse_jsonl(stdout: &str) -> Value {
+    let mut transcript = Transcript::new();
+    let mut all = Everything::default();
+    for piece in pieces(stdout) {
+        let (text, is_tail) = match piece {
+            Piece::Line(line) => (line, false),
+            Piece::Tail(tail) => (tail, true),
+        };
+        let mut scratch = String::new();
+        match event::read(text, &mut scratch) {
+            Read::Event(event) => {
+                all.add(&event);
+                transcript.fold(&event);
+            }
+            Read::Broken if is_tail => transcript.cut(text),
+            Read::Broken => transcript.broken(),
+            Read::Other => transcript.stray(text),
+            Read::Blank => {}
+        }
+    }
+    let sum = transcript.finish();
+    let tool_errors: Vec<&str> = sum.tool_errors.iter().map(|error| error.error.as_str()).collect();
+    json!({
+        "sessionId": sum.session_id,
+        "summary": js_trim(&all.texts.join("\n\n")),
+        "usage": {
+            "inputTokens": number(all.input),
+            "cachedInputTokens": number(all.cached),
+            "outputTokens": number(all.output),
+        },
+        "costUsd": number(all.cost),
+        "errorMessage": (!all.errors.is_empty()).then(|| all.errors.join("\n")),
+        "toolErrorMessage": (!tool_errors.is_empty()).then(|| tool_errors.join("\n")),
+        "lastMessage": sum.answer,
+        "compactionSummary": sum.compaction,
+        "syntheticTexts": sum.synthetic_texts,
+        "cacheWriteTokens": number(sum.tokens.cache_write),
+        "reasoningTokens": number(sum.tokens.reasoning),
+        "lastStepReason": sum.last_reason,
+        "completedCleanly": sum.clean_stop,
+        "steps": sum.steps_finished,
+        "toolErrors": sum.tool_errors,
+        "rejectedPermissions": sum.rejected_tools,
+        "errors": sum.errors,
+        "done": sum.done,
+        "unknownTypes": sum.unknown_types,
+        "cutLastLine": sum.cut_last_line,
+    })
+}
+
+/// `isOpenCodeStepLimitResult`: whether any step ended by a step limit.
+#[must_use]
+pub fn is_step_limit(stdout: &str) -> bool {
+    pieces(stdout).any(|piece| {
+        let (Piece::Line(text) | Piece::Tail(text)) = piece;
+        let mut scratch = String::new();
+        matches!(event::read(text, &mut scratch), Read::Event(event)
+            if event.kind.as_str() == "step_finish" && is_step_limit_reason(event.part.reason.as_str()))
+    })
+}
+
+/// A number as JavaScript prints it: whole numbers without a fraction.
+fn number(value: f64) -> Value {
+    #[expect(clippy::cast_possible_truncation, reason = "whole and within the exact range")]
+    if value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0 {
+        json!(value as i64)
+    } else {
+        json!(value)
+    }
+}

@@ -1,0 +1,260 @@
+//! The fold: one line in, nothing kept but the sum.
+
+use serde_json::Value;
+
+use super::bounded::{self, LastFew, Messages};
+use super::event::{self, Event, Part, Read, error_text, js_trim};
+use super::session::text_says_unknown_session;
+use super::summary::{Done, RunError, Summary, Tokens, ToolError};
+
+/// Longest name, id or reason that is kept.
+const NAME: usize = 256;
+/// Longest error text that is kept.
+const ERROR: usize = 4 * 1024;
+/// Errors and tool errors that are kept, the last ones.
+const KEPT: usize = 16;
+
+/// Folds opencode's JSONL stream line by line in constant memory.
+///
+/// Lines may hold anything. Feed whole lines to [`push_line`](Self::push_line), what is left after the last newline
+/// to [`push_cut`](Self::push_cut), and ask for the [`Summary`] at any time.
+#[derive(Debug, Default, Clone)]
+pub struct Transcript {
+    sum: Summary,
+    messages: Messages,
+    tool_errors: LastFew<ToolError>,
+    errors: LastFew<RunError>,
+    stray: LastFew<String>,
+    /// Message of the last finished step.
+    finished: Option<String>,
+    /// An error, or a text that asks for more, came after the last finished step.
+    disturbed: bool,
+}
+
+impl Transcript {
+    /// A transcript of nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Folds one whole line, without its newline.
+    pub fn push_line(&mut self, line: &str) {
+        let mut scratch = String::new();
+        match event::read(line, &mut scratch) {
+            Read::Blank => {}
+            Read::Other => self.stray(line),
+            Read::Broken => self.broken(),
+            Read::Event(event) => self.fold(&event),
+        }
+    }
+
+    /// Folds what stands after the last newline. A complete object there counts as a line.
+    pub fn push_cut(&mut self, tail: &str) {
+        let mut scratch = String::new();
+        match event::read(tail, &mut scratch) {
+            Read::Blank => {}
+            Read::Other => self.stray(tail),
+            Read::Broken => self.cut(tail),
+            Read::Event(event) => self.fold(&event),
+        }
+    }
+
+    /// What is known so far.
+    #[must_use]
+    pub fn snapshot(&self) -> Summary {
+        let mut sum = self.sum.clone();
+        sum.answer = self.messages.answer();
+        sum.compaction = self.messages.compaction();
+        sum.messages = self.messages.seen();
+        sum.tool_errors = self.tool_errors.to_vec();
+        sum.errors = self.errors.to_vec();
+        sum.stray_lines = self.stray.to_vec();
+        sum.clean_stop = sum.last_reason.as_deref() == Some("stop")
+            && !sum.open_step
+            && !self.disturbed
+            && !sum.cut_last_line;
+        sum.unrecovered = !sum.errors.is_empty() && !sum.clean_stop;
+        sum
+    }
+
+    /// What the whole stream says. The same as [`snapshot`](Self::snapshot).
+    #[must_use]
+    pub fn finish(&self) -> Summary {
+        self.snapshot()
+    }
+
+    pub(crate) fn stray(&mut self, line: &str) {
+        self.sum.lines += 1;
+        let line = js_trim(line);
+        if !line.starts_with("[paperclip]") && line.len() <= ERROR {
+            self.sum.unknown_session |= text_says_unknown_session(line);
+            self.stray.push(bounded::head(line, 2 * NAME), KEPT);
+        }
+    }
+
+    pub(crate) fn broken(&mut self) {
+        self.sum.lines += 1;
+        self.sum.broken_lines += 1;
+    }
+
+    pub(crate) fn cut(&mut self, tail: &str) {
+        self.sum.lines += 1;
+        self.sum.cut_last_line = true;
+        self.sum.cut_text = bounded::salvage_text(tail);
+    }
+
+    pub(crate) fn fold(&mut self, event: &Event<'_>) {
+        self.sum.lines += 1;
+        self.sum.events += 1;
+        let session = js_trim(event.session.as_str());
+        if !session.is_empty() && self.sum.session_id.as_deref() != Some(session) {
+            self.sum.session_id = Some(bounded::head(session, NAME));
+        }
+        match event.kind.as_str() {
+            "step_start" => self.step_start(&event.part),
+            "step_finish" => self.step_finish(&event.part),
+            "text" => self.text(&event.part),
+            "tool_use" => self.tool_use(&event.part),
+            "reasoning" => self.sum.reasoning_texts += 1,
+            "error" => self.error(event),
+            "done" => self.done(event),
+            other => bounded::count(&mut self.sum.unknown_types, other),
+        }
+    }
+
+    fn step_start(&mut self, part: &Part<'_>) {
+        let message = part.message_id.as_str();
+        // opencode's loop ends at `stop`, unless the message that stopped was a compaction.
+        if self.sum.last_reason.as_deref() == Some("stop") && self.finished.as_deref() != Some(message) {
+            self.demote();
+        }
+        self.messages.enter(message);
+        self.sum.steps_started += 1;
+        self.sum.open_step = true;
+        self.sum.rejected_tools.clear();
+    }
+
+    fn step_finish(&mut self, part: &Part<'_>) {
+        let message = part.message_id.as_str();
+        self.messages.say(message, part.message.as_str());
+        let step = Tokens {
+            input: part.tokens.input.0,
+            output: part.tokens.output.0,
+            reasoning: part.tokens.reasoning.0,
+            cache_read: part.tokens.cache.read.0,
+            cache_write: part.tokens.cache.write.0,
+        };
+        self.sum.tokens.add(&step);
+        self.sum.last_step_tokens = step;
+        self.sum.cost_usd += part.cost.0;
+        self.sum.steps_finished += 1;
+        self.sum.open_step = false;
+        self.sum.step_limit |= is_step_limit_reason(part.reason.as_str());
+        self.sum.last_reason = Some(bounded::head(part.reason.as_str(), NAME));
+        self.finished = Some(bounded::head(message, NAME));
+        self.disturbed = false;
+    }
+
+    fn text(&mut self, part: &Part<'_>) {
+        if part.synthetic.0 {
+            self.sum.synthetic_texts += 1;
+            if self.sum.last_reason.as_deref() == Some("stop") && !self.sum.open_step {
+                self.demote();
+                self.disturbed = true;
+            }
+            return;
+        }
+        self.messages.say(part.message_id.as_str(), part.text.as_str());
+    }
+
+    fn tool_use(&mut self, part: &Part<'_>) {
+        self.sum.tool_calls += 1;
+        if part.state.status.as_str() != "error" {
+            return;
+        }
+        let tool = bounded::head(part.tool.as_str(), NAME);
+        let error = bounded::head(js_trim(part.state.error.as_str()), ERROR);
+        if is_rejection(&error) && self.sum.rejected_tools.len() < KEPT {
+            self.sum.rejected_tools.push(tool.clone());
+        }
+        self.sum.tool_error_count += 1;
+        self.tool_errors.push(ToolError { tool, error }, KEPT);
+    }
+
+    fn error(&mut self, event: &Event<'_>) {
+        self.disturbed = true;
+        let error = run_error(&event.error_value());
+        self.sum.unknown_session |= text_says_unknown_session(&error.message);
+        if self.errors.last() != Some(&error) {
+            self.sum.error_count += 1;
+            self.errors.push(error, KEPT);
+        }
+    }
+
+    fn done(&mut self, event: &Event<'_>) {
+        let given = event
+            .rejected
+            .as_ref()
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let rejected = given
+            .iter()
+            .filter_map(Value::as_str)
+            .take(KEPT)
+            .map(|name| bounded::head(name, NAME));
+        self.sum.done = Some(Done {
+            reason: bounded::head(event.reason.as_str(), NAME),
+            rejected: rejected.collect(),
+        });
+    }
+
+    /// The message of the last finished step was no answer: compaction wrote it into the history.
+    fn demote(&mut self) {
+        if let Some(message) = self.finished.take() {
+            self.messages.demote(&message);
+        }
+    }
+}
+
+/// opencode's words when nobody was there to allow something.
+pub(crate) fn is_rejection(text: &str) -> bool {
+    text.contains("rejected permission")
+}
+
+/// The reasons by which old releases marked their step limit.
+pub(crate) fn is_step_limit_reason(reason: &str) -> bool {
+    ["max_turns", "max_steps", "step_limit"]
+        .iter()
+        .any(|limit| reason.eq_ignore_ascii_case(limit))
+}
+
+fn run_error(value: &Value) -> RunError {
+    let data = |name: &str| value.pointer("/data").and_then(|data| data.get(name));
+    let text = |name: &str| data(name).and_then(Value::as_str);
+    RunError {
+        name: bounded::head(
+            value.get("name").and_then(Value::as_str).unwrap_or_default(),
+            NAME,
+        ),
+        message: bounded::head(&error_text(value), ERROR),
+        status: data("statusCode")
+            .and_then(Value::as_u64)
+            .and_then(|status| u16::try_from(status).ok()),
+        retryable: data("isRetryable").and_then(Value::as_bool),
+        host: value
+            .pointer("/data/metadata/url")
+            .and_then(Value::as_str)
+            .and_then(host),
+        body: text("responseBody").map(|body| bounded::head(body, ERROR)),
+    }
+}
+
+/// Host and port of a URL, without user names and paths, which may hold secrets.
+fn host(url: &str) -> Option<String> {
+    let rest = url.split_once("://")?.1;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit('@').next()?;
+    (!host.is_empty()).then(|| bounded::head(host, NAME))
+}

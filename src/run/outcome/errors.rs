@@ -1,0 +1,143 @@
+//! Errors that opencode reported in its stream and did not recover from.
+
+use crate::opencode::RunError;
+
+use super::facts::FoldedFacts;
+use super::plain::{without_ansi, without_json};
+use super::verdict::{Failure, permission_failure};
+use super::{code, provider, stderr};
+
+/// The failure behind the last error, if the run ended on one.
+pub(super) fn judge(facts: &FoldedFacts, lines: &[String]) -> Option<Failure> {
+    let error = facts.summary.last_error().filter(|_| facts.summary.unrecovered)?;
+    let text = plain(&error.message);
+    if text.contains("rejected permission") {
+        return Some(permission_failure(&facts.summary, &stderr::rejected(lines)));
+    }
+    let failure = match error.name.as_str() {
+        "ContextOverflowError" => overflow(&text),
+        _ if is_overflow(&text) || error.body.as_deref().is_some_and(is_overflow) => overflow(&text),
+        "ContentFilterError" => Failure {
+            family: Some("model_refusal"),
+            ..Failure::new(code::CONTENT_FILTERED, text)
+        },
+        "ProviderAuthError" => Failure::new(code::PROVIDER_AUTH, answered(facts, error, &text)),
+        "APIError" => api(facts, error, &text),
+        _ => other(facts, lines, &text),
+    };
+    Some(failure.explained())
+}
+
+/// An error's text as a person would say it.
+pub(super) fn plain(message: &str) -> String {
+    without_json(without_ansi(message).trim())
+}
+
+fn overflow(text: &str) -> Failure {
+    let text = format!("Context overflow: {text}; the next run starts a new session");
+    Failure {
+        clear_session: true,
+        ..Failure::new(code::CONTEXT_OVERFLOW, text).retryable()
+    }
+}
+
+fn is_overflow(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    [
+        "context_length_exceeded",
+        "prompt is too long",
+        "maximum context length",
+        "context window",
+    ]
+    .iter()
+    .any(|phrase| text.contains(phrase))
+}
+
+fn api(facts: &FoldedFacts, error: &RunError, text: &str) -> Failure {
+    let said = answered(facts, error, text);
+    let says = |phrases: &[&str]| {
+        let all = format!("{text} {}", error.body.as_deref().unwrap_or_default()).to_ascii_lowercase();
+        phrases.iter().any(|phrase| all.contains(phrase))
+    };
+    let out_of_credit = says(&[
+        "insufficient_quota",
+        "quota",
+        "billing",
+        "credit balance",
+        "usage limit",
+    ]);
+    let transient = |code| Failure {
+        family: Some("transient_upstream"),
+        ..Failure::new(code, said.clone()).retryable()
+    };
+    match error.status {
+        Some(401 | 403) => Failure::new(code::PROVIDER_AUTH, said),
+        Some(402) => Failure {
+            family: Some("provider_quota"),
+            ..Failure::new(code::PROVIDER_QUOTA, said)
+        },
+        Some(429) if out_of_credit => Failure {
+            family: Some("provider_quota"),
+            ..Failure::new(code::PROVIDER_QUOTA, said)
+        },
+        Some(429) => transient(code::PROVIDER_RATE_LIMITED),
+        Some(408 | 500..) => transient(code::PROVIDER_UNAVAILABLE),
+        Some(404) if says(&["model"]) => Failure::new(code::MODEL_NOT_FOUND, said),
+        Some(_) => Failure::new(code::PROVIDER_REJECTED_REQUEST, said),
+        None if error.retryable == Some(false) => Failure::new(code::PROVIDER_REJECTED_REQUEST, said),
+        None => transient(code::PROVIDER_UNAVAILABLE),
+    }
+}
+
+/// `fake answered 401: Incorrect API key …`.
+fn answered(facts: &FoldedFacts, error: &RunError, text: &str) -> String {
+    let known = facts.model.as_deref().and_then(|model| provider::split(model).0);
+    let who = known
+        .or_else(|| error.host.clone())
+        .unwrap_or_else(|| "The provider".to_owned());
+    match error.status {
+        Some(status) => format!("{who} answered {status}: {text}"),
+        None => format!("{who}: {text}"),
+    }
+}
+
+/// Errors without a class of their own: recognised by what they say, or by what the log says.
+fn other(facts: &FoldedFacts, lines: &[String], text: &str) -> Failure {
+    let model = facts.model.as_deref().unwrap_or_default().trim();
+    if let Some(cause) = stderr::hidden_cause(lines) {
+        let code = if cause.name == "ProviderModelNotFoundError" {
+            code::MODEL_NOT_FOUND
+        } else {
+            code::OPENCODE_ERROR
+        };
+        return Failure::new(code, format!("{cause} ({text})"));
+    }
+    if text.contains("ModelNotFoundError") || text.contains("Model not found") {
+        return Failure::new(code::MODEL_NOT_FOUND, text);
+    }
+    let transient = |code| {
+        let failure = Failure::new(code, format!("The provider's stream was malformed: {text}")).retryable();
+        Failure {
+            family: Some("transient_upstream"),
+            ..failure
+        }
+    };
+    if text.contains("JSON parsing failed") || text.contains("JSON Parse error") {
+        return transient(code::STREAM_EOF);
+    }
+    if text.contains("undefined") && text.contains(".type") {
+        return transient(code::RESPONSE_TYPE_CRASH);
+    }
+    if text.contains("Unexpected server error") && facts.summary.steps_started == 0 && !model.is_empty() {
+        if !model.contains('/') {
+            let hint = format!("{text} The model {model:?} names no provider (wanted: provider/model)");
+            return Failure::new(code::MODEL_NOT_FOUND, hint);
+        }
+        let hint = format!(
+            "{text} It came before the first step, which is how opencode reports a model, provider or command it \
+             does not know; this run asked for {model:?}"
+        );
+        return Failure::new(code::OPENCODE_ERROR, hint);
+    }
+    Failure::new(code::OPENCODE_ERROR, text)
+}

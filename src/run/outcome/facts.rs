@@ -1,0 +1,123 @@
+//! What is known about a finished run, before anyone judges it.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use crate::opencode::Summary;
+
+/// How sure we are to have the whole log.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogState {
+    /// Count and digest match the pod's end record.
+    Proven,
+    /// There is no end record.
+    #[default]
+    Unproven,
+    /// There is one, and bytes are missing.
+    Incomplete,
+}
+
+/// The session the run was to resume: its id, or the parameters stored with it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum Session {
+    /// The id alone.
+    Id(String),
+    /// `{sessionId, cwd?, workspaceId?, repoUrl?, repoRef?, …}`.
+    Params(Map<String, Value>),
+    /// Anything else: no session.
+    Other(Value),
+}
+
+/// null is as good as absent.
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// JavaScript has one kind of number.
+#[expect(clippy::cast_possible_truncation, reason = "a float-to-int cast saturates")]
+fn exit_code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i32>, D::Error> {
+    Ok(Option::<f64>::deserialize(deserializer)?.map(|code| code as i32))
+}
+
+impl Session {
+    pub(crate) fn id(&self) -> Option<&str> {
+        let id = match self {
+            Self::Id(id) => id.as_str(),
+            Self::Params(params) => params
+                .get("sessionId")
+                .and_then(Value::as_str)
+                .unwrap_or_default(),
+            Self::Other(_) => "",
+        };
+        let id = id.trim();
+        (!id.is_empty()).then_some(id)
+    }
+}
+
+/// The facts with the whole stdout: the argument of the exported `resolveOutcome`.
+#[derive(Debug, Default, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Facts {
+    /// All of opencode's stdout.
+    #[serde(deserialize_with = "or_default")]
+    pub stdout: String,
+    /// opencode's stderr, or its end.
+    #[serde(deserialize_with = "or_default")]
+    pub stderr: String,
+    /// Exit code of opencode, none if nobody knows it.
+    #[serde(deserialize_with = "exit_code")]
+    pub exit_code: Option<i32>,
+    /// Signal that ended it, if one did.
+    pub signal: Option<String>,
+    /// The container's or the pod's reason (`OOMKilled`, `Error`, `Evicted`, …); `k8s_log_too_large` when the pod
+    /// ended opencode for the size of its log.
+    pub reason: Option<String>,
+    /// How sure we are to have the whole log.
+    #[serde(deserialize_with = "or_default")]
+    pub log_state: LogState,
+    /// The deadline passed.
+    #[serde(deserialize_with = "or_default")]
+    pub timed_out: bool,
+    /// That deadline, for the message.
+    pub timeout_sec: Option<f64>,
+    /// The issue was cancelled.
+    #[serde(deserialize_with = "or_default")]
+    pub cancelled: bool,
+    /// The model as configured, with or without its provider.
+    pub model: Option<String>,
+    /// The session the run was to resume and the parameters to store with the new one.
+    pub session: Option<Session>,
+}
+
+/// The same facts after an incremental fold.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct FoldedFacts {
+    /// What the stream says.
+    pub summary: Summary,
+    /// Whole lines of stdout for `resultJson`, already bounded; see [`super::Excerpt`].
+    pub stdout_excerpt: String,
+    /// As in [`Facts`].
+    pub stderr: String,
+    /// As in [`Facts`].
+    pub exit_code: Option<i32>,
+    /// As in [`Facts`].
+    pub signal: Option<String>,
+    /// As in [`Facts`].
+    pub reason: Option<String>,
+    /// As in [`Facts`].
+    pub log_state: LogState,
+    /// As in [`Facts`].
+    pub timed_out: bool,
+    /// As in [`Facts`].
+    pub timeout_sec: Option<f64>,
+    /// As in [`Facts`].
+    pub cancelled: bool,
+    /// As in [`Facts`].
+    pub model: Option<String>,
+    /// As in [`Facts`].
+    pub session: Option<Session>,
+}

@@ -1,0 +1,93 @@
+//! Runs that were ended from outside.
+
+use crate::opencode::Summary;
+
+use super::code;
+use super::facts::FoldedFacts;
+use super::verdict::Failure;
+
+/// The failure of a run that a signal, the kernel or the cluster ended.
+pub(super) fn judge(facts: &FoldedFacts) -> Option<Failure> {
+    let reason = facts.reason.as_deref().unwrap_or_default();
+    if ["ContainerCannotRun", "StartError", "CreateContainerError"].contains(&reason) {
+        return Some(Failure::new(
+            code::START_FAILED,
+            "the container could not be started",
+        ));
+    }
+    if facts.exit_code == Some(0) && facts.signal.is_none() {
+        return None;
+    }
+    let out_of_memory = reason == "OOMKilled";
+    let by_cluster = [
+        "Evicted",
+        "NodeLost",
+        "NodeShutdown",
+        "Preempting",
+        "Preempted",
+        "Terminated",
+        "Shutdown",
+    ]
+    .contains(&reason);
+    let signal = facts
+        .signal
+        .clone()
+        .or_else(|| facts.exit_code.and_then(signal_name));
+    if signal.is_none() && !out_of_memory && !by_cluster {
+        return None;
+    }
+    let by = if out_of_memory {
+        "ran out of memory and was killed".to_owned()
+    } else {
+        match &signal {
+            Some(signal) => format!("was ended by {signal}"),
+            None => format!("was ended by the cluster ({reason})"),
+        }
+    };
+    let waiting = waiting_for(&facts.summary)
+        .map(|what| format!("; {what}"))
+        .unwrap_or_default();
+    let failure = Failure::new(
+        code::KILLED,
+        format!("opencode {by} before the agent was done{waiting}"),
+    );
+    Some(if out_of_memory {
+        failure
+    } else {
+        failure.retryable()
+    })
+}
+
+/// What opencode was doing when it was ended, if it was waiting for the model.
+pub(super) fn waiting_for(sum: &Summary) -> Option<String> {
+    if sum.last_reason.as_deref() == Some("unknown") {
+        let steps = sum.steps_finished;
+        return Some(format!(
+            "the provider's answers ended without a known reason, and it kept asking ({steps} steps)"
+        ));
+    }
+    if sum.events == 0 {
+        let text = "it had printed nothing: it was waiting for the model's provider or retrying, which it does silently";
+        return Some(text.to_owned());
+    }
+    sum.open_step.then(|| {
+        "the output stops inside a step (the model had not finished, or a tool was running)".to_owned()
+    })
+}
+
+/// The signal behind a shell's exit code.
+fn signal_name(exit: i32) -> Option<String> {
+    let name = match exit - 128 {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        4 => "SIGILL",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        13 => "SIGPIPE",
+        15 => "SIGTERM",
+        _ => return None,
+    };
+    Some(format!("{name} (exit code {exit})"))
+}

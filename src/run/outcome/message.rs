@@ -1,0 +1,59 @@
+//! The message of a failure.
+
+use crate::opencode::bounded::prefix;
+
+use super::facts::FoldedFacts;
+use super::plain::{without_ansi, without_json, without_secrets};
+use super::stderr;
+use super::verdict::Failure;
+
+/// Longest message.
+const LIMIT: usize = 2048;
+
+/// The cause, the container's reason, and the last lines of stderr where nothing else explains; joined by `; `.
+pub(super) fn compose(facts: &FoldedFacts, failure: &Failure) -> String {
+    let mut parts = vec![failure.text.clone()];
+    parts.extend(pod(facts));
+    if !failure.explained {
+        let lines = stderr::lines(&facts.stderr);
+        parts.extend(stderr::excerpt(&lines).or_else(|| stray(facts)));
+    }
+    fit_to_show(&parts.join("; "))
+}
+
+/// The container's reason, as the TypeScript adapter worded it.
+fn pod(facts: &FoldedFacts) -> Option<String> {
+    let reason = facts
+        .reason
+        .as_deref()
+        .map(str::trim)
+        .filter(|reason| !reason.is_empty())?;
+    if reason == "Completed" || facts.cancelled {
+        return None;
+    }
+    let exit = facts
+        .exit_code
+        .map(|exit| format!(" (exit {exit})"))
+        .unwrap_or_default();
+    Some(format!("Pod exited: {}{exit}", prefix(reason, 400)))
+}
+
+/// Lines on stdout that are not from the stream.
+fn stray(facts: &FoldedFacts) -> Option<String> {
+    let lines = &facts.summary.stray_lines;
+    let last = lines.get(lines.len().saturating_sub(5)..).unwrap_or_default();
+    (!last.is_empty()).then(|| prefix(&last.join("\n"), 600).to_owned())
+}
+
+/// Text fit to be shown: plain, without secrets, at most 2 KB, never empty and never JSON.
+pub(super) fn fit_to_show(text: &str) -> String {
+    let text = without_secrets(&without_json(&without_ansi(text)));
+    let text = text.trim();
+    if text.is_empty() {
+        return "the run failed".to_owned();
+    }
+    if text.len() <= LIMIT {
+        return text.to_owned();
+    }
+    format!("{}…", prefix(text, LIMIT - '…'.len_utf8()))
+}

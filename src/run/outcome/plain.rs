@@ -1,0 +1,243 @@
+//! Making text fit to be shown: no escape codes, no raw JSON, no secrets.
+
+use serde_json::Value;
+
+/// The text without ANSI sequences and control characters (newlines and tabs stay).
+pub(super) fn without_ansi(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\u{1b}' => match chars.next() {
+                // CSI: up to its final byte. OSC: up to BEL or ESC \.
+                Some('[') => while chars.next().is_some_and(|c| !('@'..='~').contains(&c)) {},
+                Some(']') => {
+                    while let Some(c) = chars.next() {
+                        if c == '\u{7}' || (c == '\u{1b}' && chars.next_if_eq(&'\\').is_some()) {
+                            break;
+                        }
+                    }
+                }
+                _ => {}
+            },
+            '\n' | '\t' => plain.push(c),
+            c if c.is_control() => {}
+            c => plain.push(c),
+        }
+    }
+    plain
+}
+
+/// The text, or what a person would read out of it if it is a JSON document.
+pub(super) fn without_json(text: &str) -> String {
+    let text = text.trim();
+    if !text.starts_with(['{', '[']) {
+        return text.to_owned();
+    }
+    match serde_json::from_str::<Value>(text) {
+        Ok(value) => said_in(&value, 0).unwrap_or_else(|| "an error without a message".to_owned()),
+        Err(_) if text.starts_with('{') => "an unreadable error".to_owned(),
+        Err(_) => text.to_owned(),
+    }
+}
+
+fn said_in(value: &Value, depth: usize) -> Option<String> {
+    if depth > 8 {
+        return None;
+    }
+    match value {
+        Value::String(text) if text.trim_start().starts_with(['{', '[']) => serde_json::from_str(text)
+            .ok()
+            .and_then(|inner| said_in(&inner, depth + 1)),
+        Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+        Value::Array(items) => items.iter().find_map(|item| said_in(item, depth + 1)),
+        Value::Object(fields) => [
+            "message",
+            "error",
+            "data",
+            "detail",
+            "errors",
+            "description",
+            "code",
+            "name",
+            "type",
+        ]
+        .iter()
+        .filter_map(|name| fields.get(*name))
+        .find_map(|field| said_in(field, depth + 1)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
+}
+
+/// The text with everything that looks like a credential replaced.
+pub(super) fn without_secrets(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut after = After::Nothing;
+    for (word, gap) in words(text) {
+        if is_secret(word) || (after.wants_secret() && word.len() >= 8) {
+            out.push_str("[redacted]");
+        } else {
+            out.push_str(word);
+        }
+        out.push_str(gap);
+        after = after.then(word, gap);
+    }
+    without_url_passwords(&out)
+}
+
+/// What came before a word.
+#[derive(Clone, Copy, PartialEq)]
+enum After {
+    Nothing,
+    /// `Bearer` and a space.
+    Scheme,
+    /// A name such as `api_key` and `=` or `:`.
+    Name,
+}
+
+impl After {
+    fn wants_secret(self) -> bool {
+        self != Self::Nothing
+    }
+
+    fn then(self, word: &str, gap: &str) -> Self {
+        let lower = word.to_ascii_lowercase();
+        let names = [
+            "api_key",
+            "apikey",
+            "api-key",
+            "token",
+            "secret",
+            "password",
+            "passwd",
+            "authorization",
+        ];
+        let assigns = gap.starts_with(['=', ':', '"', '\'']) && gap.contains(['=', ':']);
+        if ["bearer", "basic"].contains(&lower.as_str()) && gap.trim().is_empty() && !gap.is_empty() {
+            Self::Scheme
+        } else if assigns && names.iter().any(|name| lower.ends_with(name)) && !gap.contains('\n') {
+            Self::Name
+        } else {
+            Self::Nothing
+        }
+    }
+}
+
+/// Words of the characters credentials consist of, each with what follows it.
+fn words(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let in_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '+');
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let word_end = rest.find(|c| !in_word(c)).unwrap_or(rest.len());
+        let (word, after) = rest.split_at(word_end);
+        let gap_end = after.find(in_word).unwrap_or(after.len());
+        let (gap, next) = after.split_at(gap_end);
+        rest = next;
+        Some((word, gap))
+    })
+}
+
+fn is_secret(word: &str) -> bool {
+    let long_after =
+        |start: &str, least: usize| word.strip_prefix(start).is_some_and(|rest| rest.len() >= least);
+    let jwt = word.starts_with("eyJ") && word.len() >= 24 && word.contains('.');
+    jwt || long_after("sk-", 8)
+        || [
+            "ghp_",
+            "gho_",
+            "ghu_",
+            "ghs_",
+            "ghr_",
+            "github_pat_",
+            "glpat-",
+            "xoxb-",
+            "xoxp-",
+            "AIza",
+            "AKIA",
+        ]
+        .iter()
+        .any(|start| long_after(start, 12))
+}
+
+/// `scheme://user:password@host` without the password.
+fn without_url_passwords(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("://") {
+        out.push_str(before);
+        out.push_str("://");
+        let end = after
+            .find(|c: char| c.is_whitespace() || matches!(c, '/' | '"' | '?'))
+            .unwrap_or(after.len());
+        let (authority, tail) = after.split_at(end);
+        match authority.rsplit_once('@') {
+            Some((_, host)) => {
+                out.push_str("[redacted]@");
+                out.push_str(host);
+            }
+            None => out.push_str(authority),
+        }
+        rest = tail;
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escape_codes_go() {
+        assert_eq!(
+            without_ansi("\u{1b}[91m\u{1b}[1mError: \u{1b}[0mSession\r\n\tnot\u{0} found"),
+            "Error: Session\n\tnot found"
+        );
+        assert_eq!(
+            without_ansi("a\u{1b}]8;;http://x\u{7}link\u{1b}]8;;\u{1b}\\b\u{1b}"),
+            "alinkb"
+        );
+        assert_eq!(without_ansi("cut \u{1b}[9"), "cut ");
+    }
+
+    #[test]
+    fn json_is_read_out() {
+        for (raw, said) in [
+            (
+                r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#,
+                "Overloaded",
+            ),
+            (r#"{"error":"{\"message\":\"inner\"}"}"#, "inner"),
+            (r#"{"type":"#, "an unreadable error"),
+            ("{}", "an error without a message"),
+            ("plain {json}", "plain {json}"),
+            ("[x] y", "[x] y"),
+        ] {
+            assert_eq!(without_json(raw), said, "{raw}");
+        }
+    }
+
+    #[test]
+    fn credentials_go() {
+        for (raw, plain) in [
+            (
+                "Authorization: Bearer abcdefghijk",
+                "Authorization: Bearer [redacted]",
+            ),
+            ("key sk-proj-abcdefgh1234.", "key [redacted]"),
+            ("token=abcdefghijkl x", "token=[redacted] x"),
+            ("ghp_0123456789abcdef failed", "[redacted] failed"),
+            ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", "[redacted]"),
+            (
+                "Incorrect API key provided: fake-key.",
+                "Incorrect API key provided: fake-key.",
+            ),
+            ("https://user:pa55@host/x", "https://[redacted]@host/x"),
+            ("context: 128000 tokens", "context: 128000 tokens"),
+        ] {
+            assert_eq!(without_secrets(raw), plain, "{raw}");
+        }
+    }
+}

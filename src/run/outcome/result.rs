@@ -1,0 +1,198 @@
+//! The host's `AdapterExecutionResult`.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::facts::{FoldedFacts, LogState, Session};
+use super::verdict::{Failure, Verdict};
+use super::{code, errors, message, provider};
+
+/// Tokens as the host counts them.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Usage {
+    /// Input that was not read from the cache; what was written to it is in here.
+    pub input_tokens: u64,
+    /// Output and reasoning.
+    pub output_tokens: u64,
+    /// Input read from the cache.
+    pub cached_input_tokens: u64,
+}
+
+/// What the adapter returns to the host. The shim adds `biller`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunResult {
+    /// 0 exactly for a success.
+    pub exit_code: Option<i32>,
+    /// Signal that ended a failed run.
+    pub signal: Option<String>,
+    /// The deadline passed.
+    pub timed_out: bool,
+    /// Set exactly for a failure.
+    pub error_message: Option<String>,
+    /// One of [`super::code`]; set exactly for a failure.
+    pub error_code: Option<&'static str>,
+    /// `transient_upstream`, `provider_quota` or `model_refusal`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_family: Option<&'static str>,
+    /// `retryable`, and what the provider answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_meta: Option<Value>,
+    /// Tokens of this run.
+    pub usage: Usage,
+    /// `per_run`.
+    pub usage_basis: &'static str,
+    /// Session that the next run can resume. Absent: the host keeps what it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+    /// Its parameters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_params: Option<Map<String, Value>>,
+    /// The id to show.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_display_id: Option<String>,
+    /// Who serves the model.
+    pub provider: Option<String>,
+    /// The model without its provider.
+    pub model: Option<String>,
+    /// `unknown`: the shim infers it.
+    pub billing_type: &'static str,
+    /// Cost by opencode's price table.
+    pub cost_usd: f64,
+    /// Excerpt of stdout and details.
+    pub result_json: Value,
+    /// What the agent said last.
+    pub summary: String,
+    /// The next run must not resume the session.
+    pub clear_session: bool,
+    /// Sentences for the run's log; not part of the host's result.
+    #[serde(skip)]
+    pub warnings: Vec<String>,
+}
+
+pub(super) fn assemble(facts: &FoldedFacts, verdict: Verdict) -> RunResult {
+    let (warnings, failure) = match verdict {
+        Verdict::Success(warnings) => (warnings, None),
+        Verdict::Failure(failure) => (Vec::new(), Some(failure)),
+    };
+    let warnings: Vec<String> = warnings.iter().map(|text| message::fit_to_show(text)).collect();
+    let sum = &facts.summary;
+    let clears = failure.as_ref().is_some_and(|failure| failure.clear_session);
+    let session_id = if clears { None } else { session_id(facts) };
+    let (provider, model) = provider::split(facts.model.as_deref().unwrap_or_default());
+    RunResult {
+        exit_code: exit_code(facts, failure.as_ref()),
+        signal: facts
+            .signal
+            .clone()
+            .filter(|_| failure.as_ref().is_some_and(|f| f.code != code::CANCELLED)),
+        timed_out: failure
+            .as_ref()
+            .is_some_and(|failure| failure.code == code::TIMEOUT),
+        error_message: failure.as_ref().map(|failure| message::compose(facts, failure)),
+        error_code: failure.as_ref().map(|failure| failure.code),
+        error_family: failure.as_ref().and_then(|failure| failure.family),
+        error_meta: failure.as_ref().map(|failure| error_meta(facts, failure)),
+        usage: Usage {
+            input_tokens: whole(sum.tokens.input + sum.tokens.cache_write),
+            output_tokens: whole(sum.tokens.output + sum.tokens.reasoning),
+            cached_input_tokens: whole(sum.tokens.cache_read),
+        },
+        usage_basis: "per_run",
+        session_params: session_id.as_deref().map(|id| session_params(facts, id)),
+        session_display_id: session_id.clone(),
+        session_id,
+        provider,
+        model,
+        billing_type: "unknown",
+        cost_usd: if sum.cost_usd.is_finite() {
+            sum.cost_usd.max(0.0)
+        } else {
+            0.0
+        },
+        result_json: result_json(facts, &warnings),
+        summary: summary(facts),
+        clear_session: clears || sum.step_limit,
+        warnings,
+    }
+}
+
+/// 0 exactly for a success; null only beside a message.
+fn exit_code(facts: &FoldedFacts, failure: Option<&Failure>) -> Option<i32> {
+    match failure.map(|failure| failure.code) {
+        None => Some(0),
+        Some(code::CANCELLED) => None,
+        Some(code::TIMEOUT) => facts.exit_code,
+        Some(_) if facts.exit_code == Some(0) => Some(1),
+        Some(_) => facts.exit_code,
+    }
+}
+
+fn session_id(facts: &FoldedFacts) -> Option<String> {
+    let resumed = facts.session.as_ref().and_then(Session::id);
+    facts.summary.session_id.as_deref().or(resumed).map(str::to_owned)
+}
+
+fn session_params(facts: &FoldedFacts, id: &str) -> Map<String, Value> {
+    let mut params = match &facts.session {
+        Some(Session::Params(params)) => params.clone(),
+        Some(Session::Id(_) | Session::Other(_)) | None => Map::new(),
+    };
+    params.insert("sessionId".to_owned(), json!(id));
+    params
+}
+
+fn summary(facts: &FoldedFacts) -> String {
+    let sum = &facts.summary;
+    match &sum.cut_text {
+        Some(cut) => format!("{}…", cut.trim_end()),
+        None => sum.answer.clone(),
+    }
+}
+
+fn error_meta(facts: &FoldedFacts, failure: &Failure) -> Value {
+    let error = facts.summary.last_error();
+    json!({
+        "retryable": failure.retryable,
+        "opencodeError": error.map(|error| &error.name),
+        "providerStatus": error.and_then(|error| error.status),
+        "providerHost": error.and_then(|error| error.host.as_deref()),
+    })
+}
+
+fn result_json(facts: &FoldedFacts, warnings: &[String]) -> Value {
+    let sum = &facts.summary;
+    let tool_errors: Vec<Value> = sum
+        .tool_errors
+        .iter()
+        .map(|tool| json!({ "tool": tool.tool, "error": message::fit_to_show(&errors::plain(&tool.error)) }))
+        .collect();
+    json!({
+        "stdout": facts.stdout_excerpt,
+        "opencodeExitCode": facts.exit_code,
+        "logState": match facts.log_state {
+            LogState::Proven => "proven",
+            LogState::Unproven => "unproven",
+            LogState::Incomplete => "incomplete",
+        },
+        "lastStepReason": sum.last_reason,
+        "steps": sum.steps_finished,
+        "toolCalls": sum.tool_calls,
+        "toolErrors": tool_errors,
+        "cacheWriteTokens": whole(sum.tokens.cache_write),
+        "contextTokens": whole(sum.last_step_tokens.input + sum.last_step_tokens.cache_read + sum.last_step_tokens.cache_write),
+        "compacted": sum.compaction.is_some(),
+        "warnings": warnings,
+    })
+}
+
+/// Tokens are whole and not negative, whatever the stream says.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to the exact range"
+)]
+fn whole(tokens: f64) -> u64 {
+    tokens.clamp(0.0, 9_007_199_254_740_991.0).round() as u64
+}

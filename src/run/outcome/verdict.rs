@@ -1,0 +1,289 @@
+//! The judgement: what a person would say after reading everything.
+
+use crate::opencode::Summary;
+use crate::opencode::text_says_unknown_session;
+
+use super::facts::{FoldedFacts, LogState};
+use super::{code, errors, kill, stderr};
+
+/// How the run went.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// It did what it was to do; each warning is a sentence.
+    Success(Vec<String>),
+    /// It did not.
+    Failure(Failure),
+}
+
+/// Why it did not.
+#[derive(Debug, Default)]
+pub(super) struct Failure {
+    pub(super) code: &'static str,
+    /// The cause in words.
+    pub(super) text: String,
+    /// The host's family, where one is honest.
+    pub(super) family: Option<&'static str>,
+    /// Whether the same run could go better if it is repeated.
+    pub(super) retryable: bool,
+    /// The session would only fail again.
+    pub(super) clear_session: bool,
+    /// `text` names the cause, so that stderr need not be quoted.
+    pub(super) explained: bool,
+}
+
+impl Failure {
+    pub(super) fn new(code: &'static str, text: impl Into<String>) -> Self {
+        Self {
+            code,
+            text: text.into(),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn retryable(self) -> Self {
+        Self {
+            retryable: true,
+            ..self
+        }
+    }
+
+    pub(super) fn explained(self) -> Self {
+        Self {
+            explained: true,
+            ..self
+        }
+    }
+}
+
+/// The verdict. The first reason that fits wins.
+pub(super) fn judge(facts: &FoldedFacts) -> Verdict {
+    let lines = stderr::lines(&facts.stderr);
+    if let Some(failure) = ended_by_us(facts) {
+        return Verdict::Failure(failure);
+    }
+    if facts.summary.clean_stop && facts.summary.has_output() {
+        return Verdict::Success(warnings(facts));
+    }
+    let failure = unknown_session(facts, &lines)
+        .or_else(|| incomplete(facts))
+        .or_else(|| errors::judge(facts, &lines))
+        .or_else(|| rejected(&facts.summary, &lines))
+        .or_else(|| kill::judge(facts))
+        .or_else(|| cut(&facts.summary, &lines))
+        .or_else(|| unfinished(facts, &lines));
+    failure.map_or_else(|| Verdict::Success(warnings(facts)), Verdict::Failure)
+}
+
+/// Cancelled, out of time, or over the size of the log.
+fn ended_by_us(facts: &FoldedFacts) -> Option<Failure> {
+    if facts.cancelled {
+        return Some(Failure::new(code::CANCELLED, "Run cancelled").explained());
+    }
+    let reason = facts.reason.as_deref().unwrap_or_default();
+    if [code::LOG_TOO_LARGE, "LogTooLarge"].contains(&reason) {
+        let text =
+            "the agent's output grew over the configured limit (maxLogBytes), and the pod ended opencode";
+        return Some(Failure::new(code::LOG_TOO_LARGE, text).explained());
+    }
+    let finished = facts.exit_code == Some(0) && facts.log_state == LogState::Proven;
+    if (facts.timed_out || reason == "DeadlineExceeded") && !finished {
+        let after = facts
+            .timeout_sec
+            .filter(|sec| *sec > 0.0)
+            .map(|sec| format!(" after {sec}s"));
+        let waiting = kill::waiting_for(&facts.summary).map(|what| format!("; {what}"));
+        let text = format!(
+            "Timed out{}{}",
+            after.unwrap_or_default(),
+            waiting.unwrap_or_default()
+        );
+        return Some(Failure::new(code::TIMEOUT, text).explained());
+    }
+    None
+}
+
+/// The session to resume is gone. Agent text never says so, only opencode itself.
+fn unknown_session(facts: &FoldedFacts, lines: &[String]) -> Option<Failure> {
+    let sum = &facts.summary;
+    if sum.steps_started > 0 || sum.steps_finished > 0 || facts.log_state == LogState::Incomplete {
+        return None;
+    }
+    let on_stderr = sum.errors.is_empty() && lines.iter().any(|line| text_says_unknown_session(line));
+    if !sum.unknown_session && !on_stderr {
+        return None;
+    }
+    let text = match facts.session.as_ref().and_then(super::Session::id) {
+        Some(id) => {
+            format!("Session not found: opencode does not know {id}; the next run starts a new session")
+        }
+        None => "Session not found: the next run starts a new session".to_owned(),
+    };
+    Some(Failure {
+        clear_session: true,
+        ..Failure::new(code::SESSION_UNAVAILABLE, text)
+            .retryable()
+            .explained()
+    })
+}
+
+fn incomplete(facts: &FoldedFacts) -> Option<Failure> {
+    (facts.log_state == LogState::Incomplete).then(|| {
+        let known = facts
+            .summary
+            .last_error()
+            .map(|error| format!("{}; ", error.message))
+            .unwrap_or_default();
+        let text = format!("{known}the agent's output could not be read to its end");
+        Failure::new(code::LOG_INCOMPLETE, text).retryable()
+    })
+}
+
+/// opencode ends a run without a word when a permission is rejected.
+fn rejected(sum: &Summary, lines: &[String]) -> Option<Failure> {
+    let rules = stderr::rejected(lines);
+    let silent_end = !rules.is_empty() && sum.last_reason.as_deref() == Some("tool-calls");
+    if !sum.rejected_at_end() && !silent_end {
+        return None;
+    }
+    Some(permission_failure(sum, &rules))
+}
+
+/// The failure that names what was asked for.
+pub(super) fn permission_failure(sum: &Summary, rules: &[String]) -> Failure {
+    let by_done = sum
+        .done
+        .as_ref()
+        .map(|done| done.rejected.clone())
+        .unwrap_or_default();
+    let what = [rules.to_vec(), by_done, sum.rejected_tools.clone()]
+        .into_iter()
+        .find(|names| !names.is_empty());
+    let what = what
+        .map(|names| format!(": {}", names.join(", ")))
+        .unwrap_or_default();
+    let text = format!(
+        "Permission rejected{what}. opencode asked, nobody was there to answer, and it ended the run without an \
+         answer; allow or deny this permission in the agent's configuration"
+    );
+    Failure::new(code::PERMISSION_REJECTED, text).explained()
+}
+
+/// opencode stopped writing inside a line, or nobody read what it wrote.
+fn cut(sum: &Summary, lines: &[String]) -> Option<Failure> {
+    let text = if sum.cut_last_line {
+        "opencode's output stops in the middle of a line: the end of its answer is lost"
+    } else if sum.open_step && lines.iter().any(|line| line.contains("EPIPE")) {
+        "opencode's output stops inside a step: it could not write the rest (EPIPE)"
+    } else {
+        return None;
+    };
+    Some(Failure::new(code::LOG_INCOMPLETE, text).retryable())
+}
+
+/// It ended by itself, but not with a final answer.
+fn unfinished(facts: &FoldedFacts, lines: &[String]) -> Option<Failure> {
+    let sum = &facts.summary;
+    match facts.exit_code {
+        None => Some(Failure::new(code::UNKNOWN_OUTCOME, unknown(sum)).retryable()),
+        Some(0) if facts.log_state != LogState::Proven => {
+            Some(Failure::new(code::UNKNOWN_OUTCOME, unknown(sum)).retryable())
+        }
+        Some(0) => no_answer(sum),
+        Some(_) if sum.steps_finished > 0 && !sum.open_step && !sum.has_output() => Some(empty_response()),
+        Some(exit) if sum.events == 0 => Some(not_started(exit, lines)),
+        Some(exit) => {
+            let text = format!("opencode exited with code {exit} before the agent was done");
+            Some(Failure::new(code::OPENCODE_ERROR, text))
+        }
+    }
+}
+
+/// Not one event, and an exit code: what it says on stderr is all there is.
+fn not_started(exit: i32, lines: &[String]) -> Failure {
+    let said = if stderr::is_usage(lines) {
+        Some("it does not accept its command line (an unknown option) and printed its usage".to_owned())
+    } else {
+        stderr::excerpt(lines)
+    };
+    let explained = said.is_some();
+    let said = said.map(|said| format!(": {said}")).unwrap_or_default();
+    let text = format!("opencode did not start (exit code {exit}){said}");
+    Failure {
+        explained,
+        ..Failure::new(code::START_FAILED, text)
+    }
+}
+
+/// Exit 0 and the whole log, but no final `stop`: an answer without it is one, nothing is none.
+fn no_answer(sum: &Summary) -> Option<Failure> {
+    let reason = sum.last_reason.as_deref().unwrap_or_default();
+    if reason == "content-filter" {
+        let text = "The response was blocked by the provider's content filter";
+        let failure = Failure::new(code::CONTENT_FILTERED, text).explained();
+        return Some(Failure {
+            family: Some("model_refusal"),
+            ..failure
+        });
+    }
+    if sum.answer.is_empty() && reason == "length" {
+        let text = "The model reached its output limit before it gave an answer";
+        return Some(Failure::new(code::LLM_API_ERROR, text).explained());
+    }
+    if sum.has_output() {
+        return None;
+    }
+    if sum.session_id.is_none() {
+        return Some(Failure::new(code::UNKNOWN_OUTCOME, "opencode ended without any output").retryable());
+    }
+    Some(empty_response())
+}
+
+fn empty_response() -> Failure {
+    Failure::new(
+        code::LLM_API_ERROR,
+        "LLM API returned empty response (0 output tokens)",
+    )
+    .retryable()
+}
+
+fn unknown(sum: &Summary) -> String {
+    let seen = match (sum.events, sum.last_reason.as_deref()) {
+        (0, _) => "no output was seen".to_owned(),
+        (_, None) => "the output stops in the first step".to_owned(),
+        (_, Some(reason)) => format!("the last finished step says {reason}"),
+    };
+    format!("The outcome of the run is unknown: nothing proves that the log is complete, and {seen}")
+}
+
+/// What a person should know about a success.
+fn warnings(facts: &FoldedFacts) -> Vec<String> {
+    let sum = &facts.summary;
+    let mut said = Vec::new();
+    if let Some(exit) = facts.exit_code.filter(|exit| *exit != 0) {
+        said.push(format!(
+            "opencode exited with code {exit}, but the agent had finished with a final answer"
+        ));
+    }
+    match facts.log_state {
+        LogState::Proven => {}
+        LogState::Unproven => said.push("nothing proves that the log is complete".to_owned()),
+        LogState::Incomplete => said.push("the log could not be read to its end".to_owned()),
+    }
+    if !sum.clean_stop {
+        said.push(match sum.last_reason.as_deref() {
+            Some("length") => "the answer was cut off at the model's output limit".to_owned(),
+            Some(reason) => format!("there is no final step: the last one ended with {reason}"),
+            None => "there is no final step".to_owned(),
+        });
+    }
+    if let Some(error) = sum.last_error() {
+        said.push(format!(
+            "the run recovered from an error: {}",
+            errors::plain(&error.message)
+        ));
+    }
+    if sum.tool_errors.iter().any(|tool| tool.error.contains("ripgrep")) {
+        said.push("grep and glob failed: the image has no ripgrep (rg)".to_owned());
+    }
+    said
+}
