@@ -106,7 +106,7 @@ function shorten(text: string, { verbose }: FormatOptions): string {
   if (verbose) return text;
   const lines = text.trimEnd().split("\n");
   const kept = lines.slice(0, RESULT_LINES).map(cut);
-  if (lines.length > RESULT_LINES) kept.push(`… ${lines.length - RESULT_LINES} more lines`);
+  if (lines.length > RESULT_LINES) kept.push(`… and ${lines.length - RESULT_LINES} more`);
   return kept.join("\n");
 }
 
@@ -120,7 +120,7 @@ function prefixLines(prefix: string, text: string): string {
 
 /** Agents print what they like; control characters must not reach the terminal. */
 function printable(text: string): string {
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "");
+  return text.replace(/\u001b\[[0-9;?]*[ -/]*[@-~]|[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "");
 }
 
 function colourise(text: string, colour: boolean, styles: Style[]): string {

@@ -3,9 +3,10 @@
  * functions, BigInt, throwing getters and lone surrogates must not end a run.
  */
 
-/** Shared references are written out where they occur, so the size is bounded, not only the depth. */
+/** Shared references are written out where they occur, so the size is bounded as well as the depth. */
 const MAX_NODES = 500_000;
-const MAX_DEPTH = 200;
+/** The addon's JSON reader refuses more than 128 levels. */
+const MAX_DEPTH = 100;
 
 /** A value as JSON knows it. */
 export type JsonValue = string | number | boolean | null | JsonValue[] | { [key: string]: JsonValue };

@@ -89,7 +89,7 @@ function fromTool(part: Json, ts: string): TranscriptEntry[] {
 }
 
 function toolResult(tool: string, status: string, state: Json): { content: string; isError: boolean } {
-  const output = string(state["output"]);
+  const output = string(state["output"]).trimEnd();
   if (status === "error") {
     const error = string(state["error"]) || "The tool failed without a message.";
     return { content: output ? `${output}\n${error}` : error, isError: true };
@@ -151,7 +151,8 @@ function describeError(value: unknown): string {
   const message = string(data["message"]) || string(error["message"]);
   const facts = [
     typeof data["statusCode"] === "number" ? `status ${data["statusCode"]}` : "",
-    string(record(data["metadata"])["url"]),
+    // Without its query, which may hold a key.
+    string(record(data["metadata"])["url"]).split("?", 1)[0],
     data["isRetryable"] === true ? "retries used up" : "",
   ].filter(Boolean);
   const text = [name, message].filter(Boolean).join(": ") || "Unknown error";
