@@ -1,0 +1,66 @@
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+
+import { afterEach, describe, expect, it } from "vitest";
+
+import { watchCancellation } from "../../adapter/cancellation.js";
+import { eventually } from "./fake-native.js";
+
+let server: Server | undefined;
+afterEach(() => void server?.close());
+
+/** An API whose answers come from a list, the last one for ever. */
+async function api(answers: (string | number)[]) {
+  const requests: { url: string | undefined; authorization: string | undefined }[] = [];
+  server = createServer((request, response) => {
+    requests.push({ url: request.url, authorization: request.headers.authorization });
+    const answer = answers.length > 1 ? answers.shift() : answers[0];
+    response.statusCode = typeof answer === "number" ? answer : 200;
+    response.end(typeof answer === "string" ? answer : "");
+  });
+  await new Promise<void>((resolve) => server?.listen(0, "127.0.0.1", resolve));
+  return { requests, apiUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+}
+
+describe("the issue's status", () => {
+  it("cancels when it becomes cancelled, whatever the API answered before", async () => {
+    const { requests, apiUrl } = await api([500, "not json", "null", '{"status":"done"}', '{"status":"cancelled"}']);
+    const reasons: string[] = [];
+    const stop = watchCancellation({
+      ctx: { authToken: "token" },
+      issueId: "a/b",
+      apiUrl,
+      cancel: (reason) => reasons.push(reason),
+      pollMs: 5,
+    });
+    await eventually(() => reasons.length > 0);
+    stop();
+    expect(reasons).toEqual(["issue"]);
+    expect(requests).toHaveLength(5);
+    expect(requests[0]).toEqual({ url: "/api/issues/a%2Fb", authorization: "Bearer token" });
+  });
+
+  it("is not asked for any more after the end", async () => {
+    const { requests, apiUrl } = await api(['{"status":"in_progress"}']);
+    const stop = watchCancellation({ ctx: {}, issueId: "i", apiUrl, cancel: () => {}, pollMs: 5 });
+    await eventually(() => requests.length > 1);
+    stop();
+    const count = requests.length;
+    await new Promise((resolve) => setTimeout(resolve, 40));
+    expect(requests.length - count).toBeLessThanOrEqual(1);
+    expect(requests[0]?.authorization).toBeUndefined();
+  });
+
+  it("does not matter without an issue or an address, and an unreachable API cancels nothing", async () => {
+    const reasons: string[] = [];
+    const cancel = (reason: string) => void reasons.push(reason);
+    watchCancellation({ ctx: {}, issueId: null, apiUrl: "http://127.0.0.1:1", cancel, pollMs: 1 })();
+    watchCancellation({ ctx: {}, issueId: "i", apiUrl: undefined, cancel, pollMs: 1 })();
+    for (const apiUrl of ["http://127.0.0.1:1", "no address"]) {
+      const stop = watchCancellation({ ctx: {}, issueId: "i", apiUrl, cancel, pollMs: 1 });
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      stop();
+    }
+    expect(reasons).toEqual([]);
+  });
+});

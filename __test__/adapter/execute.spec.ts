@@ -1,0 +1,189 @@
+import { getEventListeners } from "node:events";
+
+import { describe, expect, it, vi } from "vitest";
+
+import { createExecute } from "../../adapter/execute.js";
+import { NativeUnavailableError } from "../../adapter/native.js";
+import { context, eventually, fakeNative } from "./fake-native.js";
+
+const done = { exitCode: 0, signal: null, timedOut: false };
+
+function start(ctx: ReturnType<typeof context>["ctx"], native = fakeNative()) {
+  return { native, result: createExecute(() => native)(ctx) };
+}
+
+describe("a request that cannot be run", () => {
+  const cases: [name: string, ctx: unknown, message: RegExp][] = [
+    ["no context", undefined, /no execution context/],
+    ["a text for a context", "ctx", /no execution context/],
+    ["no agent", context({ agent: undefined }).ctx, /no agent/],
+    ["no run id", context({ runId: undefined }).ctx, /runId/],
+    ["a number for an agent id", context({ agent: { id: 5, companyId: "c" } }).ctx, /agent\.id/],
+    ["an empty company id", context({ agent: { id: "a", companyId: "" } }).ctx, /agent\.companyId/],
+    ["a hostile run id", context({ runId: "../../etc" }).ctx, /Invalid runId for log path: \.\.\/\.\.\/etc/],
+    ["a list for a config", context({ config: [] }).ctx, /config is not an object/],
+    ["no config", context({ config: null }).ctx, /config is not an object/],
+    ["a text for a task context", context({ context: "x" }).ctx, /context is not an object/],
+    ["a text for the runtime", context({ runtime: "x" }).ctx, /runtime is not an object/],
+    ["no onLog", context({ onLog: undefined }).ctx, /onLog is missing/],
+  ];
+  it.each(cases)("%s is a result that says what to do, and nothing is started", async (_name, ctx, message) => {
+    const { native, result } = start(ctx as ReturnType<typeof context>["ctx"]);
+    const answer = await result;
+    expect(answer).toMatchObject({ exitCode: null, signal: null, timedOut: false, errorCode: "k8s_invalid_request" });
+    expect(answer.errorMessage).toMatch(message);
+    expect(native.runs).toHaveLength(0);
+  });
+
+  it("a missing binary is a result, not a throw", async () => {
+    const execute = createExecute(() => {
+      throw new NativeUnavailableError("install the package");
+    });
+    const answer = await execute(context().ctx);
+    expect(answer).toMatchObject({ errorCode: "k8s_native_unavailable", errorMessage: "install the package" });
+  });
+
+  it("an error of the native side keeps its code when that is one of ours", async () => {
+    const fail = (code: string) =>
+      fakeNative({
+        planSession: () => {
+          throw Object.assign(new Error("bad tolerations"), { code });
+        },
+      });
+    expect(await start(context().ctx, fail("k8s_invalid_config")).result).toMatchObject({
+      errorCode: "k8s_invalid_config",
+      errorMessage: expect.stringContaining("bad tolerations"),
+    });
+    expect(await start(context().ctx, fail("GenericFailure")).result).toMatchObject({ errorCode: "k8s_internal_error" });
+  });
+
+  it("a native answer without a result never counts as success", async () => {
+    const { native, result } = start(context().ctx);
+    await eventually(() => native.runs.length === 1);
+    native.runs[0]?.answer("{}");
+    expect(await result).toMatchObject({ exitCode: null, errorCode: "k8s_internal_error" });
+  });
+});
+
+describe("a run", () => {
+  it("hands request, prompt and environment to the native side and gives its result back", async () => {
+    const { ctx } = context({ config: { model: "m/x", promptTemplate: "Hello {{agent.name}}" }, authToken: "secret" });
+    const { native, result } = start(ctx);
+    await eventually(() => native.runs.length === 1);
+    const run = native.runs[0];
+    expect(run?.request).toMatchObject({
+      runId: "run-1",
+      agent: { id: "agent-1", name: "Ada", companyId: "company-1" },
+      runtime: { sessionId: null, sessionParams: null, taskKey: null },
+      config: { model: "m/x" },
+      authToken: "secret",
+      prompt: "Hello Ada",
+      promptMetrics: { promptChars: 9, heartbeatPromptChars: 9 },
+      baseEnv: { PAPERCLIP_AGENT_ID: "agent-1", PAPERCLIP_COMPANY_ID: "company-1" },
+      environment: { hostname: expect.any(String) },
+    });
+    run?.finish({ ...done, summary: "ok", usage: { inputTokens: 1, outputTokens: 1 }, provider: "m" });
+    expect(await result).toMatchObject({ ...done, summary: "ok", biller: expect.any(String) });
+  });
+
+  it("tells the host what happens, through whichever callbacks it has", async () => {
+    const seen: [string, unknown][] = [];
+    const note = (name: string) => async (value: unknown) => void seen.push([name, value]);
+    const callbacks = { onMeta: note("meta"), onEvent: note("event"), onRuntimeProgress: note("progress") };
+    const { ctx, log } = context({ ...callbacks, onDispatch: () => void seen.push(["dispatch", null]), context: { a: 1 } });
+    const { native, result } = start(ctx);
+    await eventually(() => native.runs.length === 1);
+    const sink = native.runs[0]?.sink;
+    await sink?.("stdout", "one\ntwo\n");
+    await sink?.("stderr", "bad\n");
+    await sink?.("meta", JSON.stringify({ adapterType: "opencode_k8s", command: "kubectl job/x" }));
+    await sink?.("event", JSON.stringify({ eventType: "job.created" }));
+    await sink?.("progress", JSON.stringify({ message: "waiting for a node" }));
+    await sink?.("dispatch", "");
+    await sink?.("from the future", "?");
+    native.runs[0]?.finish(done);
+    await result;
+    expect(log).toEqual([["stdout", "one\ntwo\n"], ["stderr", "bad\n"]]);
+    expect(seen.map(([name]) => name)).toEqual(["meta", "event", "progress", "dispatch"]);
+    expect(seen[0]?.[1]).toMatchObject({ command: "kubectl job/x", prompt: expect.any(String), context: { a: 1 } });
+    expect(seen[2]?.[1]).toMatchObject({ phase: "adapter_startup", message: "waiting for a node" });
+  });
+
+  it("survives callbacks that throw or reject, and reports each kind once", async () => {
+    const reports: string[] = [];
+    const onLog = (stream: string, chunk: string) => {
+      if (stream === "stderr") reports.push(chunk);
+      else throw new Error("disk full");
+    };
+    const { ctx } = context({ onLog, onMeta: () => Promise.reject(new Error("no meta")) });
+    const { native, result } = start(ctx);
+    await eventually(() => native.runs.length === 1);
+    const sink = native.runs[0]?.sink;
+    await sink?.("stdout", "1\n");
+    await sink?.("stdout", "2\n");
+    await sink?.("meta", "{}");
+    await sink?.("event", "not json");
+    native.runs[0]?.finish(done);
+    expect(await result).toMatchObject(done);
+    expect(reports).toHaveLength(2);
+    expect(reports.join("")).toMatch(/disk full[^]*no meta/);
+  });
+
+  it("goes on from a harvested session with a prompt for that session", async () => {
+    const config = { bootstrapPromptTemplate: "BOOT", promptTemplate: "BEAT" };
+    const { native, result } = start(context({ config }).ctx);
+    await eventually(() => native.runs.length === 1);
+    expect(native.runs[0]?.request["prompt"]).toBe("BOOT\n\nBEAT");
+    native.runs[0]?.finish(done, { sessionId: "ses_1", sessionParams: { sessionId: "ses_1" }, token: 7 });
+    await eventually(() => native.runs.length === 2);
+    expect(native.runs[1]?.request).toMatchObject({
+      prompt: "BEAT",
+      runtime: { sessionId: "ses_1", sessionParams: { sessionId: "ses_1" } },
+      continuation: { token: 7 },
+    });
+    native.runs[1]?.finish({ ...done, summary: "second" });
+    expect(await result).toMatchObject({ summary: "second" });
+  });
+
+  it("says the note of the session plan", async () => {
+    const native = fakeNative({ planSession: () => JSON.stringify({ sessionId: null, note: "Fresh session: other folder" }) });
+    const { ctx, text } = context();
+    const { result } = start(ctx, native);
+    await eventually(() => native.runs.length === 1);
+    native.runs[0]?.finish(done);
+    await result;
+    expect(text()).toBe("[paperclip] Fresh session: other folder\n");
+  });
+});
+
+describe("cancelling", () => {
+  it("says it is ready before anything else, and creates nothing when the signal is already set", async () => {
+    const order: string[] = [];
+    const native = fakeNative({
+      planSession: () => {
+        order.push("plan");
+        return "{}";
+      },
+    });
+    const onCancellationReady = vi.fn(async () => void order.push("ready"));
+    const { result } = start(context({ onCancellationReady, signal: AbortSignal.abort() }).ctx, native);
+    expect(await result).toMatchObject({
+      errorCode: "cancelled",
+      resultJson: { executionCancellation: { state: "acknowledged", acknowledgedAt: expect.any(String) } },
+    });
+    expect(order).toEqual(["ready"]);
+  });
+
+  it("passes the signal on once and leaves no listener behind", async () => {
+    const controller = new AbortController();
+    const { native, result } = start(context({ signal: controller.signal }).ctx);
+    await eventually(() => native.runs.length === 1);
+    expect(getEventListeners(controller.signal, "abort")).toHaveLength(1);
+    controller.abort();
+    native.runs[0]?.finish({ exitCode: null, signal: null, timedOut: false, errorCode: "cancelled" }, { sessionId: "s" });
+    expect(await result).toMatchObject({ errorCode: "cancelled" });
+    expect(native.runs).toHaveLength(1);
+    expect(native.runs[0]?.cancels).toEqual(["signal"]);
+    expect(getEventListeners(controller.signal, "abort")).toHaveLength(0);
+  });
+});

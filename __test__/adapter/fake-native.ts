@@ -1,0 +1,156 @@
+/** A stand-in for the addon: real enough for the shim's own logic, with every answer in the hands of the test. */
+import type { AdapterExecutionContext } from "@paperclipai/adapter-utils";
+
+import type { Native, NativeSink, RunHandle, TailHandle } from "../../adapter/native.js";
+
+/** A promise and its two ends. */
+export function deferred<T>() {
+  let resolve!: (value: T) => void;
+  let reject!: (error: unknown) => void;
+  const promise = new Promise<T>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  return { promise, resolve, reject };
+}
+
+/** A run handle whose end the test decides. */
+export class FakeRun implements RunHandle {
+  readonly cancels: string[] = [];
+  readonly request: Record<string, any>;
+  private readonly end = deferred<string>();
+
+  constructor(
+    requestJson: string,
+    readonly sink: NativeSink,
+  ) {
+    this.request = JSON.parse(requestJson) as Record<string, any>;
+  }
+
+  cancel(reason: string): void {
+    this.cancels.push(reason);
+  }
+
+  result(): Promise<string> {
+    return this.end.promise;
+  }
+
+  finish(result: object, next?: object): void {
+    this.end.resolve(JSON.stringify({ result, next }));
+  }
+
+  answer(text: string): void {
+    this.end.resolve(text);
+  }
+}
+
+/** A tail handle whose end the test decides. */
+export class FakeTail implements TailHandle {
+  stops = 0;
+  private readonly end = deferred<string>();
+
+  constructor(
+    readonly path: string,
+    readonly options: Record<string, unknown>,
+    readonly sink: NativeSink,
+  ) {}
+
+  stop(): void {
+    this.stops++;
+    this.end.resolve("");
+  }
+
+  result(): Promise<string> {
+    return this.end.promise;
+  }
+
+  finish(text: string): void {
+    this.end.resolve(text);
+  }
+
+  fail(message: string): void {
+    this.end.reject(new Error(message));
+  }
+}
+
+/** What the fake was asked for. */
+export interface FakeNative extends Native {
+  readonly runs: FakeRun[];
+  readonly tails: FakeTail[];
+  readonly manifests: Record<string, any>[];
+}
+
+/** Makes a fake addon; single functions can be replaced. */
+export function fakeNative(overrides: Partial<Native> = {}): FakeNative {
+  const runs: FakeRun[] = [];
+  const tails: FakeTail[] = [];
+  const manifests: Record<string, any>[] = [];
+  return {
+    runs,
+    tails,
+    manifests,
+    nativeVersion: () => "1.2.3",
+    buildPodLogPath: (companyId, agentId, runId) => {
+      for (const [field, value] of Object.entries({ companyId, agentId, runId })) {
+        if (!/^[a-zA-Z0-9-]+$/.test(value)) throw new Error(`Invalid ${field} for log path: ${value}`);
+      }
+      return `/paperclip/instances/default/run-logs/${companyId}/${agentId}/${runId}.pod.ndjson`;
+    },
+    planSession: (json) => {
+      const { runtime } = JSON.parse(json) as { runtime: { sessionId: string | null } };
+      return JSON.stringify({ sessionId: runtime.sessionId, note: null, workingDir: "/paperclip" });
+    },
+    buildJobManifest: (json) => {
+      const request = JSON.parse(json) as Record<string, any>;
+      manifests.push(request);
+      const { prompt, promptMetrics } = request;
+      return JSON.stringify({ job: {}, jobName: "job", namespace: "ns", prompt, opencodeArgs: [], promptMetrics, podLogPath: "/p", warnings: ["careful"] });
+    },
+    sanitizeLabelValue: (value) => JSON.stringify({ value: value.toLowerCase(), dropped: value !== value.toLowerCase() }),
+    parseOpenCodeJsonl: () => "{}",
+    isStepLimitResult: () => false,
+    isUnknownSessionError: () => false,
+    resolveOutcome: (json) => json,
+    sessionDeserialize: (json) => json,
+    sessionSerialize: (json) => json,
+    sessionDisplayId: () => "shown",
+    tailFile: (path, options, sink) => {
+      const tail = new FakeTail(path, JSON.parse(options) as Record<string, unknown>, sink);
+      tails.push(tail);
+      return tail;
+    },
+    startRun: (json, sink) => {
+      const run = new FakeRun(json, sink);
+      runs.push(run);
+      return run;
+    },
+    probeEnvironment: async () => JSON.stringify({ checks: [] }),
+    ...overrides,
+  };
+}
+
+/** A host context that records its log. */
+export function context(overrides: Record<string, unknown> = {}) {
+  const log: [stream: string, chunk: string][] = [];
+  const ctx = {
+    runId: "run-1",
+    agent: { id: "agent-1", companyId: "company-1", name: "Ada", adapterType: null, adapterConfig: null },
+    runtime: { sessionId: null, sessionParams: null, sessionDisplayId: null, taskKey: null },
+    config: {},
+    context: {},
+    onLog: async (stream: string, chunk: string) => {
+      log.push([stream, chunk]);
+    },
+    ...overrides,
+  } as unknown as AdapterExecutionContext;
+  return { ctx, log, text: () => log.map(([, chunk]) => chunk).join("") };
+}
+
+/** Waits until `condition` holds; fails after two seconds. */
+export async function eventually(condition: () => boolean): Promise<void> {
+  const end = Date.now() + 2_000;
+  while (!condition()) {
+    if (Date.now() > end) throw new Error("did not happen within 2 s");
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}

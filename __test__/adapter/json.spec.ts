@@ -1,0 +1,63 @@
+import { describe, expect, it } from "vitest";
+
+import { toJsonText } from "../../adapter/json.js";
+
+describe("toJsonText", () => {
+  it("keeps what JSON knows", () => {
+    const value = { a: [1, "x", null, true, { b: [] }], __proto__: { inherited: 1 } };
+    expect(JSON.parse(toJsonText(value))).toEqual({ a: [1, "x", null, true, { b: [] }] });
+  });
+
+  it("turns dates, numbers and texts of JavaScript into JSON's", () => {
+    const value = { date: new Date(0), bad: new Date(NaN), big: 10n, nan: NaN, lone: "a\ud800", url: new URL("http://x/") };
+    expect(JSON.parse(toJsonText(value))).toEqual({
+      date: "1970-01-01T00:00:00.000Z",
+      bad: null,
+      big: "10",
+      nan: null,
+      lone: "a\ufffd",
+      url: "http://x/",
+    });
+  });
+
+  it("leaves out what JSON cannot hold", () => {
+    const value = { f: () => 1, s: Symbol("x"), u: undefined, list: [() => 1, undefined] };
+    expect(JSON.parse(toJsonText(value))).toEqual({ list: [null, null] });
+    expect(toJsonText(() => 1)).toBe("null");
+  });
+
+  it("breaks cycles and keeps shared references", () => {
+    const shared = { x: 1 };
+    const value: Record<string, unknown> = { one: shared, two: shared };
+    value["self"] = value;
+    expect(JSON.parse(toJsonText(value))).toEqual({ one: { x: 1 }, two: { x: 1 } });
+  });
+
+  it("survives getters and proxies that throw", () => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    const value = {
+      get bad(): string {
+        throw new Error("no");
+      },
+      proxy,
+      json: { toJSON: () => { throw new Error("no"); } },
+      good: 1,
+    };
+    expect(JSON.parse(toJsonText(value))).toEqual({ good: 1 });
+  });
+
+  it("bounds a small graph that would be huge as a tree, and a deep one", () => {
+    let doubled: unknown = { leaf: 1 };
+    for (let level = 0; level < 60; level++) doubled = { a: doubled, b: doubled };
+    let deep: unknown = {};
+    for (let level = 0; level < 100_000; level++) deep = [deep];
+    const text = toJsonText({ doubled, deep });
+    expect(text.length).toBeLessThan(32 * 1024 * 1024);
+    expect(() => JSON.parse(text) as unknown).not.toThrow();
+  });
+
+  it("keeps a key named __proto__ a key", () => {
+    expect(toJsonText(JSON.parse('{"__proto__":{"a":1}}'))).toBe('{"__proto__":{"a":1}}');
+  });
+});

@@ -1,0 +1,107 @@
+import { describe, expect, it } from "vitest";
+
+import { getConfigSchema } from "../../adapter/config-schema.js";
+import { agentConfigurationDoc } from "../../adapter/doc.js";
+import { readServerEnvironment } from "../../adapter/environment.js";
+import { createListModels, models, parseModelList } from "../../adapter/models.js";
+
+describe("models", () => {
+  it("has a static list", () => {
+    expect(models.length).toBeGreaterThan(0);
+  });
+
+  it("reads ids and skips remarks, colours and blank lines", () => {
+    const output = "loading…\n\nanthropic/claude-sonnet-4-6\r\nopenrouter/meta/llama-3\nopenrouter/meta/llama-3\n\u001b[1mError: x\n";
+    expect(parseModelList(output)).toEqual([
+      { id: "anthropic/claude-sonnet-4-6", label: "Claude Sonnet 4.6" },
+      { id: "openrouter/meta/llama-3", label: "openrouter/meta/llama-3" },
+    ]);
+  });
+
+  it("asks opencode once a minute and falls back to the static list", async () => {
+    let now = 0;
+    const answers: (() => Promise<string>)[] = [
+      () => Promise.reject(new Error("no opencode")),
+      () => Promise.resolve("nothing useful"),
+      () => Promise.resolve("a/b\n"),
+    ];
+    let calls = 0;
+    const list = createListModels(() => (answers[calls++] ?? answers[2])!(), () => now);
+    expect(await list()).toEqual(models);
+    now = 59_999;
+    await list();
+    expect(calls).toBe(1);
+    now = 60_000;
+    expect(await list()).toEqual(models);
+    now = 120_000;
+    const [one, two] = await Promise.all([list(), list()]);
+    expect(one).toEqual([{ id: "a/b", label: "a/b" }]);
+    expect(two).toBe(one);
+    expect(calls).toBe(3);
+  });
+});
+
+describe("the configuration schema", () => {
+  const { fields } = getConfigSchema();
+  const shape = Object.fromEntries(fields.map((field) => [field.key, [field.type, field.default]]));
+
+  it("has the keys, types and defaults of the adapter it replaces, and the new ones", () => {
+    expect(shape).toEqual({
+      variant: ["text", undefined],
+      instructionsFilePath: ["text", undefined],
+      dangerouslySkipPermissions: ["toggle", true],
+      resumeLastSession: ["toggle", true],
+      agentDbMode: ["select", undefined],
+      agentDbStorageClass: ["text", undefined],
+      agentDbStorageCapacity: ["text", "1Gi"],
+      namespace: ["text", undefined],
+      image: ["text", undefined],
+      imagePullPolicy: ["select", "IfNotPresent"],
+      kubeconfig: ["text", undefined],
+      serviceAccountName: ["text", undefined],
+      "resources.requests.cpu": ["text", undefined],
+      "resources.requests.memory": ["text", undefined],
+      "resources.limits.cpu": ["text", undefined],
+      "resources.limits.memory": ["text", undefined],
+      nodeSelector: ["textarea", undefined],
+      tolerations: ["textarea", undefined],
+      labels: ["textarea", undefined],
+      podAnnotations: ["textarea", undefined],
+      evictable: ["toggle", false],
+      ttlSecondsAfterFinished: ["number", 300],
+      retainJobs: ["toggle", undefined],
+      reattachOrphanedJobs: ["toggle", true],
+      guardWaitSec: ["number", 0],
+      scheduleTimeoutSec: ["number", 120],
+      startTimeoutSec: ["number", 600],
+      outageTimeoutSec: ["number", 600],
+      maxLogBytes: ["number", 2 * 1024 ** 3],
+      dataRoot: ["text", undefined],
+    });
+  });
+
+  it("offers the choices there are, and repeats no field of the host", () => {
+    const options = (key: string) => fields.find((field) => field.key === key)?.options?.map(({ value }) => value);
+    expect(options("imagePullPolicy")).toEqual(["IfNotPresent", "Always", "Never"]);
+    expect(options("agentDbMode")).toEqual(expect.arrayContaining(["dedicated_pvc", "ephemeral", "workspace_subpath"]));
+    for (const key of ["model", "promptTemplate", "env", "extraArgs", "timeoutSec", "graceSec"]) {
+      expect(Object.keys(shape)).not.toContain(key);
+    }
+    expect(new Set(fields.map(({ group }) => group))).toEqual(new Set(["Core", "Kubernetes", "Operation"]));
+  });
+
+  it("is all in the document", () => {
+    for (const { key } of fields) expect(agentConfigurationDoc).toContain(`- ${key}: `);
+  });
+});
+
+describe("the server's environment", () => {
+  it("is what the variables say, without the empty ones", () => {
+    expect(readServerEnvironment({ HOSTNAME: "pod-1", POD_NAMESPACE: "a", PAPERCLIP_NAMESPACE: " b ", KUBECONFIG: " " })).toEqual({
+      hostname: "pod-1",
+      namespace: "b",
+    });
+    expect(readServerEnvironment({}).hostname).not.toBe("");
+    expect(readServerEnvironment({ PAPERCLIP_K8S_DATA_ROOT: "/mnt" })).toMatchObject({ dataRoot: "/mnt" });
+  });
+});

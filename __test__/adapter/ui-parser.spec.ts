@@ -1,0 +1,180 @@
+/** The transcript parser, evaluated as the host's browser worker does it: as text, without any global it could use. */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+
+import type { TranscriptEntry } from "@paperclipai/adapter-utils";
+import { describe, expect, it } from "vitest";
+
+import * as source from "../../adapter/ui-parser.js";
+
+const built = new URL("../../dist/ui-parser.cjs", import.meta.url);
+const fixtures = new URL("../../fixtures/opencode/", import.meta.url);
+const TS = "2026-01-01T00:00:00.000Z";
+
+type Parser = (line: string, ts: string) => TranscriptEntry[];
+
+function loadAsWorker(): { text: string; parse: Parser } {
+  if (!existsSync(built)) throw new Error("dist/ui-parser.cjs is missing: run node scripts/build.mjs --ts-only first");
+  const text = readFileSync(built, "utf8");
+  const module = { exports: {} as { parseStdoutLine?: Parser } };
+  new Function("exports", "module", "self", "globalThis", `"use strict"; {${text}\n}`)(module.exports, module, undefined, undefined);
+  if (!module.exports.parseStdoutLine) throw new Error("no parseStdoutLine");
+  return { text, parse: module.exports.parseStdoutLine };
+}
+
+const { text, parse } = loadAsWorker();
+const event = (value: object) => parse(JSON.stringify(value), TS);
+const kinds = (entries: TranscriptEntry[]) => entries.map(({ kind }) => kind);
+
+const recordings = readdirSync(fixtures).filter((name) => existsSync(new URL(`${name}/stdout.jsonl`, fixtures)));
+
+function typeOf(line: string): string | null {
+  try {
+    return (JSON.parse(line) as { type: string }).type;
+  } catch {
+    return null;
+  }
+}
+
+function recording(name: string): string[] {
+  return readFileSync(new URL(`${name}/stdout.jsonl`, fixtures), "utf8").split("\n").filter(Boolean);
+}
+
+it("is one self-contained script", () => {
+  expect(text).not.toMatch(/\brequire\s*\(|\bimport\b[^:]*from|^\s*export\b|\bprocess\b|\bfetch\b/m);
+});
+
+describe("recordings of the real opencode", () => {
+  it.each(recordings)("%s: every event becomes an entry, only a cut line stays raw", (name) => {
+    for (const line of recording(name)) {
+      const entries = parse(line, TS);
+      expect(entries).toEqual(source.parseStdoutLine(line, TS));
+      expect(entries.every(({ ts }) => ts === TS)).toBe(true);
+      expect(kinds(entries).includes("stdout")).toBe(typeOf(line) === null);
+      if (typeOf(line) !== "text") expect(entries.length).toBeGreaterThan(0);
+    }
+  });
+
+  it("shows a tool's call with its input and its result", () => {
+    const entries = recording("multi-step-tools").flatMap((line) => parse(line, TS));
+    const calls = entries.filter((entry) => entry.kind === "tool_call");
+    const results = entries.filter((entry) => entry.kind === "tool_result");
+    expect(calls.map(({ name }) => name)).toEqual(["bash", "read", "grep", "edit", "write", "todowrite", "bash"]);
+    expect(calls.map(({ toolUseId }) => toolUseId)).toEqual(results.map(({ toolUseId }) => toolUseId));
+    expect(calls[0]?.input).toMatchObject({ command: "ls -1 && echo done" });
+    expect(results[0]).toMatchObject({ toolName: "bash", content: expect.stringContaining("a.txt"), isError: false });
+    expect(results.at(-1)).toMatchObject({ content: expect.stringMatching(/new file[^]*exit code 3/), isError: true });
+    expect(entries.at(-2)).toEqual({ kind: "assistant", ts: TS, text: "The file is fixed." });
+  });
+
+  it("shows a tool's error", () => {
+    const entries = recording("tool-error").flatMap((line) => parse(line, TS));
+    expect(entries.find(({ kind }) => kind === "tool_result")).toMatchObject({
+      content: expect.stringContaining("File not found"),
+      isError: true,
+    });
+  });
+
+  it("shows thinking, tokens and cost", () => {
+    const entries = recording("reasoning-thinking-flag").flatMap((line) => parse(line, TS));
+    expect(kinds(entries)).toEqual(["system", "thinking", "assistant", "result"]);
+    expect(entries[3]).toMatchObject({
+      inputTokens: 100,
+      outputTokens: 30,
+      cachedTokens: 0,
+      costUsd: 0.00075,
+      subtype: "stop",
+      isError: false,
+    });
+  });
+
+  it("counts what was written to the cache as input", () => {
+    const results = recording("anthropic").flatMap((line) => parse(line, TS)).filter(({ kind }) => kind === "result");
+    expect(results[0]).toMatchObject({ inputTokens: 6000, text: expect.stringContaining("5000 tokens written") });
+  });
+
+  it("shows provider errors with their status, and no key of a URL", () => {
+    const entries = recording("http-401").flatMap((line) => parse(line, TS));
+    expect(entries.at(-1)).toMatchObject({ kind: "stderr", text: expect.stringMatching(/^APIError: Incorrect API key.*status 401/) });
+    const metadata = { url: "https://api/x?key=secret" };
+    const [entry] = event({ type: "error", error: { name: "APIError", data: { message: "no", metadata } } });
+    expect(JSON.stringify(entry)).not.toContain("secret");
+  });
+});
+
+describe("single lines", () => {
+  it("marks steps that ended badly", () => {
+    for (const reason of ["length", "content-filter", "unknown", "error"]) {
+      expect(event({ type: "step_finish", part: { reason } })[0]).toMatchObject({ isError: true, errors: [expect.any(String)] });
+    }
+  });
+
+  it("keeps opencode's own words apart from the agent's", () => {
+    expect(kinds(event({ type: "text", part: { text: "Continue", synthetic: true } }))).toEqual(["system"]);
+  });
+
+  it("shows what was rejected at the end", () => {
+    expect(event({ type: "done", reason: "idle", rejected: ["external_directory"] })[0]).toMatchObject({
+      kind: "stderr",
+      text: expect.stringContaining("external_directory"),
+    });
+    expect(kinds(event({ type: "done", reason: "idle" }))).toEqual(["system"]);
+  });
+
+  it("shows a tool that is still running as a call", () => {
+    expect(kinds(event({ type: "tool_use", part: { tool: "bash", state: { status: "running", input: { a: 1 } } } }))).toEqual(["tool_call"]);
+  });
+
+  it("shows status lines of the adapter, raw text, and JSON that is no event", () => {
+    expect(parse("[paperclip] Pod running: x\n", TS)).toEqual([{ kind: "system", ts: TS, text: "[paperclip] Pod running: x" }]);
+    for (const line of ["plain", '{"type":"tex', '{"other":1}', "[1,2]", "5", '"x"', "null", '{"type":5}', '{"type":"constructor"}']) {
+      expect(parse(line, TS)).toEqual([{ kind: "stdout", ts: TS, text: line }]);
+    }
+    expect(parse("\u001b[31mred\u001b[0m", TS)).toEqual([{ kind: "stdout", ts: TS, text: "red" }]);
+    expect(parse("  \r\n", TS)).toEqual([]);
+  });
+
+  it("has no memory", () => {
+    const line = JSON.stringify({ type: "text", part: { text: "a" } });
+    expect(parse(line, TS)).toEqual(parse(line, TS));
+  });
+});
+
+describe("hostile lines", () => {
+  const types = ["step_start", "text", "reasoning", "tool_use", "step_finish", "error", "done", "x"];
+  const values = [null, 5, "x", [], {}, [[]], true, { part: 1 }, { text: 5, state: 7, tokens: "x", cost: "1", data: [] }];
+
+  it("never throw, whatever the shape", () => {
+    for (const type of types) {
+      for (const value of values) {
+        for (const key of ["part", "error", "rejected", "message", "reason"]) {
+          expect(Array.isArray(event({ type, [key]: value }))).toBe(true);
+          expect(Array.isArray(event({ type, part: { state: { status: "completed", [key]: value, metadata: value, input: value, output: value } } }))).toBe(true);
+        }
+      }
+    }
+    for (const line of [undefined, null, 5, {}, Symbol("x"), Object.create(null)]) {
+      expect(Array.isArray(parse(line as string, TS))).toBe(true);
+    }
+  });
+
+  it("of one megabyte are quick and stay bounded", () => {
+    const megabyte = 1 << 20;
+    const big = "x".repeat(megabyte);
+    const lines = [
+      big,
+      JSON.stringify({ type: "text", part: { text: big } }),
+      JSON.stringify({ type: "tool_use", part: { tool: "write", state: { status: "completed", input: { content: big }, output: big } } }),
+      JSON.stringify({ type: "tool_use", part: { tool: "x", state: { status: "error", error: big, input: Array(100_000).fill("ab") } } }),
+      "[".repeat(megabyte),
+      '{"a":'.repeat(megabyte / 5),
+      "\u001b[".repeat(megabyte / 2),
+      `\u001b[${"1".repeat(megabyte)}`,
+      " ".repeat(megabyte),
+    ];
+    const started = performance.now();
+    const sizes = lines.map((line) => JSON.stringify(parse(line, TS)).length);
+    expect(performance.now() - started).toBeLessThan(2_000);
+    // Only the agent's own words are shown whole.
+    for (const [index, size] of sizes.entries()) expect(size).toBeLessThan(index === 1 ? 2 * megabyte : 300_000);
+  });
+});

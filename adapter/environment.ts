@@ -1,0 +1,60 @@
+/** Everything the adapter reads from the process environment, in one place. */
+import { hostname } from "node:os";
+
+/** Where the server process runs, as the addon needs to know it. */
+export interface ServerEnvironment {
+  /** Host name; inside a cluster that is the name of the own pod. */
+  hostname: string;
+  /** The own pod's name where the Deployment states it (downward API). */
+  podName?: string;
+  /** The own namespace where the Deployment states it. */
+  namespace?: string;
+  /** `KUBECONFIG`. */
+  kubeconfig?: string;
+  /** Set by Kubernetes in every pod. */
+  kubernetesServiceHost?: string;
+  /** Set by Kubernetes in every pod. */
+  kubernetesServicePort?: string;
+  /** Where this server sees the shared volume; the default is the pod's own `/paperclip`. */
+  dataRoot?: string;
+  /** `PAPERCLIP_API_URL`, which agents' pods will call. */
+  paperclipApiUrl?: string;
+}
+
+/** Where pods see the shared volume, and the server too unless it says otherwise. */
+export const DEFAULT_DATA_ROOT = "/paperclip";
+
+/** Reads the environment of this process. */
+export function readServerEnvironment(env: NodeJS.ProcessEnv = process.env): ServerEnvironment {
+  const found: Record<Exclude<keyof ServerEnvironment, "hostname">, string | undefined> = {
+    podName: env["POD_NAME"],
+    namespace: env["PAPERCLIP_NAMESPACE"]?.trim() || env["POD_NAMESPACE"],
+    kubeconfig: env["KUBECONFIG"],
+    kubernetesServiceHost: env["KUBERNETES_SERVICE_HOST"],
+    kubernetesServicePort: env["KUBERNETES_SERVICE_PORT"],
+    dataRoot: env["PAPERCLIP_K8S_DATA_ROOT"],
+    paperclipApiUrl: env["PAPERCLIP_API_URL"],
+  };
+  const present = Object.entries(found)
+    .map(([key, value]) => [key, value?.trim()] as const)
+    .filter((entry): entry is readonly [string, string] => Boolean(entry[1]));
+  return { hostname: env["HOSTNAME"]?.trim() || hostname(), ...Object.fromEntries(present) };
+}
+
+/** The variables that decide who bills a run: the server's own, overlaid with the agent's. */
+export function billingEnvironment(configEnv: Record<string, unknown>): NodeJS.ProcessEnv {
+  const own = Object.entries(configEnv).filter((entry): entry is [string, string] => typeof entry[1] === "string");
+  return { ...process.env, ...Object.fromEntries(own) };
+}
+
+/** Where this server sees the shared volume for one agent: its config, then the environment, then the default. */
+export function dataRootOf(config: Record<string, unknown>): string {
+  const configured = config["dataRoot"];
+  if (typeof configured === "string" && configured.trim()) return configured.trim();
+  return readServerEnvironment().dataRoot ?? DEFAULT_DATA_ROOT;
+}
+
+/** Whether output of this process goes to a terminal that wants colours. */
+export function terminalHasColours(): boolean {
+  return process.stdout.isTTY === true && !process.env["NO_COLOR"];
+}

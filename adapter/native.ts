@@ -1,0 +1,153 @@
+/**
+ * The one place that loads the Rust addon. Loading is lazy, so that importing the adapter always works and a missing
+ * or mismatching binary becomes one clear error where it is needed.
+ */
+import { createRequire } from "node:module";
+
+import { SHIM_VERSION } from "./version.js";
+
+const PACKAGE_NAME = "paperclip-adapter-opencode-k8s";
+const ERROR_CODE = "k8s_native_unavailable";
+
+/** A tail that runs in the addon. */
+export interface TailHandle {
+  /** Ends the tail after one final read to the end of the file. */
+  stop(): void;
+  /** Everything that was read (`""` without `collect`); rejects when the file never appeared or is no regular file. */
+  result(): Promise<string>;
+}
+
+/** A run that is driven by the addon. */
+export interface RunHandle {
+  /** Asks for the Job to be deleted; the first reason wins. */
+  cancel(reason: string): void;
+  /** JSON of `{result, next?}`. */
+  result(): Promise<string>;
+}
+
+/** Receives `(stream, text)` of a tail or `(kind, payload)` of a run; the addon awaits it before it calls again. */
+export type NativeSink = (kind: string, payload: string) => Promise<void> | void;
+
+/** What the addon exports, as `index.d.ts` declares it. JSON goes in and comes out as text: that is the faster crossing. */
+export interface Native {
+  nativeVersion(): string;
+  buildPodLogPath(companyId: string, agentId: string, runId: string): string;
+  planSession(requestJson: string): string;
+  buildJobManifest(requestJson: string): string;
+  sanitizeLabelValue(value: string): string;
+  parseOpenCodeJsonl(stdout: string): string;
+  isStepLimitResult(stdout: string): boolean;
+  isUnknownSessionError(stdout: string, stderr: string): boolean;
+  resolveOutcome(factsJson: string): string;
+  sessionDeserialize(rawJson: string): string;
+  sessionSerialize(paramsJson: string): string;
+  sessionDisplayId(paramsJson: string): string | null;
+  tailFile(path: string, optionsJson: string, sink: NativeSink): TailHandle;
+  startRun(requestJson: string, sink: NativeSink): RunHandle;
+  probeEnvironment(requestJson: string): Promise<string>;
+}
+
+/** Every function the shim calls: a binary that lacks one of them belongs to another version. */
+export const NATIVE_FUNCTIONS = [
+  "nativeVersion",
+  "buildPodLogPath",
+  "planSession",
+  "buildJobManifest",
+  "sanitizeLabelValue",
+  "parseOpenCodeJsonl",
+  "isStepLimitResult",
+  "isUnknownSessionError",
+  "resolveOutcome",
+  "sessionDeserialize",
+  "sessionSerialize",
+  "sessionDisplayId",
+  "tailFile",
+  "startRun",
+  "probeEnvironment",
+] as const satisfies readonly (keyof Native)[];
+
+/** Gives the addon or throws {@link NativeUnavailableError}. */
+export type NativeLoader = () => Native;
+
+/** The addon cannot be used; the message names the platform and what to install or do. */
+export class NativeUnavailableError extends Error {
+  /** The error code a run reports. */
+  readonly code = ERROR_CODE;
+
+  /** Wraps the reason, keeping the original failure as `cause`. */
+  constructor(message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = "NativeUnavailableError";
+  }
+}
+
+/** `linux-x64-gnu`, `darwin-arm64`, …: the suffix of the platform package. */
+export function platformTriple(): string {
+  const base = `${process.platform}-${process.arch}`;
+  return process.platform === "linux" ? `${base}-${linuxLibc()}` : base;
+}
+
+function linuxLibc(): "gnu" | "musl" {
+  // The network part of a report resolves host names and can take seconds; old type definitions do not know the switch.
+  const report: typeof process.report & { excludeNetwork?: boolean } = process.report;
+  report.excludeNetwork = true;
+  const { header } = report.getReport() as { header?: { glibcVersionRuntime?: string } };
+  return header?.glibcVersionRuntime ? "gnu" : "musl";
+}
+
+/** Checks what was loaded: all functions there, and of the version this shim was built with. */
+export function checkNative(loaded: unknown, shimVersion: string | null): Native {
+  const candidate = loaded as Partial<Native> | null | undefined;
+  const missing = NATIVE_FUNCTIONS.filter((name) => typeof candidate?.[name] !== "function");
+  let version = "unknown";
+  try {
+    version = candidate?.nativeVersion?.() ?? version;
+  } catch {
+    // A binary that cannot even tell its version is reported as a mismatch below.
+  }
+  if (missing.length > 0 || (shimVersion !== null && version !== shimVersion)) {
+    throw new NativeUnavailableError(
+      `The native part of ${PACKAGE_NAME} is version ${version}, the adapter is version ${shimVersion ?? "unknown"}: ` +
+        "the server still runs the binary it loaded first. Restart the server; if that does not help, install " +
+        `${PACKAGE_NAME} and ${PACKAGE_NAME}-${platformTriple()} in the same version.`,
+    );
+  }
+  return candidate as Native;
+}
+
+function loadFromDisk(): Native {
+  const load = createRequire(import.meta.url);
+  let loaded: unknown;
+  try {
+    loaded = load("../index.js");
+  } catch (error) {
+    const platform = platformTriple();
+    throw new NativeUnavailableError(
+      `The native binary of ${PACKAGE_NAME} for ${platform} is missing or cannot be loaded. Install the package ` +
+        `${PACKAGE_NAME}-${platform}${SHIM_VERSION ? `@${SHIM_VERSION}` : ""} (npm does so by itself unless optional ` +
+        `dependencies are omitted) and restart the server. Cause: ${firstLine(error)}`,
+      error,
+    );
+  }
+  return checkNative(loaded, SHIM_VERSION);
+}
+
+function firstLine(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.split("\n", 1)[0] ?? text;
+}
+
+let loadedOnce: { native: Native } | { error: unknown } | undefined;
+
+/** The addon of this package. The outcome is kept: Node caches a failed load too, until the process restarts. */
+export const loadNative: NativeLoader = () => {
+  if (loadedOnce === undefined) {
+    try {
+      loadedOnce = { native: loadFromDisk() };
+    } catch (error) {
+      loadedOnce = { error };
+    }
+  }
+  if ("error" in loadedOnce) throw loadedOnce.error;
+  return loadedOnce.native;
+};

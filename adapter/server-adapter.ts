@@ -1,0 +1,58 @@
+/** The module the host registers: a plain object, because the host copies own properties only. */
+import { getAdapterSessionManagement, type ServerAdapterModule } from "@paperclipai/adapter-utils";
+
+import { getConfigSchema } from "./config-schema.js";
+import { agentConfigurationDoc } from "./doc.js";
+import { createExecute } from "./execute.js";
+import { listModels, models } from "./models.js";
+import { loadNative } from "./native.js";
+import { createSessionCodec } from "./session-codec.js";
+import { listSkills, syncSkills } from "./skills.js";
+import { createTestEnvironment } from "./test-environment.js";
+import { type } from "./version.js";
+
+/** The module's type, with the liveness field that some builds of the host read. */
+export interface OpenCodeK8sAdapterModule extends ServerAdapterModule {
+  /** Runs live in the cluster: a silent server process does not mean that they are lost. */
+  hasOutOfProcessLiveness: true;
+}
+
+/** Runs an agent as a Kubernetes Job; never throws. */
+export const execute = createExecute(loadNative);
+
+/** Checks cluster access, rights and the shared volume; never throws. */
+export const testEnvironment = createTestEnvironment(loadNative);
+
+/** Reads and writes the session parameters of a task. */
+export const sessionCodec = createSessionCodec(loadNative);
+
+/** Makes the module the host registers. */
+export function createServerAdapter(): OpenCodeK8sAdapterModule {
+  return {
+    type,
+    execute,
+    testEnvironment,
+    sessionCodec,
+    models,
+    listModels,
+    listSkills,
+    syncSkills,
+    supportsLocalAgentJwt: true,
+    agentConfigurationDoc,
+    getConfigSchema,
+    supportsInstructionsBundle: true,
+    instructionsPathKey: "instructionsFilePath",
+    requiresMaterializedRuntimeSkills: false,
+    sessionManagement: getAdapterSessionManagement("opencode_local") ?? {
+      supportsSessionResume: true,
+      nativeContextManagement: "unknown",
+      defaultSessionCompaction: {
+        enabled: true,
+        maxSessionRuns: 200,
+        maxRawInputTokens: 2_000_000,
+        maxSessionAgeHours: 72,
+      },
+    },
+    hasOutOfProcessLiveness: true,
+  };
+}

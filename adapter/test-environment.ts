@@ -1,0 +1,63 @@
+/** The environment test: the addon probes, this file makes the host's report of it. */
+import type {
+  AdapterEnvironmentCheck,
+  AdapterEnvironmentTestContext,
+  AdapterEnvironmentTestResult,
+} from "@paperclipai/adapter-utils";
+import { buildPaperclipEnv, parseObject } from "@paperclipai/adapter-utils/server-utils";
+
+import { readServerEnvironment } from "./environment.js";
+import { describeError } from "./host.js";
+import { toJsonText } from "./json.js";
+import { type NativeLoader, NativeUnavailableError } from "./native.js";
+import { type } from "./version.js";
+
+/** Makes `testEnvironment` over an addon. It never rejects: what keeps it from probing is itself a finding. */
+export function createTestEnvironment(load: NativeLoader) {
+  return async function testEnvironment(ctx: AdapterEnvironmentTestContext): Promise<AdapterEnvironmentTestResult> {
+    const checks = await probe(load, ctx);
+    return { adapterType: type, status: worstOf(checks), checks, testedAt: new Date().toISOString() };
+  };
+}
+
+async function probe(load: NativeLoader, ctx: AdapterEnvironmentTestContext): Promise<AdapterEnvironmentCheck[]> {
+  try {
+    const companyId = ctx.companyId ?? "";
+    const request = {
+      companyId,
+      config: parseObject(ctx.config),
+      environment: readServerEnvironment(),
+      deployment: ctx.deployment,
+      // The address agents' pods will be told to call.
+      paperclipApiUrl: buildPaperclipEnv({ id: "", companyId })["PAPERCLIP_API_URL"],
+    };
+    const answer = JSON.parse(await load().probeEnvironment(toJsonText(request))) as {
+      checks: AdapterEnvironmentCheck[];
+    };
+    return answer.checks;
+  } catch (error) {
+    return [unprobed(error)];
+  }
+}
+
+function unprobed(error: unknown): AdapterEnvironmentCheck {
+  if (error instanceof NativeUnavailableError) {
+    return {
+      code: error.code,
+      level: "error",
+      message: error.message,
+      hint: "Install the platform package that the message names, then restart the server.",
+    };
+  }
+  return {
+    code: "k8s_probe_failed",
+    level: "error",
+    message: `The environment could not be probed: ${describeError(error)}`,
+    hint: "Run the test again; if it fails the same way, report the message.",
+  };
+}
+
+function worstOf(checks: readonly AdapterEnvironmentCheck[]): AdapterEnvironmentTestResult["status"] {
+  if (checks.some((check) => check.level === "error")) return "fail";
+  return checks.some((check) => check.level === "warn") ? "warn" : "pass";
+}

@@ -1,0 +1,116 @@
+// Builds the package: the addon (index.js, index.d.ts, *.node) and the adapter (dist/), and the bundles of the
+// development tools (build/) where their sources exist.
+//
+//   node scripts/build.mjs [--release] [--ts-only | --native-only]
+
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+const { values: options } = parseArgs({
+  options: {
+    release: { type: "boolean", default: false },
+    "ts-only": { type: "boolean", default: false },
+    "native-only": { type: "boolean", default: false },
+  },
+});
+
+try {
+  if (!options["ts-only"]) buildNative();
+  if (!options["native-only"]) await buildTypeScript();
+} catch (error) {
+  console.error(`build: ${error.message}`);
+  process.exitCode = 1;
+}
+
+function buildNative() {
+  // Naming the target keeps `cargo test --target …` and this build in one folder, so that neither compiles twice.
+  const args = ["build", "--platform", "--esm", "--js", "index.js", "--dts", "index.d.ts", "--target", hostTriple()];
+  if (options.release) args.push("--release");
+  run(tool("napi"), args);
+}
+
+function hostTriple() {
+  let version;
+  try {
+    version = execFileSync("rustc", ["-vV"], { encoding: "utf8" });
+  } catch {
+    throw new Error("Rust is missing: rustc was not found. Install it from https://rustup.rs and try again");
+  }
+  const host = /^host: (\S+)$/m.exec(version)?.[1];
+  if (!host) throw new Error(`rustc -vV names no host:\n${version}`);
+  return host;
+}
+
+async function buildTypeScript() {
+  const esbuild = await importTool("esbuild");
+  const { version } = JSON.parse(readFileSync(`${root}package.json`, "utf8"));
+  const common = {
+    absWorkingDir: root,
+    bundle: true,
+    platform: "node",
+    target: "node20.19",
+    charset: "utf8",
+    legalComments: "none",
+    logLevel: "warning",
+    define: { __PACKAGE_VERSION__: JSON.stringify(version) },
+    external: ["@paperclipai/adapter-utils", "@paperclipai/adapter-utils/*"],
+  };
+  const esm = { ...common, format: "esm" };
+  rmSync(`${root}dist`, { recursive: true, force: true });
+  await Promise.all([
+    esbuild.build({ ...esm, entryPoints: ["adapter/index.ts"], outfile: "dist/index.js" }),
+    // The same functions as the main entry, so it stays a reference to it.
+    esbuild.build({ ...esm, entryPoints: ["adapter/server.ts"], outfile: "dist/server.js", external: ["./index.js"] }),
+    esbuild.build({ ...esm, entryPoints: ["adapter/cli.ts"], outfile: "dist/cli.js" }),
+    // The host evaluates this file as the text of a function body: CommonJS, nothing to require.
+    esbuild.build({ ...common, format: "cjs", entryPoints: ["adapter/ui-parser.ts"], outfile: "dist/ui-parser.cjs" }),
+    ...buildTools(esbuild, esm),
+  ]);
+  checkUiParser();
+  run(tool("tsc"), ["-p", "tsconfig.build.json"]);
+}
+
+/** What only developers run; it uses the built package like anyone else. */
+function buildTools(esbuild, esm) {
+  const tools = {
+    "local-cluster/main.ts": "build/local-cluster.js",
+    "local-cluster/client.ts": "build/local-cluster-client.js",
+    "demo/main.ts": "build/demo.js",
+    "demo/opencode.ts": "build/opencode-replay.js",
+  };
+  const present = Object.entries(tools).filter(([source]) => existsSync(root + source));
+  if (present.length > 0) mkdirSync(`${root}build`, { recursive: true });
+  return present.map(([source, outfile]) =>
+    esbuild.build({ ...esm, entryPoints: [source], outfile, packages: "external", external: ["../dist/*", "../index.js"] }),
+  );
+}
+
+function checkUiParser() {
+  const source = readFileSync(`${root}dist/ui-parser.cjs`, "utf8");
+  const found = /\brequire\s*\(|^\s*(?:import|export)\b/m.exec(source);
+  if (found) throw new Error(`dist/ui-parser.cjs must be self-contained, but it has: ${found[0].trim()}`);
+}
+
+function tool(name) {
+  const path = `${root}node_modules/.bin/${name}`;
+  if (!existsSync(path)) throw new Error(`${name} is missing: run "npm ci" first`);
+  return path;
+}
+
+async function importTool(name) {
+  try {
+    return await import(name);
+  } catch {
+    throw new Error(`${name} is missing: run "npm ci" first`);
+  }
+}
+
+function run(command, args) {
+  const { status, error, signal } = spawnSync(command, args, { cwd: root, stdio: "inherit" });
+  if (error) throw error;
+  if (status !== 0) throw new Error(`${command.split("/").pop()} failed (${signal ?? `exit ${status}`})`);
+}
