@@ -280,6 +280,10 @@ function cleared(faults: Faults, fault: RequestFault, request: IncomingMessage):
 function reply(response: ServerResponse, answer: Answer | undefined, headers: Record<string, string> = {}): void {
   if (!answer) return void response.writeHead(404, { "content-type": "text/plain" }).end("404 page not found\n");
   const text = `${JSON.stringify(answer.body)}\n`;
-  response.writeHead(answer.code, { "content-type": "application/json", "content-length": Buffer.byteLength(text), ...headers });
+  response.writeHead(answer.code, { "content-type": "application/json", "content-length": Buffer.byteLength(text), ...warningHeader(answer), ...headers });
   response.end(text);
+}
+
+function warningHeader({ warnings = [] }: Answer): Record<string, string[]> {
+  return warnings.length === 0 ? {} : { warning: warnings.map((text) => `299 - ${JSON.stringify(text)}`) };
 }

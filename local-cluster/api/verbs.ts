@@ -12,6 +12,8 @@ import { ApiError, badRequest, conflict, expired, notFound } from "./status.js";
 export interface Answer {
   code: number;
   body: object;
+  /** Told in `Warning` headers. */
+  warnings?: string[];
 }
 
 const versionOf = ({ group, version }: Resource): string => (group ? `${group}/${version}` : version);
@@ -68,10 +70,17 @@ export class Verbs {
     if (target.namespace !== undefined && !this.#store.get("namespaces", undefined, target.namespace)) {
       throw new ApiError(404, "NotFound", `namespaces "${target.namespace}" not found`, { name: target.namespace, kind: "namespaces" });
     }
-    const object = admit(resource, target.namespace, body);
+    const warnings: string[] = [];
+    const object = admit(resource, target.namespace, body, (fields) => {
+      const messages = fields.map((field) => `unknown field "${field}"`);
+      if (query.get("fieldValidation") === "Strict") {
+        throw badRequest(`${resource.kind} in version "v1" cannot be handled as a ${resource.kind}: strict decoding error: ${messages.join(", ")}`);
+      }
+      if (query.get("fieldValidation") !== "Ignore") warnings.push(...messages);
+    });
     this.#mutate(resource, object);
-    if (query.get("dryRun") === "All") return { code: 201, body: Store.stamp(resource.plural, object) };
-    return { code: 201, body: this.#store.create(resource.plural, object) };
+    if (query.get("dryRun") === "All") return { code: 201, body: Store.stamp(resource.plural, object), warnings };
+    return { code: 201, body: this.#store.create(resource.plural, object), warnings };
   }
 
   patch(resource: Resource, target: Target, body: unknown, query: URLSearchParams, contentType: string): Answer {
