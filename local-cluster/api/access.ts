@@ -1,0 +1,74 @@
+/**
+ * Who asks, and what they may do: the account `paperclip` with the adapter's Role, and an administrator for the tests.
+ * The Role is the one a Paperclip operator is told to make; nothing here reads `pods/log` for the account.
+ */
+
+import { randomBytes } from "node:crypto";
+import type { Faults } from "../faults/registry.js";
+import { badRequest } from "./status.js";
+
+export type Account = "account" | "admin";
+
+export const ACCOUNT_NAME = "system:serviceaccount:paperclip:paperclip";
+
+const ROLE: Record<string, string[]> = {
+  jobs: ["create", "get", "list", "watch", "delete", "patch"],
+  pods: ["get", "list", "watch"],
+  persistentvolumeclaims: ["get", "create", "delete"],
+  secrets: ["get", "create", "delete", "patch"],
+  namespaces: ["get"],
+  selfsubjectaccessreviews: ["create"],
+};
+
+const GROUPS: Record<string, string> = { jobs: "batch", selfsubjectaccessreviews: "authorization.k8s.io" };
+
+export class Access {
+  readonly tokens: Record<Account, string> = {
+    account: randomBytes(24).toString("base64url"),
+    admin: randomBytes(24).toString("base64url"),
+  };
+  readonly #namespace: string;
+  readonly #faults: Faults;
+
+  constructor(namespace: string, faults: Faults) {
+    this.#namespace = namespace;
+    this.#faults = faults;
+  }
+
+  accountOf(authorization: string | undefined): Account | undefined {
+    if (authorization === `Bearer ${this.tokens.account}`) return "account";
+    return authorization === `Bearer ${this.tokens.admin}` ? "admin" : undefined;
+  }
+
+  /** Undefined when allowed, else why not, in the words of the RBAC authorizer. */
+  refusal(account: Account, verb: string, group: string, resource: string, namespace?: string): string | undefined {
+    if (account === "admin") return undefined;
+    const inReach = namespace === this.#namespace || resource === "selfsubjectaccessreviews";
+    if (inReach && ROLE[resource]?.includes(verb) && (GROUPS[resource] ?? "") === group) return undefined;
+    return `${refusalText(verb, group, resource)}${namespace ? ` in the namespace "${namespace}"` : " at the cluster scope"}`;
+  }
+
+  /** Answers a SelfSubjectAccessReview. */
+  review(account: Account, body: any): object {
+    const asked = body?.spec?.resourceAttributes;
+    if (!asked && !body?.spec?.nonResourceAttributes) {
+      throw badRequest('spec.resourceAttributes: Invalid value: "null": exactly one of nonResourceAttributes or resourceAttributes must be specified');
+    }
+    const { verb = "", group = "", resource = "", subresource, namespace } = asked ?? {};
+    const full = subresource ? `${resource}/${subresource}` : resource;
+    const denied = this.refusal(account, verb, group, full, namespace) !== undefined || (account === "account" && this.#faults.denies(verb, full));
+    return {
+      apiVersion: "authorization.k8s.io/v1",
+      kind: "SelfSubjectAccessReview",
+      metadata: {},
+      spec: body.spec,
+      status: denied ? { allowed: false } : { allowed: true, reason: 'RBAC: allowed by RoleBinding "paperclip-adapter/paperclip"' },
+    };
+  }
+}
+
+const refusalText = (verb: string, group: string, resource: string): string =>
+  `User "${ACCOUNT_NAME}" cannot ${verb} resource "${resource}" in API group "${group}"`;
+
+export const faultRefusal = (verb: string, group: string, resource: string, namespace?: string): string =>
+  `${refusalText(verb, group, resource)}${namespace ? ` in the namespace "${namespace}"` : ""}`;

@@ -1,0 +1,53 @@
+/** Label and field selectors, read from the query string and judged on an object. */
+
+import type { KubeObject } from "../objects.js";
+import { badRequest } from "./status.js";
+
+export type Predicate = (object: KubeObject) => boolean;
+type LabelTest = (labels: Record<string, string>) => boolean;
+
+const ANY: Predicate = () => true;
+
+/** Splits on commas that are not inside the parentheses of `in (a,b)`. */
+function clauses(selector: string): string[] {
+  return selector
+    .split(/,(?![^(]*\))/)
+    .map((clause) => clause.trim())
+    .filter(Boolean);
+}
+
+function labelClause(clause: string): LabelTest {
+  const set = /^(\S+)\s+(in|notin)\s*\(([^)]*)\)$/.exec(clause);
+  if (set) {
+    const [, key, operator, list] = set as unknown as [string, string, string, string];
+    const values = list.split(",").map((value) => value.trim());
+    if (operator === "in") return (labels) => labels[key] !== undefined && values.includes(labels[key]);
+    return (labels) => labels[key] === undefined || !values.includes(labels[key]);
+  }
+  const compared = /^([^!=\s]+)\s*(==|!=|=)\s*(\S*)$/.exec(clause);
+  if (compared) {
+    const [, key, operator, value] = compared as unknown as [string, string, string, string];
+    // An object without the label satisfies `!=`.
+    return operator === "!=" ? (labels) => labels[key] !== value : (labels) => labels[key] === value;
+  }
+  const exists = /^(!?)\s*([A-Za-z0-9][-A-Za-z0-9_./]*)$/.exec(clause);
+  if (exists) return (labels) => (labels[exists[2]!] !== undefined) === (exists[1] === "");
+  throw badRequest(`unable to parse requirement: found '${clause}', expected: '=', '!=', '==', 'in', notin'`);
+}
+
+export function labelSelector(selector: string | null): Predicate {
+  if (!selector) return ANY;
+  const tests = clauses(selector).map(labelClause);
+  return (object) => tests.every((test) => test(object.metadata.labels ?? {}));
+}
+
+export function fieldSelector(selector: string | null): Predicate {
+  if (!selector) return ANY;
+  const tests = clauses(selector).map((clause): Predicate => {
+    const compared = /^([^!=]+?)\s*(==|!=|=)\s*(.*)$/.exec(clause);
+    if (!compared) throw badRequest(`invalid field selector: "${clause}"; can't understand '${clause}'`);
+    const [, path, operator, value] = compared as unknown as [string, string, string, string];
+    return (object) => (String(path.split(".").reduce<any>((at, field) => at?.[field], object) ?? "") === value) !== (operator === "!=");
+  });
+  return (object) => tests.every((test) => test(object));
+}

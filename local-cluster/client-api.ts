@@ -1,0 +1,102 @@
+/** The administrator's view of the cluster: kubectl's verbs as functions, and waiting by watch. */
+
+import { RESOURCES } from "./api/resources.js";
+import type { Status } from "./api/status.js";
+import type { KubeObject } from "./objects.js";
+
+export interface Query {
+  labelSelector?: string;
+  fieldSelector?: string;
+}
+
+/** Resources are named by their plural: `jobs`, `pods`, `secrets`, `persistentvolumeclaims`, `configmaps`, `namespaces`. */
+export interface KubeClient {
+  create(resource: string, object: object): Promise<KubeObject>;
+  get(resource: string, name: string): Promise<KubeObject>;
+  list(resource: string, query?: Query): Promise<KubeObject[]>;
+  /** The same as `list` without a query. */
+  objects(resource: string): Promise<KubeObject[]>;
+  /** `force` is grace period 0; dependents go in the background by default, as with kubectl. */
+  delete(resource: string, name: string, options?: { force?: boolean; propagationPolicy?: string }): Promise<void>;
+  /** A merge patch; of the status with `subresource`. */
+  patch(resource: string, name: string, patch: object, subresource?: "status"): Promise<KubeObject>;
+  /** The first list of the resource's objects that satisfies the predicate, learnt by watching. */
+  waitFor(resource: string, predicate: (objects: KubeObject[]) => boolean, timeoutMs?: number): Promise<KubeObject[]>;
+}
+
+/** A `Status` of the API server as an error. */
+export class KubeError extends Error {
+  readonly status: Status;
+  readonly code: number;
+  readonly reason: string;
+
+  constructor(status: Status) {
+    super(status.message ?? `HTTP ${status.code}`);
+    this.status = status;
+    this.code = status.code;
+    this.reason = status.reason ?? "";
+  }
+}
+
+export function connect(url: string, token: string, namespace: string): KubeClient {
+  const path = (resource: string, name = "", subresource = ""): string => {
+    const known = RESOURCES[resource];
+    if (!known) throw new Error(`unknown resource ${resource}`);
+    const base = known.group ? `/apis/${known.group}/v1` : "/api/v1";
+    const scope = known.namespaced ? `/namespaces/${namespace}` : "";
+    return `${base}${scope}/${resource}${name && `/${name}`}${subresource && `/${subresource}`}`;
+  };
+  const send = async (method: string, target: string, init: { body?: object; type?: string; signal?: AbortSignal } = {}): Promise<Response> => {
+    const request: RequestInit = { method, headers: { authorization: `Bearer ${token}`, "content-type": init.type ?? "application/json" } };
+    if (init.body) request.body = JSON.stringify(init.body);
+    if (init.signal) request.signal = init.signal;
+    const response = await fetch(url + target, request);
+    if (!response.ok) throw new KubeError((await response.json()) as Status);
+    return response;
+  };
+  const call = async (...args: Parameters<typeof send>): Promise<any> => (await send(...args)).json();
+  const collection = (resource: string, query: Query = {}): Promise<any> => call("GET", `${path(resource)}?${new URLSearchParams({ ...query })}`);
+
+  return {
+    create: (resource, object) => call("POST", path(resource), { body: object }),
+    get: (resource, name) => call("GET", path(resource, name)),
+    list: async (resource, query) => (await collection(resource, query)).items,
+    objects: async (resource) => (await collection(resource)).items,
+    async delete(resource, name, { force, propagationPolicy = "Background" } = {}) {
+      await call("DELETE", path(resource, name), { body: { propagationPolicy, ...(force ? { gracePeriodSeconds: 0 } : {}) } });
+    },
+    patch: (resource, name, patch, subresource) => call("PATCH", path(resource, name, subresource), { body: patch, type: "application/merge-patch+json" }),
+    async waitFor(resource, predicate, timeoutMs = 10_000) {
+      const list = await collection(resource);
+      const objects = new Map<string, KubeObject>(list.items.map((item: KubeObject) => [item.metadata.uid, item]));
+      if (predicate([...objects.values()])) return [...objects.values()];
+      const aborted = new AbortController();
+      const timer = setTimeout(() => aborted.abort(), timeoutMs);
+      try {
+        const response = await send("GET", `${path(resource)}?watch=true&resourceVersion=${list.metadata.resourceVersion}`, { signal: aborted.signal });
+        for await (const { type, object } of lines(response.body!)) {
+          if (type === "DELETED") objects.delete(object.metadata.uid);
+          else objects.set(object.metadata.uid, object);
+          if (predicate([...objects.values()])) return [...objects.values()];
+        }
+        throw new Error(`the watch of ${resource} ended`);
+      } catch (error) {
+        if (!aborted.signal.aborted) throw error;
+        throw new Error(`waited ${timeoutMs} ms in vain; ${resource} now: ${JSON.stringify([...objects.values()].map(({ metadata, status }) => ({ name: metadata.name, status })))}`);
+      } finally {
+        clearTimeout(timer);
+        aborted.abort();
+      }
+    },
+  };
+}
+
+async function* lines(body: ReadableStream<Uint8Array>): AsyncGenerator<{ type: string; object: KubeObject }> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of body) {
+    const parts = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = parts.pop()!;
+    for (const line of parts) yield JSON.parse(line);
+  }
+}

@@ -1,0 +1,185 @@
+/** Puts the rooms together: store, API, controllers and node are one cluster. */
+
+import { existsSync, mkdirSync, realpathSync } from "node:fs";
+import { join } from "node:path";
+import { Access } from "./api/access.js";
+import { type Resource, RESOURCES } from "./api/resources.js";
+import { ApiServer } from "./api/server.js";
+import { badRequest } from "./api/status.js";
+import { Verbs } from "./api/verbs.js";
+import { ClaimController } from "./controllers/claims.js";
+import { GarbageCollector } from "./controllers/garbage.js";
+import { JobController } from "./controllers/jobs.js";
+import { Faults } from "./faults/registry.js";
+import type { Fault } from "./faults/spec.js";
+import { writeKubeconfig } from "./kubeconfig.js";
+import { Node } from "./node/node.js";
+import { readOutput } from "./node/output-log.js";
+import { canMount } from "./node/rootfs.js";
+import { killStrays } from "./node/strays.js";
+import type { KubeObject, Pod } from "./objects.js";
+import type { ClusterOptions, Ready } from "./options.js";
+import { seed } from "./seed.js";
+import { Store } from "./store/store.js";
+import { admit } from "./validation/admit.js";
+
+export class Cluster {
+  readonly faults: Faults;
+  readonly server: ApiServer;
+  readonly ready: Omit<Ready, "control">;
+  readonly #root: string;
+  readonly #store: Store;
+  readonly #jobs: JobController;
+  readonly #garbage: GarbageCollector;
+  readonly #claims: ClaimController;
+  readonly #node: Node;
+  #outage: NodeJS.Timeout | undefined;
+  #stopped = false;
+
+  static async start(folder: string, options: ClusterOptions): Promise<Cluster> {
+    const mapping = options.mapping ?? (process.env.LOCAL_CLUSTER_MAPPING === "mount" ? "mount" : "text");
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const root = realpathSync(folder);
+    mkdirSync(options.dataDir ?? join(root, "data"), { recursive: true });
+    const dataDir = realpathSync(options.dataDir ?? join(root, "data"));
+    for (const path of [root, dataDir]) {
+      // Mapped paths land in shell scripts that do not expect to quote them.
+      if (mapping === "text" && !/^[\w./+-]+$/.test(path)) throw new Error(`the folder ${path} has characters that a shell script would have to quote`);
+    }
+    const store = new Store();
+    const faults = new Faults();
+    const namespace = options.namespace ?? "paperclip";
+    const access = new Access(namespace, faults);
+    const verbs = new Verbs(store, (resource, object) => injectSidecar(faults, resource, object));
+    const readLog = (podNamespace: string, pod: string, query: URLSearchParams): string => {
+      const container = query.get("container") ?? (store.get("pods", podNamespace, pod) as Pod).spec.containers[0]!.name;
+      return readOutput(join(root, "logs", podNamespace, pod, `${container}.log`)).toString("utf8");
+    };
+    const server = new ApiServer({ store, verbs, access, faults, readLog });
+    await server.listen(options.port ?? 0);
+    // Mount mode is a wish: a system that cannot gets text mode, and `ready` says so.
+    const chosen = mapping === "mount" && canMount() ? "mount" : "text";
+    const kubeconfig = join(root, "kubeconfig");
+    const adminKubeconfig = join(root, "admin.kubeconfig");
+    writeKubeconfig(kubeconfig, server.url, namespace, "paperclip", access.tokens.account);
+    writeKubeconfig(adminKubeconfig, server.url, namespace, "admin", access.tokens.admin);
+    const ready = { url: server.url, kubeconfig, adminKubeconfig, adminToken: access.tokens.admin, dataDir, mapping: chosen } as const;
+    return new Cluster(root, options, namespace, { store, faults, server, ready });
+  }
+
+  private constructor(
+    root: string,
+    options: ClusterOptions,
+    namespace: string,
+    made: { store: Store; faults: Faults; server: ApiServer; ready: Omit<Ready, "control"> },
+  ) {
+    this.#root = root;
+    this.#store = made.store;
+    this.faults = made.faults;
+    this.server = made.server;
+    this.ready = made.ready;
+    const { binDir, images = {} } = options;
+    this.#node = new Node(this.#store, this.faults, {
+      root,
+      dataDir: made.ready.dataDir,
+      apiPort: this.server.port,
+      mapping: made.ready.mapping,
+      images,
+      ...(binDir ? { binDir } : {}),
+    });
+    this.#claims = new ClaimController(this.#store, options.storageClasses ?? ["standard"]);
+    this.#garbage = new GarbageCollector(this.#store);
+    this.#jobs = new JobController(this.#store, {
+      deletedPod: options.deletedPod ?? "replaced",
+      createPod: (pod) => {
+        const admitted = admit(RESOURCES.pods!, pod.metadata.namespace, pod);
+        injectSidecar(this.faults, RESOURCES.pods!, admitted);
+        this.#store.create("pods", admitted);
+      },
+    });
+    seed(this.#store, namespace, options.ownPod ?? {});
+    this.faults.onChange(() => this.#freeze());
+  }
+
+  addFault(fault: Fault): number {
+    switch (fault.kind) {
+      case "outage":
+        return this.#startOutage(fault.ms), 0;
+      case "compact":
+        this.#store.compact();
+        this.server.dropWatches();
+        return 0;
+      case "kubelet-down": {
+        const id = this.faults.add(fault);
+        if (fault.ms !== undefined) setTimeout(() => this.faults.clear(id), fault.ms).unref();
+        return id;
+      }
+      default:
+        if (typeof fault?.kind !== "string") throw badRequest("a fault has a kind");
+        return this.faults.add(fault);
+    }
+  }
+
+  clearFaults(id?: number): void {
+    this.faults.clear(id);
+    if (id === undefined) void this.#endOutage();
+  }
+
+  /** The output of a container, also after its pod is gone. */
+  logs(namespace: string, pod: string, container: string): string {
+    const path = join(this.#root, "logs", namespace, pod, `${container}.log`);
+    if (!existsSync(path)) throw badRequest(`container "${container}" in pod "${pod}" has no output here`);
+    return readOutput(path).toString("utf8");
+  }
+
+  /** Nothing of the cluster runs afterwards. */
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    clearTimeout(this.#outage);
+    this.#jobs.stop();
+    this.#pauseControllers(true);
+    await Promise.all([this.#node.stop(), this.server.close()]);
+    killStrays(this.server.port);
+  }
+
+  #startOutage(ms: number): void {
+    clearTimeout(this.#outage);
+    this.#outage = setTimeout(() => void this.#endOutage(), ms);
+    this.#freeze();
+    void this.server.close();
+  }
+
+  async #endOutage(): Promise<void> {
+    if (!this.#outage) return;
+    clearTimeout(this.#outage);
+    this.#outage = undefined;
+    await this.server.listen();
+    this.#freeze();
+  }
+
+  /** Without its API no part of a cluster can change anything; without its kubelet the node cannot. */
+  #freeze(): void {
+    const outage = this.#outage !== undefined;
+    this.#pauseControllers(outage);
+    this.#node.freeze(outage || this.faults.has("kubelet-down"));
+  }
+
+  #pauseControllers(paused: boolean): void {
+    for (const { queue } of [this.#jobs, this.#garbage, this.#claims]) queue.pause(paused);
+  }
+}
+
+/** Where a service mesh's webhook would add its container. */
+function injectSidecar(faults: Faults, resource: Resource, object: KubeObject): void {
+  if (resource.plural !== "pods") return;
+  const fault = faults.forPod("sidecar", object.metadata.name);
+  if (!fault) return;
+  (object as Pod).spec.containers.push({
+    name: fault.name ?? "injected-proxy",
+    image: fault.image ?? "mesh/proxy:1",
+    command: fault.command ?? ["sh", "-c", "trap exit TERM; while :; do sleep 1000 & wait; done"],
+    terminationMessagePath: "/dev/termination-log",
+    terminationMessagePolicy: "File",
+  });
+}

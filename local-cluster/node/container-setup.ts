@@ -1,0 +1,72 @@
+/** From a container of a manifest to the process that stands for it: env, mounts, paths, command. */
+
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import type { Container, Pod } from "../objects.js";
+import type { Launch } from "./container-process.js";
+import { type Environment } from "./env.js";
+import { expand } from "./expand.js";
+import { mapText, type PathMap } from "./paths.js";
+import { enterRoot } from "./rootfs.js";
+import { mountsOf } from "./volumes.js";
+
+export interface ImageOptions {
+  /** A folder that comes first in PATH. */
+  binDir?: string;
+  /** What the image itself would set. */
+  env?: Record<string, string>;
+  /** What runs when the manifest gives no command. */
+  entrypoint?: string[];
+}
+
+export interface SetupContext {
+  environment: Environment;
+  mapping: "text" | "mount";
+  image: ImageOptions;
+  /** Folders of the pod's volumes. */
+  folders: Map<string, string>;
+  /** A folder of this container's own. */
+  dir: string;
+  output: string;
+}
+
+export interface Prepared extends Launch {
+  terminationFile: string;
+}
+
+export function prepare(pod: Pod, container: Container, context: SetupContext): Prepared {
+  const { image, dir } = context;
+  const declared = context.environment.of(pod, container);
+  const mounts = mountsOf(container, context.folders, declared);
+  const home = join(dir, "home");
+  mkdirSync(home, { recursive: true });
+  const terminationFile = join(dir, "termination-log");
+  writeFileSync(terminationFile, "", { mode: 0o666 });
+  const terminationPath = container.terminationMessagePath ?? "/dev/termination-log";
+
+  const argv = [...(container.command ?? image.entrypoint ?? []), ...(container.args ?? [])].map((word) => expand(word, (name) => declared[name]));
+  const machinePath = process.env.PATH ?? "/usr/local/bin:/usr/bin:/bin";
+  const env: Record<string, string> = { PATH: machinePath, ...image.env, HOSTNAME: pod.metadata.name.slice(0, 63), ...declared };
+  if (image.binDir) env.PATH = `${image.binDir}${delimiter}${env.PATH}`;
+
+  if (context.mapping === "mount") {
+    // A runtime sets HOME from the image's user when nobody else does.
+    env.HOME ??= "/tmp";
+    const workingDir = container.workingDir ?? "/";
+    const terminationLog = { path: terminationPath, file: terminationFile };
+    return { argv: enterRoot({ folder: dir, mounts, terminationLog, workingDir, argv }), env, cwd: dir, output: context.output, terminationFile };
+  }
+  const paths: PathMap = new Map(mounts.map((mount) => [mount.path, mount.folder]));
+  paths.set(terminationPath, terminationFile);
+  const mapped = Object.fromEntries(Object.entries(env).map(([name, value]) => [name, name === "PATH" ? value : mapText(value, paths)]));
+  mapped.HOME ??= home;
+  return { argv: argv.map((word) => mapText(word, paths)), env: mapped, cwd: workingFolder(container, paths, home), output: context.output, terminationFile };
+}
+
+/** A missing working directory is made, as a runtime does, but only below a mount; elsewhere the machine's own is used. */
+function workingFolder(container: Container, paths: PathMap, home: string): string {
+  if (!container.workingDir) return home;
+  const folder = mapText(container.workingDir, paths);
+  if (folder !== container.workingDir) mkdirSync(folder, { recursive: true });
+  return existsSync(folder) ? folder : home;
+}
