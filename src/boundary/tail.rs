@@ -1,5 +1,6 @@
 //! `tailFile`: follows one file for a caller of its own.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -45,6 +46,7 @@ struct Options {
     idle_polls: Option<u32>,
     appear_timeout_ms: Option<u64>,
     data_root: Option<PathBuf>,
+    collect: Option<bool>,
     #[serde(rename = "ref")]
     holds: Option<bool>,
 }
@@ -69,9 +71,10 @@ impl Options {
 }
 
 /// Follows a file. `sink(kind, payload)` is awaited, one call at a time: `stdout` with whole lines as one text,
-/// `stderr` with one notice, and at the end, once, `end` with an empty payload or `fail` with the error's message.
-/// `optionsJson` may hold `pollMs` (250), `maxPollMs` (1000), `idlePolls` (5), `appearTimeoutMs` (30000), `dataRoot`
-/// (`/paperclip`) and `ref` (true: the tail holds the process).
+/// `stderr` with one notice, and at the end, once, `end` with all lines as one text or `fail` with the error's
+/// message. `optionsJson` may hold `pollMs` (250), `maxPollMs` (1000), `idlePolls` (5), `appearTimeoutMs` (30000),
+/// `dataRoot` (`/paperclip`), `collect` (true; false: the text of `end` is empty) and `ref` (true: the tail holds the
+/// process).
 #[napi(
     catch_unwind,
     ts_args_type = "path: string, optionsJson: string, sink: (kind: string, payload: string) => Promise<void> | void"
@@ -84,11 +87,12 @@ pub fn tail_file(env: Env, path: String, options_json: String, sink: Callback<'_
         .map_err(|cause| error("EAGAIN", format!("no thread to read files with: {cause}")))?;
     let sink = Sink::new(&sink, options.holds.unwrap_or(true)).map_err(invalid)?;
     let (stopped, stop) = watch::channel(false);
-    tasks::spawn(env, deliver(tail, sink, stop)).map_err(invalid)?;
+    let collected = options.collect.unwrap_or(true).then(Collected::default);
+    tasks::spawn(env, deliver(tail, sink, stop, collected)).map_err(invalid)?;
     Ok(TailHandle { stopped })
 }
 
-async fn deliver(tail: Tail, sink: Sink, mut stop: watch::Receiver<bool>) {
+async fn deliver(tail: Tail, sink: Sink, mut stop: watch::Receiver<bool>, mut collected: Option<Collected>) {
     let mut stopping = false;
     loop {
         let look = tokio::select! {
@@ -106,6 +110,9 @@ async fn deliver(tail: Tail, sink: Sink, mut stop: watch::Receiver<bool>) {
             let _ = sink.call("stderr", notice).await;
         }
         if !look.text.is_empty() {
+            if let Some(collected) = &mut collected {
+                collected.push(&look.text);
+            }
             let _ = sink.call("stdout", look.text).await;
         }
         match look.end {
@@ -115,9 +122,45 @@ async fn deliver(tail: Tail, sink: Sink, mut stop: watch::Receiver<bool>) {
                 return;
             }
             Some(_) => {
-                let _ = sink.call("end", String::new()).await;
+                let _ = sink.call("end", collected.map(Collected::finish).unwrap_or_default()).await;
                 return;
             }
         }
+    }
+}
+
+/// The returned text is bounded: a log of 1 GB must not eat the server, nor exceed the longest JavaScript string.
+const COLLECTED_HALF: usize = 128 << 20;
+
+/// All lines, or the first and the last 128 MiB of them.
+#[derive(Default)]
+struct Collected {
+    head: String,
+    tail: VecDeque<String>,
+    tail_bytes: usize,
+    dropped: usize,
+}
+
+impl Collected {
+    fn push(&mut self, text: &str) {
+        if self.tail.is_empty() && self.head.len() + text.len() <= COLLECTED_HALF {
+            self.head.push_str(text);
+            return;
+        }
+        self.tail_bytes += text.len();
+        self.tail.push_back(text.to_owned());
+        while self.tail_bytes > COLLECTED_HALF && self.tail.len() > 1 {
+            let gone = self.tail.pop_front().map_or(0, |text| text.len());
+            self.tail_bytes -= gone;
+            self.dropped += gone;
+        }
+    }
+
+    fn finish(mut self) -> String {
+        if self.dropped > 0 {
+            self.head.push_str(&format!("[paperclip] {} bytes left out here\n", self.dropped));
+        }
+        self.head.extend(self.tail);
+        self.head
     }
 }

@@ -171,7 +171,7 @@ fn describe_state(state: Option<&ContainerState>) -> String {
 #[must_use]
 pub fn first_pod<P: AsRef<Pod>>(pods: &[P]) -> Option<&Pod> {
     pods.iter().map(AsRef::as_ref).min_by_key(|pod| {
-        (pod.metadata.creation_timestamp.as_ref().map(|time| time.0.clone()), pod.metadata.name.clone())
+        (pod.metadata.creation_timestamp.as_ref().map(|time| time.0), pod.metadata.name.clone())
     })
 }
 

@@ -25,8 +25,6 @@ pub const SHARED_VOLUME_MISSING: &str = "k8s_shared_volume_missing";
 pub const GUARD_UNREACHABLE: &str = "k8s_concurrency_guard_unreachable";
 /// Another Job of the agent still runs after `guardWaitSec`.
 pub const GUARD_BLOCKED: &str = "k8s_concurrent_run_blocked";
-/// The prompt does not fit a Secret.
-pub const PROMPT_TOO_LARGE: &str = "k8s_prompt_too_large";
 /// Job, Secret or claim cannot be created.
 pub const JOB_CREATE_FAILED: &str = "k8s_job_create_failed";
 /// The pod was not scheduled or did not start.

@@ -13,7 +13,7 @@ use super::observe::{End, observe};
 use super::start::Started;
 use super::voice::{Kind, Voice};
 use crate::cluster::conditions::{ContainerEnd, PodStage, stage};
-use crate::manifest::names::MAIN_CONTAINER;
+use crate::manifest::names::OPENCODE_CONTAINER;
 use crate::tail::EndRecord;
 use crate::tail::followed::Ending;
 use crate::tail::record::split_termination_message;
@@ -39,7 +39,7 @@ struct Seen {
 }
 
 /// Runs to the end. The turn of the agent is given on when all is cleaned up.
-pub async fn finish(run: Started, voice: &Voice) -> Value {
+pub(super) async fn finish(run: Started, voice: &Voice) -> Value {
     let Started { spec, live, stdout, stderr, turn } = run;
     let watching = async {
         let seen = watch(&live, voice).await;
@@ -62,7 +62,7 @@ pub async fn finish(run: Started, voice: &Voice) -> Value {
     };
     let mut result = match &seen.end {
         End::NotStarted(why) => not_started(&live, why, voice).await,
-        End::Outage(why) if delivered.transcript.finish().is_empty() => Failure::of_input(
+        End::Outage(why) if delivered.bytes == 0 => Failure::of_input(
             OUTAGE,
             format!("the API server was not reachable for too long ({why}); the Job {} is kept", live.job_name),
         )
@@ -128,7 +128,7 @@ async fn container_end(live: &Live, patience: Duration) -> Option<ContainerEnd> 
     let look = async {
         loop {
             let pods = live.view.pods_of(&live.job_name);
-            let ended = pods.iter().filter(|pod| live.owns(pod)).find_map(|pod| match stage(pod, MAIN_CONTAINER) {
+            let ended = pods.iter().filter(|pod| live.owns(pod)).find_map(|pod| match stage(pod, OPENCODE_CONTAINER) {
                 PodStage::Ended(end) => Some(end),
                 _ => None,
             });

@@ -9,7 +9,7 @@ use tokio::time::{Instant, interval, sleep_until};
 use super::live::Live;
 use super::voice::Voice;
 use crate::cluster::conditions::{ContainerEnd, JobEnd, PodStage, describe, first_pod, job_end, stage};
-use crate::manifest::names::MAIN_CONTAINER;
+use crate::manifest::names::OPENCODE_CONTAINER;
 use crate::tail::EndRecord;
 
 /// What ended the run.
@@ -137,7 +137,7 @@ impl Progress {
             self.said = line;
         }
         let waited = |since: Instant, limit: Duration| since.elapsed() >= limit;
-        match stage(pod, MAIN_CONTAINER) {
+        match stage(pod, OPENCODE_CONTAINER) {
             PodStage::Ended(end) => Some(End::Container(end)),
             PodStage::EndUnknown { why } => self.lagged(STATUS_LAG, false).then_some(End::PodLost(why)),
             PodStage::Blocked { container, why } => {

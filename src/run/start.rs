@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::database;
-use super::failure::{Failure, PROMPT_TOO_LARGE, SELF_POD_FAILED, SHARED_VOLUME_MISSING};
+use super::failure::{Failure, INVALID_REQUEST, SELF_POD_FAILED, SHARED_VOLUME_MISSING};
 use super::guard::{Guard, Turn, cancelled};
 use super::live::{FileNames, Limits, Live};
 use super::request::{RunRequest, of_config};
@@ -22,7 +22,7 @@ use crate::tail::source::{FileSource, Place, RunFiles};
 use crate::tail::{Hub, Pace, Tail};
 
 /// A run whose Job exists and whose files are followed.
-pub struct Started {
+pub(super) struct Started {
     /// The run as configured.
     pub spec: RunSpec,
     /// The Job and its files.
@@ -36,7 +36,7 @@ pub struct Started {
 }
 
 /// From a checked request to a running Job.
-pub async fn start(mut request: RunRequest, voice: &Voice, stop: Stop, hub: &Hub) -> Result<Started, Failure> {
+pub(super) async fn start(mut request: RunRequest, voice: &Voice, stop: Stop, hub: &Hub) -> Result<Started, Failure> {
     let connected = tokio::select! {
         connected = connect(&mut request) => connected?,
         reason = stop.asked() => return Err(cancelled(&reason)),
@@ -53,7 +53,9 @@ pub async fn start(mut request: RunRequest, voice: &Voice, stop: Stop, hub: &Hub
              it. Mount a ReadWriteMany claim at /paperclip in the container `paperclip`",
         ));
     }
-    let selector = names::agent_selector(&spec.agent_id);
+    let selector = names::agent_selector(&spec.agent_id).ok_or_else(|| {
+        Failure::of_input(INVALID_REQUEST, format!("agent id {:?} gives no label value", spec.agent_id))
+    })?;
     let guard = Guard {
         namespace: &namespace,
         agent: &spec.agent_id,
@@ -65,16 +67,16 @@ pub async fn start(mut request: RunRequest, voice: &Voice, stop: Stop, hub: &Hub
     spec.agent_db = database::prepare(&spec, &cluster, &namespace).await?;
     let nonce = nonce();
     spec.nonce = Some(nonce.clone());
-    spec.prompt_secret_name = manifest::needs_secret(&spec.prompt).then(|| names::secret_name(&spec.agent_id, &spec.run_id));
     let rendered = manifest::render(&spec).map_err(|error| of_render(&error))?;
     let files = Files::prepare(&request, &spec, &nonce).await?;
     if let Some(reason) = stop.reason() {
         files.remove().await;
         return Err(cancelled(&reason));
     }
+    let secret = rendered.prompt_secret.as_ref().map(|secret| secret.name.clone());
     match launch(&spec, rendered, &namespace, voice).await {
         Ok((job_name, job_uid)) => {
-            let view = View::shared(&cluster, &namespace, names::ALL_JOBS);
+            let view = View::shared(&cluster, &namespace, &format!("{}={}", names::ADAPTER_TYPE, names::ADAPTER));
             let (stdout, stderr) = files.follow(hub)?;
             let live = Live {
                 namespace,
@@ -82,7 +84,7 @@ pub async fn start(mut request: RunRequest, voice: &Voice, stop: Stop, hub: &Hub
                 run_id: spec.run_id.clone(),
                 job_name,
                 job_uid,
-                secret: spec.prompt_secret_name.clone(),
+                secret,
                 files: files.files,
                 names: files.names,
                 deadline: spec.timeout_sec.map(|limit| Instant::now() + Duration::from_secs(limit + spec.grace_sec)),
@@ -124,8 +126,8 @@ async fn launch(
     for warning in &rendered.warnings {
         voice.warn(warning).await;
     }
-    let secret = match &spec.prompt_secret_name {
-        Some(name) => Some(manifest::prompt_secret(spec, name).map_err(|error| of_render(&error))?),
+    let secret = match &rendered.prompt_secret {
+        Some(secret) => Some(manifest::prompt_secret(spec, &secret.name).map_err(|error| of_render(&error))?),
         None => None,
     };
     let timeout = spec.timeout_sec.map_or("none".to_owned(), |seconds| format!("{seconds}s"));
@@ -151,8 +153,7 @@ async fn launch(
 }
 
 fn of_render(error: &manifest::ManifestError) -> Failure {
-    let code = if error.is_prompt_too_large() { PROMPT_TOO_LARGE } else { super::failure::CONFIG_INVALID };
-    Failure::of_input(code, error.to_string())
+    Failure::of_input(error.code(), error.to_string())
 }
 
 /// The run's files on the server's side.
@@ -169,8 +170,8 @@ impl Files {
         let missing = |message: String| Failure::before_start(SHARED_VOLUME_MISSING, message);
         let paths = LogPaths::new(&spec.company_id, &spec.agent_id, &spec.run_id).map_err(|error| missing(error.to_string()))?;
         let root = request.data_root();
-        let here = |pod_path: &str| -> PathBuf { root.join(pod_path.trim_start_matches("/paperclip/")) };
-        let (log, stderr) = (here(&paths.log), here(&paths.stderr));
+        let here = paths.on_server(&root.to_string_lossy());
+        let (log, stderr) = (PathBuf::from(&here.log), PathBuf::from(&here.stderr));
         let shown = [log.display().to_string(), stderr.display().to_string()];
         let files = RunFiles::new(&root, &log).ok_or_else(|| missing(format!("{} is not below the data root", shown[0])))?;
         let names = file_names(&paths);

@@ -40,9 +40,10 @@ impl Stop {
     /// Resolves with the reason when the run should stop; never, when nobody can ask any more.
     pub async fn asked(&self) -> String {
         let mut receiver = self.0.clone();
-        match receiver.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or_default(),
-            Err(_) => std::future::pending().await,
+        let reason = receiver.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        match reason {
+            Some(reason) => reason,
+            None => std::future::pending().await,
         }
     }
 }
