@@ -13,6 +13,8 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 export declare class RunHandle {
   /** Asks the run to stop: its Job is deleted and the result says `cancelled`. Later calls change nothing. */
   cancel(reason: string): void
+  /** Resolves with `{"result": AdapterExecutionResult}` as JSON text. Holds the process until then. */
+  result(): Promise<string>
 }
 
 /** A tail that is on. */
@@ -63,16 +65,16 @@ export declare function sessionSerialize(paramsJson: string): string
 
 /**
  * Executes one run. `sink(kind, payload)` is awaited, one call at a time: `stdout` and `stderr` with whole lines,
- * `meta`, `progress`, `event` and `dispatch` with JSON text, and at the end, once, `result` with
- * `{"result": AdapterExecutionResult}`. A sink that throws, rejects or never settles does not end the run.
- * The run holds the process until its result is given out.
+ * `meta`, `progress`, `event` and `dispatch` with JSON text. A sink that throws, rejects or never settles does not
+ * end the run. When the JavaScript environment ends, the run is left to the cluster.
  */
 export declare function startRun(requestJson: string, sink: (kind: string, payload: string) => Promise<void> | void): RunHandle
 
 /**
  * Follows a file. `sink(kind, payload)` is awaited, one call at a time: `stdout` with whole lines as one text,
- * `stderr` with one notice, and at the end, once, `end` with an empty payload or `fail` with the error's message.
- * `optionsJson` may hold `pollMs` (250), `maxPollMs` (1000), `idlePolls` (5), `appearTimeoutMs` (30000), `dataRoot`
- * (`/paperclip`) and `ref` (true: the tail holds the process).
+ * `stderr` with one notice, and at the end, once, `end` with all lines as one text or `fail` with the error's
+ * message. `optionsJson` may hold `pollMs` (250), `maxPollMs` (1000), `idlePolls` (5), `appearTimeoutMs` (30000),
+ * `dataRoot` (`/paperclip`), `collect` (true; false: the text of `end` is empty) and `ref` (true: the tail holds the
+ * process).
  */
 export declare function tailFile(path: string, optionsJson: string, sink: (kind: string, payload: string) => Promise<void> | void): TailHandle

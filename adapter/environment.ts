@@ -17,6 +17,8 @@ export interface ServerEnvironment {
   kubernetesServicePort?: string;
   /** Where this server sees the shared volume; the default is the pod's own `/paperclip`. */
   dataRoot?: string;
+  /** `uid:gid` under which pods' files appear on this server's mount, where the volume maps ids. */
+  volumeOwner?: string;
   /** `PAPERCLIP_API_URL`, which agents' pods will call. */
   paperclipApiUrl?: string;
 }
@@ -33,6 +35,7 @@ export function readServerEnvironment(env: NodeJS.ProcessEnv = process.env): Ser
     kubernetesServiceHost: env["KUBERNETES_SERVICE_HOST"],
     kubernetesServicePort: env["KUBERNETES_SERVICE_PORT"],
     dataRoot: env["PAPERCLIP_K8S_DATA_ROOT"],
+    volumeOwner: env["PAPERCLIP_K8S_VOLUME_OWNER"],
     paperclipApiUrl: env["PAPERCLIP_API_URL"],
   };
   const present = Object.entries(found)
