@@ -5,4 +5,5 @@
 #![cfg_attr(not(feature = "addon"), forbid(unsafe_code))]
 
 pub mod config;
+pub mod manifest;
 pub mod session;
