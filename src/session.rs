@@ -31,7 +31,9 @@ pub fn deserialize(raw: &Value) -> Option<Value> {
             session.insert(name.to_owned(), Value::String(text.to_owned()));
         }
     }
-    session.contains_key("sessionId").then_some(Value::Object(session))
+    session
+        .contains_key("sessionId")
+        .then_some(Value::Object(session))
 }
 
 /// What the host is to store; the same shape that [`deserialize`] gives.
@@ -47,7 +49,12 @@ pub fn display_id(params: &Value) -> Option<String> {
 /// The session that the host has stored for this run, resumed or not.
 pub fn stored_id(request: &RenderRequest) -> Option<String> {
     let stored = display_id(&request.runtime.session_params.to_value());
-    let legacy = request.runtime.session_id.as_deref().map(str::trim).filter(|id| !id.is_empty());
+    let legacy = request
+        .runtime
+        .session_id
+        .as_deref()
+        .map(str::trim)
+        .filter(|id| !id.is_empty());
     stored.or_else(|| legacy.map(str::to_owned))
 }
 
@@ -56,8 +63,14 @@ pub fn stored_id(request: &RenderRequest) -> Option<String> {
 /// opencode hangs for ever when a session is resumed from another working directory, so a session that was left in
 /// another one is not resumed; an unknown directory counts as the same.
 pub fn resume(request: &RenderRequest) -> Resume {
-    let wanted = request.config.get("resumeLastSession").and_then(crate::config::Json::as_bool).unwrap_or(true);
-    let Some(id) = stored_id(request).filter(|_| wanted) else { return Resume::default() };
+    let wanted = request
+        .config
+        .get("resumeLastSession")
+        .and_then(crate::config::Json::as_bool)
+        .unwrap_or(true);
+    let Some(id) = stored_id(request).filter(|_| wanted) else {
+        return Resume::default();
+    };
     let params = request.runtime.session_params.to_value();
     let here = working_dir(request);
     match first_text(&params, KEYS[1].1) {
@@ -67,7 +80,10 @@ pub fn resume(request: &RenderRequest) -> Resume {
                 "Session {id} was left in {left}, this run works in {here}: starting a fresh session."
             )),
         },
-        _ => Resume { session_id: Some(id), note: None },
+        _ => Resume {
+            session_id: Some(id),
+            note: None,
+        },
     }
 }
 
@@ -112,15 +128,30 @@ mod tests {
         let off = r#"{"runtime":{"sessionId":"s"},"config":{"resumeLastSession":false}}"#;
         assert_eq!(of(off), Resume::default());
         let text = r#"{"runtime":{"sessionId":"s"},"config":{"resumeLastSession":"false"}}"#;
-        assert_eq!(of(text).session_id.as_deref(), Some("s"), "a text is no boolean, as before");
+        assert_eq!(
+            of(text).session_id.as_deref(),
+            Some("s"),
+            "a text is no boolean, as before"
+        );
     }
 
     #[test]
     fn another_working_directory_starts_afresh_and_says_so() {
-        let moved = of(r#"{"runtime":{"sessionParams":{"sessionId":"s","workdir":"/a"}},"config":{"cwd":"/b"}}"#);
+        let moved =
+            of(r#"{"runtime":{"sessionParams":{"sessionId":"s","workdir":"/a"}},"config":{"cwd":"/b"}}"#);
         assert_eq!(moved.session_id, None);
-        assert!(moved.note.is_some_and(|note| note.contains("/a") && note.contains("/b")));
+        assert!(
+            moved
+                .note
+                .is_some_and(|note| note.contains("/a") && note.contains("/b"))
+        );
         let same = of(r#"{"runtime":{"sessionParams":{"sessionId":"s","cwd":"/b/"}},"config":{"cwd":"/b"}}"#);
-        assert_eq!(same, Resume { session_id: Some("s".into()), note: None });
+        assert_eq!(
+            same,
+            Resume {
+                session_id: Some("s".into()),
+                note: None
+            }
+        );
     }
 }

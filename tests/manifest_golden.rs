@@ -1,49 +1,20 @@
 //! The Job of every golden case, field by field. The golden results are what the TypeScript adapter's text gives;
 //! each rule below names one deviation of CONTRACT.md 4 and is applied to the golden side.
 
-use opencode_k8s::config::{Json, RenderRequest, RunSpec};
+mod golden;
+
+use golden::{cases, request};
+use opencode_k8s::config::RunSpec;
 use opencode_k8s::manifest::{self, Manifest, names};
 use serde_json::{Value, json};
 
-const GOLDEN: &str = include_str!("../fixtures/manifest/golden.json");
-
 /// Environment that only the deviations add.
-const ADDED_ENV: [&str; 4] =
-    ["NODE_ENV", "OPENCODE_CONFIG_CONTENT", "PAPERCLIP_POD_NAME", "PAPERCLIP_POD_UID"];
-
-fn cases() -> Vec<Value> {
-    let golden: Value = serde_json::from_str(GOLDEN).expect("valid JSON");
-    golden.as_array().expect("a list").clone()
-}
-
-/// The request that the TypeScript half would send for a golden input; prompt and base environment are its work.
-/// Built from ordered values, because the order of environment entries is judged too.
-fn request(index: usize) -> RenderRequest {
-    let golden = Json::parse(GOLDEN).expect("valid JSON");
-    let case = &golden.items()[index];
-    let at = |object: &Json, key: &str| object.get(key).cloned().unwrap_or_default();
-    let (input, result) = (at(case, "input"), at(case, "result"));
-    let context = at(&input, "ctx");
-    let agent = at(&context, "agent");
-    let base_env = Json::Object(vec![
-        ("PAPERCLIP_AGENT_ID".to_owned(), at(&agent, "id")),
-        ("PAPERCLIP_COMPANY_ID".to_owned(), at(&agent, "companyId")),
-        ("PAPERCLIP_API_URL".to_owned(), Json::String("http://localhost:3100".to_owned())),
-    ]);
-    let mut fields = vec![("baseEnv".to_owned(), base_env)];
-    for key in ["runId", "agent", "runtime", "config", "context", "authToken"] {
-        fields.push((key.to_owned(), at(&context, key)));
-    }
-    for key in ["selfPod", "promptSecretName", "retainJobs", "agentDbClaimName"] {
-        // `null` and absent differ for the database volume.
-        let value = input.entries().iter().find(|(name, _)| name == key);
-        fields.extend(value.cloned());
-    }
-    for key in ["prompt", "promptMetrics"] {
-        fields.push((key.to_owned(), at(&result, key)));
-    }
-    RenderRequest::from_json(&Json::Object(fields).to_string()).expect("a request")
-}
+const ADDED_ENV: [&str; 4] = [
+    "NODE_ENV",
+    "OPENCODE_CONFIG_CONTENT",
+    "PAPERCLIP_POD_NAME",
+    "PAPERCLIP_POD_UID",
+];
 
 fn rendered(index: usize) -> Manifest {
     let spec = RunSpec::from_request(&request(index)).expect("a spec");
@@ -53,7 +24,11 @@ fn rendered(index: usize) -> Manifest {
 #[test]
 fn every_golden_case_agrees_but_for_the_listed_deviations() {
     let mut judged = 0;
-    for (index, case) in cases().iter().enumerate().filter(|(_, case)| case.get("result").is_some()) {
+    for (index, case) in cases()
+        .iter()
+        .enumerate()
+        .filter(|(_, case)| case.get("result").is_some())
+    {
         let ours = rendered(index);
         let job = serde_json::to_value(&ours.job).expect("JSON");
         let mut theirs = case["result"]["job"].clone();
@@ -67,22 +42,37 @@ fn every_golden_case_agrees_but_for_the_listed_deviations() {
 
 #[test]
 fn the_rest_of_the_result_agrees() {
-    for (index, case) in cases().iter().enumerate().filter(|(_, case)| case.get("result").is_some()) {
+    for (index, case) in cases()
+        .iter()
+        .enumerate()
+        .filter(|(_, case)| case.get("result").is_some())
+    {
         let (ours, golden) = (rendered(index), &case["result"]);
         assert_eq!(golden["jobName"], ours.job_name, "case {index}");
         assert_eq!(golden["namespace"], ours.namespace, "case {index}");
         assert_eq!(golden["prompt"], ours.prompt, "case {index}");
         assert_eq!(golden["opencodeArgs"], json!(ours.opencode_args), "case {index}");
-        assert_eq!(golden["promptMetrics"], json!(ours.prompt_metrics), "case {index}");
+        assert_eq!(
+            golden["promptMetrics"],
+            json!(ours.prompt_metrics),
+            "case {index}"
+        );
         assert_eq!(golden["podLogPath"], ours.pod_log_path, "case {index}");
-        assert_eq!(case["warningCount"], ours.warnings.len(), "case {index}: {:?}", ours.warnings);
+        assert_eq!(
+            case["warningCount"],
+            ours.warnings.len(),
+            "case {index}: {:?}",
+            ours.warnings
+        );
     }
 }
 
 #[test]
 fn golden_refusals_have_the_same_words() {
     let cases = cases();
-    let refused: Vec<usize> = (0..cases.len()).filter(|index| cases[*index].get("error").is_some()).collect();
+    let refused: Vec<usize> = (0..cases.len())
+        .filter(|index| cases[*index].get("error").is_some())
+        .collect();
     assert_eq!(refused.len(), 5);
     for index in refused {
         let error = RunSpec::from_request(&request(index)).expect_err("refused");
@@ -104,12 +94,26 @@ fn apply_rules(case: &Value, theirs: &mut Value, mine: &mut Value) {
 /// The Job names its files and the prompt's hash; the pod refuses eviction.
 fn rule_annotations(case: &Value, mine: &mut Value) {
     let log = case["result"]["podLogPath"].as_str().expect("text");
-    let annotations = mine["metadata"]["annotations"].as_object_mut().expect("an object");
+    let annotations = mine["metadata"]["annotations"]
+        .as_object_mut()
+        .expect("an object");
     assert_eq!(annotations.remove(names::LOG_PATH), Some(json!(log)));
-    assert_eq!(annotations.remove(names::STDERR_PATH), Some(json!(log.replace(".ndjson", ".stderr.log"))));
-    assert_eq!(annotations.remove(names::END_PATH), Some(json!(log.replace(".ndjson", ".end.json"))));
-    assert!(annotations.remove(names::PROMPT_HASH).is_some_and(|hash| hash.as_str().is_some_and(|h| h.len() == 64)));
-    let pod = mine["spec"]["template"]["metadata"].as_object_mut().expect("an object");
+    assert_eq!(
+        annotations.remove(names::STDERR_PATH),
+        Some(json!(log.replace(".ndjson", ".stderr.log")))
+    );
+    assert_eq!(
+        annotations.remove(names::END_PATH),
+        Some(json!(log.replace(".ndjson", ".end.json")))
+    );
+    assert!(
+        annotations
+            .remove(names::PROMPT_HASH)
+            .is_some_and(|hash| hash.as_str().is_some_and(|h| h.len() == 64))
+    );
+    let pod = mine["spec"]["template"]["metadata"]
+        .as_object_mut()
+        .expect("an object");
     let protection = json!({"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"});
     assert_eq!(pod.remove("annotations"), Some(protection));
 }
@@ -125,7 +129,10 @@ fn rule_whole_deadline(theirs: &mut Value) {
 /// Label values start and end with a letter or digit; empty ones are dropped.
 fn rule_labels_are_valid(theirs: &mut Value) {
     for path in ["/metadata/labels", "/spec/template/metadata/labels"] {
-        let labels = theirs.pointer_mut(path).and_then(Value::as_object_mut).expect("labels");
+        let labels = theirs
+            .pointer_mut(path)
+            .and_then(Value::as_object_mut)
+            .expect("labels");
         for value in labels.values_mut() {
             *value = json!(value.as_str().expect("text").trim_matches(['.', '_', '-']));
         }
@@ -138,13 +145,19 @@ fn rule_grace_and_policy(mine: &mut Value) {
     let pod = mine["spec"]["template"]["spec"].as_object_mut().expect("a pod");
     assert_eq!(pod.remove("terminationGracePeriodSeconds"), Some(json!(30)));
     let agent = pod["containers"][0].as_object_mut().expect("a container");
-    assert_eq!(agent.remove("terminationMessagePolicy"), Some(json!("FallbackToLogsOnError")));
+    assert_eq!(
+        agent.remove("terminationMessagePolicy"),
+        Some(json!("FallbackToLogsOnError"))
+    );
 }
 
 /// The init container sees the volume, its command goes on after the golden text, the prompt is safe from expansion.
 fn rule_init_container(case: &Value, theirs: &mut Value, mine: &mut Value) {
     let path = "/spec/template/spec/initContainers/0";
-    let (theirs, mine) = (theirs.pointer_mut(path).expect("init"), mine.pointer_mut(path).expect("init"));
+    let (theirs, mine) = (
+        theirs.pointer_mut(path).expect("init"),
+        mine.pointer_mut(path).expect("init"),
+    );
     if case["input"]["selfPod"]["pvcClaimName"].is_string() {
         let mounts = theirs["volumeMounts"].as_array_mut().expect("a list");
         mounts.push(json!({"name": "data", "mountPath": "/paperclip"}));
@@ -162,7 +175,10 @@ fn rule_init_container(case: &Value, theirs: &mut Value, mine: &mut Value) {
 /// The main command is judged by what it does (tests/pod_script.rs), not by its text.
 fn rule_main_command(theirs: &mut Value, mine: &mut Value) {
     let path = "/spec/template/spec/containers/0/command";
-    let (theirs, mine) = (theirs.pointer_mut(path).expect("command"), mine.pointer_mut(path).expect("command"));
+    let (theirs, mine) = (
+        theirs.pointer_mut(path).expect("command"),
+        mine.pointer_mut(path).expect("command"),
+    );
     assert_eq!(mine[0], theirs[0]);
     assert_eq!(mine[1], theirs[1]);
     *mine = theirs.clone();
@@ -173,9 +189,15 @@ fn rule_environment(theirs: &mut Value, mine: &mut Value) {
     let path = "/spec/template/spec/containers/0/env";
     let mine = mine.pointer_mut(path).and_then(Value::as_array_mut).expect("env");
     mine.retain(|entry| !ADDED_ENV.iter().any(|name| entry["name"] == *name));
-    let theirs = theirs.pointer_mut(path).and_then(Value::as_array_mut).expect("env");
+    let theirs = theirs
+        .pointer_mut(path)
+        .and_then(Value::as_array_mut)
+        .expect("env");
     for entry in theirs.iter_mut() {
         let value = entry["value"].as_str().unwrap_or_default().to_owned();
-        assert!(!value.contains('$'), "no golden case has a dollar in its environment: {entry}");
+        assert!(
+            !value.contains('$'),
+            "no golden case has a dollar in its environment: {entry}"
+        );
     }
 }

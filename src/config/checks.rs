@@ -4,15 +4,25 @@ use super::InvalidId;
 
 /// Checks company, agent and run id, in this order, for the use in a path.
 pub fn check_ids(company_id: &str, agent_id: &str, run_id: &str) -> Result<(), InvalidId> {
-    let ids = [("companyId", company_id), ("agentId", agent_id), ("runId", run_id)];
+    let ids = [
+        ("companyId", company_id),
+        ("agentId", agent_id),
+        ("runId", run_id),
+    ];
     match ids.into_iter().find(|(_, value)| !is_path_id(value)) {
-        Some((field, value)) => Err(InvalidId { field, value: value.to_owned() }),
+        Some((field, value)) => Err(InvalidId {
+            field,
+            value: value.to_owned(),
+        }),
         None => Ok(()),
     }
 }
 
 fn is_path_id(value: &str) -> bool {
-    !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    !value.is_empty()
+        && value
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 /// At most 63 characters of `[A-Za-z0-9._-]` that start and end with a letter or digit; or nothing at all.
@@ -33,7 +43,9 @@ fn is_name_part(name: &str) -> bool {
     name.len() <= 63
         && edge(name.bytes().next())
         && edge(name.bytes().last())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 /// A namespace: lower-case letters, digits and `-`, at most 63 of them, none of the ends a `-`.
@@ -42,7 +54,9 @@ pub(crate) fn is_dns_label(name: &str) -> bool {
         && !name.is_empty()
         && !name.starts_with('-')
         && !name.ends_with('-')
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 /// DNS labels joined by dots, at most 253 characters.
@@ -54,14 +68,18 @@ pub(crate) fn is_dns_subdomain(name: &str) -> bool {
 pub(crate) fn is_env_name(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with(|first: char| first.is_ascii_digit())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
         && name != "."
         && !name.starts_with("..")
 }
 
 /// The size of a Kubernetes quantity such as `500m`, `2`, `1.5Gi` or `1e3`.
 pub(crate) fn quantity(text: &str) -> Option<f64> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let (number, suffix) = text.split_at(digits);
     let number: f64 = number.parse().ok()?;
     let scale = match suffix {
@@ -106,7 +124,13 @@ mod tests {
 
     #[test]
     fn quantities_have_a_size() {
-        let table = [("500m", 0.5), ("2", 2.0), (".5", 0.5), ("1.5Gi", 1.5 * 1024f64.powi(3)), ("1e3", 1000.0)];
+        let table = [
+            ("500m", 0.5),
+            ("2", 2.0),
+            (".5", 0.5),
+            ("1.5Gi", 1.5 * 1024f64.powi(3)),
+            ("1e3", 1000.0),
+        ];
         for (text, size) in table {
             assert_eq!(quantity(text), Some(size), "{text}");
         }

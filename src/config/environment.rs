@@ -16,12 +16,19 @@ impl UserEnv {
     pub(super) fn read(env: Option<&Json>) -> Result<Self, ConfigError> {
         let texts = env.map(Texts::from).unwrap_or_default();
         if let Some((name, _)) = texts.0.iter().find(|(name, _)| !is_env_name(name)) {
-            let problem = format!("has the name {name:?}; use letters, digits, `_`, `-` and `.`, not first a digit");
+            let problem =
+                format!("has the name {name:?}; use letters, digits, `_`, `-` and `.`, not first a digit");
             return Err(ConfigError::field("env", problem));
         }
-        let (host_only, kept) = texts.0.into_iter().partition(|(name, value)| is_host_only(name, value));
+        let (host_only, kept) = texts
+            .0
+            .into_iter()
+            .partition(|(name, value)| is_host_only(name, value));
         let host_only: Vec<(String, String)> = host_only;
-        Ok(UserEnv { kept: Texts(kept), host_only: host_only.into_iter().map(|(name, _)| name).collect() })
+        Ok(UserEnv {
+            kept: Texts(kept),
+            host_only: host_only.into_iter().map(|(name, _)| name).collect(),
+        })
     }
 }
 
@@ -49,14 +56,25 @@ mod tests {
         assert_eq!(kept, ["A", "PAPERCLIP_RUN_ID"]);
         assert_eq!(env.host_only.len(), 6);
         let shared = Json::parse(r#"{"GH_CONFIG_DIR":"/paperclip/.config/gh"}"#);
-        assert!(UserEnv::read(shared.as_ref()).expect("valid").host_only.is_empty());
+        assert!(
+            UserEnv::read(shared.as_ref())
+                .expect("valid")
+                .host_only
+                .is_empty()
+        );
     }
 
     #[test]
     fn a_name_the_api_refuses_is_an_error() {
         let env = Json::parse(r#"{"A B":"1"}"#);
         let message = UserEnv::read(env.as_ref()).expect_err("refused").to_string();
-        assert!(message.starts_with("adapter configuration: env has the name \"A B\""), "{message}");
-        assert_eq!(UserEnv::read(Some(&Json::String("bad".into()))), Ok(UserEnv::default()));
+        assert!(
+            message.starts_with("adapter configuration: env has the name \"A B\""),
+            "{message}"
+        );
+        assert_eq!(
+            UserEnv::read(Some(&Json::String("bad".into()))),
+            Ok(UserEnv::default())
+        );
     }
 }

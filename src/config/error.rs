@@ -24,7 +24,10 @@ pub enum ConfigError {
 
 impl ConfigError {
     pub(crate) fn field(field: impl Into<String>, problem: impl Into<String>) -> Self {
-        ConfigError::Field { field: field.into(), problem: problem.into() }
+        ConfigError::Field {
+            field: field.into(),
+            problem: problem.into(),
+        }
     }
 }
 

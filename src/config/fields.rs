@@ -30,35 +30,53 @@ impl<'a> Fields<'a> {
 
     /// A number, also as text.
     pub(super) fn number(self, key: &str) -> Result<Option<f64>, ConfigError> {
-        let Some(value) = self.present(key) else { return Ok(None) };
-        let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok()).filter(|n| n.is_finite());
+        let Some(value) = self.present(key) else {
+            return Ok(None);
+        };
+        let number = value
+            .as_f64()
+            .or_else(|| value.as_str()?.trim().parse().ok())
+            .filter(|n| n.is_finite());
         match number {
             Some(number) => Ok(Some(number)),
-            None => Err(ConfigError::field(key, format!("must be a number, it is {}", shown(value)))),
+            None => Err(ConfigError::field(
+                key,
+                format!("must be a number, it is {}", shown(value)),
+            )),
         }
     }
 
     /// A boolean, also as text.
     pub(super) fn flag(self, key: &str, default: bool) -> Result<bool, ConfigError> {
-        let Some(value) = self.present(key) else { return Ok(default) };
+        let Some(value) = self.present(key) else {
+            return Ok(default);
+        };
         match (value.as_bool(), value.as_str().map(str::trim)) {
             (Some(flag), _) => Ok(flag),
             (None, Some("true")) => Ok(true),
             (None, Some("false")) => Ok(false),
-            _ => Err(ConfigError::field(key, format!("must be true or false, it is {}", shown(value)))),
+            _ => Err(ConfigError::field(
+                key,
+                format!("must be true or false, it is {}", shown(value)),
+            )),
         }
     }
 
     /// A field that is there, not `null` and not an empty text.
     pub(super) fn present(self, key: &str) -> Option<&'a Json> {
-        self.0.get(key).filter(|value| value.as_str().is_none_or(|text| !text.trim().is_empty()))
+        self.0
+            .get(key)
+            .filter(|value| value.as_str().is_none_or(|text| !text.trim().is_empty()))
     }
 
     /// A field under its dotted name, else inside nested objects: `a.b.c` wins over `{a:{b:{c}}}`.
     pub(super) fn dotted(self, path: &str) -> Option<&'a Json> {
         self.present(path).or_else(|| {
             let nested = path.split('.').try_fold(self.0, |value, key| value.get(key))?;
-            nested.as_str().is_none_or(|text| !text.trim().is_empty()).then_some(nested)
+            nested
+                .as_str()
+                .is_none_or(|text| !text.trim().is_empty())
+                .then_some(nested)
         })
     }
 }
@@ -74,10 +92,14 @@ pub(super) fn whole(number: f64) -> u64 {
 pub(super) fn pairs(value: Option<&Json>) -> Vec<(String, String)> {
     let texts = |object: &Json| {
         let entries = object.entries().iter();
-        entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+        entries
+            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+            .collect()
     };
     let Some(value) = value else { return Vec::new() };
-    let Some(text) = value.as_str().map(str::trim) else { return texts(value) };
+    let Some(text) = value.as_str().map(str::trim) else {
+        return texts(value);
+    };
     if let Some(object @ Json::Object(_)) = Json::parse(text) {
         return texts(&object);
     }
@@ -106,11 +128,10 @@ mod tests {
         let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         assert_eq!(read(r#"{"a":1,"b":"x"}"#), [pair("b", "x")]);
         assert_eq!(read(r#""{\"k\":\"v\"}""#), [pair("k", "v")]);
-        assert_eq!(read(r#""a=b\n# c\n\r\n k/x = y=z \nbad\n=x\ny=""#), [
-            pair("a", "b"),
-            pair("k/x", "y=z"),
-            pair("y", "")
-        ]);
+        assert_eq!(
+            read(r#""a=b\n# c\n\r\n k/x = y=z \nbad\n=x\ny=""#),
+            [pair("a", "b"), pair("k/x", "y=z"), pair("y", "")]
+        );
         assert!(read("42").is_empty() && read(r#"["x"]"#).is_empty() && read(r#""{bad json""#).is_empty());
     }
 
@@ -124,7 +145,10 @@ mod tests {
         assert_eq!(fields.seconds("e", 9), Ok(9));
         assert_eq!(fields.seconds("x", 9), Ok(9));
         let message = fields.seconds("d", 9).expect_err("refused").to_string();
-        assert_eq!(message, "adapter configuration: d must be a number, it is \"soon\"");
+        assert_eq!(
+            message,
+            "adapter configuration: d must be a number, it is \"soon\""
+        );
         assert_eq!(fields.flag("f", false), Ok(true));
         assert!(fields.flag("b", false).is_err());
         assert_eq!(fields.lenient_number("b", 5.0), 5.0);

@@ -34,12 +34,17 @@ impl Json {
 
     /// The text under `key`, when there is one that is not empty.
     pub fn text(&self, key: &str) -> Option<&str> {
-        self.get(key).and_then(Json::as_str).filter(|text| !text.is_empty())
+        self.get(key)
+            .and_then(Json::as_str)
+            .filter(|text| !text.is_empty())
     }
 
     /// The text under `key` without the white space around it, when something is left.
     pub fn trimmed(&self, key: &str) -> Option<&str> {
-        self.get(key).and_then(Json::as_str).map(str::trim).filter(|text| !text.is_empty())
+        self.get(key)
+            .and_then(Json::as_str)
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
     }
 
     /// This value as text.
@@ -96,9 +101,12 @@ impl Json {
             Json::Number(number) => Value::Number(number.clone()),
             Json::String(text) => Value::String(text.clone()),
             Json::Array(items) => Value::Array(items.iter().map(Json::to_value).collect()),
-            Json::Object(entries) => {
-                Value::Object(entries.iter().map(|(key, value)| (key.clone(), value.to_value())).collect())
-            }
+            Json::Object(entries) => Value::Object(
+                entries
+                    .iter()
+                    .map(|(key, value)| (key.clone(), value.to_value()))
+                    .collect(),
+            ),
         }
     }
 
@@ -136,7 +144,9 @@ impl Serialize for Json {
             }
             Json::Object(entries) => {
                 let mut map = out.serialize_map(Some(entries.len()))?;
-                entries.iter().try_for_each(|(key, value)| map.serialize_entry(key, value))?;
+                entries
+                    .iter()
+                    .try_for_each(|(key, value)| map.serialize_entry(key, value))?;
                 map.end()
             }
         }
@@ -219,7 +229,10 @@ mod tests {
         let text = r#"{"z":1,"a":[true,null,-2,0.5,"\u001f é"],"m":{"y":{},"x":[]}}"#;
         let value = Json::parse(text).expect("valid");
         assert_eq!(value.to_string(), text);
-        assert_eq!(value.to_value(), serde_json::from_str::<serde_json::Value>(text).expect("valid"));
+        assert_eq!(
+            value.to_value(),
+            serde_json::from_str::<serde_json::Value>(text).expect("valid")
+        );
     }
 
     #[test]

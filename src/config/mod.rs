@@ -14,7 +14,5 @@ pub use checks::check_ids;
 pub use environment::UserEnv;
 pub use error::{ConfigError, InvalidId};
 pub use json::Json;
-pub use request::{
-    Agent, DbVolume, RenderRequest, Runtime, SecretVolume, SelfPod, Texts, working_dir,
-};
+pub use request::{Agent, DbVolume, RenderRequest, Runtime, SecretVolume, SelfPod, Texts, working_dir};
 pub use spec::{AgentDb, AgentDbMode, Resources, RunSpec};

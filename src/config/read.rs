@@ -2,7 +2,10 @@
 
 use super::checks::{check_ids, is_dns_label, is_dns_subdomain, quantity};
 use super::fields::{Fields, whole};
-use super::{AgentDb, AgentDbMode, ConfigError, DbVolume, Json, RenderRequest, RunSpec, UserEnv, scheduling, working_dir};
+use super::{
+    AgentDb, AgentDbMode, ConfigError, DbVolume, Json, RenderRequest, RunSpec, UserEnv, scheduling,
+    working_dir,
+};
 use crate::session;
 
 /// The API server takes no longer deadline and no longer time to live.
@@ -13,7 +16,9 @@ impl RunSpec {
     pub fn from_request(request: &RenderRequest) -> Result<Self, ConfigError> {
         check_ids(&request.agent.company_id, &request.agent.id, &request.run_id)?;
         let fields = Fields(&request.config);
-        let retain_jobs = request.retain_jobs.unwrap_or(fields.lenient_flag("retainJobs", false));
+        let retain_jobs = request
+            .retain_jobs
+            .unwrap_or(fields.lenient_flag("retainJobs", false));
         let storage_class = fields.text("agentDbStorageClass").map(str::to_owned);
         Ok(RunSpec {
             run_id: request.run_id.clone(),
@@ -73,7 +78,11 @@ impl RunSpec {
 
 /// The issue: `taskId`, and only without one `issueId`; a blank text is none.
 fn task_id(context: &Json) -> Option<String> {
-    let id = context.get("taskId").or_else(|| context.get("issueId"))?.as_str()?.trim();
+    let id = context
+        .get("taskId")
+        .or_else(|| context.get("issueId"))?
+        .as_str()?
+        .trim();
     (!id.is_empty()).then(|| id.to_owned())
 }
 
@@ -84,7 +93,11 @@ fn extra_args(fields: Fields) -> Vec<String> {
 
 fn bundle_root(fields: Fields) -> Option<String> {
     let external = fields.text("instructionsBundleMode") == Some("external");
-    fields.0.trimmed("instructionsRootPath").filter(|_| external).map(str::to_owned)
+    fields
+        .0
+        .trimmed("instructionsRootPath")
+        .filter(|_| external)
+        .map(str::to_owned)
 }
 
 fn namespace(fields: Fields, request: &RenderRequest) -> Result<String, ConfigError> {
@@ -92,7 +105,8 @@ fn namespace(fields: Fields, request: &RenderRequest) -> Result<String, ConfigEr
         None => Ok(request.self_pod.namespace.clone()),
         Some(name) if is_dns_label(name) => Ok(name.to_owned()),
         Some(name) => {
-            let problem = format!("is {name:?}; a namespace has lower-case letters, digits and `-`, at most 63");
+            let problem =
+                format!("is {name:?}; a namespace has lower-case letters, digits and `-`, at most 63");
             Err(ConfigError::field("namespace", problem))
         }
     }
@@ -121,7 +135,10 @@ fn service_account(fields: Fields) -> Result<Option<String>, ConfigError> {
 fn data_root(fields: Fields) -> Result<String, ConfigError> {
     let root = fields.text("dataRoot").unwrap_or("/paperclip");
     if !root.starts_with('/') {
-        return Err(ConfigError::field("dataRoot", format!("must be an absolute path, it is {root:?}")));
+        return Err(ConfigError::field(
+            "dataRoot",
+            format!("must be an absolute path, it is {root:?}"),
+        ));
     }
     let root = root.trim_end_matches('/');
     Ok(if root.is_empty() { "/" } else { root }.to_owned())
@@ -137,13 +154,19 @@ fn agent_db(request: &RenderRequest) -> Result<AgentDb, ConfigError> {
         });
     };
     let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
-    let below = path.strip_prefix("/paperclip/").is_some_and(|rest| rest.split('/').all(plain));
+    let below = path
+        .strip_prefix("/paperclip/")
+        .is_some_and(|rest| rest.split('/').all(plain));
     if !below {
-        let problem = format!("must be an absolute file path under /paperclip without `.` and `..`, it is {path:?}");
+        let problem =
+            format!("must be an absolute file path under /paperclip without `.` and `..`, it is {path:?}");
         return Err(ConfigError::field("agentDbPath", problem));
     }
     if matches!(request.agent_db_claim_name, DbVolume::Claim(_)) {
-        return Err(ConfigError::field("agentDbPath", "and agentDbClaimName exclude each other; give one of them"));
+        return Err(ConfigError::field(
+            "agentDbPath",
+            "and agentDbClaimName exclude each other; give one of them",
+        ));
     }
     Ok(AgentDb::File(path.to_owned()))
 }
@@ -216,17 +239,40 @@ mod tests {
     fn defaults_are_those_of_the_documentation() {
         let spec = spec("{}").expect("valid");
         assert_eq!((spec.namespace.as_str(), spec.image.as_str()), ("n", "i"));
-        assert_eq!((spec.timeout_sec, spec.grace_sec, spec.guard_wait_sec), (None, 60, 0));
-        assert_eq!((spec.schedule_timeout_sec, spec.start_timeout_sec, spec.outage_timeout_sec), (120, 600, 600));
-        assert_eq!((spec.ttl_sec, spec.max_log_bytes, spec.log_retention_sec), (Some(300), 2 << 30, 604_800));
+        assert_eq!(
+            (spec.timeout_sec, spec.grace_sec, spec.guard_wait_sec),
+            (None, 60, 0)
+        );
+        assert_eq!(
+            (
+                spec.schedule_timeout_sec,
+                spec.start_timeout_sec,
+                spec.outage_timeout_sec
+            ),
+            (120, 600, 600)
+        );
+        assert_eq!(
+            (spec.ttl_sec, spec.max_log_bytes, spec.log_retention_sec),
+            (Some(300), 2 << 30, 604_800)
+        );
         assert!(spec.reattach_orphaned_jobs && spec.skip_permissions && !spec.retain_jobs && !spec.evictable);
-        assert_eq!((spec.data_root.as_str(), spec.working_dir.as_str()), ("/paperclip", "/paperclip"));
-        assert_eq!((spec.agent_db, spec.agent_db_mode), (AgentDb::Home, AgentDbMode::WorkspaceSubpath));
+        assert_eq!(
+            (spec.data_root.as_str(), spec.working_dir.as_str()),
+            ("/paperclip", "/paperclip")
+        );
+        assert_eq!(
+            (spec.agent_db, spec.agent_db_mode),
+            (AgentDb::Home, AgentDbMode::WorkspaceSubpath)
+        );
     }
 
     #[test]
     fn timeouts_are_whole_seconds_and_nonsense_is_none() {
-        let timeout = |value: &str| spec(&format!(r#"{{"timeoutSec":{value}}}"#)).expect("valid").timeout_sec;
+        let timeout = |value: &str| {
+            spec(&format!(r#"{{"timeoutSec":{value}}}"#))
+                .expect("valid")
+                .timeout_sec
+        };
         assert_eq!(timeout("1.5"), Some(2));
         assert_eq!(timeout("3600"), Some(3600));
         assert_eq!(timeout("1e300"), Some(MAX_SECONDS));
@@ -238,8 +284,14 @@ mod tests {
     #[test]
     fn the_database_mode_follows_the_storage_class() {
         let mode = |config: &str| spec(config).map(|spec| spec.agent_db_mode);
-        assert_eq!(mode(r#"{"agentDbStorageClass":"fast"}"#), Ok(AgentDbMode::DedicatedPvc));
-        assert_eq!(mode(r#"{"agentDbStorageClass":"fast","agentDbMode":"ephemeral"}"#), Ok(AgentDbMode::Ephemeral));
+        assert_eq!(
+            mode(r#"{"agentDbStorageClass":"fast"}"#),
+            Ok(AgentDbMode::DedicatedPvc)
+        );
+        assert_eq!(
+            mode(r#"{"agentDbStorageClass":"fast","agentDbMode":"ephemeral"}"#),
+            Ok(AgentDbMode::Ephemeral)
+        );
         assert!(mode(r#"{"agentDbMode":"none"}"#).is_err());
     }
 
@@ -247,12 +299,25 @@ mod tests {
     fn database_paths_stay_on_the_shared_volume() {
         let db = |path: &str| spec_of(&format!(r#""agentDbPath":"{path}""#)).map(|spec| spec.agent_db);
         assert_eq!(db("/paperclip/x/db"), Ok(AgentDb::File("/paperclip/x/db".into())));
-        for bad in ["/paperclip", "/paperclip/", "/etc/db", "x", "/paperclip/../db", "/paperclip//db", "/paperclip/x/"] {
+        for bad in [
+            "/paperclip",
+            "/paperclip/",
+            "/etc/db",
+            "x",
+            "/paperclip/../db",
+            "/paperclip//db",
+            "/paperclip/x/",
+        ] {
             assert!(db(bad).is_err(), "{bad}");
         }
         let both = spec_of(r#""agentDbPath":"/paperclip/db","agentDbClaimName":"claim""#);
-        assert!(both.expect_err("refused").to_string().contains("exclude each other"));
-        let path_and_null = spec_of(r#""agentDbPath":"/paperclip/db","agentDbClaimName":null"#).expect("valid");
+        assert!(
+            both.expect_err("refused")
+                .to_string()
+                .contains("exclude each other")
+        );
+        let path_and_null =
+            spec_of(r#""agentDbPath":"/paperclip/db","agentDbClaimName":null"#).expect("valid");
         assert_eq!(path_and_null.agent_db, AgentDb::File("/paperclip/db".into()));
     }
 
@@ -272,7 +337,10 @@ mod tests {
         ];
         for (config, field) in table {
             let message = spec(config).expect_err(config).to_string();
-            assert!(message.starts_with(&format!("adapter configuration: {field} ")), "{message}");
+            assert!(
+                message.starts_with(&format!("adapter configuration: {field} ")),
+                "{message}"
+            );
         }
     }
 
@@ -285,15 +353,24 @@ mod tests {
 
     #[test]
     fn retained_jobs_have_no_time_to_live() {
-        assert_eq!(spec(r#"{"retainJobs":true,"ttlSecondsAfterFinished":5}"#).expect("valid").ttl_sec, None);
+        assert_eq!(
+            spec(r#"{"retainJobs":true,"ttlSecondsAfterFinished":5}"#)
+                .expect("valid")
+                .ttl_sec,
+            None
+        );
         assert_eq!(spec_of(r#""retainJobs":true"#).expect("valid").ttl_sec, None);
-        assert_eq!(spec(r#"{"ttlSecondsAfterFinished":-3}"#).expect("valid").ttl_sec, Some(0));
+        assert_eq!(
+            spec(r#"{"ttlSecondsAfterFinished":-3}"#).expect("valid").ttl_sec,
+            Some(0)
+        );
     }
 
     #[test]
     fn only_an_external_bundle_names_the_agents_home() {
         let root = |mode: &str| {
-            let config = format!(r#"{{"instructionsBundleMode":"{mode}","instructionsRootPath":"/paperclip/b"}}"#);
+            let config =
+                format!(r#"{{"instructionsBundleMode":"{mode}","instructionsRootPath":"/paperclip/b"}}"#);
             spec(&config).expect("valid").bundle_root
         };
         assert_eq!(root("external").as_deref(), Some("/paperclip/b"));

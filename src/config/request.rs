@@ -160,14 +160,21 @@ pub struct Texts(pub Vec<(String, String)>);
 impl Texts {
     /// The text under this name.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 
 impl From<&Json> for Texts {
     fn from(object: &Json) -> Self {
         let entries = object.entries().iter();
-        Texts(entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect())
+        Texts(
+            entries
+                .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+                .collect(),
+        )
     }
 }
 
@@ -186,8 +193,14 @@ impl RenderRequest {
 
 /// The run's working directory: the workspace's, else the configured one, else the shared HOME.
 pub fn working_dir(request: &RenderRequest) -> String {
-    let workspace = request.context.get("paperclipWorkspace").and_then(|workspace| workspace.text("cwd"));
-    workspace.or_else(|| request.config.text("cwd")).unwrap_or("/paperclip").to_owned()
+    let workspace = request
+        .context
+        .get("paperclipWorkspace")
+        .and_then(|workspace| workspace.text("cwd"));
+    workspace
+        .or_else(|| request.config.text("cwd"))
+        .unwrap_or("/paperclip")
+        .to_owned()
 }
 
 fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(input: D) -> Result<T, D::Error> {
@@ -213,7 +226,10 @@ fn company_id<'de, D: Deserializer<'de>>(input: D) -> Result<String, D::Error> {
 fn id<'de, D: Deserializer<'de>>(input: D, field: &str) -> Result<String, D::Error> {
     match Json::deserialize(input)? {
         Json::String(text) => Ok(text),
-        other => Err(D::Error::custom(format!("{field} must be a text, it is {}", other.kind()))),
+        other => Err(D::Error::custom(format!(
+            "{field} must be a text, it is {}",
+            other.kind()
+        ))),
     }
 }
 
@@ -237,16 +253,32 @@ mod tests {
     #[test]
     fn an_id_of_the_wrong_type_is_named() {
         let wrong = RenderRequest::from_json(r#"{"runId":"r","agent":{"id":5,"companyId":"c"}}"#);
-        assert!(wrong.expect_err("refused").to_string().contains("agent.id must be a text, it is a number"));
-        let wrong = RenderRequest::from_json(r#"{"runId":null}"#).expect_err("refused").to_string();
+        assert!(
+            wrong
+                .expect_err("refused")
+                .to_string()
+                .contains("agent.id must be a text, it is a number")
+        );
+        let wrong = RenderRequest::from_json(r#"{"runId":null}"#)
+            .expect_err("refused")
+            .to_string();
         assert!(wrong.contains("runId must be a text, it is null"), "{wrong}");
     }
 
     #[test]
     fn the_working_directory_prefers_the_workspace() {
         let with = |text: &str| working_dir(&RenderRequest::from_json(text).expect("valid"));
-        assert_eq!(with(r#"{"config":{"cwd":"/c"},"context":{"paperclipWorkspace":{"cwd":"/w"}}}"#), "/w");
-        assert_eq!(with(r#"{"config":{"cwd":"/c"},"context":{"paperclipWorkspace":{"cwd":""}}}"#), "/c");
-        assert_eq!(with(r#"{"config":{"cwd":5},"context":{"paperclipWorkspace":"bad"}}"#), "/paperclip");
+        assert_eq!(
+            with(r#"{"config":{"cwd":"/c"},"context":{"paperclipWorkspace":{"cwd":"/w"}}}"#),
+            "/w"
+        );
+        assert_eq!(
+            with(r#"{"config":{"cwd":"/c"},"context":{"paperclipWorkspace":{"cwd":""}}}"#),
+            "/c"
+        );
+        assert_eq!(
+            with(r#"{"config":{"cwd":5},"context":{"paperclipWorkspace":"bad"}}"#),
+            "/paperclip"
+        );
     }
 }

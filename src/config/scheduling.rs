@@ -10,7 +10,9 @@ use super::{ConfigError, Json, Resources, SelfPod};
 
 /// The configured node selector; without the key the server's own.
 pub(super) fn node_selector(fields: Fields, own: &SelfPod) -> Result<BTreeMap<String, String>, ConfigError> {
-    let Some(value) = fields.0.get("nodeSelector") else { return Ok(own.node_selector.clone()) };
+    let Some(value) = fields.0.get("nodeSelector") else {
+        return Ok(own.node_selector.clone());
+    };
     let selector = pairs(Some(value));
     for (key, value) in &selector {
         if !is_label_key(key) || !is_label_value(value) {
@@ -32,7 +34,10 @@ pub(super) fn tolerations(fields: Fields, own: &SelfPod) -> Result<Vec<Toleratio
         Some(list @ Json::Array(_)) => serde_json::from_value(list.to_value())
             .map_err(|error| refused(format!("must be a list of tolerations: {error}")))?,
         Some(other) => {
-            return Err(refused(format!("must be a list of tolerations, it is {}", shown(other))));
+            return Err(refused(format!(
+                "must be a list of tolerations, it is {}",
+                shown(other)
+            )));
         }
     };
     list.iter().try_for_each(toleration)?;
@@ -43,12 +48,19 @@ fn toleration(toleration: &Toleration) -> Result<(), ConfigError> {
     let one_of = |name: &str, value: Option<&str>, allowed: &[&str]| match value {
         Some(value) if !value.is_empty() && !allowed.contains(&value) => Err(ConfigError::field(
             "tolerations",
-            format!("has the {name} {value:?}; it must be one of {}", allowed.join(", ")),
+            format!(
+                "has the {name} {value:?}; it must be one of {}",
+                allowed.join(", ")
+            ),
         )),
         _ => Ok(()),
     };
     one_of("operator", toleration.operator.as_deref(), &["Exists", "Equal"])?;
-    one_of("effect", toleration.effect.as_deref(), &["NoSchedule", "PreferNoSchedule", "NoExecute"])
+    one_of(
+        "effect",
+        toleration.effect.as_deref(),
+        &["NoSchedule", "PreferNoSchedule", "NoExecute"],
+    )
 }
 
 /// User labels, checked for keys that the API server refuses; values are cleaned later.
@@ -56,7 +68,8 @@ pub(super) fn label_pairs(fields: Fields, key: &str) -> Result<Vec<(String, Stri
     let pairs = pairs(fields.0.get(key));
     match pairs.iter().find(|(name, _)| !is_label_key(name)) {
         Some((name, _)) => {
-            let problem = format!("has the key {name:?}, which Kubernetes refuses; use `name` or `prefix/name`");
+            let problem =
+                format!("has the key {name:?}, which Kubernetes refuses; use `name` or `prefix/name`");
             Err(ConfigError::field(key, problem))
         }
         None => Ok(pairs),
@@ -95,7 +108,8 @@ fn fits(name: &str, request: &str, limit: &str) -> Result<(), ConfigError> {
     if quantity(request) <= quantity(limit) {
         return Ok(());
     }
-    let problem = format!("is {request}, more than resources.limits.{name} ({limit}); lower it or raise the limit");
+    let problem =
+        format!("is {request}, more than resources.limits.{name} ({limit}); lower it or raise the limit");
     Err(ConfigError::field(format!("resources.requests.{name}"), problem))
 }
 
@@ -117,27 +131,49 @@ mod tests {
         let of = |text: &str| {
             let config = config(text);
             let selector = node_selector(Fields(&config), &server()).expect("valid");
-            (selector.into_keys().collect::<Vec<_>>(), tolerations(Fields(&config), &server()).expect("valid").len())
+            (
+                selector.into_keys().collect::<Vec<_>>(),
+                tolerations(Fields(&config), &server()).expect("valid").len(),
+            )
         };
         assert_eq!(of("{}"), (vec!["pool".to_owned()], 1));
-        assert_eq!(of(r#"{"nodeSelector":null,"tolerations":null}"#), (vec!["pool".to_owned()], 1));
+        assert_eq!(
+            of(r#"{"nodeSelector":null,"tolerations":null}"#),
+            (vec!["pool".to_owned()], 1)
+        );
         assert_eq!(of(r#"{"nodeSelector":"","tolerations":""}"#), (vec![], 0));
         assert_eq!(of(r#"{"nodeSelector":{},"tolerations":[]}"#), (vec![], 0));
-        assert_eq!(of(r#"{"nodeSelector":"a=b","tolerations":"[]"}"#), (vec!["a".to_owned()], 0));
+        assert_eq!(
+            of(r#"{"nodeSelector":"a=b","tolerations":"[]"}"#),
+            (vec!["a".to_owned()], 0)
+        );
     }
 
     #[test]
     fn tolerations_are_read_from_lists_json_and_yaml() {
         let read = |text: &str| tolerations(Fields(&config(text)), &SelfPod::default());
         let list = read(r#"{"tolerations":[{"key":"k","operator":"Exists","effect":"NoSchedule"}]}"#);
-        let json = read(r#"{"tolerations":"[{\"key\":\"k\",\"operator\":\"Exists\",\"effect\":\"NoSchedule\"}]"}"#);
+        let json =
+            read(r#"{"tolerations":"[{\"key\":\"k\",\"operator\":\"Exists\",\"effect\":\"NoSchedule\"}]"}"#);
         let yaml = read(r#"{"tolerations":"- key: k\n  operator: Exists\n  effect: NoSchedule\n"}"#);
         assert_eq!(list, json);
         assert_eq!(list, yaml);
         assert_eq!(list.expect("valid").len(), 1);
-        for bad in [r#""{nope""#, r#""key: k""#, "5", r#"[5]"#, r#"[{"effect":"Never"}]"#, r#"[{"operator":"In"}]"#] {
-            let message = read(&format!(r#"{{"tolerations":{bad}}}"#)).expect_err(bad).to_string();
-            assert!(message.starts_with("adapter configuration: tolerations "), "{message}");
+        for bad in [
+            r#""{nope""#,
+            r#""key: k""#,
+            "5",
+            r#"[5]"#,
+            r#"[{"effect":"Never"}]"#,
+            r#"[{"operator":"In"}]"#,
+        ] {
+            let message = read(&format!(r#"{{"tolerations":{bad}}}"#))
+                .expect_err(bad)
+                .to_string();
+            assert!(
+                message.starts_with("adapter configuration: tolerations "),
+                "{message}"
+            );
         }
     }
 
@@ -146,12 +182,28 @@ mod tests {
         let read = |text: &str| resources(Fields(&config(text)));
         let text = r#"{"resources.requests.cpu":"250m","resources":{"requests":{"cpu":"9","memory":"1Gi"},"limits":{"cpu":2}}}"#;
         let both = read(text).expect("valid");
-        assert_eq!((both.cpu_request.as_str(), both.memory_request.as_str()), ("250m", "1Gi"));
-        assert_eq!((both.cpu_limit.as_str(), both.memory_limit.as_str()), ("2", "8Gi"));
+        assert_eq!(
+            (both.cpu_request.as_str(), both.memory_request.as_str()),
+            ("250m", "1Gi")
+        );
+        assert_eq!(
+            (both.cpu_limit.as_str(), both.memory_limit.as_str()),
+            ("2", "8Gi")
+        );
         assert!(read(r#"{"resources":"bad"}"#).is_ok());
-        let message = read(r#"{"resources.limits.memory":"lots"}"#).expect_err("refused").to_string();
-        assert!(message.contains("resources.limits.memory must be a quantity"), "{message}");
-        let message = read(r#"{"resources.limits.cpu":"500m"}"#).expect_err("refused").to_string();
-        assert!(message.contains("resources.requests.cpu is 1000m, more than resources.limits.cpu"), "{message}");
+        let message = read(r#"{"resources.limits.memory":"lots"}"#)
+            .expect_err("refused")
+            .to_string();
+        assert!(
+            message.contains("resources.limits.memory must be a quantity"),
+            "{message}"
+        );
+        let message = read(r#"{"resources.limits.cpu":"500m"}"#)
+            .expect_err("refused")
+            .to_string();
+        assert!(
+            message.contains("resources.requests.cpu is 1000m, more than resources.limits.cpu"),
+            "{message}"
+        );
     }
 }

@@ -16,7 +16,11 @@ const TERMINATION_LOG: &str = "/dev/termination-log";
 pub(crate) fn opencode_args(spec: &RunSpec) -> Vec<String> {
     let mut args: Vec<String> = ["run", "--format", "json"].map(str::to_owned).into();
     let session = spec.resume.session_id.as_deref().unwrap_or_default();
-    for (flag, value) in [("--session", session), ("--model", &spec.model), ("--variant", &spec.variant)] {
+    for (flag, value) in [
+        ("--session", session),
+        ("--model", &spec.model),
+        ("--variant", &spec.variant),
+    ] {
         if !value.is_empty() {
             args.extend([flag.to_owned(), value.to_owned()]);
         }
@@ -44,7 +48,10 @@ pub(crate) fn pod_command(spec: &RunSpec, paths: &LogPaths, args: &[String]) -> 
         &limit,
         TERMINATION_LOG,
     ];
-    own.into_iter().chain(args.iter().map(String::as_str)).map(double_dollars).collect()
+    own.into_iter()
+        .chain(args.iter().map(String::as_str))
+        .map(double_dollars)
+        .collect()
 }
 
 /// Makes the log folder and writes the prompt, then checks both with the init script.
@@ -54,11 +61,23 @@ pub(crate) fn init_command(spec: &RunSpec, paths: &LogPaths, from_secret: bool) 
         true => format!("cp /tmp/prompt-secret/prompt {PROMPT_FILE}"),
         false => format!("printf '%s' \"$PROMPT_CONTENT\" > {PROMPT_FILE}"),
     };
-    let script = format!("mkdir -p {} && {write}\n{}", paths.dir, double_dollars(INIT_SCRIPT));
+    let script = format!(
+        "mkdir -p {} && {write}\n{}",
+        paths.dir,
+        double_dollars(INIT_SCRIPT)
+    );
     let db_folder = match &spec.agent_db {
         AgentDb::File(path) => path.rsplit_once('/').map_or("", |(folder, _)| folder),
         _ => "",
     };
-    let own = ["paperclip", paths.base(), spec.nonce.as_deref().unwrap_or_default(), db_folder];
-    ["sh".to_owned(), "-c".to_owned(), script].into_iter().chain(own.map(double_dollars)).collect()
+    let own = [
+        "paperclip",
+        paths.base(),
+        spec.nonce.as_deref().unwrap_or_default(),
+        db_folder,
+    ];
+    ["sh".to_owned(), "-c".to_owned(), script]
+        .into_iter()
+        .chain(own.map(double_dollars))
+        .collect()
 }

@@ -9,8 +9,10 @@ use crate::config::{AgentDb, Json, RunSpec};
 /// Where a database volume of its own is mounted.
 pub(crate) const DB_MOUNT: &str = "/opencode-db";
 /// Downward values for the pod's script; it removes them before it starts the agent.
-const POD_FIELDS: [(&str, &str); 2] =
-    [("PAPERCLIP_POD_NAME", "metadata.name"), ("PAPERCLIP_POD_UID", "metadata.uid")];
+const POD_FIELDS: [(&str, &str); 2] = [
+    ("PAPERCLIP_POD_NAME", "metadata.name"),
+    ("PAPERCLIP_POD_UID", "metadata.uid"),
+];
 
 /// Environment of the agent's container. What had to be left out is added to the warnings.
 pub(crate) fn agent_env(spec: &RunSpec, warnings: &mut Vec<String>) -> Vec<EnvVar> {
@@ -36,7 +38,9 @@ pub(crate) fn agent_env(spec: &RunSpec, warnings: &mut Vec<String>) -> Vec<EnvVa
     permissions(spec, &mut layers, warnings);
 
     let mut env = layers.into_env(warnings);
-    let from_elsewhere = inherited.iter().filter(|entry| !env.iter().any(|known| known.name == entry.name));
+    let from_elsewhere = inherited
+        .iter()
+        .filter(|entry| !env.iter().any(|known| known.name == entry.name));
     let from_elsewhere: Vec<EnvVar> = from_elsewhere.cloned().collect();
     env.extend(from_elsewhere);
     database(spec, &mut env);
@@ -57,7 +61,10 @@ fn paperclip_layer(spec: &RunSpec, layers: &mut Layers) {
     let text = |key: &str| context.trimmed(key);
     layers.generate_some("PAPERCLIP_TASK_ID", spec.task_id.as_deref());
     layers.generate_some("PAPERCLIP_WAKE_REASON", text("wakeReason"));
-    layers.generate_some("PAPERCLIP_WAKE_COMMENT_ID", comment.and_then(Json::as_str).map(str::trim));
+    layers.generate_some(
+        "PAPERCLIP_WAKE_COMMENT_ID",
+        comment.and_then(Json::as_str).map(str::trim),
+    );
     layers.generate_some("PAPERCLIP_APPROVAL_ID", text("approvalId"));
     layers.generate_some("PAPERCLIP_APPROVAL_STATUS", text("approvalStatus"));
     layers.generate_some("PAPERCLIP_WAKE_PAYLOAD_JSON", spec.wake_payload_json.as_deref());
@@ -74,13 +81,25 @@ fn paperclip_layer(spec: &RunSpec, layers: &mut Layers) {
     for (name, key) in workspace_fields {
         layers.generate_some(name, workspace.trimmed(key));
     }
-    layers.generate_some("AGENT_HOME", spec.bundle_root.as_deref().or_else(|| workspace.trimmed("agentHome")));
+    layers.generate_some(
+        "AGENT_HOME",
+        spec.bundle_root
+            .as_deref()
+            .or_else(|| workspace.trimmed("agentHome")),
+    );
     let issues = context.get("issueIds").map(Json::items).unwrap_or_default();
-    let issues: Vec<&str> = issues.iter().filter_map(Json::as_str).filter(|id| !id.trim().is_empty()).collect();
+    let issues: Vec<&str> = issues
+        .iter()
+        .filter_map(Json::as_str)
+        .filter(|id| !id.trim().is_empty())
+        .collect();
     layers.generate_some("PAPERCLIP_LINKED_ISSUE_IDS", Some(issues.join(",").as_str()));
     let lists = [
         ("PAPERCLIP_WORKSPACES_JSON", "paperclipWorkspaces"),
-        ("PAPERCLIP_RUNTIME_SERVICE_INTENTS_JSON", "paperclipRuntimeServiceIntents"),
+        (
+            "PAPERCLIP_RUNTIME_SERVICE_INTENTS_JSON",
+            "paperclipRuntimeServiceIntents",
+        ),
         ("PAPERCLIP_RUNTIME_SERVICES_JSON", "paperclipRuntimeServices"),
     ];
     for (name, key) in lists {
@@ -88,10 +107,18 @@ fn paperclip_layer(spec: &RunSpec, layers: &mut Layers) {
             layers.generate(name, &list.to_string());
         }
     }
-    layers.generate_some("PAPERCLIP_RUNTIME_PRIMARY_URL", text("paperclipRuntimePrimaryUrl"));
+    layers.generate_some(
+        "PAPERCLIP_RUNTIME_PRIMARY_URL",
+        text("paperclipRuntimePrimaryUrl"),
+    );
     layers.generate_some("PAPERCLIP_API_KEY", spec.auth_token.as_deref());
     // The Deployment knows the address that works inside the cluster.
-    if let Some(url) = spec.self_pod.inherited_env.get("PAPERCLIP_API_URL").filter(|url| !url.is_empty()) {
+    if let Some(url) = spec
+        .self_pod
+        .inherited_env
+        .get("PAPERCLIP_API_URL")
+        .filter(|url| !url.is_empty())
+    {
         layers.pass_through("PAPERCLIP_API_URL", url);
     }
 }
@@ -100,9 +127,17 @@ fn permissions(spec: &RunSpec, layers: &mut Layers, warnings: &mut Vec<String>) 
     if !spec.skip_permissions {
         return;
     }
-    let elsewhere = spec.self_pod.inherited_env_value_from.iter().any(|entry| entry.name == CONFIG_CONTENT);
+    let elsewhere = spec
+        .self_pod
+        .inherited_env_value_from
+        .iter()
+        .any(|entry| entry.name == CONFIG_CONTENT);
     let user = layers.get(CONFIG_CONTENT).map(str::to_owned);
-    let ours = if elsewhere && user.is_none() { None } else { allow_default_asks(user.as_deref()) };
+    let ours = if elsewhere && user.is_none() {
+        None
+    } else {
+        allow_default_asks(user.as_deref())
+    };
     match ours {
         // Our part has no `$`, and the user's part is to be expanded as the user wrote it.
         Some(content) => layers.pass_through(CONFIG_CONTENT, &content),
@@ -132,13 +167,27 @@ pub(crate) fn double_dollars(text: &str) -> String {
 
 /// A literal entry.
 pub(crate) fn literal(name: &str, value: String) -> EnvVar {
-    EnvVar { name: name.to_owned(), value: Some(value), value_from: None }
+    EnvVar {
+        name: name.to_owned(),
+        value: Some(value),
+        value_from: None,
+    }
 }
 
 fn field(name: &str, path: &str) -> EnvVar {
-    let field_ref = ObjectFieldSelector { api_version: None, field_path: path.to_owned() };
-    let source = EnvVarSource { field_ref: Some(field_ref), ..EnvVarSource::default() };
-    EnvVar { name: name.to_owned(), value: None, value_from: Some(source) }
+    let field_ref = ObjectFieldSelector {
+        api_version: None,
+        field_path: path.to_owned(),
+    };
+    let source = EnvVarSource {
+        field_ref: Some(field_ref),
+        ..EnvVarSource::default()
+    };
+    EnvVar {
+        name: name.to_owned(),
+        value: None,
+        value_from: Some(source),
+    }
 }
 
 /// Named values; a later value takes the place of an earlier one.
@@ -154,7 +203,10 @@ struct Entry {
 
 impl Layers {
     fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|entry| entry.name == name).map(|entry| entry.value.as_str())
+        self.0
+            .iter()
+            .find(|entry| entry.name == name)
+            .map(|entry| entry.value.as_str())
     }
 
     fn generate(&mut self, name: &str, value: &str) {
@@ -172,7 +224,11 @@ impl Layers {
     }
 
     fn set(&mut self, name: &str, value: &str, generated: bool) {
-        let entry = Entry { name: name.to_owned(), value: value.to_owned(), generated };
+        let entry = Entry {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            generated,
+        };
         match self.0.iter_mut().find(|known| known.name == name) {
             Some(known) => *known = entry,
             None => self.0.push(entry),
@@ -183,8 +239,10 @@ impl Layers {
         let too_large = |entry: &Entry| entry.generated && entry.value.len() > LARGE_PROMPT_THRESHOLD_BYTES;
         let (large, fitting): (Vec<Entry>, Vec<Entry>) = self.0.into_iter().partition(too_large);
         if !large.is_empty() {
-            let list: Vec<String> =
-                large.iter().map(|entry| format!("{} ({} bytes)", entry.name, entry.value.len())).collect();
+            let list: Vec<String> = large
+                .iter()
+                .map(|entry| format!("{} ({} bytes)", entry.name, entry.value.len()))
+                .collect();
             warnings.push(format!(
                 "Left out of the agent's environment, over {LARGE_PROMPT_THRESHOLD_BYTES} bytes: {}.",
                 list.join(", ")
@@ -194,6 +252,9 @@ impl Layers {
             true => double_dollars(&entry.value),
             false => entry.value.clone(),
         };
-        fitting.into_iter().map(|entry| literal(&entry.name, value(&entry))).collect()
+        fitting
+            .into_iter()
+            .map(|entry| literal(&entry.name, value(&entry)))
+            .collect()
     }
 }

@@ -18,7 +18,9 @@ pub fn describe(code: i32) -> Option<&'static str> {
     Some(match code {
         SECOND_POD => "another pod of this Job had already run the agent, so this one did nothing",
         PROMPT_INCOMPLETE => "the prompt did not reach the pod completely, so the agent was not started",
-        LOG_UNWRITABLE => "the pod cannot write its log on the shared volume (read-only, full, or owned by another user)",
+        LOG_UNWRITABLE => {
+            "the pod cannot write its log on the shared volume (read-only, full, or owned by another user)"
+        }
         WRONG_VOLUME => "the pod sees another volume, folder or cluster than the server at /paperclip",
         LOG_TOO_LARGE => "the agent's output grew over maxLogBytes, so the agent was ended",
         DB_UNWRITABLE => "the pod cannot make the folder of the agent's database on the shared volume",
@@ -28,7 +30,10 @@ pub fn describe(code: i32) -> Option<&'static str> {
 
 /// Whether the code proves that opencode was never started by this pod.
 pub fn never_started(code: i32) -> bool {
-    matches!(code, SECOND_POD | PROMPT_INCOMPLETE | LOG_UNWRITABLE | WRONG_VOLUME | DB_UNWRITABLE)
+    matches!(
+        code,
+        SECOND_POD | PROMPT_INCOMPLETE | LOG_UNWRITABLE | WRONG_VOLUME | DB_UNWRITABLE
+    )
 }
 
 #[cfg(test)]
@@ -46,7 +51,8 @@ mod tests {
     fn the_scripts_use_exactly_these_codes() {
         let scripts = concat!(include_str!("pod.sh"), include_str!("init.sh"));
         for code in 60..80 {
-            let used = scripts.contains(&format!("refuse {code} ")) || scripts.contains(&format!("exit {code}\n"));
+            let used =
+                scripts.contains(&format!("refuse {code} ")) || scripts.contains(&format!("exit {code}\n"));
             assert_eq!(used, describe(code).is_some(), "{code}");
         }
     }

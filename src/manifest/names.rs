@@ -47,12 +47,18 @@ pub const PROMPT_HASH: &str = "paperclip.io/prompt-hash";
 pub fn job_name(agent_id: &str, run_id: &str) -> String {
     let hash = hex(&Sha256::digest(format!("{agent_id}:{run_id}")));
     let hash: String = hash.chars().take(6).collect();
-    format!("agent-opencode-{}-{}-{hash}", name_part(agent_id), name_part(run_id))
+    format!(
+        "agent-opencode-{}-{}-{hash}",
+        name_part(agent_id),
+        name_part(run_id)
+    )
 }
 
 fn name_part(id: &str) -> String {
     let kept = id.chars().flat_map(char::to_lowercase);
-    kept.filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-').take(16).collect()
+    kept.filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-')
+        .take(16)
+        .collect()
 }
 
 /// A valid label value made of `value`, and whether characters were dropped on the way.
@@ -92,7 +98,9 @@ pub(crate) fn labels(spec: &RunSpec, warnings: &mut Vec<String>) -> BTreeMap<Str
     }
     for (key, value) in &spec.labels {
         if managed.iter().any(|(managed, _)| managed == key) {
-            warnings.push(format!("The label {key} is managed by the adapter; the configured value is ignored."));
+            warnings.push(format!(
+                "The label {key} is managed by the adapter; the configured value is ignored."
+            ));
         } else {
             insert(&mut labels, key, value, warnings);
         }
@@ -103,7 +111,9 @@ pub(crate) fn labels(spec: &RunSpec, warnings: &mut Vec<String>) -> BTreeMap<Str
 fn insert(labels: &mut BTreeMap<String, String>, key: &str, value: &str, warnings: &mut Vec<String>) {
     let (clean, dropped) = sanitize_label_value(value);
     if dropped {
-        warnings.push(format!("The label {key} cannot hold {value:?}; it is {clean:?} instead."));
+        warnings.push(format!(
+            "The label {key} cannot hold {value:?}; it is {clean:?} instead."
+        ));
     }
     if !clean.is_empty() {
         labels.insert(key.to_owned(), clean);
@@ -119,8 +129,10 @@ pub(crate) fn job_annotations(spec: &RunSpec, paths: &LogPaths) -> BTreeMap<Stri
         (STDERR_PATH, paths.stderr.as_str()),
         (END_PATH, paths.end.as_str()),
     ];
-    let mut annotations: BTreeMap<String, String> =
-        entries.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let mut annotations: BTreeMap<String, String> = entries
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
     annotations.insert(PROMPT_HASH.to_owned(), prompt_hash(&spec.prompt, &spec.run_id));
     annotations
 }
@@ -129,7 +141,10 @@ pub(crate) fn job_annotations(spec: &RunSpec, paths: &LogPaths) -> BTreeMap<Stri
 pub(crate) fn pod_annotations(spec: &RunSpec) -> Option<BTreeMap<String, String>> {
     let mut annotations = BTreeMap::new();
     if !spec.evictable {
-        annotations.insert("cluster-autoscaler.kubernetes.io/safe-to-evict".to_owned(), "false".to_owned());
+        annotations.insert(
+            "cluster-autoscaler.kubernetes.io/safe-to-evict".to_owned(),
+            "false".to_owned(),
+        );
         annotations.insert("karpenter.sh/do-not-disrupt".to_owned(), "true".to_owned());
     }
     annotations.extend(spec.pod_annotations.iter().cloned());
@@ -138,7 +153,11 @@ pub(crate) fn pod_annotations(spec: &RunSpec) -> Option<BTreeMap<String, String>
 
 /// SHA-256 of the prompt without the run's id: equal prompts of two runs have equal hashes.
 pub fn prompt_hash(prompt: &str, run_id: &str) -> String {
-    let plain = if run_id.is_empty() { prompt.to_owned() } else { prompt.replace(run_id, "") };
+    let plain = if run_id.is_empty() {
+        prompt.to_owned()
+    } else {
+        prompt.replace(run_id, "")
+    };
     hex(&Sha256::digest(plain))
 }
 
@@ -161,7 +180,9 @@ mod tests {
         value.len() <= 63
             && edge(value.chars().next())
             && edge(value.chars().last())
-            && value.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+            && value
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
     }
 
     #[test]
@@ -169,7 +190,10 @@ mod tests {
         let golden: serde_json::Value =
             serde_json::from_str(include_str!("../../fixtures/labels.json")).expect("valid");
         for case in golden.as_array().expect("a list") {
-            let (value, out) = (case["value"].as_str().expect("text"), case["out"].as_str().expect("text"));
+            let (value, out) = (
+                case["value"].as_str().expect("text"),
+                case["out"].as_str().expect("text"),
+            );
             let (clean, dropped) = sanitize_label_value(value);
             assert_eq!(dropped, case["warned"] == 1, "{value}");
             assert_eq!(clean, out.trim_matches(['.', '_', '-']), "{value}");
@@ -180,12 +204,18 @@ mod tests {
     fn an_id_without_usable_characters_has_no_selector() {
         assert_eq!(agent_selector("--"), None);
         let selector = agent_selector("-Lead-").expect("usable");
-        assert_eq!(selector, "paperclip.io/agent-id=lead,paperclip.io/adapter-type=opencode_k8s");
+        assert_eq!(
+            selector,
+            "paperclip.io/agent-id=lead,paperclip.io/adapter-type=opencode_k8s"
+        );
     }
 
     #[test]
     fn the_hash_does_not_see_the_run() {
-        assert_eq!(prompt_hash("run r-1 and r-1.", "r-1"), prompt_hash("run r-2 and r-2.", "r-2"));
+        assert_eq!(
+            prompt_hash("run r-1 and r-1.", "r-1"),
+            prompt_hash("run r-2 and r-2.", "r-2")
+        );
         assert_ne!(prompt_hash("a", "r-1"), prompt_hash("b", "r-1"));
         assert_eq!(prompt_hash("", "").len(), 64);
     }

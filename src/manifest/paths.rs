@@ -89,7 +89,10 @@ mod tests {
         let paths = LogPaths::new("c", "a", "r").expect("valid");
         assert_eq!(paths.base(), "/paperclip/instances/default/run-logs/c/a/r.pod");
         assert_eq!(paths.on_server("/paperclip"), paths);
-        assert_eq!(paths.on_server("/data/").end, "/data/instances/default/run-logs/c/a/r.pod.end.json");
+        assert_eq!(
+            paths.on_server("/data/").end,
+            "/data/instances/default/run-logs/c/a/r.pod.end.json"
+        );
         assert_eq!(on_server("/paperclips/x", "/data"), "/paperclips/x");
         assert_eq!(on_server("/paperclip", "/data"), "/data");
     }

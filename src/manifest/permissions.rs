@@ -35,7 +35,10 @@ pub(crate) fn allow_default_asks(user: Option<&str>) -> Option<String> {
         None => Vec::new(),
     };
     let missing = |pattern: &&str| !switches.iter().any(|(key, _)| key == pattern);
-    let ours = DEFAULT_ASKS.into_iter().filter(missing).map(|pattern| (pattern.to_owned(), Json::Bool(true)));
+    let ours = DEFAULT_ASKS
+        .into_iter()
+        .filter(missing)
+        .map(|pattern| (pattern.to_owned(), Json::Bool(true)));
     let tools: Vec<(String, Json)> = ours.chain(switches.iter().cloned()).collect();
     content.push(("tools".to_owned(), Json::Object(tools)));
     Some(Json::Object(content).to_string())

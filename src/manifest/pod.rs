@@ -91,12 +91,19 @@ fn resources(requests: [&str; 2], limits: [&str; 2]) -> ResourceRequirements {
         let size = |text: &str| Quantity(text.to_owned());
         Some([("cpu".to_owned(), size(cpu)), ("memory".to_owned(), size(memory))].into())
     };
-    ResourceRequirements { requests: sizes(requests), limits: sizes(limits), ..ResourceRequirements::default() }
+    ResourceRequirements {
+        requests: sizes(requests),
+        limits: sizes(limits),
+        ..ResourceRequirements::default()
+    }
 }
 
 fn container_security() -> SecurityContext {
     SecurityContext {
-        capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), ..Capabilities::default() }),
+        capabilities: Some(Capabilities {
+            drop: Some(vec!["ALL".to_owned()]),
+            ..Capabilities::default()
+        }),
         read_only_root_filesystem: Some(false),
         run_as_non_root: Some(true),
         run_as_user: Some(AGENT_UID),

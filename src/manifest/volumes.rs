@@ -29,12 +29,22 @@ pub(crate) fn storage(spec: &RunSpec, secret: Option<&PromptSecret>) -> Storage 
     if let Some(secret) = secret {
         storage.volumes.push(Volume {
             name: "prompt-secret".to_owned(),
-            secret: Some(SecretVolumeSource { secret_name: Some(secret.name.clone()), ..Default::default() }),
+            secret: Some(SecretVolumeSource {
+                secret_name: Some(secret.name.clone()),
+                ..Default::default()
+            }),
             ..Volume::default()
         });
-        storage.init.push(read_only(mount("prompt-secret", "/tmp/prompt-secret")));
+        storage
+            .init
+            .push(read_only(mount("prompt-secret", "/tmp/prompt-secret")));
     }
-    if let Some(name) = spec.self_pod.pvc_claim_name.as_deref().filter(|name| !name.is_empty()) {
+    if let Some(name) = spec
+        .self_pod
+        .pvc_claim_name
+        .as_deref()
+        .filter(|name| !name.is_empty())
+    {
         storage.volumes.push(claim("data", name));
         storage.agent.push(data_mount(&spec.self_pod));
         storage.init.push(data_mount(&spec.self_pod));
@@ -59,7 +69,9 @@ pub(crate) fn storage(spec: &RunSpec, secret: Option<&PromptSecret>) -> Storage 
             }),
             ..Volume::default()
         });
-        storage.agent.push(read_only(mount(&secret.volume_name, &secret.mount_path)));
+        storage
+            .agent
+            .push(read_only(mount(&secret.volume_name, &secret.mount_path)));
     }
     storage
 }
@@ -67,19 +79,33 @@ pub(crate) fn storage(spec: &RunSpec, secret: Option<&PromptSecret>) -> Storage 
 /// The server's own mount: the same folder of the same volume.
 fn data_mount(own: &SelfPod) -> VolumeMount {
     let sub_path = own.data_sub_path.clone().filter(|path| !path.is_empty());
-    VolumeMount { sub_path, ..mount("data", POD_ROOT) }
+    VolumeMount {
+        sub_path,
+        ..mount("data", POD_ROOT)
+    }
 }
 
 fn mount(name: &str, path: &str) -> VolumeMount {
-    VolumeMount { name: name.to_owned(), mount_path: path.to_owned(), ..VolumeMount::default() }
+    VolumeMount {
+        name: name.to_owned(),
+        mount_path: path.to_owned(),
+        ..VolumeMount::default()
+    }
 }
 
 fn read_only(mount: VolumeMount) -> VolumeMount {
-    VolumeMount { read_only: Some(true), ..mount }
+    VolumeMount {
+        read_only: Some(true),
+        ..mount
+    }
 }
 
 fn scratch(name: &str) -> Volume {
-    Volume { name: name.to_owned(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Volume::default() }
+    Volume {
+        name: name.to_owned(),
+        empty_dir: Some(EmptyDirVolumeSource::default()),
+        ..Volume::default()
+    }
 }
 
 fn claim(name: &str, claim_name: &str) -> Volume {

@@ -1,6 +1,9 @@
 //! A pod without Kubernetes: the rendered command of a real manifest, after the kubelet's expansion, in a folder that
 //! stands for the pod's file system, with a stub in the place of opencode.
-#![expect(clippy::disallowed_methods, reason = "a test writes and reads its own temporary folder")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test writes and reads its own temporary folder"
+)]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,7 +27,9 @@ pub(crate) fn expand(text: &str, known: &BTreeMap<String, String>) -> String {
         if let Some(after) = after.strip_prefix('$') {
             out.push('$');
             rest = after;
-        } else if let Some((name, after_name)) = after.strip_prefix('(').and_then(|inner| inner.split_once(')')) {
+        } else if let Some((name, after_name)) =
+            after.strip_prefix('(').and_then(|inner| inner.split_once(')'))
+        {
             match known.get(name) {
                 Some(value) => out.push_str(value),
                 None => out.push_str(&format!("$({name})")),
@@ -41,7 +46,11 @@ pub(crate) fn expand(text: &str, known: &BTreeMap<String, String>) -> String {
 /// The shells of the machine with the words that start them; absent ones are named and skipped.
 pub(crate) fn shells() -> Vec<Vec<&'static str>> {
     let all = [vec!["dash"], vec!["bash"], vec!["busybox", "sh"]];
-    let path = |name: &str| ["/bin", "/usr/bin", "/usr/local/bin"].iter().any(|dir| Path::new(dir).join(name).exists());
+    let path = |name: &str| {
+        ["/bin", "/usr/bin", "/usr/local/bin"]
+            .iter()
+            .any(|dir| Path::new(dir).join(name).exists())
+    };
     let (here, missing): (Vec<_>, Vec<_>) = all.into_iter().partition(|words| path(words[0]));
     for words in missing {
         // Not a failure: the machine has no such shell.
@@ -77,8 +86,13 @@ impl Pod {
             request[key] = value.clone();
         }
         let request = RenderRequest::from_json(&request.to_string()).expect("a request");
-        let manifest = manifest::render(&RunSpec::from_request(&request).expect("a spec")).expect("a manifest");
-        let pod = Pod { root, manifest, shell: shell.to_vec() };
+        let manifest =
+            manifest::render(&RunSpec::from_request(&request).expect("a spec")).expect("a manifest");
+        let pod = Pod {
+            root,
+            manifest,
+            shell: shell.to_vec(),
+        };
         for dir in ["bin", "dev", "tmp/prompt", "paperclip"] {
             fs::create_dir_all(pod.path(dir)).expect("a folder");
         }
@@ -124,8 +138,15 @@ impl Pod {
     /// Names in the shared folder.
     pub(crate) fn files(&self) -> Vec<String> {
         let dir = fs::read_dir(self.server(&self.manifest.paths.dir)).expect("the folder");
-        let mut names: Vec<String> =
-            dir.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+        let mut names: Vec<String> = dir
+            .map(|entry| {
+                entry
+                    .expect("an entry")
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .collect();
         names.sort();
         names
     }
@@ -141,17 +162,22 @@ impl Pod {
         let moved = |text: &str| {
             let text = text.replace("/paperclip/instances", &format!("{root}/paperclip/instances"));
             let text = text.replace("/paperclip/db", &format!("{root}/paperclip/db"));
-            text.replace("/tmp/prompt", &format!("{root}/tmp/prompt")).replace("/dev/term", &format!("{root}/dev/term"))
+            text.replace("/tmp/prompt", &format!("{root}/tmp/prompt"))
+                .replace("/dev/term", &format!("{root}/dev/term"))
         };
         let words = list["command"].as_array().expect("a list").iter();
-        words.map(|word| moved(&expand(word.as_str().expect("text"), known))).collect()
+        words
+            .map(|word| moved(&expand(word.as_str().expect("text"), known)))
+            .collect()
     }
 
     /// Starts the container; its name in the cluster is `pod`.
     pub(crate) fn start(&self, pod: &str) -> Child {
         let words = self.words("opencode", &BTreeMap::new());
         let mut command = self.command(&words);
-        command.env("PAPERCLIP_POD_NAME", pod).env("PAPERCLIP_POD_UID", format!("uid-of-{pod}"));
+        command
+            .env("PAPERCLIP_POD_NAME", pod)
+            .env("PAPERCLIP_POD_UID", format!("uid-of-{pod}"));
         command.spawn().expect("a shell")
     }
 
@@ -167,7 +193,12 @@ impl Pod {
         let text = |value: &Value| value.as_str().expect("text").to_owned();
         let env: BTreeMap<String, String> = entries
             .iter()
-            .map(|entry| (text(&entry["name"]), expand(&text(&entry["value"]), &BTreeMap::new())))
+            .map(|entry| {
+                (
+                    text(&entry["name"]),
+                    expand(&text(&entry["value"]), &BTreeMap::new()),
+                )
+            })
             .collect();
         let mut command = self.command(&self.words("write-prompt", &env));
         command.envs(env);
@@ -179,8 +210,14 @@ impl Pod {
         let mut command = Command::new(self.shell[0]);
         command.args(&self.shell[1..]).args(&words[1..]);
         let path = format!("{}:/usr/local/bin:/usr/bin:/bin", self.path("bin").display());
-        command.env_clear().env("PATH", path).env("HOME", self.path("paperclip"));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .env_clear()
+            .env("PATH", path)
+            .env("HOME", self.path("paperclip"));
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command
     }
 }
@@ -188,5 +225,9 @@ impl Pod {
 pub(crate) fn ended(child: Child) -> Ended {
     let output = child.wait_with_output().expect("an end");
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    Ended { code: output.status.code().unwrap_or(-1), stdout: output.stdout, stderr }
+    Ended {
+        code: output.status.code().unwrap_or(-1),
+        stdout: output.stdout,
+        stderr,
+    }
 }
