@@ -1,9 +1,9 @@
 //! Runs OpenCode agents of Paperclip as Kubernetes Jobs.
 //!
 //! One flow, one way: request -> spec -> manifest -> Job -> bytes -> lines -> transcript -> result. A room is a stage
-//! of it: `config` reads and checks the request once, `manifest` renders the Job, `cluster` awaits the API server,
-//! `tail` reads the log files of all runs, `opencode` knows what a line means, `run` joins them and judges, and
-//! `boundary` is all that Node sees.
+//! of it: `config` reads and checks the request once, `session` decides what is resumed, `manifest` renders the Job,
+//! `cluster` awaits the API server, `tail` reads the log files of all runs, `opencode` knows what a line means, `run`
+//! joins them and judges, `probe` tests an environment, and `boundary` is all that Node sees.
 
 #![cfg_attr(not(feature = "addon"), forbid(unsafe_code))]
 
@@ -13,6 +13,7 @@ pub mod cluster;
 pub mod config;
 pub mod manifest;
 pub mod opencode;
+pub mod probe;
 pub mod run;
 pub mod session;
 pub mod tail;

@@ -1,0 +1,155 @@
+//! The shapes that Kubernetes and the log path accept.
+
+use super::InvalidId;
+
+/// Checks company, agent and run id, in this order, for the use in a path.
+pub fn check_ids(company_id: &str, agent_id: &str, run_id: &str) -> Result<(), InvalidId> {
+    let ids = [
+        ("companyId", company_id),
+        ("agentId", agent_id),
+        ("runId", run_id),
+    ];
+    match ids.into_iter().find(|(_, value)| !is_path_id(value)) {
+        Some((field, value)) => Err(InvalidId {
+            field,
+            value: value.to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn is_path_id(value: &str) -> bool {
+    !value.is_empty()
+        && value
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// At most 63 characters of `[A-Za-z0-9._-]` that start and end with a letter or digit; or nothing at all.
+pub(crate) fn is_label_value(value: &str) -> bool {
+    value.is_empty() || is_name_part(value)
+}
+
+/// A label or annotation key: a name, optionally after a DNS prefix and a slash.
+pub(crate) fn is_label_key(key: &str) -> bool {
+    match key.split_once('/') {
+        Some((prefix, name)) => is_dns_subdomain(prefix) && is_name_part(name),
+        None => is_name_part(key),
+    }
+}
+
+fn is_name_part(name: &str) -> bool {
+    let edge = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
+    name.len() <= 63
+        && edge(name.bytes().next())
+        && edge(name.bytes().last())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+/// A namespace: lower-case letters, digits and `-`, at most 63 of them, none of the ends a `-`.
+pub(crate) fn is_dns_label(name: &str) -> bool {
+    name.len() <= 63
+        && !name.is_empty()
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+/// DNS labels joined by dots, at most 253 characters.
+pub(crate) fn is_dns_subdomain(name: &str) -> bool {
+    name.len() <= 253 && name.split('.').all(is_dns_label)
+}
+
+/// A name that the API server accepts for an environment entry.
+pub(crate) fn is_env_name(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|first: char| first.is_ascii_digit())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        && name != "."
+        && !name.starts_with("..")
+}
+
+/// The size of a Kubernetes quantity such as `500m`, `2`, `1.5Gi` or `1e3`.
+pub(crate) fn quantity(text: &str) -> Option<f64> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, suffix) = text.split_at(digits);
+    let number: f64 = number.parse().ok()?;
+    let scale = match suffix {
+        "" => 1.0,
+        "n" => 1e-9,
+        "u" => 1e-6,
+        "m" => 1e-3,
+        "k" => 1e3,
+        "M" => 1e6,
+        "G" => 1e9,
+        "T" => 1e12,
+        "P" => 1e15,
+        "E" => 1e18,
+        "Ki" => 1024.0,
+        "Mi" => 1024f64.powi(2),
+        "Gi" => 1024f64.powi(3),
+        "Ti" => 1024f64.powi(4),
+        "Pi" => 1024f64.powi(5),
+        "Ei" => 1024f64.powi(6),
+        exponent => {
+            let power: i32 = exponent.strip_prefix(['e', 'E'])?.parse().ok()?;
+            10f64.powi(power)
+        }
+    };
+    Some(number * scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_refused_in_order_with_their_value() {
+        let refused = |company, agent, run| check_ids(company, agent, run).expect_err("refused").to_string();
+        assert_eq!(refused("a b", "x/y", ""), "Invalid companyId for log path: a b");
+        assert_eq!(refused("c", "x/y", ""), "Invalid agentId for log path: x/y");
+        assert_eq!(refused("c", "-a-", ""), "Invalid runId for log path: ");
+        assert_eq!(refused("c", "a", "r\n"), "Invalid runId for log path: r\n");
+        assert_eq!(refused("..", "a", "r"), "Invalid companyId for log path: ..");
+        assert!(check_ids("A-9", "-", "z").is_ok());
+    }
+
+    #[test]
+    fn quantities_have_a_size() {
+        let table = [
+            ("500m", 0.5),
+            ("2", 2.0),
+            (".5", 0.5),
+            ("1.5Gi", 1.5 * 1024f64.powi(3)),
+            ("1e3", 1000.0),
+        ];
+        for (text, size) in table {
+            assert_eq!(quantity(text), Some(size), "{text}");
+        }
+        for text in ["", "m", "2 Gi", "1Kib", "x", "1.2.3", "-1", "1e"] {
+            assert_eq!(quantity(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn label_keys_values_and_names() {
+        for key in ["a", "x.y/z", "paperclip.io/extra", "A_b-c.9"] {
+            assert!(is_label_key(key), "{key}");
+        }
+        for key in ["", "-a", "a/b/c", "/a", "X/a", "a b", "a/"] {
+            assert!(!is_label_key(key), "{key}");
+        }
+        assert!(is_label_value("") && is_label_value("x_y") && !is_label_value("x.") && !is_label_value("é"));
+        assert!(is_env_name("A_1") && is_env_name("a.b-c") && !is_env_name("1A") && !is_env_name("A B"));
+        assert!(!is_env_name("") && !is_env_name("..") && !is_env_name("Ä"));
+        assert!(is_dns_subdomain("a.b-c") && !is_dns_subdomain("a..b") && !is_dns_label("A"));
+    }
+}

@@ -1,0 +1,80 @@
+//! The operator's `env`, without what only makes sense on the server's own disk.
+
+use super::checks::is_env_name;
+use super::{ConfigError, Json, Texts};
+
+/// The `env` of the configuration, sorted into what reaches the pod and what does not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserEnv {
+    /// Entries for the pod, in the operator's order.
+    pub kept: Texts,
+    /// Names of host-only entries: the host writes them for processes on the server (PAPERCLIP.md 5).
+    pub host_only: Vec<String>,
+}
+
+impl UserEnv {
+    pub(super) fn read(env: Option<&Json>) -> Result<Self, ConfigError> {
+        let texts = env.map(Texts::from).unwrap_or_default();
+        if let Some((name, _)) = texts.0.iter().find(|(name, _)| !is_env_name(name)) {
+            let problem =
+                format!("has the name {name:?}; use letters, digits, `_`, `-` and `.`, not first a digit");
+            return Err(ConfigError::field("env", problem));
+        }
+        let (host_only, kept) = texts
+            .0
+            .into_iter()
+            .partition(|(name, value)| is_host_only(name, value));
+        let host_only: Vec<(String, String)> = host_only;
+        Ok(UserEnv {
+            kept: Texts(kept),
+            host_only: host_only.into_iter().map(|(name, _)| name).collect(),
+        })
+    }
+}
+
+/// Temporary and scratch folders are per run on the server and deleted at its end. The others are only host-only when
+/// they do not lie on the shared volume.
+fn is_host_only(name: &str, value: &str) -> bool {
+    let paperclip = name.starts_with("PAPERCLIP_");
+    let temporary = matches!(name, "TMPDIR" | "TMP" | "TEMP")
+        || paperclip && (name.ends_with("SCRATCH_DIR") || name.ends_with("TMPDIR"));
+    let host_path = matches!(name, "GH_CONFIG_DIR" | "PAPERCLIP_GITHUB_HOST_HOME")
+        || name.starts_with("PAPERCLIP_RUNNER_NETWORK_");
+    temporary || host_path && value != "/paperclip" && !value.starts_with("/paperclip/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_only_values_are_left_out() {
+        let env = r#"{"A":"1","TMPDIR":"/tmp/x","TEMP":"/t","PAPERCLIP_RUN_SCRATCH_DIR":"/s","GH_CONFIG_DIR":"/srv/gh",
+            "PAPERCLIP_TMPDIR":"/t","PAPERCLIP_RUNNER_NETWORK_ROOTS":"[]","N":5,"PAPERCLIP_RUN_ID":"mine"}"#;
+        let env = UserEnv::read(Json::parse(env).as_ref()).expect("valid");
+        let kept: Vec<&str> = env.kept.0.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(kept, ["A", "PAPERCLIP_RUN_ID"]);
+        assert_eq!(env.host_only.len(), 6);
+        let shared = Json::parse(r#"{"GH_CONFIG_DIR":"/paperclip/.config/gh"}"#);
+        assert!(
+            UserEnv::read(shared.as_ref())
+                .expect("valid")
+                .host_only
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn a_name_the_api_refuses_is_an_error() {
+        let env = Json::parse(r#"{"A B":"1"}"#);
+        let message = UserEnv::read(env.as_ref()).expect_err("refused").to_string();
+        assert!(
+            message.starts_with("adapter configuration: env has the name \"A B\""),
+            "{message}"
+        );
+        assert_eq!(
+            UserEnv::read(Some(&Json::String("bad".into()))),
+            Ok(UserEnv::default())
+        );
+    }
+}

@@ -1,0 +1,284 @@
+//! The request as the TypeScript half sends it: one JSON text per run.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, LocalObjectReference, PodDNSConfig, Toleration};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
+use super::{ConfigError, Json};
+
+/// Everything one run needs to know. Unknown fields are ignored, `null` equals absent.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RenderRequest {
+    /// The host's id of the run.
+    #[serde(deserialize_with = "run_id")]
+    pub run_id: String,
+    /// The agent that runs.
+    #[serde(deserialize_with = "or_default")]
+    pub agent: Agent,
+    /// The stored session of the agent, if any.
+    #[serde(deserialize_with = "or_default")]
+    pub runtime: Runtime,
+    /// The raw adapter configuration.
+    pub config: Json,
+    /// The raw run context of the host.
+    pub context: Json,
+    /// The agent's token for the Paperclip API.
+    pub auth_token: Option<String>,
+    /// What adapter-utils' `buildPaperclipEnv(agent)` returned.
+    #[serde(deserialize_with = "or_default")]
+    pub base_env: Texts,
+    /// What adapter-utils' `stringifyPaperclipWakePayload` returned.
+    pub wake_payload_json: Option<String>,
+    /// The rendered prompt.
+    #[serde(deserialize_with = "or_default")]
+    pub prompt: String,
+    /// Characters of each prompt section; passed on as it is.
+    #[serde(deserialize_with = "or_default")]
+    pub prompt_metrics: BTreeMap<String, serde_json::Number>,
+    /// What the server knows about its own pod.
+    #[serde(deserialize_with = "or_default")]
+    pub self_pod: SelfPod,
+    /// A Secret that already holds the prompt.
+    pub prompt_secret_name: Option<String>,
+    /// Where the agent's database lives: absent, `null` for a volume of the pod, or the name of a claim.
+    #[serde(deserialize_with = "claim")]
+    pub agent_db_claim_name: DbVolume,
+    /// A database file on the shared volume (absolute, under `/paperclip`).
+    pub agent_db_path: Option<String>,
+    /// Overrides the configuration field of the same name.
+    pub retain_jobs: Option<bool>,
+    /// Written by the server beside the log; the init container compares it (CONTRACT 7.2).
+    pub nonce: Option<String>,
+    /// Identity of the cluster, written into the start record.
+    pub cluster: Option<String>,
+}
+
+/// The agent's identity.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Agent {
+    /// The host's id of the agent.
+    #[serde(deserialize_with = "agent_id")]
+    pub id: String,
+    /// The agent's name, for people.
+    #[serde(deserialize_with = "or_default")]
+    pub name: String,
+    /// The host's id of the company.
+    #[serde(deserialize_with = "company_id")]
+    pub company_id: String,
+}
+
+/// What the host remembers from the agent's last run.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Runtime {
+    /// A session id kept by old hosts.
+    pub session_id: Option<String>,
+    /// What the session codec stored.
+    pub session_params: Json,
+    /// The host's key of the task.
+    pub task_key: Option<String>,
+}
+
+/// What the Job inherits from the pod that the server runs in.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SelfPod {
+    /// Namespace of the server.
+    #[serde(deserialize_with = "or_default")]
+    pub namespace: String,
+    /// Image of the server's container.
+    #[serde(deserialize_with = "or_default")]
+    pub image: String,
+    /// Pull secrets of the pod.
+    #[serde(deserialize_with = "or_default")]
+    pub image_pull_secrets: Vec<LocalObjectReference>,
+    /// The pod's DNS configuration.
+    pub dns_config: Option<PodDNSConfig>,
+    /// The claim that is mounted at `/paperclip`.
+    pub pvc_claim_name: Option<String>,
+    /// `subPath` of that mount.
+    pub data_sub_path: Option<String>,
+    /// `subPathExpr` of that mount; a Job cannot inherit it and is refused.
+    pub data_sub_path_expr: Option<String>,
+    /// Secrets that the server's container mounts.
+    #[serde(deserialize_with = "or_default")]
+    pub secret_volumes: Vec<SecretVolume>,
+    /// Literal environment values, in the order of the pod spec.
+    #[serde(deserialize_with = "or_default")]
+    pub inherited_env: Texts,
+    /// Environment values that come from secrets, config maps or fields.
+    #[serde(deserialize_with = "or_default")]
+    pub inherited_env_value_from: Vec<EnvVar>,
+    /// Whole secrets or config maps as environment.
+    #[serde(deserialize_with = "or_default")]
+    pub inherited_env_from: Vec<EnvFromSource>,
+    /// Node selector of the pod, used when the configuration has none.
+    #[serde(deserialize_with = "or_default")]
+    pub node_selector: BTreeMap<String, String>,
+    /// Tolerations of the pod, used when the configuration has none.
+    #[serde(deserialize_with = "or_default")]
+    pub tolerations: Vec<Toleration>,
+}
+
+/// A secret volume of the server's pod.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SecretVolume {
+    /// Name of the volume in the pod.
+    #[serde(deserialize_with = "or_default")]
+    pub volume_name: String,
+    /// Name of the secret.
+    #[serde(deserialize_with = "or_default")]
+    pub secret_name: String,
+    /// Where it is mounted.
+    #[serde(deserialize_with = "or_default")]
+    pub mount_path: String,
+    /// File mode of its keys.
+    pub default_mode: Option<i32>,
+}
+
+/// The agent's database volume.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum DbVolume {
+    /// No volume: the database is where opencode puts it, or at `agentDbPath`.
+    #[default]
+    None,
+    /// A volume that lives as long as the pod.
+    Ephemeral,
+    /// An existing claim.
+    Claim(String),
+}
+
+/// Named texts in the order of the JSON object they came from; entries that are no text are left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Texts(pub Vec<(String, String)>);
+
+impl Texts {
+    /// The text under this name.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+impl From<&Json> for Texts {
+    fn from(object: &Json) -> Self {
+        let entries = object.entries().iter();
+        Texts(
+            entries
+                .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+                .collect(),
+        )
+    }
+}
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        Ok(Texts::from(&Json::deserialize(input)?))
+    }
+}
+
+impl RenderRequest {
+    /// Reads the JSON text of a request.
+    pub fn from_json(text: &str) -> Result<Self, ConfigError> {
+        serde_json::from_str(text).map_err(|error| ConfigError::Request(error.to_string()))
+    }
+}
+
+/// The run's working directory: the workspace's, else the configured one, else the shared HOME.
+pub fn working_dir(request: &RenderRequest) -> String {
+    let workspace = request
+        .context
+        .get("paperclipWorkspace")
+        .and_then(|workspace| workspace.text("cwd"));
+    workspace
+        .or_else(|| request.config.text("cwd"))
+        .unwrap_or("/paperclip")
+        .to_owned()
+}
+
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(input: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(input)?.unwrap_or_default())
+}
+
+fn claim<'de, D: Deserializer<'de>>(input: D) -> Result<DbVolume, D::Error> {
+    Ok(Option::deserialize(input)?.map_or(DbVolume::Ephemeral, DbVolume::Claim))
+}
+
+fn run_id<'de, D: Deserializer<'de>>(input: D) -> Result<String, D::Error> {
+    id(input, "runId")
+}
+
+fn agent_id<'de, D: Deserializer<'de>>(input: D) -> Result<String, D::Error> {
+    id(input, "agent.id")
+}
+
+fn company_id<'de, D: Deserializer<'de>>(input: D) -> Result<String, D::Error> {
+    id(input, "agent.companyId")
+}
+
+fn id<'de, D: Deserializer<'de>>(input: D, field: &str) -> Result<String, D::Error> {
+    match Json::deserialize(input)? {
+        Json::String(text) => Ok(text),
+        other => Err(D::Error::custom(format!(
+            "{field} must be a text, it is {}",
+            other.kind()
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DbVolume, RenderRequest, working_dir};
+
+    #[test]
+    fn null_equals_absent_but_for_the_database_volume() {
+        let text = r#"{"runId":"r","agent":{"id":"a","companyId":"c","name":null},"runtime":null,"config":null,
+            "selfPod":{"namespace":"n","image":"i","secretVolumes":null,"nodeSelector":null,"dnsConfig":null},
+            "authToken":null,"agentDbClaimName":null,"unknown":1}"#;
+        let request = RenderRequest::from_json(text).expect("valid");
+        assert_eq!(request.agent.name, "");
+        assert_eq!(request.agent_db_claim_name, DbVolume::Ephemeral);
+        assert_eq!(working_dir(&request), "/paperclip");
+        let absent = RenderRequest::from_json(r#"{"runId":"r"}"#).expect("valid");
+        assert_eq!(absent.agent_db_claim_name, DbVolume::None);
+    }
+
+    #[test]
+    fn an_id_of_the_wrong_type_is_named() {
+        let wrong = RenderRequest::from_json(r#"{"runId":"r","agent":{"id":5,"companyId":"c"}}"#);
+        assert!(
+            wrong
+                .expect_err("refused")
+                .to_string()
+                .contains("agent.id must be a text, it is a number")
+        );
+        let wrong = RenderRequest::from_json(r#"{"runId":null}"#)
+            .expect_err("refused")
+            .to_string();
+        assert!(wrong.contains("runId must be a text, it is null"), "{wrong}");
+    }
+
+    #[test]
+    fn the_working_directory_prefers_the_workspace() {
+        let with = |text: &str| working_dir(&RenderRequest::from_json(text).expect("valid"));
+        assert_eq!(
+            with(r#"{"config":{"cwd":"/c"},"context":{"paperclipWorkspace":{"cwd":"/w"}}}"#),
+            "/w"
+        );
+        assert_eq!(
+            with(r#"{"config":{"cwd":"/c"},"context":{"paperclipWorkspace":{"cwd":""}}}"#),
+            "/c"
+        );
+        assert_eq!(
+            with(r#"{"config":{"cwd":5},"context":{"paperclipWorkspace":"bad"}}"#),
+            "/paperclip"
+        );
+    }
+}

@@ -1,0 +1,83 @@
+//! The command lines of the two containers. The scripts are files; what varies is an argument.
+
+use super::LogPaths;
+use super::env::double_dollars;
+use crate::config::{AgentDb, RunSpec};
+
+const POD_SCRIPT: &str = include_str!("pod.sh");
+const INIT_SCRIPT: &str = include_str!("init.sh");
+
+/// Where the init container leaves the prompt.
+const PROMPT_FILE: &str = "/tmp/prompt/prompt.txt";
+/// Where the kubelet reads the last words of a container.
+const TERMINATION_LOG: &str = "/dev/termination-log";
+
+/// Arguments of opencode, as it receives them.
+pub(crate) fn opencode_args(spec: &RunSpec) -> Vec<String> {
+    let mut args: Vec<String> = ["run", "--format", "json"].map(str::to_owned).into();
+    let session = spec.resume.session_id.as_deref().unwrap_or_default();
+    for (flag, value) in [
+        ("--session", session),
+        ("--model", &spec.model),
+        ("--variant", &spec.variant),
+    ] {
+        if !value.is_empty() {
+            args.extend([flag.to_owned(), value.to_owned()]);
+        }
+    }
+    args.extend(spec.extra_args.iter().cloned());
+    args
+}
+
+/// `sh -c SCRIPT` with the run's own values and opencode's arguments, safe from the kubelet's expansion.
+pub(crate) fn pod_command(spec: &RunSpec, paths: &LogPaths, args: &[String]) -> Vec<String> {
+    let cluster = serde_json::Value::String(spec.cluster.clone()).to_string();
+    let prompt_bytes = spec.prompt.len().to_string();
+    let limit = spec.max_log_bytes.to_string();
+    let own = [
+        "sh",
+        "-c",
+        POD_SCRIPT,
+        "paperclip",
+        &spec.run_id,
+        &spec.namespace,
+        &cluster,
+        paths.base(),
+        PROMPT_FILE,
+        &prompt_bytes,
+        &limit,
+        TERMINATION_LOG,
+    ];
+    own.into_iter()
+        .chain(args.iter().map(String::as_str))
+        .map(double_dollars)
+        .collect()
+}
+
+/// Makes the log folder and writes the prompt, then checks both with the init script.
+pub(crate) fn init_command(spec: &RunSpec, paths: &LogPaths, from_secret: bool) -> Vec<String> {
+    // Neither of these has a `$` that Kubernetes would touch: it only acts on `$(` and `$$`.
+    let write = match from_secret {
+        true => format!("cp /tmp/prompt-secret/prompt {PROMPT_FILE}"),
+        false => format!("printf '%s' \"$PROMPT_CONTENT\" > {PROMPT_FILE}"),
+    };
+    let script = format!(
+        "mkdir -p {} && {write}\n{}",
+        paths.dir,
+        double_dollars(INIT_SCRIPT)
+    );
+    let db_folder = match &spec.agent_db {
+        AgentDb::File(path) => path.rsplit_once('/').map_or("", |(folder, _)| folder),
+        _ => "",
+    };
+    let own = [
+        "paperclip",
+        paths.base(),
+        spec.nonce.as_deref().unwrap_or_default(),
+        db_folder,
+    ];
+    ["sh".to_owned(), "-c".to_owned(), script]
+        .into_iter()
+        .chain(own.map(double_dollars))
+        .collect()
+}

@@ -1,0 +1,260 @@
+//! The agent's environment: its layers in order, and what may never be overridden.
+
+use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector};
+
+use super::permissions::{CONFIG_CONTENT, allow_default_asks};
+use super::prompt::LARGE_PROMPT_THRESHOLD_BYTES;
+use crate::config::{AgentDb, Json, RunSpec};
+
+/// Where a database volume of its own is mounted.
+pub(crate) const DB_MOUNT: &str = "/opencode-db";
+/// Downward values for the pod's script; it removes them before it starts the agent.
+const POD_FIELDS: [(&str, &str); 2] = [
+    ("PAPERCLIP_POD_NAME", "metadata.name"),
+    ("PAPERCLIP_POD_UID", "metadata.uid"),
+];
+
+/// Environment of the agent's container. What had to be left out is added to the warnings.
+pub(crate) fn agent_env(spec: &RunSpec, warnings: &mut Vec<String>) -> Vec<EnvVar> {
+    let mut layers = Layers::default();
+    for (name, value) in &spec.self_pod.inherited_env.0 {
+        layers.pass_through(name, value);
+    }
+    paperclip_layer(spec, &mut layers);
+    for name in &spec.env.host_only {
+        if matches!(name.as_str(), "TMPDIR" | "TMP" | "TEMP") {
+            layers.generate(name, "/tmp");
+        }
+    }
+    for (name, value) in &spec.env.kept.0 {
+        layers.pass_through(name, value);
+    }
+    layers.generate("OPENCODE_DISABLE_PROJECT_CONFIG", "true");
+    layers.generate("HOME", "/paperclip");
+    let inherited = &spec.self_pod.inherited_env_value_from;
+    if layers.get("NODE_ENV").is_none() && !inherited.iter().any(|entry| entry.name == "NODE_ENV") {
+        layers.generate("NODE_ENV", "development");
+    }
+    permissions(spec, &mut layers, warnings);
+
+    let mut env = layers.into_env(warnings);
+    let from_elsewhere = inherited
+        .iter()
+        .filter(|entry| !env.iter().any(|known| known.name == entry.name));
+    let from_elsewhere: Vec<EnvVar> = from_elsewhere.cloned().collect();
+    env.extend(from_elsewhere);
+    database(spec, &mut env);
+    env.retain(|entry| !POD_FIELDS.iter().any(|(name, _)| *name == entry.name));
+    env.extend(POD_FIELDS.map(|(name, path)| field(name, path)));
+    env
+}
+
+/// What Paperclip tells the agent about this run.
+fn paperclip_layer(spec: &RunSpec, layers: &mut Layers) {
+    let context = &spec.context;
+    let workspace = context.get("paperclipWorkspace").unwrap_or(&Json::Null);
+    for (name, value) in &spec.base_env.0 {
+        layers.generate(name, value);
+    }
+    layers.generate("PAPERCLIP_RUN_ID", &spec.run_id);
+    let comment = context.get("wakeCommentId").or_else(|| context.get("commentId"));
+    let text = |key: &str| context.trimmed(key);
+    layers.generate_some("PAPERCLIP_TASK_ID", spec.task_id.as_deref());
+    layers.generate_some("PAPERCLIP_WAKE_REASON", text("wakeReason"));
+    layers.generate_some(
+        "PAPERCLIP_WAKE_COMMENT_ID",
+        comment.and_then(Json::as_str).map(str::trim),
+    );
+    layers.generate_some("PAPERCLIP_APPROVAL_ID", text("approvalId"));
+    layers.generate_some("PAPERCLIP_APPROVAL_STATUS", text("approvalStatus"));
+    layers.generate_some("PAPERCLIP_WAKE_PAYLOAD_JSON", spec.wake_payload_json.as_deref());
+    let workspace_fields = [
+        ("PAPERCLIP_WORKSPACE_CWD", "cwd"),
+        ("PAPERCLIP_WORKSPACE_SOURCE", "source"),
+        ("PAPERCLIP_WORKSPACE_STRATEGY", "strategy"),
+        ("PAPERCLIP_WORKSPACE_ID", "workspaceId"),
+        ("PAPERCLIP_WORKSPACE_REPO_URL", "repoUrl"),
+        ("PAPERCLIP_WORKSPACE_REPO_REF", "repoRef"),
+        ("PAPERCLIP_WORKSPACE_BRANCH", "branchName"),
+        ("PAPERCLIP_WORKSPACE_WORKTREE_PATH", "worktreePath"),
+    ];
+    for (name, key) in workspace_fields {
+        layers.generate_some(name, workspace.trimmed(key));
+    }
+    layers.generate_some(
+        "AGENT_HOME",
+        spec.bundle_root
+            .as_deref()
+            .or_else(|| workspace.trimmed("agentHome")),
+    );
+    let issues = context.get("issueIds").map(Json::items).unwrap_or_default();
+    let issues: Vec<&str> = issues
+        .iter()
+        .filter_map(Json::as_str)
+        .filter(|id| !id.trim().is_empty())
+        .collect();
+    layers.generate_some("PAPERCLIP_LINKED_ISSUE_IDS", Some(issues.join(",").as_str()));
+    let lists = [
+        ("PAPERCLIP_WORKSPACES_JSON", "paperclipWorkspaces"),
+        (
+            "PAPERCLIP_RUNTIME_SERVICE_INTENTS_JSON",
+            "paperclipRuntimeServiceIntents",
+        ),
+        ("PAPERCLIP_RUNTIME_SERVICES_JSON", "paperclipRuntimeServices"),
+    ];
+    for (name, key) in lists {
+        if let Some(list) = context.get(key).filter(|list| !list.items().is_empty()) {
+            layers.generate(name, &list.to_string());
+        }
+    }
+    layers.generate_some(
+        "PAPERCLIP_RUNTIME_PRIMARY_URL",
+        text("paperclipRuntimePrimaryUrl"),
+    );
+    layers.generate_some("PAPERCLIP_API_KEY", spec.auth_token.as_deref());
+    // The Deployment knows the address that works inside the cluster.
+    if let Some(url) = spec
+        .self_pod
+        .inherited_env
+        .get("PAPERCLIP_API_URL")
+        .filter(|url| !url.is_empty())
+    {
+        layers.pass_through("PAPERCLIP_API_URL", url);
+    }
+}
+
+fn permissions(spec: &RunSpec, layers: &mut Layers, warnings: &mut Vec<String>) {
+    if !spec.skip_permissions {
+        return;
+    }
+    let elsewhere = spec
+        .self_pod
+        .inherited_env_value_from
+        .iter()
+        .any(|entry| entry.name == CONFIG_CONTENT);
+    let user = layers.get(CONFIG_CONTENT).map(str::to_owned);
+    let ours = if elsewhere && user.is_none() {
+        None
+    } else {
+        allow_default_asks(user.as_deref())
+    };
+    match ours {
+        // Our part has no `$`, and the user's part is to be expanded as the user wrote it.
+        Some(content) => layers.pass_through(CONFIG_CONTENT, &content),
+        None => warnings.push(format!(
+            "{CONFIG_CONTENT} is not readable here as a JSON object and stays as it is: \
+             dangerouslySkipPermissions has no effect, so allow in it what opencode asks for."
+        )),
+    }
+}
+
+fn database(spec: &RunSpec, env: &mut Vec<EnvVar>) {
+    let value = match &spec.agent_db {
+        AgentDb::Home => return,
+        AgentDb::Ephemeral | AgentDb::Claim(_) => format!("{DB_MOUNT}/opencode.db"),
+        AgentDb::File(path) => double_dollars(path),
+    };
+    match env.iter_mut().find(|entry| entry.name == "OPENCODE_DB") {
+        Some(entry) => *entry = literal("OPENCODE_DB", value),
+        None => env.push(literal("OPENCODE_DB", value)),
+    }
+}
+
+/// Kubernetes expands `$(NAME)` and makes `$` of `$$` in values, commands and arguments: doubled, every `$` stays one.
+pub(crate) fn double_dollars(text: &str) -> String {
+    text.replace('$', "$$")
+}
+
+/// A literal entry.
+pub(crate) fn literal(name: &str, value: String) -> EnvVar {
+    EnvVar {
+        name: name.to_owned(),
+        value: Some(value),
+        value_from: None,
+    }
+}
+
+fn field(name: &str, path: &str) -> EnvVar {
+    let field_ref = ObjectFieldSelector {
+        api_version: None,
+        field_path: path.to_owned(),
+    };
+    let source = EnvVarSource {
+        field_ref: Some(field_ref),
+        ..EnvVarSource::default()
+    };
+    EnvVar {
+        name: name.to_owned(),
+        value: None,
+        value_from: Some(source),
+    }
+}
+
+/// Named values; a later value takes the place of an earlier one.
+#[derive(Default)]
+struct Layers(Vec<Entry>);
+
+struct Entry {
+    name: String,
+    value: String,
+    /// Made by the adapter: reaches the agent as it is. Otherwise Kubernetes may expand it, as its writer expects.
+    generated: bool,
+}
+
+impl Layers {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|entry| entry.name == name)
+            .map(|entry| entry.value.as_str())
+    }
+
+    fn generate(&mut self, name: &str, value: &str) {
+        self.set(name, value, true);
+    }
+
+    fn generate_some(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            self.generate(name, value);
+        }
+    }
+
+    fn pass_through(&mut self, name: &str, value: &str) {
+        self.set(name, value, false);
+    }
+
+    fn set(&mut self, name: &str, value: &str, generated: bool) {
+        let entry = Entry {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            generated,
+        };
+        match self.0.iter_mut().find(|known| known.name == name) {
+            Some(known) => *known = entry,
+            None => self.0.push(entry),
+        }
+    }
+
+    fn into_env(self, warnings: &mut Vec<String>) -> Vec<EnvVar> {
+        let too_large = |entry: &Entry| entry.generated && entry.value.len() > LARGE_PROMPT_THRESHOLD_BYTES;
+        let (large, fitting): (Vec<Entry>, Vec<Entry>) = self.0.into_iter().partition(too_large);
+        if !large.is_empty() {
+            let list: Vec<String> = large
+                .iter()
+                .map(|entry| format!("{} ({} bytes)", entry.name, entry.value.len()))
+                .collect();
+            warnings.push(format!(
+                "Left out of the agent's environment, over {LARGE_PROMPT_THRESHOLD_BYTES} bytes: {}.",
+                list.join(", ")
+            ));
+        }
+        let value = |entry: &Entry| match entry.generated {
+            true => double_dollars(&entry.value),
+            false => entry.value.clone(),
+        };
+        fitting
+            .into_iter()
+            .map(|entry| literal(&entry.name, value(&entry)))
+            .collect()
+    }
+}

@@ -1,0 +1,34 @@
+//! Why a spec cannot become a Job.
+
+use thiserror::Error;
+
+use super::prompt::SECRET_PROMPT_LIMIT_BYTES;
+use crate::config::InvalidId;
+
+/// A spec that no Job can serve.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ManifestError {
+    /// An id cannot become part of a path.
+    #[error(transparent)]
+    Id(#[from] InvalidId),
+    /// The prompt fits neither an environment value nor a Secret.
+    #[error(
+        "The prompt has {bytes} bytes, a Kubernetes Secret holds at most {SECRET_PROMPT_LIMIT_BYTES}: \
+         shorten the instructions, the skills or the issue"
+    )]
+    PromptTooLarge {
+        /// UTF-8 bytes of the prompt.
+        bytes: usize,
+    },
+}
+
+impl ManifestError {
+    /// The word for the result's `errorCode`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            ManifestError::Id(_) => "k8s_invalid_id",
+            ManifestError::PromptTooLarge { .. } => "k8s_prompt_too_large",
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Exit codes of our own scripts in the pod, in a range that opencode does not use.
+
+/// Another pod of the Job already ran opencode; this one did nothing.
+pub const SECOND_POD: i32 = 64;
+/// The prompt file is missing or shorter than it must be; opencode was not started.
+pub const PROMPT_INCOMPLETE: i32 = 65;
+/// The log folder or a file in it cannot be written; opencode was not started.
+pub const LOG_UNWRITABLE: i32 = 66;
+/// The pod sees another volume, folder or cluster than the server; opencode was not started.
+pub const WRONG_VOLUME: i32 = 67;
+/// The log grew over `maxLogBytes`, and opencode was ended.
+pub const LOG_TOO_LARGE: i32 = 68;
+/// The folder of the agent's database cannot be made; opencode was not started.
+pub const DB_UNWRITABLE: i32 = 69;
+
+/// What one of our own codes means; none for a code of opencode or of a signal.
+pub fn describe(code: i32) -> Option<&'static str> {
+    Some(match code {
+        SECOND_POD => "another pod of this Job had already run the agent, so this one did nothing",
+        PROMPT_INCOMPLETE => "the prompt did not reach the pod completely, so the agent was not started",
+        LOG_UNWRITABLE => {
+            "the pod cannot write its log on the shared volume (read-only, full, or owned by another user)"
+        }
+        WRONG_VOLUME => "the pod sees another volume, folder or cluster than the server at /paperclip",
+        LOG_TOO_LARGE => "the agent's output grew over maxLogBytes, so the agent was ended",
+        DB_UNWRITABLE => "the pod cannot make the folder of the agent's database on the shared volume",
+        _ => return None,
+    })
+}
+
+/// Whether the code proves that opencode was never started by this pod.
+pub fn never_started(code: i32) -> bool {
+    matches!(
+        code,
+        SECOND_POD | PROMPT_INCOMPLETE | LOG_UNWRITABLE | WRONG_VOLUME | DB_UNWRITABLE
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_codes_are_described() {
+        let ours: Vec<i32> = (0..=255).filter(|code| describe(*code).is_some()).collect();
+        assert_eq!(ours, [64, 65, 66, 67, 68, 69]);
+        assert!(never_started(SECOND_POD) && !never_started(LOG_TOO_LARGE) && !never_started(1));
+    }
+
+    #[test]
+    fn the_scripts_use_exactly_these_codes() {
+        let scripts = concat!(include_str!("pod.sh"), include_str!("init.sh"));
+        for code in 60..80 {
+            let used =
+                scripts.contains(&format!("refuse {code} ")) || scripts.contains(&format!("exit {code}\n"));
+            assert_eq!(used, describe(code).is_some(), "{code}");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+# Goes on after the log folder was made and the prompt was written: was that so, and is this the server's volume?
+# Arguments: path that all files of the run start with, nonce (may be empty), folder of the database (may be empty).
+made=$?
+umask 002
+base=$1 nonce=$2 db=$3
+
+refuse() { # CODE REASON
+  printf 'paperclip: %s\n' "$2" >&2
+  { printf 'paperclip: %s\n' "$2" >/dev/termination-log; } 2>/dev/null
+  exit "$1"
+}
+
+[ "$made" = 0 ] ||
+  refuse 66 "cannot make ${base%/*} or write the prompt: the volume is read-only, full, or not ours"
+if [ -n "$nonce" ]; then
+  [ "$(cat "$base.nonce" 2>/dev/null)" = "$nonce" ] ||
+    refuse 67 "$base.nonce is not what the server wrote: the pod sees another volume, folder or cluster at /paperclip"
+fi
+# The server's user may be another member of the group; what the server made itself cannot and need not be changed.
+agent=${base%/*}
+chmod 2775 "$agent" "${agent%/*}" 2>/dev/null
+[ -e "$base.ndjson" ] || true >>"$base.ndjson" || refuse 66 "cannot make $base.ndjson"
+if [ -n "$db" ]; then
+  mkdir -p "$db" || refuse 69 "cannot make the database folder $db"
+fi
+exit 0

@@ -1,0 +1,102 @@
+//! From a spec to the Job: pure and synchronous, no I/O, no clock.
+
+mod command;
+mod env;
+mod error;
+pub mod exit_codes;
+pub mod names;
+mod paths;
+mod permissions;
+mod pod;
+mod prompt;
+mod volumes;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::batch::v1::{Job, JobSpec};
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+pub use error::ManifestError;
+pub use names::sanitize_label_value;
+pub use paths::{LogPaths, POD_ROOT, on_server, pod_log_path};
+pub use prompt::{
+    LARGE_PROMPT_THRESHOLD_BYTES, PromptSecret, SECRET_KEY, SECRET_PROMPT_LIMIT_BYTES, prompt_secret,
+};
+
+use crate::config::RunSpec;
+
+/// A Job and what its makers need to know about it.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    /// The Job as the API server takes it.
+    pub job: Job,
+    /// Its name.
+    pub job_name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The prompt that opencode reads.
+    pub prompt: String,
+    /// The arguments that opencode receives.
+    pub opencode_args: Vec<String>,
+    /// Characters of each prompt section.
+    pub prompt_metrics: BTreeMap<String, serde_json::Number>,
+    /// The log as the pod sees it.
+    pub pod_log_path: String,
+    /// All files of the run as the pod sees them.
+    pub paths: LogPaths,
+    /// What was changed or left out, one sentence each, for stderr of the run.
+    pub warnings: Vec<String>,
+    /// The Secret that must exist before the pod starts; none when the prompt is in the manifest.
+    pub prompt_secret: Option<PromptSecret>,
+}
+
+/// Builds the Job of a run.
+pub fn render(spec: &RunSpec) -> Result<Manifest, ManifestError> {
+    let paths = LogPaths::new(&spec.company_id, &spec.agent_id, &spec.run_id)?;
+    let job_name = names::job_name(&spec.agent_id, &spec.run_id);
+    let secret = prompt::needed(spec, &job_name)?;
+    let opencode_args = command::opencode_args(spec);
+    let mut warnings = Vec::new();
+    let labels = names::labels(spec, &mut warnings);
+    let pod = pod::pod_spec(spec, &paths, &opencode_args, secret.as_ref(), &mut warnings);
+    let job = Job {
+        metadata: ObjectMeta {
+            name: Some(job_name.clone()),
+            namespace: Some(spec.namespace.clone()),
+            labels: Some(labels.clone()),
+            annotations: Some(names::job_annotations(spec, &paths)),
+            ..ObjectMeta::default()
+        },
+        spec: Some(JobSpec {
+            backoff_limit: Some(0),
+            active_deadline_seconds: spec.timeout_sec.and_then(|seconds| i64::try_from(seconds).ok()),
+            ttl_seconds_after_finished: spec.ttl_sec,
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta {
+                    labels: Some(labels),
+                    annotations: names::pod_annotations(spec),
+                    ..ObjectMeta::default()
+                }),
+                spec: Some(pod),
+            },
+            ..JobSpec::default()
+        }),
+        status: None,
+    };
+    Ok(Manifest {
+        job,
+        job_name,
+        namespace: spec.namespace.clone(),
+        prompt: spec.prompt.clone(),
+        opencode_args,
+        prompt_metrics: spec.prompt_metrics.clone(),
+        pod_log_path: paths.log.clone(),
+        paths,
+        warnings,
+        prompt_secret: secret,
+    })
+}

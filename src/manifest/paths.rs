@@ -1,0 +1,99 @@
+//! Where a run's files lie on the shared volume.
+
+use crate::config::{InvalidId, check_ids};
+
+/// Where every pod sees the shared volume.
+pub const POD_ROOT: &str = "/paperclip";
+
+/// The log of a run, as the pod sees it.
+pub fn pod_log_path(company_id: &str, agent_id: &str, run_id: &str) -> Result<String, InvalidId> {
+    Ok(LogPaths::new(company_id, agent_id, run_id)?.log)
+}
+
+/// The files of one run: absolute paths, side by side in one folder per agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogPaths {
+    /// The folder of the agent's runs.
+    pub dir: String,
+    /// opencode's stdout.
+    pub log: String,
+    /// opencode's stderr.
+    pub stderr: String,
+    /// Taken by the first pod of the Job.
+    pub started: String,
+    /// The end record.
+    pub end: String,
+    /// Written by the server, compared by the init container.
+    pub nonce: String,
+}
+
+impl LogPaths {
+    /// The paths as the pod sees them.
+    pub fn new(company_id: &str, agent_id: &str, run_id: &str) -> Result<Self, InvalidId> {
+        check_ids(company_id, agent_id, run_id)?;
+        let dir = format!("{POD_ROOT}/instances/default/run-logs/{company_id}/{agent_id}");
+        let file = |end: &str| format!("{dir}/{run_id}.pod.{end}");
+        Ok(LogPaths {
+            log: file("ndjson"),
+            stderr: file("stderr.log"),
+            started: file("started"),
+            end: file("end.json"),
+            nonce: file("nonce"),
+            dir,
+        })
+    }
+
+    /// The same files as a server sees them whose volume is mounted at `data_root`.
+    pub fn on_server(&self, data_root: &str) -> Self {
+        let move_to = |path: &String| on_server(path, data_root);
+        LogPaths {
+            dir: move_to(&self.dir),
+            log: move_to(&self.log),
+            stderr: move_to(&self.stderr),
+            started: move_to(&self.started),
+            end: move_to(&self.end),
+            nonce: move_to(&self.nonce),
+        }
+    }
+
+    /// What all files of the run start with.
+    pub(crate) fn base(&self) -> &str {
+        self.log.trim_end_matches(".ndjson")
+    }
+}
+
+/// A path of the pod as the server sees it; a path outside the volume stays as it is.
+pub fn on_server(pod_path: &str, data_root: &str) -> String {
+    match pod_path.strip_prefix(POD_ROOT) {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => {
+            format!("{}{rest}", data_root.trim_end_matches('/'))
+        }
+        _ => pod_path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_lies_where_the_contract_says() {
+        let path = pod_log_path("c-1", "a", "R2").expect("valid");
+        assert_eq!(path, "/paperclip/instances/default/run-logs/c-1/a/R2.pod.ndjson");
+        let message = pod_log_path("c", "a/b", "r").expect_err("refused").to_string();
+        assert_eq!(message, "Invalid agentId for log path: a/b");
+    }
+
+    #[test]
+    fn the_server_may_see_the_volume_elsewhere() {
+        let paths = LogPaths::new("c", "a", "r").expect("valid");
+        assert_eq!(paths.base(), "/paperclip/instances/default/run-logs/c/a/r.pod");
+        assert_eq!(paths.on_server("/paperclip"), paths);
+        assert_eq!(
+            paths.on_server("/data/").end,
+            "/data/instances/default/run-logs/c/a/r.pod.end.json"
+        );
+        assert_eq!(on_server("/paperclips/x", "/data"), "/paperclips/x");
+        assert_eq!(on_server("/paperclip", "/data"), "/data");
+    }
+}

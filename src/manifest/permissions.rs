@@ -1,0 +1,71 @@
+//! What opencode may do without asking, handed over by environment: nothing is written to the shared HOME.
+//!
+//! In a run nobody answers, so an ask that is left ends the run silently (OPENCODE.md, fact 2). opencode evaluates
+//! permission rules in order and the last match wins; it makes rules of the old `tools` switches first and merges every
+//! source of `permission` over them. Switches are therefore the weakest place there is: an operator's rule in any
+//! configuration file, in OPENCODE_CONFIG_CONTENT or in OPENCODE_PERMISSION comes later and stays. The patterns match
+//! exactly one permission each, but as other keys than the operator's own they are not replaced by them: a single
+//! denied folder leaves the other folders allowed.
+
+use crate::config::Json;
+
+/// The variable that holds inline configuration.
+pub(crate) const CONFIG_CONTENT: &str = "OPENCODE_CONFIG_CONTENT";
+
+/// Patterns of what opencode asks for by default: folders outside the working directory, repeated calls, `.env` files.
+const DEFAULT_ASKS: [&str; 3] = ["external_director?", "doom_loo?", "rea?"];
+
+/// Inline configuration that allows the default asks, below what the user's own inline configuration says.
+/// None when the user's own text is no JSON object: then it is the user's alone.
+pub(crate) fn allow_default_asks(user: Option<&str>) -> Option<String> {
+    let mut content = match user.map(str::trim).filter(|text| !text.is_empty()) {
+        Some(text) => match Json::parse(text)? {
+            Json::Object(entries) => entries,
+            _ => return None,
+        },
+        None => Vec::new(),
+    };
+    let own = content.iter().position(|(key, _)| key == "tools");
+    let switches = match own {
+        Some(at) => match content.remove(at).1 {
+            Json::Object(switches) => switches,
+            Json::Null => Vec::new(),
+            _ => return None,
+        },
+        None => Vec::new(),
+    };
+    let missing = |pattern: &&str| !switches.iter().any(|(key, _)| key == pattern);
+    let ours = DEFAULT_ASKS
+        .into_iter()
+        .filter(missing)
+        .map(|pattern| (pattern.to_owned(), Json::Bool(true)));
+    let tools: Vec<(String, Json)> = ours.chain(switches.iter().cloned()).collect();
+    content.push(("tools".to_owned(), Json::Object(tools)));
+    Some(Json::Object(content).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::allow_default_asks;
+
+    #[test]
+    fn without_a_users_text_only_the_default_asks_are_allowed() {
+        let text = r#"{"tools":{"external_director?":true,"doom_loo?":true,"rea?":true}}"#;
+        assert_eq!(allow_default_asks(None).as_deref(), Some(text));
+        assert_eq!(allow_default_asks(Some(" ")).as_deref(), Some(text));
+    }
+
+    #[test]
+    fn a_users_text_keeps_every_key_and_wins() {
+        let user = r#"{"permission":{"bash":"deny"},"tools":{"rea?":false,"bash":true},"snapshot":false}"#;
+        let merged = r#"{"permission":{"bash":"deny"},"snapshot":false,"tools":{"external_director?":true,"doom_loo?":true,"rea?":false,"bash":true}}"#;
+        assert_eq!(allow_default_asks(Some(user)).as_deref(), Some(merged));
+    }
+
+    #[test]
+    fn what_is_no_object_is_left_alone() {
+        for text in ["{ // comment\n}", "[]", "5", r#"{"tools":5}"#] {
+            assert_eq!(allow_default_asks(Some(text)), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The pod: one init container that writes the prompt, one container that runs the agent.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{
+    Capabilities, Container, PodSecurityContext, PodSpec, ResourceRequirements, SecurityContext,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+use super::env::{agent_env, double_dollars, literal};
+use super::prompt::PromptSecret;
+use super::volumes::storage;
+use super::{LogPaths, command, names};
+use crate::config::RunSpec;
+
+/// User and group of the agent: the owner of the shared volume.
+const AGENT_UID: i64 = 1000;
+
+/// The pod of a run.
+pub(crate) fn pod_spec(
+    spec: &RunSpec,
+    paths: &LogPaths,
+    args: &[String],
+    secret: Option<&PromptSecret>,
+    warnings: &mut Vec<String>,
+) -> PodSpec {
+    let storage = storage(spec, secret);
+    let own = &spec.self_pod;
+    let init = Container {
+        volume_mounts: Some(storage.init),
+        ..init_container(spec, paths, secret.is_some())
+    };
+    let agent = Container {
+        env: Some(agent_env(spec, warnings)),
+        volume_mounts: Some(storage.agent),
+        ..agent_container(spec, paths, args)
+    };
+    PodSpec {
+        restart_policy: Some("Never".to_owned()),
+        termination_grace_period_seconds: Some(30),
+        service_account_name: spec.service_account_name.clone(),
+        security_context: Some(pod_security()),
+        image_pull_secrets: (!own.image_pull_secrets.is_empty()).then(|| own.image_pull_secrets.clone()),
+        dns_config: own.dns_config.clone(),
+        node_selector: (!spec.node_selector.is_empty()).then(|| spec.node_selector.clone()),
+        tolerations: (!spec.tolerations.is_empty()).then(|| spec.tolerations.clone()),
+        init_containers: Some(vec![init]),
+        containers: vec![agent],
+        volumes: Some(storage.volumes),
+        ..PodSpec::default()
+    }
+}
+
+fn init_container(spec: &RunSpec, paths: &LogPaths, from_secret: bool) -> Container {
+    let content = || vec![literal("PROMPT_CONTENT", double_dollars(&spec.prompt))];
+    Container {
+        name: names::PROMPT_CONTAINER.to_owned(),
+        image: Some("busybox:1.36".to_owned()),
+        image_pull_policy: Some("IfNotPresent".to_owned()),
+        command: Some(command::init_command(spec, paths, from_secret)),
+        env: (!from_secret).then(content),
+        security_context: Some(container_security()),
+        resources: Some(resources(["10m", "16Mi"], ["100m", "64Mi"])),
+        ..Container::default()
+    }
+}
+
+fn agent_container(spec: &RunSpec, paths: &LogPaths, args: &[String]) -> Container {
+    let sizes = &spec.resources;
+    let env_from = &spec.self_pod.inherited_env_from;
+    Container {
+        name: names::OPENCODE_CONTAINER.to_owned(),
+        image: Some(spec.image.clone()),
+        image_pull_policy: Some(spec.image_pull_policy.clone()),
+        working_dir: Some(spec.working_dir.clone()),
+        command: Some(command::pod_command(spec, paths, args)),
+        env_from: (!env_from.is_empty()).then(|| env_from.clone()),
+        security_context: Some(container_security()),
+        resources: Some(resources(
+            [&sizes.cpu_request, &sizes.memory_request],
+            [&sizes.cpu_limit, &sizes.memory_limit],
+        )),
+        // If the script dies before its last words, the kubelet takes the end of the container's output instead.
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
+        ..Container::default()
+    }
+}
+
+fn resources(requests: [&str; 2], limits: [&str; 2]) -> ResourceRequirements {
+    let sizes = |[cpu, memory]: [&str; 2]| -> Option<BTreeMap<String, Quantity>> {
+        let size = |text: &str| Quantity(text.to_owned());
+        Some([("cpu".to_owned(), size(cpu)), ("memory".to_owned(), size(memory))].into())
+    };
+    ResourceRequirements {
+        requests: sizes(requests),
+        limits: sizes(limits),
+        ..ResourceRequirements::default()
+    }
+}
+
+fn container_security() -> SecurityContext {
+    SecurityContext {
+        capabilities: Some(Capabilities {
+            drop: Some(vec!["ALL".to_owned()]),
+            ..Capabilities::default()
+        }),
+        read_only_root_filesystem: Some(false),
+        run_as_non_root: Some(true),
+        run_as_user: Some(AGENT_UID),
+        allow_privilege_escalation: Some(false),
+        ..SecurityContext::default()
+    }
+}
+
+fn pod_security() -> PodSecurityContext {
+    PodSecurityContext {
+        run_as_non_root: Some(true),
+        run_as_user: Some(AGENT_UID),
+        run_as_group: Some(AGENT_UID),
+        fs_group: Some(AGENT_UID),
+        fs_group_change_policy: Some("OnRootMismatch".to_owned()),
+        ..PodSecurityContext::default()
+    }
+}

@@ -1,0 +1,55 @@
+//! How the prompt reaches the pod: by an environment value, or by a Secret when it is too large for one.
+
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::{ManifestError, names};
+use crate::config::RunSpec;
+
+/// Largest generated environment value, in bytes of UTF-8. The kernel takes 128 KiB for name and value together.
+pub const LARGE_PROMPT_THRESHOLD_BYTES: usize = 100 * 1024;
+/// Largest prompt in a Secret: its data may have 1 MiB, minus a reserve for key and metadata.
+pub const SECRET_PROMPT_LIMIT_BYTES: usize = 1024 * 1024 - 4096;
+/// The key of the prompt in its Secret.
+pub const SECRET_KEY: &str = "prompt";
+
+/// The Secret that a manifest needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PromptSecret {
+    /// Its name: the caller's, else made from the Job's.
+    pub name: String,
+    /// UTF-8 bytes of the prompt.
+    pub bytes: usize,
+}
+
+/// The Secret that this run needs: named by the caller, or required by the prompt's size.
+pub(crate) fn needed(spec: &RunSpec, job_name: &str) -> Result<Option<PromptSecret>, ManifestError> {
+    let bytes = spec.prompt.len();
+    if bytes > SECRET_PROMPT_LIMIT_BYTES {
+        return Err(ManifestError::PromptTooLarge { bytes });
+    }
+    let secret = |name: String| Some(PromptSecret { name, bytes });
+    Ok(match &spec.prompt_secret_name {
+        Some(name) => secret(name.clone()),
+        None if bytes > LARGE_PROMPT_THRESHOLD_BYTES => secret(format!("{job_name}-prompt")),
+        None => None,
+    })
+}
+
+/// The Secret with the prompt, labelled like its Job.
+pub fn prompt_secret(spec: &RunSpec, name: &str) -> Result<Secret, ManifestError> {
+    let bytes = spec.prompt.len();
+    if bytes > SECRET_PROMPT_LIMIT_BYTES {
+        return Err(ManifestError::PromptTooLarge { bytes });
+    }
+    Ok(Secret {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            namespace: Some(spec.namespace.clone()),
+            labels: Some(names::labels(spec, &mut Vec::new())),
+            ..ObjectMeta::default()
+        },
+        string_data: Some([(SECRET_KEY.to_owned(), spec.prompt.clone())].into()),
+        ..Secret::default()
+    })
+}

@@ -1,0 +1,277 @@
+//! What a manifest promises, beyond the golden cases.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::config::RenderRequest;
+
+/// A manifest of a small request with these fields replaced.
+fn manifest(fields: Value) -> Result<Manifest, ManifestError> {
+    render(&spec(fields))
+}
+
+fn spec(fields: Value) -> RunSpec {
+    let mut request = json!({
+        "runId": "run-1",
+        "agent": {"id": "agent-1", "companyId": "company-1", "name": "A"},
+        "selfPod": {"namespace": "n", "image": "i", "pvcClaimName": "data"},
+        "baseEnv": {"PAPERCLIP_AGENT_ID": "agent-1"},
+        "prompt": "Hello",
+    });
+    for (key, value) in fields.as_object().expect("an object") {
+        request[key] = value.clone();
+    }
+    let request = RenderRequest::from_json(&request.to_string()).expect("a request");
+    RunSpec::from_request(&request).expect("a spec")
+}
+
+fn pod(manifest: &Manifest) -> Value {
+    let job = serde_json::to_value(&manifest.job).expect("JSON");
+    job["spec"]["template"]["spec"].clone()
+}
+
+fn env(manifest: &Manifest) -> BTreeMap<String, Value> {
+    let entries = pod(manifest)["containers"][0]["env"]
+        .as_array()
+        .expect("a list")
+        .clone();
+    let count = entries.len();
+    let env: BTreeMap<String, Value> = entries
+        .into_iter()
+        .map(|e| (e["name"].as_str().expect("text").to_owned(), e["value"].clone()))
+        .collect();
+    assert_eq!(env.len(), count, "a name twice");
+    env
+}
+
+/// The kubelet's expansion of values, commands and arguments.
+fn expand(text: &str, known: &BTreeMap<&str, &str>) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('$') {
+        out.push_str(before);
+        let named = after.strip_prefix('(').and_then(|inner| inner.split_once(')'));
+        rest = match (after.strip_prefix('$'), named) {
+            (Some(after), _) => {
+                out.push('$');
+                after
+            }
+            (None, Some((name, after))) => {
+                out.push_str(known.get(name).copied().unwrap_or(&format!("$({name})")));
+                after
+            }
+            (None, None) => {
+                out.push('$');
+                after
+            }
+        };
+    }
+    out + rest
+}
+
+fn hostile() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        Just("$".to_owned()),
+        Just("$$".to_owned()),
+        Just("$(HOME)".to_owned()),
+        Just("$(X".to_owned()),
+        Just("'".to_owned()),
+        Just("\"".to_owned()),
+        Just("\\c".to_owned()),
+        Just("\n".to_owned()),
+        Just("`id`".to_owned()),
+        Just("日本🚀".to_owned()),
+        Just(")".to_owned()),
+        any::<String>(),
+    ];
+    proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat().replace('\0', ""))
+}
+
+proptest! {
+    #[test]
+    fn any_prompt_argument_and_value_survives_the_kubelet(prompt in hostile(), arg in hostile(), value in hostile()) {
+        let known = [("HOME", "/paperclip"), ("PAPERCLIP_API_KEY", "secret"), ("", "empty")].into();
+        let made = manifest(json!({
+            "prompt": prompt, "wakePayloadJson": value, "config": {"extraArgs": [arg]},
+        })).expect("a manifest");
+        let pod = pod(&made);
+        let content = pod["initContainers"][0]["env"][0]["value"].as_str().expect("text");
+        prop_assert_eq!(expand(content, &known), prompt);
+        let words = pod["containers"][0]["command"].as_array().expect("a list");
+        prop_assert_eq!(expand(words.last().and_then(Value::as_str).expect("text"), &known), arg);
+        let payload = env(&made).remove("PAPERCLIP_WAKE_PAYLOAD_JSON").unwrap_or(json!(""));
+        prop_assert_eq!(expand(payload.as_str().expect("text"), &known), value);
+    }
+}
+
+#[test]
+fn inherited_and_user_values_are_passed_through() {
+    let made = manifest(json!({
+        "selfPod": {"namespace": "n", "image": "i", "inheritedEnv": {"A": "$(B)$$", "PAPERCLIP_API_URL": "http://$(H)"}},
+        "baseEnv": {"PAPERCLIP_API_URL": "http://localhost"},
+        "config": {"env": {"U": "$(HOME)/x"}},
+        "authToken": "a$b",
+    })).expect("a manifest");
+    let env = env(&made);
+    assert_eq!((&env["A"], &env["U"]), (&json!("$(B)$$"), &json!("$(HOME)/x")));
+    assert_eq!(
+        (&env["PAPERCLIP_API_URL"], &env["PAPERCLIP_API_KEY"]),
+        (&json!("http://$(H)"), &json!("a$$b"))
+    );
+}
+
+#[test]
+fn large_prompts_go_through_a_secret_and_larger_ones_are_refused() {
+    let small =
+        manifest(json!({"prompt": "é".repeat(LARGE_PROMPT_THRESHOLD_BYTES / 2)})).expect("a manifest");
+    assert_eq!(small.prompt_secret, None);
+    let bytes = LARGE_PROMPT_THRESHOLD_BYTES + 1;
+    let large = manifest(json!({"prompt": "x".repeat(bytes)})).expect("a manifest");
+    let name = format!("{}-prompt", large.job_name);
+    assert_eq!(
+        large.prompt_secret,
+        Some(PromptSecret {
+            name: name.clone(),
+            bytes
+        })
+    );
+    assert_eq!(pod(&large)["volumes"][1]["secret"]["secretName"], json!(name));
+    assert!(pod(&large)["initContainers"][0]["env"].is_null());
+    let named = manifest(json!({"promptSecretName": "mine"})).expect("a manifest");
+    assert_eq!(
+        named.prompt_secret.map(|secret| secret.name).as_deref(),
+        Some("mine")
+    );
+    let error = manifest(json!({"prompt": "x".repeat(SECRET_PROMPT_LIMIT_BYTES + 1)})).expect_err("refused");
+    assert_eq!(error.code(), "k8s_prompt_too_large");
+    assert!(error.to_string().contains("1044481 bytes"), "{error}");
+}
+
+#[test]
+fn the_secret_is_labelled_like_its_job() {
+    let spec = spec(json!({"prompt": "text"}));
+    let secret = serde_json::to_value(prompt_secret(&spec, "s").expect("a secret")).expect("JSON");
+    assert_eq!(secret["stringData"], json!({"prompt": "text"}));
+    assert_eq!(secret["metadata"]["labels"][names::AGENT_ID], "agent-1");
+    assert_eq!(
+        (&secret["kind"], &secret["metadata"]["namespace"]),
+        (&json!("Secret"), &json!("n"))
+    );
+}
+
+#[test]
+fn generated_values_over_the_limit_are_left_out_with_one_warning() {
+    let large = "$".repeat(LARGE_PROMPT_THRESHOLD_BYTES + 1);
+    let made = manifest(json!({
+        "wakePayloadJson": large, "context": {"paperclipWorkspaces": [large]}, "config": {"env": {"USER": large}},
+    })).expect("a manifest");
+    let env = env(&made);
+    assert!(
+        !env.contains_key("PAPERCLIP_WAKE_PAYLOAD_JSON") && !env.contains_key("PAPERCLIP_WORKSPACES_JSON")
+    );
+    assert!(env.contains_key("USER"));
+    assert_eq!(made.warnings.len(), 1, "{:?}", made.warnings);
+    let fits =
+        manifest(json!({"wakePayloadJson": "$".repeat(LARGE_PROMPT_THRESHOLD_BYTES)})).expect("a manifest");
+    assert!(fits.warnings.is_empty());
+}
+
+#[test]
+fn managed_labels_win_and_say_so() {
+    let labels = json!({"paperclip.io/agent-id": "other", "paperclip.io/extra": "X", "team": "--"});
+    let made = manifest(json!({"config": {"labels": labels}})).expect("a manifest");
+    let labels = made.job.metadata.labels.expect("labels");
+    assert_eq!(labels[names::AGENT_ID], "agent-1");
+    assert_eq!(labels["paperclip.io/extra"], "x");
+    assert!(!labels.contains_key("team"));
+    assert_eq!(made.warnings.len(), 1, "{:?}", made.warnings);
+}
+
+#[test]
+fn the_servers_sub_path_is_mounted_in_both_containers() {
+    let own = json!({"namespace": "n", "image": "i", "pvcClaimName": "c", "dataSubPath": "tenants/a"});
+    let pod = pod(&manifest(json!({"selfPod": own})).expect("a manifest"));
+    let mount = json!({"name": "data", "mountPath": "/paperclip", "subPath": "tenants/a"});
+    assert_eq!(pod["containers"][0]["volumeMounts"][1], mount);
+    assert_eq!(pod["initContainers"][0]["volumeMounts"][1], mount);
+}
+
+#[test]
+fn a_database_on_the_shared_volume_needs_no_volume_of_its_own() {
+    let made = manifest(json!({"agentDbPath": "/paperclip/db/$t/opencode.db"})).expect("a manifest");
+    assert_eq!(env(&made)["OPENCODE_DB"], "/paperclip/db/$$t/opencode.db");
+    let pod = pod(&made);
+    assert_eq!(pod["volumes"].as_array().map(Vec::len), Some(2));
+    let words = pod["initContainers"][0]["command"].as_array().expect("a list");
+    assert_eq!(words.last(), Some(&json!("/paperclip/db/$$t")));
+}
+
+#[test]
+fn the_pod_has_its_own_temporary_folder_and_a_development_default() {
+    let made = manifest(json!({
+        "selfPod": {"namespace": "n", "image": "i", "inheritedEnv": {"TMPDIR": "/server", "TMP": "/own"}},
+        "config": {"env": {"TMPDIR": "/tmp/run-1", "PAPERCLIP_RUN_SCRATCH_DIR": "/tmp/run-1/s"}},
+    }))
+    .expect("a manifest");
+    let env = env(&made);
+    assert_eq!((&env["TMPDIR"], &env["TMP"]), (&json!("/tmp"), &json!("/own")));
+    assert!(!env.contains_key("PAPERCLIP_RUN_SCRATCH_DIR"));
+    assert_eq!(env["NODE_ENV"], "development");
+    let own = json!({"namespace": "n", "image": "i", "inheritedEnv": {"NODE_ENV": "production"}});
+    let made =
+        manifest(json!({"selfPod": own, "config": {"env": {"OPENCODE_CONFIG_CONTENT": "// no JSON"}}}));
+    let made = made.expect("a manifest");
+    assert_eq!(self::env(&made)["NODE_ENV"], "production");
+    assert_eq!(self::env(&made)["OPENCODE_CONFIG_CONTENT"], "// no JSON");
+    assert_eq!(made.warnings.len(), 1, "{:?}", made.warnings);
+}
+
+#[test]
+fn permissions_are_only_touched_when_wanted() {
+    let kept = manifest(json!({"config": {"dangerouslySkipPermissions": false}})).expect("a manifest");
+    assert!(!env(&kept).contains_key("OPENCODE_CONFIG_CONTENT"));
+    let text = serde_json::to_string(&manifest(json!({})).expect("a manifest").job).expect("JSON");
+    assert!(
+        !text.contains(".config/opencode"),
+        "nothing is written to the shared HOME"
+    );
+}
+
+#[test]
+fn eviction_and_annotations_are_configurable() {
+    let annotations = |config: Value| {
+        let made = manifest(json!({"config": config})).expect("a manifest");
+        serde_json::to_value(made.job.spec.expect("a spec").template.metadata).expect("JSON")["annotations"]
+            .clone()
+    };
+    assert_eq!(annotations(json!({"evictable": true})), Value::Null);
+    let all = annotations(json!({"podAnnotations": "a.b/c=d", "evictable": false}));
+    assert_eq!(
+        (&all["a.b/c"], &all["karpenter.sh/do-not-disrupt"]),
+        (&json!("d"), &json!("true"))
+    );
+}
+
+#[test]
+fn an_external_bundle_is_the_agents_home() {
+    let config = json!({"instructionsBundleMode": "external", "instructionsRootPath": "/paperclip/bundle"});
+    let context = json!({"paperclipWorkspace": {"agentHome": "/paperclip/agents/a"}});
+    let made = manifest(json!({"config": config, "context": context})).expect("a manifest");
+    assert_eq!(env(&made)["AGENT_HOME"], "/paperclip/bundle");
+    let made = manifest(json!({"context": context})).expect("a manifest");
+    assert_eq!(env(&made)["AGENT_HOME"], "/paperclip/agents/a");
+}
+
+#[test]
+fn a_session_of_another_folder_is_not_passed_on() {
+    let runtime = json!({"sessionParams": {"sessionId": "ses_1", "cwd": "/elsewhere"}});
+    let made = manifest(json!({"runtime": runtime})).expect("a manifest");
+    assert_eq!(made.opencode_args, ["run", "--format", "json"]);
+    assert_eq!(
+        made.job.metadata.labels.expect("labels")[names::SESSION_ID],
+        "ses_1"
+    );
+}

@@ -1,0 +1,120 @@
+//! The pod's volumes and where its two containers mount them.
+
+use k8s_openapi::api::core::v1::{
+    EmptyDirVolumeSource, PersistentVolumeClaimVolumeSource, SecretVolumeSource, Volume, VolumeMount,
+};
+
+use super::env::DB_MOUNT;
+use super::paths::POD_ROOT;
+use super::prompt::PromptSecret;
+use crate::config::{AgentDb, RunSpec, SelfPod};
+
+/// Volumes of the pod with the mounts of both containers.
+#[derive(Default)]
+pub(crate) struct Storage {
+    /// Volumes of the pod.
+    pub(crate) volumes: Vec<Volume>,
+    /// Mounts of the agent's container.
+    pub(crate) agent: Vec<VolumeMount>,
+    /// Mounts of the init container.
+    pub(crate) init: Vec<VolumeMount>,
+}
+
+/// All volumes that the spec asks for.
+pub(crate) fn storage(spec: &RunSpec, secret: Option<&PromptSecret>) -> Storage {
+    let mut storage = Storage::default();
+    storage.volumes.push(scratch("prompt"));
+    storage.agent.push(mount("prompt", "/tmp/prompt"));
+    storage.init.push(mount("prompt", "/tmp/prompt"));
+    if let Some(secret) = secret {
+        storage.volumes.push(Volume {
+            name: "prompt-secret".to_owned(),
+            secret: Some(SecretVolumeSource {
+                secret_name: Some(secret.name.clone()),
+                ..Default::default()
+            }),
+            ..Volume::default()
+        });
+        storage
+            .init
+            .push(read_only(mount("prompt-secret", "/tmp/prompt-secret")));
+    }
+    if let Some(name) = spec
+        .self_pod
+        .pvc_claim_name
+        .as_deref()
+        .filter(|name| !name.is_empty())
+    {
+        storage.volumes.push(claim("data", name));
+        storage.agent.push(data_mount(&spec.self_pod));
+        storage.init.push(data_mount(&spec.self_pod));
+    }
+    let database = match &spec.agent_db {
+        AgentDb::Ephemeral => Some(scratch("opencode-db")),
+        AgentDb::Claim(name) => Some(claim("opencode-db", name)),
+        AgentDb::Home | AgentDb::File(_) => None,
+    };
+    if let Some(volume) = database {
+        storage.volumes.push(volume);
+        storage.agent.push(mount("opencode-db", DB_MOUNT));
+    }
+    for secret in &spec.self_pod.secret_volumes {
+        storage.volumes.push(Volume {
+            name: secret.volume_name.clone(),
+            secret: Some(SecretVolumeSource {
+                secret_name: Some(secret.secret_name.clone()),
+                default_mode: secret.default_mode,
+                optional: Some(true),
+                ..SecretVolumeSource::default()
+            }),
+            ..Volume::default()
+        });
+        storage
+            .agent
+            .push(read_only(mount(&secret.volume_name, &secret.mount_path)));
+    }
+    storage
+}
+
+/// The server's own mount: the same folder of the same volume.
+fn data_mount(own: &SelfPod) -> VolumeMount {
+    let sub_path = own.data_sub_path.clone().filter(|path| !path.is_empty());
+    VolumeMount {
+        sub_path,
+        ..mount("data", POD_ROOT)
+    }
+}
+
+fn mount(name: &str, path: &str) -> VolumeMount {
+    VolumeMount {
+        name: name.to_owned(),
+        mount_path: path.to_owned(),
+        ..VolumeMount::default()
+    }
+}
+
+fn read_only(mount: VolumeMount) -> VolumeMount {
+    VolumeMount {
+        read_only: Some(true),
+        ..mount
+    }
+}
+
+fn scratch(name: &str) -> Volume {
+    Volume {
+        name: name.to_owned(),
+        empty_dir: Some(EmptyDirVolumeSource::default()),
+        ..Volume::default()
+    }
+}
+
+fn claim(name: &str, claim_name: &str) -> Volume {
+    Volume {
+        name: name.to_owned(),
+        persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+            claim_name: claim_name.to_owned(),
+            read_only: None,
+        }),
+        ..Volume::default()
+    }
+}

@@ -1,0 +1,460 @@
+//! The pod's real script under every shell of the machine, with a stub in the place of opencode.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test looks into its own temporary folder and waits for real processes"
+)]
+
+mod pod;
+
+use std::fs;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use pod::{Pod, ended, expand, shells};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+fn each(agent: &str, fields: Value, judge: impl Fn(&Pod, &str)) {
+    for shell in shells() {
+        judge(&Pod::new(&shell, agent, fields.clone()), &shell.join(" "));
+    }
+}
+
+fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+const FILES: [&str; 4] = [
+    "run-1.pod.end.json",
+    "run-1.pod.ndjson",
+    "run-1.pod.started",
+    "run-1.pod.stderr.log",
+];
+
+#[test]
+fn every_exit_status_comes_through_with_its_record() {
+    for status in [0, 1, 7, 127, 137, 143] {
+        let agent = format!("cat; echo ' trouble' >&2; exit {status}");
+        each(&agent, json!({}), |pod, shell| {
+            let end = pod.run("pod-1");
+            assert_eq!(end.code, status, "{shell}: {}", end.stderr);
+            assert_eq!(end.stdout, pod.manifest.prompt.as_bytes(), "{shell}");
+            assert_eq!(end.stdout, pod.log(), "{shell}");
+            assert_eq!(
+                (end.stderr.as_str(), pod.err().as_str()),
+                (" trouble\n", " trouble\n"),
+                "{shell}"
+            );
+            let signal = if status > 128 {
+                json!(status - 128)
+            } else {
+                Value::Null
+            };
+            let record = json!({"v": 1, "run": "run-1", "pod": "pod-1", "exit": status, "signal": signal,
+                "bytes": end.stdout.len(), "errBytes": 9, "sha256": hash(&end.stdout), "reason": null});
+            assert_eq!(pod.record(), Some(record.clone()), "{shell}");
+            let words = pod.last_words();
+            let (line, rest) = words.split_once('\n').expect("two parts");
+            assert_eq!(
+                (serde_json::from_str::<Value>(line).expect("JSON"), rest),
+                (record, " trouble\n"),
+                "{shell}"
+            );
+            assert_eq!(pod.files(), FILES, "{shell}");
+        });
+    }
+}
+
+#[test]
+fn the_start_record_names_the_pod_and_the_cluster() {
+    each("env", json!({}), |pod, shell| {
+        let end = pod.run("pod-1");
+        let started = fs::read_to_string(pod.server(&pod.manifest.paths.started)).expect("a record");
+        let expected = json!({"v": 1, "run": "run-1", "pod": "pod-1", "podUid": "uid-of-pod-1",
+            "namespace": "paperclip", "cluster": "https://cluster \"one\" $HOME"});
+        assert_eq!(
+            serde_json::from_str::<Value>(&started).expect("JSON"),
+            expected,
+            "{shell}"
+        );
+        let env = String::from_utf8_lossy(&end.stdout).into_owned();
+        assert!(!env.contains("PAPERCLIP_POD"), "{shell}: {env}");
+    });
+}
+
+#[test]
+fn a_megabyte_and_an_immediate_exit_are_complete() {
+    each(
+        "head -c 1000000 /dev/zero | tr '\\0' x; printf 'é\\n'; exit 3",
+        json!({}),
+        |pod, shell| {
+            let end = pod.run("pod-1");
+            assert_eq!((end.code, end.stdout.len()), (3, 1_000_003), "{shell}");
+            assert!(end.stdout == pod.log(), "{shell}");
+            assert_eq!(
+                pod.record().expect("a record")["sha256"],
+                hash(&end.stdout),
+                "{shell}"
+            );
+        },
+    );
+}
+
+#[test]
+fn output_is_shown_while_the_agent_runs() {
+    use std::io::Read as _;
+    each("echo first; sleep 3; echo last", json!({}), |pod, shell| {
+        let start = Instant::now();
+        let mut child = pod.start("pod-1");
+        let mut first = [0; 6];
+        child
+            .stdout
+            .as_mut()
+            .expect("a pipe")
+            .read_exact(&mut first)
+            .expect("a line");
+        assert_eq!(&first, b"first\n", "{shell}");
+        assert!(start.elapsed() < Duration::from_millis(1500), "{shell}");
+        assert_eq!(ended(child).stdout, b"last\n", "{shell}");
+    });
+}
+
+#[test]
+fn a_grandchild_that_holds_the_output_does_not_hold_the_container() {
+    each("(sleep 30; echo late) & echo done", json!({}), |pod, shell| {
+        let start = Instant::now();
+        let mut child = pod.start("pod-1");
+        let status = child.wait().expect("an end");
+        assert!(
+            status.success() && start.elapsed() < Duration::from_secs(10),
+            "{shell}"
+        );
+        assert_eq!(pod.log(), b"done\n", "{shell}");
+        assert!(pod.record().is_some(), "{shell}");
+    });
+}
+
+#[test]
+fn a_reader_that_never_reads_does_not_hold_the_container() {
+    each("head -c 1000000 /dev/zero", json!({}), |pod, shell| {
+        let start = Instant::now();
+        let mut child = pod.start("pod-1");
+        let status = child.wait().expect("an end");
+        assert!(
+            status.success() && start.elapsed() < Duration::from_secs(10),
+            "{shell} {:?}",
+            start.elapsed()
+        );
+        assert_eq!(pod.record().expect("a record")["bytes"], 1_000_000, "{shell}");
+    });
+}
+
+/// Waits until the agent has written its first line.
+fn wait_for_output(pod: &Pod) {
+    for _ in 0..100 {
+        if !pod.log().is_empty() {
+            return;
+        }
+        sleep(Duration::from_millis(50));
+    }
+    panic!("the agent never started");
+}
+
+fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill")
+        .args([format!("-{name}"), pid.to_string()])
+        .status()
+        .expect("kill");
+    assert!(status.success());
+}
+
+#[test]
+fn term_reaches_the_agent_and_its_own_status_is_kept() {
+    let agent =
+        "trap 'date +%s%N >\"$HOME/got\"; echo bye; exit 9' TERM; echo up; while :; do sleep 0.1; done";
+    each(agent, json!({}), |pod, shell| {
+        let child = pod.start("pod-1");
+        wait_for_output(pod);
+        let start = Instant::now();
+        signal(child.id(), "TERM");
+        while !pod.path("paperclip/got").exists() && start.elapsed() < Duration::from_secs(5) {
+            sleep(Duration::from_millis(20));
+        }
+        assert!(start.elapsed() < Duration::from_secs(1), "{shell}");
+        let end = ended(child);
+        assert_eq!(
+            (end.code, end.stdout.as_slice()),
+            (9, b"up\nbye\n".as_slice()),
+            "{shell}"
+        );
+        let record = pod.record().expect("a record");
+        assert_eq!(
+            (&record["exit"], &record["signal"]),
+            (&json!(9), &Value::Null),
+            "{shell}"
+        );
+    });
+}
+
+#[test]
+fn term_kills_an_agent_without_a_handler_and_an_agent_that_ignores_it() {
+    each("echo up; exec sleep 30", json!({}), |pod, shell| {
+        let child = pod.start("pod-1");
+        wait_for_output(pod);
+        signal(child.id(), "TERM");
+        assert_eq!(ended(child).code, 143, "{shell}");
+        assert_eq!(pod.record().expect("a record")["signal"], 15, "{shell}");
+    });
+    each(
+        "trap '' TERM; echo up; while :; do sleep 0.1; done",
+        json!({}),
+        |pod, shell| {
+            let start = Instant::now();
+            let child = pod.start("pod-1");
+            wait_for_output(pod);
+            signal(child.id(), "TERM");
+            assert_eq!(ended(child).code, 137, "{shell}");
+            assert!(start.elapsed() < Duration::from_secs(20), "{shell}");
+            assert_eq!(pod.record().expect("a record")["signal"], 9, "{shell}");
+        },
+    );
+}
+
+#[test]
+fn a_killed_agent_is_recorded_as_such() {
+    each("echo up; kill -KILL $$", json!({}), |pod, shell| {
+        assert_eq!(pod.run("pod-1").code, 137, "{shell}");
+        let record = pod.record().expect("a record");
+        assert_eq!(
+            (&record["exit"], &record["signal"], &record["bytes"]),
+            (&json!(137), &json!(9), &json!(3)),
+            "{shell}"
+        );
+    });
+}
+
+#[test]
+fn a_missing_binary_says_so() {
+    each("", json!({}), |pod, shell| {
+        fs::remove_file(pod.path("bin/opencode")).expect("removed");
+        let end = pod.run("pod-1");
+        assert_eq!(end.code, 127, "{shell}");
+        assert!(
+            end.stderr.contains("opencode") && end.stderr.contains("not found"),
+            "{shell}: {}",
+            end.stderr
+        );
+        assert!(pod.last_words().contains("not found"), "{shell}");
+    });
+}
+
+#[test]
+fn a_missing_or_short_prompt_is_refused_before_the_start() {
+    each("touch \"$HOME/ran\"", json!({}), |pod, shell| {
+        let prompt = pod.path("tmp/prompt/prompt.txt");
+        fs::write(&prompt, "Do").expect("written");
+        let end = pod.run("pod-1");
+        assert_eq!(end.code, 65, "{shell}");
+        assert!(
+            end.stderr.contains("has 2 of 21 bytes"),
+            "{shell}: {}",
+            end.stderr
+        );
+        fs::remove_file(&prompt).expect("removed");
+        let end = pod.run("pod-1");
+        assert_eq!(end.code, 65, "{shell}");
+        assert!(pod.last_words().contains("prompt.txt is missing"), "{shell}");
+        assert!(
+            pod.files().is_empty() && !pod.path("paperclip/ran").exists(),
+            "{shell}"
+        );
+    });
+}
+
+#[test]
+fn a_second_pod_does_nothing() {
+    each("echo once; echo ran >>\"$HOME/ran\"", json!({}), |pod, shell| {
+        assert_eq!(pod.run("pod-1").code, 0, "{shell}");
+        let record = pod.record();
+        let end = pod.run("pod-2");
+        assert_eq!((end.code, end.stdout.len()), (64, 0), "{shell}");
+        assert!(
+            end.stderr.contains("pod-1") && pod.last_words().contains("already ran"),
+            "{shell}: {}",
+            end.stderr
+        );
+        assert_eq!(
+            fs::read_to_string(pod.path("paperclip/ran")).expect("a mark"),
+            "ran\n",
+            "{shell}"
+        );
+        assert_eq!((pod.log(), pod.record()), (b"once\n".to_vec(), record), "{shell}");
+        assert_eq!(pod.files(), FILES, "{shell}");
+    });
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_says_so() {
+    each("touch \"$HOME/ran\"", json!({}), |pod, shell| {
+        fs::remove_dir(pod.server(&pod.manifest.paths.dir)).expect("removed");
+        let end = pod.run("pod-1");
+        assert_eq!(end.code, 66, "{shell}");
+        assert!(end.stderr.contains("cannot write to"), "{shell}: {}", end.stderr);
+        assert!(!pod.path("paperclip/ran").exists(), "{shell}");
+    });
+}
+
+#[test]
+fn a_log_over_the_limit_ends_the_agent() {
+    let agent = "while :; do head -c 2000 /dev/zero | tr '\\0' x; sleep 0.05; done";
+    each(agent, json!({"config": {"maxLogBytes": 10_000}}), |pod, shell| {
+        let start = Instant::now();
+        let end = pod.run("pod-1");
+        assert_eq!(end.code, 68, "{shell}: {}", end.stderr);
+        assert!(start.elapsed() < Duration::from_secs(10), "{shell}");
+        let record = pod.record().expect("a record");
+        assert_eq!(
+            (&record["exit"], &record["reason"]),
+            (&json!(143), &json!("log_too_large")),
+            "{shell}"
+        );
+        let bytes = record["bytes"].as_u64().expect("a number");
+        assert_eq!(
+            record["sha256"],
+            hash(&pod.log()[..usize::try_from(bytes).expect("small")]),
+            "{shell}"
+        );
+    });
+}
+
+#[test]
+fn without_sha256sum_the_digest_is_null() {
+    each("echo x", json!({}), |pod, shell| {
+        let stub = pod.path("bin/sha256sum");
+        fs::write(&stub, "#!/bin/sh\nexit 127\n").expect("a stub");
+        Command::new("chmod")
+            .arg("755")
+            .arg(&stub)
+            .status()
+            .expect("chmod");
+        assert_eq!(pod.run("pod-1").code, 0, "{shell}");
+        let record = pod.record().expect("a record");
+        // busybox has it built in and does not look for another.
+        assert!(
+            record["sha256"].is_null() || shell == "busybox sh",
+            "{shell}: {record}"
+        );
+    });
+}
+
+#[test]
+fn long_stderr_is_whole_beside_the_log_and_its_end_in_the_last_words() {
+    each(
+        "i=0; while [ $i -lt 400 ]; do echo \"error line $i\" >&2; i=$((i+1)); done",
+        json!({}),
+        |pod, shell| {
+            let end = pod.run("pod-1");
+            assert_eq!(end.stderr, pod.err(), "{shell}");
+            assert_eq!(
+                pod.record().expect("a record")["errBytes"],
+                pod.err().len(),
+                "{shell}"
+            );
+            let words = pod.last_words();
+            assert!(
+                words.len() < 4096 && words.ends_with("error line 399\n"),
+                "{shell}"
+            );
+        },
+    );
+}
+
+#[test]
+fn arguments_reach_the_agent_byte_for_byte() {
+    let args = [
+        "a b",
+        "$HOME",
+        "$$",
+        "$(HOME)",
+        "${HOME}",
+        "`id`",
+        "'\"'",
+        "\\n",
+        "-n",
+        "*",
+        "é\n日本 🚀",
+        "",
+    ];
+    let agent = "for word in \"$@\"; do printf '%s\\0' \"$word\"; done";
+    each(
+        agent,
+        json!({"config": {"extraArgs": args, "variant": "it's"}}),
+        |pod, shell| {
+            let end = pod.run("pod-1");
+            let words: Vec<String> = String::from_utf8_lossy(&end.stdout)
+                .split_terminator('\0')
+                .map(str::to_owned)
+                .collect();
+            assert_eq!(words, pod.manifest.opencode_args, "{shell}");
+            assert_eq!(words.len(), 5 + args.len(), "{shell}");
+        },
+    );
+}
+
+#[test]
+fn the_init_container_writes_the_prompt_and_checks_the_volume() {
+    let prompt = "\\c \\n $$ $(HOME) $(X '\"` é 日本 🚀\n\n";
+    let fields = json!({"prompt": prompt, "nonce": "n-1", "agentDbPath": "/paperclip/db/t/opencode.db"});
+    each("cat", fields, |pod, shell| {
+        fs::remove_file(pod.path("tmp/prompt/prompt.txt")).expect("removed");
+        let end = pod.run_init();
+        assert_eq!(end.code, 67, "{shell}: {}", end.stderr);
+        fs::write(pod.server(&pod.manifest.paths.nonce), "n-1").expect("a nonce");
+        let end = pod.run_init();
+        assert_eq!((end.code, end.stderr.as_str()), (0, ""), "{shell}");
+        assert_eq!(
+            fs::read_to_string(pod.path("tmp/prompt/prompt.txt")).expect("a prompt"),
+            prompt,
+            "{shell}"
+        );
+        assert!(pod.path("paperclip/db/t").is_dir(), "{shell}");
+        assert_eq!(pod.run("pod-1").stdout, prompt.as_bytes(), "{shell}");
+        assert_eq!(pod.files().len(), FILES.len() + 1, "{shell}");
+    });
+}
+
+#[test]
+fn a_failed_init_step_has_a_reason() {
+    each("cat", json!({"promptSecretName": "absent"}), |pod, shell| {
+        let end = pod.run_init();
+        assert_eq!(end.code, 66, "{shell}");
+        assert!(
+            pod.last_words().contains("cannot make"),
+            "{shell}: {}",
+            pod.last_words()
+        );
+    });
+}
+
+#[test]
+fn the_expansion_of_these_tests_is_the_kubelets() {
+    let known = [("A".to_owned(), "1".to_owned())].into();
+    let table = [
+        ("$(A)", "1"),
+        ("$(B)", "$(B)"),
+        ("$$(A)", "$(A)"),
+        ("$$$(A)", "$1"),
+        ("$A", "$A"),
+        ("$(A", "$(A"),
+        ("a$", "a$"),
+        ("$$", "$"),
+        ("$$$", "$$"),
+    ];
+    for (text, out) in table {
+        assert_eq!(expand(text, &known), out, "{text}");
+    }
+}
