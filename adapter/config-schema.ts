@@ -138,7 +138,14 @@ const run: ConfigFieldSchema[] = [
     label: "Log limit (bytes)",
     type: "number",
     default: 2 * 1024 ** 3,
-    hint: "An agent that prints more is ended.",
+    hint: "An agent that prints more is ended. 0: without limit.",
+  },
+  {
+    key: "logRetentionSec",
+    label: "Keep orphaned logs (seconds)",
+    type: "number",
+    default: 7 * 24 * 3600,
+    hint: "When log files on the shared volume whose Job is gone are swept away.",
   },
   {
     key: "dataRoot",

@@ -19,6 +19,9 @@ import { createRunSink } from "./run-sink.js";
 /** A harvested Job may ask for a run of its own; more than a few in a row mean that something is wrong. */
 const MAX_ROUNDS = 5;
 
+/** A status line of ours is not worth holding up a run. */
+const STATUS_LINE_LIMIT_MS = 5_000;
+
 /** What the addon hands back: the result of this round and, if there is more to do, how to go on. */
 interface RunOutcome {
   result: AdapterExecutionResult;
@@ -158,7 +161,7 @@ function withBiller(ctx: AdapterExecutionContext, result: AdapterExecutionResult
 }
 
 async function say(ctx: AdapterExecutionContext, stream: "stdout" | "stderr", message: string): Promise<void> {
-  await callHostWithin(() => ctx.onLog(stream, statusLine(message)));
+  await callHostWithin(() => ctx.onLog(stream, statusLine(message)), STATUS_LINE_LIMIT_MS);
 }
 
 function failure(errorCode: string, errorMessage: string): AdapterExecutionResult {

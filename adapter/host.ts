@@ -1,7 +1,7 @@
 /** Calling back into the host: nothing it does may throw into us, and nothing it leaves undone may hang us. */
 
 /** How long a callback of the host may take before the run goes on without it. */
-export const HOST_CALL_LIMIT_MS = 10_000;
+export const HOST_CALL_LIMIT_MS = 30_000;
 
 /** How a call into the host went. */
 export type HostCall = { readonly ok: true } | { readonly ok: false; readonly error: unknown };

@@ -31,6 +31,8 @@ export interface SelfPodInfo {
   pvcClaimName: string | null;
   /** The `subPath` of that mount. */
   dataSubPath?: string | undefined;
+  /** The `subPathExpr` of that mount; a Job cannot inherit it, so building refuses it. */
+  dataSubPathExpr?: string | undefined;
   secretVolumes: SelfPodSecretVolume[];
   inheritedEnv: Record<string, string>;
   inheritedEnvValueFrom: { name: string; valueFrom?: object | undefined }[];
@@ -49,9 +51,9 @@ export interface JobBuildInput {
   skillsBundleContent?: string | undefined;
   /** The Secret that holds the prompt, for prompts over {@link LARGE_PROMPT_THRESHOLD_BYTES}. */
   promptSecretName?: string | undefined;
-  /** The agent's own volume for opencode's database. */
-  agentDbClaimName?: string | undefined;
-  /** Folder of opencode's database on the shared volume: absolute, under `/paperclip`. */
+  /** The agent's own claim for opencode's database; `null`: a volume that lives as long as the pod. */
+  agentDbClaimName?: string | null | undefined;
+  /** opencode's database file on the shared volume: absolute, under `/paperclip`. */
   agentDbPath?: string | undefined;
   /** Keeps the Job after it ended: it gets no time to live. */
   retainJobs?: boolean | undefined;

@@ -1,6 +1,9 @@
 /** Hands lines to a callback one at a time, whatever that callback does: it may throw, reject, or never answer. */
 import { callHost, describeError, HOST_CALL_LIMIT_MS, statusLine } from "./host.js";
 
+/** How long a call may go on once the tail was asked to stop: whoever stops it waits for its end. */
+const STOPPED_LIMIT_MS = 2_000;
+
 /** The host's log callback. */
 export type OnLog = (stream: "stdout" | "stderr", chunk: string) => Promise<void> | void;
 
@@ -19,8 +22,13 @@ export class LineDelivery {
   /** `limitMs`: how long one call may take before the tail goes on without it. */
   constructor(
     private readonly onLog: OnLog,
-    private readonly limitMs: number = HOST_CALL_LIMIT_MS,
+    private limitMs: number = HOST_CALL_LIMIT_MS,
   ) {}
+
+  /** From now on a call that does not answer is given up sooner. */
+  hurry(): void {
+    this.limitMs = Math.min(this.limitMs, STOPPED_LIMIT_MS);
+  }
 
   /** Takes whole lines as one text and hands them out one by one, each with its newline. */
   async deliver(stream: Stream, text: string): Promise<void> {
@@ -34,10 +42,11 @@ export class LineDelivery {
     }
   }
 
-  /** Releases the timer; nothing is delivered afterwards. */
+  /** Releases the timer. What is still being delivered goes out without waiting for answers. */
   close(): void {
     clearInterval(this.watchdog);
     this.watchdog = undefined;
+    this.giveUp?.();
   }
 
   /** The callback's promise; `undefined` when there is nothing to wait for. */
@@ -73,7 +82,7 @@ export class LineDelivery {
         this.unanswered++;
         resolve();
       };
-      this.watchdog ??= setInterval(() => this.checkLimit(), Math.max(1, this.limitMs / 4)).unref();
+      this.watchdog ??= setInterval(() => this.checkLimit(), Math.min(250, Math.max(1, this.limitMs / 4))).unref();
       answer.then(done, (error: unknown) => {
         onError(error);
         done();

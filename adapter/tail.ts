@@ -24,7 +24,7 @@ export interface TailOptions {
   idlePolls?: number | undefined;
   /** How long to wait for the file to appear (30000). */
   appearTimeoutMs?: number | undefined;
-  /** How long one `onLog` call may take before the tail goes on without it (10000). */
+  /** How long one `onLog` call may take before the tail goes on without it (30000, at most 2000 after a stop). */
   sinkTimeoutMs?: number | undefined;
   /** `false`: the lines are not kept and the tail resolves to `""`. */
   collect?: boolean | undefined;
@@ -47,7 +47,10 @@ export function createTailPodLogFile(load: NativeLoader): TailPodLogFile {
     const handle = load().tailFile(filePath, JSON.stringify(nativeOptions), (stream, text) =>
       delivery.deliver(stream === "stderr" ? "stderr" : "stdout", text),
     );
-    const stop = (): void => handle.stop();
+    const stop = (): void => {
+      delivery.hurry();
+      handle.stop();
+    };
     const unwatch = stopSignal ? watchStopFlag(stopSignal, stop) : undefined;
     if (signal?.aborted) stop();
     else signal?.addEventListener("abort", stop, { once: true });

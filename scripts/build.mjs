@@ -10,26 +10,25 @@ import { parseArgs } from "node:util";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-const { values: options } = parseArgs({
-  options: {
-    release: { type: "boolean", default: false },
-    "ts-only": { type: "boolean", default: false },
-    "native-only": { type: "boolean", default: false },
-  },
-});
-
 try {
-  if (!options["ts-only"]) buildNative();
+  const { values: options } = parseArgs({
+    options: {
+      release: { type: "boolean", default: false },
+      "ts-only": { type: "boolean", default: false },
+      "native-only": { type: "boolean", default: false },
+    },
+  });
+  if (!options["ts-only"]) buildNative(options.release);
   if (!options["native-only"]) await buildTypeScript();
 } catch (error) {
   console.error(`build: ${error.message}`);
   process.exitCode = 1;
 }
 
-function buildNative() {
+function buildNative(release) {
   // Naming the target keeps `cargo test --target …` and this build in one folder, so that neither compiles twice.
   const args = ["build", "--platform", "--esm", "--js", "index.js", "--dts", "index.d.ts", "--target", hostTriple()];
-  if (options.release) args.push("--release");
+  if (release) args.push("--release");
   run(tool("napi"), args);
 }
 

@@ -46,6 +46,14 @@ describe("buildJobManifest", () => {
     expect(log).toEqual([["stderr", "[paperclip] careful\n"]]);
   });
 
+  it("tells a volume of the pod (null) from no volume at all", () => {
+    const native = fakeNative();
+    const build = createBuildJobManifest(() => native);
+    build({ ctx: context().ctx, selfPod, agentDbClaimName: null });
+    build({ ctx: context().ctx, selfPod });
+    expect(native.manifests.map((request) => request["agentDbClaimName"])).toEqual([null, undefined]);
+  });
+
   it("does without onLog, and with one that throws or rejects", async () => {
     const build = createBuildJobManifest(() => fakeNative());
     const broken = () => {

@@ -76,6 +76,7 @@ describe("the configuration schema", () => {
       startTimeoutSec: ["number", 600],
       outageTimeoutSec: ["number", 600],
       maxLogBytes: ["number", 2 * 1024 ** 3],
+      logRetentionSec: ["number", 604_800],
       dataRoot: ["text", undefined],
     });
   });

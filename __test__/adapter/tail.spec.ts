@@ -154,6 +154,37 @@ describe("a callback that misbehaves", () => {
   });
 });
 
+it("ends soon after a stop although a call never answers", async () => {
+  const native = fakeNative();
+  const flag = { stopped: false };
+  const onLog: TailOptions["onLog"] = () => new Promise(() => {});
+  const result = createTailPodLogFile(() => native)("/log", { stopSignal: flag, onLog });
+  const handle = native.tails[0]!;
+  handle.stop = () => {};
+  const delivered = handle.sink("stdout", "1\n2\n");
+  flag.stopped = true;
+  const started = performance.now();
+  await delivered;
+  expect(performance.now() - started).toBeLessThan(4_000);
+  handle.finish("1\n2\n");
+  expect(await result).toBe("1\n2\n");
+});
+
+it("goes on with what is left when the native side ends first", async () => {
+  const seen: string[] = [];
+  const { handle, result } = tail({
+    onLog: (_stream, chunk) => {
+      seen.push(chunk);
+      return new Promise(() => {});
+    },
+  });
+  const delivered = handle.sink("stdout", "1\n2\n");
+  handle.finish("");
+  await result;
+  await delivered;
+  expect(seen).toEqual(["1\n", "2\n"]);
+});
+
 it("delivers a million lines in a few seconds", async () => {
   let count = 0;
   const { handle, result } = tail({ onLog: async () => void count++ });

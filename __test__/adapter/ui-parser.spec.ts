@@ -16,7 +16,7 @@ function loadAsWorker(): { text: string; parse: Parser } {
   if (!existsSync(built)) throw new Error("dist/ui-parser.cjs is missing: run node scripts/build.mjs --ts-only first");
   const text = readFileSync(built, "utf8");
   const module = { exports: {} as { parseStdoutLine?: Parser } };
-  new Function("exports", "module", "self", "globalThis", `"use strict"; {${text}\n}`)(module.exports, module, undefined, undefined);
+  new Function("exports", "module", "self", "globalThis", `"use strict"; {${text}}`)(module.exports, module, undefined, undefined);
   if (!module.exports.parseStdoutLine) throw new Error("no parseStdoutLine");
   return { text, parse: module.exports.parseStdoutLine };
 }
