@@ -17,7 +17,7 @@ export type { Fault, PodFault, PodMatch, RequestFault, RequestMatch, ServerFault
 export type { Container, ContainerState, ContainerStatus, Job, KubeObject, Pod } from "./objects.js";
 export type { ClusterOptions } from "./options.js";
 
-export interface StartOptions extends ClusterOptions {
+export interface StartOptions extends Omit<ClusterOptions, "temporary"> {
   /** Everything of the cluster is below it. Default: a temporary folder, removed by `stop`. */
   root?: string;
   /** The bundled process; by default beside this file, else `build/local-cluster.js` of the package. */
@@ -25,6 +25,8 @@ export interface StartOptions extends ClusterOptions {
 }
 
 export interface LocalCluster extends KubeClient {
+  /** Everything of the cluster is below it. */
+  root: string;
   /** The kubeconfig of the account with the adapter's Role, and the administrator's. */
   kubeconfig: string;
   adminKubeconfig: string;
@@ -54,11 +56,12 @@ export interface LocalCluster extends KubeClient {
 export async function startLocalCluster(options: StartOptions = {}): Promise<LocalCluster> {
   const { root: given, mainScript, ...clusterOptions } = options;
   const root = given ?? mkdtempSync(join(tmpdir(), "local-cluster-"));
+  // The process removes a temporary root itself; this is for one that was killed.
   const removeRoot = (): void => {
     if (given === undefined) rmSync(root, { recursive: true, force: true, maxRetries: 3 });
   };
   const script = mainScript === undefined ? findMain() : mainScript instanceof URL ? fileURLToPath(mainScript) : mainScript;
-  const child = spawn(process.execPath, [script, "--root", root, "--options", JSON.stringify(clusterOptions)], { stdio: ["pipe", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [script, "--root", root, "--options", JSON.stringify({ ...clusterOptions, temporary: given === undefined })], { stdio: ["pipe", "pipe", "pipe"] });
   let ready: Ready;
   try {
     ready = await firstLine(child);
@@ -77,6 +80,7 @@ export async function startLocalCluster(options: StartOptions = {}): Promise<Loc
   const client = connect(ready.url, ready.adminToken, namespace);
   return {
     ...client,
+    root,
     kubeconfig: ready.kubeconfig,
     adminKubeconfig: ready.adminKubeconfig,
     url: ready.url,

@@ -1,6 +1,6 @@
 /** Puts the rooms together: store, API, controllers and node are one cluster. */
 
-import { existsSync, mkdirSync, realpathSync } from "node:fs";
+import { existsSync, mkdirSync, realpathSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Access } from "./api/access.js";
 import { type Resource, RESOURCES } from "./api/resources.js";
@@ -28,6 +28,7 @@ export class Cluster {
   readonly server: ApiServer;
   readonly ready: Omit<Ready, "control">;
   readonly #root: string;
+  readonly #temporary: boolean;
   readonly #store: Store;
   readonly #jobs: JobController;
   readonly #garbage: GarbageCollector;
@@ -62,7 +63,8 @@ export class Cluster {
     const kubeconfig = join(root, "kubeconfig");
     const adminKubeconfig = join(root, "admin.kubeconfig");
     writeKubeconfig(kubeconfig, server.url, namespace, "paperclip", access.tokens.account);
-    writeKubeconfig(adminKubeconfig, server.url, namespace, "admin", access.tokens.admin);
+    // kubectl sends no token over plain HTTP, so its way in is part of the path.
+    writeKubeconfig(adminKubeconfig, `${server.url}/as/${access.tokens.admin}`, namespace, "admin", access.tokens.admin);
     const ready = { url: server.url, kubeconfig, adminKubeconfig, adminToken: access.tokens.admin, dataDir, mapping: chosen } as const;
     return new Cluster(root, options, namespace, { store, faults, server, ready });
   }
@@ -74,6 +76,7 @@ export class Cluster {
     made: { store: Store; faults: Faults; server: ApiServer; ready: Omit<Ready, "control"> },
   ) {
     this.#root = root;
+    this.#temporary = options.temporary ?? false;
     this.#store = made.store;
     this.faults = made.faults;
     this.server = made.server;
@@ -141,6 +144,7 @@ export class Cluster {
     this.#pauseControllers(true);
     await Promise.all([this.#node.stop(), this.server.close()]);
     killStrays(this.server.port);
+    if (this.#temporary) rmSync(this.#root, { recursive: true, force: true, maxRetries: 3 });
   }
 
   #startOutage(ms: number): void {

@@ -21,6 +21,8 @@ export interface ClusterOptions {
   deletedPod?: "replaced" | "fails-job";
   /** Env, annotations and so on that the own pod has besides its usual ones, as a merge patch on the Pod. */
   ownPod?: object;
+  /** Removes the root at the end. */
+  temporary?: boolean;
 }
 
 /** What the process says once it is ready. */

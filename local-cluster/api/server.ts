@@ -93,13 +93,16 @@ export class ApiServer {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
-      const account = this.#parts.access.accountOf(request.headers.authorization);
-      if (!account) throw status.unauthorized();
       const url = new URL(request.url ?? "/", this.url);
+      const inPath = /^\/as\/([^/]+)/.exec(url.pathname);
+      if (inPath) url.pathname = url.pathname.slice(inPath[0].length);
+      const account = this.#parts.access.accountOf(inPath ? `Bearer ${inPath[1]}` : request.headers.authorization);
+      if (!account) throw status.unauthorized();
       const known = request.method === "GET" ? discovery(url.pathname, this.url) : undefined;
       if (known) return reply(response, { code: 200, body: known });
       const target = parsePath(url.pathname);
       if (!target) return reply(response, undefined);
+      if (request.headers["content-type"]?.includes("protobuf")) throw status.unsupportedMedia();
       const text = await readBody(request);
       const verb = verbOf(request.method ?? "GET", target, url.searchParams);
       const contentType = request.headers["content-type"] ?? "application/json";

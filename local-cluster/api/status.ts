@@ -107,3 +107,6 @@ export const unsupportedPatch = (): ApiError =>
     "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json",
     {},
   );
+
+export const unsupportedMedia = (): ApiError =>
+  new ApiError(415, "UnsupportedMediaType", "the body of the request was in an unknown format - accepted media types include: application/json", {});

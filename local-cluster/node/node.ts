@@ -18,7 +18,10 @@ import { PodWorker } from "./pod-worker.js";
 import { podStatus } from "./pod-status.js";
 import { Reaper } from "./reaper.js";
 import { NODE_NAME, unschedulable } from "./scheduler.js";
+import { killStrays } from "./strays.js";
 import { PodTroubles } from "./troubles.js";
+
+const SWEEP_MS = 50;
 
 export interface NodeOptions {
   root: string;
@@ -40,6 +43,8 @@ export class Node {
   readonly #workers = new Map<string, PodWorker>();
   readonly #unreported = new Set<PodWorker>();
   readonly #troubles: PodTroubles;
+  readonly #ended = new Set<string>();
+  #sweep: NodeJS.Timeout | undefined;
   #frozen = false;
 
   constructor(store: Store, faults: Faults, options: NodeOptions) {
@@ -92,6 +97,7 @@ export class Node {
     this.#frozen = true;
     this.queue.pause(true);
     this.#troubles.stop();
+    clearTimeout(this.#sweep);
     for (const worker of this.#workers.values()) worker.stop(0);
     await this.reaper.stop();
   }
@@ -138,12 +144,25 @@ export class Node {
     const worker = new PodWorker(this, pod);
     this.#workers.set(pod.metadata.uid, worker);
     worker.run().then(
-      () => this.queue.add(pod.metadata.uid),
+      () => {
+        this.queue.add(pod.metadata.uid);
+        this.#sweepStrays(pod.metadata.name);
+      },
       (error: unknown) => {
         console.error(error);
         worker.fail("NodeError", String(error));
       },
     );
+  }
+
+  /** One look at the machine's processes for all pods that ended lately. */
+  #sweepStrays(pod: string): void {
+    this.#ended.add(pod.slice(0, 63));
+    this.#sweep ??= setTimeout(() => {
+      killStrays(this.#options.apiPort, this.#ended);
+      this.#ended.clear();
+      this.#sweep = undefined;
+    }, SWEEP_MS);
   }
 
   #bind(pod: Pod): void {

@@ -5,6 +5,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 
+// `kill -- -N` would be cleaner, but dash does not know it.
 const SCRIPT = `
 groups=
 while read -r verb group; do
@@ -13,7 +14,7 @@ while read -r verb group; do
     -) kept=; for g in $groups; do [ "$g" = "$group" ] || kept="$kept $g"; done; groups=$kept ;;
   esac
 done
-for g in $groups; do kill -KILL -- "-$g" 2>/dev/null; done
+for g in $groups; do kill -KILL "-$g" 2>/dev/null; done
 `;
 
 export class Reaper {

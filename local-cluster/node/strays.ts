@@ -5,12 +5,15 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 
-export function killStrays(apiPort: number, pod?: string): void {
-  const marks = [`KUBERNETES_PORT=tcp://127.0.0.1:${apiPort}`, ...(pod ? [`HOSTNAME=${pod.slice(0, 63)}`] : [])];
+/** Of all pods of the cluster with this port, or of these. */
+export function killStrays(apiPort: number, pods?: Set<string>): void {
+  const cluster = `KUBERNETES_PORT=tcp://127.0.0.1:${apiPort}`;
   for (const pid of processes()) {
     try {
       const env = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
-      if (pid !== process.pid && marks.every((mark) => env.includes(mark))) process.kill(pid, "SIGKILL");
+      if (pid === process.pid || !env.includes(cluster)) continue;
+      const host = env.find((variable) => variable.startsWith("HOSTNAME="))?.slice("HOSTNAME=".length) ?? "";
+      if (!pods || pods.has(host)) process.kill(pid, "SIGKILL");
     } catch {
       // Gone meanwhile, or somebody else's.
     }
