@@ -189,13 +189,18 @@ fn unfinished(facts: &FoldedFacts, lines: &[String]) -> Option<Failure> {
             Some(Failure::new(code::UNKNOWN_OUTCOME, unknown(sum)).retryable())
         }
         Some(0) => no_answer(sum),
-        Some(_) if sum.steps_finished > 0 && !sum.open_step && !sum.has_output() => Some(empty_response()),
+        Some(_) if nothing_said(sum) && (!sum.open_step || lines.is_empty()) => Some(empty_response()),
         Some(exit) if sum.events == 0 => Some(not_started(exit, lines)),
         Some(exit) => {
             let text = format!("opencode exited with code {exit} before the agent was done");
             Some(Failure::new(code::OPENCODE_ERROR, text))
         }
     }
+}
+
+/// Steps, but neither a text nor a token.
+fn nothing_said(sum: &Summary) -> bool {
+    sum.steps_started + sum.steps_finished > 0 && !sum.has_output()
 }
 
 /// Not one event, and an exit code: what it says on stderr is all there is.
