@@ -1,10 +1,6 @@
 //! The parser keeps the results of the TypeScript adapter, and survives whatever it is given.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::string_slice,
-    reason = "a test that panics has failed"
-)]
+#![expect(clippy::string_slice, reason = "a test that panics has failed")]
 
 use opencode_k8s::opencode::{Transcript, fold, is_step_limit, is_unknown_session, parse_jsonl};
 use proptest::prelude::*;

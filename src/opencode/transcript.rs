@@ -144,6 +144,7 @@ impl Transcript {
     }
 
     fn step_start(&mut self, message: &str) {
+        let message = bounded::prefix(message, NAME);
         // opencode's loop ends at `stop`, unless the message that stopped was a compaction.
         if self.sum.last_reason.as_deref() == Some("stop") && self.finished.as_deref() != Some(message) {
             self.demote();
@@ -155,7 +156,7 @@ impl Transcript {
     }
 
     fn step_finish(&mut self, part: &Part<'_>) {
-        let message = part.message_id.as_str();
+        let message = bounded::prefix(part.message_id.as_str(), NAME);
         self.messages.say(message, part.message.as_str());
         let step = Tokens {
             input: part.tokens.input.0,
@@ -171,7 +172,7 @@ impl Transcript {
         self.sum.open_step = false;
         self.sum.step_limit |= is_step_limit_reason(part.reason.as_str());
         self.sum.last_reason = Some(bounded::head(part.reason.as_str(), NAME));
-        self.finished = Some(bounded::head(message, NAME));
+        self.finished = Some(message.to_owned());
         self.disturbed = false;
     }
 
@@ -184,7 +185,8 @@ impl Transcript {
             }
             return;
         }
-        self.messages.say(part.message_id.as_str(), part.text.as_str());
+        let message = bounded::prefix(part.message_id.as_str(), NAME);
+        self.messages.say(message, part.text.as_str());
     }
 
     fn tool_use(&mut self, part: &Part<'_>) {

@@ -91,7 +91,7 @@ fn ended_by_us(facts: &FoldedFacts) -> Option<Failure> {
             .timeout_sec
             .filter(|sec| *sec > 0.0)
             .map(|sec| format!(" after {sec}s"));
-        let waiting = kill::waiting_for(&facts.summary).map(|what| format!("; {what}"));
+        let waiting = kill::waiting_for(facts).map(|what| format!("; {what}"));
         let text = format!(
             "Timed out{}{}",
             after.unwrap_or_default(),
@@ -184,6 +184,7 @@ fn cut(sum: &Summary, lines: &[String]) -> Option<Failure> {
 fn unfinished(facts: &FoldedFacts, lines: &[String]) -> Option<Failure> {
     let sum = &facts.summary;
     match facts.exit_code {
+        _ if sum.clean_stop => Some(empty_response()),
         None => Some(Failure::new(code::UNKNOWN_OUTCOME, unknown(sum)).retryable()),
         Some(0) if facts.log_state != LogState::Proven => {
             Some(Failure::new(code::UNKNOWN_OUTCOME, unknown(sum)).retryable())
