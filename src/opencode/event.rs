@@ -69,14 +69,60 @@ pub(crate) enum Read<'a> {
     Blank,
     /// A JSON object.
     Event(Box<Event<'a>>),
+    /// A tool call that went well.
+    ToolDone {
+        /// Its session.
+        session: &'a str,
+    },
+    /// A step begins.
+    StepStart {
+        /// Its session.
+        session: &'a str,
+        /// Its message.
+        message: &'a str,
+    },
     /// Text, or JSON that is no object: not from opencode's stream.
     Other,
     /// Begins like an object and is not one: torn or overwritten.
     Broken,
 }
 
-/// Reads one line. `scratch` holds the mended copy of a line that needs one.
+/// Reads one whole line. `scratch` holds the mended copy of a line that needs one.
+///
+/// Finished tool calls are most of a stream's bytes and nothing inside them matters here, and the begin of a step says
+/// only that: such a line is not parsed if it begins and ends the way opencode writes it.
 pub(crate) fn read<'a>(line: &'a str, scratch: &'a mut String) -> Read<'a> {
+    skim(line).unwrap_or_else(|| read_fully(line, scratch))
+}
+
+fn skim(line: &str) -> Option<Read<'_>> {
+    let (kind, rest) = plain_string(line.strip_prefix(r#"{"type":"#)?)?;
+    if !matches!(kind, "tool_use" | "step_start") || !line.trim_end().ends_with(r#""}}"#) {
+        return None;
+    }
+    let rest = rest
+        .strip_prefix(r#","timestamp":"#)?
+        .trim_start_matches(|c: char| c.is_ascii_digit());
+    let (session, rest) = plain_string(rest.strip_prefix(r#","sessionID":"#)?)?;
+    if kind == "step_start" {
+        let (_part, rest) = plain_string(rest.strip_prefix(r#","part":{"id":"#)?)?;
+        let (message, _) = plain_string(rest.strip_prefix(r#","messageID":"#)?)?;
+        return Some(Read::StepStart { session, message });
+    }
+    let (_tool, rest) = plain_string(rest.strip_prefix(r#","part":{"type":"tool","tool":"#)?)?;
+    let (_call, rest) = plain_string(rest.strip_prefix(r#","callID":"#)?)?;
+    rest.starts_with(r#","state":{"status":"completed","#)
+        .then_some(Read::ToolDone { session })
+}
+
+/// A JSON string without escapes, and what follows it.
+fn plain_string(text: &str) -> Option<(&str, &str)> {
+    let (string, rest) = text.strip_prefix('"')?.split_once('"')?;
+    (!string.contains('\\')).then_some((string, rest))
+}
+
+/// Reads a line that may be cut off.
+pub(crate) fn read_fully<'a>(line: &'a str, scratch: &'a mut String) -> Read<'a> {
     let line = js_trim(line);
     if line.is_empty() {
         return Read::Blank;
@@ -204,6 +250,41 @@ mod tests {
             Some(r"\ud83d")
         );
         assert_eq!(text_of(r#"{"part":{"text":"\ud8"}}"#), None);
+    }
+
+    #[test]
+    fn a_skimmed_line_says_what_the_whole_line_says() {
+        let line = r#"{"type":"step_start","timestamp":1,"sessionID":"s","part":{"id":"p","messageID":"m","type":"step-start"}}"#;
+        let mut scratch = String::new();
+        assert!(matches!(
+            read(line, &mut scratch),
+            Read::StepStart {
+                session: "s",
+                message: "m"
+            }
+        ));
+        let Read::Event(event) = read_fully(line, &mut scratch) else {
+            panic!("not an event")
+        };
+        assert_eq!(
+            (event.session.as_str(), event.part.message_id.as_str()),
+            ("s", "m")
+        );
+    }
+
+    #[test]
+    fn completed_tools_are_not_parsed() {
+        let line = |status: &str, end: &str| {
+            let start = r#"{"type":"tool_use","timestamp":1,"sessionID":"s","part":{"type":"tool","tool":"bash","callID":"c","state":{"status":""#;
+            format!(r#"{start}{status}","input":{{}}}}{end}"#)
+        };
+        let mut scratch = String::new();
+        assert!(matches!(
+            read(&line("completed", r#","messageID":"m"}}"#), &mut scratch),
+            Read::ToolDone { session: "s" }
+        ));
+        assert!(matches!(read(&line("error", "}}"), &mut scratch), Read::Event(_)));
+        assert!(matches!(read(&line("completed", ""), &mut scratch), Read::Broken));
     }
 
     #[test]

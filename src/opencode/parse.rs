@@ -86,16 +86,18 @@ pub fn parse_jsonl(stdout: &str) -> Value {
     let mut transcript = Transcript::new();
     let mut all = Everything::default();
     for piece in pieces(stdout) {
-        let (text, is_tail) = match piece {
-            Piece::Line(line) => (line, false),
-            Piece::Tail(tail) => (tail, true),
-        };
         let mut scratch = String::new();
-        match event::read(text, &mut scratch) {
+        let (text, is_tail, read) = match piece {
+            Piece::Line(line) => (line, false, event::read(line, &mut scratch)),
+            Piece::Tail(tail) => (tail, true, event::read_fully(tail, &mut scratch)),
+        };
+        match read {
             Read::Event(event) => {
                 all.add(&event);
                 transcript.fold(&event);
             }
+            Read::ToolDone { session } => transcript.tool_done(session),
+            Read::StepStart { session, message } => transcript.step_started(session, message),
             Read::Broken if is_tail => transcript.cut(text),
             Read::Broken => transcript.broken(),
             Read::Other => transcript.stray(text),

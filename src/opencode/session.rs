@@ -14,8 +14,8 @@ pub fn is_unknown_session(stdout: &str, errors: &str) -> bool {
             Read::Event(event) if event.kind.as_str() == "error" => {
                 text_says_unknown_session(&error_text(&event.error_value()))
             }
-            Read::Event(_) | Read::Broken | Read::Blank => false,
             Read::Other => says_unknown_session(line),
+            _ => false,
         }
     }) || text_says_unknown_session(errors)
 }

@@ -46,17 +46,19 @@ impl Transcript {
             Read::Other => self.stray(line),
             Read::Broken => self.broken(),
             Read::Event(event) => self.fold(&event),
+            Read::ToolDone { session } => self.tool_done(session),
+            Read::StepStart { session, message } => self.step_started(session, message),
         }
     }
 
     /// Folds what stands after the last newline. A complete object there counts as a line.
     pub fn push_cut(&mut self, tail: &str) {
         let mut scratch = String::new();
-        match event::read(tail, &mut scratch) {
-            Read::Blank => {}
-            Read::Other => self.stray(tail),
+        match event::read_fully(tail, &mut scratch) {
             Read::Broken => self.cut(tail),
             Read::Event(event) => self.fold(&event),
+            Read::Other => self.stray(tail),
+            Read::Blank | Read::ToolDone { .. } | Read::StepStart { .. } => {}
         }
     }
 
@@ -104,15 +106,33 @@ impl Transcript {
         self.sum.cut_text = bounded::salvage_text(tail);
     }
 
+    pub(crate) fn tool_done(&mut self, session: &str) {
+        self.sum.lines += 1;
+        self.sum.events += 1;
+        self.session(session);
+        self.sum.tool_calls += 1;
+    }
+
+    pub(crate) fn step_started(&mut self, session: &str, message: &str) {
+        self.sum.lines += 1;
+        self.sum.events += 1;
+        self.session(session);
+        self.step_start(message);
+    }
+
+    fn session(&mut self, id: &str) {
+        let id = js_trim(id);
+        if !id.is_empty() && self.sum.session_id.as_deref() != Some(id) {
+            self.sum.session_id = Some(bounded::head(id, NAME));
+        }
+    }
+
     pub(crate) fn fold(&mut self, event: &Event<'_>) {
         self.sum.lines += 1;
         self.sum.events += 1;
-        let session = js_trim(event.session.as_str());
-        if !session.is_empty() && self.sum.session_id.as_deref() != Some(session) {
-            self.sum.session_id = Some(bounded::head(session, NAME));
-        }
+        self.session(event.session.as_str());
         match event.kind.as_str() {
-            "step_start" => self.step_start(&event.part),
+            "step_start" => self.step_start(event.part.message_id.as_str()),
             "step_finish" => self.step_finish(&event.part),
             "text" => self.text(&event.part),
             "tool_use" => self.tool_use(&event.part),
@@ -123,8 +143,8 @@ impl Transcript {
         }
     }
 
-    fn step_start(&mut self, part: &Part<'_>) {
-        let message = part.message_id.as_str();
+    fn step_start(&mut self, message: &str) {
+        let message = bounded::prefix(message, NAME);
         // opencode's loop ends at `stop`, unless the message that stopped was a compaction.
         if self.sum.last_reason.as_deref() == Some("stop") && self.finished.as_deref() != Some(message) {
             self.demote();
@@ -136,7 +156,7 @@ impl Transcript {
     }
 
     fn step_finish(&mut self, part: &Part<'_>) {
-        let message = part.message_id.as_str();
+        let message = bounded::prefix(part.message_id.as_str(), NAME);
         self.messages.say(message, part.message.as_str());
         let step = Tokens {
             input: part.tokens.input.0,
@@ -152,7 +172,7 @@ impl Transcript {
         self.sum.open_step = false;
         self.sum.step_limit |= is_step_limit_reason(part.reason.as_str());
         self.sum.last_reason = Some(bounded::head(part.reason.as_str(), NAME));
-        self.finished = Some(bounded::head(message, NAME));
+        self.finished = Some(message.to_owned());
         self.disturbed = false;
     }
 
@@ -165,7 +185,8 @@ impl Transcript {
             }
             return;
         }
-        self.messages.say(part.message_id.as_str(), part.text.as_str());
+        let message = bounded::prefix(part.message_id.as_str(), NAME);
+        self.messages.say(message, part.text.as_str());
     }
 
     fn tool_use(&mut self, part: &Part<'_>) {

@@ -5,7 +5,7 @@ use crate::opencode::RunError;
 use super::facts::FoldedFacts;
 use super::plain::{without_ansi, without_json};
 use super::verdict::{Failure, permission_failure};
-use super::{code, provider, stderr};
+use super::{code, kill, provider, stderr};
 
 /// The failure behind the last error, if the run ended on one.
 pub(super) fn judge(facts: &FoldedFacts, lines: &[String]) -> Option<Failure> {
@@ -13,6 +13,9 @@ pub(super) fn judge(facts: &FoldedFacts, lines: &[String]) -> Option<Failure> {
     let text = plain(&error.message);
     if text.contains("rejected permission") {
         return Some(permission_failure(&facts.summary, &stderr::rejected(lines)));
+    }
+    if error.name == "MessageAbortedError" && kill::judge(facts).is_some() {
+        return None; // the signal is the cause, not this
     }
     let failure = match error.name.as_str() {
         "ContextOverflowError" => overflow(&text),

@@ -1,9 +1,7 @@
 //! Runs that were ended from outside.
 
-use crate::opencode::Summary;
-
 use super::code;
-use super::facts::FoldedFacts;
+use super::facts::{FoldedFacts, Session};
 use super::verdict::Failure;
 
 /// The failure of a run that a signal, the kernel or the cluster ended.
@@ -44,7 +42,7 @@ pub(super) fn judge(facts: &FoldedFacts) -> Option<Failure> {
             None => format!("was ended by the cluster ({reason})"),
         }
     };
-    let waiting = waiting_for(&facts.summary)
+    let waiting = waiting_for(facts)
         .map(|what| format!("; {what}"))
         .unwrap_or_default();
     let failure = Failure::new(
@@ -59,20 +57,25 @@ pub(super) fn judge(facts: &FoldedFacts) -> Option<Failure> {
 }
 
 /// What opencode was doing when it was ended, if it was waiting for the model.
-pub(super) fn waiting_for(sum: &Summary) -> Option<String> {
+pub(super) fn waiting_for(facts: &FoldedFacts) -> Option<String> {
+    let sum = &facts.summary;
     if sum.last_reason.as_deref() == Some("unknown") {
         let steps = sum.steps_finished;
-        return Some(format!(
-            "the provider's answers ended without a known reason, and it kept asking ({steps} steps)"
-        ));
+        let text = "the provider's answers ended without a known reason, and it kept asking";
+        return Some(format!("{text} ({steps} steps)"));
     }
     if sum.events == 0 {
+        let resumed = facts.session.as_ref().and_then(Session::id).is_some();
+        let other = if resumed {
+            ", or the session it resumed belongs to another directory"
+        } else {
+            ""
+        };
         let text = "it had printed nothing: it was waiting for the model's provider or retrying, which it does silently";
-        return Some(text.to_owned());
+        return Some(format!("{text}{other}"));
     }
-    sum.open_step.then(|| {
-        "the output stops inside a step (the model had not finished, or a tool was running)".to_owned()
-    })
+    let text = "the output stops inside a step (the model had not finished, or a tool was running)";
+    sum.open_step.then(|| text.to_owned())
 }
 
 /// The signal behind a shell's exit code.

@@ -91,7 +91,7 @@ fn ended_by_us(facts: &FoldedFacts) -> Option<Failure> {
             .timeout_sec
             .filter(|sec| *sec > 0.0)
             .map(|sec| format!(" after {sec}s"));
-        let waiting = kill::waiting_for(&facts.summary).map(|what| format!("; {what}"));
+        let waiting = kill::waiting_for(facts).map(|what| format!("; {what}"));
         let text = format!(
             "Timed out{}{}",
             after.unwrap_or_default(),
@@ -184,18 +184,24 @@ fn cut(sum: &Summary, lines: &[String]) -> Option<Failure> {
 fn unfinished(facts: &FoldedFacts, lines: &[String]) -> Option<Failure> {
     let sum = &facts.summary;
     match facts.exit_code {
+        _ if sum.clean_stop => Some(empty_response()),
         None => Some(Failure::new(code::UNKNOWN_OUTCOME, unknown(sum)).retryable()),
         Some(0) if facts.log_state != LogState::Proven => {
             Some(Failure::new(code::UNKNOWN_OUTCOME, unknown(sum)).retryable())
         }
         Some(0) => no_answer(sum),
-        Some(_) if sum.steps_finished > 0 && !sum.open_step && !sum.has_output() => Some(empty_response()),
+        Some(_) if nothing_said(sum) && (!sum.open_step || lines.is_empty()) => Some(empty_response()),
         Some(exit) if sum.events == 0 => Some(not_started(exit, lines)),
         Some(exit) => {
             let text = format!("opencode exited with code {exit} before the agent was done");
             Some(Failure::new(code::OPENCODE_ERROR, text))
         }
     }
+}
+
+/// Steps, but neither a text nor a token.
+fn nothing_said(sum: &Summary) -> bool {
+    sum.steps_started + sum.steps_finished > 0 && !sum.has_output()
 }
 
 /// Not one event, and an exit code: what it says on stderr is all there is.
