@@ -48,6 +48,12 @@ export declare function parseOpenCodeJsonl(stdout: string): string
 /** Whether this run resumes a session: `{sessionId, note, workingDir}`. The prompt's shape must follow it. */
 export declare function planSession(requestJson: string): string
 
+/**
+ * Asks everything that a run needs. JSON text in, `{checks: [{code, level, message, hint?}]}` as JSON text out.
+ * Bounded in time; never rejects.
+ */
+export declare function probeEnvironment(requestJson: string): Promise<string>
+
 /** Judges a finished run: facts as JSON text in, `AdapterExecutionResult` as JSON text out. */
 export declare function resolveOutcome(factsJson: string): string
 

@@ -773,7 +773,7 @@ if (
   }
 }
 
-const { RunHandle, TailHandle, buildJobManifest, buildPodLogPath, isStepLimitResult, isUnknownSessionError, nativeVersion, parseOpenCodeJsonl, planSession, resolveOutcome, sanitizeLabelValue, sessionDeserialize, sessionDisplayId, sessionSerialize, startRun, tailFile } = nativeBinding
+const { RunHandle, TailHandle, buildJobManifest, buildPodLogPath, isStepLimitResult, isUnknownSessionError, nativeVersion, parseOpenCodeJsonl, planSession, probeEnvironment, resolveOutcome, sanitizeLabelValue, sessionDeserialize, sessionDisplayId, sessionSerialize, startRun, tailFile } = nativeBinding
 export { RunHandle }
 export { TailHandle }
 export { buildJobManifest }
@@ -783,6 +783,7 @@ export { isUnknownSessionError }
 export { nativeVersion }
 export { parseOpenCodeJsonl }
 export { planSession }
+export { probeEnvironment }
 export { resolveOutcome }
 export { sanitizeLabelValue }
 export { sessionDeserialize }

@@ -64,7 +64,7 @@ async function startValidated(native: Native, ctx: AdapterExecutionContext): Pro
   }
   if (ctx.signal?.aborted) return cancelledBeforeStart();
   const inputs = await readPromptInputs(parseObject(ctx.config), (message) => say(ctx, "stderr", message));
-  return withBiller(ctx, await runRounds(native, ctx, inputs));
+  return withBiller(ctx, withCancellationTime(await runRounds(native, ctx, inputs)));
 }
 
 async function runRounds(
@@ -152,6 +152,14 @@ function harvestedSession(continuation: RunOutcome["next"]): SessionState | unde
 function issueIdOf(ctx: AdapterExecutionContext): string | null {
   const context = parseObject(ctx.context);
   return asString(context["issueId"], asString(context["taskId"], "")).trim() || null;
+}
+
+/** A verified cancellation gets its time here: the addon reads no wall clock. */
+function withCancellationTime(result: AdapterExecutionResult): AdapterExecutionResult {
+  const cancellation = result.resultJson?.["executionCancellation"];
+  if (cancellation == null) return result;
+  const acknowledgedAt = new Date().toISOString();
+  return { ...result, resultJson: { ...result.resultJson, executionCancellation: { ...cancellation, acknowledgedAt } } };
 }
 
 function withBiller(ctx: AdapterExecutionContext, result: AdapterExecutionResult): AdapterExecutionResult {

@@ -13,8 +13,6 @@ const ERROR_CODE = "k8s_native_unavailable";
 export interface TailHandle {
   /** Ends the tail after one final read to the end of the file. */
   stop(): void;
-  /** Everything that was read (`""` without `collect`); rejects when the file never appeared or is no regular file. */
-  result(): Promise<string>;
 }
 
 /** A run that is driven by the addon. */
@@ -25,7 +23,11 @@ export interface RunHandle {
   result(): Promise<string>;
 }
 
-/** Receives `(stream, text)` of a tail or `(kind, payload)` of a run; the addon awaits it before it calls again. */
+/**
+ * Receives `(kind, payload)` of a tail or a run; the addon awaits it before it calls again. A tail ends with one call of
+ * `end` (everything that was read, `""` without `collect`) or `fail` (why it could not be read): a promise of the addon's
+ * own would hold the process.
+ */
 export type NativeSink = (kind: string, payload: string) => Promise<void> | void;
 
 /** What the addon exports, as `index.d.ts` declares it. JSON goes in and comes out as text: that is the faster crossing. */

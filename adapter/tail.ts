@@ -1,6 +1,6 @@
 /** Follows a pod's log file: the addon reads it, this file hands its lines to a JavaScript callback one at a time. */
 import { LineDelivery, type OnLog } from "./line-delivery.js";
-import type { NativeLoader } from "./native.js";
+import type { Native, NativeLoader, TailHandle } from "./native.js";
 import { watchStopFlag } from "./stop-flags.js";
 
 /** A flag that its owner sets to end a tail. */
@@ -44,9 +44,7 @@ export function createTailPodLogFile(load: NativeLoader): TailPodLogFile {
     if (typeof options?.onLog !== "function") throw new TypeError("tailPodLogFile needs options.onLog, a function");
     const { onLog, stopSignal, signal, sinkTimeoutMs, ...nativeOptions } = options;
     const delivery = new LineDelivery(onLog, sinkTimeoutMs);
-    const handle = load().tailFile(filePath, JSON.stringify(nativeOptions), (stream, text) =>
-      delivery.deliver(stream === "stderr" ? "stderr" : "stdout", text),
-    );
+    const { handle, ended } = follow(load(), filePath, JSON.stringify(nativeOptions), delivery);
     const stop = (): void => {
       delivery.hurry();
       handle.stop();
@@ -55,11 +53,30 @@ export function createTailPodLogFile(load: NativeLoader): TailPodLogFile {
     if (signal?.aborted) stop();
     else signal?.addEventListener("abort", stop, { once: true });
     try {
-      return await handle.result();
+      return await ended;
     } finally {
       unwatch?.();
       signal?.removeEventListener("abort", stop);
       delivery.close();
     }
   };
+}
+
+/** Starts the tail; `ended` settles with its last call. */
+function follow(
+  native: Native,
+  filePath: string,
+  options: string,
+  delivery: LineDelivery,
+): { handle: TailHandle; ended: Promise<string> } {
+  let handle!: TailHandle;
+  const ended = new Promise<string>((resolve, reject) => {
+    handle = native.tailFile(filePath, options, (kind, text) => {
+      if (kind === "end") resolve(text);
+      else if (kind === "fail") reject(new Error(text));
+      else return delivery.deliver(kind === "stderr" ? "stderr" : "stdout", text);
+      return undefined;
+    });
+  });
+  return { handle, ended };
 }

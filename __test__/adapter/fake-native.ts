@@ -47,7 +47,6 @@ export class FakeRun implements RunHandle {
 /** A tail handle whose end the test decides. */
 export class FakeTail implements TailHandle {
   stops = 0;
-  private readonly end = deferred<string>();
 
   constructor(
     readonly path: string,
@@ -57,19 +56,15 @@ export class FakeTail implements TailHandle {
 
   stop(): void {
     this.stops++;
-    this.end.resolve("");
-  }
-
-  result(): Promise<string> {
-    return this.end.promise;
+    this.finish("");
   }
 
   finish(text: string): void {
-    this.end.resolve(text);
+    void this.sink("end", text);
   }
 
   fail(message: string): void {
-    this.end.reject(new Error(message));
+    void this.sink("fail", message);
   }
 }
 

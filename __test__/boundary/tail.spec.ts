@@ -70,8 +70,8 @@ describe("tailPodLogFile", () => {
     for (const byte of bytes) appendFileSync(path, Buffer.of(byte));
     appendFileSync(path, Buffer.from([0xff, 0x0a]));
     await eventually(() => lines.length === 3);
-    expect(await finish()).toBe("é🎉\nzwei\n\ufffd\n");
-    expect(lines).toEqual(["é🎉\n", "zwei\n", "\ufffd\n"]);
+    expect(await finish()).toBe("é🎉\r\nzwei\r\n\ufffd\n");
+    expect(lines).toEqual(["é🎉\r\n", "zwei\r\n", "\ufffd\n"]);
   });
 
   it("stops by an AbortSignal too", async () => {

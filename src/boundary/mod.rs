@@ -5,6 +5,7 @@
 
 mod code;
 mod judge;
+mod probe;
 mod render;
 mod run;
 mod session;

@@ -28,9 +28,9 @@ pub struct Known<'a> {
     pub stderr: String,
 }
 
-/// Judges the run.
+/// Judges the run: the result, and what a person should know about it.
 #[must_use]
-pub fn result(known: Known<'_>) -> Value {
+pub fn result(known: Known<'_>) -> (Value, Vec<String>) {
     let proof = known.delivered.proof.clone();
     let log_state = match proof {
         Proof::Proven => LogState::Proven,
@@ -51,14 +51,15 @@ pub fn result(known: Known<'_>) -> Value {
         model: Some(known.spec.model.clone()).filter(|model| !model.is_empty()),
         session: session(known.spec),
     };
-    let mut result = serde_json::to_value(resolve_folded(&facts)).unwrap_or_else(|error| {
+    let outcome = resolve_folded(&facts);
+    let mut result = serde_json::to_value(&outcome).unwrap_or_else(|error| {
         json!({"exitCode": null, "signal": null, "timedOut": false,
                "errorCode": "unknown_outcome", "errorMessage": format!("the result cannot be written: {error}")})
     });
     if let Some(extra) = result.get_mut("resultJson").and_then(Value::as_object_mut) {
         extra.insert("log".to_owned(), json!({"bytes": known.delivered.bytes, "proof": proof_word(&proof)}));
     }
-    result
+    (result, outcome.warnings)
 }
 
 /// A word for the state of the log, with numbers where bytes are missing.

@@ -67,14 +67,20 @@ pub(super) async fn finish(run: Started, voice: &Voice) -> Value {
             format!("the API server was not reachable for too long ({why}); the Job {} is kept", live.job_name),
         )
         .into_result(),
-        _ => conclude::result(Known {
-            spec: &spec,
-            end: &seen.end,
-            container: seen.container.as_ref(),
-            record: seen.record.as_ref(),
-            delivered,
-            stderr: stderr_end,
-        }),
+        _ => {
+            let (result, warnings) = conclude::result(Known {
+                spec: &spec,
+                end: &seen.end,
+                container: seen.container.as_ref(),
+                record: seen.record.as_ref(),
+                delivered,
+                stderr: stderr_end,
+            });
+            for warning in warnings {
+                voice.status(warning).await;
+            }
+            result
+        }
     };
     if matches!(seen.end, End::Cancelled(_)) && seen.gone {
         acknowledge(&mut result);

@@ -67,12 +67,7 @@ impl RunRequest {
     /// Where the API server is.
     #[must_use]
     pub fn access(&self) -> Access {
-        let configured = self.spec.kubeconfig.clone();
-        let kubeconfig = configured.or_else(|| self.environment.kubeconfig.clone()).filter(|path| !path.is_empty());
-        Access {
-            kubeconfig: kubeconfig.map(PathBuf::from),
-            in_cluster: self.environment.kubernetes_service_host.as_ref().is_some_and(|host| !host.is_empty()),
-        }
+        self.environment.access(self.spec.kubeconfig.clone())
     }
 
     /// Where this server sees the shared volume.
@@ -86,6 +81,16 @@ impl RunRequest {
 }
 
 impl Environment {
+    /// Where the API server is: the agent's kubeconfig, else the server's, else the cluster it runs in.
+    #[must_use]
+    pub fn access(&self, configured: Option<String>) -> Access {
+        let kubeconfig = configured.or_else(|| self.kubeconfig.clone()).filter(|path| !path.is_empty());
+        Access {
+            kubeconfig: kubeconfig.map(PathBuf::from),
+            in_cluster: self.kubernetes_service_host.as_ref().is_some_and(|host| !host.is_empty()),
+        }
+    }
+
     /// The name of the server's own pod.
     ///
     /// # Errors

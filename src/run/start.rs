@@ -43,9 +43,6 @@ pub(super) async fn start(mut request: RunRequest, voice: &Voice, stop: Stop, hu
     };
     let (cluster, namespace) = connected;
     let mut spec = RunSpec::from_request(&request.render).map_err(of_config)?;
-    if let Some(note) = &spec.resume.note {
-        voice.status(note).await;
-    }
     if spec.self_pod.pvc_claim_name.is_none() {
         return Err(Failure::before_start(
             SHARED_VOLUME_MISSING,

@@ -1,0 +1,11 @@
+//! The environment test.
+
+use napi_derive::napi;
+use serde_json::json;
+
+/// Asks everything that a run needs. JSON text in, `{checks: [{code, level, message, hint?}]}` as JSON text out.
+/// Bounded in time; never rejects.
+#[napi]
+pub async fn probe_environment(request_json: String) -> String {
+    json!({ "checks": crate::probe::probe(&request_json).await }).to_string()
+}
