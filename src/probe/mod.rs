@@ -68,9 +68,11 @@ pub async fn probe(text: &str) -> Vec<Check> {
         }
     };
     let mut checks = Vec::new();
-    checks.extend(api_url(request.paperclip_api_url.as_deref()));
     let Some(cluster) = reachable(&request, &mut checks).await else { return checks };
     let own = own_pod(&request, &cluster, &mut checks).await;
+    // What the Deployment says goes to the pods as it is.
+    let inherited = own.as_ref().and_then(|own| own.inherited_env.get("PAPERCLIP_API_URL"));
+    checks.extend(api_url(inherited.or(request.paperclip_api_url.as_deref())));
     let namespace = text_field(&request.config, "namespace")
         .or_else(|| own.as_ref().map(|own| own.namespace.clone()))
         .unwrap_or_else(|| cluster.default_namespace.clone());

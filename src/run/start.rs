@@ -16,7 +16,7 @@ use super::submit::submit;
 use super::voice::{Kind, Voice};
 use crate::cluster::verbs::Namespace;
 use crate::cluster::{Cluster, View, host_pod};
-use crate::config::RunSpec;
+use crate::config::{AgentDb, RunSpec};
 use crate::manifest::{self, LogPaths, Manifest, names};
 use crate::tail::source::{FileSource, Place, RunFiles};
 use crate::tail::{Hub, Pace, Tail};
@@ -174,7 +174,14 @@ impl Files {
         let names = file_names(&paths);
         let owner = request.environment.owner()?;
         let (preparing, made, content) = (files.clone(), names.clone(), nonce.to_owned());
+        let database = match &spec.agent_db {
+            AgentDb::File(path) => Some(PathBuf::from(manifest::on_server(path, &root.to_string_lossy()))),
+            _ => None,
+        };
         let prepared = tokio::task::spawn_blocking(move || {
+            if let Some(file) = database {
+                RunFiles::prepare_folder_of(&root, &file, owner);
+            }
             let wanted: [(&str, &[u8]); 3] = [(&made.log, b""), (&made.stderr, b""), (&made.nonce, content.as_bytes())];
             preparing.prepare(owner, &wanted)
         });

@@ -118,6 +118,18 @@ impl RunFiles {
         Ok(())
     }
 
+    /// Makes a folder that the pod can write, for a file that the pod will make: the pod's user may not be allowed to
+    /// make one in a folder of the server's. What fails here is left to the pod, which says what it lacks.
+    pub fn prepare_folder_of(data_root: &Path, file: &Path, owner: Ownership) {
+        let hand_over = HandOver::to(owner);
+        let mode = hand_over.folder_mode();
+        if let Some(place) = Place::below(data_root, file)
+            && let Err(error) = place.make_folder(mode, |made| hand_over.apply(made, mode))
+        {
+            tracing::warn!(%error, file = %file.display(), "folder left to the pod");
+        }
+    }
+
     /// The content of a small file of the run; `None` when it is absent, too large or nothing that may be read.
     #[must_use]
     pub fn read_small(&self, name: &str, limit: usize) -> Option<Vec<u8>> {
