@@ -5,6 +5,8 @@
     reason = "a test looks into its own temporary folder and waits for real processes"
 )]
 
+#[path = "pod/init.rs"]
+mod init;
 mod pod;
 #[path = "pod/signals.rs"]
 mod signals;
@@ -334,41 +336,6 @@ fn arguments_reach_the_agent_byte_for_byte() {
             assert_eq!(words.len(), 5 + args.len(), "{shell}");
         },
     );
-}
-
-#[test]
-fn the_init_container_writes_the_prompt_and_checks_the_volume() {
-    let prompt = "\\c \\n $$ $(HOME) $(X '\"` é 日本 🚀\n\n";
-    let fields = json!({"prompt": prompt, "nonce": "n-1", "agentDbPath": "/paperclip/db/t/opencode.db"});
-    each("cat", fields, |pod, shell| {
-        fs::remove_file(pod.path("tmp/prompt/prompt.txt")).expect("removed");
-        let end = pod.run_init();
-        assert_eq!(end.code, 67, "{shell}: {}", end.stderr);
-        fs::write(pod.server(&pod.manifest.paths.nonce), "n-1").expect("a nonce");
-        let end = pod.run_init();
-        assert_eq!((end.code, end.stderr.as_str()), (0, ""), "{shell}");
-        assert_eq!(
-            fs::read_to_string(pod.path("tmp/prompt/prompt.txt")).expect("a prompt"),
-            prompt,
-            "{shell}"
-        );
-        assert!(pod.path("paperclip/db/t").is_dir(), "{shell}");
-        assert_eq!(pod.run("pod-1").stdout, prompt.as_bytes(), "{shell}");
-        assert_eq!(pod.files().len(), FILES.len() + 1, "{shell}");
-    });
-}
-
-#[test]
-fn a_failed_init_step_has_a_reason() {
-    each("cat", json!({"promptSecretName": "absent"}), |pod, shell| {
-        let end = pod.run_init();
-        assert_eq!(end.code, 66, "{shell}");
-        assert!(
-            pod.last_words().contains("cannot make"),
-            "{shell}: {}",
-            pod.last_words()
-        );
-    });
 }
 
 #[test]
