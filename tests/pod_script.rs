@@ -86,7 +86,11 @@ fn the_start_record_names_the_pod_and_the_cluster() {
             "{shell}"
         );
         let env = String::from_utf8_lossy(&end.stdout).into_owned();
-        assert!(!env.contains("PAPERCLIP_POD"), "{shell}: {env}");
+        assert!(
+            !env.contains("PAPERCLIP_POD") && !env.contains("pod_"),
+            "{shell}: {env}"
+        );
+        assert!(env.contains("log=the agent's own\n"), "{shell}: {env}");
     });
 }
 

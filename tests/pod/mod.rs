@@ -213,7 +213,8 @@ impl Pod {
         command
             .env_clear()
             .env("PATH", path)
-            .env("HOME", self.path("paperclip"));
+            .env("HOME", self.path("paperclip"))
+            .env("log", "the agent's own");
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
