@@ -113,6 +113,11 @@ describe("faults of requests", () => {
   });
 });
 
+it("refuses faults that do not exist", async () => {
+  await expect(c().fault({ kind: "no-such-fault" } as never)).rejects.toThrow('there is no fault of kind "no-such-fault"');
+  await expect(c().fault({ kind: "hang", verb: "(" })).rejects.toThrow("verb: Invalid regular expression");
+});
+
 describe("faults of pods", () => {
   const start = async (script: string, shape = {}): Promise<string> => {
     const manifest = job(script, shape);
