@@ -179,7 +179,7 @@ describe("faults of pods", () => {
 
   it("drain or force-delete: a second pod runs", async () => {
     for (const fault of [{ kind: "evict", mode: "drain" }, { kind: "delete-pod", force: true }] as const) {
-      const name = await start("trap 'exit 0' TERM; while :; do sleep 0.05; done");
+      const name = await start("trap 'exit 143' TERM; while :; do sleep 0.05; done");
       const first = await pod(c(), name, isRunning);
       await c().fault({ ...fault, pod: first.metadata.name });
       await pod(c(), name, (one) => one.metadata.uid !== first.metadata.uid && isRunning(one));

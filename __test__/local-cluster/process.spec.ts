@@ -111,7 +111,7 @@ describe("mount mapping", () => {
 });
 
 describe("many at once", () => {
-  it("runs fifty Jobs to their end in a few seconds", async () => {
+  it("runs fifty Jobs to their end in a few seconds", { timeout: 20_000 }, async () => {
     const cluster = await startLocalCluster();
     try {
       const manifests = Array.from({ length: 50 }, () => job("echo x"));
