@@ -113,6 +113,11 @@ describe("faults of requests", () => {
   });
 });
 
+it("refuses faults that do not exist", async () => {
+  await expect(c().fault({ kind: "no-such-fault" } as never)).rejects.toThrow('there is no fault of kind "no-such-fault"');
+  await expect(c().fault({ kind: "hang", verb: "(" })).rejects.toThrow("verb: Invalid regular expression");
+});
+
 describe("faults of pods", () => {
   const start = async (script: string, shape = {}): Promise<string> => {
     const manifest = job(script, shape);
@@ -174,7 +179,7 @@ describe("faults of pods", () => {
 
   it("drain or force-delete: a second pod runs", async () => {
     for (const fault of [{ kind: "evict", mode: "drain" }, { kind: "delete-pod", force: true }] as const) {
-      const name = await start("trap 'exit 0' TERM; while :; do sleep 0.05; done");
+      const name = await start("trap 'exit 143' TERM; while :; do sleep 0.05; done");
       const first = await pod(c(), name, isRunning);
       await c().fault({ ...fault, pod: first.metadata.name });
       await pod(c(), name, (one) => one.metadata.uid !== first.metadata.uid && isRunning(one));

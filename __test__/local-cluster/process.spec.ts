@@ -70,11 +70,13 @@ describe("the process", () => {
 
 describe("mount mapping", () => {
   it.skipIf(!canMount())("gives exact paths, and touches nothing of the machine", async () => {
-    const cluster = await startLocalCluster({ mapping: "mount" });
+    const binDir = scratch();
+    writeFileSync(join(binDir, "opencode"), "#!/bin/sh\necho fake opencode\n", { mode: 0o755 });
+    const cluster = await startLocalCluster({ mapping: "mount", binDir });
     try {
       expect(cluster.mapping).toBe("mount");
       const script = [
-        "pwd; echo said >/dev/stderr; echo $PATH_IN_FILE",
+        "pwd; echo said >/dev/stderr; opencode",
         `printf 'cd /paperclip/work && cat /tmp/prompt/p && echo /paperclip > answer' > /tmp/script; sh /tmp/script`,
         "(echo no > /etc/paperclip/files/x) 2>/dev/null || echo read-only",
         "cat /etc/paperclip/files/settings.json; ls /etc/paperclip; ls -d /usr/bin; echo record > /dev/termination-log; exit 4",
@@ -89,7 +91,7 @@ describe("mount mapping", () => {
       const shape = { init: ["printf asked > /tmp/prompt/p"], pod: { volumes: [{ name: "prompt", emptyDir: {} }, data, files] }, container: { volumeMounts, workingDir: "/paperclip/work" } };
       const result = await run(cluster, job(script, shape));
       const log = await cluster.logs(result.pod.metadata.name);
-      expect(log).toBe('/paperclip/work\nsaid\n\naskedread-only\n{"made": "for tests"}files\n/usr/bin\n');
+      expect(log).toBe('/paperclip/work\nsaid\nfake opencode\naskedread-only\n{"made": "for tests"}files\n/usr/bin\n');
       expect(result.main).toMatchObject({ exitCode: 4, message: "record\n" });
       expect(readFileSync(join(cluster.dataDir, "work/answer"), "utf8")).toBe("/paperclip\n");
       expect(existsSync("/etc/paperclip/files") || existsSync("/tmp/script")).toBe(false);
@@ -103,12 +105,13 @@ describe("mount mapping", () => {
       expect(readFileSync(join(cluster.dataDir, "bye"), "utf8")).toBe("bye\n");
     } finally {
       await cluster.stop();
+      rmSync(binDir, { recursive: true });
     }
   });
 });
 
 describe("many at once", () => {
-  it("runs fifty Jobs to their end in a few seconds", async () => {
+  it("runs fifty Jobs to their end in a few seconds", { timeout: 20_000 }, async () => {
     const cluster = await startLocalCluster();
     try {
       const manifests = Array.from({ length: 50 }, () => job("echo x"));
