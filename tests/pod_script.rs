@@ -10,19 +10,36 @@ mod init;
 mod pod;
 #[path = "pod/signals.rs"]
 mod signals;
+#[path = "pod/volume.rs"]
+mod volume;
 
 use std::fs;
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use pod::{Pod, ended, expand, shells};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-fn each(agent: &str, fields: Value, judge: impl Fn(&Pod, &str)) {
-    for shell in shells() {
-        judge(&Pod::new(&shell, agent, fields.clone()), &shell.join(" "));
-    }
+/// One case under every shell, all at once: what takes time here is waiting.
+fn each(agent: &str, fields: Value, judge: impl Fn(&Pod, &str) + Sync) {
+    thread::scope(|scope| {
+        for shell in shells() {
+            let (fields, judge) = (fields.clone(), &judge);
+            scope.spawn(move || judge(&Pod::new(&shell, agent, fields), &shell.join(" ")));
+        }
+    });
+}
+
+/// The cases that wait out the script's own limits, side by side.
+#[test]
+fn nobody_holds_the_container() {
+    thread::scope(|scope| {
+        scope.spawn(a_grandchild_that_holds_the_output);
+        scope.spawn(a_reader_that_never_reads);
+        scope.spawn(signals::an_agent_that_ignores_term);
+    });
 }
 
 fn hash(bytes: &[u8]) -> String {
@@ -41,7 +58,7 @@ const FILES: [&str; 4] = [
 
 #[test]
 fn every_exit_status_comes_through_with_its_record() {
-    for status in [0, 1, 7, 127, 137, 143] {
+    let judge = |status: i32| {
         let agent = format!("cat; echo ' trouble' >&2; exit {status}");
         each(&agent, json!({}), |pod, shell| {
             let end = pod.run("pod-1");
@@ -70,7 +87,12 @@ fn every_exit_status_comes_through_with_its_record() {
             );
             assert_eq!(pod.files(), FILES, "{shell}");
         });
-    }
+    };
+    thread::scope(|scope| {
+        for status in [0, 1, 7, 127, 137, 143] {
+            scope.spawn(move || judge(status));
+        }
+    });
 }
 
 #[test]
@@ -95,6 +117,43 @@ fn the_start_record_names_the_pod_and_the_cluster() {
 }
 
 #[test]
+fn configuration_from_elsewhere_is_kept_and_ours_finds_a_place() {
+    let own = json!({"selfPod": {"namespace": "n", "image": "i", "inheritedEnvFrom": [{"secretRef": {"name": "s"}}]}});
+    let agent = r#"printf '%s|%s|%s|' "$OPENCODE_CONFIG_CONTENT" "$OPENCODE_CONFIG" "$NODE_ENV"; cat "$OPENCODE_CONFIG"; env"#;
+    let ours = r#"{"tools":{"external_director?":true,"doom_loo?":true,"rea?":true}}"#;
+    each(agent, own, |pod, shell| {
+        let run = |known: &[(&str, &str)]| {
+            let mut env = vec![("PAPERCLIP_POD_CONFIG", ours)];
+            env.extend(known);
+            let _ = fs::remove_file(pod.server(&pod.manifest.paths.started));
+            let _ = fs::remove_file(pod.server(&pod.manifest.paths.log));
+            let end = ended(pod.start_with("pod-1", &env));
+            assert!(
+                !String::from_utf8_lossy(&end.stdout).contains("PAPERCLIP_POD"),
+                "{shell}"
+            );
+            (String::from_utf8_lossy(&end.stdout).into_owned(), end.stderr)
+        };
+        assert!(
+            run(&[]).0.starts_with(&format!("{ours}||development|")),
+            "{shell}"
+        );
+        let file = pod.path("tmp/prompt/opencode.json").display().to_string();
+        let (out, _) = run(&[("OPENCODE_CONFIG_CONTENT", "{}"), ("NODE_ENV", "")]);
+        assert!(
+            out.starts_with(&format!("{{}}|{file}||{ours}\n")),
+            "{shell}: {out}"
+        );
+        let (out, trouble) = run(&[
+            ("OPENCODE_CONFIG_CONTENT", "{}"),
+            ("OPENCODE_CONFIG", "/dev/null"),
+        ]);
+        assert!(out.starts_with("{}|/dev/null|"), "{shell}: {out}");
+        assert!(trouble.contains("both taken"), "{shell}: {trouble}");
+    });
+}
+
+#[test]
 fn a_megabyte_and_an_immediate_exit_are_complete() {
     each(
         "head -c 1000000 /dev/zero | tr '\\0' x; printf 'é\\n'; exit 3",
@@ -115,7 +174,7 @@ fn a_megabyte_and_an_immediate_exit_are_complete() {
 #[test]
 fn output_is_shown_while_the_agent_runs() {
     use std::io::Read as _;
-    each("echo first; sleep 3; echo last", json!({}), |pod, shell| {
+    each("echo first; sleep 2; echo last", json!({}), |pod, shell| {
         let start = Instant::now();
         let mut child = pod.start("pod-1");
         let mut first = [0; 6];
@@ -131,8 +190,7 @@ fn output_is_shown_while_the_agent_runs() {
     });
 }
 
-#[test]
-fn a_grandchild_that_holds_the_output_does_not_hold_the_container() {
+fn a_grandchild_that_holds_the_output() {
     each("(sleep 30; echo late) & echo done", json!({}), |pod, shell| {
         let start = Instant::now();
         let mut child = pod.start("pod-1");
@@ -146,8 +204,7 @@ fn a_grandchild_that_holds_the_output_does_not_hold_the_container() {
     });
 }
 
-#[test]
-fn a_reader_that_never_reads_does_not_hold_the_container() {
+fn a_reader_that_never_reads() {
     each("head -c 1000000 /dev/zero", json!({}), |pod, shell| {
         let start = Instant::now();
         let mut child = pod.start("pod-1");
