@@ -24,6 +24,12 @@ pub(crate) fn agent_env(spec: &RunSpec, warnings: &mut Vec<String>) -> Vec<EnvVa
         layers.pass_through(name, value);
     }
     paperclip_layer(spec, &mut layers);
+    if !spec.env.forbidden.is_empty() {
+        let names = spec.env.forbidden.join(", ");
+        warnings.push(format!(
+            "Paperclip sets {names} itself; the value in the agent's env is ignored."
+        ));
+    }
     for name in &spec.env.host_only {
         if matches!(name.as_str(), "TMPDIR" | "TMP" | "TEMP") {
             layers.generate(name, "/tmp");
@@ -80,6 +86,9 @@ const LISTS: [(&str, &str); 3] = [
 fn paperclip_layer(spec: &RunSpec, layers: &mut Layers) {
     let context = &spec.context;
     for (name, value) in &spec.base_env.0 {
+        layers.generate(name, value);
+    }
+    for (name, value) in &spec.runtime_tools_env.0 {
         layers.generate(name, value);
     }
     layers.generate("PAPERCLIP_RUN_ID", &spec.run_id);

@@ -112,10 +112,13 @@ fn inherited_and_user_values_are_passed_through() {
     let made = manifest(json!({
         "selfPod": {"namespace": "n", "image": "i", "inheritedEnv": {"A": "$(B)$$", "PAPERCLIP_API_URL": "http://$(H)"}},
         "baseEnv": {"PAPERCLIP_API_URL": "http://localhost"},
-        "config": {"env": {"U": "$(HOME)/x"}},
-        "authToken": "a$b",
+        "config": {"env": {"U": "$(HOME)/x", "PAPERCLIP_API_KEY": "mine"}},
+        "authToken": "a$b", "runtimeToolsEnv": {"PAPERCLIP_RUNTIME_TOOLS_TOKEN": "t$"},
+        "forbiddenEnvKeys": ["PAPERCLIP_API_KEY"],
     })).expect("a manifest");
+    assert_eq!(made.warnings.len(), 1, "{:?}", made.warnings);
     let env = env(&made);
+    assert_eq!(env["PAPERCLIP_RUNTIME_TOOLS_TOKEN"], "t$$");
     assert_eq!((&env["A"], &env["U"]), (&json!("$(B)$$"), &json!("$(HOME)/x")));
     assert_eq!(
         (&env["PAPERCLIP_API_URL"], &env["PAPERCLIP_API_KEY"]),
