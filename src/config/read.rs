@@ -46,7 +46,7 @@ impl RunSpec {
             image: fields.text("image").unwrap_or(&request.self_pod.image).to_owned(),
             image_pull_policy: image_pull_policy(fields)?,
             service_account_name: service_account(fields)?,
-            working_dir: working_dir(request),
+            working_dir: absolute("cwd", &working_dir(request))?.to_owned(),
             resources: scheduling::resources(fields)?,
             node_selector: scheduling::node_selector(fields, &request.self_pod)?,
             tolerations: scheduling::tolerations(fields, &request.self_pod)?,
@@ -138,15 +138,18 @@ fn service_account(fields: Fields) -> Result<Option<String>, ConfigError> {
 }
 
 fn data_root(fields: Fields) -> Result<String, ConfigError> {
-    let root = fields.text("dataRoot").unwrap_or("/paperclip");
-    if !root.starts_with('/') {
-        return Err(ConfigError::field(
-            "dataRoot",
-            format!("must be an absolute path, it is {root:?}"),
-        ));
-    }
-    let root = root.trim_end_matches('/');
+    let root = absolute("dataRoot", fields.text("dataRoot").unwrap_or("/paperclip"))?.trim_end_matches('/');
     Ok(if root.is_empty() { "/" } else { root }.to_owned())
+}
+
+fn absolute<'a>(field: &str, path: &'a str) -> Result<&'a str, ConfigError> {
+    match path.starts_with('/') {
+        true => Ok(path),
+        false => Err(ConfigError::field(
+            field,
+            format!("must be an absolute path, it is {path:?}"),
+        )),
+    }
 }
 
 fn agent_db(request: &RenderRequest) -> Result<AgentDb, ConfigError> {
@@ -333,6 +336,7 @@ mod tests {
             (r#"{"imagePullPolicy":"Sometimes"}"#, "imagePullPolicy"),
             (r#"{"serviceAccountName":"a b"}"#, "serviceAccountName"),
             (r#"{"dataRoot":"relative"}"#, "dataRoot"),
+            (r#"{"cwd":"~/work"}"#, "cwd"),
             (r#"{"guardWaitSec":"soon"}"#, "guardWaitSec"),
             (r#"{"evictable":"maybe"}"#, "evictable"),
             (r#"{"agentDbStorageCapacity":"much"}"#, "agentDbStorageCapacity"),
