@@ -5,6 +5,8 @@
     reason = "a test looks into its own temporary folder and waits for real processes"
 )]
 
+#[path = "pod/handed_over.rs"]
+mod handed_over;
 #[path = "pod/init.rs"]
 mod init;
 mod pod;
@@ -92,64 +94,6 @@ fn every_exit_status_comes_through_with_its_record() {
         for status in [0, 1, 7, 127, 137, 143] {
             scope.spawn(move || judge(status));
         }
-    });
-}
-
-#[test]
-fn the_start_record_names_the_pod_and_the_cluster() {
-    each("env", json!({}), |pod, shell| {
-        let end = pod.run("pod-1");
-        let started = fs::read_to_string(pod.server(&pod.manifest.paths.started)).expect("a record");
-        let expected = json!({"v": 1, "run": "run-1", "pod": "pod-1", "podUid": "uid-of-pod-1",
-            "namespace": "paperclip", "cluster": "https://cluster \"one\" $HOME"});
-        assert_eq!(
-            serde_json::from_str::<Value>(&started).expect("JSON"),
-            expected,
-            "{shell}"
-        );
-        let env = String::from_utf8_lossy(&end.stdout).into_owned();
-        assert!(
-            !env.contains("PAPERCLIP_POD") && !env.contains("pod_"),
-            "{shell}: {env}"
-        );
-        assert!(env.contains("log=the agent's own\n"), "{shell}: {env}");
-    });
-}
-
-#[test]
-fn configuration_from_elsewhere_is_kept_and_ours_finds_a_place() {
-    let own = json!({"selfPod": {"namespace": "n", "image": "i", "inheritedEnvFrom": [{"secretRef": {"name": "s"}}]}});
-    let agent = r#"printf '%s|%s|%s|' "$OPENCODE_CONFIG_CONTENT" "$OPENCODE_CONFIG" "$NODE_ENV"; cat "$OPENCODE_CONFIG"; env"#;
-    let ours = r#"{"tools":{"external_director?":true,"doom_loo?":true,"rea?":true}}"#;
-    each(agent, own, |pod, shell| {
-        let run = |known: &[(&str, &str)]| {
-            let mut env = vec![("PAPERCLIP_POD_CONFIG", ours)];
-            env.extend(known);
-            let _ = fs::remove_file(pod.server(&pod.manifest.paths.started));
-            let _ = fs::remove_file(pod.server(&pod.manifest.paths.log));
-            let end = ended(pod.start_with("pod-1", &env));
-            assert!(
-                !String::from_utf8_lossy(&end.stdout).contains("PAPERCLIP_POD"),
-                "{shell}"
-            );
-            (String::from_utf8_lossy(&end.stdout).into_owned(), end.stderr)
-        };
-        assert!(
-            run(&[]).0.starts_with(&format!("{ours}||development|")),
-            "{shell}"
-        );
-        let file = pod.path("tmp/prompt/opencode.json").display().to_string();
-        let (out, _) = run(&[("OPENCODE_CONFIG_CONTENT", "{}"), ("NODE_ENV", "")]);
-        assert!(
-            out.starts_with(&format!("{{}}|{file}||{ours}\n")),
-            "{shell}: {out}"
-        );
-        let (out, trouble) = run(&[
-            ("OPENCODE_CONFIG_CONTENT", "{}"),
-            ("OPENCODE_CONFIG", "/dev/null"),
-        ]);
-        assert!(out.starts_with("{}|/dev/null|"), "{shell}: {out}");
-        assert!(trouble.contains("both taken"), "{shell}: {trouble}");
     });
 }
 
@@ -363,38 +307,6 @@ fn long_stderr_is_whole_beside_the_log_and_its_end_in_the_last_words() {
                 words.len() < 4096 && words.ends_with("error line 399\n"),
                 "{shell}"
             );
-        },
-    );
-}
-
-#[test]
-fn arguments_reach_the_agent_byte_for_byte() {
-    let args = [
-        "a b",
-        "$HOME",
-        "$$",
-        "$(HOME)",
-        "${HOME}",
-        "`id`",
-        "'\"'",
-        "\\n",
-        "-n",
-        "*",
-        "é\n日本 🚀",
-        "",
-    ];
-    let agent = "for word in \"$@\"; do printf '%s\\0' \"$word\"; done";
-    each(
-        agent,
-        json!({"config": {"extraArgs": args, "variant": "it's"}}),
-        |pod, shell| {
-            let end = pod.run("pod-1");
-            let words: Vec<String> = String::from_utf8_lossy(&end.stdout)
-                .split_terminator('\0')
-                .map(str::to_owned)
-                .collect();
-            assert_eq!(words, pod.manifest.opencode_args, "{shell}");
-            assert_eq!(words.len(), 5 + args.len(), "{shell}");
         },
     );
 }
