@@ -269,6 +269,7 @@ fn run_error(value: &Value) -> RunError {
             .and_then(Value::as_str)
             .and_then(host),
         body: text("responseBody").map(|body| bounded::head(body, ERROR)),
+        reference: text("ref").map(|reference| bounded::head(reference, NAME)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Runs that were ended from outside.
 
-use super::code;
+use super::{code, stderr};
 use super::facts::{FoldedFacts, Session};
 use super::verdict::Failure;
 
@@ -58,6 +58,15 @@ pub(super) fn judge(facts: &FoldedFacts) -> Option<Failure> {
 
 /// What opencode was doing when it was ended, if it was waiting for the model.
 pub(super) fn waiting_for(facts: &FoldedFacts) -> Option<String> {
+    let doing = doing(facts);
+    let failed = stderr::failed_requests(&stderr::lines(&facts.stderr));
+    match (doing, failed) {
+        (Some(doing), Some(failed)) => Some(format!("{doing}; {failed}")),
+        (doing, failed) => doing.or(failed),
+    }
+}
+
+fn doing(facts: &FoldedFacts) -> Option<String> {
     let sum = &facts.summary;
     if sum.last_reason.as_deref() == Some("unknown") {
         let steps = sum.steps_finished;

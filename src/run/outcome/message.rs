@@ -4,8 +4,8 @@ use crate::opencode::bounded::prefix;
 
 use super::facts::FoldedFacts;
 use super::plain::{without_ansi, without_json, without_secrets};
+use super::verdict::{self, Failure};
 use super::stderr;
-use super::verdict::Failure;
 
 /// Longest message.
 const LIMIT: usize = 2048;
@@ -15,6 +15,7 @@ pub(super) fn compose(facts: &FoldedFacts, failure: &Failure) -> String {
     let mut parts = vec![failure.text.clone()];
     parts.extend(pod(facts));
     if !failure.explained {
+        parts.extend(verdict::missing_ripgrep(&facts.summary));
         let lines = stderr::lines(&facts.stderr);
         parts.extend(stderr::excerpt(&lines).or_else(|| stray(facts)));
     }
