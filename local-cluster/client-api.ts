@@ -9,6 +9,11 @@ export interface Query {
   fieldSelector?: string;
 }
 
+export interface WatchEvent {
+  type: "ADDED" | "MODIFIED" | "DELETED";
+  object: KubeObject;
+}
+
 /** Resources are named by their plural: `jobs`, `pods`, `secrets`, `persistentvolumeclaims`, `configmaps`, `namespaces`. */
 export interface KubeClient {
   create(resource: string, object: object): Promise<KubeObject>;
@@ -22,6 +27,8 @@ export interface KubeClient {
   patch(resource: string, name: string, patch: object, subresource?: "status"): Promise<KubeObject>;
   /** The first list of the resource's objects that satisfies the predicate, learnt by watching. */
   waitFor(resource: string, predicate: (objects: KubeObject[]) => boolean, timeoutMs?: number): Promise<KubeObject[]>;
+  /** What there is, then every change, until the returned function is called or the cluster ends. */
+  watch(resource: string, listener: (event: WatchEvent) => void, query?: Query): () => void;
 }
 
 /** A `Status` of the API server as an error. */
@@ -88,10 +95,20 @@ export function connect(url: string, token: string, namespace: string): KubeClie
         aborted.abort();
       }
     },
+    watch(resource, listener, query = {}) {
+      const aborted = new AbortController();
+      const follow = async (): Promise<void> => {
+        const response = await send("GET", `${path(resource)}?${new URLSearchParams({ ...query, watch: "true" })}`, { signal: aborted.signal });
+        for await (const event of lines(response.body!)) listener(event);
+      };
+      // It ends with the connection: the cluster went down, or the caller has seen enough.
+      follow().catch(() => {});
+      return () => aborted.abort();
+    },
   };
 }
 
-async function* lines(body: ReadableStream<Uint8Array>): AsyncGenerator<{ type: string; object: KubeObject }> {
+async function* lines(body: ReadableStream<Uint8Array>): AsyncGenerator<WatchEvent> {
   const decoder = new TextDecoder();
   let rest = "";
   for await (const chunk of body) {

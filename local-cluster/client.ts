@@ -11,7 +11,7 @@ import type { Fault } from "./faults/spec.js";
 import type { ClusterOptions, Ready } from "./options.js";
 import { OWN_POD } from "./seed.js";
 
-export type { KubeClient, Query } from "./client-api.js";
+export type { KubeClient, Query, WatchEvent } from "./client-api.js";
 export { KubeError } from "./client-api.js";
 export type { Fault, PodFault, PodMatch, RequestFault, RequestMatch, ServerFault } from "./faults/spec.js";
 export type { Container, ContainerState, ContainerStatus, Job, KubeObject, Pod } from "./objects.js";
@@ -123,11 +123,11 @@ function firstLine(child: ChildProcess): Promise<Ready> {
   return new Promise((resolve, reject) => {
     let complaint = "";
     child.stderr!.on("data", (chunk) => {
-      complaint += String(chunk);
+      complaint = (complaint + String(chunk)).slice(-4000);
       if (process.env.LOCAL_CLUSTER_DEBUG) process.stderr.write(chunk);
     });
     child.once("error", reject);
-    child.once("exit", (code) => reject(new Error(`the local cluster ended with ${code} before it was ready: ${complaint.slice(-2000)}`)));
+    child.once("exit", (code) => reject(new Error(`the local cluster ended with ${code} before it was ready: ${complaint}`)));
     createInterface({ input: child.stdout! }).once("line", (line) => resolve(JSON.parse(line) as Ready));
   });
 }

@@ -10,7 +10,7 @@ import { Verbs } from "./api/verbs.js";
 import { ClaimController } from "./controllers/claims.js";
 import { GarbageCollector } from "./controllers/garbage.js";
 import { JobController } from "./controllers/jobs.js";
-import { Faults } from "./faults/registry.js";
+import { checkFault, Faults } from "./faults/registry.js";
 import type { Fault } from "./faults/spec.js";
 import { writeKubeconfig } from "./kubeconfig.js";
 import { Node } from "./node/node.js";
@@ -105,6 +105,7 @@ export class Cluster {
   }
 
   addFault(fault: Fault): number {
+    checkFault(fault);
     switch (fault.kind) {
       case "outage":
         return this.#startOutage(fault.ms), 0;
@@ -118,7 +119,6 @@ export class Cluster {
         return id;
       }
       default:
-        if (typeof fault?.kind !== "string") throw badRequest("a fault has a kind");
         return this.faults.add(fault);
     }
   }

@@ -8,6 +8,8 @@ import { Cluster } from "./cluster.js";
 import { controlUrl, openControl } from "./control.js";
 import type { ClusterOptions, Ready } from "./options.js";
 
+const END_MS = 4_000;
+
 const USAGE = `usage: node local-cluster.js --root DIR [--port N] [--data DIR] [--bin DIR] [--mapping text|mount] [--options JSON]`;
 
 function readArguments(): { root: string; options: ClusterOptions } {
@@ -39,6 +41,8 @@ async function main(): Promise<void> {
   const end = async (): Promise<void> => {
     if (ending) return;
     ending = true;
+    // Whatever hangs, the reaper's pipe breaks with this process.
+    setTimeout(() => process.exit(1), END_MS).unref();
     await cluster.stop();
     process.exit(0);
   };

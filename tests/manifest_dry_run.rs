@@ -1,5 +1,6 @@
 //! Every golden manifest passes the API server's own validation. Needs a cluster, so it runs only when asked:
 //! `KUBECONFIG=… cargo test --test manifest_dry_run -- --ignored`; nothing is created.
+#![expect(clippy::expect_used, reason = "a test stops at the first broken promise")]
 
 mod golden;
 

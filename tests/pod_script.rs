@@ -1,14 +1,18 @@
 //! The pod's real script under every shell of the machine, with a stub in the place of opencode.
+#![expect(clippy::expect_used, reason = "a test stops at the first broken promise")]
 #![expect(
     clippy::disallowed_methods,
     reason = "a test looks into its own temporary folder and waits for real processes"
 )]
 
+#[path = "pod/init.rs"]
+mod init;
 mod pod;
+#[path = "pod/signals.rs"]
+mod signals;
 
 use std::fs;
 use std::process::Command;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use pod::{Pod, ended, expand, shells};
@@ -82,7 +86,11 @@ fn the_start_record_names_the_pod_and_the_cluster() {
             "{shell}"
         );
         let env = String::from_utf8_lossy(&end.stdout).into_owned();
-        assert!(!env.contains("PAPERCLIP_POD"), "{shell}: {env}");
+        assert!(
+            !env.contains("PAPERCLIP_POD") && !env.contains("pod_"),
+            "{shell}: {env}"
+        );
+        assert!(env.contains("log=the agent's own\n"), "{shell}: {env}");
     });
 }
 
@@ -151,77 +159,6 @@ fn a_reader_that_never_reads_does_not_hold_the_container() {
         );
         assert_eq!(pod.record().expect("a record")["bytes"], 1_000_000, "{shell}");
     });
-}
-
-/// Waits until the agent has written its first line.
-fn wait_for_output(pod: &Pod) {
-    for _ in 0..100 {
-        if !pod.log().is_empty() {
-            return;
-        }
-        sleep(Duration::from_millis(50));
-    }
-    panic!("the agent never started");
-}
-
-fn signal(pid: u32, name: &str) {
-    let status = Command::new("kill")
-        .args([format!("-{name}"), pid.to_string()])
-        .status()
-        .expect("kill");
-    assert!(status.success());
-}
-
-#[test]
-fn term_reaches_the_agent_and_its_own_status_is_kept() {
-    let agent =
-        "trap 'date +%s%N >\"$HOME/got\"; echo bye; exit 9' TERM; echo up; while :; do sleep 0.1; done";
-    each(agent, json!({}), |pod, shell| {
-        let child = pod.start("pod-1");
-        wait_for_output(pod);
-        let start = Instant::now();
-        signal(child.id(), "TERM");
-        while !pod.path("paperclip/got").exists() && start.elapsed() < Duration::from_secs(5) {
-            sleep(Duration::from_millis(20));
-        }
-        assert!(start.elapsed() < Duration::from_secs(1), "{shell}");
-        let end = ended(child);
-        assert_eq!(
-            (end.code, end.stdout.as_slice()),
-            (9, b"up\nbye\n".as_slice()),
-            "{shell}"
-        );
-        let record = pod.record().expect("a record");
-        assert_eq!(
-            (&record["exit"], &record["signal"]),
-            (&json!(9), &Value::Null),
-            "{shell}"
-        );
-    });
-}
-
-#[test]
-fn term_kills_an_agent_without_a_handler_and_an_agent_that_ignores_it() {
-    each("echo up; exec sleep 30", json!({}), |pod, shell| {
-        let child = pod.start("pod-1");
-        wait_for_output(pod);
-        signal(child.id(), "TERM");
-        assert_eq!(ended(child).code, 143, "{shell}");
-        assert_eq!(pod.record().expect("a record")["signal"], 15, "{shell}");
-    });
-    each(
-        "trap '' TERM; echo up; while :; do sleep 0.1; done",
-        json!({}),
-        |pod, shell| {
-            let start = Instant::now();
-            let child = pod.start("pod-1");
-            wait_for_output(pod);
-            signal(child.id(), "TERM");
-            assert_eq!(ended(child).code, 137, "{shell}");
-            assert!(start.elapsed() < Duration::from_secs(20), "{shell}");
-            assert_eq!(pod.record().expect("a record")["signal"], 9, "{shell}");
-        },
-    );
 }
 
 #[test]
@@ -403,41 +340,6 @@ fn arguments_reach_the_agent_byte_for_byte() {
             assert_eq!(words.len(), 5 + args.len(), "{shell}");
         },
     );
-}
-
-#[test]
-fn the_init_container_writes_the_prompt_and_checks_the_volume() {
-    let prompt = "\\c \\n $$ $(HOME) $(X '\"` é 日本 🚀\n\n";
-    let fields = json!({"prompt": prompt, "nonce": "n-1", "agentDbPath": "/paperclip/db/t/opencode.db"});
-    each("cat", fields, |pod, shell| {
-        fs::remove_file(pod.path("tmp/prompt/prompt.txt")).expect("removed");
-        let end = pod.run_init();
-        assert_eq!(end.code, 67, "{shell}: {}", end.stderr);
-        fs::write(pod.server(&pod.manifest.paths.nonce), "n-1").expect("a nonce");
-        let end = pod.run_init();
-        assert_eq!((end.code, end.stderr.as_str()), (0, ""), "{shell}");
-        assert_eq!(
-            fs::read_to_string(pod.path("tmp/prompt/prompt.txt")).expect("a prompt"),
-            prompt,
-            "{shell}"
-        );
-        assert!(pod.path("paperclip/db/t").is_dir(), "{shell}");
-        assert_eq!(pod.run("pod-1").stdout, prompt.as_bytes(), "{shell}");
-        assert_eq!(pod.files().len(), FILES.len() + 1, "{shell}");
-    });
-}
-
-#[test]
-fn a_failed_init_step_has_a_reason() {
-    each("cat", json!({"promptSecretName": "absent"}), |pod, shell| {
-        let end = pod.run_init();
-        assert_eq!(end.code, 66, "{shell}");
-        assert!(
-            pod.last_words().contains("cannot make"),
-            "{shell}: {}",
-            pod.last_words()
-        );
-    });
 }
 
 #[test]

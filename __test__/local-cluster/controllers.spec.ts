@@ -33,7 +33,7 @@ describe("Jobs", () => {
 
   it("start a second pod when the first is deleted, by force or gracefully", async () => {
     for (const force of [true, false]) {
-      const manifest = job("trap 'exit 0' TERM; while :; do sleep 0.05; done");
+      const manifest = job("trap 'exit 143' TERM; while :; do sleep 0.05; done");
       const { name } = manifest.metadata;
       await c().create("jobs", manifest);
       const first = await pod(c(), name, isRunning);

@@ -28,12 +28,11 @@ describe("a Job from its creation to its end", () => {
   it("shows each state on the way", async () => {
     const states: string[] = [];
     const manifest = job("exit 0", { init: ["exit 0"] });
-    await cluster.current.create("jobs", manifest);
-    await cluster.current.waitFor("pods", (pods) => {
-      const one = pods.find(({ metadata }) => metadata.labels?.["job-name"] === manifest.metadata.name);
-      if (one) states.push(`${one.status.phase}:${waitingReason(one as any) ?? ""}`);
-      return one?.status.phase === "Succeeded";
-    });
+    const labelSelector = `job-name=${manifest.metadata.name}`;
+    const stop = cluster.current.watch("pods", ({ object }) => states.push(`${object.status.phase}:${waitingReason(object as any) ?? ""}`), { labelSelector });
+    await run(cluster.current, manifest);
+    await expect.poll(() => states.at(-1), { interval: 10 }).toBe("Succeeded:");
+    stop();
     expect([...new Set(states)]).toEqual(expect.arrayContaining(["Pending:PodInitializing", "Running:", "Succeeded:"]));
   });
 

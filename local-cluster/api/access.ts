@@ -5,7 +5,7 @@
 
 import { randomBytes } from "node:crypto";
 import type { Faults } from "../faults/registry.js";
-import { badRequest } from "./status.js";
+import { invalid } from "./status.js";
 
 export type Account = "account" | "admin";
 
@@ -52,7 +52,9 @@ export class Access {
   review(account: Account, body: any): object {
     const asked = body?.spec?.resourceAttributes;
     if (!asked && !body?.spec?.nonResourceAttributes) {
-      throw badRequest('spec.resourceAttributes: Invalid value: "null": exactly one of nonResourceAttributes or resourceAttributes must be specified');
+      const message = 'Invalid value: "null": exactly one of nonResourceAttributes or resourceAttributes must be specified';
+      const nameless = { plural: "", kind: "", group: "authorization.k8s.io" };
+      throw invalid(nameless, "", [{ reason: "FieldValueInvalid", message, field: "spec.resourceAttributes" }]);
     }
     const { verb = "", group = "", resource = "", subresource, namespace } = asked ?? {};
     const full = subresource ? `${resource}/${subresource}` : resource;

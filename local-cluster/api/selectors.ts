@@ -41,12 +41,23 @@ export function labelSelector(selector: string | null): Predicate {
   return (object) => tests.every((test) => test(object.metadata.labels ?? {}));
 }
 
-export function fieldSelector(selector: string | null): Predicate {
+const EVERY = ["metadata.name", "metadata.namespace"];
+
+// The fields that a kind can be selected by; the rest of its fields the API does not index.
+const FIELDS: Record<string, string[]> = {
+  Job: ["status.successful"],
+  Pod: ["spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "status.phase", "status.podIP"],
+  Secret: ["type"],
+  Namespace: ["status.phase"],
+};
+
+export function fieldSelector(selector: string | null, kind: string): Predicate {
   if (!selector) return ANY;
   const tests = clauses(selector).map((clause): Predicate => {
     const compared = /^([^!=]+?)\s*(==|!=|=)\s*(.*)$/.exec(clause);
-    if (!compared) throw badRequest(`invalid field selector: "${clause}"; can't understand '${clause}'`);
+    if (!compared) throw badRequest(`invalid selector: '${clause}'; can't understand '${clause}'`);
     const [, path, operator, value] = compared as unknown as [string, string, string, string];
+    if (![...EVERY, ...(FIELDS[kind] ?? [])].includes(path)) throw badRequest(`field label "${path}" not supported for ${kind}`);
     return (object) => (String(path.split(".").reduce<any>((at, field) => at?.[field], object) ?? "") === value) !== (operator === "!=");
   });
   return (object) => tests.every((test) => test(object));

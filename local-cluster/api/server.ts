@@ -116,7 +116,7 @@ export class ApiServer {
   }
 
   async #fulfil(asked: Asked, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { account, verb, target, query } = asked;
+    const { account, verb, target } = asked;
     const { access, faults } = this.#parts;
     const name = target.name ?? (asked.body as any)?.metadata?.name ?? "";
     let fault: RequestFault | undefined;
@@ -174,16 +174,20 @@ export class ApiServer {
 
   #watch({ target, query }: Asked, response: ServerResponse, fault: RequestFault | undefined): void {
     if (query.get("sendInitialEvents") !== null) {
-      const resource = { plural: "", kind: "ListOptions", group: "meta.k8s.io" };
+      const options = { plural: "", kind: "ListOptions", group: "meta.k8s.io" };
       const message = "Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled";
-      throw status.invalid(resource, "", [{ reason: "FieldValueForbidden", message, field: "sendInitialEvents" }]);
+      throw status.invalid(options, "", [{ reason: "FieldValueForbidden", message, field: "sendInitialEvents" }]);
     }
-    const matches = selection(query);
+    const version = query.get("resourceVersion") ?? "0";
+    const from = Number(version);
+    if (!Number.isInteger(from)) throw status.badRequest(`resourceVersion: Invalid value: "${version}": strconv.ParseUint: parsing "${version}": invalid syntax`);
+    const resource = resourceOf(target);
+    const matches = selection(resource, query);
     const watch = new Watch(response, this.#parts.store, {
-      resource: resourceOf(target),
+      resource,
       ...(target.namespace === undefined ? {} : { namespace: target.namespace }),
       matches: target.name ? (object) => object.metadata.name === target.name && matches(object) : matches,
-      from: Number(query.get("resourceVersion") ?? 0),
+      from,
       timeoutMs: Number(query.get("timeoutSeconds") ?? 1800) * 1000,
       bookmarks: query.get("allowWatchBookmarks") === "true",
     });
@@ -214,11 +218,12 @@ function verbOf(method: string, target: Target, query: URLSearchParams): string 
     case "GET":
       return target.subresource ? "get" : watching ? "watch" : target.name ? "get" : "list";
     case "POST":
+      if (target.name) throw status.methodNotAllowed();
       return "create";
     case "PUT":
-      return "update";
     case "PATCH":
-      return "patch";
+      if (!target.name) throw status.methodNotAllowed();
+      return method === "PUT" ? "update" : "patch";
     case "DELETE":
       return target.name ? "delete" : "deletecollection";
     default:

@@ -18,9 +18,9 @@ export interface Answer {
 
 const versionOf = ({ group, version }: Resource): string => (group ? `${group}/${version}` : version);
 
-export function selection(query: URLSearchParams): Predicate {
+export function selection(resource: Resource, query: URLSearchParams): Predicate {
   const byLabel = labelSelector(query.get("labelSelector"));
-  const byField = fieldSelector(query.get("fieldSelector"));
+  const byField = fieldSelector(query.get("fieldSelector"), resource.kind);
   return (object) => byLabel(object) && byField(object);
 }
 
@@ -53,10 +53,11 @@ export class Verbs {
       }
       ({ items, revision } = rest);
     } else {
-      items = this.#store.list(resource.plural, namespace).filter(selection(query));
+      items = this.#store.list(resource.plural, namespace).filter(selection(resource, query));
       items.sort((a, b) => order(a).localeCompare(order(b)));
     }
     const limit = Number(query.get("limit") ?? 0);
+    if (!Number.isInteger(limit)) throw badRequest(`strconv.ParseInt: parsing "${query.get("limit")}": invalid syntax`);
     const metadata: Record<string, unknown> = { resourceVersion: String(revision) };
     if (limit > 0 && items.length > limit) {
       metadata.continue = this.#keep(items.slice(limit), revision);
@@ -103,7 +104,7 @@ export class Verbs {
   }
 
   deleteCollection(resource: Resource, { namespace }: Target, body: any, query: URLSearchParams): Answer {
-    const items = this.#store.list(resource.plural, namespace).filter(selection(query));
+    const items = this.#store.list(resource.plural, namespace).filter(selection(resource, query));
     for (const { metadata } of items) {
       deleteObject(this.#store, resource, metadata.namespace, metadata.name, deleteOptions(body, query));
     }

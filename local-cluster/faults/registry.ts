@@ -1,5 +1,6 @@
 /** The faults in force, and which of them hit a request or a pod. */
 
+import { badRequest } from "../api/status.js";
 import type { Fault, PodFault, RequestFault } from "./spec.js";
 
 export interface RequestFacts {
@@ -105,6 +106,20 @@ export class Faults {
 const WATCH_ONLY = new Set(["gone-event", "drop-watch", "close-watch"]);
 const REQUEST = new Set(["status", "hang", "reset", ...WATCH_ONLY]);
 const SERVER = new Set(["outage", "compact", "kubelet-down"]);
+const POD = new Set(["unschedulable", "image-pull", "waiting", "init-failure", "oom", "evict", "delete-pod", "lag-status", "sidecar"]);
 
-export const isRequestFault = (fault: Fault): fault is RequestFault => REQUEST.has(fault.kind);
-export const isPodFault = (fault: Fault): fault is PodFault => !REQUEST.has(fault.kind) && !SERVER.has(fault.kind);
+const isRequestFault = (fault: Fault): fault is RequestFault => REQUEST.has(fault.kind);
+const isPodFault = (fault: Fault): fault is PodFault => POD.has(fault.kind);
+
+/** Throws for a kind or a pattern that does not exist: a fault that never happens would make a test pass. */
+export function checkFault(fault: Fault): void {
+  if (!REQUEST.has(fault?.kind) && !SERVER.has(fault?.kind) && !POD.has(fault?.kind)) throw badRequest(`there is no fault of kind "${fault?.kind}"`);
+  for (const field of ["verb", "resource", "name", "pod", "container"]) {
+    const pattern = (fault as unknown as Record<string, unknown>)[field];
+    try {
+      if (field !== "name" || REQUEST.has(fault.kind)) new RegExp(String(pattern ?? ""));
+    } catch (error) {
+      throw badRequest(`${field}: ${(error as Error).message}`);
+    }
+  }
+}

@@ -58,7 +58,10 @@ export function prepare(pod: Pod, container: Container, context: SetupContext): 
   }
   const paths: PathMap = new Map(mounts.map((mount) => [mount.path, mount.folder]));
   paths.set(terminationPath, terminationFile);
-  const mapped = Object.fromEntries(Object.entries(env).map(([name, value]) => [name, name === "PATH" ? value : mapText(value, paths)]));
+  const mapped = Object.fromEntries(Object.entries(env).map(([name, value]) => [name, mapText(value, paths)]));
+  // The machine's own folders and those of the image stand as they are; only what the manifest says is a path of the container.
+  const search = declared.PATH === undefined ? (image.env?.PATH ?? machinePath) : mapText(declared.PATH, paths);
+  mapped.PATH = image.binDir ? `${image.binDir}${delimiter}${search}` : search;
   mapped.HOME ??= home;
   return { argv: argv.map((word) => mapText(word, paths)), env: mapped, cwd: workingFolder(container, paths, home), output: context.output, terminationFile };
 }

@@ -144,7 +144,7 @@ export class PodWorker {
     const state = terminated(end, startedAt, message, running.oomKilled);
     // The last state of the last container belongs to the pod's end, which `finish` reports in one piece.
     if (init || this.#running.size > 0) set(state);
-    else (init ? this.facts.init : this.facts.main).set(container.name, state);
+    else this.facts.main.set(container.name, state);
     return end;
   }
 

@@ -37,7 +37,7 @@ export class Reaper {
   /** Kills whatever is still adopted. */
   stop(): Promise<void> {
     return new Promise((resolve) => {
-      if (this.#shell.exitCode !== null) return resolve();
+      if (this.#shell.exitCode !== null || this.#shell.signalCode !== null) return resolve();
       this.#shell.once("exit", () => resolve());
       this.#shell.stdin!.end();
     });

@@ -12,7 +12,8 @@ import type { Mount } from "./volumes.js";
 // Where the machine's own root is seen inside.
 const HOST = "/.host";
 
-// Folders that a container must have for itself: what it writes there is not the machine's business.
+// Folders that a container has for itself: what it makes there is not the machine's business. What the machine already has
+// in its /tmp stays visible (a `binDir` may be there); of its /dev only a few devices do.
 const PRIVATE = ["tmp", "dev"];
 const DEVICES = ["null", "zero", "full", "random", "urandom", "tty"];
 
@@ -63,6 +64,7 @@ export function enterRoot({ folder, mounts, terminationLog, workingDir, argv }: 
   openUp(root, dirname(terminationLog.path));
   writeFileSync(join(root, terminationLog.path), "");
   bind(terminationLog.file, terminationLog.path);
+  link(root, "/tmp");
   link(root, "/");
 
   script.push(`exec chroot ${quote(root)} /bin/sh -c 'mkdir -p "$0" && cd "$0" && exec "$@"' ${quote(workingDir)} "$@"`);
@@ -74,7 +76,7 @@ function openUp(root: string, path: string): void {
   const steps = path.split("/").filter(Boolean);
   let at = "";
   for (const step of steps) {
-    if (at !== "" && !PRIVATE.includes(at.split("/")[1]!)) link(root, at, step);
+    if (at !== "" && !at.startsWith("/dev")) link(root, at, step);
     at += `/${step}`;
     mkdirSync(join(root, at), { recursive: true });
   }

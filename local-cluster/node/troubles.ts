@@ -29,6 +29,8 @@ export class PodTroubles {
 
   /** Called once the first main container runs. */
   arm(worker: PodWorker): void {
+    // A pod that has ended must not use up a fault's count.
+    if (worker.finished) return;
     const deadline = worker.pod.spec.activeDeadlineSeconds;
     if (deadline !== undefined && !this.#armed.has(worker)) {
       this.#later(deadline * 1000, () => worker.fail("DeadlineExceeded", "Pod was active on the node longer than the specified deadline"));
@@ -37,7 +39,7 @@ export class PodTroubles {
     this.#armed.set(worker, armed);
     for (const kind of KINDS) {
       const fault = this.#node.faults.forPod(kind, worker.pod.metadata.name);
-      if (!fault || armed.has(fault) || worker.finished) continue;
+      if (!fault || armed.has(fault)) continue;
       armed.add(fault);
       this.#later(fault.afterMs ?? 0, () => this.#strike(worker, fault));
     }

@@ -49,7 +49,6 @@ function deletePod(store: Store, pod: Pod, asked: number | undefined): Deleted {
   const ended = pod.status.phase === "Succeeded" || pod.status.phase === "Failed";
   // A pod that no node has, or that has ended, needs no grace.
   const grace = !pod.spec.nodeName || ended ? 0 : (asked ?? pod.spec.terminationGracePeriodSeconds ?? 30);
-  if (grace === 0 && !pod.metadata.finalizers?.length) return { object: store.remove("pods", namespace, name)!, gone: true };
   const held = store.modify("pods", namespace, name, (draft: Pod) => {
     const already = draft.metadata.deletionGracePeriodSeconds;
     // A second delete can only shorten the grace period.
@@ -57,6 +56,8 @@ function deletePod(store: Store, pod: Pod, asked: number | undefined): Deleted {
     draft.metadata.deletionTimestamp = timestamp(new Date(Date.now() + grace * 1000));
     draft.metadata.deletionGracePeriodSeconds = grace;
   })!;
+  // Watches see the mark also when the object goes at once.
+  if (grace === 0 && !pod.metadata.finalizers?.length) return { object: store.remove("pods", namespace, name)!, gone: true };
   return { object: held, gone: false };
 }
 

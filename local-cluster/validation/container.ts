@@ -1,29 +1,28 @@
 /** What the API checks of a container. */
 
 import type { Container, EnvVar, VolumeMount } from "../objects.js";
-import { checkConfigKey, checkEnvName, checkLabelName } from "./names.js";
+import { checkConfigKey, checkEnvName, checkLabelName, checkSubdomain } from "./names.js";
 import type { Problems } from "./problems.js";
 import { amount } from "./quantity.js";
 
-const FIELD_PATHS = ["metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName", "status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs"];
+const FIELD_PATHS: string[] = ["metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName", "status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs"];
 
 export function checkContainer(problems: Problems, field: string, container: Container, volumes: Set<string>): void {
   if (!container.name) problems.required(`${field}.name`);
   else checkLabelName(problems, `${field}.name`, container.name);
   if (!container.image) problems.required(`${field}.image`);
-  else if (container.image !== container.image.trim()) problems.invalid(`${field}.image`, container.image, "must not have leading or trailing whitespace");
   const policy = container.imagePullPolicy;
   if (!["Always", "IfNotPresent", "Never"].includes(policy)) problems.unsupported(`${field}.imagePullPolicy`, policy, ["Always", "IfNotPresent", "Never"]);
   const message = container.terminationMessagePolicy;
   if (message !== "File" && message !== "FallbackToLogsOnError") {
-    problems.unsupported(`${field}.terminationMessagePolicy`, message, ["FallbackToLogsOnError", "File"]);
+    problems.invalid(`${field}.terminationMessagePolicy`, message, "must be 'File' or 'FallbackToLogsOnError'");
   }
   for (const [index, variable] of (container.env ?? []).entries()) checkEnv(problems, `${field}.env[${index}]`, variable);
   for (const [index, source] of (container.envFrom ?? []).entries()) {
-    const at = `${field}.envFrom[${index}]`;
+    const at = `${field}.envFrom`;
     const given = [source.secretRef, source.configMapRef].filter(Boolean);
     if (given.length !== 1) problems.invalid(at, "", given.length === 0 ? "must specify one of: `configMapRef` or `secretRef`" : "may not have more than one field specified at a time");
-    if (source.prefix) checkEnvName(problems, `${at}.prefix`, source.prefix);
+    if (source.prefix) checkEnvName(problems, `${at}[${index}].prefix`, source.prefix);
   }
   checkMounts(problems, field, container.volumeMounts ?? [], volumes);
   checkResources(problems, `${field}.resources`, container);
@@ -41,14 +40,14 @@ function checkEnv(problems: Problems, field: string, { name, value, valueFrom }:
   for (const kind of ["secretKeyRef", "configMapKeyRef"] as const) {
     const reference = valueFrom[kind];
     if (!reference) continue;
-    if (!reference.name) problems.required(`${at}.${kind}.name`);
+    checkSubdomain(problems, `${at}.${kind}.name`, reference.name ?? "");
     if (!reference.key) problems.required(`${at}.${kind}.key`);
     else checkConfigKey(problems, `${at}.${kind}.key`, reference.key);
   }
   const path = valueFrom.fieldRef?.fieldPath;
   if (valueFrom.fieldRef && !path) problems.required(`${at}.fieldRef.fieldPath`);
   else if (path && !FIELD_PATHS.includes(path) && !/^metadata\.(labels|annotations)\['.*'\]$/.test(path)) {
-    problems.unsupported(`${at}.fieldRef.fieldPath`, path, [...FIELD_PATHS].sort());
+    problems.invalid(`${at}.fieldRef.fieldPath`, path, `error converting fieldPath: field label not supported: ${path}`);
   }
 }
 
@@ -60,13 +59,14 @@ function checkMounts(problems: Problems, field: string, mounts: VolumeMount[], v
     else if (!volumes.has(mount.name)) problems.notFound(`${at}.name`, mount.name);
     if (!mount.mountPath) problems.required(`${at}.mountPath`);
     else if (seen.has(mount.mountPath)) problems.invalid(`${at}.mountPath`, mount.mountPath, "must be unique");
-    if (mount.mountPath?.includes(":")) problems.invalid(`${at}.mountPath`, mount.mountPath, "must not contain ':'");
     seen.add(mount.mountPath);
     for (const name of ["subPath", "subPathExpr"] as const) {
       const path = mount[name];
       if (!path) continue;
-      if (path.startsWith("/")) problems.invalid(`${at}.${name}`, path, "must be a relative path");
-      if (path.split("/").includes("..")) problems.invalid(`${at}.${name}`, path, "must not contain '..'");
+      // Without the mount's index: that is how the API writes it.
+      const where = `${field}.volumeMounts.${name}`;
+      if (path.startsWith("/")) problems.invalid(where, path, "must be a relative path");
+      if (path.split("/").includes("..")) problems.invalid(where, path, "must not contain '..'");
     }
     if (mount.subPath && mount.subPathExpr) problems.invalid(`${at}.subPathExpr`, mount.subPathExpr, "subPathExpr and subPath are mutually exclusive");
   }

@@ -30,7 +30,7 @@ export function decode(resource: Resource, body: unknown): Decoded {
     throw badRequest(`the object provided is unrecognized (must be of type ${resource.kind}): couldn't get version/kind; json parse error`);
   }
   if (kind !== resource.kind || apiVersion !== version) {
-    throw badRequest(`${kind} in version "${apiVersion.split("/").at(-1)}" cannot be handled as a ${resource.kind}: no kind "${kind}" is registered for version "${apiVersion}"`);
+    throw badRequest(`${kind} in version "${apiVersion.split("/").at(-1)}" cannot be handled as a ${resource.kind}: no kind "${kind}" is registered for version "${apiVersion}" in scheme "pkg/api/legacyscheme/scheme.go:30"`);
   }
   const unknown: string[] = [];
   try {

@@ -33,12 +33,15 @@ function jobDefaults(job: Job): void {
   spec.completionMode ??= "NonIndexed";
   spec.suspend ??= false;
   if (spec.template?.spec) podDefaults(spec.template.spec);
+  // A Job without labels takes those of its pods.
+  const { labels } = job.metadata;
+  if (!labels || Object.keys(labels).length === 0) Object.assign(job.metadata, spec.template?.metadata?.labels ? { labels: { ...spec.template.metadata.labels } } : {});
 }
 
 /** What can only be filled in once the Job has its uid. */
 export function jobIdentity(job: Job): void {
   const { uid, name } = job.metadata;
-  const marks = { "batch.kubernetes.io/controller-uid": uid, "batch.kubernetes.io/job-name": name, "controller-uid": uid, "job-name": name };
+  const marks = { "batch.kubernetes.io/controller-uid": uid, "batch.kubernetes.io/job-name": name ?? "", "controller-uid": uid, "job-name": name ?? "" };
   job.spec.selector ??= { matchLabels: { "batch.kubernetes.io/controller-uid": uid } };
   job.spec.template.metadata ??= {};
   job.spec.template.metadata.labels = { ...job.spec.template.metadata.labels, ...marks };
@@ -52,6 +55,7 @@ function podDefaults(spec: PodSpec): void {
   spec.schedulerName ??= "default-scheduler";
   for (const container of [...(spec.initContainers ?? []), ...(spec.containers ?? [])]) containerDefaults(container);
   for (const volume of spec.volumes ?? []) {
+    if (Object.keys(volume).every((field) => field === "name")) volume.emptyDir = {};
     for (const source of [volume.secret, volume.configMap]) if (source) source.defaultMode ??= 420;
   }
 }

@@ -25,16 +25,22 @@ export function checkKind(problems: Problems, object: KubeObject): void {
 }
 
 function checkJob(problems: Problems, { spec }: Job): void {
-  for (const field of ["parallelism", "completions", "backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished"] as const) {
+  for (const field of ["parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"] as const) {
     if (spec?.[field]! < 0) problems.invalid(`spec.${field}`, spec[field], "must be greater than or equal to 0");
   }
   const template = spec?.template;
-  if (!template?.spec) return problems.required("spec.template.spec.containers");
+  const restartPolicy = "spec.template.spec.restartPolicy";
+  const valid = 'valid values: "OnFailure", "Never"';
+  if (!template?.spec) {
+    problems.required("spec.template.spec.containers");
+    return problems.required(restartPolicy, valid);
+  }
   checkLabels(problems, "spec.template.labels", template.metadata?.labels);
   checkAnnotations(problems, "spec.template.annotations", template.metadata?.annotations);
   checkPodSpec(problems, "spec.template.spec", template.spec);
-  const policy = template.spec.restartPolicy;
-  if (policy === "Always") problems.required("spec.template.spec.restartPolicy", 'valid values: "OnFailure", "Never"');
+  const policy = template.spec.restartPolicy!;
+  if (policy === "Always") problems.required(restartPolicy, valid);
+  else if (policy !== "OnFailure" && policy !== "Never") problems.unsupported(restartPolicy, policy, ["OnFailure", "Never"]);
 }
 
 function checkData(problems: Problems, object: KubeObject): void {

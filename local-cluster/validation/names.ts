@@ -73,8 +73,8 @@ function faults(form: Form, text: string): string[] {
   return found;
 }
 
-const check = (problems: Problems, field: string, form: Form, text: string): void => {
-  for (const why of faults(form, text)) problems.invalid(field, text, why);
+const check = (problems: Problems, field: string, form: Form, text: string, judged = text): void => {
+  for (const why of faults(form, judged)) problems.invalid(field, text, why);
 };
 
 export const checkLabelName = (problems: Problems, field: string, text: string): void => check(problems, field, DNS_LABEL, text);
@@ -115,14 +115,15 @@ export function checkAnnotations(problems: Problems, field: string, annotations:
 }
 
 export function checkMetadata(problems: Problems, resource: Resource, metadata: Metadata): void {
-  if (metadata.generateName) checkSubdomain(problems, "metadata.generateName", `${metadata.generateName.replace(/[-.]$/, "")}`);
+  // The suffix makes a dash at its end harmless.
+  if (metadata.generateName) check(problems, "metadata.generateName", DNS_SUBDOMAIN, metadata.generateName, metadata.generateName.replace(/-$/, "a"));
   if (!metadata.name) problems.required("metadata.name", "name or generateName is required");
   else if (resource.plural === "namespaces") checkLabelName(problems, "metadata.name", metadata.name);
   else checkSubdomain(problems, "metadata.name", metadata.name);
   checkLabels(problems, "metadata.labels", metadata.labels);
   checkAnnotations(problems, "metadata.annotations", metadata.annotations);
-  for (const [index, owner] of (metadata.ownerReferences ?? []).entries()) {
-    const field = `metadata.ownerReferences[${index}]`;
+  for (const owner of metadata.ownerReferences ?? []) {
+    const field = "metadata.ownerReferences";
     for (const name of ["apiVersion", "kind", "name", "uid"] as const) {
       if (!owner[name]) problems.invalid(`${field}.${name}`, owner[name] ?? "", `${name === "apiVersion" ? "version" : name} must not be empty`);
     }

@@ -2,7 +2,7 @@
 
 import type { PodSpec, Volume } from "../objects.js";
 import { checkContainer } from "./container.js";
-import { checkLabels, checkLabelName } from "./names.js";
+import { checkLabels, checkLabelName, checkSubdomain } from "./names.js";
 import type { Problems } from "./problems.js";
 
 const EFFECTS = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
@@ -11,7 +11,7 @@ export function checkPodSpec(problems: Problems, field: string, spec: PodSpec): 
   const volumes = checkVolumes(problems, `${field}.volumes`, spec.volumes ?? []);
   if (!spec.containers?.length) problems.required(`${field}.containers`);
   const seen = new Set<string>();
-  for (const group of ["initContainers", "containers"] as const) {
+  for (const group of ["containers", "initContainers"] as const) {
     for (const [index, container] of (spec[group] ?? []).entries()) {
       const at = `${field}.${group}[${index}]`;
       checkContainer(problems, at, container, volumes);
@@ -21,13 +21,17 @@ export function checkPodSpec(problems: Problems, field: string, spec: PodSpec): 
       if (user < 0) problems.invalid(`${at}.securityContext.runAsUser`, user, "must be between 0 and 2147483647, inclusive");
     }
   }
-  if (!["Always", "OnFailure", "Never"].includes(spec.restartPolicy!)) problems.unsupported(`${field}.restartPolicy`, spec.restartPolicy, ["Always", "Never", "OnFailure"]);
+  if (!["Always", "OnFailure", "Never"].includes(spec.restartPolicy!)) problems.unsupported(`${field}.restartPolicy`, spec.restartPolicy, ["Always", "OnFailure", "Never"]);
   const dns = ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"];
   if (!dns.includes(spec.dnsPolicy)) problems.unsupported(`${field}.dnsPolicy`, spec.dnsPolicy, dns);
   if (spec.activeDeadlineSeconds !== undefined && (spec.activeDeadlineSeconds < 1 || spec.activeDeadlineSeconds > 2147483647)) {
     problems.invalid(`${field}.activeDeadlineSeconds`, spec.activeDeadlineSeconds, "must be between 1 and 2147483647, inclusive");
   }
-  if (spec.terminationGracePeriodSeconds! < 0) problems.invalid(`${field}.terminationGracePeriodSeconds`, spec.terminationGracePeriodSeconds, "must be greater than or equal to 0");
+  if (spec.securityContext?.runAsUser < 0) problems.invalid(`${field}.securityContext.runAsUser`, spec.securityContext.runAsUser, "must be between 0 and 2147483647, inclusive");
+  if (spec.serviceAccountName) checkSubdomain(problems, `${field}.serviceAccountName`, spec.serviceAccountName);
+  for (const [index, option] of (spec.dnsConfig?.options ?? []).entries()) {
+    if (!option.name) problems.required(`${field}.dnsConfig.options[${index}]`, "must not be empty");
+  }
   checkLabels(problems, `${field}.nodeSelector`, spec.nodeSelector);
   for (const [index, toleration] of (spec.tolerations ?? []).entries()) checkToleration(problems, `${field}.tolerations[${index}]`, toleration);
 }
@@ -51,10 +55,10 @@ function checkVolumes(problems: Problems, field: string, volumes: Volume[]): Set
 }
 
 function checkToleration(problems: Problems, field: string, toleration: any): void {
-  const { key, operator = "Equal", value, effect, tolerationSeconds } = toleration;
+  const { key, operator = "", value, effect, tolerationSeconds } = toleration;
   if (key) checkLabels(problems, `${field}.key`, { [key]: "" });
   else if (operator !== "Exists") problems.invalid(`${field}.operator`, operator, "operator must be Exists when `key` is empty, which means \"match all values and all keys\"");
-  if (operator !== "Equal" && operator !== "Exists") problems.unsupported(`${field}.operator`, operator, ["Equal", "Exists"]);
+  if (!["", "Equal", "Exists"].includes(operator)) problems.unsupported(`${field}.operator`, operator, ["Equal", "Exists"]);
   else if (operator === "Exists" && value) problems.invalid(`${field}.operator`, toleration, "value must be empty when `operator` is 'Exists'");
   if (tolerationSeconds !== undefined && effect !== "NoExecute") {
     problems.invalid(`${field}.effect`, effect ?? "", "effect must be 'NoExecute' when `tolerationSeconds` is set");

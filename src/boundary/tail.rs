@@ -59,14 +59,24 @@ impl Options {
             poll: duration(self.poll_ms, default.poll),
             idle_poll: duration(self.max_poll_ms, default.idle_poll),
             idle_polls: self.idle_polls.unwrap_or(default.idle_polls),
-            appear: self.appear_timeout_ms.map(Duration::from_millis).or(default.appear),
+            appear: self
+                .appear_timeout_ms
+                .map(Duration::from_millis)
+                .or(default.appear),
         }
     }
 
     /// Below the data root every component is checked, elsewhere the last one.
     fn place(&self, path: &Path) -> Option<Place> {
-        let root = self.data_root.clone().unwrap_or_else(|| PathBuf::from("/paperclip"));
-        if path.starts_with(&root) { Place::below(&root, path) } else { Place::anywhere(path) }
+        let root = self
+            .data_root
+            .clone()
+            .unwrap_or_else(|| PathBuf::from("/paperclip"));
+        if path.starts_with(&root) {
+            Place::below(&root, path)
+        } else {
+            Place::anywhere(path)
+        }
     }
 }
 
@@ -80,8 +90,11 @@ impl Options {
     ts_args_type = "path: string, optionsJson: string, sink: (kind: string, payload: string) => Promise<void> | void"
 )]
 pub fn tail_file(env: Env, path: String, options_json: String, sink: Callback<'_>) -> Result<TailHandle> {
-    let options: Options = serde_json::from_str(&options_json).map_err(|error| invalid(format!("tail options: {error}")))?;
-    let place = options.place(Path::new(&path)).ok_or_else(|| invalid(format!("{path} names no file")))?;
+    let options: Options =
+        serde_json::from_str(&options_json).map_err(|error| invalid(format!("tail options: {error}")))?;
+    let place = options
+        .place(Path::new(&path))
+        .ok_or_else(|| invalid(format!("{path} names no file")))?;
     let tail = hub()
         .follow(Box::new(FileSource::new(place, false)), path, options.pace())
         .map_err(|cause| error("EAGAIN", format!("no thread to read files with: {cause}")))?;
@@ -122,7 +135,9 @@ async fn deliver(tail: Tail, sink: Sink, mut stop: watch::Receiver<bool>, mut co
                 return;
             }
             Some(_) => {
-                let _ = sink.call("end", collected.map(Collected::finish).unwrap_or_default()).await;
+                let _ = sink
+                    .call("end", collected.map(Collected::finish).unwrap_or_default())
+                    .await;
                 return;
             }
         }
@@ -158,7 +173,8 @@ impl Collected {
 
     fn finish(mut self) -> String {
         if self.dropped > 0 {
-            self.head.push_str(&format!("[paperclip] {} bytes left out here\n", self.dropped));
+            self.head
+                .push_str(&format!("[paperclip] {} bytes left out here\n", self.dropped));
         }
         self.head.extend(self.tail);
         self.head

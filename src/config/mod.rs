@@ -9,6 +9,7 @@ mod read;
 mod request;
 mod scheduling;
 mod spec;
+mod surrogates;
 
 pub use checks::check_ids;
 pub use environment::UserEnv;

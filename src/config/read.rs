@@ -16,9 +16,7 @@ impl RunSpec {
     pub fn from_request(request: &RenderRequest) -> Result<Self, ConfigError> {
         check_ids(&request.agent.company_id, &request.agent.id, &request.run_id)?;
         let fields = Fields(&request.config);
-        let retain_jobs = request
-            .retain_jobs
-            .unwrap_or(fields.lenient_flag("retainJobs", false));
+        let retain_jobs = retain_jobs(request, fields);
         let storage_class = fields.text("agentDbStorageClass").map(str::to_owned);
         Ok(RunSpec {
             run_id: request.run_id.clone(),
@@ -74,6 +72,12 @@ impl RunSpec {
             self_pod: own_pod(request)?,
         })
     }
+}
+
+fn retain_jobs(request: &RenderRequest, fields: Fields) -> bool {
+    request
+        .retain_jobs
+        .unwrap_or(fields.lenient_flag("retainJobs", false))
 }
 
 /// The issue: `taskId`, and only without one `issueId`; a blank text is none.

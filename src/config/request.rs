@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, LocalObjectReference, Po
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::{ConfigError, Json};
+use super::{ConfigError, Json, surrogates};
 
 /// Everything one run needs to know. Unknown fields are ignored, `null` equals absent.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -187,7 +187,9 @@ impl<'de> Deserialize<'de> for Texts {
 impl RenderRequest {
     /// Reads the JSON text of a request.
     pub fn from_json(text: &str) -> Result<Self, ConfigError> {
-        serde_json::from_str(text).map_err(|error| ConfigError::Request(error.to_string()))
+        // Half characters are rare: only a text that cannot be read is looked at for them.
+        let request = serde_json::from_str(text).or_else(|_| serde_json::from_str(&surrogates::repair(text)));
+        request.map_err(|error| ConfigError::Request(error.to_string()))
     }
 }
 
@@ -263,6 +265,12 @@ mod tests {
             .expect_err("refused")
             .to_string();
         assert!(wrong.contains("runId must be a text, it is null"), "{wrong}");
+    }
+
+    #[test]
+    fn half_a_character_does_not_refuse_a_run() {
+        let request = RenderRequest::from_json(r#"{"prompt":"cut \ud83d"}"#).expect("valid");
+        assert_eq!(request.prompt, "cut \u{FFFD}");
     }
 
     #[test]

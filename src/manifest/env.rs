@@ -49,10 +49,30 @@ pub(crate) fn agent_env(spec: &RunSpec, warnings: &mut Vec<String>) -> Vec<EnvVa
     env
 }
 
+/// Variables and the fields of the context's workspace that they come from.
+const WORKSPACE_FIELDS: [(&str, &str); 8] = [
+    ("PAPERCLIP_WORKSPACE_CWD", "cwd"),
+    ("PAPERCLIP_WORKSPACE_SOURCE", "source"),
+    ("PAPERCLIP_WORKSPACE_STRATEGY", "strategy"),
+    ("PAPERCLIP_WORKSPACE_ID", "workspaceId"),
+    ("PAPERCLIP_WORKSPACE_REPO_URL", "repoUrl"),
+    ("PAPERCLIP_WORKSPACE_REPO_REF", "repoRef"),
+    ("PAPERCLIP_WORKSPACE_BRANCH", "branchName"),
+    ("PAPERCLIP_WORKSPACE_WORKTREE_PATH", "worktreePath"),
+];
+/// Variables and the lists of the context that they hold as JSON text.
+const LISTS: [(&str, &str); 3] = [
+    ("PAPERCLIP_WORKSPACES_JSON", "paperclipWorkspaces"),
+    (
+        "PAPERCLIP_RUNTIME_SERVICE_INTENTS_JSON",
+        "paperclipRuntimeServiceIntents",
+    ),
+    ("PAPERCLIP_RUNTIME_SERVICES_JSON", "paperclipRuntimeServices"),
+];
+
 /// What Paperclip tells the agent about this run.
 fn paperclip_layer(spec: &RunSpec, layers: &mut Layers) {
     let context = &spec.context;
-    let workspace = context.get("paperclipWorkspace").unwrap_or(&Json::Null);
     for (name, value) in &spec.base_env.0 {
         layers.generate(name, value);
     }
@@ -68,25 +88,7 @@ fn paperclip_layer(spec: &RunSpec, layers: &mut Layers) {
     layers.generate_some("PAPERCLIP_APPROVAL_ID", text("approvalId"));
     layers.generate_some("PAPERCLIP_APPROVAL_STATUS", text("approvalStatus"));
     layers.generate_some("PAPERCLIP_WAKE_PAYLOAD_JSON", spec.wake_payload_json.as_deref());
-    let workspace_fields = [
-        ("PAPERCLIP_WORKSPACE_CWD", "cwd"),
-        ("PAPERCLIP_WORKSPACE_SOURCE", "source"),
-        ("PAPERCLIP_WORKSPACE_STRATEGY", "strategy"),
-        ("PAPERCLIP_WORKSPACE_ID", "workspaceId"),
-        ("PAPERCLIP_WORKSPACE_REPO_URL", "repoUrl"),
-        ("PAPERCLIP_WORKSPACE_REPO_REF", "repoRef"),
-        ("PAPERCLIP_WORKSPACE_BRANCH", "branchName"),
-        ("PAPERCLIP_WORKSPACE_WORKTREE_PATH", "worktreePath"),
-    ];
-    for (name, key) in workspace_fields {
-        layers.generate_some(name, workspace.trimmed(key));
-    }
-    layers.generate_some(
-        "AGENT_HOME",
-        spec.bundle_root
-            .as_deref()
-            .or_else(|| workspace.trimmed("agentHome")),
-    );
+    workspace_layer(spec, layers);
     let issues = context.get("issueIds").map(Json::items).unwrap_or_default();
     let issues: Vec<&str> = issues
         .iter()
@@ -94,15 +96,7 @@ fn paperclip_layer(spec: &RunSpec, layers: &mut Layers) {
         .filter(|id| !id.trim().is_empty())
         .collect();
     layers.generate_some("PAPERCLIP_LINKED_ISSUE_IDS", Some(issues.join(",").as_str()));
-    let lists = [
-        ("PAPERCLIP_WORKSPACES_JSON", "paperclipWorkspaces"),
-        (
-            "PAPERCLIP_RUNTIME_SERVICE_INTENTS_JSON",
-            "paperclipRuntimeServiceIntents",
-        ),
-        ("PAPERCLIP_RUNTIME_SERVICES_JSON", "paperclipRuntimeServices"),
-    ];
-    for (name, key) in lists {
+    for (name, key) in LISTS {
         if let Some(list) = context.get(key).filter(|list| !list.items().is_empty()) {
             layers.generate(name, &list.to_string());
         }
@@ -121,6 +115,19 @@ fn paperclip_layer(spec: &RunSpec, layers: &mut Layers) {
     {
         layers.pass_through("PAPERCLIP_API_URL", url);
     }
+}
+
+fn workspace_layer(spec: &RunSpec, layers: &mut Layers) {
+    let workspace = spec.context.get("paperclipWorkspace").unwrap_or(&Json::Null);
+    for (name, key) in WORKSPACE_FIELDS {
+        layers.generate_some(name, workspace.trimmed(key));
+    }
+    // An external bundle has its companion files below its own root.
+    let home = spec
+        .bundle_root
+        .as_deref()
+        .or_else(|| workspace.trimmed("agentHome"));
+    layers.generate_some("AGENT_HOME", home);
 }
 
 fn permissions(spec: &RunSpec, layers: &mut Layers, warnings: &mut Vec<String>) {
@@ -161,8 +168,9 @@ fn database(spec: &RunSpec, env: &mut Vec<EnvVar>) {
 }
 
 /// Kubernetes expands `$(NAME)` and makes `$` of `$$` in values, commands and arguments: doubled, every `$` stays one.
+/// NUL cannot be part of any of them and is left out.
 pub(crate) fn double_dollars(text: &str) -> String {
-    text.replace('$', "$$")
+    text.replace('\0', "").replace('$', "$$")
 }
 
 /// A literal entry.

@@ -6,6 +6,9 @@
 //! configuration file, in OPENCODE_CONFIG_CONTENT or in OPENCODE_PERMISSION comes later and stays. The patterns match
 //! exactly one permission each, but as other keys than the operator's own they are not replaced by them: a single
 //! denied folder leaves the other folders allowed.
+//!
+//! One thing this cannot keep: an operator's old switch `tools: {"read": false}` in a configuration file on the volume,
+//! because switches of all files come before ours. `permission: {"read": "deny"}` says the same and stays.
 
 use crate::config::Json;
 

@@ -5,59 +5,60 @@
 #
 # Arguments: run id, namespace, cluster as a JSON string, path that all files of the run start with, prompt file,
 # bytes of the prompt, largest log in bytes (0: no limit), termination log; then the arguments of opencode.
-# Environment: PAPERCLIP_POD_NAME and PAPERCLIP_POD_UID, which opencode does not get to see.
+# Environment: PAPERCLIP_POD_NAME and PAPERCLIP_POD_UID, which opencode does not get to see. What is set before opencode
+# starts begins with pod_: assigning to a variable of the agent's own environment would change it for the agent.
 umask 002
-run=$1 namespace=$2 cluster=$3 base=$4 prompt=$5 prompt_bytes=$6 max_bytes=$7 report=$8
+pod_run=$1 pod_namespace=$2 pod_cluster=$3 pod_base=$4 pod_prompt=$5 pod_prompt_bytes=$6 pod_max_bytes=$7 pod_report=$8
 shift 8
-log=$base.ndjson err=$base.stderr.log started=$base.started end=$base.end.json
-pod=${PAPERCLIP_POD_NAME:-${HOSTNAME:-unknown}} uid=${PAPERCLIP_POD_UID:-}
+pod_log=$pod_base.ndjson pod_err=$pod_base.stderr.log pod_started=$pod_base.started pod_end=$pod_base.end.json
+pod_name=${PAPERCLIP_POD_NAME:-${HOSTNAME:-unknown}} pod_uid=${PAPERCLIP_POD_UID:-}
 unset PAPERCLIP_POD_NAME PAPERCLIP_POD_UID
 
 refuse() { # CODE REASON: ends before opencode was started
   printf 'paperclip: %s\n' "$2" >&2
-  { printf 'paperclip: %s\n' "$2" >"$report"; } 2>/dev/null
+  { printf 'paperclip: %s\n' "$2" >"$pod_report"; } 2>/dev/null
   exit "$1"
 }
 
 size() { # FILE: its bytes, 0 without it
-  bytes_seen=$(wc -c 2>/dev/null <"$1")
-  printf '%d' $((${bytes_seen:-0}))
+  pod_bytes_seen=$(wc -c 2>/dev/null <"$1")
+  printf '%d' $((${pod_bytes_seen:-0}))
 }
 
-[ -r "$prompt" ] || refuse 65 "the prompt file $prompt is missing"
-prompt_seen=$(size "$prompt")
-[ "$prompt_seen" -ge "$prompt_bytes" ] ||
-  refuse 65 "the prompt file $prompt has $prompt_seen of $prompt_bytes bytes"
+[ -r "$pod_prompt" ] || refuse 65 "the prompt file $pod_prompt is missing"
+pod_prompt_seen=$(size "$pod_prompt")
+[ "$pod_prompt_seen" -ge "$pod_prompt_bytes" ] ||
+  refuse 65 "the prompt file $pod_prompt has $pod_prompt_seen of $pod_prompt_bytes bytes"
 
 # A Job's controller may start a second pod: only the one that makes this file runs the agent.
 (
   set -C
-  exec 9>"$started" || exit 2
+  exec 9>"$pod_started" || exit 2
   printf '{"v":1,"run":"%s","pod":"%s","podUid":"%s","namespace":"%s","cluster":%s}\n' \
-    "$run" "$pod" "$uid" "$namespace" "$cluster" >&9 || exit 3
+    "$pod_run" "$pod_name" "$pod_uid" "$pod_namespace" "$pod_cluster" >&9 || exit 3
 ) 2>/dev/null
 case $? in
   0) ;;
-  3) rm -f "$started"; refuse 66 "cannot write $started: the shared volume is full" ;;
+  3) rm -f "$pod_started"; refuse 66 "cannot write $pod_started: the shared volume is full" ;;
   *)
-    [ -e "$started" ] || refuse 66 "cannot write to ${base%/*}: the shared volume is read-only, full, or not ours"
-    refuse 64 "another pod of this Job already ran the agent: $(head -c 400 "$started")"
+    [ -e "$pod_started" ] || refuse 66 "cannot write to ${pod_base%/*}: the shared volume is read-only, full, or not ours"
+    refuse 64 "another pod of this Job already ran the agent: $(head -c 400 "$pod_started")"
     ;;
 esac
-{ true >>"$log" && true >>"$err"; } 2>/dev/null ||
-  refuse 66 "cannot write $log: the shared volume is read-only, full, or not ours"
+{ true >>"$pod_log" && true >>"$pod_err"; } 2>/dev/null ||
+  refuse 66 "cannot write $pod_log: the shared volume is read-only, full, or not ours"
 
 feed() { # shows both files as they grow; the shell's own descriptors keep the offsets, so nothing is lost or shown twice
   trap '' TERM INT
   ticks=0 over=0
-  while kill -0 "$agent" 2>/dev/null; do
+  while kill -0 "$pod_agent" 2>/dev/null; do
     cat <&3
     cat <&4 >&2
     ticks=$((ticks + 1))
-    if [ "$max_bytes" -gt 0 ] && [ $((ticks % 5)) = 0 ] && [ "$(size "$log")" -gt "$max_bytes" ]; then
+    if [ "$pod_max_bytes" -gt 0 ] && [ $((ticks % 5)) = 0 ] && [ "$(size "$pod_log")" -gt "$pod_max_bytes" ]; then
       over=$((over + 1))
       # First politely, and after some ten more looks by force.
-      if [ "$over" -le 10 ]; then kill -TERM "$agent" 2>/dev/null; else kill -KILL "$agent" 2>/dev/null; fi
+      if [ "$over" -le 10 ]; then kill -TERM "$pod_agent" 2>/dev/null; else kill -KILL "$pod_agent" 2>/dev/null; fi
     fi
     sleep 0.2 2>/dev/null || sleep 1
   done
@@ -65,29 +66,29 @@ feed() { # shows both files as they grow; the shell's own descriptors keep the o
   cat <&4 >&2
 }
 
-agent= interrupted= asked=
+pod_agent= pod_interrupted= pod_asked=
 stop() { # passes TERM on, and 10 s later KILL: the record must still be written within the grace period
-  interrupted=1 asked=1
-  [ -n "$agent" ] || return 0
-  kill -TERM "$agent" 2>/dev/null
-  (sleep 10; kill -KILL "$agent") >/dev/null 2>&1 &
+  pod_interrupted=1 pod_asked=1
+  [ -n "$pod_agent" ] || return 0
+  kill -TERM "$pod_agent" 2>/dev/null
+  (sleep 10; kill -KILL "$pod_agent") >/dev/null 2>&1 &
 }
 trap stop TERM INT
 
-opencode "$@" <"$prompt" >>"$log" 2>>"$err" &
-agent=$!
-[ -z "$asked" ] || stop
-feed 3<"$log" 4<"$err" &
+opencode "$@" <"$pod_prompt" >>"$pod_log" 2>>"$pod_err" &
+pod_agent=$!
+[ -z "$pod_asked" ] || stop
+feed 3<"$pod_log" 4<"$pod_err" &
 feeder=$!
 
 status=
 while :; do # a wait that a signal interrupts says nothing about opencode
-  interrupted=
-  wait "$agent"
+  pod_interrupted=
+  wait "$pod_agent"
   code=$?
   # A shell that has already told the status of the agent does not know it any more.
   if [ "$code" != 127 ] || [ -z "$status" ]; then status=$code; fi
-  [ -n "$interrupted" ] || break
+  [ -n "$pod_interrupted" ] || break
 done
 trap '' TERM INT
 
@@ -95,31 +96,31 @@ trap '' TERM INT
 (sleep 7; kill -KILL "$feeder") >/dev/null 2>&1 &
 limit=$!
 
-true >>"$log" 2>/dev/null # opening and closing for writing flushes on NFS
-true >>"$err" 2>/dev/null
-bytes=$(size "$log") err_bytes=$(size "$err")
-sum=$(head -c "$bytes" "$log" 2>/dev/null | sha256sum 2>/dev/null | cut -c1-64)
+true >>"$pod_log" 2>/dev/null # opening and closing for writing flushes on NFS
+true >>"$pod_err" 2>/dev/null
+bytes=$(size "$pod_log") err_bytes=$(size "$pod_err")
+sum=$(head -c "$bytes" "$pod_log" 2>/dev/null | sha256sum 2>/dev/null | cut -c1-64)
 [ -z "$sum" ] && sum=null || sum="\"$sum\""
 signal=null reason=null
 [ "$status" -gt 128 ] && [ "$status" -le 192 ] && signal=$((status - 128))
-[ "$max_bytes" -gt 0 ] && [ "$bytes" -gt "$max_bytes" ] && reason='"log_too_large"'
+[ "$pod_max_bytes" -gt 0 ] && [ "$bytes" -gt "$pod_max_bytes" ] && reason='"log_too_large"'
 record=$(
   printf '{"v":1,"run":"%s","pod":"%s","exit":%d,"signal":%s,"bytes":%d,"errBytes":%d,"sha256":%s,"reason":%s}' \
-    "$run" "$pod" "$status" "$signal" "$bytes" "$err_bytes" "$sum" "$reason"
+    "$pod_run" "$pod_name" "$status" "$signal" "$bytes" "$err_bytes" "$sum" "$reason"
 )
-draft=${base%/*}/.${base##*/}.end
+draft=${pod_base%/*}/.${pod_base##*/}.end
 trouble=
-{ printf '%s\n' "$record" >"$draft" && mv -f "$draft" "$end"; } 2>/dev/null || {
+{ printf '%s\n' "$record" >"$draft" && mv -f "$draft" "$pod_end"; } 2>/dev/null || {
   rm -f "$draft"
-  trouble="paperclip: cannot write $end: the shared volume is read-only, full, or not ours"
+  trouble="paperclip: cannot write $pod_end: the shared volume is read-only, full, or not ours"
   printf '%s\n' "$trouble" >&2
 }
 {
   {
     printf '%s\n' "$record"
     [ -z "$trouble" ] || printf '%s\n' "$trouble"
-    tail -c 1500 "$err"
-  } >"$report"
+    tail -c 1500 "$pod_err"
+  } >"$pod_report"
 } 2>/dev/null
 wait "$feeder"
 kill "$limit" 2>/dev/null

@@ -31,7 +31,10 @@ pub(crate) fn needed(spec: &RunSpec, job_name: &str) -> Result<Option<PromptSecr
     let secret = |name: String| Some(PromptSecret { name, bytes });
     Ok(match &spec.prompt_secret_name {
         Some(name) => secret(name.clone()),
-        None if bytes > LARGE_PROMPT_THRESHOLD_BYTES => secret(format!("{job_name}-prompt")),
+        // A file can hold a NUL, an environment value cannot.
+        None if bytes > LARGE_PROMPT_THRESHOLD_BYTES || spec.prompt.contains('\0') => {
+            secret(format!("{job_name}-prompt"))
+        }
         None => None,
     })
 }

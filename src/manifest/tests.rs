@@ -140,6 +140,12 @@ fn large_prompts_go_through_a_secret_and_larger_ones_are_refused() {
     );
     assert_eq!(pod(&large)["volumes"][1]["secret"]["secretName"], json!(name));
     assert!(pod(&large)["initContainers"][0]["env"].is_null());
+    assert!(
+        manifest(json!({"prompt": "a\0b"}))
+            .expect("a manifest")
+            .prompt_secret
+            .is_some()
+    );
     let named = manifest(json!({"promptSecretName": "mine"})).expect("a manifest");
     assert_eq!(
         named.prompt_secret.map(|secret| secret.name).as_deref(),
@@ -197,6 +203,18 @@ fn the_servers_sub_path_is_mounted_in_both_containers() {
     let mount = json!({"name": "data", "mountPath": "/paperclip", "subPath": "tenants/a"});
     assert_eq!(pod["containers"][0]["volumeMounts"][1], mount);
     assert_eq!(pod["initContainers"][0]["volumeMounts"][1], mount);
+}
+
+#[test]
+fn a_secret_mounted_twice_is_one_volume() {
+    let secret = |path: &str| json!({"volumeName": "tls", "secretName": "tls", "mountPath": path});
+    let own = json!({"namespace": "n", "image": "i", "secretVolumes": [secret("/a"), secret("/b")]});
+    let pod = pod(&manifest(json!({"selfPod": own})).expect("a manifest"));
+    assert_eq!(pod["volumes"].as_array().map(Vec::len), Some(2));
+    assert_eq!(
+        pod["containers"][0]["volumeMounts"].as_array().map(Vec::len),
+        Some(3)
+    );
 }
 
 #[test]

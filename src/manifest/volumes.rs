@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{
 use super::env::DB_MOUNT;
 use super::paths::POD_ROOT;
 use super::prompt::PromptSecret;
-use crate::config::{AgentDb, RunSpec, SelfPod};
+use crate::config::{AgentDb, RunSpec, SecretVolume, SelfPod};
 
 /// Volumes of the pod with the mounts of both containers.
 #[derive(Default)]
@@ -59,21 +59,32 @@ pub(crate) fn storage(spec: &RunSpec, secret: Option<&PromptSecret>) -> Storage 
         storage.agent.push(mount("opencode-db", DB_MOUNT));
     }
     for secret in &spec.self_pod.secret_volumes {
-        storage.volumes.push(Volume {
-            name: secret.volume_name.clone(),
-            secret: Some(SecretVolumeSource {
-                secret_name: Some(secret.secret_name.clone()),
-                default_mode: secret.default_mode,
-                optional: Some(true),
-                ..SecretVolumeSource::default()
-            }),
-            ..Volume::default()
-        });
+        // The server may mount one volume at several places.
+        if !storage
+            .volumes
+            .iter()
+            .any(|volume| volume.name == secret.volume_name)
+        {
+            storage.volumes.push(secret_volume(secret));
+        }
         storage
             .agent
             .push(read_only(mount(&secret.volume_name, &secret.mount_path)));
     }
     storage
+}
+
+fn secret_volume(secret: &SecretVolume) -> Volume {
+    Volume {
+        name: secret.volume_name.clone(),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(secret.secret_name.clone()),
+            default_mode: secret.default_mode,
+            optional: Some(true),
+            ..SecretVolumeSource::default()
+        }),
+        ..Volume::default()
+    }
 }
 
 /// The server's own mount: the same folder of the same volume.

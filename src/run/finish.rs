@@ -24,6 +24,8 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 const QUIET: Duration = Duration::from_secs(3);
 /// How long the record of an ended pod may stay invisible.
 const RECORD_PATIENCE: Duration = Duration::from_secs(3);
+/// How long the Job's condition may follow the end of its container.
+const DEADLINE_LAG: Duration = Duration::from_secs(5);
 /// The host waits 60 s for the acknowledgement of a cancel.
 const CANCEL_LIMIT: Duration = Duration::from_secs(50);
 /// Patience of the last requests of a run.
@@ -36,26 +38,48 @@ struct Seen {
     record: Option<EndRecord>,
     /// After a cancel or a deadline: whether the pod is verifiably gone.
     gone: bool,
+    /// The Job's own deadline ended the container.
+    timed_out: bool,
 }
 
 /// Runs to the end. The turn of the agent is given on when all is cleaned up.
 pub(super) async fn finish(run: Started, voice: &Voice) -> Value {
-    let Started { spec, live, stdout, stderr, turn } = run;
+    let Started {
+        spec,
+        live,
+        stdout,
+        stderr,
+        turn,
+    } = run;
     let watching = async {
         let seen = watch(&live, voice).await;
         let ending = match &seen.record {
-            Some(record) => Ending::Prove { bytes: record.bytes, sha256: record.sha256.clone(), limit: None },
+            Some(record) => Ending::Prove {
+                bytes: record.bytes,
+                sha256: record.sha256.clone(),
+                limit: None,
+            },
             None => Ending::Settle { quiet: QUIET },
         };
         stdout.end(ending);
         // Its size is no proof of anything: a second reader of the message is enough.
         stderr.end(match &seen.record {
-            Some(record) => Ending::Prove { bytes: record.err_bytes, sha256: None, limit: Some(RECORD_PATIENCE) },
+            Some(record) => Ending::Prove {
+                bytes: record.err_bytes,
+                sha256: None,
+                limit: Some(RECORD_PATIENCE),
+            },
             None => Ending::Drain,
         });
         seen
     };
-    let all = async { tokio::join!(watching, deliver::stdout(&stdout, voice), deliver::stderr(&stderr, voice)) };
+    let all = async {
+        tokio::join!(
+            watching,
+            deliver::stdout(&stdout, voice),
+            deliver::stderr(&stderr, voice)
+        )
+    };
     let (seen, delivered, stderr_end) = tokio::select! {
         all = all => all,
         never = keepalive(&live, voice) => match never {},
@@ -64,13 +88,17 @@ pub(super) async fn finish(run: Started, voice: &Voice) -> Value {
         End::NotStarted(why) => not_started(&live, why, voice).await,
         End::Outage(why) if delivered.bytes == 0 => Failure::of_input(
             OUTAGE,
-            format!("the API server was not reachable for too long ({why}); the Job {} is kept", live.job_name),
+            format!(
+                "the API server was not reachable for too long ({why}); the Job {} is kept",
+                live.job_name
+            ),
         )
         .into_result(),
         _ => {
             let (result, warnings) = conclude::result(Known {
                 spec: &spec,
                 end: &seen.end,
+                timed_out: seen.timed_out || matches!(seen.end, End::Deadline),
                 container: seen.container.as_ref(),
                 record: seen.record.as_ref(),
                 delivered,
@@ -94,11 +122,18 @@ pub(super) async fn finish(run: Started, voice: &Voice) -> Value {
 /// Waits for the end, stops the Job where we end it ourselves, and gets the record.
 async fn watch(live: &Live, voice: &Voice) -> Seen {
     let end = observe(live, voice).await;
-    let mut seen = Seen { end, container: None, record: None, gone: false };
+    let mut seen = Seen {
+        end,
+        container: None,
+        record: None,
+        gone: false,
+        timed_out: false,
+    };
     match &seen.end {
         End::Container(end) => {
             seen.record = split_termination_message(&end.message, &live.run_id).0;
             seen.container = Some(end.clone());
+            seen.timed_out = end.exit_code != 0 && live.hit_its_deadline(DEADLINE_LAG).await;
         }
         End::Record(record) => {
             seen.record = Some(record.clone());
@@ -116,16 +151,28 @@ async fn watch(live: &Live, voice: &Voice) -> Seen {
 
 /// Deletes the Job and waits until its pods are gone; they get TERM and write their record.
 async fn stop_job(live: &Live, end: &End, voice: &Voice) -> bool {
-    let why = if matches!(end, End::Deadline) { "its deadline has passed" } else { "the run is cancelled" };
+    let why = if matches!(end, End::Deadline) {
+        "its deadline has passed"
+    } else {
+        "the run is cancelled"
+    };
     let started = Instant::now();
     // Deleted first, told afterwards: a host that is slow to take a line must not delay the agent's TERM.
     let deleted = live.delete_job(CANCEL_LIMIT).await;
-    voice.status(format!("Stopping job {}: {why}", live.job_name)).await;
+    voice
+        .status(format!("Stopping job {}: {why}", live.job_name))
+        .await;
     if let Err(error) = deleted {
-        voice.warn(format!("Warning: failed to delete job {}: {error}", live.job_name)).await;
+        voice
+            .warn(format!(
+                "Warning: failed to delete job {}: {error}",
+                live.job_name
+            ))
+            .await;
         return false;
     }
-    live.pods_gone(CANCEL_LIMIT.saturating_sub(started.elapsed())).await
+    live.pods_gone(CANCEL_LIMIT.saturating_sub(started.elapsed()))
+        .await
 }
 
 /// The container's end as the API server tells it, when it does so soon.
@@ -134,9 +181,11 @@ async fn container_end(live: &Live, patience: Duration) -> Option<ContainerEnd> 
     let look = async {
         loop {
             let pods = live.view.pods_of(&live.job_name);
-            let ended = pods.iter().filter(|pod| live.owns(pod)).find_map(|pod| match stage(pod, OPENCODE_CONTAINER) {
-                PodStage::Ended(end) => Some(end),
-                _ => None,
+            let ended = pods.iter().filter(|pod| live.owns(pod)).find_map(|pod| {
+                match stage(pod, OPENCODE_CONTAINER) {
+                    PodStage::Ended(end) => Some(end),
+                    _ => None,
+                }
             });
             if ended.is_some() || pulse.changed().await.is_err() {
                 return ended;
@@ -151,25 +200,39 @@ async fn not_started(live: &Live, why: &str, voice: &Voice) -> Value {
     let gone = live.delete_job(CLEANUP).await.is_ok() && live.pods_gone(CLEANUP).await;
     let nothing_started = gone && live.never_started().await;
     voice.warn(format!("Pod scheduling failed: {why}")).await;
-    Failure { code: POD_SCHEDULE_FAILED, message: format!("Pod scheduling failed: {why}"), nothing_started }.into_result()
+    Failure {
+        code: POD_SCHEDULE_FAILED,
+        message: format!("Pod scheduling failed: {why}"),
+        nothing_started,
+    }
+    .into_result()
 }
 
 /// The host takes our word for it: only what was verified is acknowledged.
 fn acknowledge(result: &mut Value) {
-    let Some(fields) = result.as_object_mut() else { return };
+    let Some(fields) = result.as_object_mut() else {
+        return;
+    };
     let extra = fields.entry("resultJson").or_insert_with(|| json!({}));
     if !extra.is_object() {
         *extra = json!({});
     }
     if let Some(extra) = extra.as_object_mut() {
         // The shim adds the time: this room has no wall clock.
-        extra.insert("executionCancellation".to_owned(), json!({"state": "acknowledged"}));
+        extra.insert(
+            "executionCancellation".to_owned(),
+            json!({"state": "acknowledged"}),
+        );
     }
 }
 
 fn log_event(live: &Live, result: &Value) -> Value {
     let log = result.pointer("/resultJson/log").cloned().unwrap_or(Value::Null);
-    let proof = log.get("proof").and_then(Value::as_str).unwrap_or("not read").to_owned();
+    let proof = log
+        .get("proof")
+        .and_then(Value::as_str)
+        .unwrap_or("not read")
+        .to_owned();
     json!({
         "eventType": "opencode_k8s.log",
         "level": if proof == "proven" { "info" } else { "warn" },
@@ -182,7 +245,12 @@ async fn keepalive(live: &Live, voice: &Voice) -> std::convert::Infallible {
     loop {
         sleep(KEEPALIVE).await;
         let quiet = voice.quiet_for().await.as_secs();
-        voice.status(format!("keepalive — job {} running ({quiet}s since last output)", live.job_name)).await;
+        voice
+            .status(format!(
+                "keepalive — job {} running ({quiet}s since last output)",
+                live.job_name
+            ))
+            .await;
     }
 }
 
@@ -192,12 +260,20 @@ async fn clean_up(live: &Live, seen: &Seen, retain: bool, voice: &Voice) {
         return;
     }
     if retain {
-        voice.status(format!("Retaining job {} for debugging (retainJobs=true)", live.job_name)).await;
+        voice
+            .status(format!(
+                "Retaining job {} for debugging (retainJobs=true)",
+                live.job_name
+            ))
+            .await;
         return;
     }
     let mut problems = Vec::new();
     if let Err(error) = live.delete_job(CLEANUP).await {
-        problems.push(format!("Warning: failed to cleanup job {}: {error}", live.job_name));
+        problems.push(format!(
+            "Warning: failed to cleanup job {}: {error}",
+            live.job_name
+        ));
     }
     if let Some(secret) = &live.secret
         && let Err(error) = live.namespace.delete_secret(secret, CLEANUP).await
@@ -207,7 +283,10 @@ async fn clean_up(live: &Live, seen: &Seen, retain: bool, voice: &Voice) {
     let (files, names) = (live.files.clone(), live.names.clone());
     let removed = tokio::task::spawn_blocking(move || files.remove(names.all())).await;
     if let Ok(Some(error)) = removed {
-        problems.push(format!("Warning: failed to remove the log files of {}: {error}", live.job_name));
+        problems.push(format!(
+            "Warning: failed to remove the log files of {}: {error}",
+            live.job_name
+        ));
     }
     for problem in problems {
         voice.warn(problem).await;

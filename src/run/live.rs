@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::stop::Stop;
+use crate::cluster::conditions::{JobEnd, job_end};
 use crate::cluster::verbs::{Namespace, call, patiently};
 use crate::cluster::{ClusterError, View};
 use crate::tail::EndRecord;
@@ -64,7 +65,9 @@ pub struct Live {
     pub files: RunFiles,
     /// Their names.
     pub names: FileNames,
-    /// Our own clock: `timeoutSec + graceSec` after the start.
+    /// When the Job's own deadline passes: `timeoutSec` after the start.
+    pub job_deadline: Option<Instant>,
+    /// Our own clock: `graceSec` later.
     pub deadline: Option<Instant>,
     /// How long each stage may take.
     pub limits: Limits,
@@ -100,7 +103,9 @@ impl Live {
     /// Whether opencode provably never started: no pod took the start file.
     pub async fn never_started(&self) -> bool {
         let (files, name) = (self.files.clone(), self.names.started.clone());
-        tokio::task::spawn_blocking(move || files.read_small(&name, MAX_RECORD_BYTES).is_none()).await.unwrap_or(false)
+        tokio::task::spawn_blocking(move || files.read_small(&name, MAX_RECORD_BYTES).is_none())
+            .await
+            .unwrap_or(false)
     }
 
     /// Whether the pod belongs to this very Job.
@@ -124,7 +129,32 @@ impl Live {
     /// # Errors
     /// What the API server answered last.
     pub async fn delete_job(&self, patience: Duration) -> Result<(), ClusterError> {
-        self.namespace.delete_job(&self.job_name, Some(&self.job_uid), patience).await
+        self.namespace
+            .delete_job(&self.job_name, Some(&self.job_uid), patience)
+            .await
+    }
+
+    /// Whether the Job was ended by its own deadline: its condition may come after the end of its container.
+    pub async fn hit_its_deadline(&self, patience: Duration) -> bool {
+        // The controller's clock and ours do not start at the same instant.
+        let about_now = Instant::now() + Duration::from_secs(1);
+        if self.job_deadline.is_none_or(|deadline| about_now < deadline) {
+            return false;
+        }
+        let mut pulse = self.view.pulse();
+        let ended = async {
+            loop {
+                pulse.borrow_and_update();
+                let job = self.view.job(&self.namespace.name, &self.job_name);
+                if let Some(end) = job.as_deref().and_then(job_end) {
+                    return matches!(end, JobEnd::Failed { reason, .. } if reason == "DeadlineExceeded");
+                }
+                if job.is_none() || pulse.changed().await.is_err() {
+                    return false;
+                }
+            }
+        };
+        timeout(patience, ended).await.unwrap_or(false)
     }
 
     /// Waits until no pod of the Job exists; false when that cannot be verified in time.

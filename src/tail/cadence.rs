@@ -36,7 +36,11 @@ impl Cadence {
     /// The wait after a poll that did or did not find new bytes.
     pub fn next(&mut self, pace: &Pace, grew: bool) -> Duration {
         self.idle = if grew { 0 } else { self.idle.saturating_add(1) };
-        if self.idle >= pace.idle_polls { pace.idle_poll.max(pace.poll) } else { pace.poll }
+        if self.idle >= pace.idle_polls {
+            pace.idle_poll.max(pace.poll)
+        } else {
+            pace.poll
+        }
     }
 }
 
@@ -48,8 +52,9 @@ mod tests {
     fn five_idle_polls_slow_it_down_and_growth_speeds_it_up() {
         let pace = Pace::default();
         let mut cadence = Cadence::default();
-        let waits: Vec<u128> =
-            [false, false, false, false, false, false, true, false].map(|g| cadence.next(&pace, g).as_millis()).into();
+        let waits: Vec<u128> = [false, false, false, false, false, false, true, false]
+            .map(|g| cadence.next(&pace, g).as_millis())
+            .into();
         assert_eq!(waits, [250, 250, 250, 250, 1000, 1000, 250, 250]);
     }
 }

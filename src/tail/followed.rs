@@ -129,7 +129,11 @@ impl Followed {
             Ending::Prove { .. } => 2,
             Ending::Drain => 3,
         };
-        if self.ending.as_ref().is_none_or(|(known, _)| rank(known) < rank(&ending)) {
+        if self
+            .ending
+            .as_ref()
+            .is_none_or(|(known, _)| rank(known) < rank(&ending))
+        {
             self.ending = Some((ending, now));
             self.quiet_since = None;
             self.source.reopen();
@@ -144,13 +148,19 @@ impl Followed {
             self.opened_at = now;
         }
         let mut lines = Vec::new();
-        let result = self.check_identity(&mut look).and_then(|()| self.read(buffer, &mut lines));
+        let result = self
+            .check_identity(&mut look)
+            .and_then(|()| self.read(buffer, &mut lines));
         match result {
             Ok(read) => self.judge(read, now, buffer, &mut lines, &mut look),
             Err(error) => self.failed(&error, now, &mut lines, &mut look),
         }
         if self.framer.take_cut_lines() > 0 {
-            self.report("long", || "a line of the log is over 16 MiB and was cut".to_owned(), &mut look);
+            self.report(
+                "long",
+                || "a line of the log is over 16 MiB and was cut".to_owned(),
+                &mut look,
+            );
         }
         look.text = decode(lines);
         look
@@ -180,8 +190,16 @@ impl Followed {
             self.source.reopen();
         }
         if replaced || truncated {
-            let what = if replaced { "was replaced" } else { "became shorter" };
-            self.report(what, || format!("the log file {what}; reading it again from its start"), look);
+            let what = if replaced {
+                "was replaced"
+            } else {
+                "became shorter"
+            };
+            self.report(
+                what,
+                || format!("the log file {what}; reading it again from its start"),
+                look,
+            );
             self.offset = 0;
             self.digest = Sha256::new();
             self.framer.reset();
@@ -217,7 +235,9 @@ impl Followed {
     fn judge(&mut self, read: usize, now: Duration, buffer: &mut [u8], lines: &mut Vec<u8>, look: &mut Look) {
         let paced = self.cadence.next(&self.pace, read > 0);
         look.again_in = if read > 0 { Duration::ZERO } else { paced };
-        let Some((ending, asked)) = self.ending.clone() else { return };
+        let Some((ending, asked)) = self.ending.clone() else {
+            return;
+        };
         match ending {
             Ending::Drain if read == 0 => self.finish(Proof::Unproven, lines, look),
             Ending::Drain => {}
@@ -225,7 +245,14 @@ impl Followed {
                 if self.offset >= bytes && self.agrees(bytes, sha256.as_deref(), buffer) {
                     self.finish(Proof::Proven, lines, look);
                 } else if read == 0 && now.saturating_sub(asked) >= self.proof_limit(limit) {
-                    self.finish(Proof::Incomplete { have: self.offset, want: bytes }, lines, look);
+                    self.finish(
+                        Proof::Incomplete {
+                            have: self.offset,
+                            want: bytes,
+                        },
+                        lines,
+                        look,
+                    );
                 } else if read == 0 {
                     self.source.reopen();
                     look.again_in = retry_wait(now.saturating_sub(asked));
@@ -259,7 +286,11 @@ impl Followed {
     /// opencode; then the file is read once more, for the digest only.
     fn agrees(&mut self, bytes: u64, sha256: Option<&str>, buffer: &mut [u8]) -> bool {
         let Some(expected) = sha256 else { return true };
-        let digest = if self.offset == bytes { self.digest.clone() } else { self.digest_of_prefix(bytes, buffer) };
+        let digest = if self.offset == bytes {
+            self.digest.clone()
+        } else {
+            self.digest_of_prefix(bytes, buffer)
+        };
         hex(&digest.finalize()) == expected
     }
 
@@ -286,7 +317,11 @@ impl Followed {
         let never_seen = self.identity.is_none();
         match error {
             SourceError::Missing if never_seen => {
-                if self.pace.appear.is_some_and(|limit| now.saturating_sub(self.since) >= limit) {
+                if self
+                    .pace
+                    .appear
+                    .is_some_and(|limit| now.saturating_sub(self.since) >= limit)
+                {
                     let message = format!("Pod log file never appeared at {}", self.shown);
                     return self.finish(Proof::Failed(message), lines, look);
                 }
@@ -305,12 +340,21 @@ impl Followed {
     }
 
     fn end_without_file(&mut self, now: Duration, lines: &mut Vec<u8>, look: &mut Look) {
-        let Some((ending, asked)) = self.ending.clone() else { return };
+        let Some((ending, asked)) = self.ending.clone() else {
+            return;
+        };
         let waited = now.saturating_sub(asked);
         match ending {
             Ending::Drain => self.finish(Proof::Unproven, lines, look),
             Ending::Prove { bytes, limit, .. } if waited >= self.proof_limit(limit) => {
-                self.finish(Proof::Incomplete { have: self.offset, want: bytes }, lines, look);
+                self.finish(
+                    Proof::Incomplete {
+                        have: self.offset,
+                        want: bytes,
+                    },
+                    lines,
+                    look,
+                );
             }
             Ending::Settle { quiet } if waited >= quiet => self.finish(Proof::Unproven, lines, look),
             _ => look.again_in = retry_wait(waited),
@@ -339,9 +383,11 @@ fn retry_wait(waited: Duration) -> Duration {
 
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }

@@ -27,7 +27,12 @@ impl Framer {
     /// A framer that cuts lines longer than `limit` bytes.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { partial: Vec::new(), discarding: false, limit: limit.max(1), cut_lines: 0 }
+        Self {
+            partial: Vec::new(),
+            discarding: false,
+            limit: limit.max(1),
+            cut_lines: 0,
+        }
     }
 
     /// Appends every line that `chunk` completes to `out`, each with its `\n`; keeps the rest.
@@ -169,13 +174,19 @@ mod tests {
 
     #[test]
     fn invalid_bytes_become_replacement_characters_of_their_line_only() {
-        assert_eq!(frame(&[b"a\xff\xe2\x82\nb\n"], 100), ["a\u{fffd}\u{fffd}\n", "b\n"]);
+        assert_eq!(
+            frame(&[b"a\xff\xe2\x82\nb\n"], 100),
+            ["a\u{fffd}\u{fffd}\n", "b\n"]
+        );
     }
 
     #[test]
     fn a_line_over_the_limit_is_cut_marked_and_does_not_take_the_next_one_along() {
         let lines = frame(&[b"0123456789", b"abcdef", b"ghi\nnext\n"], 12);
-        assert_eq!(lines, [format!("0123456789ab{CUT_MARKER}\n"), "next\n".to_owned()]);
+        assert_eq!(
+            lines,
+            [format!("0123456789ab{CUT_MARKER}\n"), "next\n".to_owned()]
+        );
     }
 
     #[test]

@@ -53,7 +53,9 @@ struct Entry {
 
 impl State {
     fn schedule(&mut self, id: u64, at: Duration) {
-        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
         if let Some(old) = entry.due.replace(at) {
             self.due.remove(&(old, id));
         }
@@ -76,7 +78,9 @@ impl State {
     }
 
     fn put_back(&mut self, id: u64, file: Box<Followed>, look: Look, now: Duration) {
-        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
         entry.file = Some(file);
         let next = aligned(now, look.again_in, entry.grid);
         let urgent = entry.ending.is_some();
@@ -113,8 +117,14 @@ impl Hub {
         let mut state = self.shared.lock();
         let id = state.next_id;
         state.next_id += 1;
-        let entry =
-            Entry { file: Some(file), ready: None, notify: notify.clone(), due: None, grid: pace.poll, ending: None };
+        let entry = Entry {
+            file: Some(file),
+            ready: None,
+            notify: notify.clone(),
+            due: None,
+            grid: pace.poll,
+            ending: None,
+        };
         state.entries.insert(id, entry);
         state.schedule(id, now);
         if !state.running {
@@ -126,7 +136,11 @@ impl Hub {
         }
         drop(state);
         self.shared.leader.notify_all();
-        Ok(Tail { shared: self.shared.clone(), id, notify })
+        Ok(Tail {
+            shared: self.shared.clone(),
+            id,
+            notify,
+        })
     }
 
     /// Tails that are followed now.
@@ -175,7 +189,9 @@ impl Tail {
     pub fn end(&self, ending: Ending) {
         let mut state = self.shared.lock();
         let now = now();
-        let Some(entry) = state.entries.get_mut(&self.id) else { return };
+        let Some(entry) = state.entries.get_mut(&self.id) else {
+            return;
+        };
         let looking = entry.file.is_none();
         let waiting = entry.ready.is_some();
         match &mut entry.file {
@@ -237,8 +253,15 @@ impl Shared {
             let now = now();
             let Some((id, mut file)) = state.take_due(now) else {
                 state.busy_since = None;
-                let wait = state.due.first().map_or(Duration::from_secs(3_600), |(at, _)| at.saturating_sub(now));
-                state = self.leader.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+                let wait = state
+                    .due
+                    .first()
+                    .map_or(Duration::from_secs(3_600), |(at, _)| at.saturating_sub(now));
+                state = self
+                    .leader
+                    .wait_timeout(state, wait)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0;
                 continue;
             };
             if state.busy_since.replace(now).is_none() {
@@ -265,11 +288,19 @@ impl Shared {
             let busy = now().saturating_sub(since);
             if busy < STUCK_AFTER {
                 let rest = STUCK_AFTER - busy;
-                state = self.standby.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner).0;
+                state = self
+                    .standby
+                    .wait_timeout(state, rest)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0;
                 continue;
             }
             if state.stuck >= MAX_STUCK {
-                state = self.standby.wait_timeout(state, STUCK_AFTER).unwrap_or_else(PoisonError::into_inner).0;
+                state = self
+                    .standby
+                    .wait_timeout(state, STUCK_AFTER)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0;
                 continue;
             }
             state.stuck += 1;
@@ -285,11 +316,17 @@ impl Shared {
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map(drop)
 }
 
 /// Time since the first use of the hub: the one place where the tail reads a clock.
-#[expect(clippy::disallowed_methods, reason = "the edge of the tail: a thread has no stoppable clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the edge of the tail: a thread has no stoppable clock"
+)]
 fn now() -> Duration {
     static EPOCH: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
     EPOCH.get_or_init(Instant::now).elapsed()

@@ -44,6 +44,7 @@ pub(crate) fn expand(text: &str, known: &BTreeMap<String, String>) -> String {
 }
 
 /// The shells of the machine with the words that start them; absent ones are named and skipped.
+#[expect(clippy::print_stdout, reason = "a skipped shell must be seen")]
 pub(crate) fn shells() -> Vec<Vec<&'static str>> {
     let all = [vec!["dash"], vec!["bash"], vec!["busybox", "sh"]];
     let path = |name: &str| {
@@ -53,7 +54,6 @@ pub(crate) fn shells() -> Vec<Vec<&'static str>> {
     };
     let (here, missing): (Vec<_>, Vec<_>) = all.into_iter().partition(|words| path(words[0]));
     for words in missing {
-        // Not a failure: the machine has no such shell.
         println!("skipped: {} is not on this machine", words[0]);
     }
     here
@@ -213,7 +213,8 @@ impl Pod {
         command
             .env_clear()
             .env("PATH", path)
-            .env("HOME", self.path("paperclip"));
+            .env("HOME", self.path("paperclip"))
+            .env("log", "the agent's own");
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

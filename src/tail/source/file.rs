@@ -21,7 +21,13 @@ impl FileSource {
     /// `known`: the server created this file, so that a second hard link is a warning and not an error.
     #[must_use]
     pub fn new(place: Place, known: bool) -> Self {
-        Self { place, file: None, freshness: Freshness::Local, known, opened_once: false }
+        Self {
+            place,
+            file: None,
+            freshness: Freshness::Local,
+            known,
+            opened_once: false,
+        }
     }
 
     fn open(&mut self) -> Result<&OwnedFd, SourceError> {
@@ -90,9 +96,17 @@ fn forced_stat(file: &OwnedFd) -> Result<Seen, Errno> {
     use rustix::fs::{AtFlags, StatxFlags};
     // AT_STATX_FORCE_SYNC of <linux/fcntl.h>.
     const FORCE_SYNC: AtFlags = AtFlags::from_bits_retain(0x2000);
-    let stat = fs::statx(file, c"", AtFlags::EMPTY_PATH | FORCE_SYNC, StatxFlags::BASIC_STATS)?;
+    let stat = fs::statx(
+        file,
+        c"",
+        AtFlags::EMPTY_PATH | FORCE_SYNC,
+        StatxFlags::BASIC_STATS,
+    )?;
     Ok(Seen {
-        identity: ((u64::from(stat.stx_dev_major) << 32) | u64::from(stat.stx_dev_minor), stat.stx_ino),
+        identity: (
+            (u64::from(stat.stx_dev_major) << 32) | u64::from(stat.stx_dev_minor),
+            stat.stx_ino,
+        ),
         size: stat.stx_size,
         links: u64::from(stat.stx_nlink),
     })
@@ -104,9 +118,8 @@ fn freshness_of(file: &OwnedFd) -> Freshness {
     match fs::fstatfs(file).map(|stat| stat.f_type as u64 & 0xffff_ffff) {
         Ok(0x00c3_6400) => Freshness::Coherent,
         // NFS, SMB2, CIFS, FUSE (also virtiofs), 9p, Lustre, GPFS.
-        Ok(0x6969 | 0xfe53_4d42 | 0xff53_4d42 | 0x6573_5546 | 0x0102_1997 | 0x0bd0_0bd0 | 0x4750_4653) | Err(_) => {
-            Freshness::Cached
-        }
+        Ok(0x6969 | 0xfe53_4d42 | 0xff53_4d42 | 0x6573_5546 | 0x0102_1997 | 0x0bd0_0bd0 | 0x4750_4653)
+        | Err(_) => Freshness::Cached,
         Ok(_) => Freshness::Local,
     }
 }

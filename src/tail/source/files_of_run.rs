@@ -27,7 +27,9 @@ impl Default for Ownership {
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
     /// The folder or a file of the run cannot be made or opened.
-    #[error("cannot prepare {path}: {cause}. The shared volume must be mounted here, read-write, at the data root")]
+    #[error(
+        "cannot prepare {path}: {cause}. The shared volume must be mounted here, read-write, at the data root"
+    )]
     Unusable {
         /// What was to be made.
         path: String,
@@ -69,7 +71,10 @@ impl RunFiles {
     /// `log`: the log's path as the server sees it, below `data_root`.
     #[must_use]
     pub fn new(data_root: &Path, log: &Path) -> Option<Self> {
-        Some(Self { log: Place::below(data_root, log)?, shown: log.display().to_string() })
+        Some(Self {
+            log: Place::below(data_root, log)?,
+            shown: log.display().to_string(),
+        })
     }
 
     /// The place of the log, or of another file beside it.
@@ -87,7 +92,9 @@ impl RunFiles {
         match self.make(hand_over, files) {
             Ok(()) => Ok(Prepared { by_server: true }),
             // Root without power over the volume (root squash): the pod makes its files itself.
-            Err(SourceError::Io(Errno::PERM | Errno::ACCESS | Errno::INVAL)) if hand_over == HandOver::Root(owner) => {
+            Err(SourceError::Io(Errno::PERM | Errno::ACCESS | Errno::INVAL))
+                if hand_over == HandOver::Root(owner) =>
+            {
                 self.remove(files.iter().map(|(name, _)| *name));
                 Ok(Prepared { by_server: false })
             }
@@ -108,7 +115,9 @@ impl RunFiles {
     }
 
     fn make(&self, hand_over: HandOver, files: &[(&str, &[u8])]) -> Result<(), SourceError> {
-        let folder = self.log.make_folder(hand_over.folder_mode(), |made| hand_over.apply(made, hand_over.folder_mode()))?;
+        let folder = self.log.make_folder(hand_over.folder_mode(), |made| {
+            hand_over.apply(made, hand_over.folder_mode())
+        })?;
         for (name, content) in files {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let file = fs::openat(&folder, *name, flags, hand_over.file_mode())?;
@@ -116,6 +125,18 @@ impl RunFiles {
             write_all(&file, content)?;
         }
         Ok(())
+    }
+
+    /// Makes a folder that the pod can write, for a file that the pod will make: the pod's user may not be allowed to
+    /// make one in a folder of the server's. What fails here is left to the pod, which says what it lacks.
+    pub fn prepare_folder_of(data_root: &Path, file: &Path, owner: Ownership) {
+        let hand_over = HandOver::to(owner);
+        let mode = hand_over.folder_mode();
+        if let Some(place) = Place::below(data_root, file)
+            && let Err(error) = place.make_folder(mode, |made| hand_over.apply(made, mode))
+        {
+            tracing::warn!(%error, file = %file.display(), "folder left to the pod");
+        }
     }
 
     /// The content of a small file of the run; `None` when it is absent, too large or nothing that may be read.
@@ -191,7 +212,11 @@ impl HandOver {
         match self {
             Self::Same => {}
             Self::Root(owner) => {
-                fs::fchown(made, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)))?;
+                fs::fchown(
+                    made,
+                    Some(Uid::from_raw(owner.uid)),
+                    Some(Gid::from_raw(owner.gid)),
+                )?;
             }
             Self::Group(owner) => {
                 fs::fchown(made, None, Some(Gid::from_raw(owner.gid)))?;

@@ -9,8 +9,11 @@ use super::SourceError;
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 /// NONBLOCK: opening a FIFO that nobody writes must not block a thread for ever.
-const FILE: OFlags =
-    OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+const FILE: OFlags = OFlags::RDONLY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOCTTY)
+    .union(OFlags::CLOEXEC);
 
 /// Where a file is: a trusted folder, the folders below it that are walked without following links, and its name.
 #[derive(Debug, Clone)]
@@ -32,15 +35,26 @@ impl Place {
             }
         }
         let name = parts.pop()?;
-        Some(Self { root: data_root.to_owned(), folders: parts, name })
+        Some(Self {
+            root: data_root.to_owned(),
+            folders: parts,
+            name,
+        })
     }
 
     /// Any other file: its folder is trusted, its last component is checked.
     #[must_use]
     pub fn anywhere(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?.to_owned();
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-        Some(Self { root: folder.to_owned(), folders: Vec::new(), name })
+        let folder = path
+            .parent()
+            .filter(|p| !p.as_os_str().is_empty())
+            .unwrap_or_else(|| Path::new("."));
+        Some(Self {
+            root: folder.to_owned(),
+            folders: Vec::new(),
+            name,
+        })
     }
 
     /// The file's name in its folder.
@@ -52,7 +66,10 @@ impl Place {
     /// A file of another name in the same folder.
     #[must_use]
     pub fn sibling(&self, name: &str) -> Self {
-        Self { name: name.to_owned(), ..self.clone() }
+        Self {
+            name: name.to_owned(),
+            ..self.clone()
+        }
     }
 
     /// Opens the folder. No component below the root may be a symbolic link.

@@ -1,0 +1,108 @@
+/** Runs while the cluster misbehaves: each ends with the right code, every line once, and nothing left behind. */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+
+import type { Fault } from "../../local-cluster/client.js";
+import { answer, filesLeft, isRealCluster, openStage, run, type Stage } from "./stage.js";
+
+// Faults can be had on request from the stand-in only.
+describe.skipIf(isRealCluster)("a run survives", () => {
+  let stage: Stage;
+  beforeAll(async () => void (stage = await openStage()));
+  afterEach(() => stage.local.clearFaults());
+  afterAll(() => stage.close());
+
+  const slow = `echo one; sleep 0.4; echo two; sleep 0.4; echo three; ${answer("made it")}`;
+
+  const harmless: [what: string, faults: Fault[]][] = [
+    ["a Role without watch", [{ kind: "status", code: 403, verb: "watch" }]],
+    ["a watch that answers 410", [{ kind: "status", code: 410, verb: "watch", count: 2 }]],
+    ["a watch that says 410 in an event", [{ kind: "gone-event", verb: "watch", count: 2 }]],
+    ["watches that are closed at once", [{ kind: "close-watch" }]],
+    ["watches that break off", [{ kind: "drop-watch", afterEvents: 1 }]],
+    ["lists that fail at first", [{ kind: "status", code: 503, verb: "list", count: 3 }]],
+    ["a server that is too busy", [{ kind: "status", code: 429, verb: "list", count: 2, retryAfterSeconds: 1 }]],
+    ["a create whose answer is lost", [{ kind: "status", code: 504, verb: "create", resource: "jobs", count: 1, perform: true }]],
+    ["a create whose connection is reset", [{ kind: "reset", verb: "create", resource: "jobs", count: 1, perform: true }]],
+    ["a create that fails at first", [{ kind: "status", code: 500, verb: "create", resource: "jobs", count: 1 }]],
+    ["a delete that fails at first", [{ kind: "status", code: 500, verb: "delete", count: 2 }]],
+    ["a status that comes late", [{ kind: "lag-status", ms: 1_000 }]],
+    ["a sidecar that never ends", [{ kind: "sidecar" }]],
+    ["an out-of-memory kill of a child", [{ kind: "oom", afterMs: 100, exitCode: 0 }]],
+  ];
+
+  test.each(harmless)("%s", { timeout: 60_000 }, async (_what, faults) => {
+    for (const fault of faults) await stage.local.fault(fault);
+    const { result, lines } = await run(slow);
+    expect(result, JSON.stringify(result)).toMatchObject({ exitCode: 0, errorMessage: null, resultJson: { log: { proof: "proven" } } });
+    expect(lines.slice(0, 3)).toEqual(["one", "two", "three"]);
+    expect(lines).toHaveLength(6);
+    await stage.local.clearFaults();
+    expect(filesLeft(stage)).toEqual([]);
+    await stage.local.waitFor("pods", (pods) => pods.every(({ metadata }) => !metadata.name.startsWith("agent-")), 20_000);
+    expect(await stage.local.objects("jobs")).toEqual([]);
+  });
+
+  test("an outage in mid-run", { timeout: 60_000 }, async () => {
+    const running = run(`echo one; sleep 2; echo two; ${answer("made it")}`);
+    await stage.local.waitFor("pods", (pods) => pods.some(({ metadata, status }) => metadata.name.startsWith("agent-") && (status as any)?.phase === "Running"));
+    await stage.local.fault({ kind: "outage", ms: 4_000 });
+    const { result, lines } = await running;
+    expect(result, JSON.stringify(result)).toMatchObject({ exitCode: 0, errorMessage: null });
+    expect(lines.slice(0, 2)).toEqual(["one", "two"]);
+  });
+
+  test("the loss of all events after 410", { timeout: 60_000 }, async () => {
+    const running = run(slow);
+    await stage.local.waitFor("jobs", (jobs) => jobs.length > 0);
+    await stage.local.fault({ kind: "compact" });
+    expect((await running).result).toMatchObject({ exitCode: 0, errorMessage: null });
+  });
+
+  const failures: [what: string, fault: Fault, config: Record<string, unknown>, code: string, says: RegExp][] = [
+    ["an image that cannot be pulled", { kind: "image-pull" }, {}, "k8s_pod_schedule_failed", /opencode|write-prompt.*(ErrImagePull|ImagePullBackOff)/],
+    ["an init container that fails", { kind: "init-failure", exitCode: 3 }, {}, "k8s_pod_schedule_failed", /write-prompt.*code 3/],
+    ["a pod that no node takes", { kind: "unschedulable", message: "0/1 nodes are available" }, { scheduleTimeoutSec: 1 }, "k8s_pod_schedule_failed", /0\/1 nodes/],
+    ["a container that waits for its configuration", { kind: "waiting", reason: "CreateContainerConfigError" }, {}, "k8s_pod_schedule_failed", /CreateContainerConfigError/],
+    ["a quota", { kind: "status", code: 403, verb: "create", resource: "jobs", reason: "Forbidden", message: "exceeded quota: q" }, {}, "k8s_job_create_failed", /exceeded quota/],
+    ["an admission that denies", { kind: "status", code: 400, verb: "create", resource: "jobs", reason: "BadRequest", message: "admission webhook denied" }, {}, "k8s_job_create_failed", /admission webhook denied/],
+    ["a guard that may not list", { kind: "status", code: 403, verb: "list", resource: "jobs" }, {}, "k8s_concurrency_guard_unreachable", /list jobs/],
+    ["an out-of-memory kill", { kind: "oom", afterMs: 200 }, {}, "opencode_killed", /OOM/],
+    ["an eviction", { kind: "evict", mode: "node-pressure", afterMs: 200 }, {}, "opencode_killed", /Evicted|evict/i],
+  ];
+
+  test.each(failures)("%s, as a failure that names it", { timeout: 60_000 }, async (_what, fault, config, code, says) => {
+    await stage.local.fault(fault);
+    const { result } = await run(`echo started; sleep 3; ${answer("never said")}`, { config });
+    expect(result.errorMessage).toMatch(says);
+    expect(result.errorCode).toBe(code);
+    expect(result.timedOut).toBe(false);
+    await stage.local.clearFaults();
+    expect(await stage.local.objects("jobs")).toEqual([]);
+    expect(filesLeft(stage)).toEqual([]);
+  });
+
+  test("a pod deleted in mid-run: the agent ran exactly once", { timeout: 60_000 }, async () => {
+    const mark = `/paperclip/test-bin/once-${process.pid}`;
+    const running = run(`echo x >>${mark}; echo started; sleep 3; ${answer("never said")}`);
+    const pods = await stage.local.waitFor("pods", (all) => all.some(({ metadata, status }) => metadata.name.startsWith("agent-") && (status as any)?.phase === "Running"));
+    const name = pods.find(({ metadata }) => metadata.name.startsWith("agent-"))!.metadata.name;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    await stage.local.delete("pods", name);
+    const { result, lines } = await running;
+    expect(result.errorMessage).toBeTruthy();
+    expect(result.errorCode).toBe("opencode_killed");
+    expect(lines.filter((line) => line === "started")).toHaveLength(1);
+  });
+
+  test("its Job deleted by hand, as a failure", { timeout: 60_000 }, async () => {
+    const agent = { id: "job-deleted", companyId: "company-1", name: "Ada", adapterType: null, adapterConfig: null };
+    const running = run(`echo started; sleep 5; ${answer("never said")}`, { agent });
+    const isOurs = ({ metadata, status }: any) => metadata.name.startsWith("agent-opencode-job-deleted-") && status?.phase === "Running";
+    await stage.local.waitFor("pods", (all) => all.some(isOurs));
+    const job = (await stage.local.objects("jobs")).find(({ metadata }) => metadata.name.startsWith("agent-opencode-job-deleted-"));
+    await stage.local.delete("jobs", job!.metadata.name);
+    const { result } = await running;
+    expect(result.errorMessage).toBeTruthy();
+    expect(result.timedOut).toBe(false);
+  });
+});

@@ -1,0 +1,63 @@
+/** Bad input is a result that says what to do, and creates nothing. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import { adapter } from "../boundary/package.js";
+import { answer, filesLeft, isRealCluster, openStage, run, type Stage } from "./stage.js";
+
+let stage: Stage;
+beforeAll(async () => void (stage = await openStage()));
+afterAll(() => stage.close());
+
+const agent = { id: "agent-1", companyId: "company-1", name: "Ada", adapterType: null, adapterConfig: null };
+
+const cases: [what: string, overrides: Record<string, unknown>, code: string, says: RegExp][] = [
+  ["a run id that climbs", { runId: "../../etc/passwd" }, "k8s_invalid_request", /runId/],
+  ["an agent id with a slash", { agent: { ...agent, id: "a/b" } }, "k8s_invalid_request", /agentId/],
+  ["a company id with a newline", { agent: { ...agent, companyId: "c\n" } }, "k8s_invalid_request", /companyId/],
+  ["no run id", { runId: undefined }, "k8s_invalid_request", /runId/],
+  ["no agent", { agent: undefined }, "k8s_invalid_request", /agent/],
+  ["a configuration that is no object", { config: "yes" }, "k8s_invalid_request", /config/],
+  ["tolerations that are no list", { config: { tolerations: "{{{" } }, "k8s_config_invalid", /tolerations/],
+  ["a number that is none", { config: { scheduleTimeoutSec: "soon" } }, "k8s_config_invalid", /scheduleTimeoutSec/],
+  ["a kubeconfig that does not exist", { config: { kubeconfig: "/does/not/exist" } }, "k8s_self_pod_failed", /kubeconfig/],
+  ["a prompt that no Secret can hold", { config: { promptTemplate: "x".repeat(1_100_000) } }, "k8s_prompt_too_large", /Secret/],
+];
+
+describe.each(cases)("%s", (_what, overrides, code, says) => {
+  test("is refused, and nothing is created", async () => {
+    const before = filesLeft(stage);
+    if (!isRealCluster) await stage.local.resetRequests();
+    const result =
+      typeof overrides["config"] === "object" || !("config" in overrides)
+        ? (await run(answer("never"), overrides)).result
+        : await adapter.createServerAdapter().execute({
+            runId: "r-1",
+            agent,
+            runtime: {},
+            context: {},
+            onLog: async () => {},
+            ...overrides,
+          } as never);
+    expect(result.errorCode).toBe(code);
+    expect(result.errorMessage).toMatch(says);
+    expect(result.exitCode).toBeNull();
+    expect(filesLeft(stage)).toEqual(before);
+    if (isRealCluster) return;
+    const created = Object.keys(await stage.local.requests()).filter((request) => request.startsWith("create "));
+    expect(created).toEqual([]);
+  });
+});
+
+test("an environment without a cluster is refused with what to set", async () => {
+  const { KUBECONFIG, KUBERNETES_SERVICE_HOST } = process.env;
+  delete process.env["KUBECONFIG"];
+  delete process.env["KUBERNETES_SERVICE_HOST"];
+  try {
+    const { result } = await run(answer("never"));
+    expect(result.errorCode).toBe("k8s_self_pod_failed");
+    expect(result.errorMessage).toMatch(/KUBECONFIG/);
+  } finally {
+    if (KUBECONFIG !== undefined) process.env["KUBECONFIG"] = KUBECONFIG;
+    if (KUBERNETES_SERVICE_HOST !== undefined) process.env["KUBERNETES_SERVICE_HOST"] = KUBERNETES_SERVICE_HOST;
+  }
+});

@@ -1,0 +1,99 @@
+/** Whole runs through the public adapter: what arrives, what it is called, and that nothing stays behind. */
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+import { answer, filesLeft, isRealCluster, openStage, run, type Stage } from "./stage.js";
+
+let stage: Stage;
+beforeAll(async () => void (stage = await openStage()));
+afterAll(() => stage.close());
+
+test("a run delivers its lines, succeeds with proof, and leaves nothing behind", async () => {
+  const before = filesLeft(stage);
+  const started = performance.now();
+  const { result, lines, stdout } = await run(answer("Done and dusted."));
+  const seconds = (performance.now() - started) / 1000;
+  expect(result).toMatchObject({ exitCode: 0, errorMessage: null, errorCode: null, timedOut: false, summary: "Done and dusted." });
+  expect(result).toMatchObject({ sessionId: "ses_1", costUsd: 0.5, usageBasis: "per_run", resultJson: { log: { proof: "proven" } } });
+  expect(lines).toHaveLength(3);
+  expect(stdout).toContain("[paperclip] Created K8s Job: agent-opencode-");
+  expect(filesLeft(stage)).toEqual(before);
+  if (isRealCluster) return;
+  // "Well under 2 s" is what the stand-in promises for a run without agent time; the bound leaves room for a busy machine.
+  expect(seconds).toBeLessThan(8);
+  expect(await stage.local.objects("jobs")).toEqual([]);
+  expect((await stage.local.objects("secrets")).filter(({ metadata }) => metadata.name.includes("prompt"))).toEqual([]);
+});
+
+test("a failing agent is a failure with its own words", async () => {
+  const { result, stderr } = await run(`echo "cannot reach the moon" >&2; exit 7`);
+  expect(result.exitCode).toBe(7);
+  expect(result.errorMessage).toContain("cannot reach the moon");
+  expect(result.errorCode).toBeTruthy();
+  expect(stderr).toContain("cannot reach the moon");
+});
+
+test("a prompt of 300 KB with everything in it reaches the agent byte for byte, through a Secret", async () => {
+  // The first line hashes the whole program; the rest is a here-document that only has to arrive.
+  const junk = `$$ $(HOME) $(X \`x\` 'q' "d" \\c \\n 日本語 🎉 `.repeat(5_000);
+  const program = `cat >/dev/null <<'END_OF_JUNK'\n${junk}\nEND_OF_JUNK\n${answer("read")}`;
+  const prompt = `printf '%s' "$(sha256sum < "$PROMPT_FILE")" >&2; : '\n'\n${program}`;
+  const meta: { prompt?: string }[] = [];
+  const { result, stderr } = await run(prompt, { onMeta: async (value: object) => void meta.push(value) });
+  expect(result.exitCode, result.errorMessage ?? "").toBe(0);
+  const sent = createHash("sha256").update(meta[0]?.prompt ?? "").digest("hex");
+  expect(stderr).toContain(sent);
+});
+
+test("1 MB and an immediate exit arrive complete", async () => {
+  const { result, lines } = await run(`i=0; while [ $i -lt 10240 ]; do printf '%0100d\\n' $i; i=$((i+1)); done\n${answer("all")}`);
+  expect(result.exitCode).toBe(0);
+  expect(lines).toHaveLength(10_243);
+  expect(lines[10_239]).toBe("10239".padStart(100, "0"));
+});
+
+test("a cancel ends the agent with TERM and is acknowledged when its pod is gone", async () => {
+  const mark = `cancel-${Date.now()}`;
+  const cancel = new AbortController();
+  const program = `trap 'echo got-term >/paperclip/test-bin/${mark}; exit 143' TERM; echo started; i=0; while [ $i -lt 600 ]; do sleep 0.1; i=$((i+1)); done`;
+  const running = run(program, {
+    signal: cancel.signal,
+    onCancellationReady: async () => {},
+    onLog: async (_stream: string, chunk: string) => {
+      if (chunk.includes("started\n")) cancel.abort();
+    },
+  });
+  const { result } = await running;
+  expect(result).toMatchObject({ errorCode: "cancelled", timedOut: false });
+  expect(result.resultJson).toMatchObject({ executionCancellation: { state: "acknowledged", acknowledgedAt: expect.any(String) } });
+  expect(existsSync(join(stage.dataRoot, "test-bin", mark))).toBe(true);
+  expect(readFileSync(join(stage.dataRoot, "test-bin", mark), "utf8")).toBe("got-term\n");
+});
+
+test("a deadline is a timeout, and only that", async () => {
+  const { result } = await run("echo working; sleep 60", { config: { timeoutSec: 2, graceSec: 60 } });
+  expect(result).toMatchObject({ timedOut: true, errorCode: "timeout" });
+});
+
+test("a callback that throws, rejects or never answers does not end the run", async () => {
+  let calls = 0;
+  const { result } = await run(answer("still here"), {
+    onLog: (_stream: string, _chunk: string) => {
+      calls++;
+      if (calls % 2 === 0) throw new Error("the host is out of order");
+      return Promise.reject(new Error("no"));
+    },
+  });
+  expect(result).toMatchObject({ exitCode: 0, summary: "still here" });
+  expect(calls).toBeGreaterThan(3);
+});
+
+test("two runs of one agent never overlap", async () => {
+  const agent = { id: `agent-turns-${process.pid}`, companyId: "company-1", name: "Turns", adapterType: null, adapterConfig: null };
+  const guarded = (n: number) => `mkdir /paperclip/test-bin/lock-${process.pid} || exit 9; sleep 0.3; rmdir /paperclip/test-bin/lock-${process.pid}; ${answer(`turn ${n}`)}`;
+  const both = await Promise.all([1, 2].map((n) => run(guarded(n), { agent })));
+  expect(both.map(({ result }) => result.exitCode)).toEqual([0, 0]);
+});

@@ -1,0 +1,120 @@
+/**
+ * A cluster for the suites of whole runs: the local stand-in, or with TEST_KUBECONFIG a real one. The product does not know
+ * which. The agent is a shell script on the shared volume that runs its prompt as a program, so any image with `sh` serves.
+ *
+ * TEST_KUBECONFIG    kubeconfig of the adapter's account
+ * TEST_DATA_ROOT     where this machine sees the claim that pods mount at /paperclip (default /paperclip)
+ * TEST_OWN_POD       name of the server's pod (default paperclip-0), in the namespace of the kubeconfig's context
+ */
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+import type { AdapterExecutionContext, AdapterExecutionResult } from "@paperclipai/adapter-utils";
+
+import { type LocalCluster, type StartOptions, startLocalCluster } from "../../local-cluster/client.js";
+import { adapter } from "../boundary/package.js";
+
+/** A cluster and what the adapter needs to know of it. */
+export interface Stage {
+  /** Only with the stand-in: faults, counts of requests, objects. */
+  local: LocalCluster;
+  dataRoot: string;
+  close(): Promise<void>;
+}
+
+export const isRealCluster = Boolean(process.env["TEST_KUBECONFIG"]);
+
+const AGENT = `#!/bin/sh
+# An agent for tests: its prompt is a program, which finds itself in $PROMPT_FILE.
+PROMPT_FILE=$HOME/test-bin/prompt.$$
+cat >"$PROMPT_FILE"
+export PROMPT_FILE
+exec sh "$PROMPT_FILE"
+`;
+
+/** Starts a cluster, or takes the real one, and puts the agent on its volume. */
+export async function openStage(options: StartOptions = {}): Promise<Stage> {
+  const local = isRealCluster ? undefined : await startLocalCluster(options);
+  const dataRoot = local?.dataDir ?? process.env["TEST_DATA_ROOT"] ?? "/paperclip";
+  const folder = join(dataRoot, "test-bin");
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "opencode"), AGENT);
+  chmodSync(join(folder, "opencode"), 0o755);
+  Object.assign(process.env, environment(local), { PAPERCLIP_K8S_DATA_ROOT: dataRoot, PAPERCLIP_API_URL: "http://127.0.0.1:9" });
+  return { local: local as LocalCluster, dataRoot, close: async () => local?.stop() };
+}
+
+function environment(local: LocalCluster | undefined): Record<string, string> {
+  if (!local) return { KUBECONFIG: process.env["TEST_KUBECONFIG"] ?? "", HOSTNAME: process.env["TEST_OWN_POD"] ?? "paperclip-0" };
+  const { getuid, getgid } = process;
+  // The stand-in's containers run as the user of this process.
+  const owner = getuid && getgid && getuid() !== 0 ? { PAPERCLIP_K8S_VOLUME_OWNER: `${getuid()}:${getgid()}` } : {};
+  return { ...local.env, ...owner };
+}
+
+/** One run as the host sees it. */
+export interface Seen {
+  result: AdapterExecutionResult;
+  log: [stream: string, chunk: string][];
+  stdout: string;
+  stderr: string;
+  /** The agent's own lines. */
+  lines: string[];
+}
+
+let runs = 0;
+
+/** Executes the program as an agent's run through the public adapter. */
+export async function run(program: string, overrides: Record<string, any> = {}): Promise<Seen> {
+  const log: [string, string][] = [];
+  const { config, context, ...rest } = overrides;
+  const ctx = {
+    runId: `run-${process.pid}-${Date.now()}-${runs++}`,
+    agent: { id: `agent-${process.pid}-${runs}`, companyId: "company-1", name: "Ada", adapterType: null, adapterConfig: null },
+    runtime: { sessionId: null, sessionParams: null, sessionDisplayId: null, taskKey: null },
+    config: {
+      promptTemplate: program,
+      env: { PATH: "/paperclip/test-bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" },
+      resources: { requests: { cpu: "10m", memory: "16Mi" } },
+      ...config,
+    },
+    context: { ...context },
+    onLog: async (stream: string, chunk: string) => void log.push([stream, chunk]),
+    ...rest,
+  } as unknown as AdapterExecutionContext;
+  const result = await adapter.createServerAdapter().execute(ctx);
+  const text = (stream: string): string => log.filter(([kind]) => kind === stream).map(([, chunk]) => chunk).join("");
+  const stdout = text("stdout");
+  const lines = stdout.split("\n").filter((line) => line !== "" && !line.startsWith("[paperclip] "));
+  return { result, log, stdout, stderr: text("stderr"), lines };
+}
+
+/** A program that prints one finished answer, as opencode does. */
+export function answer(text: string): string {
+  const part = (type: string, more: object) => ({ type: type.replace("-", "_"), timestamp: 1, sessionID: "ses_1", part: { id: `prt_${type}`, messageID: "msg_1", sessionID: "ses_1", type, ...more } });
+  const tokens = { total: 12, input: 10, output: 2, reasoning: 0, cache: { read: 0, write: 0 } };
+  const events = [
+    part("step-start", {}),
+    part("text", { text, time: { start: 1, end: 2 } }),
+    part("step-finish", { reason: "stop", cost: 0.5, tokens }),
+  ];
+  return events.map((event) => `printf '%s\\n' ${quote(JSON.stringify(event))}`).join("\n");
+}
+
+/** A word of a shell program. */
+export function quote(word: string): string {
+  return `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+/** Whatever a run left on the volume, below the folder of the run logs. */
+export function filesLeft(stage: Stage): string[] {
+  const logs = join(stage.dataRoot, "instances/default/run-logs");
+  if (!existsSync(logs)) return [];
+  const all = readdirSync(logs, { recursive: true, encoding: "utf8" });
+  return all.filter((name) => statSync(join(logs, name)).isFile());
+}
+
+/** Makes a folder of the volume usable by pods of the real cluster, which run as 1000. */
+export function giveAway(path: string): void {
+  if (isRealCluster && process.getuid?.() === 0) chownSync(path, 1000, 1000);
+}

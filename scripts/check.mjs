@@ -1,0 +1,6 @@
+// `npm run check`: everything that CI checks.
+
+import { run } from "./prerequisites.mjs";
+
+run(process.execPath, ["scripts/test.mjs"]);
+run(process.execPath, ["scripts/lint.mjs"]);

@@ -1,0 +1,55 @@
+//! The init container: the prompt byte for byte, and the checks before anything starts.
+
+use std::fs;
+
+use serde_json::json;
+
+use super::{FILES, each};
+
+#[test]
+fn the_init_container_writes_the_prompt_and_checks_the_volume() {
+    let prompt = "\\c \\n $$ $(HOME) $(X '\"` é 日本 🚀\n\n";
+    let fields = json!({"prompt": prompt, "nonce": "n-1", "agentDbPath": "/paperclip/db/t/opencode.db"});
+    each("cat", fields, |pod, shell| {
+        fs::remove_file(pod.path("tmp/prompt/prompt.txt")).expect("removed");
+        let end = pod.run_init();
+        assert_eq!(end.code, 67, "{shell}: {}", end.stderr);
+        fs::write(pod.server(&pod.manifest.paths.nonce), "n-1").expect("a nonce");
+        let end = pod.run_init();
+        assert_eq!((end.code, end.stderr.as_str()), (0, ""), "{shell}");
+        assert_eq!(
+            fs::read_to_string(pod.path("tmp/prompt/prompt.txt")).expect("a prompt"),
+            prompt,
+            "{shell}"
+        );
+        assert!(pod.path("paperclip/db/t").is_dir(), "{shell}");
+        assert_eq!(pod.run("pod-1").stdout, prompt.as_bytes(), "{shell}");
+        assert_eq!(pod.files().len(), FILES.len() + 1, "{shell}");
+    });
+}
+
+#[test]
+fn a_large_prompt_comes_from_its_secret() {
+    let prompt = "$(HOME) $$ é 日本 🚀 \\c\n\0".repeat(10_000);
+    each("cat", json!({ "prompt": prompt }), |pod, shell| {
+        assert!(pod.manifest.prompt_secret.is_some(), "{shell}");
+        fs::remove_file(pod.path("tmp/prompt/prompt.txt")).expect("removed");
+        fs::create_dir_all(pod.path("tmp/prompt-secret")).expect("a folder");
+        fs::write(pod.path("tmp/prompt-secret/prompt"), &prompt).expect("a secret");
+        assert_eq!(pod.run_init().code, 0, "{shell}");
+        assert!(pod.run("pod-1").stdout == prompt.as_bytes(), "{shell}");
+    });
+}
+
+#[test]
+fn a_failed_init_step_has_a_reason() {
+    each("cat", json!({"promptSecretName": "absent"}), |pod, shell| {
+        let end = pod.run_init();
+        assert_eq!(end.code, 66, "{shell}");
+        assert!(
+            pod.last_words().contains("cannot make"),
+            "{shell}: {}",
+            pod.last_words()
+        );
+    });
+}
