@@ -48,11 +48,17 @@ fn stray(facts: &FoldedFacts) -> Option<String> {
 
 /// Text fit to be shown: plain, without secrets, at most 2 KB, never empty and never JSON.
 pub(super) fn fit_to_show(text: &str) -> String {
-    let text = without_secrets(&without_json(&without_ansi(text)));
-    let text = text.trim();
+    let text = fit_to_store(&without_json(&without_ansi(text)));
     if text.is_empty() {
         return "the run failed".to_owned();
     }
+    text
+}
+
+/// Text fit to be stored for a diagnosis: it may hold JSON, such as the rules that denied a tool.
+pub(super) fn fit_to_store(text: &str) -> String {
+    let text = without_secrets(&without_ansi(text));
+    let text = text.trim();
     if text.len() <= LIMIT {
         return text.to_owned();
     }
