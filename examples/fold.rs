@@ -12,7 +12,7 @@ use opencode_k8s::opencode::Transcript;
 use opencode_k8s::tail::framer::Framer;
 
 /// What the tail reads at once.
-const CHUNK: usize = 256 * 1024;
+const CHUNK: usize = 64 * 1024;
 
 #[expect(clippy::disallowed_methods, reason = "measures real time on a real file")]
 fn main() -> io::Result<()> {
@@ -29,22 +29,42 @@ fn main() -> io::Result<()> {
         }
         bytes += read;
         framer.push(chunk.get(..read).unwrap_or_default(), &mut lines);
-        for line in String::from_utf8_lossy(&lines).split_terminator('\n') {
-            transcript.push_line(line);
+        match std::str::from_utf8(&lines) {
+            Ok(text) => push(&mut transcript, text),
+            Err(_) => push(&mut transcript, &String::from_utf8_lossy(&lines)),
         }
         lines.clear();
     }
     let sum = transcript.finish();
     let ms = started.elapsed().as_secs_f64() * 1000.0;
-    let peak = peak_kib()?;
+    let (cpu, peak) = (cpu_ms()?, peak_kib()?);
     println!(
-        r#"{{"ms":{ms:.1},"bytes":{bytes},"peakKiB":{peak},"events":{},"steps":{},"input":{},"output":{}}}"#,
+        r#"{{"ms":{ms:.1},"cpuMs":{cpu:.1},"bytes":{bytes},"peakKiB":{peak},"events":{},"steps":{},"input":{},"output":{}}}"#,
         sum.events,
         sum.steps_finished,
         sum.tokens.input,
         sum.tokens.output + sum.tokens.reasoning
     );
     Ok(())
+}
+
+fn push(transcript: &mut Transcript, text: &str) {
+    let mut at = 0;
+    for newline in memchr::memchr_iter(b'\n', text.as_bytes()) {
+        transcript.push_line(text.get(at..newline).unwrap_or_default());
+        at = newline + 1;
+    }
+}
+
+/// Time on a processor since the process started, as Linux counts it.
+#[expect(clippy::disallowed_methods, reason = "measures its own process")]
+fn cpu_ms() -> io::Result<f64> {
+    let stat = std::fs::read_to_string("/proc/self/schedstat")?;
+    let ns = stat
+        .split_whitespace()
+        .next()
+        .and_then(|ns| ns.parse::<f64>().ok());
+    Ok(ns.unwrap_or_default() / 1e6)
 }
 
 /// Peak of resident memory, as Linux counts it.

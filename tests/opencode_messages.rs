@@ -25,7 +25,10 @@ fn message(facts: &Value) -> Option<String> {
 
 fn assert_fit(message: &str) {
     assert!(!message.is_empty() && message.len() <= 2048, "{}", message.len());
-    assert!(!message.contains(|c: char| c.is_control() && !"\n\t".contains(c)), "{message:?}");
+    assert!(
+        !message.contains(|c: char| c.is_control() && !"\n\t".contains(c)),
+        "{message:?}"
+    );
     assert!(!message.contains("{\""), "raw JSON: {message}");
 }
 
@@ -63,7 +66,10 @@ fn api_error(message: &str, status: Value, host: &str) -> Value {
 
 #[test]
 fn a_provider_error_names_provider_and_status() {
-    assert_eq!(of_recording("http-401"), "fake answered 401: Incorrect API key provided: fake-key.");
+    assert_eq!(
+        of_recording("http-401"),
+        "fake answered 401: Incorrect API key provided: fake-key."
+    );
     for recording in ["http-400", "http-404", "http-429-forever", "http-500-forever"] {
         let status = recording.split('-').nth(1).unwrap();
         let said = of_recording(recording);
@@ -78,24 +84,38 @@ fn a_provider_error_names_provider_and_status() {
 #[test]
 fn a_wrong_model_names_its_real_cause() {
     for (recording, model, cause) in [
-        ("logged-unknown-model", "fake/nope", "ProviderModelNotFoundError: Model not found: fake/nope."),
-        ("logged-unknown-provider", "nobody/x", "ProviderModelNotFoundError: Model not found: nobody/x"),
+        (
+            "logged-unknown-model",
+            "fake/nope",
+            "ProviderModelNotFoundError: Model not found: fake/nope.",
+        ),
+        (
+            "logged-unknown-provider",
+            "nobody/x",
+            "ProviderModelNotFoundError: Model not found: nobody/x",
+        ),
     ] {
         let said = message(&recorded(recording, &json!({ "model": model }))).unwrap();
         assert!(said.starts_with(cause), "{said}");
     }
     // Without a log the message says what was asked for and where such an error comes from.
     let said = message(&recorded("unknown-model", &json!({ "model": "fake/nope" }))).unwrap();
-    assert!(said.contains("\"fake/nope\"") && said.contains("before the first step"), "{said}");
+    assert!(
+        said.contains("\"fake/nope\"") && said.contains("before the first step"),
+        "{said}"
+    );
 }
 
 #[test]
 fn an_earlier_log_line_is_not_the_cause() {
     let log = "timestamp=1 level=ERROR message=\"stream error\" providerID=fake error.error=\"AError: an older one\"\n\
                timestamp=1 level=ERROR ref=err_2 error=\"BError: of another run\"\n";
-    let data = json!({ "message": "Unexpected server error. Check server logs for details.", "ref": "err_1" });
-    let said = message(&json!({ "stdout": error("UnknownError", &data), "stderr": log, "exitCode": 1,
-        "logState": "proven", "model": "fake/x" }))
+    let data =
+        json!({ "message": "Unexpected server error. Check server logs for details.", "ref": "err_1" });
+    let said = message(
+        &json!({ "stdout": error("UnknownError", &data), "stderr": log, "exitCode": 1,
+        "logState": "proven", "model": "fake/x" }),
+    )
     .unwrap();
     assert!(!said.contains("older") && !said.contains("another run"), "{said}");
 }
@@ -105,20 +125,37 @@ fn missing_ripgrep_names_the_remedy() {
     let facts = recorded("logged-no-ripgrep", &json!({}));
     let result = resolve(&serde_json::from_value::<Facts>(facts.clone()).unwrap());
     assert_eq!(result.error_message, None);
-    assert!(result.warnings.iter().any(|said| said.contains("install it in the agent's image")), "{:?}", result.warnings);
+    assert!(
+        result
+            .warnings
+            .iter()
+            .any(|said| said.contains("install it in the agent's image")),
+        "{:?}",
+        result.warnings
+    );
     // A run that fails later says it, too.
     let lines: Vec<&str> = facts["stdout"].as_str().unwrap().lines().collect();
     let half = lines[..lines.len() - 3].join("\n") + "\n";
-    let said = message(&recorded("logged-no-ripgrep", &json!({ "stdout": half, "exitCode": 1 }))).unwrap();
+    let said = message(&recorded(
+        "logged-no-ripgrep",
+        &json!({ "stdout": half, "exitCode": 1 }),
+    ))
+    .unwrap();
     assert!(said.contains("no ripgrep (rg); install it"), "{said}");
 }
 
 #[test]
 fn a_full_disk_is_named() {
     let said = of_recording("logged-disk-full");
-    assert!(said.starts_with("A disk is full: ") && said.contains("database or disk is full"), "{said}");
+    assert!(
+        said.starts_with("A disk is full: ") && said.contains("database or disk is full"),
+        "{said}"
+    );
     assert!(of_recording("disk-full-at-start").contains("is the disk full or read-only?"));
-    for text in ["ENOSPC: no space left on device, write", "sh: write error: Disk quota exceeded"] {
+    for text in [
+        "ENOSPC: no space left on device, write",
+        "sh: write error: Disk quota exceeded",
+    ] {
         for facts in [
             json!({ "stderr": text, "exitCode": 1, "logState": "proven" }),
             json!({ "stdout": format!("{START}\n{{\"type\":\"te"), "stderr": text, "exitCode": 0, "logState": "proven" }),
@@ -147,12 +184,18 @@ fn a_dead_session_is_named() {
 fn a_rejected_permission_names_its_rule() {
     for (recording, rule) in [
         ("permission-external-default", "external_directory (/etc/*)"),
-        ("logged-permission-external-default", "external_directory (/etc/*)"),
+        (
+            "logged-permission-external-default",
+            "external_directory (/etc/*)",
+        ),
         ("permission-bash-ask", "bash (echo hi)"),
         ("same-call-one-step", "doom_loop (bash)"),
     ] {
         let said = of_recording(recording);
-        assert!(said.starts_with(&format!("Permission rejected: {rule}. ")), "{said}");
+        assert!(
+            said.starts_with(&format!("Permission rejected: {rule}. ")),
+            "{said}"
+        );
         assert!(said.contains("the agent's configuration"), "{said}");
     }
 }
@@ -161,13 +204,21 @@ fn a_rejected_permission_names_its_rule() {
 fn a_stalled_provider_is_named() {
     let late = json!({ "exitCode": 143, "timedOut": true, "timeoutSec": 90 });
     let said = message(&recorded("stall-before-stream", &late)).unwrap();
-    assert!(said.starts_with("Timed out after 90s; it had printed nothing: it was waiting for the model's provider"), "{said}");
+    assert!(
+        said.starts_with(
+            "Timed out after 90s; it had printed nothing: it was waiting for the model's provider"
+        ),
+        "{said}"
+    );
     let said = message(&recorded("stall-mid-stream", &late)).unwrap();
     assert!(said.contains("the output stops inside a step"), "{said}");
     // What the log says about its silent retries comes along.
     for other in [late, json!({ "exitCode": 137, "reason": "Error" })] {
         let said = message(&recorded("logged-http-429-retry-after-3600", &other)).unwrap();
-        assert!(said.contains("; fake failed once with: Rate limit reached"), "{said}");
+        assert!(
+            said.contains("; fake failed once with: Rate limit reached"),
+            "{said}"
+        );
     }
 }
 
@@ -175,7 +226,9 @@ fn a_stalled_provider_is_named() {
 fn secrets_stay_out() {
     let key = "sk-verysecretkey0123";
     let said = format!("bad key {key}, Authorization: Bearer abcdefghijkl, https://u:pa55word@h/x");
-    let log = format!("timestamp=1 level=ERROR message=\"stream error\" providerID=fake error.error=\"AError: {said}\"");
+    let log = format!(
+        "timestamp=1 level=ERROR message=\"stream error\" providerID=fake error.error=\"AError: {said}\""
+    );
     for facts in [
         api_error(&said, json!(401), "llm.example"),
         api_error(&said, Value::Null, "llm.example"),

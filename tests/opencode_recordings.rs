@@ -96,11 +96,17 @@ fn check(name: &str, verdict: &Verdict) {
     if verdict.success {
         assert_eq!(result.signal, None, "{name}: {said}");
         assert_eq!(Some(&result.summary), verdict.summary.as_ref(), "{name}: {said}");
-        assert!(result.session_id.is_some() && !result.clear_session, "{name}: {said}");
+        assert!(
+            result.session_id.is_some() && !result.clear_session,
+            "{name}: {said}"
+        );
         return;
     }
     let message = result.error_message.as_deref().unwrap();
-    assert!(message.contains(verdict.message.as_deref().unwrap()), "{name}: {said}");
+    assert!(
+        message.contains(verdict.message.as_deref().unwrap()),
+        "{name}: {said}"
+    );
     let fit = message.len() <= 2048 && !message.contains('\u{1b}') && !message.starts_with('{');
     assert!(fit, "{name}: {said}");
     check_session(name, verdict.session.unwrap(), &result);

@@ -352,7 +352,8 @@ fn errors_of_opencodes_log_go_to_stderr_unless_another_log_is_wanted() {
         let agent = r#"printf '%s %s' "${OPENCODE_LOG_LEVEL-unset}" "${OPENCODE_PRINT_LOGS-unset}""#;
         for shell in shells() {
             let mut pod = Pod::new(&shell, agent, json!({}));
-            pod.env.extend(env.map(|(name, value)| (name.to_owned(), value.to_owned())));
+            pod.env
+                .extend(env.map(|(name, value)| (name.to_owned(), value.to_owned())));
             let end = pod.run("pod-1");
             assert_eq!(String::from_utf8_lossy(&end.stdout), wanted, "{shell:?}");
         }

@@ -72,7 +72,10 @@ fn fields(line: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
         let (value, next) = if after.starts_with('"') {
             let mut strings = serde_json::Deserializer::from_str(after).into_iter::<String>();
             match strings.next() {
-                Some(Ok(value)) => (Cow::Owned(value), after.get(strings.byte_offset()..).unwrap_or_default()),
+                Some(Ok(value)) => (
+                    Cow::Owned(value),
+                    after.get(strings.byte_offset()..).unwrap_or_default(),
+                ),
                 _ => (Cow::Borrowed(after.trim_matches('"')), ""),
             }
         } else {
@@ -97,7 +100,11 @@ fn name_and_text(said: &str) -> (String, String) {
     let last = chain.last().unwrap_or_default().trim_end_matches(')');
     let text = match split_name(last).1 {
         more if more.is_empty() || text.contains(more) => prefix(text, TEXT).to_owned(),
-        _ => format!("{} ({})", prefix(text, TEXT / 2).trim_end(), prefix(last, TEXT / 2)),
+        _ => format!(
+            "{} ({})",
+            prefix(text, TEXT / 2).trim_end(),
+            prefix(last, TEXT / 2)
+        ),
     };
     (name.to_owned(), text.trim().to_owned())
 }
@@ -105,7 +112,10 @@ fn name_and_text(said: &str) -> (String, String) {
 /// `effect/sql/SqlError: text` is (`SqlError`, `text`).
 fn split_name(said: &str) -> (&str, &str) {
     let is_name = |name: &&str| {
-        name.ends_with("Error") && name.chars().all(|c| c.is_ascii_alphanumeric() || "_/".contains(c))
+        name.ends_with("Error")
+            && name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "_/".contains(c))
     };
     match said.split_once(": ") {
         Some((name, text)) if is_name(&name) => (name.rsplit('/').next().unwrap_or(name), text),
@@ -141,7 +151,10 @@ mod tests {
                 Some("SqlError: failed (SQLiteError: disk is full)"),
             ),
             ("timestamp=2026 level=ERROR message=process", Some("process")),
-            (r#"timestamp=2026 level=ERROR error="AError: cut he"#, Some("AError: cut he")),
+            (
+                r#"timestamp=2026 level=ERROR error="AError: cut he"#,
+                Some("AError: cut he"),
+            ),
             (r#"timestamp=2026 level=INFO error="AError: no""#, None),
             (r#"level=ERROR error="AError: no""#, None),
             ("timestamp=", None),
@@ -154,7 +167,10 @@ mod tests {
     fn a_failed_request_names_its_provider() {
         let line = r#"timestamp=2026 level=ERROR message="stream error" providerID=fake modelID=x session.id=ses_1 error.error="AI_APICallError: down""#;
         let error = read(line).unwrap();
-        assert_eq!((error.of_provider, error.provider.as_deref()), (true, Some("fake")));
+        assert_eq!(
+            (error.of_provider, error.provider.as_deref()),
+            (true, Some("fake"))
+        );
         let line = r#"timestamp=2026 level=ERROR message=failed ref=err_1 error="AError: x""#;
         assert_eq!(read(line).unwrap().reference.as_deref(), Some("err_1"));
     }

@@ -13,7 +13,7 @@ pub fn is_unknown_session(stdout: &str, errors: &str) -> bool {
         let mut scratch = String::new();
         match event::read(line, &mut scratch) {
             Read::Event(event) if event.kind.as_str() == "error" => {
-                text_says_unknown_session(&error_text(&event.error_value()))
+                text_says_unknown_session(&error_text(event.error_value()))
             }
             Read::Other => says_unknown_session(line),
             _ => false,
@@ -121,7 +121,11 @@ mod tests {
                 r#"timestamp=1 level=ERROR session.id=ses_1 error.error="AI_APICallError: model not found""#,
                 false,
             ),
-            ("", r#"timestamp=1 level=ERROR error="NotFoundError: Session not found""#, true),
+            (
+                "",
+                r#"timestamp=1 level=ERROR error="NotFoundError: Session not found""#,
+                true,
+            ),
             ("", "", false),
         ] {
             assert_eq!(is_unknown_session(stdout, errors), unknown, "{stdout} | {errors}");

@@ -205,9 +205,9 @@ impl Transcript {
 
     fn error(&mut self, event: &Event<'_>) {
         self.disturbed = true;
-        let error = run_error(&event.error_value());
-        self.sum.unknown_session |= text_says_unknown_session(&error.message);
+        let error = run_error(event.error_value());
         if self.errors.last() != Some(&error) {
+            self.sum.unknown_session |= text_says_unknown_session(&error.message);
             self.sum.error_count += 1;
             self.errors.push(error, KEPT);
         }

@@ -1,8 +1,8 @@
 //! Runs that were ended from outside.
 
-use super::{code, stderr};
 use super::facts::{FoldedFacts, Session};
 use super::verdict::Failure;
+use super::{code, stderr};
 
 /// The failure of a run that a signal, the kernel or the cluster ended.
 pub(super) fn judge(facts: &FoldedFacts) -> Option<Failure> {

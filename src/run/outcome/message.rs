@@ -4,8 +4,8 @@ use crate::opencode::bounded::prefix;
 
 use super::facts::FoldedFacts;
 use super::plain::{without_ansi, without_json, without_secrets};
-use super::verdict::{self, Failure};
 use super::stderr;
+use super::verdict::{self, Failure};
 
 /// Longest message.
 const LIMIT: usize = 2048;

@@ -239,7 +239,10 @@ mod tests {
             (r#"{"type":"#, "an unreadable error"),
             ("{}", "an error without a message"),
             ("plain {json}", "plain {json}"),
-            (r#"Error: {"message":"inner"}, twice {"a":1} and cut {"b"#, "Error: inner, twice … and cut …"),
+            (
+                r#"Error: {"message":"inner"}, twice {"a":1} and cut {"b"#,
+                "Error: inner, twice … and cut …",
+            ),
             (r#"[1] {"message":"{\"cut"} x"#, "[1] … x"),
             ("[x] y", "[x] y"),
         ] {

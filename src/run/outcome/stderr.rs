@@ -154,7 +154,10 @@ mod tests {
             assert_eq!(cause, "ProviderModelNotFoundError: Model not found: fake/nope.");
         }
         assert_eq!(hidden_cause(&lines, Some("err_2")), None);
-        assert_eq!(failed_requests(&lines).as_deref(), Some("fake failed once with: an older one"));
+        assert_eq!(
+            failed_requests(&lines).as_deref(),
+            Some("fake failed once with: an older one")
+        );
     }
 
     #[test]

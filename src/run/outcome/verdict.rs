@@ -228,7 +228,11 @@ fn not_started(exit: i32, lines: &[String]) -> Failure {
         stderr::excerpt(lines).map(|said| {
             // All that opencode prints when its database cannot be written.
             let of_database = said.contains("Failed to execute statement");
-            said + if of_database { " (its database cannot be written: is the disk full or read-only?)" } else { "" }
+            said + if of_database {
+                " (its database cannot be written: is the disk full or read-only?)"
+            } else {
+                ""
+            }
         })
     };
     let explained = said.is_some();
@@ -315,5 +319,7 @@ fn warnings(facts: &FoldedFacts) -> Vec<String> {
 /// opencode's grep and glob are ripgrep; what it says without it does not name the remedy.
 pub(super) fn missing_ripgrep(sum: &Summary) -> Option<String> {
     let failed = sum.tool_errors.iter().any(|tool| tool.error.contains("ripgrep"));
-    failed.then(|| "grep and glob failed: the image has no ripgrep (rg); install it in the agent's image".to_owned())
+    failed.then(|| {
+        "grep and glob failed: the image has no ripgrep (rg); install it in the agent's image".to_owned()
+    })
 }
