@@ -45,7 +45,14 @@ pub struct FileNames {
 impl FileNames {
     /// All of them.
     pub fn all(&self) -> [&str; 6] {
-        [&self.log, &self.stderr, &self.started, &self.end, &self.draft, &self.nonce]
+        [
+            &self.log,
+            &self.stderr,
+            &self.started,
+            &self.end,
+            &self.draft,
+            &self.nonce,
+        ]
     }
 }
 
