@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import type { AdapterExecutionContext } from "@paperclipai/adapter-utils";
 
 import type * as Adapter from "../adapter/index.js";
-import { startLocalCluster } from "../local-cluster/client.js";
+import { type LocalCluster, startLocalCluster } from "../local-cluster/client.js";
 import { Delays } from "./delays.js";
 import { type DemoOptions, readOptions } from "./options.js";
 import { isSuccess, Screen } from "./screen.js";
@@ -29,14 +29,16 @@ try {
 
 async function demo(options: DemoOptions): Promise<boolean> {
   const scratch = mkdtempSync(join(tmpdir(), "opencode-k8s-demo-"));
+  const removeScratch = options.keep ? undefined : removedAtExit(scratch);
   const times = join(scratch, "times");
-  const cluster = await startLocalCluster({
-    root: join(scratch, "cluster"),
-    binDir: agentFolder(scratch, options),
-    images: { "paperclip/paperclip:latest": { env: replayEnvironment(options, times) } },
-  });
   const screen = new Screen();
+  let cluster: LocalCluster | undefined;
   try {
+    cluster = await startLocalCluster({
+      root: join(scratch, "cluster"),
+      binDir: agentFolder(scratch, options),
+      images: { "paperclip/paperclip:latest": { env: replayEnvironment(options, times) } },
+    });
     Object.assign(process.env, cluster.env, serverEnvironment(cluster.dataDir));
     // The built package, as the host imports it.
     const { createServerAdapter } = (await import(new URL("../dist/index.js", import.meta.url).href)) as typeof Adapter;
@@ -47,10 +49,19 @@ async function demo(options: DemoOptions): Promise<boolean> {
     screen.summary(result, delays, (performance.now() - started) / 1000);
     return isSuccess(result);
   } finally {
-    await cluster.stop();
-    if (!options.keep) rmSync(scratch, { recursive: true, force: true });
+    await cluster?.stop();
+    if (removeScratch) removeScratch();
     else console.log(`kept: ${scratch}`);
   }
+}
+
+/** Removes the folder now, or when the process ends: a person's Ctrl-C and a closed pipe end it too. */
+function removedAtExit(folder: string): () => void {
+  const remove = (): void => rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  process.once("exit", remove);
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => process.exit(130));
+  process.stdout.on("error", () => process.exit(1));
+  return remove;
 }
 
 /** Where this process sees the shared volume, and as whom its pods write: they run as the user of this process. */
