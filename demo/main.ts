@@ -29,10 +29,15 @@ try {
 
 async function demo(options: DemoOptions): Promise<boolean> {
   const scratch = mkdtempSync(join(tmpdir(), "opencode-k8s-demo-"));
-  const removeScratch = options.keep ? undefined : removedAtExit(scratch);
   const times = join(scratch, "times");
   const screen = new Screen();
   let cluster: LocalCluster | undefined;
+  const cleanUp = async (): Promise<void> => {
+    await cluster?.stop();
+    if (options.keep) console.log(`kept: ${scratch}`);
+    else rmSync(scratch, { recursive: true, force: true, maxRetries: 5 });
+  };
+  endCleanly(cleanUp);
   try {
     cluster = await startLocalCluster({
       root: join(scratch, "cluster"),
@@ -49,19 +54,23 @@ async function demo(options: DemoOptions): Promise<boolean> {
     screen.summary(result, delays, (performance.now() - started) / 1000);
     return isSuccess(result);
   } finally {
-    await cluster?.stop();
-    if (removeScratch) removeScratch();
-    else console.log(`kept: ${scratch}`);
+    await cleanUp();
   }
 }
 
-/** Removes the folder now, or when the process ends: a person's Ctrl-C and a closed pipe end it too. */
-function removedAtExit(folder: string): () => void {
-  const remove = (): void => rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
-  process.once("exit", remove);
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => process.exit(130));
-  process.stdout.on("error", () => process.exit(1));
-  return remove;
+/** A person's Ctrl-C and a closed pipe (`| head`) end the demo too, and leave nothing behind. */
+function endCleanly(cleanUp: () => Promise<void>): void {
+  let ending = false;
+  const end = (code: number): void => {
+    if (ending) return;
+    ending = true;
+    void cleanUp().finally(() => process.exit(code));
+  };
+  process.once("SIGINT", () => end(130));
+  process.once("SIGTERM", () => end(143));
+  process.once("SIGHUP", () => end(129));
+  // Every further line fails as well.
+  process.stdout.on("error", () => end(1));
 }
 
 /** Where this process sees the shared volume, and as whom its pods write: they run as the user of this process. */
