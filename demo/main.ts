@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import type { AdapterExecutionContext } from "@paperclipai/adapter-utils";
 
 import type * as Adapter from "../adapter/index.js";
-import { startLocalCluster } from "../local-cluster/client.js";
+import { type LocalCluster, startLocalCluster } from "../local-cluster/client.js";
 import { Delays } from "./delays.js";
 import { type DemoOptions, readOptions } from "./options.js";
 import { isSuccess, Screen } from "./screen.js";
@@ -30,13 +30,20 @@ try {
 async function demo(options: DemoOptions): Promise<boolean> {
   const scratch = mkdtempSync(join(tmpdir(), "opencode-k8s-demo-"));
   const times = join(scratch, "times");
-  const cluster = await startLocalCluster({
-    root: join(scratch, "cluster"),
-    binDir: agentFolder(scratch, options),
-    images: { "paperclip/paperclip:latest": { env: agentEnvironment(options, times) } },
-  });
   const screen = new Screen();
+  let cluster: LocalCluster | undefined;
+  const cleanUp = async (): Promise<void> => {
+    await cluster?.stop();
+    if (options.keep) console.log(`kept: ${scratch}`);
+    else rmSync(scratch, { recursive: true, force: true, maxRetries: 5 });
+  };
+  endCleanly(cleanUp);
   try {
+    cluster = await startLocalCluster({
+      root: join(scratch, "cluster"),
+      binDir: agentFolder(scratch, options),
+      images: { "paperclip/paperclip:latest": { env: replayEnvironment(options, times) } },
+    });
     Object.assign(process.env, cluster.env, serverEnvironment(cluster.dataDir));
     // The built package, as the host imports it.
     const { createServerAdapter } = (await import(new URL("../dist/index.js", import.meta.url).href)) as typeof Adapter;
@@ -47,10 +54,23 @@ async function demo(options: DemoOptions): Promise<boolean> {
     screen.summary(result, delays, (performance.now() - started) / 1000);
     return isSuccess(result);
   } finally {
-    await cluster.stop();
-    if (!options.keep) rmSync(scratch, { recursive: true, force: true });
-    else console.log(`kept: ${scratch}`);
+    await cleanUp();
   }
+}
+
+/** A person's Ctrl-C and a closed pipe (`| head`) end the demo too, and leave nothing behind. */
+function endCleanly(cleanUp: () => Promise<void>): void {
+  let ending = false;
+  const end = (code: number): void => {
+    if (ending) return;
+    ending = true;
+    void cleanUp().finally(() => process.exit(code));
+  };
+  process.once("SIGINT", () => end(130));
+  process.once("SIGTERM", () => end(143));
+  process.once("SIGHUP", () => end(129));
+  // Every further line fails as well.
+  process.stdout.on("error", () => end(1));
 }
 
 /** Where this process sees the shared volume, and as whom its pods write: they run as the user of this process. */
@@ -75,11 +95,15 @@ function agentFolder(scratch: string, options: DemoOptions): string {
   return folder;
 }
 
-function agentEnvironment(options: DemoOptions, times: string): Record<string, string> {
-  if (options.opencode === null) {
-    const fixture = join(fixtures, options.scenario);
-    return { REPLAY_FIXTURE: fixture, REPLAY_TIMES: times, REPLAY_SPEED: String(options.speed) };
-  }
+/** What the image of the replayer would set. */
+function replayEnvironment(options: DemoOptions, times: string): Record<string, string> {
+  if (options.opencode !== null) return {};
+  return { REPLAY_FIXTURE: join(fixtures, options.scenario), REPLAY_TIMES: times, REPLAY_SPEED: String(options.speed) };
+}
+
+/** What a real opencode needs to know of its provider, as the agent's own environment. */
+function providerEnvironment(options: DemoOptions): Record<string, string> {
+  if (options.opencode === null) return {};
   const wanted = /^OPENCODE_|_API_KEY$|_BASE_URL$/;
   return Object.fromEntries(
     Object.entries(process.env).filter((entry): entry is [string, string] => wanted.test(entry[0]) && entry[1] !== undefined),
@@ -92,7 +116,11 @@ function context(options: DemoOptions, screen: Screen, delays: Delays): AdapterE
     runId: `demo-${Date.now().toString(36)}`,
     agent: { id: agentId, companyId, name: "Demo agent", adapterType: "opencode_k8s", adapterConfig: {} },
     runtime: { sessionId: null, sessionParams: null, sessionDisplayId: null, taskKey: null },
-    config: { model: options.model, promptTemplate: "You are {{agent.name}}. Show what you can do, then stop." },
+    config: {
+      model: options.model,
+      promptTemplate: "You are {{agent.name}}. Show what you can do, then stop.",
+      env: providerEnvironment(options),
+    },
     context: { issueId: "demo-issue" },
     onLog: async (stream, chunk) => {
       if (stream === "stdout") delays.arrived(chunk);

@@ -40,6 +40,7 @@ export async function openStage(options: StartOptions = {}): Promise<Stage> {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "opencode"), AGENT);
   chmodSync(join(folder, "opencode"), 0o755);
+  giveAway(folder);
   Object.assign(process.env, environment(local), { PAPERCLIP_K8S_DATA_ROOT: dataRoot, PAPERCLIP_API_URL: "http://127.0.0.1:9" });
   return { local: local as LocalCluster, dataRoot, close: async () => local?.stop() };
 }
@@ -115,6 +116,6 @@ export function filesLeft(stage: Stage): string[] {
 }
 
 /** Makes a folder of the volume usable by pods of the real cluster, which run as 1000. */
-export function giveAway(path: string): void {
+function giveAway(path: string): void {
   if (isRealCluster && process.getuid?.() === 0) chownSync(path, 1000, 1000);
 }

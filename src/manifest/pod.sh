@@ -90,6 +90,10 @@ if [ -n "$pod_config" ]; then # the weakest place that is free: what others have
   fi
 fi
 
+# Why a model is unknown, why a database fails and that a provider is asked again is only in opencode's own log: its
+# errors go to stderr. Who wants another log keeps it: then nothing is printed.
+[ -n "${OPENCODE_LOG_LEVEL-}${OPENCODE_PRINT_LOGS-}" ] || export OPENCODE_LOG_LEVEL=ERROR OPENCODE_PRINT_LOGS=1
+
 [ -z "$pod_asked" ] || opencode() { exit 143; } # ended before it was started
 opencode "$@" <"$pod_prompt" >>"$pod_log" 2>>"$pod_err" &
 pod_agent=$!

@@ -279,6 +279,7 @@ fn file_names(paths: &LogPaths) -> FileNames {
         stderr: name(&paths.stderr),
         started: name(&paths.started),
         end: name(&paths.end),
+        draft: format!(".{}", name(&paths.end).trim_end_matches(".json")),
         nonce: name(&paths.nonce),
     }
 }

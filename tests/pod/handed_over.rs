@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::each;
-use crate::pod::ended;
+use crate::pod::{Pod, ended, shells};
 
 #[test]
 fn the_start_record_names_the_pod_and_the_cluster() {
@@ -95,4 +95,22 @@ fn arguments_reach_the_agent_byte_for_byte() {
             assert_eq!(words.len(), 5 + args.len(), "{shell}");
         },
     );
+}
+
+#[test]
+fn errors_of_opencodes_log_go_to_stderr_unless_another_log_is_wanted() {
+    for (env, wanted) in [
+        (None, "ERROR 1"),
+        (Some(("OPENCODE_LOG_LEVEL", "DEBUG")), "DEBUG unset"),
+        (Some(("OPENCODE_PRINT_LOGS", "0")), "unset 0"),
+    ] {
+        let agent = r#"printf '%s %s' "${OPENCODE_LOG_LEVEL-unset}" "${OPENCODE_PRINT_LOGS-unset}""#;
+        for shell in shells() {
+            let mut pod = Pod::new(&shell, agent, json!({}));
+            pod.env
+                .extend(env.map(|(name, value)| (name.to_owned(), value.to_owned())));
+            let end = pod.run("pod-1");
+            assert_eq!(String::from_utf8_lossy(&end.stdout), wanted, "{shell:?}");
+        }
+    }
 }
