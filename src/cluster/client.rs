@@ -90,7 +90,10 @@ fn must_be_small_file(path: &std::path::Path) -> Result<(), String> {
         return Err("it is no regular file".to_owned());
     }
     if found.len() > LARGEST {
-        return Err(format!("it has {} bytes, a kubeconfig has at most {LARGEST}", found.len()));
+        return Err(format!(
+            "it has {} bytes, a kubeconfig has at most {LARGEST}",
+            found.len()
+        ));
     }
     Ok(())
 }
