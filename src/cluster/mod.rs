@@ -5,6 +5,7 @@ pub mod client;
 pub mod conditions;
 pub mod error;
 pub mod host_pod;
+pub mod identity;
 pub mod verbs;
 pub mod view;
 

@@ -52,6 +52,7 @@ struct Progress {
     over_since: Option<Instant>,
     said: String,
     running: bool,
+    polling: bool,
 }
 
 /// Waits for the end of the run.
@@ -68,10 +69,16 @@ pub async fn observe(live: &Live, voice: &Voice) -> End {
         over_since: None,
         said: String::new(),
         running: false,
+        polling: false,
     };
     loop {
         if let Some(end) = progress.look(live, voice).await {
             return end;
+        }
+        if pulse.borrow().polling && !std::mem::replace(&mut progress.polling, true) {
+            let line =
+                "Warning: watching Jobs and Pods is not granted (verb `watch`): polling every 2 s instead";
+            say(live, voice, line).await;
         }
         let health = pulse.borrow_and_update().clone();
         if let Some(trouble) = health
@@ -85,8 +92,11 @@ pub async fn observe(live: &Live, voice: &Voice) -> End {
             changed = pulse.changed() => if changed.is_err() {
                 return End::Outage("the watch of the cluster ended".to_owned());
             },
-            _ = records.tick() => if let Some(record) = live.record().await {
-                return End::Record(record);
+            _ = records.tick() => tokio::select! {
+                reason = live.stop.asked() => return End::Cancelled(reason),
+                record = live.record() => if let Some(record) = record {
+                    return End::Record(record);
+                },
             },
             () = sleep_until(progress.next_look(live)) => {}
         }

@@ -1,0 +1,3 @@
+//! sweep
+use super::site::Site;
+pub(super) fn start(_site: &Site) {}
