@@ -64,11 +64,10 @@ export interface Seen {
 
 let runs = 0;
 
-/** Executes the program as an agent's run through the public adapter. */
-export async function run(program: string, overrides: Record<string, any> = {}): Promise<Seen> {
-  const log: [string, string][] = [];
+/** The context of a run whose agent executes the program. */
+export function contextOf(program: string, overrides: Record<string, any> = {}): Record<string, any> {
   const { config, context, ...rest } = overrides;
-  const ctx = {
+  return {
     runId: `run-${process.pid}-${Date.now()}-${runs++}`,
     agent: { id: `agent-${process.pid}-${runs}`, companyId: "company-1", name: "Ada", adapterType: null, adapterConfig: null },
     runtime: { sessionId: null, sessionParams: null, sessionDisplayId: null, taskKey: null },
@@ -79,10 +78,20 @@ export async function run(program: string, overrides: Record<string, any> = {}):
       ...config,
     },
     context: { ...context },
-    onLog: async (stream: string, chunk: string) => void log.push([stream, chunk]),
     ...rest,
-  } as unknown as AdapterExecutionContext;
-  const result = await adapter.createServerAdapter().execute(ctx);
+  };
+}
+
+/** Executes the program as an agent's run through the public adapter. */
+export async function run(program: string, overrides: Record<string, any> = {}): Promise<Seen> {
+  const log: [string, string][] = [];
+  const onLog = async (stream: string, chunk: string): Promise<void> => void log.push([stream, chunk]);
+  const ctx = { ...contextOf(program, overrides), onLog: overrides["onLog"] ?? onLog };
+  const result = await adapter.createServerAdapter().execute(ctx as unknown as AdapterExecutionContext);
+  return seen(result, log);
+}
+
+export function seen(result: AdapterExecutionResult, log: [string, string][]): Seen {
   const text = (stream: string): string => log.filter(([kind]) => kind === stream).map(([, chunk]) => chunk).join("");
   const stdout = text("stdout");
   const lines = stdout.split("\n").filter((line) => line !== "" && !line.startsWith("[paperclip] "));

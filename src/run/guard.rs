@@ -15,7 +15,7 @@ use crate::cluster::conditions::job_end;
 use crate::cluster::verbs::{Namespace, patiently};
 
 /// How often to look whether the other Job is over, when nothing tells.
-const LOOK: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_secs(5);
 /// A list that fails is repeated for this time before the run is refused.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Pods that are being ended get their grace period and a margin; a dead node's pod would stay for ever.
@@ -162,12 +162,15 @@ impl Guard<'_> {
             let job = self.view.job(&self.namespace.name, name);
             job.is_some_and(|job| job_end(&job).is_none())
         };
-        let were_on = jobs.iter().filter(|name| is_on(name)).count();
+        // A view that has just been opened shows nothing yet.
+        let mut most = 0;
         let changed = async {
-            while pulse.changed().await.is_ok() {
-                if jobs.iter().filter(|name| is_on(name)).count() < were_on {
+            loop {
+                let on = jobs.iter().filter(|name| is_on(name)).count();
+                if on < most || pulse.changed().await.is_err() {
                     return;
                 }
+                most = on.max(most);
             }
         };
         let _ = timeout_at(next, changed).await;

@@ -15,7 +15,7 @@ pub mod redact;
 pub mod request;
 pub mod stop;
 pub mod submit;
-pub mod sweep;
+mod sweep;
 pub mod voice;
 pub mod volume;
 
