@@ -196,8 +196,8 @@ class Run {
     const record = JSON.stringify({ v: 1, run: this.id, pod: this.pod, exit: 0, signal: null, bytes: Buffer.byteLength(this.text), errBytes: 0, sha256, reason: null });
     const now = new Date().toISOString();
     // Not on the volume as well: what is measured is how soon the API's word is heard.
-    await this.status("Succeeded", { terminated: { exitCode: 0, reason: "Completed", message: record, startedAt: now, finishedAt: now } });
     this.finishedAt = Date.now();
+    await this.status("Succeeded", { terminated: { exitCode: 0, reason: "Completed", message: record, startedAt: now, finishedAt: now } });
   }
 }
 

@@ -219,18 +219,19 @@ fn causes(row: Row, end: &End) -> Vec<String> {
         End::Container(end) => end.reason.clone().into_iter().collect(),
         _ => vec![],
     };
+    causes.extend(words(&[
+        "exited with code",
+        "exit code",
+        "ended by",
+        "ended without any output",
+        "empty response",
+        "middle of a line",
+        "did not start",
+    ]));
     causes.extend(words(match row.log {
         "incomplete" => &["could not be read to its end"],
         "unproven" => &["nothing proves"],
-        _ => &[
-            "exited with code",
-            "exit code",
-            "ended by",
-            "ended without any output",
-            "empty response",
-            "middle of a line",
-            "did not start",
-        ],
+        _ => &[],
     }));
     causes
 }

@@ -1,5 +1,6 @@
 // A Paperclip server that executes one run and may be killed at any moment: takes the context as JSON from its first
 // argument and prints one JSON value per line: each chunk of the log, then the result. Any message aborts the run.
+// With `stay` as second argument the server lives on after its run.
 import { createServerAdapter } from "../../dist/index.js";
 
 const say = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
@@ -12,4 +13,4 @@ const result = await createServerAdapter().execute({
   onLog: async (stream, chunk) => say({ chunk: [stream, chunk] }),
 });
 say({ result });
-process.disconnect?.();
+if (process.argv[3] !== "stay") process.disconnect?.();

@@ -21,8 +21,8 @@ const RECORD_PATIENCE: Duration = Duration::from_secs(3);
 const DEADLINE_LAG: Duration = Duration::from_secs(5);
 /// How long the API server may take to tell what the record on the volume already says.
 const STATUS_LAG: Duration = Duration::from_secs(5);
-/// The host waits 60 s for the acknowledgement of a cancel.
-const CANCEL_LIMIT: Duration = Duration::from_secs(50);
+/// The host waits 60 s for the acknowledgement of a cancel; the record, the log and the cleanup need some of it.
+const CANCEL_LIMIT: Duration = Duration::from_secs(40);
 /// A cancelled run's log is not waited for any longer.
 pub(super) const CANCELLED_PROOF: Duration = Duration::from_secs(5);
 
@@ -35,6 +35,8 @@ pub(super) struct Seen {
     pub(super) gone: bool,
     /// A deadline ended the run.
     pub(super) timed_out: bool,
+    /// The agent never started: there is nothing to wait for.
+    pub(super) silent: bool,
 }
 
 impl Seen {
@@ -55,6 +57,7 @@ impl Seen {
                     limit: Some(RECORD_PATIENCE),
                 },
             ),
+            None if self.silent => (Ending::Drain, Ending::Drain),
             None => (Ending::Settle { quiet: QUIET }, Ending::Drain),
         }
     }
@@ -69,6 +72,7 @@ pub(super) async fn ending(live: &Live, voice: &Voice) -> Seen {
         container: None,
         record: None,
         gone: false,
+        silent: false,
     };
     match &seen.end {
         End::Container(end) => {
@@ -90,8 +94,12 @@ pub(super) async fn ending(live: &Live, voice: &Voice) -> Seen {
         }
         End::NotStarted(_) | End::Outage(_) | End::PodLost(_) | End::JobGone => {}
     }
-    let hopeless = matches!(seen.end, End::NotStarted(_));
-    if seen.record.is_none() && !hopeless {
+    seen.silent = match seen.end {
+        End::NotStarted(_) => true,
+        End::Cancelled(_) => seen.gone && live.never_started().await,
+        _ => false,
+    };
+    if seen.record.is_none() && !seen.silent {
         seen.record = live.record_within(RECORD_PATIENCE).await;
     }
     seen

@@ -40,8 +40,8 @@ impl RunFolder {
             _ => None,
         };
         let (files, names, root) = (folder.files.clone(), folder.names.clone(), root.to_owned());
-        let abandoned = Arc::new(AtomicBool::new(false));
-        let given_up = abandoned.clone();
+        let waiting = Waiting::default();
+        let given_up = waiting.0.clone();
         let made = on_volume(PATIENCE, move || {
             if let Some(file) = database {
                 RunFiles::prepare_folder_of(&root, &file, owner);
@@ -57,7 +57,6 @@ impl RunFolder {
             Some(Ok(made)) => folder.by_server = made.by_server,
             Some(Err(error)) => return Err(of_prepare(&error)),
             None => {
-                abandoned.store(true, Ordering::Release);
                 return Err(missing(format!(
                     "the shared volume did not answer within {} s at {}. Look at its mount on the server's node",
                     PATIENCE.as_secs(),
@@ -65,6 +64,7 @@ impl RunFolder {
                 )));
             }
         }
+        drop(waiting);
         Ok(folder)
     }
 
@@ -144,6 +144,16 @@ impl RunFolder {
     pub(super) async fn remove(&self) {
         let (files, names) = (self.files.clone(), self.names.clone());
         on_volume(PATIENCE, move || files.remove(names.all())).await;
+    }
+}
+
+/// Somebody waits for the volume; says so to the thread that is stuck in it when nobody does any more.
+#[derive(Default)]
+struct Waiting(Arc<AtomicBool>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::database;
-use super::failure::{Failure, cancelled};
+use super::failure::{CANCELLED, Failure, cancelled};
 use super::folder::RunFolder;
 use super::gate::may_go_on;
 use super::live::Live;
@@ -98,18 +98,19 @@ async fn pass_gate(
         Ok(may)
     };
     let passed = passed.await;
-    if passed != Ok(true) {
-        let _ = live.delete_job(WITHDRAW).await;
-        if !live.pods_gone(WITHDRAW).await && nonce.is_none() {
-            // Without a gate its agent may have started: then nothing is proven.
-            return passed.map_err(|failure| Failure {
-                nothing_started: false,
-                ..failure
-            });
-        }
-        live.job_gone_within(WITHDRAW).await;
+    if passed == Ok(true) {
+        return passed;
     }
-    passed
+    let gone = live.delete_job(WITHDRAW).await.is_ok() && live.pods_gone(WITHDRAW).await;
+    live.job_gone_within(WITHDRAW).await;
+    passed.map_err(|failure| {
+        // Behind a closed gate no agent starts, whatever became of the pod; a cancel promises that the pod is gone.
+        let proven = gone || (nonce.is_some() && failure.code != CANCELLED);
+        Failure {
+            nothing_started: failure.nothing_started && proven,
+            ..failure
+        }
+    })
 }
 
 /// What the host shows about the invocation.

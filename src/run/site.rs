@@ -111,6 +111,8 @@ pub(super) struct JobOfRun {
 /// Waits for work that may be dropped half-way, or gives up when the run is to stop.
 pub(super) async fn unless_stopped<T>(stop: &Stop, work: impl Future<Output = T>) -> Result<T, Failure> {
     tokio::select! {
+        biased;
+        // Work that is done is not lost: what it made must be known to be removed.
         done = work => Ok(done),
         reason = stop.asked() => Err(cancelled(&reason)),
     }
