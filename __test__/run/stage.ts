@@ -40,6 +40,7 @@ export async function openStage(options: StartOptions = {}): Promise<Stage> {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "opencode"), AGENT);
   chmodSync(join(folder, "opencode"), 0o755);
+  giveAway(folder);
   Object.assign(process.env, environment(local), { PAPERCLIP_K8S_DATA_ROOT: dataRoot, PAPERCLIP_API_URL: "http://127.0.0.1:9" });
   return { local: local as LocalCluster, dataRoot, close: async () => local?.stop() };
 }
