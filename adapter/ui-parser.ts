@@ -116,7 +116,7 @@ function fromStepFinish(part: Json, ts: string): TranscriptEntry[] {
   const cache = record(tokens["cache"]);
   const cacheWrite = number(cache["write"]);
   const reason = string(part["reason"]) || "done";
-  const problem = stepProblems[reason];
+  const problem = Object.hasOwn(stepProblems, reason) ? stepProblems[reason] : undefined;
   const errors = problem === undefined ? [] : [problem];
   const written = cacheWrite > 0 ? `, ${cacheWrite} tokens written to the cache` : "";
   return [

@@ -33,7 +33,7 @@ async function demo(options: DemoOptions): Promise<boolean> {
   const cluster = await startLocalCluster({
     root: join(scratch, "cluster"),
     binDir: agentFolder(scratch, options),
-    images: { "paperclip/paperclip:latest": { env: agentEnvironment(options, times) } },
+    images: { "paperclip/paperclip:latest": { env: replayEnvironment(options, times) } },
   });
   const screen = new Screen();
   try {
@@ -75,11 +75,15 @@ function agentFolder(scratch: string, options: DemoOptions): string {
   return folder;
 }
 
-function agentEnvironment(options: DemoOptions, times: string): Record<string, string> {
-  if (options.opencode === null) {
-    const fixture = join(fixtures, options.scenario);
-    return { REPLAY_FIXTURE: fixture, REPLAY_TIMES: times, REPLAY_SPEED: String(options.speed) };
-  }
+/** What the image of the replayer would set. */
+function replayEnvironment(options: DemoOptions, times: string): Record<string, string> {
+  if (options.opencode !== null) return {};
+  return { REPLAY_FIXTURE: join(fixtures, options.scenario), REPLAY_TIMES: times, REPLAY_SPEED: String(options.speed) };
+}
+
+/** What a real opencode needs to know of its provider, as the agent's own environment. */
+function providerEnvironment(options: DemoOptions): Record<string, string> {
+  if (options.opencode === null) return {};
   const wanted = /^OPENCODE_|_API_KEY$|_BASE_URL$/;
   return Object.fromEntries(
     Object.entries(process.env).filter((entry): entry is [string, string] => wanted.test(entry[0]) && entry[1] !== undefined),
@@ -92,7 +96,11 @@ function context(options: DemoOptions, screen: Screen, delays: Delays): AdapterE
     runId: `demo-${Date.now().toString(36)}`,
     agent: { id: agentId, companyId, name: "Demo agent", adapterType: "opencode_k8s", adapterConfig: {} },
     runtime: { sessionId: null, sessionParams: null, sessionDisplayId: null, taskKey: null },
-    config: { model: options.model, promptTemplate: "You are {{agent.name}}. Show what you can do, then stop." },
+    config: {
+      model: options.model,
+      promptTemplate: "You are {{agent.name}}. Show what you can do, then stop.",
+      env: providerEnvironment(options),
+    },
     context: { issueId: "demo-issue" },
     onLog: async (stream, chunk) => {
       if (stream === "stdout") delays.arrived(chunk);

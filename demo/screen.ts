@@ -1,4 +1,6 @@
 /** What the demo shows: the run as it happens, then a summary. */
+import { stripVTControlCharacters } from "node:util";
+
 import type { AdapterExecutionResult } from "@paperclipai/adapter-utils";
 
 import { formatLine } from "../adapter/cli.js";
@@ -21,7 +23,8 @@ export class Screen {
   log(stream: "stdout" | "stderr", chunk: string): void {
     for (const line of chunk.split("\n")) {
       if (line === "") continue;
-      if (stream === "stderr") this.print(this.paint(`! ${line}`, "red"));
+      // What an agent wrote may hold control sequences of its own.
+      if (stream === "stderr") this.print(this.paint(`! ${stripVTControlCharacters(line)}`, "red"));
       else if (line.startsWith("[paperclip] ")) this.print(this.paint(line, "cyan"));
       else this.show(formatLine(line, { colour: this.colour }));
     }

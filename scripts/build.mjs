@@ -28,7 +28,7 @@ try {
 function buildNative(release) {
   // Naming the target keeps `cargo test --target …` and this build in one folder, so that neither compiles twice.
   const args = ["build", "--platform", "--esm", "--js", "index.js", "--dts", "index.d.ts", "--target", hostTriple()];
-  if (release) args.push("--release");
+  args.push(...(release ? ["--release"] : ["--features", "shared-with-tests"]));
   run(tool("napi"), args);
 }
 

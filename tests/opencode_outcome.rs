@@ -159,12 +159,12 @@ fn the_container_reason_joins_the_message() {
 fn stderr_explains_what_the_stream_does_not() {
     let result = judge(
         &json!({ "stdout": lines(&[START, CALLS]), "exitCode": 1, "logState": "proven", "reason": "Error",
-        "stderr": "\u{1b}[31mfirst\u{1b}[0m\n{\"type\":\"x\"}\nENOSPC: no space left on device\n" }),
+        "stderr": "\u{1b}[31mfirst\u{1b}[0m\n{\"type\":\"x\"}\nEBADF: bad file descriptor\n" }),
     );
     let message = result.error_message.unwrap();
     assert_eq!(
         message,
-        "opencode exited with code 1 before the agent was done; Pod exited: Error (exit 1); first\nENOSPC: no space left on device"
+        "opencode exited with code 1 before the agent was done; Pod exited: Error (exit 1); first\nEBADF: bad file descriptor"
     );
 }
 

@@ -343,6 +343,24 @@ fn arguments_reach_the_agent_byte_for_byte() {
 }
 
 #[test]
+fn errors_of_opencodes_log_go_to_stderr_unless_another_log_is_wanted() {
+    for (env, wanted) in [
+        (None, "ERROR 1"),
+        (Some(("OPENCODE_LOG_LEVEL", "DEBUG")), "DEBUG unset"),
+        (Some(("OPENCODE_PRINT_LOGS", "0")), "unset 0"),
+    ] {
+        let agent = r#"printf '%s %s' "${OPENCODE_LOG_LEVEL-unset}" "${OPENCODE_PRINT_LOGS-unset}""#;
+        for shell in shells() {
+            let mut pod = Pod::new(&shell, agent, json!({}));
+            pod.env
+                .extend(env.map(|(name, value)| (name.to_owned(), value.to_owned())));
+            let end = pod.run("pod-1");
+            assert_eq!(String::from_utf8_lossy(&end.stdout), wanted, "{shell:?}");
+        }
+    }
+}
+
+#[test]
 fn the_expansion_of_these_tests_is_the_kubelets() {
     let known = [("A".to_owned(), "1".to_owned())].into();
     let table = [

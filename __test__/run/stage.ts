@@ -125,6 +125,6 @@ export function filesLeft(stage: Stage): string[] {
 }
 
 /** Makes a folder of the volume usable by pods of the real cluster, which run as 1000. */
-export function giveAway(path: string): void {
+function giveAway(path: string): void {
   if (isRealCluster && process.getuid?.() === 0) chownSync(path, 1000, 1000);
 }

@@ -75,6 +75,10 @@ stop() { # passes TERM on, and 10 s later KILL: the record must still be written
 }
 trap stop TERM INT
 
+# Why a model is unknown, why a database fails and that a provider is asked again is only in opencode's own log: its
+# errors go to stderr. Who wants another log keeps it: then nothing is printed.
+[ -n "${OPENCODE_LOG_LEVEL-}${OPENCODE_PRINT_LOGS-}" ] || export OPENCODE_LOG_LEVEL=ERROR OPENCODE_PRINT_LOGS=1
+
 opencode "$@" <"$pod_prompt" >>"$pod_log" 2>>"$pod_err" &
 pod_agent=$!
 [ -z "$pod_asked" ] || stop

@@ -117,8 +117,10 @@ fn skim(line: &str) -> Option<Read<'_>> {
 
 /// A JSON string without escapes, and what follows it.
 fn plain_string(text: &str) -> Option<(&str, &str)> {
-    let (string, rest) = text.strip_prefix('"')?.split_once('"')?;
-    (!string.contains('\\')).then_some((string, rest))
+    let text = text.strip_prefix('"')?;
+    let end = memchr::memchr2(b'"', b'\\', text.as_bytes())?;
+    let (string, rest) = text.split_at_checked(end)?;
+    Some((string, rest.strip_prefix('"')?))
 }
 
 /// Reads a line that may be cut off.
@@ -215,11 +217,10 @@ pub(crate) fn error_text(value: &Value) -> String {
 
 impl Event<'_> {
     /// The value that describes an error: `error`, else `message` (null counts as absent).
-    pub(crate) fn error_value(&self) -> Value {
-        let given = |value: &Option<Value>| value.clone().filter(|value| !value.is_null());
-        given(&self.error)
-            .or_else(|| given(&self.message))
-            .unwrap_or(Value::Null)
+    pub(crate) fn error_value(&self) -> &Value {
+        let given = [&self.error, &self.message].into_iter().flatten();
+        let mut given = given.filter(|value| !value.is_null());
+        given.next().unwrap_or(&Value::Null)
     }
 }
 

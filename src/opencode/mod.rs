@@ -1,12 +1,14 @@
 //! What opencode's JSONL stream means. Pure: lines in, a [`Summary`] out.
 //!
 //! - `event` reads one line, `lenient` makes that survive fields of any type
+//! - `log` reads one line of opencode's own log, which it may write to stderr
 //! - [`Transcript`] folds lines in constant memory into a [`Summary`]
 //! - [`parse_jsonl`], [`is_step_limit`] and [`is_unknown_session`] are the TypeScript adapter's exports
 
 pub(crate) mod bounded;
 mod event;
 mod lenient;
+pub(crate) mod log;
 mod parse;
 mod session;
 mod summary;

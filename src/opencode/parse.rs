@@ -62,7 +62,7 @@ impl Everything {
                 self.cost += event.part.cost.0;
             }
             "error" => {
-                let text = error_text(&event.error_value());
+                let text = error_text(event.error_value());
                 if !text.is_empty() {
                     self.errors.push(text);
                 }

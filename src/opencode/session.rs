@@ -1,6 +1,7 @@
 //! Recognising that opencode could not find the session it was to resume.
 
 use super::event::{self, Read, error_text, js_trim};
+use super::log;
 
 /// Whether opencode says that it does not know the session.
 ///
@@ -12,7 +13,7 @@ pub fn is_unknown_session(stdout: &str, errors: &str) -> bool {
         let mut scratch = String::new();
         match event::read(line, &mut scratch) {
             Read::Event(event) if event.kind.as_str() == "error" => {
-                text_says_unknown_session(&error_text(&event.error_value()))
+                text_says_unknown_session(&error_text(event.error_value()))
             }
             Read::Other => says_unknown_session(line),
             _ => false,
@@ -22,7 +23,11 @@ pub fn is_unknown_session(stdout: &str, errors: &str) -> bool {
 
 /// The same for a text of several lines.
 pub(crate) fn text_says_unknown_session(text: &str) -> bool {
-    text.split('\n').any(says_unknown_session)
+    text.split('\n').any(|line| match log::is_log(line) {
+        // Such a line names the session of every error: only the error itself counts.
+        true => log::read(line).is_some_and(|error| says_unknown_session(&error.to_string())),
+        false => says_unknown_session(line),
+    })
 }
 
 /// One line that says so.
@@ -111,6 +116,16 @@ mod tests {
                 false,
             ),
             ("", "sessions are not found here", false),
+            (
+                "",
+                r#"timestamp=1 level=ERROR session.id=ses_1 error.error="AI_APICallError: model not found""#,
+                false,
+            ),
+            (
+                "",
+                r#"timestamp=1 level=ERROR error="NotFoundError: Session not found""#,
+                true,
+            ),
             ("", "", false),
         ] {
             assert_eq!(is_unknown_session(stdout, errors), unknown, "{stdout} | {errors}");

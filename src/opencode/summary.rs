@@ -55,6 +55,8 @@ pub struct RunError {
     pub host: Option<String>,
     /// Beginning of the provider's answer.
     pub body: Option<String>,
+    /// `err_…`: the same error in opencode's own log says what happened.
+    pub reference: Option<String>,
 }
 
 /// The `done` line of other opencode releases.

@@ -205,9 +205,9 @@ impl Transcript {
 
     fn error(&mut self, event: &Event<'_>) {
         self.disturbed = true;
-        let error = run_error(&event.error_value());
-        self.sum.unknown_session |= text_says_unknown_session(&error.message);
+        let error = run_error(event.error_value());
         if self.errors.last() != Some(&error) {
+            self.sum.unknown_session |= text_says_unknown_session(&error.message);
             self.sum.error_count += 1;
             self.errors.push(error, KEPT);
         }
@@ -269,6 +269,7 @@ fn run_error(value: &Value) -> RunError {
             .and_then(Value::as_str)
             .and_then(host),
         body: text("responseBody").map(|body| bounded::head(body, ERROR)),
+        reference: text("ref").map(|reference| bounded::head(reference, NAME)),
     }
 }
 

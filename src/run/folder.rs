@@ -165,13 +165,15 @@ fn of_prepare(error: &PrepareError) -> Failure {
     missing(error.to_string())
 }
 
-fn file_names(paths: &LogPaths) -> FileNames {
+/// The names of the files that these paths lead to.
+pub(super) fn file_names(paths: &LogPaths) -> FileNames {
     let name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
     FileNames {
         log: name(&paths.log),
         stderr: name(&paths.stderr),
         started: name(&paths.started),
         end: name(&paths.end),
+        draft: format!(".{}", name(&paths.end).trim_end_matches(".json")),
         nonce: name(&paths.nonce),
     }
 }

@@ -37,14 +37,23 @@ pub struct FileNames {
     pub started: String,
     /// The end record.
     pub end: String,
+    /// The end record while it is written: stays when the container is killed at that moment.
+    pub draft: String,
     /// What the init container compares.
     pub nonce: String,
 }
 
 impl FileNames {
     /// All of them.
-    pub fn all(&self) -> [&str; 5] {
-        [&self.log, &self.stderr, &self.started, &self.end, &self.nonce]
+    pub fn all(&self) -> [&str; 6] {
+        [
+            &self.log,
+            &self.stderr,
+            &self.started,
+            &self.end,
+            &self.draft,
+            &self.nonce,
+        ]
     }
 }
 

@@ -56,6 +56,7 @@ impl Papers {
             stderr: file_name(&stderr).to_owned(),
             started: format!("{base}.started"),
             end: file_name(&annotation(END_PATH)?).to_owned(),
+            draft: format!(".{base}.end"),
             nonce: format!("{base}.nonce"),
         };
         let agent = container(&pod.containers, OPENCODE_CONTAINER);
@@ -133,6 +134,7 @@ mod tests {
                 "R-1.pod.stderr.log",
                 "R-1.pod.started",
                 "R-1.pod.end.json",
+                ".R-1.pod.end",
                 "R-1.pod.nonce",
             ]
         );

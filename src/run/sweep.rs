@@ -103,15 +103,8 @@ impl Sweep {
             return;
         }
         tracing::info!(run = %run.run, "removing the files of a run whose Job is gone");
-        let all = [
-            &paths.log,
-            &paths.stderr,
-            &paths.started,
-            &paths.end,
-            &paths.nonce,
-        ]
-        .map(|path| file_name(path));
-        on_volume(DELETE, move || files.remove(all.iter().map(String::as_str))).await;
+        let all = super::folder::file_names(&paths);
+        on_volume(DELETE, move || files.remove(all.all())).await;
     }
 
     /// Whether the start record says that a pod of this cluster and namespace made the files.

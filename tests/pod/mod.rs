@@ -62,6 +62,8 @@ pub(crate) fn shells() -> Vec<Vec<&'static str>> {
 pub(crate) struct Pod {
     pub(crate) root: TempDir,
     pub(crate) manifest: Manifest,
+    /// More environment of the container.
+    pub(crate) env: BTreeMap<String, String>,
     shell: Vec<&'static str>,
 }
 
@@ -91,6 +93,7 @@ impl Pod {
         let pod = Pod {
             root,
             manifest,
+            env: BTreeMap::new(),
             shell: shell.to_vec(),
         };
         for dir in ["bin", "dev", "tmp/prompt", "paperclip"] {
@@ -214,7 +217,8 @@ impl Pod {
             .env_clear()
             .env("PATH", path)
             .env("HOME", self.path("paperclip"))
-            .env("log", "the agent's own");
+            .env("log", "the agent's own")
+            .envs(&self.env);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

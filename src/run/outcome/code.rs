@@ -36,6 +36,8 @@ pub const MODEL_NOT_FOUND: &str = "model_not_found";
 pub const CONTENT_FILTERED: &str = "content_filtered";
 /// opencode ended before it did anything: bad option, bad configuration, database, empty prompt.
 pub const START_FAILED: &str = "opencode_start_failed";
+/// A disk or a quota is full: of the shared volume, or of the pod.
+pub const DISK_FULL: &str = "disk_full";
 /// opencode was ended from outside (signal, out of memory, eviction) before the agent was done.
 pub const KILLED: &str = "opencode_killed";
 /// Any other failure of opencode.

@@ -26,7 +26,7 @@ pub(super) fn judge(facts: &FoldedFacts, lines: &[String]) -> Option<Failure> {
         },
         "ProviderAuthError" => Failure::new(code::PROVIDER_AUTH, answered(facts, error, &text)),
         "APIError" => api(facts, error, &text),
-        _ => other(facts, lines, &text),
+        _ => other(facts, lines, error, &text),
     };
     Some(failure.explained())
 }
@@ -105,9 +105,13 @@ fn answered(facts: &FoldedFacts, error: &RunError, text: &str) -> String {
 }
 
 /// Errors without a class of their own: recognised by what they say, or by what the log says.
-fn other(facts: &FoldedFacts, lines: &[String], text: &str) -> Failure {
+fn other(facts: &FoldedFacts, lines: &[String], error: &RunError, text: &str) -> Failure {
     let model = facts.model.as_deref().unwrap_or_default().trim();
-    if let Some(cause) = stderr::hidden_cause(lines) {
+    let hidden = error.reference.is_some() || text.contains("Unexpected server error");
+    if let Some(cause) = hidden
+        .then(|| stderr::hidden_cause(lines, error.reference.as_deref()))
+        .flatten()
+    {
         let code = if cause.name == "ProviderModelNotFoundError" {
             code::MODEL_NOT_FOUND
         } else {

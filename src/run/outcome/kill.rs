@@ -1,8 +1,8 @@
 //! Runs that were ended from outside.
 
-use super::code;
 use super::facts::{FoldedFacts, Session};
 use super::verdict::Failure;
+use super::{code, stderr};
 
 /// The failure of a run that a signal, the kernel or the cluster ended.
 pub(super) fn judge(facts: &FoldedFacts) -> Option<Failure> {
@@ -58,6 +58,15 @@ pub(super) fn judge(facts: &FoldedFacts) -> Option<Failure> {
 
 /// What opencode was doing when it was ended, if it was waiting for the model.
 pub(super) fn waiting_for(facts: &FoldedFacts) -> Option<String> {
+    let doing = doing(facts);
+    let failed = stderr::failed_requests(&stderr::lines(&facts.stderr));
+    match (doing, failed) {
+        (Some(doing), Some(failed)) => Some(format!("{doing}; {failed}")),
+        (doing, failed) => doing.or(failed),
+    }
+}
+
+fn doing(facts: &FoldedFacts) -> Option<String> {
     let sum = &facts.summary;
     if sum.last_reason.as_deref() == Some("unknown") {
         let steps = sum.steps_finished;

@@ -5,7 +5,7 @@ use crate::opencode::bounded::prefix;
 use super::facts::FoldedFacts;
 use super::plain::{without_ansi, without_json, without_secrets};
 use super::stderr;
-use super::verdict::Failure;
+use super::verdict::{self, Failure};
 
 /// Longest message.
 const LIMIT: usize = 2048;
@@ -15,6 +15,7 @@ pub(super) fn compose(facts: &FoldedFacts, failure: &Failure) -> String {
     let mut parts = vec![failure.text.clone()];
     parts.extend(pod(facts));
     if !failure.explained {
+        parts.extend(verdict::missing_ripgrep(&facts.summary));
         let lines = stderr::lines(&facts.stderr);
         parts.extend(stderr::excerpt(&lines).or_else(|| stray(facts)));
     }
@@ -47,11 +48,17 @@ fn stray(facts: &FoldedFacts) -> Option<String> {
 
 /// Text fit to be shown: plain, without secrets, at most 2 KB, never empty and never JSON.
 pub(super) fn fit_to_show(text: &str) -> String {
-    let text = without_secrets(&without_json(&without_ansi(text)));
-    let text = text.trim();
+    let text = fit_to_store(&without_json(&without_ansi(text)));
     if text.is_empty() {
         return "the run failed".to_owned();
     }
+    text
+}
+
+/// Text fit to be stored for a diagnosis: it may hold JSON, such as the rules that denied a tool.
+pub(super) fn fit_to_store(text: &str) -> String {
+    let text = without_secrets(&without_ansi(text));
+    let text = text.trim();
     if text.len() <= LIMIT {
         return text.to_owned();
     }

@@ -28,17 +28,43 @@ pub(super) fn without_ansi(text: &str) -> String {
     plain
 }
 
-/// The text, or what a person would read out of it if it is a JSON document.
+/// The text with what a person would read out of a JSON document in the place of each document in it.
 pub(super) fn without_json(text: &str) -> String {
     let text = text.trim();
-    if !text.starts_with(['{', '[']) {
-        return text.to_owned();
+    if text.starts_with(['{', '[']) {
+        match serde_json::from_str::<Value>(text) {
+            Ok(value) => return said_by(&value).unwrap_or_else(|| "an error without a message".to_owned()),
+            Err(_) if text.starts_with('{') => return "an unreadable error".to_owned(),
+            Err(_) => {}
+        }
     }
-    match serde_json::from_str::<Value>(text) {
-        Ok(value) => said_in(&value, 0).unwrap_or_else(|| "an error without a message".to_owned()),
-        Err(_) if text.starts_with('{') => "an unreadable error".to_owned(),
-        Err(_) => text.to_owned(),
+    without_inner_json(text)
+}
+
+/// The same for documents in the middle of a text; of one that cannot be read the rest of its line goes.
+fn without_inner_json(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.find(OBJECT).map(|at| rest.split_at(at)) {
+        out.push_str(before);
+        let mut values = serde_json::Deserializer::from_str(after).into_iter::<Value>();
+        let said = values.next().and_then(Result::ok).map(|value| said_by(&value));
+        let end = match said {
+            Some(_) => values.byte_offset(),
+            None => after.find('\n').unwrap_or(after.len()),
+        };
+        out.push_str(&said.flatten().unwrap_or_else(|| "…".to_owned()));
+        rest = after.get(end..).unwrap_or_default();
     }
+    // What was put together here could look like another beginning.
+    (out + rest).replace(OBJECT, "…")
+}
+
+/// How an object with fields begins in JSON that a program wrote.
+const OBJECT: &str = "{\"";
+
+fn said_by(value: &Value) -> Option<String> {
+    said_in(value, 0).filter(|said| !said.contains(OBJECT))
 }
 
 fn said_in(value: &Value, depth: usize) -> Option<String> {
@@ -213,6 +239,11 @@ mod tests {
             (r#"{"type":"#, "an unreadable error"),
             ("{}", "an error without a message"),
             ("plain {json}", "plain {json}"),
+            (
+                r#"Error: {"message":"inner"}, twice {"a":1} and cut {"b"#,
+                "Error: inner, twice … and cut …",
+            ),
+            (r#"[1] {"message":"{\"cut"} x"#, "[1] … x"),
             ("[x] y", "[x] y"),
         ] {
             assert_eq!(without_json(raw), said, "{raw}");

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::facts::{FoldedFacts, LogState, Session};
 use super::verdict::{Failure, Verdict};
-use super::{code, errors, message, provider};
+use super::{code, message, provider};
 
 /// Tokens as the host counts them.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -166,7 +166,7 @@ fn result_json(facts: &FoldedFacts, warnings: &[String]) -> Value {
     let tool_errors: Vec<Value> = sum
         .tool_errors
         .iter()
-        .map(|tool| json!({ "tool": tool.tool, "error": message::fit_to_show(&errors::plain(&tool.error)) }))
+        .map(|tool| json!({ "tool": tool.tool, "error": message::fit_to_store(&tool.error) }))
         .collect();
     json!({
         "stdout": facts.stdout_excerpt,

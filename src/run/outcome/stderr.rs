@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::opencode::bounded::{prefix, suffix};
+use crate::opencode::log::{self, LogError};
 
 use super::plain::without_ansi;
 
@@ -12,7 +13,7 @@ const EXCERPT: usize = 1000;
 /// opencode's stderr as plain lines: no escape codes, no log lines below ERROR, no JSON events, no stack frames.
 pub(super) fn lines(stderr: &str) -> Vec<String> {
     let is_frame = |line: &str| line.starts_with(char::is_whitespace) && line.trim_start().starts_with("at ");
-    let is_log = |line: &str| line.starts_with("timestamp=") && !line.contains(" level=ERROR ");
+    let is_log = |line: &str| log::is_log(line) && !line.contains(" level=ERROR ");
     let is_event = |line: &str| line.starts_with("{\"type\"");
     without_ansi(stderr)
         .lines()
@@ -28,13 +29,11 @@ pub(super) fn excerpt(lines: &[String]) -> Option<String> {
         .iter()
         .position(|line| line.trim_start().starts_with("Error:"))
         .unwrap_or(0);
-    let short = |line: &String| log_cause(line).map_or_else(|| line.clone(), |cause| cause.to_string());
+    let short = |line: &String| log::read(line).map_or_else(|| line.clone(), |error| error.to_string());
     let mut seen = HashSet::new();
-    let unseen = lines
-        .get(start..)?
-        .iter()
-        .filter(|line| seen.insert(line.as_str()));
-    let text = unseen.map(short).collect::<Vec<_>>().join("\n");
+    let mut said: Vec<String> = lines.get(start..)?.iter().map(short).collect();
+    said.retain(|line| seen.insert(line.clone()));
+    let text = said.join("\n");
     let text = text.trim();
     if text.is_empty() {
         return None;
@@ -76,45 +75,48 @@ pub(super) fn rejected(lines: &[String]) -> Vec<String> {
     rules
 }
 
-/// An error that opencode wrote only to its log.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Cause {
-    /// Such as `ProviderModelNotFoundError`.
-    pub(super) name: String,
-    /// Its message.
-    pub(super) message: String,
-}
-
-impl std::fmt::Display for Cause {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.name, self.message)
+/// The cause in opencode's own log of an error that stdout only refers to.
+pub(super) fn hidden_cause(lines: &[String], reference: Option<&str>) -> Option<LogError> {
+    let errors = || lines.iter().filter_map(|line| log::read(line));
+    match reference {
+        Some(reference) => errors().find(|error| error.reference.as_deref() == Some(reference)),
+        None => errors().find(|error| error.reference.is_some()),
     }
 }
 
-/// The cause in opencode's own log lines (with `--print-logs` they are on stderr).
-pub(super) fn hidden_cause(lines: &[String]) -> Option<Cause> {
-    lines.iter().find_map(|line| log_cause(line))
+/// What the provider said to requests that failed, which opencode repeats silently: `fake failed 3 times, last with: …`.
+pub(super) fn failed_requests(lines: &[String]) -> Option<String> {
+    let errors = lines.iter().filter_map(|line| log::read(line));
+    let failed: Vec<LogError> = errors.filter(|error| error.of_provider).collect();
+    let last = failed.last()?;
+    let who = last.provider.as_deref().unwrap_or("the provider");
+    let times = match failed.len() {
+        1 => "once".to_owned(),
+        times => format!("{times} times, last"),
+    };
+    Some(format!("{who} failed {times} with: {}", last.text))
 }
 
-/// `cause="Cause([Fail(SomeError: what it says)])"` in one log line.
-fn log_cause(line: &str) -> Option<Cause> {
-    if !line.starts_with("timestamp=") {
-        return None;
-    }
-    let (before, after) = line.split_once("Error: ")?;
-    let name_at = before
-        .rfind(|c: char| !c.is_ascii_alphanumeric())
-        .map_or(0, |at| at + 1);
-    let name = format!("{}Error", before.get(name_at..).unwrap_or_default());
-    let end = [")]", "\\n", "\"", "\n"]
-        .iter()
-        .filter_map(|stop| after.find(stop))
-        .min()
-        .unwrap_or(after.len());
-    let message = prefix(after.get(..end).unwrap_or_default(), 400)
-        .trim()
-        .to_owned();
-    (!message.is_empty()).then_some(Cause { name, message })
+/// The line that says a disk is full.
+pub(super) fn full_disk(lines: &[String]) -> Option<String> {
+    let line = lines.iter().find(|line| says_full_disk(line))?;
+    let said = log::read(line).map_or_else(|| line.trim().to_owned(), |error| error.to_string());
+    Some(prefix(&said, EXCERPT / 2).to_owned())
+}
+
+/// The words of the kernel, of Node and of sqlite for a disk or a quota that is used up.
+pub(super) fn says_full_disk(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    [
+        "enospc",
+        "no space left on device",
+        "disk is full",
+        "sqlite_full",
+        "edquot",
+        "disk quota exceeded",
+    ]
+    .iter()
+    .any(|words| text.contains(words))
 }
 
 #[cfg(test)]
@@ -144,11 +146,17 @@ mod tests {
     #[test]
     fn the_real_cause_of_an_unexpected_error() {
         let log = "timestamp=2026 level=INFO message=\"OtherError: no\"\n\
-                   timestamp=2026 level=ERROR run=1 cause=\"Cause([Fail(ProviderModelNotFoundError: Model not found: fake/nope.)])\"";
-        let cause = hidden_cause(&lines(log)).unwrap();
+                   timestamp=2026 level=ERROR message=\"stream error\" providerID=fake error.error=\"AError: an older one\"\n\
+                   timestamp=2026 level=ERROR ref=err_1 cause=\"Cause([Fail(ProviderModelNotFoundError: Model not found: fake/nope.)])\"";
+        let lines = lines(log);
+        for reference in [None, Some("err_1")] {
+            let cause = hidden_cause(&lines, reference).unwrap().to_string();
+            assert_eq!(cause, "ProviderModelNotFoundError: Model not found: fake/nope.");
+        }
+        assert_eq!(hidden_cause(&lines, Some("err_2")), None);
         assert_eq!(
-            cause.to_string(),
-            "ProviderModelNotFoundError: Model not found: fake/nope."
+            failed_requests(&lines).as_deref(),
+            Some("fake failed once with: an older one")
         );
     }
 

@@ -65,6 +65,7 @@ pub(super) fn judge(facts: &FoldedFacts) -> Verdict {
         return Verdict::Success(warnings(facts));
     }
     let failure = unknown_session(facts, &lines)
+        .or_else(|| full_disk(facts, &lines))
         .or_else(|| incomplete(facts))
         .or_else(|| errors::judge(facts, &lines))
         .or_else(|| rejected(&facts.summary, &lines))
@@ -124,6 +125,21 @@ fn unknown_session(facts: &FoldedFacts, lines: &[String]) -> Option<Failure> {
             .retryable()
             .explained()
     })
+}
+
+/// opencode or its shell could not write; what follows from that (a cut line, a lost session) is not the cause.
+fn full_disk(facts: &FoldedFacts, lines: &[String]) -> Option<Failure> {
+    let error = facts.summary.last_error().filter(|_| facts.summary.unrecovered);
+    if error.is_some_and(|error| error.status.is_some()) {
+        return None; // the provider's own words
+    }
+    let in_stream = error.map(|error| errors::plain(&error.message));
+    let said = stderr::full_disk(lines).or_else(|| in_stream.filter(|text| stderr::says_full_disk(text)))?;
+    let text = format!(
+        "A disk is full: {said}. Free space on the shared volume (the agent's home and database are there), or give \
+         the pod more temporary storage"
+    );
+    Some(Failure::new(code::DISK_FULL, text).explained())
 }
 
 fn incomplete(facts: &FoldedFacts) -> Option<Failure> {
@@ -209,7 +225,15 @@ fn not_started(exit: i32, lines: &[String]) -> Failure {
     let said = if stderr::is_usage(lines) {
         Some("it does not accept its command line (an unknown option) and printed its usage".to_owned())
     } else {
-        stderr::excerpt(lines)
+        stderr::excerpt(lines).map(|said| {
+            // All that opencode prints when its database cannot be written.
+            let of_database = said.contains("Failed to execute statement");
+            said + if of_database {
+                " (its database cannot be written: is the disk full or read-only?)"
+            } else {
+                ""
+            }
+        })
     };
     let explained = said.is_some();
     let said = said.map(|said| format!(": {said}")).unwrap_or_default();
@@ -288,8 +312,14 @@ fn warnings(facts: &FoldedFacts) -> Vec<String> {
             errors::plain(&error.message)
         ));
     }
-    if sum.tool_errors.iter().any(|tool| tool.error.contains("ripgrep")) {
-        said.push("grep and glob failed: the image has no ripgrep (rg)".to_owned());
-    }
+    said.extend(missing_ripgrep(sum));
     said
+}
+
+/// opencode's grep and glob are ripgrep; what it says without it does not name the remedy.
+pub(super) fn missing_ripgrep(sum: &Summary) -> Option<String> {
+    let failed = sum.tool_errors.iter().any(|tool| tool.error.contains("ripgrep"));
+    failed.then(|| {
+        "grep and glob failed: the image has no ripgrep (rg); install it in the agent's image".to_owned()
+    })
 }
