@@ -121,10 +121,10 @@ export function filesLeft(stage: Stage): string[] {
   const logs = join(stage.dataRoot, "instances/default/run-logs");
   if (!existsSync(logs)) return [];
   const all = readdirSync(logs, { recursive: true, encoding: "utf8" });
-  return all.filter((name) => statSync(join(logs, name)).isFile());
+  return all.filter((name) => statSync(join(logs, name), { throwIfNoEntry: false })?.isFile());
 }
 
 /** Makes a folder of the volume usable by pods of the real cluster, which run as 1000. */
-function giveAway(path: string): void {
+export function giveAway(path: string): void {
   if (isRealCluster && process.getuid?.() === 0) chownSync(path, 1000, 1000);
 }

@@ -6,6 +6,7 @@ pub mod conditions;
 pub mod error;
 pub mod host_pod;
 pub mod identity;
+pub mod pulse;
 pub mod verbs;
 pub mod view;
 

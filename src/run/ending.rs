@@ -127,7 +127,7 @@ pub(super) async fn stop_job(live: &Live, why: &str, limit: Duration, voice: &Vo
 
 /// The container's end as the API server tells it, when it does so soon.
 async fn container_end(live: &Live, patience: Duration) -> Option<ContainerEnd> {
-    let mut pulse = live.view.pulse();
+    let mut pulse = live.view.pulse_of(&live.job_name);
     let look = async {
         loop {
             let pods = live.view.pods_of(&live.job_name);

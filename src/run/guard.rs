@@ -157,7 +157,7 @@ impl Guard<'_> {
             + self.until.map_or(wait, |until| {
                 wait.min(until.saturating_duration_since(Instant::now()))
             });
-        let mut pulse = self.view.pulse();
+        let mut pulse = self.view.pulse_of(jobs.first().map_or("", String::as_str));
         let is_on = |name: &String| {
             let job = self.view.job(&self.namespace.name, name);
             job.is_some_and(|job| job_end(&job).is_none())

@@ -178,7 +178,7 @@ impl Live {
         if self.job_deadline.is_none_or(|deadline| about_now < deadline) {
             return false;
         }
-        let mut pulse = self.view.pulse();
+        let mut pulse = self.view.pulse_of(&self.job_name);
         let ended = async {
             loop {
                 pulse.borrow_and_update();

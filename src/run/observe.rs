@@ -58,7 +58,7 @@ struct Progress {
 
 /// Waits for the end of the run.
 pub async fn observe(live: &Live, voice: &Voice) -> End {
-    let mut pulse = live.view.pulse();
+    let mut pulse = live.view.pulse_of(&live.job_name);
     let mut records = interval(RECORD_CHECK);
     let now = Instant::now();
     let mut progress = Progress {
