@@ -13,7 +13,10 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 export declare class RunHandle {
   /** Asks the run to stop: its Job is deleted and the result says `cancelled`. Later calls change nothing. */
   cancel(reason: string): void
-  /** Resolves with `{"result": AdapterExecutionResult}` as JSON text. Holds the process until then. */
+  /**
+   * Resolves with `{"result": AdapterExecutionResult, "next": {sessionId, sessionParams} | null}` as JSON text.
+   * With `next` an earlier Job was harvested, and the run goes on from that session. Holds the process until then.
+   */
   result(): Promise<string>
 }
 

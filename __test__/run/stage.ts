@@ -65,11 +65,10 @@ export interface Seen {
 
 let runs = 0;
 
-/** Executes the program as an agent's run through the public adapter. */
-export async function run(program: string, overrides: Record<string, any> = {}): Promise<Seen> {
-  const log: [string, string][] = [];
+/** The context of a run whose agent executes the program. */
+export function contextOf(program: string, overrides: Record<string, any> = {}): Record<string, any> {
   const { config, context, ...rest } = overrides;
-  const ctx = {
+  return {
     runId: `run-${process.pid}-${Date.now()}-${runs++}`,
     agent: { id: `agent-${process.pid}-${runs}`, companyId: "company-1", name: "Ada", adapterType: null, adapterConfig: null },
     runtime: { sessionId: null, sessionParams: null, sessionDisplayId: null, taskKey: null },
@@ -80,10 +79,20 @@ export async function run(program: string, overrides: Record<string, any> = {}):
       ...config,
     },
     context: { ...context },
-    onLog: async (stream: string, chunk: string) => void log.push([stream, chunk]),
     ...rest,
-  } as unknown as AdapterExecutionContext;
-  const result = await adapter.createServerAdapter().execute(ctx);
+  };
+}
+
+/** Executes the program as an agent's run through the public adapter. */
+export async function run(program: string, overrides: Record<string, any> = {}): Promise<Seen> {
+  const log: [string, string][] = [];
+  const onLog = async (stream: string, chunk: string): Promise<void> => void log.push([stream, chunk]);
+  const ctx = { ...contextOf(program, overrides), onLog: overrides["onLog"] ?? onLog };
+  const result = await adapter.createServerAdapter().execute(ctx as unknown as AdapterExecutionContext);
+  return seen(result, log);
+}
+
+export function seen(result: AdapterExecutionResult, log: [string, string][]): Seen {
   const text = (stream: string): string => log.filter(([kind]) => kind === stream).map(([, chunk]) => chunk).join("");
   const stdout = text("stdout");
   const lines = stdout.split("\n").filter((line) => line !== "" && !line.startsWith("[paperclip] "));
@@ -112,10 +121,10 @@ export function filesLeft(stage: Stage): string[] {
   const logs = join(stage.dataRoot, "instances/default/run-logs");
   if (!existsSync(logs)) return [];
   const all = readdirSync(logs, { recursive: true, encoding: "utf8" });
-  return all.filter((name) => statSync(join(logs, name)).isFile());
+  return all.filter((name) => statSync(join(logs, name), { throwIfNoEntry: false })?.isFile());
 }
 
 /** Makes a folder of the volume usable by pods of the real cluster, which run as 1000. */
-function giveAway(path: string): void {
+export function giveAway(path: string): void {
   if (isRealCluster && process.getuid?.() === 0) chownSync(path, 1000, 1000);
 }

@@ -27,7 +27,8 @@ impl RunHandle {
         self.stopper.stop(&reason);
     }
 
-    /// Resolves with `{"result": AdapterExecutionResult}` as JSON text. Holds the process until then.
+    /// Resolves with `{"result": AdapterExecutionResult, "next": {sessionId, sessionParams} | null}` as JSON text.
+    /// With `next` an earlier Job was harvested, and the run goes on from that session. Holds the process until then.
     #[napi]
     pub async fn result(&self) -> napi::Result<String> {
         let mut result = self.result.clone();
@@ -51,8 +52,9 @@ pub fn start_run(env: Env, request_json: String, sink: Callback<'_>) -> Result<R
     let (stopper, stop) = stop_signal();
     let (done, result) = watch::channel(None);
     let work = async move {
-        let result = crate::run::execute(&request_json, sink, stop, tail::hub()).await;
-        done.send_replace(Some(serde_json::json!({ "result": result }).to_string()));
+        let outcome = crate::run::execute(&request_json, sink, stop, tail::hub()).await;
+        let text = serde_json::json!({ "result": outcome.result, "next": outcome.next }).to_string();
+        done.send_replace(Some(text));
     };
     tasks::spawn(env, work).map_err(invalid)?;
     Ok(RunHandle { stopper, result })

@@ -5,6 +5,8 @@ pub mod client;
 pub mod conditions;
 pub mod error;
 pub mod host_pod;
+pub mod identity;
+pub mod pulse;
 pub mod verbs;
 pub mod view;
 

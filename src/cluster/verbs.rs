@@ -104,14 +104,16 @@ impl Namespace {
     /// # Errors
     /// What the API server answered.
     pub async fn pods_of(&self, job_name: &str) -> Result<Vec<Pod>, ClusterError> {
-        let labels = format!("job-name={job_name}");
-        let list = call(
-            "list",
-            "pods",
-            self.pods.list(&ListParams::default().labels(&labels)),
-        )
-        .await?;
-        Ok(list.items)
+        self.list_pods(&format!("job-name={job_name}")).await
+    }
+
+    /// Pods with these labels.
+    ///
+    /// # Errors
+    /// What the API server answered.
+    pub async fn list_pods(&self, labels: &str) -> Result<Vec<Pod>, ClusterError> {
+        let params = ListParams::default().labels(labels);
+        Ok(call("list", "pods", self.pods.list(&params)).await?.items)
     }
 
     /// Creates an object, once. When the answer is lost, the object of that name is looked at: if `ours` says that

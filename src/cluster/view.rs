@@ -21,9 +21,12 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::client::Access;
+use super::pulse::{Pulse, Pulses};
 use super::verbs::{CALL_LIMIT, Namespace, call};
 use super::{Cluster, ClusterError};
 
+/// Label that the Job controller puts on its pods.
+const JOB_NAME: &str = "job-name";
 /// How often to list where watching is forbidden.
 const POLL: Duration = Duration::from_secs(2);
 /// A watch is tried again after this time of polling: the Role may have been mended.
@@ -35,24 +38,11 @@ const SILENCE: Duration = Duration::from_secs(295);
 const TOO_SHORT: Duration = Duration::from_secs(5);
 const MAX_PAUSE: Duration = Duration::from_secs(10);
 
-/// How the view is fed, and since when it hears nothing.
-#[derive(Debug, Clone)]
-pub struct Pulse {
-    /// Grows with every change.
-    pub version: u64,
-    /// The last time that the API server answered.
-    pub heard: Instant,
-    /// Why the last request failed; `None` while all is well.
-    pub trouble: Option<String>,
-    /// Watching is forbidden: the view lists every 2 s instead.
-    pub polling: bool,
-}
-
 /// Jobs and Pods of this adapter in one namespace.
 pub struct View {
     jobs: Store<Job>,
     pods: Store<Pod>,
-    pulse: watch::Receiver<Pulse>,
+    pulses: Arc<Pulses>,
     tasks: [AbortHandle; 2],
 }
 
@@ -78,27 +68,20 @@ impl View {
     }
 
     fn open(namespace: &Namespace, labels: &str) -> Self {
-        let first = Pulse {
-            version: 0,
-            heard: Instant::now(),
-            trouble: None,
-            polling: false,
-        };
-        let (sender, pulse) = watch::channel(first);
-        let sender = Arc::new(sender);
+        let pulses = Arc::new(Pulses::default());
         let (jobs, jobs_writer) = kube::runtime::reflector::store();
         let (pods, pods_writer) = kube::runtime::reflector::store();
         let feed_jobs = Feed {
             api: namespace.jobs.clone(),
             what: "jobs",
             labels: labels.to_owned(),
-            pulse: sender.clone(),
+            pulses: pulses.clone(),
         };
         let feed_pods = Feed {
             api: namespace.pods.clone(),
             what: "pods",
             labels: labels.to_owned(),
-            pulse: sender,
+            pulses: pulses.clone(),
         };
         let tasks = [
             tokio::spawn(feed_jobs.run(jobs_writer)).abort_handle(),
@@ -107,15 +90,15 @@ impl View {
         Self {
             jobs,
             pods,
-            pulse,
+            pulses,
             tasks,
         }
     }
 
-    /// Tells of every change; the value says how the view is doing.
+    /// Tells of every change of this Job and its pods; the value says how the view is doing.
     #[must_use]
-    pub fn pulse(&self) -> watch::Receiver<Pulse> {
-        self.pulse.clone()
+    pub fn pulse_of(&self, job_name: &str) -> watch::Receiver<Pulse> {
+        self.pulses.of(job_name)
     }
 
     /// The Job of that name as last seen.
@@ -131,7 +114,7 @@ impl View {
             pod.metadata
                 .labels
                 .as_ref()
-                .and_then(|labels| labels.get("job-name"))
+                .and_then(|labels| labels.get(JOB_NAME))
                 .is_some_and(|name| name == job_name)
         })
     }
@@ -150,7 +133,7 @@ struct Feed<K> {
     api: Api<K>,
     what: &'static str,
     labels: String,
-    pulse: Arc<watch::Sender<Pulse>>,
+    pulses: Arc<Pulses>,
 }
 
 /// Why a watch came to its end.
@@ -175,7 +158,7 @@ where
             let version = match self.list(&mut writer).await {
                 Ok(version) => version,
                 Err(error) => {
-                    self.trouble(&error);
+                    self.pulses.trouble(&error);
                     pause = (pause * 2).clamp(Duration::from_millis(500), MAX_PAUSE);
                     sleep(pause).await;
                     continue;
@@ -186,7 +169,7 @@ where
                 sleep(POLL).await;
             } else if self.watch_on(version, &mut writer).await {
                 poll_until = Some(Instant::now() + FORBIDDEN_FOR);
-                self.pulse.send_modify(|pulse| pulse.polling = true);
+                self.pulses.polling(true);
             } else {
                 sleep(Duration::from_secs(1)).await;
             }
@@ -201,7 +184,7 @@ where
             writer.apply_watcher_event(&Event::InitApply(slim(item)));
         }
         writer.apply_watcher_event(&Event::InitDone);
-        self.changed();
+        self.pulses.changed(None);
         Ok(list.metadata.resource_version.unwrap_or_default())
     }
 
@@ -213,7 +196,7 @@ where
                 WatchEnd::Forbidden => return true,
                 WatchEnd::Relist(error) => {
                     if let Some(error) = error {
-                        self.trouble(&error);
+                        self.pulses.trouble(&error);
                     }
                     return false;
                 }
@@ -244,7 +227,7 @@ where
             }
             Ok(Ok(stream)) => stream,
         };
-        self.pulse.send_modify(|pulse| pulse.polling = false);
+        self.pulses.polling(false);
         let mut stream = stream.into_stream().boxed();
         loop {
             let event = match timeout(SILENCE, stream.next()).await {
@@ -256,7 +239,7 @@ where
                 WatchEvent::Deleted(object) => Event::Delete(slim(object)),
                 WatchEvent::Bookmark(mark) => {
                     version = mark.metadata.resource_version;
-                    self.heard();
+                    self.pulses.heard();
                     continue;
                 }
                 WatchEvent::Error(_) => return WatchEnd::Relist(None),
@@ -267,29 +250,18 @@ where
                 version.clone_from(seen);
             }
             writer.apply_watcher_event(&object);
-            self.changed();
+            if let Event::Apply(object) | Event::Delete(object) = &object {
+                self.pulses.changed(job_of(object));
+            }
         }
     }
+}
 
-    fn changed(&self) {
-        self.pulse.send_modify(|pulse| {
-            pulse.version += 1;
-            pulse.heard = Instant::now();
-            pulse.trouble = None;
-        });
-    }
-
-    fn heard(&self) {
-        self.pulse.send_if_modified(|pulse| {
-            pulse.heard = Instant::now();
-            pulse.trouble.take().is_some()
-        });
-    }
-
-    fn trouble(&self, error: &ClusterError) {
-        self.pulse
-            .send_modify(|pulse| pulse.trouble = Some(error.to_string()));
-    }
+/// The Job that an object belongs to, or is.
+fn job_of<K: Resource>(object: &K) -> Option<&str> {
+    let meta = object.meta();
+    let of_pod = meta.labels.as_ref().and_then(|labels| labels.get(JOB_NAME));
+    of_pod.or(meta.name.as_ref()).map(String::as_str)
 }
 
 /// Managed fields are half of an object's size and nobody here reads them.

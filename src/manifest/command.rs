@@ -81,3 +81,19 @@ pub(crate) fn init_command(spec: &RunSpec, paths: &LogPaths, from_secret: bool) 
         .chain(own.map(double_dollars))
         .collect()
 }
+
+/// What an init container that [`init_command`] made waits for; none when it compares nothing.
+pub fn nonce_argument(command: &[String]) -> Option<&str> {
+    command
+        .get(5)
+        .map(String::as_str)
+        .filter(|nonce| !nonce.is_empty())
+}
+
+/// The session that a container resumes whose command [`pod_command`] made.
+pub fn session_argument(command: &[String]) -> Option<&str> {
+    // Behind the pod's own arguments come those of opencode.
+    let args = command.get(12..)?;
+    let flag = args.iter().position(|word| word == "--session")?;
+    args.get(flag + 1).map(String::as_str)
+}

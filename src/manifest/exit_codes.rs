@@ -12,6 +12,8 @@ pub const WRONG_VOLUME: i32 = 67;
 pub const LOG_TOO_LARGE: i32 = 68;
 /// The folder of the agent's database cannot be made; opencode was not started.
 pub const DB_UNWRITABLE: i32 = 69;
+/// The server did not say that this Job may run; opencode was not started.
+pub const NOT_ADMITTED: i32 = 70;
 
 /// What one of our own codes means; none for a code of opencode or of a signal.
 pub fn describe(code: i32) -> Option<&'static str> {
@@ -24,6 +26,7 @@ pub fn describe(code: i32) -> Option<&'static str> {
         WRONG_VOLUME => "the pod sees another volume, folder or cluster than the server at /paperclip",
         LOG_TOO_LARGE => "the agent's output grew over maxLogBytes, so the agent was ended",
         DB_UNWRITABLE => "the pod cannot make the folder of the agent's database on the shared volume",
+        NOT_ADMITTED => "the server ended, or lost the API server, before it let this Job run",
         _ => return None,
     })
 }
@@ -32,7 +35,7 @@ pub fn describe(code: i32) -> Option<&'static str> {
 pub fn never_started(code: i32) -> bool {
     matches!(
         code,
-        SECOND_POD | PROMPT_INCOMPLETE | LOG_UNWRITABLE | WRONG_VOLUME | DB_UNWRITABLE
+        SECOND_POD | PROMPT_INCOMPLETE | LOG_UNWRITABLE | WRONG_VOLUME | DB_UNWRITABLE | NOT_ADMITTED
     )
 }
 
@@ -43,7 +46,7 @@ mod tests {
     #[test]
     fn only_our_codes_are_described() {
         let ours: Vec<i32> = (0..=255).filter(|code| describe(*code).is_some()).collect();
-        assert_eq!(ours, [64, 65, 66, 67, 68, 69]);
+        assert_eq!(ours, [64, 65, 66, 67, 68, 69, 70]);
         assert!(never_started(SECOND_POD) && !never_started(LOG_TOO_LARGE) && !never_started(1));
     }
 

@@ -13,6 +13,15 @@ refuse() { # CODE REASON
 [ "$made" = 0 ] ||
   refuse 66 "cannot make ${base%/*} or write the prompt: the volume is read-only, full, or not ours"
 if [ -n "$nonce" ]; then
+  # The server makes the log before the Job, and the nonce once it has seen that no other Job of the agent may run: a
+  # gate. Where there is no such log, this is not the server's volume, and there is nothing to wait for.
+  trap 'exit 143' TERM
+  looks=300
+  while [ -e "$base.ndjson" ] && [ ! -s "$base.nonce" ]; do
+    [ "$looks" -gt 0 ] || refuse 70 "the server did not say within a minute that this Job may run"
+    looks=$((looks - 1))
+    sleep 0.2 2>/dev/null || sleep 1
+  done
   [ "$(cat "$base.nonce" 2>/dev/null)" = "$nonce" ] ||
     refuse 67 "$base.nonce is not what the server wrote: the pod sees another volume, folder or cluster at /paperclip"
 fi

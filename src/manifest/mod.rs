@@ -20,12 +20,14 @@ use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+pub use command::{nonce_argument, session_argument};
 pub use error::ManifestError;
 pub use names::sanitize_label_value;
 pub use paths::{LogPaths, POD_ROOT, on_server, pod_log_path};
 pub use prompt::{
     LARGE_PROMPT_THRESHOLD_BYTES, PromptSecret, SECRET_KEY, SECRET_PROMPT_LIMIT_BYTES, prompt_secret,
 };
+pub use volumes::PROMPT_SECRET_VOLUME;
 
 use crate::config::RunSpec;
 

@@ -72,6 +72,11 @@ pub fn sanitize_label_value(value: &str) -> (String, bool) {
     (kept.trim_matches(['.', '_', '-']).to_owned(), dropped)
 }
 
+/// The label selector that finds all Jobs and pods of this adapter.
+pub fn adapter_selector() -> String {
+    format!("{ADAPTER_TYPE}={ADAPTER}")
+}
+
 /// The label selector that finds all Jobs of an agent; none when the id has nothing a label can hold.
 pub fn agent_selector(agent_id: &str) -> Option<String> {
     let (agent, _) = sanitize_label_value(agent_id);

@@ -9,6 +9,9 @@ use super::paths::POD_ROOT;
 use super::prompt::PromptSecret;
 use crate::config::{AgentDb, RunSpec, SecretVolume, SelfPod};
 
+/// The volume of the Secret that holds a large prompt.
+pub const PROMPT_SECRET_VOLUME: &str = "prompt-secret";
+
 /// Volumes of the pod with the mounts of both containers.
 #[derive(Default)]
 pub(crate) struct Storage {
@@ -28,7 +31,7 @@ pub(crate) fn storage(spec: &RunSpec, secret: Option<&PromptSecret>) -> Storage 
     storage.init.push(mount("prompt", "/tmp/prompt"));
     if let Some(secret) = secret {
         storage.volumes.push(Volume {
-            name: "prompt-secret".to_owned(),
+            name: PROMPT_SECRET_VOLUME.to_owned(),
             secret: Some(SecretVolumeSource {
                 secret_name: Some(secret.name.clone()),
                 ..Default::default()
@@ -37,7 +40,7 @@ pub(crate) fn storage(spec: &RunSpec, secret: Option<&PromptSecret>) -> Storage 
         });
         storage
             .init
-            .push(read_only(mount("prompt-secret", "/tmp/prompt-secret")));
+            .push(read_only(mount(PROMPT_SECRET_VOLUME, "/tmp/prompt-secret")));
     }
     if let Some(name) = spec
         .self_pod

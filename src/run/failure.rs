@@ -31,6 +31,8 @@ pub const JOB_CREATE_FAILED: &str = "k8s_job_create_failed";
 pub const POD_SCHEDULE_FAILED: &str = "k8s_pod_schedule_failed";
 /// The API server cannot be reached for too long; the Job is kept.
 pub const OUTAGE: &str = "k8s_api_unreachable";
+/// The log cannot be read.
+pub const LOG_INCOMPLETE: &str = "k8s_log_incomplete";
 /// The run was cancelled.
 pub const CANCELLED: &str = "cancelled";
 
@@ -65,17 +67,33 @@ impl Failure {
             "errorCode": self.code,
             "errorMessage": self.message,
         });
+        let proven = match self.code {
+            // The shim adds the time: this room has no wall clock.
+            CANCELLED => (
+                "resultJson",
+                json!({"executionCancellation": {"state": "acknowledged"}}),
+            ),
+            _ => (
+                "executionRecovery",
+                json!({"kind": "bootstrap", "providerWorkStarted": false}),
+            ),
+        };
         if self.nothing_started
-            && self.code != CANCELLED
             && let Some(fields) = result.as_object_mut()
         {
-            fields.insert(
-                "executionRecovery".to_owned(),
-                json!({"kind": "bootstrap", "providerWorkStarted": false}),
-            );
+            fields.insert(proven.0.to_owned(), proven.1);
         }
         result
     }
+}
+
+/// Cancelled while there was no Job, or none any more: nothing is left that could run.
+#[must_use]
+pub fn cancelled(reason: &str) -> Failure {
+    Failure::before_start(
+        CANCELLED,
+        format!("Run cancelled ({reason}) before the agent was started"),
+    )
 }
 
 #[cfg(test)]
@@ -90,5 +108,11 @@ mod tests {
         assert_eq!(result["executionRecovery"]["providerWorkStarted"], false);
         let input = Failure::of_input(CONFIG_INVALID, "x").into_result();
         assert!(input.get("executionRecovery").is_none());
+        let cancelled = cancelled("signal").into_result();
+        assert_eq!(
+            cancelled["resultJson"]["executionCancellation"]["state"],
+            "acknowledged"
+        );
+        assert!(cancelled.get("executionRecovery").is_none());
     }
 }

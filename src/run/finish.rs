@@ -3,86 +3,71 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::sleep;
 
 use super::conclude::{self, Known};
 use super::deliver;
+use super::ending::{CANCELLED_PROOF, Seen, ending, stop_job};
 use super::failure::{Failure, OUTAGE, POD_SCHEDULE_FAILED};
 use super::live::Live;
-use super::observe::{End, observe};
-use super::start::Started;
+use super::observe::End;
+use super::start::Begun;
 use super::voice::{Kind, Voice};
-use crate::cluster::conditions::{ContainerEnd, PodStage, stage};
-use crate::manifest::names::OPENCODE_CONTAINER;
-use crate::tail::EndRecord;
+use super::volume::on_volume;
 use crate::tail::followed::Ending;
-use crate::tail::record::split_termination_message;
 
 /// A status line at least this often refreshes the host's `updatedAt`.
 const KEEPALIVE: Duration = Duration::from_secs(15);
-/// Two looks this far apart must agree before a log without a record counts as read.
-const QUIET: Duration = Duration::from_secs(3);
-/// How long the record of an ended pod may stay invisible.
-const RECORD_PATIENCE: Duration = Duration::from_secs(3);
-/// How long the Job's condition may follow the end of its container.
-const DEADLINE_LAG: Duration = Duration::from_secs(5);
-/// The host waits 60 s for the acknowledgement of a cancel.
-const CANCEL_LIMIT: Duration = Duration::from_secs(50);
 /// Patience of the last requests of a run.
 const CLEANUP: Duration = Duration::from_secs(30);
+/// The same after a cancel, whose answer the host waits for.
+const HURRIED_CLEANUP: Duration = Duration::from_secs(4);
 
-/// What was seen at the end.
-struct Seen {
-    end: End,
-    container: Option<ContainerEnd>,
-    record: Option<EndRecord>,
-    /// After a cancel or a deadline: whether the pod is verifiably gone.
-    gone: bool,
-    /// The Job's own deadline ended the container.
-    timed_out: bool,
+/// What a harvested Job gave.
+pub(super) struct Finished {
+    /// The result.
+    pub(super) result: Value,
+    /// The Job is over, and nobody asked to stop: another may follow.
+    pub(super) settled: bool,
 }
 
-/// Runs to the end. The turn of the agent is given on when all is cleaned up.
-pub(super) async fn finish(run: Started, voice: &Voice) -> Value {
-    let Started {
+/// Runs to the end and cleans up.
+pub(super) async fn finish(run: Begun, voice: &Voice) -> Finished {
+    let Begun {
         spec,
         live,
         stdout,
         stderr,
-        turn,
     } = run;
+    let (known, mut is_known) = tokio::sync::watch::channel(false);
     let watching = async {
-        let seen = watch(&live, voice).await;
-        let ending = match &seen.record {
-            Some(record) => Ending::Prove {
-                bytes: record.bytes,
-                sha256: record.sha256.clone(),
-                limit: None,
-            },
-            None => Ending::Settle { quiet: QUIET },
-        };
-        stdout.end(ending);
-        // Its size is no proof of anything: a second reader of the message is enough.
-        stderr.end(match &seen.record {
-            Some(record) => Ending::Prove {
-                bytes: record.err_bytes,
-                sha256: None,
-                limit: Some(RECORD_PATIENCE),
-            },
-            None => Ending::Drain,
-        });
+        let seen = ending(&live, voice).await;
+        let (of_stdout, of_stderr) = seen.endings();
+        stdout.end(of_stdout);
+        stderr.end(of_stderr);
+        known.send_replace(true);
         seen
     };
-    let all = async {
+    let delivering = async {
         tokio::join!(
             watching,
             deliver::stdout(&stdout, voice),
             deliver::stderr(&stderr, voice)
         )
     };
+    // A cancel while the end is being proven: what is missing after a short while stays missing.
+    let cutting_short = async {
+        live.stop.asked().await;
+        let _ = is_known.wait_for(|known| *known).await;
+        sleep(CANCELLED_PROOF).await;
+        stdout.end(Ending::Drain);
+        stderr.end(Ending::Drain);
+        std::future::pending::<std::convert::Infallible>().await
+    };
     let (seen, delivered, stderr_end) = tokio::select! {
-        all = all => all,
+        all = delivering => all,
         never = keepalive(&live, voice) => match never {},
+        never = cutting_short => match never {},
     };
     let mut result = match &seen.end {
         End::NotStarted(why) => not_started(&live, why, voice).await,
@@ -98,7 +83,7 @@ pub(super) async fn finish(run: Started, voice: &Voice) -> Value {
             let (result, warnings) = conclude::result(Known {
                 spec: &spec,
                 end: &seen.end,
-                timed_out: seen.timed_out || matches!(seen.end, End::Deadline),
+                timed_out: seen.timed_out,
                 container: seen.container.as_ref(),
                 record: seen.record.as_ref(),
                 delivered,
@@ -110,94 +95,30 @@ pub(super) async fn finish(run: Started, voice: &Voice) -> Value {
             result
         }
     };
-    if matches!(seen.end, End::Cancelled(_)) && seen.gone {
+    let cancelled = live.stop.reason().is_some();
+    if cancelled && is_gone(&live, &seen, voice).await {
         acknowledge(&mut result);
     }
     voice.tell(Kind::Event, log_event(&live, &result)).await;
     clean_up(&live, &seen, spec.retain_jobs, voice).await;
-    drop(turn);
-    result
+    Finished {
+        settled: !cancelled && !matches!(seen.end, End::Outage(_)),
+        result,
+    }
 }
 
-/// Waits for the end, stops the Job where we end it ourselves, and gets the record.
-async fn watch(live: &Live, voice: &Voice) -> Seen {
-    let end = observe(live, voice).await;
-    let mut seen = Seen {
-        end,
-        container: None,
-        record: None,
-        gone: false,
-        timed_out: false,
-    };
+/// Whether nothing of a run that was asked to stop is left, also when it had ended by itself before.
+async fn is_gone(live: &Live, seen: &Seen, voice: &Voice) -> bool {
     match &seen.end {
-        End::Container(end) => {
-            seen.record = split_termination_message(&end.message, &live.run_id).0;
-            seen.container = Some(end.clone());
-            seen.timed_out = end.exit_code != 0 && live.hit_its_deadline(DEADLINE_LAG).await;
-        }
-        End::Record(record) => {
-            seen.record = Some(record.clone());
-            seen.container = container_end(live, Duration::from_secs(5)).await;
-        }
-        End::Cancelled(_) | End::Deadline => seen.gone = stop_job(live, &seen.end, voice).await,
-        End::NotStarted(_) | End::Outage(_) | End::PodLost(_) | End::JobGone => {}
+        End::Cancelled(_) | End::Deadline => seen.gone,
+        _ => stop_job(live, "the run is cancelled", HURRIED_CLEANUP * 2, voice).await,
     }
-    let hopeless = matches!(seen.end, End::NotStarted(_));
-    if seen.record.is_none() && !hopeless {
-        seen.record = live.record_within(RECORD_PATIENCE).await;
-    }
-    seen
-}
-
-/// Deletes the Job and waits until its pods are gone; they get TERM and write their record.
-async fn stop_job(live: &Live, end: &End, voice: &Voice) -> bool {
-    let why = if matches!(end, End::Deadline) {
-        "its deadline has passed"
-    } else {
-        "the run is cancelled"
-    };
-    let started = Instant::now();
-    // Deleted first, told afterwards: a host that is slow to take a line must not delay the agent's TERM.
-    let deleted = live.delete_job(CANCEL_LIMIT).await;
-    voice
-        .status(format!("Stopping job {}: {why}", live.job_name))
-        .await;
-    if let Err(error) = deleted {
-        voice
-            .warn(format!(
-                "Warning: failed to delete job {}: {error}",
-                live.job_name
-            ))
-            .await;
-        return false;
-    }
-    live.pods_gone(CANCEL_LIMIT.saturating_sub(started.elapsed()))
-        .await
-}
-
-/// The container's end as the API server tells it, when it does so soon.
-async fn container_end(live: &Live, patience: Duration) -> Option<ContainerEnd> {
-    let mut pulse = live.view.pulse();
-    let look = async {
-        loop {
-            let pods = live.view.pods_of(&live.job_name);
-            let ended = pods.iter().filter(|pod| live.owns(pod)).find_map(|pod| {
-                match stage(pod, OPENCODE_CONTAINER) {
-                    PodStage::Ended(end) => Some(end),
-                    _ => None,
-                }
-            });
-            if ended.is_some() || pulse.changed().await.is_err() {
-                return ended;
-            }
-        }
-    };
-    timeout(patience, look).await.ok().flatten()
 }
 
 /// The pod never ran the agent: the Job goes, and the host may try again if nothing can have started.
 async fn not_started(live: &Live, why: &str, voice: &Voice) -> Value {
-    let gone = live.delete_job(CLEANUP).await.is_ok() && live.pods_gone(CLEANUP).await;
+    let patience = live.patience(CLEANUP, HURRIED_CLEANUP);
+    let gone = live.delete_job(patience).await.is_ok() && live.pods_gone(patience).await;
     let nothing_started = gone && live.never_started().await;
     voice.warn(format!("Pod scheduling failed: {why}")).await;
     Failure {
@@ -266,29 +187,30 @@ async fn clean_up(live: &Live, seen: &Seen, retain: bool, voice: &Voice) {
                 live.job_name
             ))
             .await;
+        // The gate's file is what tells a Job that nobody has harvested.
+        let (files, gate) = (live.files.clone(), live.names.nonce.clone());
+        on_volume(HURRIED_CLEANUP, move || files.remove([gate.as_str()])).await;
         return;
     }
+    let patience = live.patience(CLEANUP, HURRIED_CLEANUP);
     let mut problems = Vec::new();
-    if let Err(error) = live.delete_job(CLEANUP).await {
-        problems.push(format!(
-            "Warning: failed to cleanup job {}: {error}",
-            live.job_name
-        ));
+    if let Err(error) = live.delete_job(patience).await {
+        problems.push(format!("failed to cleanup job {}: {error}", live.job_name));
     }
     if let Some(secret) = &live.secret
-        && let Err(error) = live.namespace.delete_secret(secret, CLEANUP).await
+        && let Err(error) = live.namespace.delete_secret(secret, patience).await
     {
-        problems.push(format!("Warning: failed to cleanup secret {secret}: {error}"));
+        problems.push(format!("failed to cleanup secret {secret}: {error}"));
     }
     let (files, names) = (live.files.clone(), live.names.clone());
-    let removed = tokio::task::spawn_blocking(move || files.remove(names.all())).await;
-    if let Ok(Some(error)) = removed {
-        problems.push(format!(
-            "Warning: failed to remove the log files of {}: {error}",
-            live.job_name
-        ));
+    let removed = on_volume(patience, move || files.remove(names.all()));
+    let job = &live.job_name;
+    match removed.await {
+        Some(None) => {}
+        Some(Some(error)) => problems.push(format!("failed to remove the log files of {job}: {error}")),
+        None => problems.push(format!("the volume did not answer: the log files of {job} stay")),
     }
     for problem in problems {
-        voice.warn(problem).await;
+        voice.warn(format!("Warning: {problem}")).await;
     }
 }

@@ -1,23 +1,25 @@
-//! One run per agent: a mutex in this process, and the Jobs of the agent in the namespace.
+//! One run per agent: a mutex in this process, and the Jobs and pods of the agent in the namespace.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use k8s_openapi::api::batch::v1::Job;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
-use super::failure::{CANCELLED, Failure, GUARD_BLOCKED, GUARD_UNREACHABLE};
-use super::stop::Stop;
+use super::claim::{Claim, Mine, decide};
+use super::failure::{Failure, GUARD_BLOCKED, GUARD_UNREACHABLE};
 use super::voice::Voice;
+use crate::cluster::View;
 use crate::cluster::conditions::job_end;
 use crate::cluster::verbs::{Namespace, patiently};
 
-/// How often to look whether the other Job is over.
-const LOOK: Duration = Duration::from_secs(3);
+/// How often to look whether the other Job is over, when nothing tells.
+const LOOK: Duration = Duration::from_secs(5);
 /// A list that fails is repeated for this time before the run is refused.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// Pods that are being ended get their grace period and a margin; a dead node's pod would stay for ever.
+const LEAVING: Duration = Duration::from_secs(75);
 
 /// Held while a run of the agent is on.
 pub struct Turn {
@@ -47,54 +49,71 @@ fn mutex_of(namespace: &str, agent: &str) -> Arc<AsyncMutex<()>> {
 pub struct Guard<'a> {
     /// Where the Jobs are.
     pub namespace: &'a Namespace,
+    /// What they look like.
+    pub view: &'a View,
     /// The agent's id.
     pub agent: &'a str,
-    /// Labels that all Jobs of the agent have.
+    /// Labels that all Jobs and pods of the agent have.
     pub selector: &'a str,
-    /// `guardWaitSec`; zero waits without limit.
-    pub limit: Duration,
-    /// Asks to stop waiting.
-    pub stop: &'a Stop,
+    /// `guardWaitSec`; none waits without limit.
+    pub until: Option<Instant>,
+    /// The run that waits.
+    pub mine: Mine,
 }
 
 impl Guard<'_> {
-    /// Waits until no other run of the agent is on.
+    /// Waits for the runs of the agent in this process, in order of arrival.
     ///
     /// # Errors
-    /// When the wait is cancelled or over, or the Jobs cannot be listed.
-    pub async fn wait(&self, voice: &Voice) -> Result<Turn, Failure> {
-        tokio::select! {
-            turn = self.wait_for_turn(voice) => turn,
-            never = keepalive(voice) => match never {},
-            reason = self.stop.asked() => Err(cancelled(&reason)),
+    /// When the wait is over.
+    pub async fn turn(&self, voice: &Voice) -> Result<Turn, Failure> {
+        let mutex = mutex_of(&self.namespace.name, self.agent);
+        if let Ok(guard) = mutex.clone().try_lock_owned() {
+            return Ok(Turn { _guard: guard });
         }
+        voice
+            .status("Waiting for another run of this agent in this server to finish before starting")
+            .await;
+        let locked = mutex.lock_owned();
+        let guard = match self.until {
+            None => locked.await,
+            Some(until) => timeout_at(until, locked)
+                .await
+                .map_err(|_| self.blocked("in this server"))?,
+        };
+        Ok(Turn { _guard: guard })
     }
 
-    async fn wait_for_turn(&self, voice: &Voice) -> Result<Turn, Failure> {
-        let until = (!self.limit.is_zero()).then(|| Instant::now() + self.limit);
-        let mutex = mutex_of(&self.namespace.name, self.agent);
-        let guard = match mutex.clone().try_lock_owned() {
-            Ok(guard) => guard,
-            Err(_) => {
-                voice
-                    .status("Waiting for another run of this agent in this server to finish before starting")
-                    .await;
-                let locked = mutex.lock_owned();
-                match until {
-                    None => locked.await,
-                    Some(until) => tokio::time::timeout_at(until, locked)
-                        .await
-                        .map_err(|_| self.blocked("in this server"))?,
+    /// Waits until there is something to do: a Job to harvest, or nothing in the way.
+    ///
+    /// # Errors
+    /// When the wait is over, or the Jobs cannot be listed.
+    pub async fn claim(&self, mine: &Mine, voice: &Voice) -> Result<Claim, Failure> {
+        let mut said = String::new();
+        let mut leaving_since = None;
+        loop {
+            let (jobs, pods) = match self.look(mine).await? {
+                Claim::Wait { jobs, pods } => (jobs, pods),
+                claim => {
+                    if !said.is_empty() {
+                        voice.status("Concurrent Job(s) done, going on").await;
+                    }
+                    return Ok(claim);
+                }
+            };
+            let names = [jobs.as_slice(), pods.as_slice()].concat().join(", ");
+            if jobs.is_empty() {
+                let since: Instant = *leaving_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= LEAVING {
+                    voice
+                        .warn(format!(
+                            "Warning: pod(s) {names} do not end; starting beside them"
+                        ))
+                        .await;
+                    return Ok(Claim::Free);
                 }
             }
-        };
-        let mut said = String::new();
-        loop {
-            let names = self.running().await?;
-            if names.is_empty() {
-                break;
-            }
-            if until.is_some_and(|until| Instant::now() >= until) {
+            if self.until.is_some_and(|until| Instant::now() >= until) {
                 return Err(self.blocked(&names));
             }
             if said != names {
@@ -105,58 +124,66 @@ impl Guard<'_> {
                     .await;
                 said = names;
             }
-            sleep(LOOK).await;
+            self.until_changed(&jobs).await;
         }
-        if !said.is_empty() {
-            voice.status("Concurrent Job(s) done, going on").await;
-        }
-        Ok(Turn { _guard: guard })
     }
 
-    async fn running(&self) -> Result<String, Failure> {
-        let jobs = patiently(PATIENCE, || self.namespace.list_jobs(self.selector))
-            .await
-            .map_err(|error| {
-                Failure::before_start(
-                    GUARD_UNREACHABLE,
-                    format!("cannot tell whether another run of this agent is on: {error}"),
-                )
-            })?;
-        let names: Vec<String> = jobs
-            .iter()
-            .filter(|job| is_live(job))
-            .filter_map(|job| job.metadata.name.clone())
-            .collect();
-        Ok(names.join(", "))
+    async fn look(&self, mine: &Mine) -> Result<Claim, Failure> {
+        let unreachable = |error: crate::cluster::ClusterError| {
+            Failure::before_start(
+                GUARD_UNREACHABLE,
+                format!("cannot tell whether another run of this agent is on: {error}"),
+            )
+        };
+        let jobs = patiently(PATIENCE, || self.namespace.list_jobs(self.selector)).await;
+        let jobs = jobs.map_err(unreachable)?;
+        let pods = match patiently(PATIENCE, || self.namespace.list_pods(self.selector)).await {
+            Ok(pods) => pods,
+            // Without them a pod that outlives its Job is not seen, as it always was.
+            Err(error) if error.is_forbidden() => Vec::new(),
+            Err(error) => return Err(unreachable(error)),
+        };
+        Ok(decide(&jobs, &pods, mine))
+    }
+
+    /// Until one of the Jobs is over in the shared view, which costs no request, or some time has passed.
+    async fn until_changed(&self, jobs: &[String]) {
+        let wait = if jobs.is_empty() {
+            Duration::from_secs(2)
+        } else {
+            LOOK
+        };
+        let next = Instant::now()
+            + self.until.map_or(wait, |until| {
+                wait.min(until.saturating_duration_since(Instant::now()))
+            });
+        let mut pulse = self.view.pulse_of(jobs.first().map_or("", String::as_str));
+        let is_on = |name: &String| {
+            let job = self.view.job(&self.namespace.name, name);
+            job.is_some_and(|job| job_end(&job).is_none())
+        };
+        // A view that has just been opened shows nothing yet.
+        let mut most = 0;
+        let changed = async {
+            loop {
+                let on = jobs.iter().filter(|name| is_on(name)).count();
+                if on < most || pulse.changed().await.is_err() {
+                    return;
+                }
+                most = on.max(most);
+            }
+        };
+        let _ = timeout_at(next, changed).await;
+        // Whatever changes how often: never more than a few requests a second.
+        sleep(Duration::from_millis(200)).await;
     }
 
     fn blocked(&self, what: &str) -> Failure {
-        let seconds = self.limit.as_secs();
-        let message =
-            format!("another run of this agent is still on after {seconds} s (guardWaitSec): {what}");
+        let message = format!(
+            "another run of this agent is still on after guardWaitSec: {what}. Wait for it or cancel it, or raise \
+             guardWaitSec"
+        );
         Failure::before_start(GUARD_BLOCKED, message)
-    }
-}
-
-/// The host takes a run without a sign of life for lost.
-async fn keepalive(voice: &Voice) -> std::convert::Infallible {
-    loop {
-        sleep(Duration::from_secs(15)).await;
-        voice.status("keepalive — waiting for this agent's turn").await;
-    }
-}
-
-/// A Job without a terminal condition, also one that is being deleted: its pods may still write.
-fn is_live(job: &Job) -> bool {
-    job_end(job).is_none()
-}
-
-/// The result of a run that was cancelled before its Job existed.
-pub fn cancelled(reason: &str) -> Failure {
-    Failure {
-        code: CANCELLED,
-        message: format!("cancelled ({reason}) before the Job was created"),
-        nothing_started: true,
     }
 }
 

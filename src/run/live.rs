@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::stop::Stop;
+use super::volume::{Watchman, on_volume};
 use crate::cluster::conditions::{JobEnd, job_end};
 use crate::cluster::verbs::{Namespace, call, patiently};
 use crate::cluster::{ClusterError, View};
@@ -26,7 +27,7 @@ pub struct Limits {
 }
 
 /// The names of a run's files, beside each other.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileNames {
     /// opencode's stdout.
     pub log: String,
@@ -82,7 +83,12 @@ pub struct Live {
     pub limits: Limits,
     /// Asks it to stop.
     pub stop: Stop,
+    /// Looks at the volume while the run is on.
+    pub watchman: Watchman,
 }
+
+/// How long one look at a small file may take.
+const LOOK: Duration = Duration::from_secs(5);
 
 impl Live {
     /// The end record on the volume, if it is there.
@@ -92,7 +98,7 @@ impl Live {
             let content = files.read_small(&name, MAX_RECORD_BYTES)?;
             EndRecord::parse(&String::from_utf8_lossy(&content), &run)
         };
-        tokio::task::spawn_blocking(read).await.ok().flatten()
+        self.watchman.look(LOOK, read).await.flatten()
     }
 
     /// The record of a pod that has just ended: it may take a moment to be seen here.
@@ -112,9 +118,19 @@ impl Live {
     /// Whether opencode provably never started: no pod took the start file.
     pub async fn never_started(&self) -> bool {
         let (files, name) = (self.files.clone(), self.names.started.clone());
-        tokio::task::spawn_blocking(move || files.read_small(&name, MAX_RECORD_BYTES).is_none())
+        on_volume(LOOK, move || files.read_small(&name, MAX_RECORD_BYTES).is_none())
             .await
             .unwrap_or(false)
+    }
+
+    /// How long a request may take: less once the host waits for the answer to its cancel.
+    #[must_use]
+    pub fn patience(&self, calm: Duration, hurried: Duration) -> Duration {
+        if self.stop.reason().is_some() {
+            hurried
+        } else {
+            calm
+        }
     }
 
     /// Whether the pod belongs to this very Job.
@@ -131,6 +147,18 @@ impl Live {
             Ok(job) => job.metadata.uid.as_deref() != Some(self.job_uid.as_str()),
             Err(error) => error.is_not_found(),
         }
+    }
+
+    /// Waits until the Job is gone, so that one of the same name can be made.
+    pub async fn job_gone_within(&self, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        while !self.job_is_gone().await {
+            if Instant::now() >= until {
+                return false;
+            }
+            sleep(Duration::from_millis(200)).await;
+        }
+        true
     }
 
     /// Deletes the Job; its pods get TERM and their grace period.
@@ -150,7 +178,7 @@ impl Live {
         if self.job_deadline.is_none_or(|deadline| about_now < deadline) {
             return false;
         }
-        let mut pulse = self.view.pulse();
+        let mut pulse = self.view.pulse_of(&self.job_name);
         let ended = async {
             loop {
                 pulse.borrow_and_update();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::time::{Instant, interval, sleep_until};
 
@@ -52,11 +53,12 @@ struct Progress {
     over_since: Option<Instant>,
     said: String,
     running: bool,
+    polling: bool,
 }
 
 /// Waits for the end of the run.
 pub async fn observe(live: &Live, voice: &Voice) -> End {
-    let mut pulse = live.view.pulse();
+    let mut pulse = live.view.pulse_of(&live.job_name);
     let mut records = interval(RECORD_CHECK);
     let now = Instant::now();
     let mut progress = Progress {
@@ -68,10 +70,16 @@ pub async fn observe(live: &Live, voice: &Voice) -> End {
         over_since: None,
         said: String::new(),
         running: false,
+        polling: false,
     };
     loop {
         if let Some(end) = progress.look(live, voice).await {
             return end;
+        }
+        if pulse.borrow().polling && !std::mem::replace(&mut progress.polling, true) {
+            let line =
+                "Warning: watching Jobs and Pods is not granted (verb `watch`): polling every 2 s instead";
+            say(live, voice, line).await;
         }
         let health = pulse.borrow_and_update().clone();
         if let Some(trouble) = health
@@ -85,8 +93,11 @@ pub async fn observe(live: &Live, voice: &Voice) -> End {
             changed = pulse.changed() => if changed.is_err() {
                 return End::Outage("the watch of the cluster ended".to_owned());
             },
-            _ = records.tick() => if let Some(record) = live.record().await {
-                return End::Record(record);
+            _ = records.tick() => tokio::select! {
+                reason = live.stop.asked() => return End::Cancelled(reason),
+                record = live.record() => if let Some(record) = record {
+                    return End::Record(record);
+                },
             },
             () = sleep_until(progress.next_look(live)) => {}
         }
@@ -103,35 +114,29 @@ impl Progress {
         self.job_seen |= job.is_some();
         let pods = live.view.pods_of(&live.job_name);
         let pods: Vec<Arc<Pod>> = pods.into_iter().filter(|pod| live.owns(pod)).collect();
-        if let Some(end) = self.look_at_pods(&pods, live, voice).await {
-            return Some(end);
-        }
-        match job.as_deref().and_then(job_end) {
-            Some(JobEnd::Failed { reason, .. }) if reason == "DeadlineExceeded" => {
-                // Its pods are being ended: their record is still to come.
-                self.lagged(AFTER_DEADLINE, pods.is_empty())
-                    .then_some(End::Deadline)
-            }
-            Some(JobEnd::Failed { reason, message }) => self
-                .lagged(STATUS_LAG, false)
-                .then(|| End::PodLost(format!("the Job failed: {reason}: {message}"))),
-            Some(JobEnd::Complete) => self.lagged(STATUS_LAG, false).then(|| {
-                End::PodLost("the Job is complete, but its container's end was not reported".to_owned())
-            }),
-            None if job.is_none() => self.is_gone(live).await.then_some(End::JobGone),
-            None => None,
-        }
-    }
-
-    async fn look_at_pods(&mut self, pods: &[Arc<Pod>], live: &Live, voice: &Voice) -> Option<End> {
         let pod = match &self.pod_uid {
             Some(uid) => match pods.iter().find(|pod| pod.metadata.uid.as_ref() == Some(uid)) {
-                Some(pod) => pod,
+                Some(pod) => Some(pod.as_ref()),
                 None => return Some(End::PodLost("the pod was deleted".to_owned())),
             },
-            None => first_pod(pods)?,
+            None => first_pod(&pods),
         };
-        let name = pod.metadata.name.clone().unwrap_or_default();
+        if let Some(pod) = pod {
+            self.tell(pod, live, voice).await;
+        }
+        if let Some((end, lag)) = told_end(job.as_deref(), pod) {
+            let known = *self.over_since.get_or_insert_with(Instant::now);
+            return (known.elapsed() >= lag).then_some(end);
+        }
+        if job.is_none() {
+            return self.is_gone(live).await.then_some(End::JobGone);
+        }
+        self.too_late(pod?, live)
+    }
+
+    /// Binds to the first pod, and says where it is.
+    async fn tell(&mut self, pod: &Pod, live: &Live, voice: &Voice) {
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
         if self.pod_uid.is_none() {
             self.pod_uid.clone_from(&pod.metadata.uid);
         }
@@ -140,23 +145,24 @@ impl Progress {
             say(live, voice, &line).await;
             self.said = line;
         }
-        let waited = |since: Instant, limit: Duration| since.elapsed() >= limit;
+        if stage(pod, OPENCODE_CONTAINER) == PodStage::Running && !std::mem::replace(&mut self.running, true)
+        {
+            say(live, voice, &format!("Pod running: {name}")).await;
+        }
+    }
+
+    /// A pod that is not where it should be by now.
+    fn too_late(&mut self, pod: &Pod, live: &Live) -> Option<End> {
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
         match stage(pod, OPENCODE_CONTAINER) {
-            PodStage::Ended(end) => Some(End::Container(end)),
-            PodStage::EndUnknown { why } => self.lagged(STATUS_LAG, false).then_some(End::PodLost(why)),
-            PodStage::Blocked { container, why } => Some(End::NotStarted(format!(
-                "pod {name}, container {container}: {why}"
-            ))),
-            PodStage::Unscheduled { why } => waited(self.since, live.limits.schedule).then(|| {
+            PodStage::Unscheduled { why } => (self.since.elapsed() >= live.limits.schedule).then(|| {
                 let why = why.unwrap_or_else(|| "the scheduler said nothing".to_owned());
-                End::NotStarted(format!(
-                    "pod {name} was not scheduled within {} s: {why}",
-                    live.limits.schedule.as_secs()
-                ))
+                let seconds = live.limits.schedule.as_secs();
+                End::NotStarted(format!("pod {name} was not scheduled within {seconds} s: {why}"))
             }),
             PodStage::Starting => {
                 let bound_at = *self.bound_at.get_or_insert_with(Instant::now);
-                waited(bound_at, live.limits.start).then(|| {
+                (bound_at.elapsed() >= live.limits.start).then(|| {
                     let seconds = live.limits.start.as_secs();
                     End::NotStarted(format!(
                         "pod {name} did not start within {seconds} s: {}",
@@ -164,18 +170,8 @@ impl Progress {
                     ))
                 })
             }
-            PodStage::Running => {
-                if !std::mem::replace(&mut self.running, true) {
-                    say(live, voice, &format!("Pod running: {name}")).await;
-                }
-                None
-            }
+            _ => None,
         }
-    }
-
-    /// Whether the end is known for so long that nothing more is to be expected.
-    fn lagged(&mut self, limit: Duration, at_once: bool) -> bool {
-        self.over_since.get_or_insert_with(Instant::now).elapsed() >= limit || at_once
     }
 
     /// A Job that the view does not show: the API server itself has the last word.
@@ -200,6 +196,40 @@ impl Progress {
         }
         live.deadline.map_or(next, |deadline| next.min(deadline))
     }
+}
+
+/// The end that a Job and its first pod tell, and how long a better word may follow it. Pure.
+#[must_use]
+pub fn told_end(job: Option<&Job>, pod: Option<&Pod>) -> Option<(End, Duration)> {
+    let of_pod = pod.and_then(|pod| match stage(pod, OPENCODE_CONTAINER) {
+        PodStage::Ended(end) => Some((End::Container(end), Duration::ZERO)),
+        PodStage::EndUnknown { why } => Some((End::PodLost(why), STATUS_LAG)),
+        PodStage::Blocked { container, why } => {
+            let name = pod.metadata.name.as_deref().unwrap_or_default();
+            let why = format!("pod {name}, container {container}: {why}");
+            Some((End::NotStarted(why), Duration::ZERO))
+        }
+        PodStage::Unscheduled { .. } | PodStage::Starting | PodStage::Running => None,
+    });
+    of_pod.or_else(|| match job.and_then(job_end)? {
+        // Its pods are being ended: their record is still to come.
+        JobEnd::Failed { reason, .. } if reason == "DeadlineExceeded" => Some((
+            End::Deadline,
+            if pod.is_some() {
+                AFTER_DEADLINE
+            } else {
+                Duration::ZERO
+            },
+        )),
+        JobEnd::Failed { reason, message } => Some((
+            End::PodLost(format!("the Job failed: {reason}: {message}")),
+            STATUS_LAG,
+        )),
+        JobEnd::Complete => {
+            let why = "the Job is complete, but its container's end was not reported";
+            Some((End::PodLost(why.to_owned()), STATUS_LAG))
+        }
+    })
 }
 
 /// A status line that does not stand in the way of a cancel.

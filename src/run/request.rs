@@ -38,12 +38,16 @@ pub struct RunRequest {
     pub environment: Environment,
     /// Read once, before the server's own pod is known: for checks and for the connection.
     pub spec: RunSpec,
+    /// This round follows the harvest of another Job in the same run.
+    pub continues: bool,
 }
 
 #[derive(Deserialize)]
 struct Outer {
     #[serde(default)]
     environment: Option<Environment>,
+    #[serde(default)]
+    continuation: Option<serde_json::Value>,
 }
 
 impl RunRequest {
@@ -68,6 +72,7 @@ impl RunRequest {
             render,
             environment,
             spec,
+            continues: outer.continuation.is_some(),
         })
     }
 

@@ -28,7 +28,16 @@ pub async fn submit(namespace: &Namespace, job: &Job, secret: Option<Secret>) ->
         Failure::before_start(JOB_CREATE_FAILED, format!("Failed to create {what}: {error}"))
     };
     let created = namespace.create(&namespace.jobs, &name, job, same_run).await;
-    let created = created.map_err(|error| failed("K8s Job", &error))?;
+    let created = match created {
+        Ok(created) => created,
+        Err(error) => {
+            // Nobody knows whether it was made. Its name is this run's own, so it may be removed by it.
+            if error.is_transient() {
+                let _ = namespace.delete_job(&name, None, CALL_LIMIT).await;
+            }
+            return Err(failed("K8s Job", &error));
+        }
+    };
     let submitted = Submitted {
         name: name.clone(),
         uid: created.metadata.uid.clone().unwrap_or_default(),

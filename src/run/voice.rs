@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::stop::Stop;
 
 /// What is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,26 +49,39 @@ pub trait Host: Send + Sync {
     fn say(&self, kind: Kind, payload: String) -> BoxFuture<'_, Result<(), String>>;
 }
 
+/// A host that wants to hear nothing.
+pub struct Nobody;
+
+impl Host for Nobody {
+    fn say(&self, _kind: Kind, _payload: String) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
 /// The host's live events carry the last 8 Ki characters of a call.
 const BATCH: usize = 8 << 10;
 /// The host cuts calls over 64 Ki characters in the middle.
 const PIECE: usize = 60 << 10;
 /// A callback that takes longer is no longer waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The same once the run is to stop: a slow host must not hold up its own cancel.
+const HURRY: Duration = Duration::from_secs(1);
 
 /// The run's one voice.
 pub struct Voice {
     host: Arc<dyn Host>,
     turn: Mutex<Instant>,
     complained: AtomicBool,
+    stop: Stop,
 }
 
 impl Voice {
-    /// Speaks to this host.
+    /// Speaks to this host; in a hurry once the run is to stop.
     #[must_use]
-    pub fn new(host: Arc<dyn Host>) -> Self {
+    pub fn new(host: Arc<dyn Host>, stop: Stop) -> Self {
         Self {
             host,
+            stop,
             turn: Mutex::new(Instant::now()),
             complained: AtomicBool::new(false),
         }
@@ -108,7 +123,15 @@ impl Voice {
 
     /// `_turn` shows that nobody else speaks.
     async fn call(&self, kind: Kind, payload: String, _turn: &mut Instant) {
-        let problem = match timeout(PATIENCE, self.host.say(kind, payload)).await {
+        let hurry = async {
+            self.stop.asked().await;
+            sleep(HURRY).await;
+        };
+        let said = tokio::select! {
+            said = timeout(PATIENCE, self.host.say(kind, payload)) => said,
+            () = hurry => return,
+        };
+        let problem = match said {
             Ok(Ok(())) => return,
             Ok(Err(message)) => format!("the host's callback failed: {message}"),
             Err(_) => format!(
@@ -169,6 +192,7 @@ fn piece_end(text: &str, end: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::stop::stop_signal;
 
     #[test]
     fn batches_hold_whole_lines_and_lose_nothing() {
@@ -203,8 +227,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_host_that_never_answers_does_not_hang_the_run() {
-        let voice = Voice::new(Arc::new(Deaf));
+        let (stopper, stop) = stop_signal();
+        let voice = Voice::new(Arc::new(Deaf), stop);
         voice.status("hello").await;
         voice.lines(Kind::Stdout, "a\n").await;
+        stopper.stop("signal");
+        let since = Instant::now();
+        voice.lines(Kind::Stdout, "b\n").await;
+        assert!(since.elapsed() <= HURRY * 2);
     }
 }

@@ -5,10 +5,12 @@
 mod file;
 mod files_of_run;
 mod place;
+mod survey;
 
 pub use file::FileSource;
 pub use files_of_run::{Ownership, PrepareError, RunFiles};
 pub use place::Place;
+pub use survey::{OldRun, old_runs};
 
 use std::time::Duration;
 

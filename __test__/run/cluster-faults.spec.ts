@@ -1,0 +1,130 @@
+/**
+ * Faults of a real cluster, which only its administrator can cause. Opt-in, because everybody else on the cluster feels them:
+ *
+ * TEST_KUBECONFIG, TEST_DATA_ROOT, TEST_OWN_POD   as in stage.ts
+ * TEST_FAULTS      a script with the verbs apiserver-stop, apiserver-start, apiserver-pause SECONDS, compact-etcd, node-down,
+ *                  node-up and kill-pod NAME
+ * TEST_KUBECTL     kubectl as administrator: a command, its arguments separated by spaces
+ */
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import { answer, filesLeft, openStage, run, type Seen, type Stage } from "./stage.js";
+
+const exec = promisify(execFile);
+const script = process.env["TEST_FAULTS"] ?? "";
+const [kubectlCommand = "", ...kubectlArgs] = (process.env["TEST_KUBECTL"] ?? "").split(" ");
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+const fault = async (...args: string[]): Promise<void> => void (await exec(script, args, { timeout: 300_000 }));
+const kubectl = async (...args: string[]): Promise<string> => (await exec(kubectlCommand, [...kubectlArgs, ...args])).stdout.trim();
+
+let agents = 0;
+
+/** Lines for so many seconds, one each, then an answer. */
+const steady = (seconds: number): string => `i=0; while [ $i -lt ${seconds} ]; do echo "line $i"; i=$((i+1)); sleep 1; done; ${answer("made it")}`;
+
+interface Going {
+  agent: string;
+  ended: Promise<Seen & { after: number }>;
+}
+
+/** Starts a run and returns when its agent works. */
+async function going(program: string, config: object = {}): Promise<Going> {
+  const agent = `fault-${process.pid}-${agents++}`;
+  let works = (): void => {};
+  const working = new Promise<void>((resolve) => (works = resolve));
+  const log: [string, string][] = [];
+  const ended = run(program, {
+    agent: { id: agent, companyId: "company-faults", name: "Fault" },
+    config,
+    onLog: async (stream: string, chunk: string) => {
+      log.push([stream, chunk]);
+      if (chunk.includes("line 0")) works();
+    },
+  }).then(({ result }) => {
+    const text = (kind: string): string => log.filter(([stream]) => stream === kind).map(([, chunk]) => chunk).join("");
+    const lines = text("stdout").split("\n").filter((line) => line !== "" && !line.startsWith("[paperclip] "));
+    return { result, log, stdout: text("stdout"), stderr: text("stderr"), lines, after: Date.now() };
+  });
+  await Promise.race([working, ended]);
+  return { agent, ended };
+}
+
+const ours = (resource: string, agent: string): Promise<string> =>
+  kubectl("get", resource, "-l", `paperclip.io/agent-id=${agent}`, "-o", "name");
+
+describe.skipIf(script === "")("a run survives", () => {
+  let stage: Stage;
+  beforeAll(async () => void (stage = await openStage()));
+  afterAll(() => stage.close());
+
+  async function expectWhole({ agent, ended }: Going, seconds: number): Promise<void> {
+    const { result, lines } = await ended;
+    expect(result, JSON.stringify(result)).toMatchObject({ exitCode: 0, errorMessage: null, summary: "made it", resultJson: { log: { proof: "proven" } } });
+    expect(lines.slice(0, seconds)).toEqual(Array.from({ length: seconds }, (_, i) => `line ${i}`));
+    expect(lines).toHaveLength(seconds + 3);
+    await expectNothingLeft(agent);
+  }
+
+  async function expectNothingLeft(agent: string): Promise<void> {
+    expect(filesLeft(stage).filter((name) => name.includes(`/${agent}/`))).toEqual([]);
+    await expect.poll(() => ours("jobs,pods,secrets", agent), { timeout: 60_000, interval: 1_000 }).toBe("");
+  }
+
+  test("an API server that is gone for 90 s, with an agent that ends meanwhile and one that ends later", { timeout: 300_000 }, async () => {
+    const [early, late] = await Promise.all([going(steady(30)), going(steady(120))]);
+    await fault("apiserver-stop");
+    await sleep(90_000);
+    const back = Date.now();
+    await fault("apiserver-start");
+    const { result, lines, after } = await early.ended;
+    expect(result, JSON.stringify(result)).toMatchObject({ exitCode: 0, errorMessage: null, resultJson: { log: { proof: "proven" } } });
+    expect(lines).toHaveLength(33);
+    // Its record lies on the volume: nobody has to wait for the API server.
+    expect(after).toBeLessThan(back);
+    await expectWhole(late, 120);
+  });
+
+  test("an API server that hangs, and one that forgets history", { timeout: 200_000 }, async () => {
+    const hung = await going(steady(40));
+    await fault("apiserver-pause", "20");
+    await fault("compact-etcd");
+    await expectWhole(hung, 40);
+  });
+
+  test("a node that is not heard", { timeout: 200_000 }, async () => {
+    const quiet = await going(steady(15));
+    await fault("node-down");
+    await sleep(25_000);
+    await fault("node-up");
+    await expectWhole(quiet, 15);
+  });
+
+  const ends: [what: string, act: (agent: string) => Promise<unknown>, says: RegExp][] = [
+    ["its containers killed", async (agent) => fault("kill-pod", (await ours("pods", agent)).replace("pod/", "")), /SIGKILL|137/],
+    ["its pod deleted", async (agent) => kubectl("delete", await ours("pods", agent), "--wait=false"), /SIGTERM|deleted|143/],
+    ["its Job deleted", async (agent) => kubectl("delete", await ours("jobs", agent), "--wait=false"), /SIGTERM|deleted|143/],
+    ["its node drained", async () => {
+      await kubectl("taint", "node", "--all", "gone=now:NoExecute");
+      await sleep(8_000);
+      await kubectl("taint", "node", "--all", "gone-");
+    }, /SIGTERM|deleted|143|TaintManager/],
+  ];
+  test.each(ends)("%s: a failure that says so, and the agent ran once", { timeout: 200_000 }, async (_what, act, says) => {
+    const doomed = await going(steady(60));
+    const since = Date.now();
+    await act(doomed.agent);
+    const { result, lines, after } = await doomed.ended;
+    expect(result.errorMessage).toMatch(says);
+    expect(result).toMatchObject({ timedOut: false, errorCode: "opencode_killed" });
+    expect(lines.filter((line) => line === "line 0")).toHaveLength(1);
+    expect(after - since).toBeLessThan(90_000);
+    await expectNothingLeft(doomed.agent);
+  });
+
+  test("a TTL that is over at once", { timeout: 100_000 }, async () => {
+    await expectWhole(await going(steady(2), { ttlSecondsAfterFinished: 0 }), 2);
+  });
+});

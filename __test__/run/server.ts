@@ -1,0 +1,43 @@
+/** Servers in processes of their own, so that they can be killed. */
+import { type ChildProcess, fork } from "node:child_process";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+import { type Seen, seen } from "./stage.js";
+
+export interface Server {
+  child: ChildProcess;
+  /** What it has told so far. */
+  log: [stream: string, chunk: string][];
+  /** Resolves with the run's end; with nothing when the process ended before. */
+  ended: Promise<Seen | undefined>;
+  /** Resolves when the text was told. */
+  said(text: string): Promise<void>;
+}
+
+/** Starts a server that executes this run; with `stay` it lives on until it is killed. */
+export function serve(context: object, stay = false): Server {
+  const script = fileURLToPath(new URL("./server.mjs", import.meta.url));
+  const child = fork(script, [JSON.stringify(context), stay ? "stay" : ""], { stdio: ["ignore", "pipe", "inherit", "ipc"], execArgv: [] });
+  const log: [string, string][] = [];
+  const waiting = new Set<() => void>();
+  const ended = new Promise<Seen | undefined>((resolve) => {
+    createInterface({ input: child.stdout! })
+      .on("line", (line) => {
+        const { chunk, result } = JSON.parse(line);
+        if (result) return resolve(seen(result, log));
+        log.push(chunk);
+        for (const look of waiting) look();
+      })
+      .on("close", () => resolve(undefined));
+  });
+  const said = (text: string): Promise<void> =>
+    new Promise((resolve) => {
+      const look = (): void => {
+        if (log.some(([, chunk]) => chunk.includes(text))) resolve(void waiting.delete(look));
+      };
+      waiting.add(look);
+      look();
+    });
+  return { child, log, ended, said };
+}

@@ -1,0 +1,205 @@
+// Many runs at once: `npm run bench -- runs [--runs 144] [--minutes 2]`, or `node bench/runs.mjs`.
+//
+// Three processes: the local cluster; this one, which plays the node (it writes the agents' logs and the pods' status, so
+// that no agent takes the machine's time); and a server that executes the runs through the public adapter. The peer asks
+// for every run as the TypeScript adapter does: the Job every 2 s and its pods every 15 s.
+
+import { createHash } from "node:crypto";
+import { fork } from "node:child_process";
+import { appendFileSync, readFileSync } from "node:fs";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const percentile = (sorted, share) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
+const spread = (values) => {
+  const sorted = [...values].sort((a, b) => a - b);
+  return { median: percentile(sorted, 0.5), p95: percentile(sorted, 0.95), max: sorted.at(-1) };
+};
+const whole = (numbers) => Object.fromEntries(Object.entries(numbers).map(([key, value]) => [key, Math.round(value * 10) / 10]));
+
+// ── the server ──
+
+async function server() {
+  const { createServerAdapter } = await import("../dist/index.js");
+  const adapter = createServerAdapter();
+  const rss = () => process.memoryUsage().rss / 2 ** 20;
+  const idle = rss();
+  const delay = monitorEventLoopDelay({ resolution: 10 });
+  let cpu = process.cpuUsage();
+  const actions = {
+    execute({ id }) {
+      const ctx = {
+        runId: id,
+        agent: { id: `agent-${id}`, companyId: "bench", name: "Ada", adapterType: null, adapterConfig: null },
+        runtime: { sessionId: null, sessionParams: null, sessionDisplayId: null, taskKey: null },
+        config: { promptTemplate: "go", agentDbMode: "ephemeral" },
+        context: {},
+        onLog: async (_stream, chunk) => {
+          if (chunk.includes("ended (exit")) process.send({ id, seen: Date.now() });
+        },
+      };
+      void adapter.execute(ctx).then((result) => process.send({ id, ended: Date.now(), proof: result.resultJson?.log?.proof, error: result.errorMessage }));
+    },
+    // The peer: plain requests as the account.
+    poll({ runs, url, token, minutes }) {
+      const until = Date.now() + minutes * 60_000;
+      const headers = { authorization: `Bearer ${token}` };
+      const ask = async (path) => void (await (await fetch(url + path, { headers })).json());
+      const every = async (ms, path) => {
+        await sleep(Math.random() * ms);
+        for (; Date.now() < until; await sleep(ms)) await ask(path).catch(() => {});
+      };
+      const pods = (name) => `/api/v1/namespaces/paperclip/pods?labelSelector=job-name%3D${name}`;
+      const all = runs.flatMap((name) => [every(2_000, `/apis/batch/v1/namespaces/paperclip/jobs/${name}`), every(15_000, pods(name))]);
+      void Promise.all(all).then(() => process.send({ polled: true }));
+    },
+    measure() {
+      delay.reset();
+      delay.enable();
+      cpu = process.cpuUsage();
+    },
+    report() {
+      const { user, system } = process.cpuUsage(cpu);
+      process.send({ report: { idleMb: idle, rssMb: rss(), loopP99Ms: delay.percentile(99) / 1e6 - 10, loopMaxMs: delay.max / 1e6 - 10, cpuMs: (user + system) / 1e3 } });
+    },
+    stop: () => process.disconnect(),
+  };
+  process.on("message", ({ action, ...rest }) => actions[action](rest));
+  process.send({ ready: true });
+}
+
+// ── the node ──
+
+async function bench() {
+  const { values } = parseArgs({ allowPositionals: true, options: { runs: { type: "string", default: "144" }, minutes: { type: "string", default: "2" } } });
+  const [count, minutes] = [Number(values.runs), Number(values.minutes)];
+  const { startLocalCluster } = await import("../build/local-cluster-client.js");
+  const cluster = await startLocalCluster({ mapping: "text" });
+  Object.assign(process.env, cluster.env, { PAPERCLIP_K8S_DATA_ROOT: cluster.dataDir, PAPERCLIP_API_URL: "http://127.0.0.1:9" });
+  if (process.getuid && process.getuid() !== 0) process.env.PAPERCLIP_K8S_VOLUME_OWNER = `${process.getuid()}:${process.getgid()}`;
+  try {
+    await cluster.fault({ kind: "kubelet-down" });
+    const few = await round(cluster, Math.max(1, Math.round(count / 12)), Math.min(minutes, 1), false);
+    const many = await round(cluster, count, minutes, true);
+    console.log(JSON.stringify({ few, many }, null, 2));
+    const unproven = many.proofs.filter((proof) => proof !== "proven").length;
+    const grows = many.requestsPerMinute > few.requestsPerMinute + 4;
+    if (unproven > 0 || grows || many.seenAfterMs.p95 > 200) process.exitCode = 1;
+    console.log(`${count} runs: ${unproven} unproven; requests per minute ${few.requestsPerMinute} (${few.runs} runs) -> ${many.requestsPerMinute}; seen within ${many.seenAfterMs.p95} ms (p95)`);
+  } finally {
+    await cluster.stop();
+  }
+}
+
+/** So many runs from their creation to their result, with a steady state in between. */
+async function round(cluster, count, minutes, withPeer) {
+  const child = fork(fileURLToPath(import.meta.url), ["server"], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+  const told = [];
+  const waiting = [];
+  child.on("message", (message) => {
+    told.push(message);
+    for (const look of waiting) look();
+  });
+  const heard = (what, times = 1) =>
+    new Promise((resolve) => {
+      const look = () => {
+        const found = told.filter((message) => what in message);
+        if (found.length >= times) resolve(found);
+      };
+      waiting.push(look);
+      look();
+    });
+  await heard("ready");
+  const runs = Array.from({ length: count }, (_, i) => new Run(cluster, `run-${count}-${i}`));
+  for (const { id } of runs) child.send({ action: "execute", id });
+  await Promise.all(runs.map((run) => run.start()));
+  const writing = setInterval(() => runs.forEach((run) => run.write()), 1_000);
+  await sleep(5_000);
+  await cluster.resetRequests();
+  child.send({ action: "measure" });
+  await sleep(minutes * 60_000);
+  const requests = await cluster.requests();
+  child.send({ action: "report" });
+  const [{ report }] = await heard("report");
+  const peer = withPeer ? await comparePeer(cluster, child, runs, heard) : undefined;
+  clearInterval(writing);
+  for (const run of runs) {
+    await run.finish();
+    await sleep(50);
+  }
+  const ended = new Map((await heard("ended", count)).map((message) => [message.id, message]));
+  const seen = new Map((await heard("seen", count)).map((message) => [message.id, message.seen]));
+  child.send({ action: "stop" });
+  return {
+    runs: count,
+    minutes,
+    requests,
+    requestsPerMinute: Math.round(Object.values(requests).reduce((sum, n) => sum + n, 0) / minutes),
+    server: whole(report),
+    seenAfterMs: whole(spread(runs.map((run) => seen.get(run.id) - run.finishedAt))),
+    resultAfterMs: whole(spread(runs.map((run) => ended.get(run.id).ended - run.finishedAt))),
+    proofs: runs.map((run) => ended.get(run.id).proof ?? ended.get(run.id).error),
+    peer,
+  };
+}
+
+/** The other way of working, for the same Jobs, one minute. */
+async function comparePeer(cluster, child, runs, heard) {
+  const kubeconfig = readFileSync(cluster.kubeconfig, "utf8");
+  const token = /token:\s*"?([\w-]+)/.exec(kubeconfig)[1];
+  await cluster.resetRequests();
+  child.send({ action: "measure" });
+  child.send({ action: "poll", runs: runs.map((run) => run.job), url: cluster.url, token, minutes: 1 });
+  await heard("polled");
+  const requests = await cluster.requests();
+  child.send({ action: "report" });
+  const { report } = (await heard("report", 2))[1];
+  return { requests, requestsPerMinute: Object.values(requests).reduce((sum, n) => sum + n, 0), server: whole(report) };
+}
+
+/** One agent, played. */
+class Run {
+  constructor(cluster, id) {
+    this.cluster = cluster;
+    this.id = id;
+    this.base = `${cluster.dataDir}/instances/default/run-logs/bench/agent-${id}/${id}.pod`;
+    this.text = "";
+    this.lines = 0;
+  }
+
+  async start() {
+    const isOurs = ({ metadata }) => metadata.labels?.["paperclip.io/run-id"] === this.id;
+    const pods = await this.cluster.waitFor("pods", (all) => all.some(isOurs), 120_000);
+    this.pod = pods.find(isOurs).metadata.name;
+    this.job = pods.find(isOurs).metadata.labels["job-name"];
+    await this.status("Running", { running: { startedAt: new Date().toISOString() } });
+  }
+
+  status(phase, state) {
+    const container = { name: "opencode", image: "i", imageID: "", ready: false, restartCount: 0, state };
+    return this.cluster.patch("pods", this.pod, { status: { phase, containerStatuses: [container] } }, "status");
+  }
+
+  write(line = { type: "text", timestamp: 1, sessionID: "ses_1", part: { id: `p${this.lines}`, messageID: "m", sessionID: "ses_1", type: "text", text: `line ${this.lines} `.repeat(20), time: { start: 1, end: 2 } } }) {
+    this.lines++;
+    const text = `${JSON.stringify(line)}\n`;
+    this.text += text;
+    appendFileSync(`${this.base}.ndjson`, text);
+  }
+
+  async finish() {
+    const tokens = { total: 12, input: 10, output: 2, reasoning: 0, cache: { read: 0, write: 0 } };
+    this.write({ type: "step_finish", timestamp: 1, sessionID: "ses_1", part: { id: "f", messageID: "m", sessionID: "ses_1", type: "step-finish", reason: "stop", cost: 0, tokens } });
+    const sha256 = createHash("sha256").update(this.text).digest("hex");
+    const record = JSON.stringify({ v: 1, run: this.id, pod: this.pod, exit: 0, signal: null, bytes: Buffer.byteLength(this.text), errBytes: 0, sha256, reason: null });
+    const now = new Date().toISOString();
+    // Not on the volume as well: what is measured is how soon the API's word is heard.
+    this.finishedAt = Date.now();
+    await this.status("Succeeded", { terminated: { exitCode: 0, reason: "Completed", message: record, startedAt: now, finishedAt: now } });
+  }
+}
+
+if (process.send && process.argv[2] === "server") await server();
+else await bench();

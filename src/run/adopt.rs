@@ -1,0 +1,85 @@
+//! A Job that this server did not start, or does not remember: followed from its first byte by its own papers.
+
+use super::failure::{Failure, cancelled};
+use super::folder::RunFolder;
+use super::papers::Papers;
+use super::site::{JobOfRun, Site, unless_stopped};
+use super::start::Begun;
+use crate::config::RunSpec;
+use crate::manifest::names::prompt_hash;
+use crate::tail::Hub;
+
+/// Takes the Job over; `None` when somebody has harvested it already.
+///
+/// # Errors
+/// When its files cannot be followed, or the run is to stop.
+pub(super) async fn adopt(
+    site: &Site,
+    papers: &Papers,
+    ended: bool,
+    hub: &Hub,
+) -> Result<Option<Begun>, Failure> {
+    let mut folder = RunFolder::of_papers(&site.root, site.owner, papers)?;
+    let gate_is_open = unless_stopped(&site.stop, folder.gate_is_open()).await?;
+    if ended {
+        // A retained Job keeps its log; what its harvest takes away is the file of the gate.
+        let harvested = papers.retained && papers.nonce.is_some() && !gate_is_open;
+        if harvested || !unless_stopped(&site.stop, folder.has_log()).await? {
+            return Ok(None);
+        }
+    } else if let Some(nonce) = papers.nonce.as_deref().filter(|_| !gate_is_open) {
+        // Its server ended before it let the pod go on. We hold the turn, and this is the Job to wait for.
+        unless_stopped(&site.stop, folder.open_gate(nonce)).await??;
+    }
+    folder.by_server = papers.nonce.is_some();
+    if let Some(reason) = site.stop.reason() {
+        return Err(cancelled_beside(&reason, papers));
+    }
+    let (stdout, stderr) = folder.follow(hub)?;
+    let spec = spec_of(&site.spec, papers);
+    let job = JobOfRun {
+        name: papers.job_name.clone(),
+        uid: papers.job_uid.clone(),
+        secret: papers.secret.clone(),
+        files: folder.files.clone(),
+        names: folder.names.clone(),
+        adopted: true,
+    };
+    Ok(Some(Begun {
+        live: site.live(job, &spec),
+        spec,
+        stdout,
+        stderr,
+    }))
+}
+
+/// Whether the Job answers the very prompt of this run.
+pub(super) fn is_same_prompt(site: &Site, papers: &Papers) -> bool {
+    let own = prompt_hash(&site.spec.prompt, &site.spec.run_id);
+    papers.prompt_hash.as_ref() == Some(&own)
+}
+
+/// This run's settings with what the Job was really started with.
+fn spec_of(own: &RunSpec, papers: &Papers) -> RunSpec {
+    let mut spec = own.clone();
+    spec.run_id.clone_from(&papers.run_id);
+    spec.timeout_sec = papers.deadline;
+    spec.retain_jobs = own.retain_jobs || papers.retained;
+    spec.resume.session_id.clone_from(&papers.session);
+    if let Some(folder) = &papers.working_dir {
+        spec.working_dir.clone_from(folder);
+    }
+    spec
+}
+
+/// The Job runs on: nothing may be acknowledged.
+fn cancelled_beside(reason: &str, papers: &Papers) -> Failure {
+    Failure {
+        message: format!(
+            "Run cancelled ({reason}); the Job {} of its task was left alone",
+            papers.job_name
+        ),
+        nothing_started: false,
+        ..cancelled(reason)
+    }
+}

@@ -1,0 +1,59 @@
+//! Two servers may create a Job for one agent at the same moment. A new Job's pod is held at a gate (its init container
+//! waits for a file), which is opened only when a list that was made after the creation shows no other Job: of two
+//! Jobs the later one is always seen by its maker, so never both go on.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::claim::{is_first, live};
+use super::failure::{Failure, GUARD_UNREACHABLE};
+use super::site::Site;
+use super::submit::Submitted;
+use crate::cluster::ClusterError;
+use crate::cluster::verbs::patiently;
+
+/// A list that fails is repeated for this time; the pod waits a minute at its gate.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The first of several waits this long for the others to step back; one that was let go on never does.
+const TIE: Duration = Duration::from_secs(4);
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Whether the Job may go on; if not, it must go.
+///
+/// # Errors
+/// When nobody can tell.
+pub(super) async fn may_go_on(site: &Site, own: &Submitted) -> Result<bool, Failure> {
+    let until = Instant::now() + TIE;
+    loop {
+        let jobs = patiently(PATIENCE, || site.namespace.list_jobs(&site.selector));
+        let jobs = jobs.await.map_err(unknown)?;
+        let is_other = |uid: &Option<String>| uid.as_deref() != Some(own.uid.as_str());
+        if !jobs.iter().any(|job| is_other(&job.metadata.uid)) {
+            return Ok(true);
+        }
+        // One more request, and only then: a Job that is kept by a sidecar, or has ended, is in nobody's way.
+        let pods = patiently(PATIENCE, || site.namespace.list_pods(&site.selector)).await;
+        let pods = pods.or_else(|error| {
+            if error.is_forbidden() {
+                Ok(Vec::new())
+            } else {
+                Err(unknown(error))
+            }
+        })?;
+        let on = live(&jobs, &pods);
+        if !on.iter().any(|job| is_other(&job.metadata.uid)) {
+            return Ok(true);
+        }
+        if !is_first(&own.uid, &on) || Instant::now() >= until {
+            return Ok(false);
+        }
+        sleep(LOOK).await;
+    }
+}
+
+fn unknown(error: ClusterError) -> Failure {
+    let message =
+        format!("cannot tell whether another run of this agent was started at the same time: {error}");
+    Failure::before_start(GUARD_UNREACHABLE, message)
+}

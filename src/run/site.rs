@@ -1,0 +1,138 @@
+//! Where a run happens: the cluster, the namespace, the shared volume, and what the server's own pod says.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::failure::{Failure, INVALID_REQUEST, SELF_POD_FAILED, SHARED_VOLUME_MISSING, cancelled};
+use super::live::{FileNames, Limits, Live};
+use super::request::{RunRequest, of_config};
+use super::stop::Stop;
+use super::volume::Watchman;
+use crate::cluster::verbs::Namespace;
+use crate::cluster::{Cluster, ClusterError, View, host_pod, identity};
+use crate::config::RunSpec;
+use crate::manifest::names;
+use crate::tail::source::{Ownership, RunFiles};
+
+/// An exec plugin, DNS or a dead API server may take its time; a run does not wait longer.
+const CONNECT: Duration = Duration::from_secs(60);
+
+/// The place of a run that has not begun.
+pub(super) struct Site {
+    pub(super) spec: RunSpec,
+    pub(super) cluster: Cluster,
+    pub(super) namespace: Namespace,
+    pub(super) view: Arc<View>,
+    pub(super) selector: String,
+    pub(super) root: PathBuf,
+    pub(super) owner: Ownership,
+    /// The host's session as the request has it, and whether this run harvested a Job already.
+    pub(super) request: RunRequest,
+    pub(super) stop: Stop,
+}
+
+impl Site {
+    /// A client, what the server's own pod says, and the checks that need both.
+    pub(super) async fn reach(mut request: RunRequest, stop: Stop) -> Result<Self, Failure> {
+        let failed = |error: ClusterError| Failure::before_start(SELF_POD_FAILED, error.to_string());
+        let connected = unless_stopped(&stop, tokio::time::timeout(CONNECT, connect(&mut request))).await?;
+        let (cluster, namespace) = connected.unwrap_or_else(|_| {
+            Err(failed(ClusterError::Config(format!(
+                "the cluster could not be reached within {} s (credential plugin, DNS or network)",
+                CONNECT.as_secs()
+            ))))
+        })?;
+        let spec = RunSpec::from_request(&request.render).map_err(of_config)?;
+        if spec.self_pod.pvc_claim_name.is_none() {
+            return Err(Failure::before_start(
+                SHARED_VOLUME_MISSING,
+                "the server's pod mounts no PersistentVolumeClaim at /paperclip, so that a Job could not share its log \
+                 with it. Mount a ReadWriteMany claim at /paperclip in the container `paperclip`",
+            ));
+        }
+        let selector = names::agent_selector(&spec.agent_id).ok_or_else(|| {
+            let message = format!("agent id {:?} gives no label value", spec.agent_id);
+            Failure::of_input(INVALID_REQUEST, message)
+        })?;
+        let view = View::shared(&cluster, &namespace, &names::adapter_selector());
+        Ok(Self {
+            root: request.data_root(),
+            owner: request.environment.owner()?,
+            spec,
+            cluster,
+            namespace,
+            view,
+            selector,
+            request,
+            stop,
+        })
+    }
+
+    /// A Job of this site as a run that is on.
+    pub(super) fn live(&self, job: JobOfRun, spec: &RunSpec) -> Live {
+        let after =
+            |seconds: Option<u64>| seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        Live {
+            namespace: self.namespace.clone(),
+            view: self.view.clone(),
+            run_id: spec.run_id.clone(),
+            job_name: job.name,
+            job_uid: job.uid,
+            secret: job.secret,
+            files: job.files,
+            names: job.names,
+            // The start of an adopted Job is not known here: its condition is asked for whenever it may have one.
+            job_deadline: after(spec.timeout_sec.map(|limit| if job.adopted { 0 } else { limit })),
+            deadline: after(spec.timeout_sec.map(|limit| limit + spec.grace_sec)),
+            limits: Limits {
+                schedule: Duration::from_secs(spec.schedule_timeout_sec),
+                start: Duration::from_secs(spec.start_timeout_sec),
+                outage: Duration::from_secs(spec.outage_timeout_sec),
+            },
+            stop: self.stop.clone(),
+            watchman: Watchman::default(),
+        }
+    }
+}
+
+/// What makes a Job a run.
+pub(super) struct JobOfRun {
+    pub(super) name: String,
+    pub(super) uid: String,
+    pub(super) secret: Option<String>,
+    pub(super) files: RunFiles,
+    pub(super) names: FileNames,
+    pub(super) adopted: bool,
+}
+
+/// Waits for work that may be dropped half-way, or gives up when the run is to stop.
+pub(super) async fn unless_stopped<T>(stop: &Stop, work: impl Future<Output = T>) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        // Work that is done is not lost: what it made must be known to be removed.
+        done = work => Ok(done),
+        reason = stop.asked() => Err(cancelled(&reason)),
+    }
+}
+
+async fn connect(request: &mut RunRequest) -> Result<(Cluster, Namespace), Failure> {
+    let failed = |error: ClusterError| Failure::before_start(SELF_POD_FAILED, error.to_string());
+    let cluster = Cluster::connect(request.access()).await.map_err(failed)?;
+    let own_namespace = request
+        .environment
+        .namespace
+        .clone()
+        .filter(|name| !name.is_empty());
+    let own_namespace = own_namespace.unwrap_or_else(|| cluster.default_namespace.clone());
+    let own_pod = request.environment.own_pod()?;
+    request.render.self_pod = host_pod::introspect(&cluster, &own_namespace, own_pod)
+        .await
+        .map_err(failed)?;
+    let spec = RunSpec::from_request(&request.render).map_err(of_config)?;
+    request.render.cluster = Some(identity::of_namespace(&cluster, &spec.namespace).await);
+    let namespace = Namespace::new(&cluster, &spec.namespace);
+    Ok((cluster, namespace))
+}

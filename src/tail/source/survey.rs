@@ -1,0 +1,104 @@
+//! What old runs left on the shared volume: found by walking the log folders, never following a link.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{self, AtFlags, Dir, Mode, OFlags};
+
+use super::SourceError;
+
+const FOLDER: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+/// More runs than this are left for the next survey.
+const MOST: usize = 10_000;
+
+/// The files of one old run, by the name of its log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OldRun {
+    /// Folder of the company.
+    pub company: String,
+    /// Folder of the agent.
+    pub agent: String,
+    /// Id of the run.
+    pub run: String,
+}
+
+/// Runs below `logs` (`<company>/<agent>/<run>.pod.started`) of which no file was changed for `age`.
+///
+/// # Errors
+/// When the log folder itself cannot be read; what cannot be read below it is left out.
+pub fn old_runs(logs: &Path, age: Duration) -> Result<Vec<OldRun>, SourceError> {
+    let root = fs::open(logs, FOLDER, Mode::empty())?;
+    let mut found = Vec::new();
+    for company in names(&root) {
+        let Ok(of_company) = fs::openat(&root, company.as_str(), FOLDER, Mode::empty()) else {
+            continue;
+        };
+        for agent in names(&of_company) {
+            let Ok(folder) = fs::openat(&of_company, agent.as_str(), FOLDER, Mode::empty()) else {
+                continue;
+            };
+            for name in names(&folder) {
+                let Some(run) = name.strip_suffix(".pod.started") else {
+                    continue;
+                };
+                let log = format!("{run}.pod.ndjson");
+                if found.len() < MOST && is_older(&folder, &name, age) && is_older(&folder, &log, age) {
+                    found.push(OldRun {
+                        company: company.clone(),
+                        agent: agent.clone(),
+                        run: run.to_owned(),
+                    });
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn names(folder: impl std::os::fd::AsFd) -> Vec<String> {
+    let Ok(entries) = Dir::read_from(folder) else {
+        return Vec::new();
+    };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().to_str().ok().map(str::to_owned));
+    names.filter(|name| name != "." && name != "..").collect()
+}
+
+/// A file that is not there is as old as any.
+fn is_older(folder: impl std::os::fd::AsFd, name: &str, age: Duration) -> bool {
+    let stat = match fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => stat,
+        Err(errno) => return errno == rustix::io::Errno::NOENT,
+    };
+    let changed =
+        SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or_default());
+    SystemTime::now()
+        .duration_since(changed)
+        .is_ok_and(|since| since >= age)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_runs_of_the_right_form_and_age_are_found() {
+        let root = tempfile::tempdir().expect("a folder");
+        let folder = root.path().join("c/a");
+        std::fs::create_dir_all(&folder).expect("folders");
+        for name in ["r-1.pod.started", "r-1.pod.ndjson", "r-2.pod.ndjson", "x.started"] {
+            std::fs::write(folder.join(name), "x").expect("a file");
+        }
+        std::os::unix::fs::symlink(&folder, root.path().join("c/link")).expect("a link");
+        let run = OldRun {
+            company: "c".to_owned(),
+            agent: "a".to_owned(),
+            run: "r-1".to_owned(),
+        };
+        assert_eq!(old_runs(root.path(), Duration::ZERO), Ok(vec![run]));
+        assert_eq!(old_runs(root.path(), Duration::from_secs(3_600)), Ok(vec![]));
+        assert!(old_runs(&root.path().join("absent"), Duration::ZERO).is_err());
+    }
+}
