@@ -31,6 +31,7 @@ pub fn is_unknown_session_error(stdout: String, stderr: String) -> bool {
 /// Judges a finished run: facts as JSON text in, `AdapterExecutionResult` as JSON text out.
 #[napi(catch_unwind)]
 pub fn resolve_outcome(facts_json: String) -> Result<String> {
-    let facts: Facts = serde_json::from_str(&facts_json).map_err(|error| invalid(format!("facts: {error}")))?;
+    let facts: Facts =
+        serde_json::from_str(&facts_json).map_err(|error| invalid(format!("facts: {error}")))?;
     serde_json::to_string(&resolve(&facts)).map_err(invalid)
 }

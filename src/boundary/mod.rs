@@ -1,7 +1,10 @@
 //! The only room that says napi: translates between JavaScript values and the engine, and holds nothing else.
 //! Large values cross as JSON text, which is three times cheaper than objects.
 
-#![expect(unreachable_pub, reason = "what napi exports is public to JavaScript, not to other crates")]
+#![expect(
+    unreachable_pub,
+    reason = "what napi exports is public to JavaScript, not to other crates"
+)]
 
 mod code;
 mod judge;

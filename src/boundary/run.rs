@@ -32,14 +32,20 @@ impl RunHandle {
     pub async fn result(&self) -> napi::Result<String> {
         let mut result = self.result.clone();
         let ended = result.wait_for(Option::is_some).await;
-        ended.ok().and_then(|text| text.clone()).ok_or_else(|| napi::Error::from_reason("the run ended with its thread"))
+        ended
+            .ok()
+            .and_then(|text| text.clone())
+            .ok_or_else(|| napi::Error::from_reason("the run ended with its thread"))
     }
 }
 
 /// Executes one run. `sink(kind, payload)` is awaited, one call at a time: `stdout` and `stderr` with whole lines,
 /// `meta`, `progress`, `event` and `dispatch` with JSON text. A sink that throws, rejects or never settles does not
 /// end the run. When the JavaScript environment ends, the run is left to the cluster.
-#[napi(catch_unwind, ts_args_type = "requestJson: string, sink: (kind: string, payload: string) => Promise<void> | void")]
+#[napi(
+    catch_unwind,
+    ts_args_type = "requestJson: string, sink: (kind: string, payload: string) => Promise<void> | void"
+)]
 pub fn start_run(env: Env, request_json: String, sink: Callback<'_>) -> Result<RunHandle> {
     let sink = Arc::new(Sink::new(&sink, false).map_err(invalid)?);
     let (stopper, stop) = stop_signal();

@@ -33,8 +33,10 @@ pub fn session_display_id(params_json: String) -> Result<Option<String>> {
 /// Whether this run resumes a session: `{sessionId, note, workingDir}`. The prompt's shape must follow it.
 #[napi(catch_unwind)]
 pub fn plan_session(request_json: String) -> Result<String> {
-    let request = RenderRequest::from_json(&request_json).map_err(|cause| error("k8s_invalid_request", cause))?;
+    let request =
+        RenderRequest::from_json(&request_json).map_err(|cause| error("k8s_invalid_request", cause))?;
     let resume = session::resume(&request);
-    let plan = json!({"sessionId": resume.session_id, "note": resume.note, "workingDir": working_dir(&request)});
+    let plan =
+        json!({"sessionId": resume.session_id, "note": resume.note, "workingDir": working_dir(&request)});
     Ok(plan.to_string())
 }

@@ -27,9 +27,19 @@ impl Sink {
     pub fn new(callback: &Callback<'_>, holds: bool) -> napi::Result<Self> {
         let builder = callback.build_threadsafe_function();
         Ok(if holds {
-            Self::Strong(builder.callee_handled::<false>().weak::<false>().build_callback(|ctx| Ok(ctx.value))?)
+            Self::Strong(
+                builder
+                    .callee_handled::<false>()
+                    .weak::<false>()
+                    .build_callback(|ctx| Ok(ctx.value))?,
+            )
         } else {
-            Self::Weak(builder.callee_handled::<false>().weak::<true>().build_callback(|ctx| Ok(ctx.value))?)
+            Self::Weak(
+                builder
+                    .callee_handled::<false>()
+                    .weak::<true>()
+                    .build_callback(|ctx| Ok(ctx.value))?,
+            )
         })
     }
 

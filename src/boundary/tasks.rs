@@ -48,7 +48,12 @@ struct Entry(Arc<Tasks>, u64);
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.0.running.lock().unwrap_or_else(PoisonError::into_inner).1.remove(&self.1);
+        self.0
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .1
+            .remove(&self.1);
     }
 }
 

@@ -40,7 +40,10 @@ impl Cluster {
     /// account's token is not mounted; the kubeconfig cannot be used.
     pub async fn connect(access: Access) -> Result<Self, ClusterError> {
         let (mut config, source) = match &access.kubeconfig {
-            Some(path) => (from_file(path.clone()).await?, format!("kubeconfig {}", path.display())),
+            Some(path) => (
+                from_file(path.clone()).await?,
+                format!("kubeconfig {}", path.display()),
+            ),
             None if access.in_cluster => (in_cluster()?, "the pod's service account".to_owned()),
             None => {
                 return Err(ClusterError::Config(
@@ -56,21 +59,29 @@ impl Cluster {
         // A proxy of the environment is meant for the internet, not for the API server.
         config.proxy_url = None;
         let agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
-        config.headers.push((USER_AGENT, http::HeaderValue::from_static(agent)));
+        config
+            .headers
+            .push((USER_AGENT, http::HeaderValue::from_static(agent)));
         let default_namespace = config.default_namespace.clone();
         // An exec credential plugin runs while the client is made, and blocks.
         let client = tokio::task::spawn_blocking(move || Client::try_from(config))
             .await
             .map_err(|error| ClusterError::Config(error.to_string()))?
             .map_err(|error| ClusterError::Config(format!("{source} cannot be used: {}", chain(&error))))?;
-        Ok(Self { client, default_namespace, access })
+        Ok(Self {
+            client,
+            default_namespace,
+            access,
+        })
     }
 }
 
 async fn from_file(path: PathBuf) -> Result<Config, ClusterError> {
     let shown = path.display().to_string();
     let unusable = |message: String| {
-        ClusterError::Config(format!("kubeconfig {shown} cannot be used: {message}. It must be readable by the server"))
+        ClusterError::Config(format!(
+            "kubeconfig {shown} cannot be used: {message}. It must be readable by the server"
+        ))
     };
     let kubeconfig = tokio::task::spawn_blocking(move || Kubeconfig::read_from(path))
         .await

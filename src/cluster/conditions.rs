@@ -74,39 +74,68 @@ const BLOCKED: [&str; 9] = [
 #[must_use]
 pub fn job_end(job: &Job) -> Option<JobEnd> {
     let conditions = job.status.as_ref()?.conditions.as_ref()?;
-    conditions.iter().filter(|condition| condition.status == "True").find_map(|condition| match condition.type_.as_str() {
-        "Complete" => Some(JobEnd::Complete),
-        "Failed" => Some(JobEnd::Failed {
-            reason: condition.reason.clone().unwrap_or_default(),
-            message: condition.message.clone().unwrap_or_default(),
-        }),
-        _ => None,
-    })
+    conditions
+        .iter()
+        .filter(|condition| condition.status == "True")
+        .find_map(|condition| match condition.type_.as_str() {
+            "Complete" => Some(JobEnd::Complete),
+            "Failed" => Some(JobEnd::Failed {
+                reason: condition.reason.clone().unwrap_or_default(),
+                message: condition.message.clone().unwrap_or_default(),
+            }),
+            _ => None,
+        })
 }
 
 /// Where the pod is, judged by the container of that name.
 #[must_use]
 pub fn stage(pod: &Pod, container: &str) -> PodStage {
-    let Some(status) = &pod.status else { return PodStage::Unscheduled { why: None } };
+    let Some(status) = &pod.status else {
+        return PodStage::Unscheduled { why: None };
+    };
     let empty = Vec::new();
     let main = status.container_statuses.as_ref().unwrap_or(&empty);
-    if let Some(end) = main.iter().find(|status| status.name == container).and_then(container_end) {
+    if let Some(end) = main
+        .iter()
+        .find(|status| status.name == container)
+        .and_then(container_end)
+    {
         return PodStage::Ended(end);
     }
     let init = status.init_container_statuses.as_ref().unwrap_or(&empty);
-    if let Some(blocked) = init.iter().find_map(failed_init).or_else(|| init.iter().chain(main).find_map(stuck)) {
+    if let Some(blocked) = init
+        .iter()
+        .find_map(failed_init)
+        .or_else(|| init.iter().chain(main).find_map(stuck))
+    {
         return blocked;
     }
     if matches!(status.phase.as_deref(), Some("Failed" | "Succeeded")) {
-        let why = [status.reason.as_deref(), status.message.as_deref()].into_iter().flatten().collect::<Vec<_>>();
+        let why = [status.reason.as_deref(), status.message.as_deref()]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>();
         return PodStage::EndUnknown { why: why.join(": ") };
     }
-    let running = |status: &ContainerStatus| status.state.as_ref().is_some_and(|state| state.running.is_some());
-    if main.iter().any(|status| status.name == container && running(status)) {
+    let running =
+        |status: &ContainerStatus| status.state.as_ref().is_some_and(|state| state.running.is_some());
+    if main
+        .iter()
+        .any(|status| status.name == container && running(status))
+    {
         return PodStage::Running;
     }
-    let bound = pod.spec.as_ref().is_some_and(|spec| spec.node_name.as_ref().is_some_and(|node| !node.is_empty()));
-    if bound { PodStage::Starting } else { PodStage::Unscheduled { why: unscheduled_because(pod) } }
+    let bound = pod
+        .spec
+        .as_ref()
+        .is_some_and(|spec| spec.node_name.as_ref().is_some_and(|node| !node.is_empty()));
+    if bound {
+        PodStage::Starting
+    } else {
+        PodStage::Unscheduled {
+            why: unscheduled_because(pod),
+        }
+    }
 }
 
 fn container_end(status: &ContainerStatus) -> Option<ContainerEnd> {
@@ -122,46 +151,89 @@ fn failed_init(status: &ContainerStatus) -> Option<PodStage> {
     let end = container_end(status).filter(|end| end.exit_code != 0)?;
     let reason = end.reason.unwrap_or_default();
     let message = end.message.trim();
-    let why = format!("init container exited with code {} ({reason}) {message}", end.exit_code);
-    Some(PodStage::Blocked { container: status.name.clone(), why: why.trim().to_owned() })
+    let why = format!(
+        "init container exited with code {} ({reason}) {message}",
+        end.exit_code
+    );
+    Some(PodStage::Blocked {
+        container: status.name.clone(),
+        why: why.trim().to_owned(),
+    })
 }
 
 fn stuck(status: &ContainerStatus) -> Option<PodStage> {
     let waiting = status.state.as_ref()?.waiting.as_ref()?;
-    let reason = waiting.reason.as_deref().filter(|reason| BLOCKED.contains(reason))?;
+    let reason = waiting
+        .reason
+        .as_deref()
+        .filter(|reason| BLOCKED.contains(reason))?;
     let message = waiting.message.as_deref().unwrap_or("no message");
-    Some(PodStage::Blocked { container: status.name.clone(), why: format!("{reason}: {message}") })
+    Some(PodStage::Blocked {
+        container: status.name.clone(),
+        why: format!("{reason}: {message}"),
+    })
 }
 
 fn unscheduled_because(pod: &Pod) -> Option<String> {
     let conditions = pod.status.as_ref()?.conditions.as_ref()?;
-    let scheduled = conditions.iter().find(|condition| condition.type_ == "PodScheduled" && condition.status == "False")?;
+    let scheduled = conditions
+        .iter()
+        .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False")?;
     let reason = scheduled.reason.clone().unwrap_or_default();
-    Some(scheduled.message.as_ref().map_or(reason.clone(), |message| format!("{reason}: {message}")))
+    Some(
+        scheduled
+            .message
+            .as_ref()
+            .map_or(reason.clone(), |message| format!("{reason}: {message}")),
+    )
 }
 
 /// One line for a person: `phase=Pending, init/write-prompt: running, opencode: waiting (PodInitializing)`.
 #[must_use]
 pub fn describe(pod: &Pod) -> String {
-    let Some(status) = &pod.status else { return "phase=Unknown".to_owned() };
+    let Some(status) = &pod.status else {
+        return "phase=Unknown".to_owned();
+    };
     let mut text = format!("phase={}", status.phase.as_deref().unwrap_or("Unknown"));
     let empty = Vec::new();
-    let parts = status.init_container_statuses.as_ref().unwrap_or(&empty).iter().map(|status| ("init/", status));
-    for (prefix, container) in parts.chain(status.container_statuses.as_ref().unwrap_or(&empty).iter().map(|s| ("", s))) {
-        text.push_str(&format!(", {prefix}{}: {}", container.name, describe_state(container.state.as_ref())));
+    let parts = status
+        .init_container_statuses
+        .as_ref()
+        .unwrap_or(&empty)
+        .iter()
+        .map(|status| ("init/", status));
+    for (prefix, container) in parts.chain(
+        status
+            .container_statuses
+            .as_ref()
+            .unwrap_or(&empty)
+            .iter()
+            .map(|s| ("", s)),
+    ) {
+        text.push_str(&format!(
+            ", {prefix}{}: {}",
+            container.name,
+            describe_state(container.state.as_ref())
+        ));
     }
     text
 }
 
 fn describe_state(state: Option<&ContainerState>) -> String {
-    let Some(state) = state else { return "waiting".to_owned() };
+    let Some(state) = state else {
+        return "waiting".to_owned();
+    };
     if let Some(ended) = &state.terminated {
         return format!("ended (exit {})", ended.exit_code);
     }
     if state.running.is_some() {
         return "running".to_owned();
     }
-    match state.waiting.as_ref().and_then(|waiting| waiting.reason.as_deref()) {
+    match state
+        .waiting
+        .as_ref()
+        .and_then(|waiting| waiting.reason.as_deref())
+    {
         Some(reason) => format!("waiting ({reason})"),
         None => "waiting".to_owned(),
     }
@@ -171,7 +243,10 @@ fn describe_state(state: Option<&ContainerState>) -> String {
 #[must_use]
 pub fn first_pod<P: AsRef<Pod>>(pods: &[P]) -> Option<&Pod> {
     pods.iter().map(AsRef::as_ref).min_by_key(|pod| {
-        (pod.metadata.creation_timestamp.as_ref().map(|time| time.0), pod.metadata.name.clone())
+        (
+            pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
+            pod.metadata.name.clone(),
+        )
     })
 }
 
@@ -198,7 +273,10 @@ mod tests {
         let failed = json!({"status": {"conditions": [
             {"type": "FailureTarget", "status": "True", "reason": "DeadlineExceeded"},
             {"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "message": "too long"}]}});
-        let end = JobEnd::Failed { reason: "DeadlineExceeded".to_owned(), message: "too long".to_owned() };
+        let end = JobEnd::Failed {
+            reason: "DeadlineExceeded".to_owned(),
+            message: "too long".to_owned(),
+        };
         assert_eq!(job_end(&job(failed)), Some(end));
     }
 
@@ -207,7 +285,10 @@ mod tests {
         let unschedulable = json!({"status": {"phase": "Pending", "conditions": [
             {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]}});
         let why = Some("Unschedulable: 0/3 nodes".to_owned());
-        assert_eq!(stage(&pod(unschedulable), "opencode"), PodStage::Unscheduled { why });
+        assert_eq!(
+            stage(&pod(unschedulable), "opencode"),
+            PodStage::Unscheduled { why }
+        );
         let starting = json!({"spec": {"nodeName": "n", "containers": []}, "status": {"phase": "Pending"}});
         assert_eq!(stage(&pod(starting), "opencode"), PodStage::Starting);
         let running = json!({"status": {"phase": "Running", "containerStatuses": [
@@ -222,7 +303,13 @@ mod tests {
             {"name": "opencode", "image": "", "imageID": "", "ready": false, "restartCount": 0,
              "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}]}});
         let why = "ImagePullBackOff: no such image".to_owned();
-        assert_eq!(stage(&pod(pulling), "opencode"), PodStage::Blocked { container: "opencode".to_owned(), why });
+        assert_eq!(
+            stage(&pod(pulling), "opencode"),
+            PodStage::Blocked {
+                container: "opencode".to_owned(),
+                why
+            }
+        );
     }
 
     #[test]
@@ -230,7 +317,9 @@ mod tests {
         let failed = json!({"spec": {"nodeName": "n", "containers": []}, "status": {"phase": "Failed", "initContainerStatuses": [
             {"name": "write-prompt", "image": "", "imageID": "", "ready": false, "restartCount": 0,
              "state": {"terminated": {"exitCode": 71, "reason": "Error", "message": "no folder"}}}]}});
-        let PodStage::Blocked { container, why } = stage(&pod(failed), "opencode") else { panic!("not blocked") };
+        let PodStage::Blocked { container, why } = stage(&pod(failed), "opencode") else {
+            panic!("not blocked")
+        };
         assert_eq!((container.as_str(), why.contains("71")), ("write-prompt", true));
     }
 

@@ -47,7 +47,9 @@ pub enum ClusterError {
 fn advice(code: u16, reason: &str) -> &'static str {
     match (code, reason) {
         (401, _) => ". The server's credentials are missing or expired",
-        (403, "Forbidden") => ". Grant this verb in the Role of the server's service account, or lift the quota",
+        (403, "Forbidden") => {
+            ". Grant this verb in the Role of the server's service account, or lift the quota"
+        }
         (422, _) => ". Correct the adapter configuration of the agent",
         _ => "",
     }
@@ -65,7 +67,11 @@ impl ClusterError {
                 reason: status.reason.clone(),
                 message: status.message.clone(),
             },
-            other => Self::Unreachable { verb, on: on.to_owned(), message: chain(other) },
+            other => Self::Unreachable {
+                verb,
+                on: on.to_owned(),
+                message: chain(other),
+            },
         }
     }
 
@@ -139,7 +145,10 @@ mod tests {
     #[test]
     fn the_message_has_verb_object_reason_and_advice() {
         let text = api(403, "Forbidden").to_string();
-        assert!(text.starts_with("cannot create job/x: jobs.batch \"x\" is wrong (HTTP 403 Forbidden). Grant"), "{text}");
+        assert!(
+            text.starts_with("cannot create job/x: jobs.batch \"x\" is wrong (HTTP 403 Forbidden). Grant"),
+            "{text}"
+        );
     }
 
     #[test]

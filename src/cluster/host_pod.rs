@@ -29,7 +29,8 @@ pub async fn introspect(cluster: &Cluster, namespace: &str, pod_name: &str) -> R
             error
         }
     })?;
-    self_pod(&pod).ok_or_else(|| ClusterError::Config(format!("pod {pod_name} has no container to inherit from")))
+    self_pod(&pod)
+        .ok_or_else(|| ClusterError::Config(format!("pod {pod_name} has no container to inherit from")))
 }
 
 /// What a Job inherits from this pod. Pure.
@@ -38,7 +39,9 @@ pub fn self_pod(pod: &Pod) -> Option<SelfPod> {
     let spec = pod.spec.as_ref()?;
     let container = server_container(spec)?;
     let mounts = container.volume_mounts.as_deref().unwrap_or_default();
-    let data = mounts.iter().find(|mount| mount.mount_path.trim_end_matches('/') == DATA_MOUNT);
+    let data = mounts
+        .iter()
+        .find(|mount| mount.mount_path.trim_end_matches('/') == DATA_MOUNT);
     let env = container.env.as_deref().unwrap_or_default();
     Some(SelfPod {
         namespace: pod.metadata.namespace.clone().unwrap_or_default(),
@@ -48,26 +51,50 @@ pub fn self_pod(pod: &Pod) -> Option<SelfPod> {
         pvc_claim_name: data.and_then(|mount| claim_of(spec, mount)),
         data_sub_path: data.and_then(|mount| mount.sub_path.clone()),
         data_sub_path_expr: data.and_then(|mount| mount.sub_path_expr.clone()),
-        secret_volumes: mounts.iter().filter_map(|mount| secret_volume(spec, mount)).collect(),
+        secret_volumes: mounts
+            .iter()
+            .filter_map(|mount| secret_volume(spec, mount))
+            .collect(),
         inherited_env: Texts(literal(env)),
-        inherited_env_value_from: env.iter().filter(|var| var.value_from.is_some()).cloned().collect(),
+        inherited_env_value_from: env
+            .iter()
+            .filter(|var| var.value_from.is_some())
+            .cloned()
+            .collect(),
         inherited_env_from: container.env_from.clone().unwrap_or_default(),
         node_selector: spec.node_selector.clone().unwrap_or_default(),
-        tolerations: spec.tolerations.iter().flatten().filter(|t| !is_automatic(t.key.as_deref())).cloned().collect(),
+        tolerations: spec
+            .tolerations
+            .iter()
+            .flatten()
+            .filter(|t| !is_automatic(t.key.as_deref()))
+            .cloned()
+            .collect(),
     })
 }
 
 fn server_container(spec: &PodSpec) -> Option<&Container> {
-    spec.containers.iter().find(|container| container.name == SERVER_CONTAINER).or_else(|| spec.containers.first())
+    spec.containers
+        .iter()
+        .find(|container| container.name == SERVER_CONTAINER)
+        .or_else(|| spec.containers.first())
 }
 
 fn claim_of(spec: &PodSpec, mount: &VolumeMount) -> Option<String> {
-    let volume = spec.volumes.as_ref()?.iter().find(|volume| volume.name == mount.name)?;
+    let volume = spec
+        .volumes
+        .as_ref()?
+        .iter()
+        .find(|volume| volume.name == mount.name)?;
     Some(volume.persistent_volume_claim.as_ref()?.claim_name.clone())
 }
 
 fn secret_volume(spec: &PodSpec, mount: &VolumeMount) -> Option<SecretVolume> {
-    let volume = spec.volumes.as_ref()?.iter().find(|volume| volume.name == mount.name)?;
+    let volume = spec
+        .volumes
+        .as_ref()?
+        .iter()
+        .find(|volume| volume.name == mount.name)?;
     let secret = volume.secret.as_ref()?;
     Some(SecretVolume {
         volume_name: volume.name.clone(),
@@ -86,7 +113,10 @@ fn literal(env: &[EnvVar]) -> Vec<(String, String)> {
 
 /// Tolerations that the API server itself adds to every pod; a Job's pods get them anyway.
 fn is_automatic(key: Option<&str>) -> bool {
-    matches!(key, Some("node.kubernetes.io/not-ready" | "node.kubernetes.io/unreachable"))
+    matches!(
+        key,
+        Some("node.kubernetes.io/not-ready" | "node.kubernetes.io/unreachable")
+    )
 }
 
 #[cfg(test)]

@@ -30,7 +30,11 @@ pub async fn call<T>(
     match timeout(CALL_LIMIT, request).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(ClusterError::from_kube(verb, on, &error)),
-        Err(_) => Err(ClusterError::Timeout { verb, on: on.to_owned(), after: CALL_LIMIT }),
+        Err(_) => Err(ClusterError::Timeout {
+            verb,
+            on: on.to_owned(),
+            after: CALL_LIMIT,
+        }),
     }
 }
 
@@ -86,7 +90,12 @@ impl Namespace {
     /// # Errors
     /// What the API server answered.
     pub async fn list_jobs(&self, labels: &str) -> Result<Vec<Job>, ClusterError> {
-        let list = call("list", "jobs", self.jobs.list(&ListParams::default().labels(labels))).await?;
+        let list = call(
+            "list",
+            "jobs",
+            self.jobs.list(&ListParams::default().labels(labels)),
+        )
+        .await?;
         Ok(list.items)
     }
 
@@ -96,7 +105,12 @@ impl Namespace {
     /// What the API server answered.
     pub async fn pods_of(&self, job_name: &str) -> Result<Vec<Pod>, ClusterError> {
         let labels = format!("job-name={job_name}");
-        let list = call("list", "pods", self.pods.list(&ListParams::default().labels(&labels))).await?;
+        let list = call(
+            "list",
+            "pods",
+            self.pods.list(&ListParams::default().labels(&labels)),
+        )
+        .await?;
         Ok(list.items)
     }
 
@@ -105,7 +119,13 @@ impl Namespace {
     ///
     /// # Errors
     /// What the API server answered.
-    pub async fn create<K>(&self, api: &Api<K>, name: &str, object: &K, ours: fn(&K, &K) -> bool) -> Result<K, ClusterError>
+    pub async fn create<K>(
+        &self,
+        api: &Api<K>,
+        name: &str,
+        object: &K,
+        ours: fn(&K, &K) -> bool,
+    ) -> Result<K, ClusterError>
     where
         K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + serde::Serialize + Debug,
     {
@@ -129,17 +149,29 @@ impl Namespace {
             sleep(wait).await;
             wait *= 2;
         }
-        Err(ClusterError::Timeout { verb: "create", on, after: CALL_LIMIT })
+        Err(ClusterError::Timeout {
+            verb: "create",
+            on,
+            after: CALL_LIMIT,
+        })
     }
 
     /// Deletes a Job and its pods. A Job that is not there, or is another one of that name, counts as deleted.
     ///
     /// # Errors
     /// What the API server answered.
-    pub async fn delete_job(&self, name: &str, uid: Option<&str>, patience: Duration) -> Result<(), ClusterError> {
+    pub async fn delete_job(
+        &self,
+        name: &str,
+        uid: Option<&str>,
+        patience: Duration,
+    ) -> Result<(), ClusterError> {
         let params = DeleteParams {
             propagation_policy: Some(PropagationPolicy::Background),
-            preconditions: uid.map(|uid| Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+            preconditions: uid.map(|uid| Preconditions {
+                uid: Some(uid.to_owned()),
+                resource_version: None,
+            }),
             ..DeleteParams::default()
         };
         delete(&self.jobs, name, &params, patience).await
@@ -154,7 +186,12 @@ impl Namespace {
     }
 }
 
-async fn delete<K>(api: &Api<K>, name: &str, params: &DeleteParams, patience: Duration) -> Result<(), ClusterError>
+async fn delete<K>(
+    api: &Api<K>,
+    name: &str,
+    params: &DeleteParams,
+    patience: Duration,
+) -> Result<(), ClusterError>
 where
     K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {

@@ -63,7 +63,10 @@ impl View {
     #[must_use]
     pub fn shared(cluster: &Cluster, namespace: &Namespace, labels: &str) -> Arc<Self> {
         static VIEWS: std::sync::OnceLock<Shared> = std::sync::OnceLock::new();
-        let mut views = VIEWS.get_or_init(Shared::default).lock().unwrap_or_else(PoisonError::into_inner);
+        let mut views = VIEWS
+            .get_or_init(Shared::default)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         views.retain(|_, view| view.strong_count() > 0);
         let key = (cluster.access.clone(), namespace.name.clone());
         if let Some(view) = views.get(&key).and_then(Weak::upgrade) {
@@ -75,18 +78,38 @@ impl View {
     }
 
     fn open(namespace: &Namespace, labels: &str) -> Self {
-        let first = Pulse { version: 0, heard: Instant::now(), trouble: None, polling: false };
+        let first = Pulse {
+            version: 0,
+            heard: Instant::now(),
+            trouble: None,
+            polling: false,
+        };
         let (sender, pulse) = watch::channel(first);
         let sender = Arc::new(sender);
         let (jobs, jobs_writer) = kube::runtime::reflector::store();
         let (pods, pods_writer) = kube::runtime::reflector::store();
-        let feed_jobs = Feed { api: namespace.jobs.clone(), what: "jobs", labels: labels.to_owned(), pulse: sender.clone() };
-        let feed_pods = Feed { api: namespace.pods.clone(), what: "pods", labels: labels.to_owned(), pulse: sender };
+        let feed_jobs = Feed {
+            api: namespace.jobs.clone(),
+            what: "jobs",
+            labels: labels.to_owned(),
+            pulse: sender.clone(),
+        };
+        let feed_pods = Feed {
+            api: namespace.pods.clone(),
+            what: "pods",
+            labels: labels.to_owned(),
+            pulse: sender,
+        };
         let tasks = [
             tokio::spawn(feed_jobs.run(jobs_writer)).abort_handle(),
             tokio::spawn(feed_pods.run(pods_writer)).abort_handle(),
         ];
-        Self { jobs, pods, pulse, tasks }
+        Self {
+            jobs,
+            pods,
+            pulse,
+            tasks,
+        }
     }
 
     /// Tells of every change; the value says how the view is doing.
@@ -105,7 +128,11 @@ impl View {
     #[must_use]
     pub fn pods_of(&self, job_name: &str) -> Vec<Arc<Pod>> {
         self.pods.state_filter(|pod| {
-            pod.metadata.labels.as_ref().and_then(|labels| labels.get("job-name")).is_some_and(|name| name == job_name)
+            pod.metadata
+                .labels
+                .as_ref()
+                .and_then(|labels| labels.get("job-name"))
+                .is_some_and(|name| name == job_name)
         })
     }
 }
@@ -200,12 +227,20 @@ where
         let params = WatchParams::default().labels(&self.labels).timeout(WATCH_SECONDS);
         let stream = match timeout(CALL_LIMIT, self.api.watch(&params, &version)).await {
             Err(_) => {
-                let error = ClusterError::Timeout { verb: "watch", on: self.what.to_owned(), after: CALL_LIMIT };
+                let error = ClusterError::Timeout {
+                    verb: "watch",
+                    on: self.what.to_owned(),
+                    after: CALL_LIMIT,
+                };
                 return WatchEnd::Relist(Some(error));
             }
             Ok(Err(error)) => {
                 let error = ClusterError::from_kube("watch", self.what, &error);
-                return if error.is_forbidden() { WatchEnd::Forbidden } else { WatchEnd::Relist(Some(error)) };
+                return if error.is_forbidden() {
+                    WatchEnd::Forbidden
+                } else {
+                    WatchEnd::Relist(Some(error))
+                };
             }
             Ok(Ok(stream)) => stream,
         };
@@ -252,7 +287,8 @@ where
     }
 
     fn trouble(&self, error: &ClusterError) {
-        self.pulse.send_modify(|pulse| pulse.trouble = Some(error.to_string()));
+        self.pulse
+            .send_modify(|pulse| pulse.trouble = Some(error.to_string()));
     }
 }
 

@@ -46,7 +46,12 @@ pub struct Check {
 
 impl Check {
     fn new(level: Level, code: &str, message: impl Into<String>, hint: Option<&str>) -> Self {
-        Self { code: code.to_owned(), level, message: message.into(), hint: hint.map(str::to_owned) }
+        Self {
+            code: code.to_owned(),
+            level,
+            message: message.into(),
+            hint: hint.map(str::to_owned),
+        }
     }
 }
 
@@ -64,12 +69,19 @@ pub async fn probe(text: &str) -> Vec<Check> {
     let request: ProbeRequest = match serde_json::from_str(text) {
         Ok(request) => request,
         Err(error) => {
-            return vec![Check::new(Level::Error, "k8s_probe_failed", format!("the request is no JSON: {error}"), None)];
+            return vec![Check::new(
+                Level::Error,
+                "k8s_probe_failed",
+                format!("the request is no JSON: {error}"),
+                None,
+            )];
         }
     };
     let mut checks = Vec::new();
     checks.extend(api_url(request.paperclip_api_url.as_deref()));
-    let Some(cluster) = reachable(&request, &mut checks).await else { return checks };
+    let Some(cluster) = reachable(&request, &mut checks).await else {
+        return checks;
+    };
     let own = own_pod(&request, &cluster, &mut checks).await;
     let namespace = text_field(&request.config, "namespace")
         .or_else(|| own.as_ref().map(|own| own.namespace.clone()))
@@ -89,13 +101,18 @@ fn text_field(config: &Json, key: &str) -> Option<String> {
 }
 
 fn data_root(request: &ProbeRequest) -> String {
-    let configured = text_field(&request.config, "dataRoot").or_else(|| request.environment.data_root.clone());
+    let configured =
+        text_field(&request.config, "dataRoot").or_else(|| request.environment.data_root.clone());
     configured.unwrap_or_else(|| "/paperclip".to_owned())
 }
 
 /// An address that only this machine can reach is useless in a pod.
 fn api_url(url: Option<&str>) -> Option<Check> {
-    let host = url?.split_once("://").map_or(url, |(_, rest)| Some(rest))?.split(['/', ':']).next()?;
+    let host = url?
+        .split_once("://")
+        .map_or(url, |(_, rest)| Some(rest))?
+        .split(['/', ':'])
+        .next()?;
     let local = matches!(host, "localhost" | "127.0.0.1" | "0.0.0.0" | "[");
     local.then(|| {
         Check::new(
@@ -108,9 +125,13 @@ fn api_url(url: Option<&str>) -> Option<Check> {
 }
 
 async fn reachable(request: &ProbeRequest, checks: &mut Vec<Check>) -> Option<Cluster> {
-    let access = request.environment.access(text_field(&request.config, "kubeconfig"));
+    let access = request
+        .environment
+        .access(text_field(&request.config, "kubeconfig"));
     let connected = match Cluster::connect(access).await {
-        Ok(cluster) => bounded("get", "version", cluster.client.apiserver_version()).await.map(|version| (cluster, version)),
+        Ok(cluster) => bounded("get", "version", cluster.client.apiserver_version())
+            .await
+            .map(|version| (cluster, version)),
         Err(error) => Err(error),
     };
     match connected {
@@ -121,14 +142,23 @@ async fn reachable(request: &ProbeRequest, checks: &mut Vec<Check>) -> Option<Cl
         }
         Err(error) => {
             let hint = "Check the kubeconfig or the service account of the server's pod, and the network to the API server";
-            checks.push(Check::new(Level::Error, "k8s_api_unreachable", error.to_string(), Some(hint)));
+            checks.push(Check::new(
+                Level::Error,
+                "k8s_api_unreachable",
+                error.to_string(),
+                Some(hint),
+            ));
             None
         }
     }
 }
 
 async fn own_pod(request: &ProbeRequest, cluster: &Cluster, checks: &mut Vec<Check>) -> Option<SelfPod> {
-    let namespace = request.environment.namespace.clone().unwrap_or_else(|| cluster.default_namespace.clone());
+    let namespace = request
+        .environment
+        .namespace
+        .clone()
+        .unwrap_or_else(|| cluster.default_namespace.clone());
     let found = match request.environment.own_pod() {
         Ok(name) => match timeout(LIMIT, host_pod::introspect(cluster, &namespace, name)).await {
             Ok(found) => found.map_err(|error| error.to_string()),
@@ -140,7 +170,12 @@ async fn own_pod(request: &ProbeRequest, cluster: &Cluster, checks: &mut Vec<Che
         Ok(own) => Some(own),
         Err(message) => {
             let hint = "Set POD_NAME and PAPERCLIP_NAMESPACE in the server's Deployment (downward API) and grant `get pods`";
-            checks.push(Check::new(Level::Error, "k8s_self_pod_unknown", message, Some(hint)));
+            checks.push(Check::new(
+                Level::Error,
+                "k8s_self_pod_unknown",
+                message,
+                Some(hint),
+            ));
             None
         }
     }
@@ -149,7 +184,12 @@ async fn own_pod(request: &ProbeRequest, cluster: &Cluster, checks: &mut Vec<Che
 async fn namespace_exists(cluster: &Cluster, name: &str) -> Check {
     let api: Api<Namespace> = Api::all(cluster.client.clone());
     match bounded("get", &format!("namespace/{name}"), api.get(name)).await {
-        Ok(_) => Check::new(Level::Info, "k8s_namespace_exists", format!("namespace {name} exists"), None),
+        Ok(_) => Check::new(
+            Level::Info,
+            "k8s_namespace_exists",
+            format!("namespace {name} exists"),
+            None,
+        ),
         Err(error) => Check::new(Level::Warn, "k8s_namespace_check_failed", error.to_string(), None),
     }
 }
@@ -158,7 +198,12 @@ async fn secret_exists(cluster: &Cluster, namespace: &str, config: &Json) -> Che
     let name = text_field(config, "secretRef").unwrap_or_else(|| "paperclip-secrets".to_owned());
     let api: Api<Secret> = Api::namespaced(cluster.client.clone(), namespace);
     match bounded("get", &format!("secret/{name}"), api.get_metadata(&name)).await {
-        Ok(_) => Check::new(Level::Info, "k8s_secret_exists", format!("Secret {name} exists"), None),
+        Ok(_) => Check::new(
+            Level::Info,
+            "k8s_secret_exists",
+            format!("Secret {name} exists"),
+            None,
+        ),
         Err(error) => {
             let hint = "Only needed when agents take credentials from it";
             Check::new(Level::Warn, "k8s_secret_missing", error.to_string(), Some(hint))
@@ -182,7 +227,12 @@ async fn claim(cluster: &Cluster, namespace: &str, own: &SelfPod) -> Vec<Check> 
         Ok(claim) => {
             let modes = claim.spec.and_then(|spec| spec.access_modes).unwrap_or_default();
             if modes.iter().any(|mode| mode == "ReadWriteMany") {
-                Check::new(Level::Info, "k8s_pvc_rwx", format!("claim {name} is ReadWriteMany"), None)
+                Check::new(
+                    Level::Info,
+                    "k8s_pvc_rwx",
+                    format!("claim {name} is ReadWriteMany"),
+                    None,
+                )
             } else {
                 let hint = "Agents on other nodes cannot mount it: use a ReadWriteMany claim";
                 let message = format!("claim {name} is {}, not ReadWriteMany", modes.join(", "));
@@ -200,7 +250,11 @@ async fn bounded<T>(
 ) -> Result<T, ClusterError> {
     match timeout(LIMIT, call(verb, on, request)).await {
         Ok(answer) => answer,
-        Err(_) => Err(ClusterError::Timeout { verb, on: on.to_owned(), after: LIMIT }),
+        Err(_) => Err(ClusterError::Timeout {
+            verb,
+            on: on.to_owned(),
+            after: LIMIT,
+        }),
     }
 }
 

@@ -1,7 +1,9 @@
 //! Every verb that a run uses, asked with a SelfSubjectAccessReview each.
 
 use futures::future::join_all;
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
 use kube::Api;
 use kube::api::PostParams;
 
@@ -49,15 +51,28 @@ async fn ask(cluster: &Cluster, namespace: &str, right: (&str, &str, &str, &str,
         ..SelfSubjectAccessReview::default()
     };
     let api: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
-    let answer = bounded("create", "selfsubjectaccessreview", api.create(&PostParams::default(), &review)).await;
+    let answer = bounded(
+        "create",
+        "selfsubjectaccessreview",
+        api.create(&PostParams::default(), &review),
+    )
+    .await;
     match answer.map(|review| review.status.is_some_and(|status| status.allowed)) {
         Ok(true) => Check::new(Level::Info, &code, format!("may {verb} {resource}"), None),
         Ok(false) if needed => {
-            let hint = format!("Grant `{verb}` on `{resource}` in namespace {namespace} to the server's service account");
-            Check::new(Level::Error, &code, format!("may not {verb} {resource}"), Some(&hint))
+            let hint = format!(
+                "Grant `{verb}` on `{resource}` in namespace {namespace} to the server's service account"
+            );
+            Check::new(
+                Level::Error,
+                &code,
+                format!("may not {verb} {resource}"),
+                Some(&hint),
+            )
         }
         Ok(false) => {
-            let message = format!("may not {verb} {resource}: a run works without it, in a slower or plainer way");
+            let message =
+                format!("may not {verb} {resource}: a run works without it, in a slower or plainer way");
             Check::new(Level::Warn, &code, message, None)
         }
         Err(error) => Check::new(Level::Warn, &code, error.to_string(), None),

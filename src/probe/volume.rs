@@ -15,9 +15,12 @@ pub(super) fn check(data_root: &str) -> Option<Check> {
     files.remove([name.as_str()]);
     let folder = log.parent().unwrap_or(root).display();
     Some(match made {
-        Ok(prepared) if prepared.by_server => {
-            Check::new(Level::Info, "k8s_log_root_writable", format!("{folder} is writable here"), None)
-        }
+        Ok(prepared) if prepared.by_server => Check::new(
+            Level::Info,
+            "k8s_log_root_writable",
+            format!("{folder} is writable here"),
+            None,
+        ),
         Ok(_) => Check::new(
             Level::Warn,
             "k8s_log_root_writable",
@@ -28,7 +31,9 @@ pub(super) fn check(data_root: &str) -> Option<Check> {
             Level::Error,
             "k8s_log_root_not_writable",
             error.to_string(),
-            Some("Mount the shared claim at /paperclip in the server's pod, or set dataRoot to where it is mounted"),
+            Some(
+                "Mount the shared claim at /paperclip in the server's pod, or set dataRoot to where it is mounted",
+            ),
         ),
     })
 }

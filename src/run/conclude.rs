@@ -41,7 +41,10 @@ pub fn result(known: Known<'_>) -> (Value, Vec<String>) {
         summary: known.delivered.transcript.finish(),
         stdout_excerpt: known.delivered.excerpt.finish(),
         stderr: stderr(&known),
-        exit_code: known.record.map(|record| record.exit).or(known.container.map(|end| end.exit_code)),
+        exit_code: known
+            .record
+            .map(|record| record.exit)
+            .or(known.container.map(|end| end.exit_code)),
         signal: known.record.and_then(|record| record.signal).map(signal_name),
         reason: reason(&known),
         log_state,
@@ -57,7 +60,10 @@ pub fn result(known: Known<'_>) -> (Value, Vec<String>) {
                "errorCode": "unknown_outcome", "errorMessage": format!("the result cannot be written: {error}")})
     });
     if let Some(extra) = result.get_mut("resultJson").and_then(Value::as_object_mut) {
-        extra.insert("log".to_owned(), json!({"bytes": known.delivered.bytes, "proof": proof_word(&proof)}));
+        extra.insert(
+            "log".to_owned(),
+            json!({"bytes": known.delivered.bytes, "proof": proof_word(&proof)}),
+        );
     }
     (result, outcome.warnings)
 }
@@ -78,23 +84,37 @@ fn stderr(known: &Known<'_>) -> String {
     if !known.stderr.trim().is_empty() {
         return known.stderr.clone();
     }
-    let message = known.container.map(|end| end.message.as_str()).unwrap_or_default();
-    split_termination_message(message, &known.spec.run_id).1.to_owned()
+    let message = known
+        .container
+        .map(|end| end.message.as_str())
+        .unwrap_or_default();
+    split_termination_message(message, &known.spec.run_id)
+        .1
+        .to_owned()
 }
 
 /// What the container, the pod or the script says about the end.
 fn reason(known: &Known<'_>) -> Option<String> {
-    if known.record.is_some_and(|record| record.reason.as_deref() == Some("log_too_large")) {
+    if known
+        .record
+        .is_some_and(|record| record.reason.as_deref() == Some("log_too_large"))
+    {
         return Some("k8s_log_too_large".to_owned());
     }
     let of_container = known.container.and_then(|end| {
-        let of_script = known.record.is_none().then(|| exit_codes::describe(end.exit_code)).flatten();
+        let of_script = known
+            .record
+            .is_none()
+            .then(|| exit_codes::describe(end.exit_code))
+            .flatten();
         of_script.map(str::to_owned).or_else(|| end.reason.clone())
     });
     of_container.or_else(|| match known.end {
         End::PodLost(why) => Some(why.clone()),
         End::JobGone => Some("the Job was deleted before its end was seen".to_owned()),
-        End::Outage(why) => Some(format!("the API server could not be reached: {why}; the Job is kept")),
+        End::Outage(why) => Some(format!(
+            "the API server could not be reached: {why}; the Job is kept"
+        )),
         _ => None,
     })
 }
@@ -102,7 +122,11 @@ fn reason(known: &Known<'_>) -> Option<String> {
 /// The session of this run with what is stored beside its id.
 fn session(spec: &RunSpec) -> Option<Session> {
     let workspace = spec.context.get("paperclipWorkspace");
-    let text = |key: &str| workspace.and_then(|workspace| workspace.text(key)).map(str::to_owned);
+    let text = |key: &str| {
+        workspace
+            .and_then(|workspace| workspace.text(key))
+            .map(str::to_owned)
+    };
     let pairs = [
         ("sessionId", spec.resume.session_id.clone()),
         ("cwd", Some(spec.working_dir.clone())),
@@ -110,7 +134,10 @@ fn session(spec: &RunSpec) -> Option<Session> {
         ("repoUrl", text("repoUrl")),
         ("repoRef", text("repoRef")),
     ];
-    let params = pairs.into_iter().filter_map(|(key, value)| Some((key.to_owned(), Value::String(value?)))).collect();
+    let params = pairs
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.to_owned(), Value::String(value?))))
+        .collect();
     Some(Session::Params(params))
 }
 

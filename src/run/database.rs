@@ -28,7 +28,10 @@ pub async fn prepare(spec: &RunSpec, cluster: &Cluster, namespace: &Namespace) -
             let api = Api::namespaced(cluster.client.clone(), &namespace.name);
             let name = claim_name(&spec.agent_id);
             ensure_claim(&api, &name, spec).await.map_err(|message| {
-                Failure::before_start(JOB_CREATE_FAILED, format!("Failed to ensure agent DB PVC: {message}"))
+                Failure::before_start(
+                    JOB_CREATE_FAILED,
+                    format!("Failed to ensure agent DB PVC: {message}"),
+                )
             })?;
             Ok(AgentDb::Claim(name))
         }
@@ -37,15 +40,27 @@ pub async fn prepare(spec: &RunSpec, cluster: &Cluster, namespace: &Namespace) -
 
 /// A folder per company, agent and task; without a task there is nothing to come back to.
 fn subpath(spec: &RunSpec) -> AgentDb {
-    let Some(task) = spec.task_id.as_deref().map(|task| names::sanitize_label_value(task).0).filter(|task| !task.is_empty())
+    let Some(task) = spec
+        .task_id
+        .as_deref()
+        .map(|task| names::sanitize_label_value(task).0)
+        .filter(|task| !task.is_empty())
     else {
         return AgentDb::Ephemeral;
     };
-    AgentDb::File(format!("{FOLDER}/{}/{}/{task}/opencode.db", spec.company_id, spec.agent_id))
+    AgentDb::File(format!(
+        "{FOLDER}/{}/{}/{task}/opencode.db",
+        spec.company_id, spec.agent_id
+    ))
 }
 
 fn claim_name(agent_id: &str) -> String {
-    let slug: String = agent_id.to_lowercase().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(208).collect();
+    let slug: String = agent_id
+        .to_lowercase()
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
+        .take(208)
+        .collect();
     format!("opencode-db-{}", slug.trim_matches('-'))
 }
 
@@ -57,7 +72,9 @@ async fn ensure_claim(api: &Api<PersistentVolumeClaim>, name: &str, spec: &RunSp
         Err(error) => return Err(error.to_string()),
     }
     let Some(class) = &spec.agent_db_storage_class else {
-        return Err("agentDbMode dedicated_pvc needs agentDbStorageClass, or use workspace_subpath".to_owned());
+        return Err(
+            "agentDbMode dedicated_pvc needs agentDbStorageClass, or use workspace_subpath".to_owned(),
+        );
     };
     let claim: PersistentVolumeClaim = serde_json::from_value(json!({
         "metadata": {"name": name, "labels": {
@@ -79,7 +96,10 @@ async fn ensure_claim(api: &Api<PersistentVolumeClaim>, name: &str, spec: &RunSp
         Err(error) => return Err(error.to_string()),
     }
     // Some admission chains answer success and store nothing.
-    patiently(PATIENCE, || call("get", &on, api.get(name))).await.map(drop).map_err(|error| error.to_string())
+    patiently(PATIENCE, || call("get", &on, api.get(name)))
+        .await
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

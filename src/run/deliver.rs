@@ -47,7 +47,12 @@ pub async fn stdout(tail: &Tail, voice: &Voice) -> Delivered {
             voice.lines(Kind::Stdout, &text).await;
         }
         if let Some(proof) = look.end {
-            return Delivered { transcript, excerpt, proof, bytes };
+            return Delivered {
+                transcript,
+                excerpt,
+                proof,
+                bytes,
+            };
         }
     }
 }
@@ -64,7 +69,9 @@ pub async fn stderr(tail: &Tail, voice: &Voice) -> String {
             let text = redact_all(&look.text);
             kept.push_str(&text);
             let over = kept.len().saturating_sub(STDERR_KEPT);
-            let cut = (over..=kept.len()).find(|at| kept.is_char_boundary(*at)).unwrap_or(0);
+            let cut = (over..=kept.len())
+                .find(|at| kept.is_char_boundary(*at))
+                .unwrap_or(0);
             kept.drain(..cut);
             voice.lines(Kind::Stderr, &text).await;
         }

@@ -38,13 +38,21 @@ impl Failure {
     /// Before anything was created.
     #[must_use]
     pub fn before_start(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), nothing_started: true }
+        Self {
+            code,
+            message: message.into(),
+            nothing_started: true,
+        }
     }
 
     /// Of a request or configuration that no repetition will mend.
     #[must_use]
     pub fn of_input(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), nothing_started: false }
+        Self {
+            code,
+            message: message.into(),
+            nothing_started: false,
+        }
     }
 
     /// As the host's result.
@@ -61,7 +69,10 @@ impl Failure {
             && self.code != CANCELLED
             && let Some(fields) = result.as_object_mut()
         {
-            fields.insert("executionRecovery".to_owned(), json!({"kind": "bootstrap", "providerWorkStarted": false}));
+            fields.insert(
+                "executionRecovery".to_owned(),
+                json!({"kind": "bootstrap", "providerWorkStarted": false}),
+            );
         }
         result
     }

@@ -40,22 +40,42 @@ struct Seen {
 
 /// Runs to the end. The turn of the agent is given on when all is cleaned up.
 pub(super) async fn finish(run: Started, voice: &Voice) -> Value {
-    let Started { spec, live, stdout, stderr, turn } = run;
+    let Started {
+        spec,
+        live,
+        stdout,
+        stderr,
+        turn,
+    } = run;
     let watching = async {
         let seen = watch(&live, voice).await;
         let ending = match &seen.record {
-            Some(record) => Ending::Prove { bytes: record.bytes, sha256: record.sha256.clone(), limit: None },
+            Some(record) => Ending::Prove {
+                bytes: record.bytes,
+                sha256: record.sha256.clone(),
+                limit: None,
+            },
             None => Ending::Settle { quiet: QUIET },
         };
         stdout.end(ending);
         // Its size is no proof of anything: a second reader of the message is enough.
         stderr.end(match &seen.record {
-            Some(record) => Ending::Prove { bytes: record.err_bytes, sha256: None, limit: Some(RECORD_PATIENCE) },
+            Some(record) => Ending::Prove {
+                bytes: record.err_bytes,
+                sha256: None,
+                limit: Some(RECORD_PATIENCE),
+            },
             None => Ending::Drain,
         });
         seen
     };
-    let all = async { tokio::join!(watching, deliver::stdout(&stdout, voice), deliver::stderr(&stderr, voice)) };
+    let all = async {
+        tokio::join!(
+            watching,
+            deliver::stdout(&stdout, voice),
+            deliver::stderr(&stderr, voice)
+        )
+    };
     let (seen, delivered, stderr_end) = tokio::select! {
         all = all => all,
         never = keepalive(&live, voice) => match never {},
@@ -64,7 +84,10 @@ pub(super) async fn finish(run: Started, voice: &Voice) -> Value {
         End::NotStarted(why) => not_started(&live, why, voice).await,
         End::Outage(why) if delivered.bytes == 0 => Failure::of_input(
             OUTAGE,
-            format!("the API server was not reachable for too long ({why}); the Job {} is kept", live.job_name),
+            format!(
+                "the API server was not reachable for too long ({why}); the Job {} is kept",
+                live.job_name
+            ),
         )
         .into_result(),
         _ => {
@@ -94,7 +117,12 @@ pub(super) async fn finish(run: Started, voice: &Voice) -> Value {
 /// Waits for the end, stops the Job where we end it ourselves, and gets the record.
 async fn watch(live: &Live, voice: &Voice) -> Seen {
     let end = observe(live, voice).await;
-    let mut seen = Seen { end, container: None, record: None, gone: false };
+    let mut seen = Seen {
+        end,
+        container: None,
+        record: None,
+        gone: false,
+    };
     match &seen.end {
         End::Container(end) => {
             seen.record = split_termination_message(&end.message, &live.run_id).0;
@@ -116,16 +144,28 @@ async fn watch(live: &Live, voice: &Voice) -> Seen {
 
 /// Deletes the Job and waits until its pods are gone; they get TERM and write their record.
 async fn stop_job(live: &Live, end: &End, voice: &Voice) -> bool {
-    let why = if matches!(end, End::Deadline) { "its deadline has passed" } else { "the run is cancelled" };
+    let why = if matches!(end, End::Deadline) {
+        "its deadline has passed"
+    } else {
+        "the run is cancelled"
+    };
     let started = Instant::now();
     // Deleted first, told afterwards: a host that is slow to take a line must not delay the agent's TERM.
     let deleted = live.delete_job(CANCEL_LIMIT).await;
-    voice.status(format!("Stopping job {}: {why}", live.job_name)).await;
+    voice
+        .status(format!("Stopping job {}: {why}", live.job_name))
+        .await;
     if let Err(error) = deleted {
-        voice.warn(format!("Warning: failed to delete job {}: {error}", live.job_name)).await;
+        voice
+            .warn(format!(
+                "Warning: failed to delete job {}: {error}",
+                live.job_name
+            ))
+            .await;
         return false;
     }
-    live.pods_gone(CANCEL_LIMIT.saturating_sub(started.elapsed())).await
+    live.pods_gone(CANCEL_LIMIT.saturating_sub(started.elapsed()))
+        .await
 }
 
 /// The container's end as the API server tells it, when it does so soon.
@@ -134,9 +174,11 @@ async fn container_end(live: &Live, patience: Duration) -> Option<ContainerEnd> 
     let look = async {
         loop {
             let pods = live.view.pods_of(&live.job_name);
-            let ended = pods.iter().filter(|pod| live.owns(pod)).find_map(|pod| match stage(pod, OPENCODE_CONTAINER) {
-                PodStage::Ended(end) => Some(end),
-                _ => None,
+            let ended = pods.iter().filter(|pod| live.owns(pod)).find_map(|pod| {
+                match stage(pod, OPENCODE_CONTAINER) {
+                    PodStage::Ended(end) => Some(end),
+                    _ => None,
+                }
             });
             if ended.is_some() || pulse.changed().await.is_err() {
                 return ended;
@@ -151,25 +193,39 @@ async fn not_started(live: &Live, why: &str, voice: &Voice) -> Value {
     let gone = live.delete_job(CLEANUP).await.is_ok() && live.pods_gone(CLEANUP).await;
     let nothing_started = gone && live.never_started().await;
     voice.warn(format!("Pod scheduling failed: {why}")).await;
-    Failure { code: POD_SCHEDULE_FAILED, message: format!("Pod scheduling failed: {why}"), nothing_started }.into_result()
+    Failure {
+        code: POD_SCHEDULE_FAILED,
+        message: format!("Pod scheduling failed: {why}"),
+        nothing_started,
+    }
+    .into_result()
 }
 
 /// The host takes our word for it: only what was verified is acknowledged.
 fn acknowledge(result: &mut Value) {
-    let Some(fields) = result.as_object_mut() else { return };
+    let Some(fields) = result.as_object_mut() else {
+        return;
+    };
     let extra = fields.entry("resultJson").or_insert_with(|| json!({}));
     if !extra.is_object() {
         *extra = json!({});
     }
     if let Some(extra) = extra.as_object_mut() {
         // The shim adds the time: this room has no wall clock.
-        extra.insert("executionCancellation".to_owned(), json!({"state": "acknowledged"}));
+        extra.insert(
+            "executionCancellation".to_owned(),
+            json!({"state": "acknowledged"}),
+        );
     }
 }
 
 fn log_event(live: &Live, result: &Value) -> Value {
     let log = result.pointer("/resultJson/log").cloned().unwrap_or(Value::Null);
-    let proof = log.get("proof").and_then(Value::as_str).unwrap_or("not read").to_owned();
+    let proof = log
+        .get("proof")
+        .and_then(Value::as_str)
+        .unwrap_or("not read")
+        .to_owned();
     json!({
         "eventType": "opencode_k8s.log",
         "level": if proof == "proven" { "info" } else { "warn" },
@@ -182,7 +238,12 @@ async fn keepalive(live: &Live, voice: &Voice) -> std::convert::Infallible {
     loop {
         sleep(KEEPALIVE).await;
         let quiet = voice.quiet_for().await.as_secs();
-        voice.status(format!("keepalive — job {} running ({quiet}s since last output)", live.job_name)).await;
+        voice
+            .status(format!(
+                "keepalive — job {} running ({quiet}s since last output)",
+                live.job_name
+            ))
+            .await;
     }
 }
 
@@ -192,12 +253,20 @@ async fn clean_up(live: &Live, seen: &Seen, retain: bool, voice: &Voice) {
         return;
     }
     if retain {
-        voice.status(format!("Retaining job {} for debugging (retainJobs=true)", live.job_name)).await;
+        voice
+            .status(format!(
+                "Retaining job {} for debugging (retainJobs=true)",
+                live.job_name
+            ))
+            .await;
         return;
     }
     let mut problems = Vec::new();
     if let Err(error) = live.delete_job(CLEANUP).await {
-        problems.push(format!("Warning: failed to cleanup job {}: {error}", live.job_name));
+        problems.push(format!(
+            "Warning: failed to cleanup job {}: {error}",
+            live.job_name
+        ));
     }
     if let Some(secret) = &live.secret
         && let Err(error) = live.namespace.delete_secret(secret, CLEANUP).await
@@ -207,7 +276,10 @@ async fn clean_up(live: &Live, seen: &Seen, retain: bool, voice: &Voice) {
     let (files, names) = (live.files.clone(), live.names.clone());
     let removed = tokio::task::spawn_blocking(move || files.remove(names.all())).await;
     if let Ok(Some(error)) = removed {
-        problems.push(format!("Warning: failed to remove the log files of {}: {error}", live.job_name));
+        problems.push(format!(
+            "Warning: failed to remove the log files of {}: {error}",
+            live.job_name
+        ));
     }
     for problem in problems {
         voice.warn(problem).await;

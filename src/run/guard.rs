@@ -29,7 +29,10 @@ type Agents = Mutex<HashMap<(String, String), Weak<AsyncMutex<()>>>>;
 /// The mutex of this agent; those of agents without a run are forgotten.
 fn mutex_of(namespace: &str, agent: &str) -> Arc<AsyncMutex<()>> {
     static AGENTS: std::sync::OnceLock<Agents> = std::sync::OnceLock::new();
-    let mut agents = AGENTS.get_or_init(Agents::default).lock().unwrap_or_else(PoisonError::into_inner);
+    let mut agents = AGENTS
+        .get_or_init(Agents::default)
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     agents.retain(|_, mutex| mutex.strong_count() > 0);
     let key = (namespace.to_owned(), agent.to_owned());
     if let Some(mutex) = agents.get(&key).and_then(Weak::upgrade) {
@@ -73,11 +76,15 @@ impl Guard<'_> {
         let guard = match mutex.clone().try_lock_owned() {
             Ok(guard) => guard,
             Err(_) => {
-                voice.status("Waiting for another run of this agent in this server to finish before starting").await;
+                voice
+                    .status("Waiting for another run of this agent in this server to finish before starting")
+                    .await;
                 let locked = mutex.lock_owned();
                 match until {
                     None => locked.await,
-                    Some(until) => tokio::time::timeout_at(until, locked).await.map_err(|_| self.blocked("in this server"))?,
+                    Some(until) => tokio::time::timeout_at(until, locked)
+                        .await
+                        .map_err(|_| self.blocked("in this server"))?,
                 }
             }
         };
@@ -91,7 +98,11 @@ impl Guard<'_> {
                 return Err(self.blocked(&names));
             }
             if said != names {
-                voice.status(format!("Waiting for concurrent Job(s) to finish before starting: {names}")).await;
+                voice
+                    .status(format!(
+                        "Waiting for concurrent Job(s) to finish before starting: {names}"
+                    ))
+                    .await;
                 said = names;
             }
             sleep(LOOK).await;
@@ -103,16 +114,26 @@ impl Guard<'_> {
     }
 
     async fn running(&self) -> Result<String, Failure> {
-        let jobs = patiently(PATIENCE, || self.namespace.list_jobs(self.selector)).await.map_err(|error| {
-            Failure::before_start(GUARD_UNREACHABLE, format!("cannot tell whether another run of this agent is on: {error}"))
-        })?;
-        let names: Vec<String> = jobs.iter().filter(|job| is_live(job)).filter_map(|job| job.metadata.name.clone()).collect();
+        let jobs = patiently(PATIENCE, || self.namespace.list_jobs(self.selector))
+            .await
+            .map_err(|error| {
+                Failure::before_start(
+                    GUARD_UNREACHABLE,
+                    format!("cannot tell whether another run of this agent is on: {error}"),
+                )
+            })?;
+        let names: Vec<String> = jobs
+            .iter()
+            .filter(|job| is_live(job))
+            .filter_map(|job| job.metadata.name.clone())
+            .collect();
         Ok(names.join(", "))
     }
 
     fn blocked(&self, what: &str) -> Failure {
         let seconds = self.limit.as_secs();
-        let message = format!("another run of this agent is still on after {seconds} s (guardWaitSec): {what}");
+        let message =
+            format!("another run of this agent is still on after {seconds} s (guardWaitSec): {what}");
         Failure::before_start(GUARD_BLOCKED, message)
     }
 }
@@ -132,7 +153,11 @@ fn is_live(job: &Job) -> bool {
 
 /// The result of a run that was cancelled before its Job existed.
 pub fn cancelled(reason: &str) -> Failure {
-    Failure { code: CANCELLED, message: format!("cancelled ({reason}) before the Job was created"), nothing_started: true }
+    Failure {
+        code: CANCELLED,
+        message: format!("cancelled ({reason}) before the Job was created"),
+        nothing_started: true,
+    }
 }
 
 #[cfg(test)]

@@ -100,7 +100,9 @@ impl Live {
     /// Whether opencode provably never started: no pod took the start file.
     pub async fn never_started(&self) -> bool {
         let (files, name) = (self.files.clone(), self.names.started.clone());
-        tokio::task::spawn_blocking(move || files.read_small(&name, MAX_RECORD_BYTES).is_none()).await.unwrap_or(false)
+        tokio::task::spawn_blocking(move || files.read_small(&name, MAX_RECORD_BYTES).is_none())
+            .await
+            .unwrap_or(false)
     }
 
     /// Whether the pod belongs to this very Job.
@@ -124,7 +126,9 @@ impl Live {
     /// # Errors
     /// What the API server answered last.
     pub async fn delete_job(&self, patience: Duration) -> Result<(), ClusterError> {
-        self.namespace.delete_job(&self.job_name, Some(&self.job_uid), patience).await
+        self.namespace
+            .delete_job(&self.job_name, Some(&self.job_uid), patience)
+            .await
     }
 
     /// Waits until no pod of the Job exists; false when that cannot be verified in time.

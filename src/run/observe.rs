@@ -74,7 +74,10 @@ pub async fn observe(live: &Live, voice: &Voice) -> End {
             return end;
         }
         let health = pulse.borrow_and_update().clone();
-        if let Some(trouble) = health.trouble.filter(|_| health.heard.elapsed() >= live.limits.outage) {
+        if let Some(trouble) = health
+            .trouble
+            .filter(|_| health.heard.elapsed() >= live.limits.outage)
+        {
             return End::Outage(trouble);
         }
         tokio::select! {
@@ -106,14 +109,15 @@ impl Progress {
         match job.as_deref().and_then(job_end) {
             Some(JobEnd::Failed { reason, .. }) if reason == "DeadlineExceeded" => {
                 // Its pods are being ended: their record is still to come.
-                self.lagged(AFTER_DEADLINE, pods.is_empty()).then_some(End::Deadline)
+                self.lagged(AFTER_DEADLINE, pods.is_empty())
+                    .then_some(End::Deadline)
             }
-            Some(JobEnd::Failed { reason, message }) => {
-                self.lagged(STATUS_LAG, false).then(|| End::PodLost(format!("the Job failed: {reason}: {message}")))
-            }
-            Some(JobEnd::Complete) => self
+            Some(JobEnd::Failed { reason, message }) => self
                 .lagged(STATUS_LAG, false)
-                .then(|| End::PodLost("the Job is complete, but its container's end was not reported".to_owned())),
+                .then(|| End::PodLost(format!("the Job failed: {reason}: {message}"))),
+            Some(JobEnd::Complete) => self.lagged(STATUS_LAG, false).then(|| {
+                End::PodLost("the Job is complete, but its container's end was not reported".to_owned())
+            }),
             None if job.is_none() => self.is_gone(live).await.then_some(End::JobGone),
             None => None,
         }
@@ -140,18 +144,24 @@ impl Progress {
         match stage(pod, OPENCODE_CONTAINER) {
             PodStage::Ended(end) => Some(End::Container(end)),
             PodStage::EndUnknown { why } => self.lagged(STATUS_LAG, false).then_some(End::PodLost(why)),
-            PodStage::Blocked { container, why } => {
-                Some(End::NotStarted(format!("pod {name}, container {container}: {why}")))
-            }
+            PodStage::Blocked { container, why } => Some(End::NotStarted(format!(
+                "pod {name}, container {container}: {why}"
+            ))),
             PodStage::Unscheduled { why } => waited(self.since, live.limits.schedule).then(|| {
                 let why = why.unwrap_or_else(|| "the scheduler said nothing".to_owned());
-                End::NotStarted(format!("pod {name} was not scheduled within {} s: {why}", live.limits.schedule.as_secs()))
+                End::NotStarted(format!(
+                    "pod {name} was not scheduled within {} s: {why}",
+                    live.limits.schedule.as_secs()
+                ))
             }),
             PodStage::Starting => {
                 let bound_at = *self.bound_at.get_or_insert_with(Instant::now);
                 waited(bound_at, live.limits.start).then(|| {
                     let seconds = live.limits.start.as_secs();
-                    End::NotStarted(format!("pod {name} did not start within {seconds} s: {}", describe(pod)))
+                    End::NotStarted(format!(
+                        "pod {name} did not start within {seconds} s: {}",
+                        describe(pod)
+                    ))
                 })
             }
             PodStage::Running => {
@@ -182,7 +192,9 @@ impl Progress {
         if self.over_since.is_some() {
             next = Instant::now() + Duration::from_millis(250);
         }
-        let start = self.bound_at.map_or(self.since + live.limits.schedule, |at| at + live.limits.start);
+        let start = self
+            .bound_at
+            .map_or(self.since + live.limits.schedule, |at| at + live.limits.start);
         if !self.running && start > Instant::now() {
             next = next.min(start);
         }

@@ -23,7 +23,12 @@ pub fn home_paths(line: &str) -> String {
 }
 
 fn ends_name(c: char) -> bool {
-    c.is_whitespace() || c.is_control() || matches!(c, '/' | '\\' | '"' | '\'' | '`' | ':' | ',' | ';' | ')' | ']' | '}' | '<' | '>')
+    c.is_whitespace()
+        || c.is_control()
+        || matches!(
+            c,
+            '/' | '\\' | '"' | '\'' | '`' | ':' | ',' | ';' | ')' | ']' | '}' | '<' | '>'
+        )
 }
 
 /// Where the next home folder starts, and how long the part before the name is.
@@ -41,9 +46,15 @@ mod tests {
 
     #[test]
     fn user_names_are_masked() {
-        assert_eq!(home_paths("see /home/alice/x and /Users/bob"), "see /home/a****/x and /Users/b**");
+        assert_eq!(
+            home_paths("see /home/alice/x and /Users/bob"),
+            "see /home/a****/x and /Users/b**"
+        );
         assert_eq!(home_paths(r"C:\Users\carol\x"), r"C:\Users\c****\x");
-        assert_eq!(home_paths(r#"{"p":"C:\\Users\\dave\\x"}"#), r#"{"p":"C:\\Users\\d***\\x"}"#);
+        assert_eq!(
+            home_paths(r#"{"p":"C:\\Users\\dave\\x"}"#),
+            r#"{"p":"C:\\Users\\d***\\x"}"#
+        );
         assert_eq!(home_paths("/home/"), "/home/");
     }
 

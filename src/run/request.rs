@@ -54,14 +54,21 @@ impl RunRequest {
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let invalid = |message: String| Failure::of_input(INVALID_REQUEST, message);
         let render = RenderRequest::from_json(text).map_err(|error| invalid(error.to_string()))?;
-        let outer: Outer = serde_json::from_str(text).map_err(|error| invalid(format!("the request is no JSON: {error}")))?;
+        let outer: Outer = serde_json::from_str(text)
+            .map_err(|error| invalid(format!("the request is no JSON: {error}")))?;
         check_ids(&render.agent.company_id, &render.agent.id, &render.run_id).map_err(|error| {
-            invalid(format!("{error}. Ids may hold letters, digits and hyphens only, since they become parts of a path"))
+            invalid(format!(
+                "{error}. Ids may hold letters, digits and hyphens only, since they become parts of a path"
+            ))
         })?;
         let environment = outer.environment.unwrap_or_default();
         environment.owner()?;
         let spec = RunSpec::from_request(&render).map_err(of_config)?;
-        Ok(Self { render, environment, spec })
+        Ok(Self {
+            render,
+            environment,
+            spec,
+        })
     }
 
     /// Where the API server is.
@@ -75,7 +82,11 @@ impl RunRequest {
     pub fn data_root(&self) -> PathBuf {
         let default = "/paperclip";
         let configured = Some(self.spec.data_root.as_str()).filter(|root| *root != default);
-        let of_server = self.environment.data_root.as_deref().filter(|root| !root.is_empty());
+        let of_server = self
+            .environment
+            .data_root
+            .as_deref()
+            .filter(|root| !root.is_empty());
         PathBuf::from(configured.or(of_server).unwrap_or(default))
     }
 }
@@ -84,10 +95,15 @@ impl Environment {
     /// Where the API server is: the agent's kubeconfig, else the server's, else the cluster it runs in.
     #[must_use]
     pub fn access(&self, configured: Option<String>) -> Access {
-        let kubeconfig = configured.or_else(|| self.kubeconfig.clone()).filter(|path| !path.is_empty());
+        let kubeconfig = configured
+            .or_else(|| self.kubeconfig.clone())
+            .filter(|path| !path.is_empty());
         Access {
             kubeconfig: kubeconfig.map(PathBuf::from),
-            in_cluster: self.kubernetes_service_host.as_ref().is_some_and(|host| !host.is_empty()),
+            in_cluster: self
+                .kubernetes_service_host
+                .as_ref()
+                .is_some_and(|host| !host.is_empty()),
         }
     }
 
@@ -97,10 +113,15 @@ impl Environment {
     /// When neither variable is set.
     pub fn own_pod(&self) -> Result<&str, Failure> {
         let names = [self.pod_name.as_deref(), self.hostname.as_deref()];
-        names.into_iter().flatten().find(|name| !name.is_empty()).ok_or_else(|| {
-            let message = "the server's own pod is unknown: set POD_NAME (or HOSTNAME) in the server's environment";
-            Failure::before_start(super::failure::SELF_POD_FAILED, message)
-        })
+        names
+            .into_iter()
+            .flatten()
+            .find(|name| !name.is_empty())
+            .ok_or_else(|| {
+                let message =
+                    "the server's own pod is unknown: set POD_NAME (or HOSTNAME) in the server's environment";
+                Failure::before_start(super::failure::SELF_POD_FAILED, message)
+            })
     }
 
     /// Who the pods are on this server's mount of the shared volume.
@@ -111,7 +132,9 @@ impl Environment {
         let Some(text) = self.volume_owner.as_deref().filter(|text| !text.is_empty()) else {
             return Ok(Ownership::default());
         };
-        let ids = text.split_once(':').and_then(|(uid, gid)| Some((uid.parse().ok()?, gid.parse().ok()?)));
+        let ids = text
+            .split_once(':')
+            .and_then(|(uid, gid)| Some((uid.parse().ok()?, gid.parse().ok()?)));
         let (uid, gid) = ids.ok_or_else(|| {
             let message = format!("PAPERCLIP_K8S_VOLUME_OWNER must be uid:gid in numbers, it is {text:?}");
             Failure::of_input(CONFIG_INVALID, message)
@@ -130,7 +153,10 @@ mod tests {
     use super::*;
 
     fn environment(owner: &str) -> Environment {
-        Environment { volume_owner: Some(owner.to_owned()), ..Environment::default() }
+        Environment {
+            volume_owner: Some(owner.to_owned()),
+            ..Environment::default()
+        }
     }
 
     #[test]

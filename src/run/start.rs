@@ -36,7 +36,12 @@ pub(super) struct Started {
 }
 
 /// From a checked request to a running Job.
-pub(super) async fn start(mut request: RunRequest, voice: &Voice, stop: Stop, hub: &Hub) -> Result<Started, Failure> {
+pub(super) async fn start(
+    mut request: RunRequest,
+    voice: &Voice,
+    stop: Stop,
+    hub: &Hub,
+) -> Result<Started, Failure> {
     let connected = tokio::select! {
         connected = connect(&mut request) => connected?,
         reason = stop.asked() => return Err(cancelled(&reason)),
@@ -51,7 +56,10 @@ pub(super) async fn start(mut request: RunRequest, voice: &Voice, stop: Stop, hu
         ));
     }
     let selector = names::agent_selector(&spec.agent_id).ok_or_else(|| {
-        Failure::of_input(INVALID_REQUEST, format!("agent id {:?} gives no label value", spec.agent_id))
+        Failure::of_input(
+            INVALID_REQUEST,
+            format!("agent id {:?} gives no label value", spec.agent_id),
+        )
     })?;
     let guard = Guard {
         namespace: &namespace,
@@ -73,7 +81,11 @@ pub(super) async fn start(mut request: RunRequest, voice: &Voice, stop: Stop, hu
     let secret = rendered.prompt_secret.as_ref().map(|secret| secret.name.clone());
     match launch(&spec, rendered, &namespace, voice).await {
         Ok((job_name, job_uid)) => {
-            let view = View::shared(&cluster, &namespace, &format!("{}={}", names::ADAPTER_TYPE, names::ADAPTER));
+            let view = View::shared(
+                &cluster,
+                &namespace,
+                &format!("{}={}", names::ADAPTER_TYPE, names::ADAPTER),
+            );
             let (stdout, stderr) = files.follow(hub)?;
             let live = Live {
                 namespace,
@@ -84,7 +96,9 @@ pub(super) async fn start(mut request: RunRequest, voice: &Voice, stop: Stop, hu
                 secret,
                 files: files.files,
                 names: files.names,
-                deadline: spec.timeout_sec.map(|limit| Instant::now() + Duration::from_secs(limit + spec.grace_sec)),
+                deadline: spec
+                    .timeout_sec
+                    .map(|limit| Instant::now() + Duration::from_secs(limit + spec.grace_sec)),
                 limits: Limits {
                     schedule: Duration::from_secs(spec.schedule_timeout_sec),
                     start: Duration::from_secs(spec.start_timeout_sec),
@@ -92,7 +106,13 @@ pub(super) async fn start(mut request: RunRequest, voice: &Voice, stop: Stop, hu
                 },
                 stop,
             };
-            Ok(Started { spec, live, stdout, stderr, turn })
+            Ok(Started {
+                spec,
+                live,
+                stdout,
+                stderr,
+                turn,
+            })
         }
         Err(failure) => {
             files.remove().await;
@@ -103,12 +123,19 @@ pub(super) async fn start(mut request: RunRequest, voice: &Voice, stop: Stop, hu
 
 /// A client, and what the server's own pod says.
 async fn connect(request: &mut RunRequest) -> Result<(Cluster, Namespace), Failure> {
-    let failed = |error: crate::cluster::ClusterError| Failure::before_start(SELF_POD_FAILED, error.to_string());
+    let failed =
+        |error: crate::cluster::ClusterError| Failure::before_start(SELF_POD_FAILED, error.to_string());
     let cluster = Cluster::connect(request.access()).await.map_err(failed)?;
-    let own_namespace = request.environment.namespace.clone().filter(|name| !name.is_empty());
+    let own_namespace = request
+        .environment
+        .namespace
+        .clone()
+        .filter(|name| !name.is_empty());
     let own_namespace = own_namespace.unwrap_or_else(|| cluster.default_namespace.clone());
     let own_pod = request.environment.own_pod()?;
-    request.render.self_pod = host_pod::introspect(&cluster, &own_namespace, own_pod).await.map_err(failed)?;
+    request.render.self_pod = host_pod::introspect(&cluster, &own_namespace, own_pod)
+        .await
+        .map_err(failed)?;
     let spec = RunSpec::from_request(&request.render).map_err(of_config)?;
     let namespace = Namespace::new(&cluster, &spec.namespace);
     Ok((cluster, namespace))
@@ -127,7 +154,9 @@ async fn launch(
         Some(secret) => Some(manifest::prompt_secret(spec, &secret.name).map_err(|error| of_render(&error))?),
         None => None,
     };
-    let timeout = spec.timeout_sec.map_or("none".to_owned(), |seconds| format!("{seconds}s"));
+    let timeout = spec
+        .timeout_sec
+        .map_or("none".to_owned(), |seconds| format!("{seconds}s"));
     let meta = json!({
         "adapterType": "opencode_k8s",
         "command": format!("kubectl job/{}", rendered.job_name),
@@ -144,8 +173,14 @@ async fn launch(
     voice.tell(Kind::Dispatch, json!({})).await;
     let submitted = submit(namespace, &rendered.job, secret).await?;
     let (name, ns) = (&submitted.name, &namespace.name);
-    voice.status(format!("Created K8s Job: {name} in namespace {ns} (deadline: {timeout})")).await;
-    voice.status(format!("Waiting for pod to be scheduled (job: {name})...")).await;
+    voice
+        .status(format!(
+            "Created K8s Job: {name} in namespace {ns} (deadline: {timeout})"
+        ))
+        .await;
+    voice
+        .status(format!("Waiting for pod to be scheduled (job: {name})..."))
+        .await;
     Ok((submitted.name, submitted.uid))
 }
 
@@ -165,36 +200,60 @@ impl Files {
     /// Makes the log folder and the empty files before the Job exists.
     async fn prepare(request: &RunRequest, spec: &RunSpec, nonce: &str) -> Result<Self, Failure> {
         let missing = |message: String| Failure::before_start(SHARED_VOLUME_MISSING, message);
-        let paths = LogPaths::new(&spec.company_id, &spec.agent_id, &spec.run_id).map_err(|error| missing(error.to_string()))?;
+        let paths = LogPaths::new(&spec.company_id, &spec.agent_id, &spec.run_id)
+            .map_err(|error| missing(error.to_string()))?;
         let root = request.data_root();
         let here = paths.on_server(&root.to_string_lossy());
         let (log, stderr) = (PathBuf::from(&here.log), PathBuf::from(&here.stderr));
         let shown = [log.display().to_string(), stderr.display().to_string()];
-        let files = RunFiles::new(&root, &log).ok_or_else(|| missing(format!("{} is not below the data root", shown[0])))?;
+        let files = RunFiles::new(&root, &log)
+            .ok_or_else(|| missing(format!("{} is not below the data root", shown[0])))?;
         let names = file_names(&paths);
         let owner = request.environment.owner()?;
         let (preparing, made, content) = (files.clone(), names.clone(), nonce.to_owned());
         let prepared = tokio::task::spawn_blocking(move || {
-            let wanted: [(&str, &[u8]); 3] = [(&made.log, b""), (&made.stderr, b""), (&made.nonce, content.as_bytes())];
+            let wanted: [(&str, &[u8]); 3] = [
+                (&made.log, b""),
+                (&made.stderr, b""),
+                (&made.nonce, content.as_bytes()),
+            ];
             preparing.prepare(owner, &wanted)
         });
         let prepared = prepared.await.map_err(|error| missing(error.to_string()))?;
         let prepared = prepared.map_err(|error| missing(error.to_string()))?;
-        Ok(Self { files, names, shown, by_server: prepared.by_server })
+        Ok(Self {
+            files,
+            names,
+            shown,
+            by_server: prepared.by_server,
+        })
     }
 
     fn follow(&self, hub: &Hub) -> Result<(Tail, Tail), Failure> {
         // The pod is alive: the file may be late for any time, only the end of the run ends its tail.
-        let pace = Pace { appear: None, ..Pace::default() };
+        let pace = Pace {
+            appear: None,
+            ..Pace::default()
+        };
         let [log, stderr] = &self.shown;
         let follow = |name: &str, shown: &str| {
             let place: Place = self.files.place(name);
-            hub.follow(Box::new(FileSource::new(place, self.by_server)), shown.to_owned(), pace)
+            hub.follow(
+                Box::new(FileSource::new(place, self.by_server)),
+                shown.to_owned(),
+                pace,
+            )
         };
         let failed = |error: std::io::Error| {
-            Failure::of_input("k8s_log_incomplete", format!("no thread to read the log with: {error}"))
+            Failure::of_input(
+                "k8s_log_incomplete",
+                format!("no thread to read the log with: {error}"),
+            )
         };
-        Ok((follow(&self.names.log, log).map_err(failed)?, follow(&self.names.stderr, stderr).map_err(failed)?))
+        Ok((
+            follow(&self.names.log, log).map_err(failed)?,
+            follow(&self.names.stderr, stderr).map_err(failed)?,
+        ))
     }
 
     async fn remove(&self) {

@@ -40,7 +40,11 @@ impl Stop {
     /// Resolves with the reason when the run should stop; never, when nobody can ask any more.
     pub async fn asked(&self) -> String {
         let mut receiver = self.0.clone();
-        let reason = receiver.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        let reason = receiver
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|reason| reason.clone());
         match reason {
             Some(reason) => reason,
             None => std::future::pending().await,

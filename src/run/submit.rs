@@ -29,8 +29,13 @@ pub async fn submit(namespace: &Namespace, job: &Job, secret: Option<Secret>) ->
     };
     let created = namespace.create(&namespace.jobs, &name, job, same_run).await;
     let created = created.map_err(|error| failed("K8s Job", &error))?;
-    let submitted = Submitted { name: name.clone(), uid: created.metadata.uid.clone().unwrap_or_default() };
-    let Some(mut secret) = secret else { return Ok(submitted) };
+    let submitted = Submitted {
+        name: name.clone(),
+        uid: created.metadata.uid.clone().unwrap_or_default(),
+    };
+    let Some(mut secret) = secret else {
+        return Ok(submitted);
+    };
     secret.metadata.owner_references = Some(vec![OwnerReference {
         api_version: "batch/v1".to_owned(),
         kind: "Job".to_owned(),
@@ -41,8 +46,13 @@ pub async fn submit(namespace: &Namespace, job: &Job, secret: Option<Secret>) ->
         block_owner_deletion: Some(false),
     }]);
     let secret_name = secret.metadata.name.clone().unwrap_or_default();
-    if let Err(error) = namespace.create(&namespace.secrets, &secret_name, &secret, same_owner).await {
-        let _ = namespace.delete_job(&name, Some(&submitted.uid), CALL_LIMIT * 2).await;
+    if let Err(error) = namespace
+        .create(&namespace.secrets, &secret_name, &secret, same_owner)
+        .await
+    {
+        let _ = namespace
+            .delete_job(&name, Some(&submitted.uid), CALL_LIMIT * 2)
+            .await;
         return Err(failed("prompt Secret", &error));
     }
     Ok(submitted)
@@ -51,7 +61,11 @@ pub async fn submit(namespace: &Namespace, job: &Job, secret: Option<Secret>) ->
 /// Whether a Job of that name is the one that a lost answer was about.
 fn same_run(ours: &Job, found: &Job) -> bool {
     ours.metadata.annotations.as_ref().is_some_and(|ours| {
-        found.metadata.annotations.as_ref().is_some_and(|found| ours.iter().all(|(key, value)| found.get(key) == Some(value)))
+        found
+            .metadata
+            .annotations
+            .as_ref()
+            .is_some_and(|found| ours.iter().all(|(key, value)| found.get(key) == Some(value)))
     })
 }
 

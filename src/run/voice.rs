@@ -65,19 +65,25 @@ impl Voice {
     /// Speaks to this host.
     #[must_use]
     pub fn new(host: Arc<dyn Host>) -> Self {
-        Self { host, turn: Mutex::new(Instant::now()), complained: AtomicBool::new(false) }
+        Self {
+            host,
+            turn: Mutex::new(Instant::now()),
+            complained: AtomicBool::new(false),
+        }
     }
 
     /// A status line on stdout.
     pub async fn status(&self, text: impl AsRef<str>) {
         let mut turn = self.turn.lock().await;
-        self.call(Kind::Stdout, status_line(text.as_ref()), &mut turn).await;
+        self.call(Kind::Stdout, status_line(text.as_ref()), &mut turn)
+            .await;
     }
 
     /// A warning on stderr.
     pub async fn warn(&self, text: impl AsRef<str>) {
         let mut turn = self.turn.lock().await;
-        self.call(Kind::Stderr, status_line(text.as_ref()), &mut turn).await;
+        self.call(Kind::Stderr, status_line(text.as_ref()), &mut turn)
+            .await;
     }
 
     /// Whole lines, in batches that the host keeps whole.
@@ -105,7 +111,10 @@ impl Voice {
         let problem = match timeout(PATIENCE, self.host.say(kind, payload)).await {
             Ok(Ok(())) => return,
             Ok(Err(message)) => format!("the host's callback failed: {message}"),
-            Err(_) => format!("the host's callback did not return within {} s", PATIENCE.as_secs()),
+            Err(_) => format!(
+                "the host's callback did not return within {} s",
+                PATIENCE.as_secs()
+            ),
         };
         tracing::warn!(kind = kind.as_str(), %problem, "log delivery");
         if !self.complained.swap(true, Ordering::Relaxed) {
@@ -117,7 +126,11 @@ impl Voice {
 
 /// One line with the prefix of this adapter; control characters of hostile text become spaces.
 fn status_line(text: &str) -> String {
-    let clean: String = text.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let clean: String = text
+        .trim_end()
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     format!("[paperclip] {clean}\n")
 }
 
@@ -143,7 +156,14 @@ fn batches(text: &str) -> Vec<&str> {
 
 /// `end`, or the last character boundary that keeps the piece below the host's limit.
 fn piece_end(text: &str, end: usize) -> usize {
-    if end <= PIECE { end } else { (0..=PIECE).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(end) }
+    if end <= PIECE {
+        end
+    } else {
+        (0..=PIECE)
+            .rev()
+            .find(|at| text.is_char_boundary(*at))
+            .unwrap_or(end)
+    }
 }
 
 #[cfg(test)]
@@ -155,7 +175,10 @@ mod tests {
         let text: String = (0..1_000).map(|n| format!("line number {n}\n")).collect();
         let cut = batches(&text);
         assert_eq!(cut.concat(), text);
-        assert!(cut.iter().all(|batch| batch.len() <= BATCH && batch.ends_with('\n')));
+        assert!(
+            cut.iter()
+                .all(|batch| batch.len() <= BATCH && batch.ends_with('\n'))
+        );
     }
 
     #[test]

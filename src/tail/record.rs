@@ -51,7 +51,10 @@ impl EndRecord {
 #[must_use]
 pub fn split_termination_message<'a>(message: &'a str, run: &str) -> (Option<EndRecord>, &'a str) {
     match EndRecord::parse(message, run) {
-        Some(record) => (Some(record), message.split_once('\n').map_or("", |(_, rest)| rest).trim()),
+        Some(record) => (
+            Some(record),
+            message.split_once('\n').map_or("", |(_, rest)| rest).trim(),
+        ),
         None => (None, message.trim()),
     }
 }

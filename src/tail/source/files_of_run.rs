@@ -27,7 +27,9 @@ impl Default for Ownership {
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
     /// The folder or a file of the run cannot be made or opened.
-    #[error("cannot prepare {path}: {cause}. The shared volume must be mounted here, read-write, at the data root")]
+    #[error(
+        "cannot prepare {path}: {cause}. The shared volume must be mounted here, read-write, at the data root"
+    )]
     Unusable {
         /// What was to be made.
         path: String,
@@ -69,7 +71,10 @@ impl RunFiles {
     /// `log`: the log's path as the server sees it, below `data_root`.
     #[must_use]
     pub fn new(data_root: &Path, log: &Path) -> Option<Self> {
-        Some(Self { log: Place::below(data_root, log)?, shown: log.display().to_string() })
+        Some(Self {
+            log: Place::below(data_root, log)?,
+            shown: log.display().to_string(),
+        })
     }
 
     /// The place of the log, or of another file beside it.
@@ -87,7 +92,9 @@ impl RunFiles {
         match self.make(hand_over, files) {
             Ok(()) => Ok(Prepared { by_server: true }),
             // Root without power over the volume (root squash): the pod makes its files itself.
-            Err(SourceError::Io(Errno::PERM | Errno::ACCESS | Errno::INVAL)) if hand_over == HandOver::Root(owner) => {
+            Err(SourceError::Io(Errno::PERM | Errno::ACCESS | Errno::INVAL))
+                if hand_over == HandOver::Root(owner) =>
+            {
                 self.remove(files.iter().map(|(name, _)| *name));
                 Ok(Prepared { by_server: false })
             }
@@ -108,7 +115,9 @@ impl RunFiles {
     }
 
     fn make(&self, hand_over: HandOver, files: &[(&str, &[u8])]) -> Result<(), SourceError> {
-        let folder = self.log.make_folder(hand_over.folder_mode(), |made| hand_over.apply(made, hand_over.folder_mode()))?;
+        let folder = self.log.make_folder(hand_over.folder_mode(), |made| {
+            hand_over.apply(made, hand_over.folder_mode())
+        })?;
         for (name, content) in files {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let file = fs::openat(&folder, *name, flags, hand_over.file_mode())?;
@@ -121,7 +130,8 @@ impl RunFiles {
     /// The content of a small file of the run; `None` when it is absent, too large or nothing that may be read.
     #[must_use]
     pub fn read_small(&self, name: &str, limit: usize) -> Option<Vec<u8>> {
-        let file = self.log.sibling(name).open_file().ok()?;
+        let place = self.log.sibling(name);
+        let file = place.open_file(&place.open_folder().ok()?).ok()?;
         let mut buffer = vec![0; limit + 1];
         let mut length = 0;
         while length < buffer.len() {
@@ -191,7 +201,11 @@ impl HandOver {
         match self {
             Self::Same => {}
             Self::Root(owner) => {
-                fs::fchown(made, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)))?;
+                fs::fchown(
+                    made,
+                    Some(Uid::from_raw(owner.uid)),
+                    Some(Gid::from_raw(owner.gid)),
+                )?;
             }
             Self::Group(owner) => {
                 fs::fchown(made, None, Some(Gid::from_raw(owner.gid)))?;

@@ -9,8 +9,11 @@ use super::SourceError;
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 /// NONBLOCK: opening a FIFO that nobody writes must not block a thread for ever.
-const FILE: OFlags =
-    OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+const FILE: OFlags = OFlags::RDONLY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOCTTY)
+    .union(OFlags::CLOEXEC);
 
 /// Where a file is: a trusted folder, the folders below it that are walked without following links, and its name.
 #[derive(Debug, Clone)]
@@ -32,15 +35,26 @@ impl Place {
             }
         }
         let name = parts.pop()?;
-        Some(Self { root: data_root.to_owned(), folders: parts, name })
+        Some(Self {
+            root: data_root.to_owned(),
+            folders: parts,
+            name,
+        })
     }
 
     /// Any other file: its folder is trusted, its last component is checked.
     #[must_use]
     pub fn anywhere(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?.to_owned();
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-        Some(Self { root: folder.to_owned(), folders: Vec::new(), name })
+        let folder = path
+            .parent()
+            .filter(|p| !p.as_os_str().is_empty())
+            .unwrap_or_else(|| Path::new("."));
+        Some(Self {
+            root: folder.to_owned(),
+            folders: Vec::new(),
+            name,
+        })
     }
 
     /// The file's name in its folder.
@@ -52,7 +66,10 @@ impl Place {
     /// A file of another name in the same folder.
     #[must_use]
     pub fn sibling(&self, name: &str) -> Self {
-        Self { name: name.to_owned(), ..self.clone() }
+        Self {
+            name: name.to_owned(),
+            ..self.clone()
+        }
     }
 
     /// Opens the folder. No component below the root may be a symbolic link.
@@ -85,20 +102,24 @@ impl Place {
         Ok(folder)
     }
 
-    /// Opens the file for reading if it is a regular file.
-    pub(super) fn open_file(&self) -> Result<OwnedFd, SourceError> {
-        let folder = self.open_folder()?;
+    /// Opens the file in its folder for reading if it is a regular file.
+    pub(super) fn open_file(&self, folder: &OwnedFd) -> Result<OwnedFd, SourceError> {
         // Looked at first, because opening a device can have effects of its own.
-        let stat = fs::statat(&folder, self.name.as_str(), AtFlags::SYMLINK_NOFOLLOW)?;
+        let stat = fs::statat(folder, self.name.as_str(), AtFlags::SYMLINK_NOFOLLOW)?;
         must_be_regular(FileType::from_raw_mode(stat.st_mode))?;
-        let file = fs::openat(&folder, self.name.as_str(), FILE, Mode::empty())?;
+        let file = fs::openat(folder, self.name.as_str(), FILE, Mode::empty())?;
         // Looked at again, because it may have been swapped in between.
         must_be_regular(FileType::from_raw_mode(fs::fstat(&file)?.st_mode))?;
         Ok(file)
     }
+
+    /// The trusted folder from which the walk starts.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
 }
 
-fn must_be_regular(kind: FileType) -> Result<(), SourceError> {
+pub(super) fn must_be_regular(kind: FileType) -> Result<(), SourceError> {
     let what = match kind {
         FileType::RegularFile => return Ok(()),
         FileType::Symlink => "a symbolic link, which is not followed",
