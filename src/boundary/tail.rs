@@ -170,22 +170,3 @@ impl Options {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_batch_says_whose_its_texts_are() {
-        let look = |text: &str| Look {
-            text: text.to_owned(),
-            ..Look::default()
-        };
-        let failed = Look {
-            end: Some(Proof::Failed("never".to_owned())),
-            ..Look::default()
-        };
-        let text = as_text(vec![(3, look("a\nb\n")), (7, look("🎉\n")), (8, failed)]);
-        assert_eq!(text, "a\nb\n🎉\nnever\n3 o 4 4 7 o 3 5 8 f 5 5");
-    }
-}

@@ -113,7 +113,7 @@ impl Followed {
         };
         let got = self.reader.turn(now, stop_at, buffer);
         for (kind, text) in self.reader.take_events() {
-            self.report(kind, || text, &mut look);
+            self.report(&kind, || text, &mut look);
         }
         match got {
             Ok(got) => self.judge(got, now, buffer, &mut lines, &mut look),
@@ -143,6 +143,8 @@ impl Followed {
             Got::Restarted(why) => {
                 self.framer.reset();
                 self.given.restart();
+                // Not at once: a file that keeps changing must not keep a thread busy.
+                look.again_in = self.pace.poll.min(retry_wait(Duration::ZERO));
                 self.report(
                     why,
                     || format!("the log file {why}; it is read again from its start"),
@@ -173,7 +175,7 @@ impl Followed {
         let patient = waited < ending.patience(self.known_limit());
         match ending {
             Ending::Drain if idle => self.finish(Proof::Unproven, lines, look),
-            Ending::Drain if matches!(got, Got::Doubtful) && !patient => {
+            Ending::Drain if !patient && !matches!(got, Got::Bytes { .. }) => {
                 self.unreadable("it keeps changing", lines, look)
             }
             Ending::Drain => {}

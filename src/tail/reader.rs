@@ -49,7 +49,7 @@ pub(super) struct Reader {
     nul_since: Option<Duration>,
     nul_looks: u32,
     draining: bool,
-    events: Vec<(&'static str, String)>,
+    events: Vec<(String, String)>,
 }
 
 impl Reader {
@@ -105,7 +105,7 @@ impl Reader {
     }
 
     /// Things to report, with their kind.
-    pub(super) fn take_events(&mut self) -> Vec<(&'static str, String)> {
+    pub(super) fn take_events(&mut self) -> Vec<(String, String)> {
         std::mem::take(&mut self.events)
     }
 
@@ -139,7 +139,7 @@ impl Reader {
         }
         match got? {
             // What the old file still held is read; now the one that has its name.
-            Got::Nothing | Got::Doubtful if moved => {
+            Got::Nothing if moved => {
                 self.stale = true;
                 Ok(if self.open(now).is_ok() {
                     self.changed().map_or(Got::Nothing, |why| self.restart(why))
@@ -164,8 +164,10 @@ impl Reader {
             Ok(seen) => {
                 self.size = seen.size;
                 if seen.links > 1 {
-                    self.events
-                        .push(("link", "the log file has a second hard link".to_owned()));
+                    self.events.push((
+                        "link".to_owned(),
+                        "the log file has a second hard link".to_owned(),
+                    ));
                 }
                 let age = now.saturating_sub(self.opened_at);
                 if self.stale || age >= self.source.freshness().handle_lifetime() {
@@ -174,12 +176,7 @@ impl Reader {
             }
             // The handle still reads what the writer appends; after an error of the server it has to be got anew.
             Err(error @ (SourceError::Missing | SourceError::Hostile(_))) => {
-                let kind = if error == SourceError::Missing {
-                    "gone"
-                } else {
-                    "hostile"
-                };
-                self.events.push((kind, trouble(&error)));
+                self.events.push((error.to_string(), trouble(&error)));
             }
             Err(error) => {
                 self.held = None;
