@@ -3,7 +3,7 @@ import { CollectedText } from "./collected-text.js";
 import { statusLine } from "./host.js";
 import { LineDelivery, type OnLog } from "./line-delivery.js";
 import type { NativeLoader } from "./native.js";
-import { watchStopFlag } from "./stop-flags.js";
+import { type FlagWatch, watchStopFlag } from "./stop-flags.js";
 import { type RunningTail, type TailFeed, tailFeed } from "./tail-feed.js";
 
 /** A flag that its owner sets to end a tail. */
@@ -48,20 +48,22 @@ export function createTailPodLogFile(load: NativeLoader): TailPodLogFile {
     const { onLog, stopSignal, signal, sinkTimeoutMs, collect = true, ref = true, ...nativeOptions } = options;
     const delivery = new LineDelivery(onLog, sinkTimeoutMs);
     const collected = collect ? new CollectedText() : null;
-    const { tail, ended } = follow(tailFeed(load()), filePath, JSON.stringify(nativeOptions), delivery, collected);
+    let watch: FlagWatch | undefined;
+    const taken = (): void => watch?.check();
+    const { tail, ended } = follow(tailFeed(load()), filePath, JSON.stringify(nativeOptions), delivery, collected, taken);
     const release = ref ? holdProcess() : undefined;
     const stop = (): void => {
       delivery.hurry();
       tail.stop();
     };
-    const unwatch = stopSignal ? watchStopFlag(stopSignal, stop) : undefined;
+    watch = stopSignal && watchStopFlag(stopSignal, stop);
     if (signal?.aborted) stop();
     else signal?.addEventListener("abort", stop, { once: true });
     try {
       await ended;
       return collected?.finish() ?? "";
     } finally {
-      unwatch?.();
+      watch?.forget();
       signal?.removeEventListener("abort", stop);
       delivery.close();
       release?.();
@@ -76,13 +78,15 @@ function follow(
   options: string,
   delivery: LineDelivery,
   collected: CollectedText | null,
+  taken: () => void,
 ): { tail: RunningTail; ended: Promise<void> } {
   let tail!: RunningTail;
   const ended = new Promise<void>((resolve, reject) => {
     tail = feed.follow(filePath, options, {
-      lines(text, bytes) {
+      async lines(text, bytes) {
         collected?.add(text, bytes);
-        return delivery.deliver("stdout", text);
+        await delivery.deliver("stdout", text);
+        taken();
       },
       notice: (text) => delivery.deliver("stderr", statusLine(text)),
       end: (failure) => (failure === undefined ? resolve() : reject(new Error(failure))),
