@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 
-import { tailPodLogFile as ours } from "../dist/index.js";
+import { buildPodLogPath, tailPodLogFile as ours } from "../dist/index.js";
 import { tailPodLogFile as peer } from "./peer.js";
 
 interface Job {
@@ -11,6 +11,8 @@ interface Job {
   files: string[];
   /** Stop when so many bytes were delivered; otherwise on request. */
   untilBytes?: number;
+  /** Measure the event loop's delay; that costs more CPU than what it measures. */
+  delay: boolean;
   /** Lines begin with the time they were written. */
   timed: boolean;
 }
@@ -91,12 +93,16 @@ process.stdin.setEncoding("utf8").on("data", (chunk: string) => {
   }
 });
 
+// Loads the addon: a server does so once.
+buildPodLogPath("a", "b", "c");
 const idleRss = process.memoryUsage.rss() / 1024 / 1024;
-delay.enable();
+if (job.delay) delay.enable();
 base = sample();
 const tail = job.who === "peer" ? peer : ours;
 const options = job.who === "peer" ? { onLog, stopSignal } : { onLog, stopSignal, collect: job.collect };
-const all = Promise.all(job.files.map((file) => tail(file, options as never)));
+// Without files it is the process to compare with.
+const idle = job.files.length === 0 ? [new Promise<string>(() => {})] : [];
+const all = Promise.all(job.files.map((file) => tail(file, options as never)).concat(idle));
 try {
   const texts = await all;
   // The last look at the loop's delay, then the result.
