@@ -24,8 +24,8 @@ export declare class Tails {
    * (5), `appearTimeoutMs` (30000) and `dataRoot` (`/paperclip`).
    */
   follow(path: string, optionsJson: string): number
-  /** What was given of this tail is delivered: the next may come. */
-  taken(tail: number): void
+  /** What was given of these tails is delivered: the next may come. */
+  taken(tails: Array<number>): void
   /** The last batch is taken apart: the next one may come. */
   arrived(): void
   /** Reads to the end of the file once more, then ends. Later calls change nothing. */

@@ -13,8 +13,8 @@ const ERROR_CODE = "k8s_native_unavailable";
 export interface Tails {
   /** Follows a file; gives the tail's number. */
   follow(path: string, optionsJson: string): number;
-  /** Everything that was given of this tail is delivered: the next may come. */
-  taken(tail: number): void;
+  /** Everything that was given of these tails is delivered: the next may come. */
+  taken(tails: number[]): void;
   /** The last batch is taken apart: the next one may come. */
   arrived(): void;
   /** Ends the tail after one final read to the end of the file. */

@@ -1,8 +1,8 @@
 /** Mutable stop flags cannot announce that they were set, so one timer of the process reads all of them. */
 import type { StopSignal } from "./tail.js";
 
-/** How often the flags are read. */
-const READ_MS = 50;
+/** How often the flags are read: as often as a growing file. A timer costs more than all that it reads. */
+const READ_MS = 250;
 
 interface Watched {
   flag: StopSignal;

@@ -31,6 +31,8 @@ export function tailFeed(native: Native): TailFeed {
 /** See {@link tailFeed}. */
 export class TailFeed {
   private readonly listeners = new Map<number, TailListener>();
+  /** Tails whose lines are delivered, until the addon is told. */
+  private taken: number[] = [];
   private readonly tails: Tails;
 
   /** Opens the addon's tails with this feed as their callback. */
@@ -75,7 +77,8 @@ export class TailFeed {
         // Listeners report their own errors.
       }
     }
-    this.tails.taken(tail);
+    // After the promises of this turn: most tails of a batch are done by then, and cross together.
+    if (this.taken.push(tail) === 1) process.nextTick(() => this.tails.taken(this.taken.splice(0)));
   }
 
   private end(tail: number, failure: string | undefined): void {

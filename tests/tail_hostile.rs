@@ -36,12 +36,25 @@ impl Volume {
         fs::write(outside.join("run.pod.ndjson"), SECRET).expect("written");
         fs::write(outside.join("run.pod.end.json"), SECRET).expect("written");
         let log = folder.join("run.pod.ndjson");
-        Self { _temp: temp, root, folder, log, outside }
+        Self {
+            _temp: temp,
+            root,
+            folder,
+            log,
+            outside,
+        }
     }
 
     fn tail(&self, known: bool) -> Driver {
         let place = Place::below(&self.root, &self.log).expect("a place");
-        Driver::with(FileSource::new(place, known), Pace { appear: None, ..Pace::default() }, 4_096)
+        Driver::with(
+            FileSource::new(place, known),
+            Pace {
+                appear: None,
+                ..Pace::default()
+            },
+            4_096,
+        )
     }
 
     fn secret(&self) -> PathBuf {
@@ -69,12 +82,20 @@ fn refused(volume: &Volume) -> String {
 #[test]
 fn what_is_no_plain_file_is_an_error_at_once() {
     let cases: [(&str, fn(&Volume)); 6] = [
-        ("a symbolic link", |v| symlink(v.secret(), &v.log).expect("a link")),
+        ("a symbolic link", |v| {
+            symlink(v.secret(), &v.log).expect("a link")
+        }),
         ("a directory", |v| fs::create_dir(&v.log).expect("a folder")),
         ("a FIFO", |v| mknod(&v.log, rustix::fs::FileType::Fifo)),
-        ("a socket", |v| drop(UnixListener::bind(&v.log).expect("a socket"))),
-        ("a second hard link", |v| fs::hard_link(v.secret(), &v.log).expect("a link")),
-        ("a symbolic link", |v| symlink("/dev/zero", &v.log).expect("a link")),
+        ("a socket", |v| {
+            drop(UnixListener::bind(&v.log).expect("a socket"))
+        }),
+        ("a second hard link", |v| {
+            fs::hard_link(v.secret(), &v.log).expect("a link")
+        }),
+        ("a symbolic link", |v| {
+            symlink("/dev/zero", &v.log).expect("a link")
+        }),
     ];
     for (what, make) in cases {
         let volume = Volume::new();
@@ -82,7 +103,10 @@ fn what_is_no_plain_file_is_an_error_at_once() {
         make(&volume);
         let message = refused(&volume);
         assert!(message.contains(what), "{what}: {message}");
-        assert!(message.starts_with("Pod log file at /shown is not read: "), "{message}");
+        assert!(
+            message.starts_with("Pod log file at /shown is not read: "),
+            "{message}"
+        );
     }
 }
 
@@ -118,7 +142,13 @@ fn the_file_swapped_for_a_link_between_two_polls_is_not_followed() {
     symlink(volume.secret(), &volume.log).expect("a link");
     tail.run(Duration::from_secs(120));
     assert_eq!((tail.text.as_str(), tail.end.as_ref()), ("one\n", None));
-    assert_eq!(tail.notices.iter().filter(|notice| notice.contains("symbolic link")).count(), 1);
+    assert_eq!(
+        tail.notices
+            .iter()
+            .filter(|notice| notice.contains("symbolic link"))
+            .count(),
+        1
+    );
     // The log comes back, and the tail goes on.
     fs::remove_file(&volume.log).expect("removed");
     fs::write(&volume.log, "one\ntwo\n").expect("written");
@@ -128,7 +158,11 @@ fn the_file_swapped_for_a_link_between_two_polls_is_not_followed() {
 
 #[test]
 fn a_folder_above_swapped_for_a_link_is_not_followed() {
-    for above in ["instances", "instances/default/run-logs", "instances/default/run-logs/company/agent"] {
+    for above in [
+        "instances",
+        "instances/default/run-logs",
+        "instances/default/run-logs/company/agent",
+    ] {
         let volume = Volume::new();
         fs::write(&volume.log, "one\n").expect("written");
         let mut tail = volume.tail(true);
@@ -147,7 +181,10 @@ fn a_folder_above_swapped_for_a_link_is_not_followed() {
         let files = volume.files();
         assert_eq!(files.read_small("run.pod.ndjson", 100), None);
         assert!(files.remove(["run.pod.ndjson"]).is_some(), "{above}");
-        assert!(files.prepare(Ownership::default(), &[("new", b"")]).is_err(), "{above}");
+        assert!(
+            files.prepare(Ownership::default(), &[("new", b"")]).is_err(),
+            "{above}"
+        );
         assert_eq!(fs::read_to_string(trap.join(rest)).expect("the secret"), SECRET);
         assert!(!trap.join(rest).with_file_name("new").exists());
         let mut first = volume.tail(false);
@@ -180,7 +217,13 @@ fn a_second_link_to_the_file_of_the_server_is_one_warning() {
 #[test]
 fn only_plain_paths_below_the_root_are_places() {
     let root = Path::new("/paperclip");
-    for bad in ["/paperclip/../etc/passwd", "/paperclip/a/../../etc/passwd", "/etc/passwd", "/paperclip", "relative"] {
+    for bad in [
+        "/paperclip/../etc/passwd",
+        "/paperclip/a/../../etc/passwd",
+        "/etc/passwd",
+        "/paperclip",
+        "relative",
+    ] {
         assert!(Place::below(root, Path::new(bad)).is_none(), "{bad}");
     }
 }

@@ -357,14 +357,14 @@ fn a_tail_whose_lines_are_not_taken_holds_up_nobody_else() {
     };
     eventually("the quick one's lines", || {
         group.arrived();
-        group.taken(quick);
+        group.taken(&[quick]);
         bytes(quick) == 2_000_000
     });
     // One batch is with its consumer; the next is read and waits, and no more than that.
     assert!(bytes(slow) <= 64 << 10);
     eventually("the slow one's lines", || {
         group.arrived();
-        group.taken(slow);
+        group.taken(&[slow]);
         bytes(slow) == 2_000_000
     });
 }

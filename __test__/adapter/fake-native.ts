@@ -132,7 +132,7 @@ export function fakeNative(overrides: Partial<Native> = {}): FakeNative {
         tails.push(new FakeTail(tails.length, path, JSON.parse(options) as Record<string, unknown>, sink));
         return tails.length - 1;
       },
-      taken: (id) => tails[id]?.wasTaken(),
+      taken: (ids) => ids.forEach((id) => tails[id]?.wasTaken()),
       arrived: () => {},
       stop: (id) => tails[id]?.stop(),
     }),

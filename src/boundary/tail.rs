@@ -47,10 +47,10 @@ impl Tails {
             .map_err(|cause| error("EAGAIN", format!("no thread to read files with: {cause}")))
     }
 
-    /// What was given of this tail is delivered: the next may come.
+    /// What was given of these tails is delivered: the next may come.
     #[napi(catch_unwind)]
-    pub fn taken(&self, tail: u32) {
-        self.group.taken(tail);
+    pub fn taken(&self, tails: Vec<u32>) {
+        self.group.taken(&tails);
     }
 
     /// The last batch is taken apart: the next one may come.

@@ -133,10 +133,15 @@ impl Followed {
     /// After a look that could read: is there more, is it over, when to look again?
     fn judge(&mut self, got: Got, now: Duration, buffer: &mut [u8], lines: &mut Vec<u8>, look: &mut Look) {
         match got {
-            Got::Bytes { from, until } => {
+            Got::Bytes { from, until, more } => {
                 self.framer
                     .push(buffer.get(from..until).unwrap_or_default(), lines);
-                self.cadence.next(&self.pace, true);
+                let paced = self.cadence.next(&self.pace, true);
+                look.again_in = if more || self.ending.is_some() {
+                    Duration::ZERO
+                } else {
+                    paced
+                };
             }
             Got::Nothing => look.again_in = self.cadence.next(&self.pace, false),
             Got::Doubtful => look.again_in = self.pace.poll.min(retry_wait(Duration::ZERO)),

@@ -22,6 +22,8 @@ pub(super) enum Got {
         from: usize,
         /// End.
         until: usize,
+        /// The end of what is visible was not reached.
+        more: bool,
     },
     /// The end of what is visible.
     Nothing,
@@ -219,16 +221,14 @@ impl Reader {
             .len()
             .min(usize::try_from(room).unwrap_or(usize::MAX).saturating_add(back));
         let from = self.offset - back as u64;
-        let mut got = 0;
+        let (mut got, mut more) = (0, true);
         // A short read is no end of the file: only a read of nothing is.
-        while got <= back && got < want {
-            match self
+        while more && got < want {
+            let read = self
                 .source
-                .read_at(from + got as u64, buffer.get_mut(got..want).unwrap_or_default())?
-            {
-                0 => break,
-                more => got += more,
-            }
+                .read_at(from + got as u64, buffer.get_mut(got..want).unwrap_or_default())?;
+            got += read;
+            more = read > 0;
         }
         if got < back || buffer.get(..back) != Some(&*self.anchor) {
             return Ok(self.doubted());
@@ -242,7 +242,11 @@ impl Reader {
             return Ok(Got::Doubtful);
         }
         self.take(buffer.get(back..until).unwrap_or_default());
-        Ok(Got::Bytes { from: back, until })
+        Ok(Got::Bytes {
+            from: back,
+            until,
+            more: more || until < got,
+        })
     }
 
     /// The first time it may be an old page: a fresh handle has the last word.

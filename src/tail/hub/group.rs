@@ -76,10 +76,12 @@ impl Group {
         self.0.members.flush(&self.0.shared);
     }
 
-    /// The consumer is done with what it got of this tail: the next may come.
-    pub fn taken(&self, id: TailId) {
+    /// The consumer is done with what it got of these tails: the next may come.
+    pub fn taken(&self, tails: &[TailId]) {
         let mut state = self.0.shared.lock();
-        state.taken(id);
+        for id in tails {
+            state.taken(*id);
+        }
         self.0.shared.wake(state);
         self.0.members.flush(&self.0.shared);
     }
