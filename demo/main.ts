@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import type { AdapterExecutionContext } from "@paperclipai/adapter-utils";
 
 import type * as Adapter from "../adapter/index.js";
-import { startLocalCluster } from "../local-cluster/client.js";
+import { type LocalCluster, startLocalCluster } from "../local-cluster/client.js";
 import { Delays } from "./delays.js";
 import { type DemoOptions, readOptions } from "./options.js";
 import { isSuccess, Screen } from "./screen.js";
@@ -30,13 +30,20 @@ try {
 async function demo(options: DemoOptions): Promise<boolean> {
   const scratch = mkdtempSync(join(tmpdir(), "opencode-k8s-demo-"));
   const times = join(scratch, "times");
-  const cluster = await startLocalCluster({
-    root: join(scratch, "cluster"),
-    binDir: agentFolder(scratch, options),
-    images: { "paperclip/paperclip:latest": { env: replayEnvironment(options, times) } },
-  });
   const screen = new Screen();
+  let cluster: LocalCluster | undefined;
+  const cleanUp = async (): Promise<void> => {
+    await cluster?.stop();
+    if (options.keep) console.log(`kept: ${scratch}`);
+    else rmSync(scratch, { recursive: true, force: true, maxRetries: 5 });
+  };
+  endCleanly(cleanUp);
   try {
+    cluster = await startLocalCluster({
+      root: join(scratch, "cluster"),
+      binDir: agentFolder(scratch, options),
+      images: { "paperclip/paperclip:latest": { env: replayEnvironment(options, times) } },
+    });
     Object.assign(process.env, cluster.env, serverEnvironment(cluster.dataDir));
     // The built package, as the host imports it.
     const { createServerAdapter } = (await import(new URL("../dist/index.js", import.meta.url).href)) as typeof Adapter;
@@ -47,10 +54,23 @@ async function demo(options: DemoOptions): Promise<boolean> {
     screen.summary(result, delays, (performance.now() - started) / 1000);
     return isSuccess(result);
   } finally {
-    await cluster.stop();
-    if (!options.keep) rmSync(scratch, { recursive: true, force: true });
-    else console.log(`kept: ${scratch}`);
+    await cleanUp();
   }
+}
+
+/** A person's Ctrl-C and a closed pipe (`| head`) end the demo too, and leave nothing behind. */
+function endCleanly(cleanUp: () => Promise<void>): void {
+  let ending = false;
+  const end = (code: number): void => {
+    if (ending) return;
+    ending = true;
+    void cleanUp().finally(() => process.exit(code));
+  };
+  process.once("SIGINT", () => end(130));
+  process.once("SIGTERM", () => end(143));
+  process.once("SIGHUP", () => end(129));
+  // Every further line fails as well.
+  process.stdout.on("error", () => end(1));
 }
 
 /** Where this process sees the shared volume, and as whom its pods write: they run as the user of this process. */

@@ -10,9 +10,10 @@ use opencode_k8s::manifest::{self, Manifest, names};
 use serde_json::{Value, json};
 
 /// Environment that only the deviations add.
-const ADDED_ENV: [&str; 4] = [
+const ADDED_ENV: [&str; 5] = [
     "NODE_ENV",
     "OPENCODE_CONFIG_CONTENT",
+    "PAPERCLIP_POD_CONFIG",
     "PAPERCLIP_POD_NAME",
     "PAPERCLIP_POD_UID",
 ];

@@ -75,6 +75,9 @@ describe("verbs", () => {
     expect(await names("!color")).toBe("s3");
     expect((await cluster.current.list("secrets", { fieldSelector: "metadata.name=s2" })).length).toBe(1);
     await expect(cluster.current.list("secrets", { labelSelector: "a b" })).rejects.toThrow("unable to parse requirement");
+    for (const selector of ["a=-bad-", "a in (ok,-bad-)", `a!=${"x".repeat(64)}`]) {
+      await expect(cluster.current.list("secrets", { labelSelector: selector })).rejects.toThrow(/^unable to parse requirement: values\[[01]\]\[a\]: Invalid value/);
+    }
 
     const admin = (query: string) => fetch(`${adminUrl()}/api/v1${NS}/secrets?labelSelector=test%3Dlist&limit=2${query}`).then((response) => response.json() as any);
     const first = await admin("");

@@ -1,12 +1,22 @@
 /** Label and field selectors, read from the query string and judged on an object. */
 
 import type { KubeObject } from "../objects.js";
+import { labelValueFaults } from "../validation/names.js";
 import { badRequest } from "./status.js";
 
 export type Predicate = (object: KubeObject) => boolean;
 type LabelTest = (labels: Record<string, string>) => boolean;
 
 const ANY: Predicate = () => true;
+
+/** A selector with a value that no label can have is refused, not answered with an empty list. */
+function checkValues(key: string, values: string[]): void {
+  values.forEach((value, index) => {
+    for (const why of labelValueFaults(value)) {
+      throw badRequest(`unable to parse requirement: values[${index}][${key}]: Invalid value: ${JSON.stringify(value)}: ${why}`);
+    }
+  });
+}
 
 /** Splits on commas that are not inside the parentheses of `in (a,b)`. */
 function clauses(selector: string): string[] {
@@ -21,12 +31,14 @@ function labelClause(clause: string): LabelTest {
   if (set) {
     const [, key, operator, list] = set as unknown as [string, string, string, string];
     const values = list.split(",").map((value) => value.trim());
+    checkValues(key, values);
     if (operator === "in") return (labels) => labels[key] !== undefined && values.includes(labels[key]);
     return (labels) => labels[key] === undefined || !values.includes(labels[key]);
   }
   const compared = /^([^!=\s]+)\s*(==|!=|=)\s*(\S*)$/.exec(clause);
   if (compared) {
     const [, key, operator, value] = compared as unknown as [string, string, string, string];
+    checkValues(key, [value]);
     // An object without the label satisfies `!=`.
     return operator === "!=" ? (labels) => labels[key] !== value : (labels) => labels[key] === value;
   }

@@ -82,6 +82,9 @@ export const checkSubdomain = (problems: Problems, field: string, text: string):
 export const checkEnvName = (problems: Problems, field: string, text: string): void => check(problems, field, ENV, text);
 export const checkConfigKey = (problems: Problems, field: string, text: string): void => check(problems, field, KEY, text);
 
+/** What is wrong with a label value, in the API's sentences. */
+export const labelValueFaults = (text: string): string[] => faults(VALUE, text);
+
 function checkQualifiedName(problems: Problems, field: string, key: string): void {
   const parts = key.split("/");
   if (parts.length > 2) {

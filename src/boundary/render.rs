@@ -22,7 +22,7 @@ pub fn build_job_manifest(request_json: String) -> Result<String> {
     let config = |cause: crate::config::ConfigError| error("k8s_config_invalid", cause);
     let request = RenderRequest::from_json(&request_json).map_err(config)?;
     let spec = RunSpec::from_request(&request).map_err(config)?;
-    let rendered = manifest::render(&spec).map_err(|cause| error("k8s_config_invalid", cause))?;
+    let rendered = manifest::render(&spec).map_err(|cause| error(cause.code(), cause))?;
     let result = json!({
         "job": rendered.job,
         "jobName": rendered.job_name,

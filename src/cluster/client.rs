@@ -11,6 +11,9 @@ use super::ClusterError;
 use super::error::chain;
 
 const CONNECT: Duration = Duration::from_secs(5);
+/// How long reading a kubeconfig may take, and how large it may be.
+const READ: Duration = Duration::from_secs(10);
+const LARGEST: u64 = 4 << 20;
 
 /// Where the API server is, as the edge of the program found it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -76,6 +79,25 @@ impl Cluster {
     }
 }
 
+/// A device or a FIFO would be read for ever, and its content kept in memory.
+fn must_be_small_file(path: &std::path::Path) -> Result<(), String> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the operator's own file, read by kube; its links are followed, as Kubernetes mounts it by links"
+    )]
+    let found = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    if !found.is_file() {
+        return Err("it is no regular file".to_owned());
+    }
+    if found.len() > LARGEST {
+        return Err(format!(
+            "it has {} bytes, a kubeconfig has at most {LARGEST}",
+            found.len()
+        ));
+    }
+    Ok(())
+}
+
 async fn from_file(path: PathBuf) -> Result<Config, ClusterError> {
     let shown = path.display().to_string();
     let unusable = |message: String| {
@@ -83,10 +105,15 @@ async fn from_file(path: PathBuf) -> Result<Config, ClusterError> {
             "kubeconfig {shown} cannot be used: {message}. It must be readable by the server"
         ))
     };
-    let kubeconfig = tokio::task::spawn_blocking(move || Kubeconfig::read_from(path))
+    let reading = tokio::task::spawn_blocking(move || {
+        must_be_small_file(&path)?;
+        Kubeconfig::read_from(path).map_err(|error| chain(&error))
+    });
+    let kubeconfig = tokio::time::timeout(READ, reading)
         .await
+        .map_err(|_| unusable(format!("it cannot be read within {} s", READ.as_secs())))?
         .map_err(|error| unusable(error.to_string()))?
-        .map_err(|error| unusable(chain(&error)))?;
+        .map_err(unusable)?;
     Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
         .await
         .map_err(|error| unusable(chain(&error)))

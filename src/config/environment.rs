@@ -10,25 +10,29 @@ pub struct UserEnv {
     pub kept: Texts,
     /// Names of host-only entries: the host writes them for processes on the server (PAPERCLIP.md 5).
     pub host_only: Vec<String>,
+    /// Names of entries that the host lets no agent's configuration set, such as the agent's own key.
+    pub forbidden: Vec<String>,
 }
 
 impl UserEnv {
-    pub(super) fn read(env: Option<&Json>) -> Result<Self, ConfigError> {
+    pub(super) fn read(env: Option<&Json>, forbidden: &[String]) -> Result<Self, ConfigError> {
         let texts = env.map(Texts::from).unwrap_or_default();
         if let Some((name, _)) = texts.0.iter().find(|(name, _)| !is_env_name(name)) {
             let problem =
                 format!("has the name {name:?}; use letters, digits, `_`, `-` and `.`, not first a digit");
             return Err(ConfigError::field("env", problem));
         }
-        let (host_only, kept) = texts
-            .0
-            .into_iter()
-            .partition(|(name, value)| is_host_only(name, value));
-        let host_only: Vec<(String, String)> = host_only;
-        Ok(UserEnv {
-            kept: Texts(kept),
-            host_only: host_only.into_iter().map(|(name, _)| name).collect(),
-        })
+        let mut sorted = UserEnv::default();
+        for (name, value) in texts.0 {
+            if forbidden.contains(&name) {
+                sorted.forbidden.push(name);
+            } else if is_host_only(&name, &value) {
+                sorted.host_only.push(name);
+            } else {
+                sorted.kept.0.push((name, value));
+            }
+        }
+        Ok(sorted)
     }
 }
 
@@ -50,14 +54,17 @@ mod tests {
     #[test]
     fn host_only_values_are_left_out() {
         let env = r#"{"A":"1","TMPDIR":"/tmp/x","TEMP":"/t","PAPERCLIP_RUN_SCRATCH_DIR":"/s","GH_CONFIG_DIR":"/srv/gh",
-            "PAPERCLIP_TMPDIR":"/t","PAPERCLIP_RUNNER_NETWORK_ROOTS":"[]","N":5,"PAPERCLIP_RUN_ID":"mine"}"#;
-        let env = UserEnv::read(Json::parse(env).as_ref()).expect("valid");
+            "PAPERCLIP_TMPDIR":"/t","PAPERCLIP_RUNNER_NETWORK_ROOTS":"[]","N":5,"PAPERCLIP_RUN_ID":"mine","PAPERCLIP_API_KEY":"k"}"#;
+        let env = UserEnv::read(Json::parse(env).as_ref(), &["PAPERCLIP_API_KEY".to_owned()]).expect("valid");
         let kept: Vec<&str> = env.kept.0.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(kept, ["A", "PAPERCLIP_RUN_ID"]);
-        assert_eq!(env.host_only.len(), 6);
+        assert_eq!(
+            (env.host_only.len(), env.forbidden.as_slice()),
+            (6, ["PAPERCLIP_API_KEY".to_owned()].as_slice())
+        );
         let shared = Json::parse(r#"{"GH_CONFIG_DIR":"/paperclip/.config/gh"}"#);
         assert!(
-            UserEnv::read(shared.as_ref())
+            UserEnv::read(shared.as_ref(), &[])
                 .expect("valid")
                 .host_only
                 .is_empty()
@@ -67,13 +74,13 @@ mod tests {
     #[test]
     fn a_name_the_api_refuses_is_an_error() {
         let env = Json::parse(r#"{"A B":"1"}"#);
-        let message = UserEnv::read(env.as_ref()).expect_err("refused").to_string();
+        let message = UserEnv::read(env.as_ref(), &[]).expect_err("refused").to_string();
         assert!(
             message.starts_with("adapter configuration: env has the name \"A B\""),
             "{message}"
         );
         assert_eq!(
-            UserEnv::read(Some(&Json::String("bad".into()))),
+            UserEnv::read(Some(&Json::String("bad".into())), &[]),
             Ok(UserEnv::default())
         );
     }

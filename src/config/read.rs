@@ -34,18 +34,19 @@ impl RunSpec {
             prompt_secret_name: request.prompt_secret_name.clone().filter(|name| !name.is_empty()),
             context: request.context.clone(),
             base_env: request.base_env.clone(),
+            runtime_tools_env: request.runtime_tools_env.clone(),
             wake_payload_json: request.wake_payload_json.clone().filter(|text| !text.is_empty()),
             model: fields.0.trimmed("model").unwrap_or_default().to_owned(),
             variant: fields.0.trimmed("variant").unwrap_or_default().to_owned(),
             extra_args: extra_args(fields),
-            env: UserEnv::read(request.config.get("env"))?,
+            env: UserEnv::read(request.config.get("env"), &request.forbidden_env_keys)?,
             skip_permissions: fields.lenient_flag("dangerouslySkipPermissions", true),
             bundle_root: bundle_root(fields),
             namespace: namespace(fields, request)?,
             image: fields.text("image").unwrap_or(&request.self_pod.image).to_owned(),
             image_pull_policy: image_pull_policy(fields)?,
             service_account_name: service_account(fields)?,
-            working_dir: working_dir(request),
+            working_dir: absolute("cwd", &working_dir(request))?.to_owned(),
             resources: scheduling::resources(fields)?,
             node_selector: scheduling::node_selector(fields, &request.self_pod)?,
             tolerations: scheduling::tolerations(fields, &request.self_pod)?,
@@ -137,15 +138,18 @@ fn service_account(fields: Fields) -> Result<Option<String>, ConfigError> {
 }
 
 fn data_root(fields: Fields) -> Result<String, ConfigError> {
-    let root = fields.text("dataRoot").unwrap_or("/paperclip");
-    if !root.starts_with('/') {
-        return Err(ConfigError::field(
-            "dataRoot",
-            format!("must be an absolute path, it is {root:?}"),
-        ));
-    }
-    let root = root.trim_end_matches('/');
+    let root = absolute("dataRoot", fields.text("dataRoot").unwrap_or("/paperclip"))?.trim_end_matches('/');
     Ok(if root.is_empty() { "/" } else { root }.to_owned())
+}
+
+fn absolute<'a>(field: &str, path: &'a str) -> Result<&'a str, ConfigError> {
+    match path.starts_with('/') {
+        true => Ok(path),
+        false => Err(ConfigError::field(
+            field,
+            format!("must be an absolute path, it is {path:?}"),
+        )),
+    }
 }
 
 fn agent_db(request: &RenderRequest) -> Result<AgentDb, ConfigError> {
@@ -332,6 +336,7 @@ mod tests {
             (r#"{"imagePullPolicy":"Sometimes"}"#, "imagePullPolicy"),
             (r#"{"serviceAccountName":"a b"}"#, "serviceAccountName"),
             (r#"{"dataRoot":"relative"}"#, "dataRoot"),
+            (r#"{"cwd":"~/work"}"#, "cwd"),
             (r#"{"guardWaitSec":"soon"}"#, "guardWaitSec"),
             (r#"{"evictable":"maybe"}"#, "evictable"),
             (r#"{"agentDbStorageCapacity":"much"}"#, "agentDbStorageCapacity"),

@@ -30,6 +30,12 @@ pub struct RenderRequest {
     /// What adapter-utils' `buildPaperclipEnv(agent)` returned.
     #[serde(deserialize_with = "or_default")]
     pub base_env: Texts,
+    /// What adapter-utils' `buildRuntimeToolsEnv` returned.
+    #[serde(deserialize_with = "or_default")]
+    pub runtime_tools_env: Texts,
+    /// Names that the host lets no agent's `env` set.
+    #[serde(deserialize_with = "or_default")]
+    pub forbidden_env_keys: Vec<String>,
     /// What adapter-utils' `stringifyPaperclipWakePayload` returned.
     pub wake_payload_json: Option<String>,
     /// The rendered prompt.

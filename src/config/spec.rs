@@ -43,6 +43,8 @@ pub struct RunSpec {
     pub context: Json,
     /// Base environment of the host for this agent.
     pub base_env: Texts,
+    /// What the agent needs to reach the host's own tools.
+    pub runtime_tools_env: Texts,
     /// The wake payload as JSON text.
     pub wake_payload_json: Option<String>,
     /// [`model`] `provider/model`; empty lets opencode choose. Default empty.

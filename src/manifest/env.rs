@@ -14,6 +14,9 @@ const POD_FIELDS: [(&str, &str); 2] = [
     ("PAPERCLIP_POD_UID", "metadata.uid"),
 ];
 
+/// Configuration for opencode whose place the pod's script must find, because the manifest cannot see what others set.
+const POD_CONFIG: &str = "PAPERCLIP_POD_CONFIG";
+
 /// Environment of the agent's container. What had to be left out is added to the warnings.
 pub(crate) fn agent_env(spec: &RunSpec, warnings: &mut Vec<String>) -> Vec<EnvVar> {
     let mut layers = Layers::default();
@@ -21,6 +24,12 @@ pub(crate) fn agent_env(spec: &RunSpec, warnings: &mut Vec<String>) -> Vec<EnvVa
         layers.pass_through(name, value);
     }
     paperclip_layer(spec, &mut layers);
+    if !spec.env.forbidden.is_empty() {
+        let names = spec.env.forbidden.join(", ");
+        warnings.push(format!(
+            "Paperclip sets {names} itself; the value in the agent's env is ignored."
+        ));
+    }
     for name in &spec.env.host_only {
         if matches!(name.as_str(), "TMPDIR" | "TMP" | "TEMP") {
             layers.generate(name, "/tmp");
@@ -32,10 +41,13 @@ pub(crate) fn agent_env(spec: &RunSpec, warnings: &mut Vec<String>) -> Vec<EnvVa
     layers.generate("OPENCODE_DISABLE_PROJECT_CONFIG", "true");
     layers.generate("HOME", "/paperclip");
     let inherited = &spec.self_pod.inherited_env_value_from;
-    if layers.get("NODE_ENV").is_none() && !inherited.iter().any(|entry| entry.name == "NODE_ENV") {
+    // A literal would hide what a whole Secret or ConfigMap may hold; there the pod's script has the default.
+    let elsewhere = !spec.self_pod.inherited_env_from.is_empty()
+        || inherited.iter().any(|entry| entry.name == "NODE_ENV");
+    if layers.get("NODE_ENV").is_none() && !elsewhere {
         layers.generate("NODE_ENV", "development");
     }
-    permissions(spec, &mut layers, warnings);
+    permissions(spec, &mut layers);
 
     let mut env = layers.into_env(warnings);
     let from_elsewhere = inherited
@@ -74,6 +86,9 @@ const LISTS: [(&str, &str); 3] = [
 fn paperclip_layer(spec: &RunSpec, layers: &mut Layers) {
     let context = &spec.context;
     for (name, value) in &spec.base_env.0 {
+        layers.generate(name, value);
+    }
+    for (name, value) in &spec.runtime_tools_env.0 {
         layers.generate(name, value);
     }
     layers.generate("PAPERCLIP_RUN_ID", &spec.run_id);
@@ -130,28 +145,28 @@ fn workspace_layer(spec: &RunSpec, layers: &mut Layers) {
     layers.generate_some("AGENT_HOME", home);
 }
 
-fn permissions(spec: &RunSpec, layers: &mut Layers, warnings: &mut Vec<String>) {
+/// Allows the default asks below what the user's own inline configuration says. Where that is not to be read here (it
+/// comes from a Secret, perhaps from one that is taken over as a whole, or is no plain JSON), the pod's script finds a
+/// place for our part that replaces nothing.
+fn permissions(spec: &RunSpec, layers: &mut Layers) {
     if !spec.skip_permissions {
         return;
     }
-    let elsewhere = spec
-        .self_pod
-        .inherited_env_value_from
-        .iter()
-        .any(|entry| entry.name == CONFIG_CONTENT);
-    let user = layers.get(CONFIG_CONTENT).map(str::to_owned);
-    let ours = if elsewhere && user.is_none() {
-        None
-    } else {
-        allow_default_asks(user.as_deref())
+    let own = &spec.self_pod;
+    let user = layers.get(CONFIG_CONTENT);
+    let elsewhere = !own.inherited_env_from.is_empty()
+        || own
+            .inherited_env_value_from
+            .iter()
+            .any(|entry| entry.name == CONFIG_CONTENT);
+    let merged = match user {
+        None if elsewhere => None,
+        user => allow_default_asks(user),
     };
-    match ours {
+    match merged {
         // Our part has no `$`, and the user's part is to be expanded as the user wrote it.
         Some(content) => layers.pass_through(CONFIG_CONTENT, &content),
-        None => warnings.push(format!(
-            "{CONFIG_CONTENT} is not readable here as a JSON object and stays as it is: \
-             dangerouslySkipPermissions has no effect, so allow in it what opencode asks for."
-        )),
+        None => layers.generate_some(POD_CONFIG, allow_default_asks(None).as_deref()),
     }
 }
 

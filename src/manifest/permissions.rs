@@ -7,8 +7,12 @@
 //! exactly one permission each, but as other keys than the operator's own they are not replaced by them: a single
 //! denied folder leaves the other folders allowed.
 //!
+//! Rules in `permission` cannot do this: added to an operator's `{"external_directory": {"/secrets/*": "deny"}}` they
+//! come last in the same list, or replace it. Neither can `--auto`, which also says yes to what the user wants asked.
+//!
 //! One thing this cannot keep: an operator's old switch `tools: {"read": false}` in a configuration file on the volume,
 //! because switches of all files come before ours. `permission: {"read": "deny"}` says the same and stays.
+//! Measured with opencode 1.18.33: tests/manifest_permissions.rs, to be run again with every other version.
 
 use crate::config::Json;
 
@@ -19,7 +23,7 @@ pub(crate) const CONFIG_CONTENT: &str = "OPENCODE_CONFIG_CONTENT";
 const DEFAULT_ASKS: [&str; 3] = ["external_director?", "doom_loo?", "rea?"];
 
 /// Inline configuration that allows the default asks, below what the user's own inline configuration says.
-/// None when the user's own text is no JSON object: then it is the user's alone.
+/// None when the user's own text is no JSON object, such as JSON with comments.
 pub(crate) fn allow_default_asks(user: Option<&str>) -> Option<String> {
     let mut content = match user.map(str::trim).filter(|text| !text.is_empty()) {
         Some(text) => match Json::parse(text)? {

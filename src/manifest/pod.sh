@@ -5,14 +5,26 @@
 #
 # Arguments: run id, namespace, cluster as a JSON string, path that all files of the run start with, prompt file,
 # bytes of the prompt, largest log in bytes (0: no limit), termination log; then the arguments of opencode.
-# Environment: PAPERCLIP_POD_NAME and PAPERCLIP_POD_UID, which opencode does not get to see. What is set before opencode
-# starts begins with pod_: assigning to a variable of the agent's own environment would change it for the agent.
+# Environment, which opencode does not get to see: PAPERCLIP_POD_NAME, PAPERCLIP_POD_UID, and in PAPERCLIP_POD_CONFIG
+# what opencode is to be configured with where the manifest could not know what OPENCODE_CONFIG_CONTENT holds.
+# What is set before opencode starts begins with pod_: assigning to a variable of the agent's own environment would
+# change it for the agent.
 umask 002
+pod_agent= pod_interrupted= pod_asked=
+stop() { # passes TERM on, and 10 s later KILL: the record must still be written within the grace period
+  pod_interrupted=1 pod_asked=1
+  [ -n "$pod_agent" ] || return 0
+  kill -TERM "$pod_agent" 2>/dev/null
+  # A fork that has not become opencode yet may swallow the first one.
+  (sleep 0.5 || sleep 1; kill -TERM "$pod_agent"; sleep 9; kill -KILL "$pod_agent") >/dev/null 2>&1 &
+}
+trap stop TERM INT # before all else: the first process of a container ignores what it has no trap for
+
 pod_run=$1 pod_namespace=$2 pod_cluster=$3 pod_base=$4 pod_prompt=$5 pod_prompt_bytes=$6 pod_max_bytes=$7 pod_report=$8
 shift 8
 pod_log=$pod_base.ndjson pod_err=$pod_base.stderr.log pod_started=$pod_base.started pod_end=$pod_base.end.json
-pod_name=${PAPERCLIP_POD_NAME:-${HOSTNAME:-unknown}} pod_uid=${PAPERCLIP_POD_UID:-}
-unset PAPERCLIP_POD_NAME PAPERCLIP_POD_UID
+pod_name=${PAPERCLIP_POD_NAME:-${HOSTNAME:-unknown}} pod_uid=${PAPERCLIP_POD_UID:-} pod_config=${PAPERCLIP_POD_CONFIG:-}
+unset PAPERCLIP_POD_NAME PAPERCLIP_POD_UID PAPERCLIP_POD_CONFIG
 
 refuse() { # CODE REASON: ends before opencode was started
   printf 'paperclip: %s\n' "$2" >&2
@@ -20,8 +32,8 @@ refuse() { # CODE REASON: ends before opencode was started
   exit "$1"
 }
 
-size() { # FILE: its bytes, 0 without it
-  pod_bytes_seen=$(wc -c 2>/dev/null <"$1")
+size() { # FILE: its bytes, 0 without it; stat, because busybox's wc reads the whole file
+  pod_bytes_seen=$(stat -L -c %s "$1" 2>/dev/null || wc -c 2>/dev/null <"$1")
   printf '%d' $((${pod_bytes_seen:-0}))
 }
 
@@ -66,22 +78,26 @@ feed() { # shows both files as they grow; the shell's own descriptors keep the o
   cat <&4 >&2
 }
 
-pod_agent= pod_interrupted= pod_asked=
-stop() { # passes TERM on, and 10 s later KILL: the record must still be written within the grace period
-  pod_interrupted=1 pod_asked=1
-  [ -n "$pod_agent" ] || return 0
-  kill -TERM "$pod_agent" 2>/dev/null
-  (sleep 10; kill -KILL "$pod_agent") >/dev/null 2>&1 &
-}
-trap stop TERM INT
+export NODE_ENV="${NODE_ENV-development}"
+if [ -n "$pod_config" ]; then # the weakest place that is free: what others have set stays theirs
+  pod_config_file=${pod_prompt%/*}/opencode.json
+  if [ -z "${OPENCODE_CONFIG_CONTENT:-}" ]; then
+    export OPENCODE_CONFIG_CONTENT="$pod_config"
+  elif [ -z "${OPENCODE_CONFIG:-}" ] && { printf '%s\n' "$pod_config" >"$pod_config_file"; } 2>/dev/null; then
+    export OPENCODE_CONFIG="$pod_config_file"
+  else
+    echo "paperclip: OPENCODE_CONFIG and OPENCODE_CONFIG_CONTENT are both taken: what opencode asks for is refused" >&2
+  fi
+fi
 
 # Why a model is unknown, why a database fails and that a provider is asked again is only in opencode's own log: its
 # errors go to stderr. Who wants another log keeps it: then nothing is printed.
 [ -n "${OPENCODE_LOG_LEVEL-}${OPENCODE_PRINT_LOGS-}" ] || export OPENCODE_LOG_LEVEL=ERROR OPENCODE_PRINT_LOGS=1
 
+[ -z "$pod_asked" ] || opencode() { exit 143; } # ended before it was started
 opencode "$@" <"$pod_prompt" >>"$pod_log" 2>>"$pod_err" &
 pod_agent=$!
-[ -z "$pod_asked" ] || stop
+[ -z "$pod_asked" ] || stop # asked between the last two lines
 feed 3<"$pod_log" 4<"$pod_err" &
 feeder=$!
 

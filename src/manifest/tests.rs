@@ -112,10 +112,13 @@ fn inherited_and_user_values_are_passed_through() {
     let made = manifest(json!({
         "selfPod": {"namespace": "n", "image": "i", "inheritedEnv": {"A": "$(B)$$", "PAPERCLIP_API_URL": "http://$(H)"}},
         "baseEnv": {"PAPERCLIP_API_URL": "http://localhost"},
-        "config": {"env": {"U": "$(HOME)/x"}},
-        "authToken": "a$b",
+        "config": {"env": {"U": "$(HOME)/x", "PAPERCLIP_API_KEY": "mine"}},
+        "authToken": "a$b", "runtimeToolsEnv": {"PAPERCLIP_RUNTIME_TOOLS_TOKEN": "t$"},
+        "forbiddenEnvKeys": ["PAPERCLIP_API_KEY"],
     })).expect("a manifest");
+    assert_eq!(made.warnings.len(), 1, "{:?}", made.warnings);
     let env = env(&made);
+    assert_eq!(env["PAPERCLIP_RUNTIME_TOOLS_TOKEN"], "t$$");
     assert_eq!((&env["A"], &env["U"]), (&json!("$(B)$$"), &json!("$(HOME)/x")));
     assert_eq!(
         (&env["PAPERCLIP_API_URL"], &env["PAPERCLIP_API_KEY"]),
@@ -239,18 +242,35 @@ fn the_pod_has_its_own_temporary_folder_and_a_development_default() {
     assert!(!env.contains_key("PAPERCLIP_RUN_SCRATCH_DIR"));
     assert_eq!(env["NODE_ENV"], "development");
     let own = json!({"namespace": "n", "image": "i", "inheritedEnv": {"NODE_ENV": "production"}});
-    let made =
-        manifest(json!({"selfPod": own, "config": {"env": {"OPENCODE_CONFIG_CONTENT": "// no JSON"}}}));
-    let made = made.expect("a manifest");
+    let made = manifest(json!({ "selfPod": own })).expect("a manifest");
     assert_eq!(self::env(&made)["NODE_ENV"], "production");
-    assert_eq!(self::env(&made)["OPENCODE_CONFIG_CONTENT"], "// no JSON");
-    assert_eq!(made.warnings.len(), 1, "{:?}", made.warnings);
+}
+
+#[test]
+fn configuration_that_the_manifest_cannot_read_is_not_replaced() {
+    let ours = r#"{"tools":{"external_director?":true,"doom_loo?":true,"rea?":true}}"#;
+    let commented = json!({"config": {"env": {"OPENCODE_CONFIG_CONTENT": "{} // mine"}}});
+    let secret = json!({"selfPod": {"namespace": "n", "image": "i", "inheritedEnvValueFrom": [
+        {"name": "OPENCODE_CONFIG_CONTENT", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}});
+    let whole = json!({"selfPod": {"namespace": "n", "image": "i",
+        "inheritedEnvFrom": [{"secretRef": {"name": "s"}}]}});
+    for (request, own) in [
+        (commented, Some(json!("{} // mine"))),
+        (secret, Some(Value::Null)),
+        (whole, None),
+    ] {
+        let env = env(&manifest(request).expect("a manifest"));
+        assert_eq!(env["PAPERCLIP_POD_CONFIG"], ours);
+        assert_eq!(env.get("OPENCODE_CONFIG_CONTENT"), own.as_ref());
+        assert_eq!(env.contains_key("NODE_ENV"), own.is_some());
+    }
 }
 
 #[test]
 fn permissions_are_only_touched_when_wanted() {
     let kept = manifest(json!({"config": {"dangerouslySkipPermissions": false}})).expect("a manifest");
-    assert!(!env(&kept).contains_key("OPENCODE_CONFIG_CONTENT"));
+    let kept = env(&kept);
+    assert!(!kept.contains_key("OPENCODE_CONFIG_CONTENT") && !kept.contains_key("PAPERCLIP_POD_CONFIG"));
     let text = serde_json::to_string(&manifest(json!({})).expect("a manifest").job).expect("JSON");
     assert!(
         !text.contains(".config/opencode"),

@@ -176,12 +176,40 @@ impl Pod {
 
     /// Starts the container; its name in the cluster is `pod`.
     pub(crate) fn start(&self, pod: &str) -> Child {
+        self.start_with(pod, &[])
+    }
+
+    /// Starts the container with further environment, such as an operator's.
+    pub(crate) fn start_with(&self, pod: &str, env: &[(&str, &str)]) -> Child {
         let words = self.words("opencode", &BTreeMap::new());
         let mut command = self.command(&words);
         command
             .env("PAPERCLIP_POD_NAME", pod)
-            .env("PAPERCLIP_POD_UID", format!("uid-of-{pod}"));
+            .env("PAPERCLIP_POD_UID", format!("uid-of-{pod}"))
+            .envs(env.iter().copied());
         command.spawn().expect("a shell")
+    }
+
+    /// Runs the container with a volume of its own at the folder of the run's files, prepared by these shell words (which
+    /// find the folder in `$DIR`). None where the machine lets nobody mount. What the folder holds at the end comes last.
+    pub(crate) fn run_on_volume(&self, prepare: &str) -> Option<(Ended, String)> {
+        let allowed = Command::new("unshare").args(["-rm", "true"]).output();
+        if !allowed.is_ok_and(|output| output.status.success()) {
+            return None;
+        }
+        let left = self.path("left");
+        let script = format!("{prepare}\n\"$@\"; code=$?; ls -A \"$DIR\" >\"$LEFT\"; exit $code");
+        let mut command = Command::new("unshare");
+        command
+            .args(["-rm", "sh", "-c", &script, "volume"])
+            .args(&self.shell);
+        command.args(&self.words("opencode", &BTreeMap::new())[1..]);
+        self.environment(&mut command);
+        command
+            .env("DIR", self.server(&self.manifest.paths.dir))
+            .env("LEFT", &left);
+        let end = ended(command.spawn().expect("unshare"));
+        Some((end, fs::read_to_string(left).expect("a list")))
     }
 
     pub(crate) fn run(&self, pod: &str) -> Ended {
@@ -212,6 +240,11 @@ impl Pod {
         assert_eq!(words[0], "sh");
         let mut command = Command::new(self.shell[0]);
         command.args(&self.shell[1..]).args(&words[1..]);
+        self.environment(&mut command);
+        command
+    }
+
+    fn environment(&self, command: &mut Command) {
         let path = format!("{}:/usr/local/bin:/usr/bin:/bin", self.path("bin").display());
         command
             .env_clear()
@@ -223,7 +256,6 @@ impl Pod {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        command
     }
 }
 

@@ -1,5 +1,7 @@
 //! Signals: what the kubelet sends reaches the agent, and the record is still written.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -58,7 +60,27 @@ fn term_reaches_the_agent_and_its_own_status_is_kept() {
 }
 
 #[test]
-fn term_kills_an_agent_without_a_handler_and_an_agent_that_ignores_it() {
+fn term_before_the_start_starts_nothing() {
+    each("touch \"$HOME/ran\"; exec sleep 30", json!({}), |pod, shell| {
+        // The shell is held inside the script, before it starts the agent.
+        let slow = pod.path("bin/stat");
+        fs::write(&slow, "#!/bin/sh\nsleep 1\nexit 1\n").expect("a stub");
+        fs::set_permissions(&slow, fs::Permissions::from_mode(0o755)).expect("a mode");
+        let child = pod.start("pod-1");
+        sleep(Duration::from_millis(300));
+        signal(child.id(), "TERM");
+        assert_eq!(ended(child).code, 143, "{shell}");
+        // busybox has stat built in and is past this place already.
+        assert!(
+            !pod.path("paperclip/ran").exists() || shell == "busybox sh",
+            "{shell}"
+        );
+        assert_eq!(pod.record().expect("a record")["signal"], 15, "{shell}");
+    });
+}
+
+#[test]
+fn term_kills_an_agent_without_a_handler() {
     each("echo up; exec sleep 30", json!({}), |pod, shell| {
         let child = pod.start("pod-1");
         wait_for_output(pod);
@@ -66,6 +88,9 @@ fn term_kills_an_agent_without_a_handler_and_an_agent_that_ignores_it() {
         assert_eq!(ended(child).code, 143, "{shell}");
         assert_eq!(pod.record().expect("a record")["signal"], 15, "{shell}");
     });
+}
+
+pub(crate) fn an_agent_that_ignores_term() {
     each(
         "trap '' TERM; echo up; while :; do sleep 0.1; done",
         json!({}),
