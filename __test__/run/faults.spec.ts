@@ -42,6 +42,12 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     expect(await stage.local.objects("jobs")).toEqual([]);
   });
 
+  test("says once that it polls where watching is not granted", { timeout: 60_000 }, async () => {
+    await stage.local.fault({ kind: "status", code: 403, verb: "watch" });
+    const { stdout } = await run(slow);
+    expect(stdout.split("polling every 2 s").length - 1).toBe(1);
+  });
+
   test("an outage in mid-run", { timeout: 60_000 }, async () => {
     const running = run(`echo one; sleep 2; echo two; ${answer("made it")}`);
     await stage.local.waitFor("pods", (pods) => pods.some(({ metadata, status }) => metadata.name.startsWith("agent-") && (status as any)?.phase === "Running"));
