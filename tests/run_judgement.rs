@@ -1,5 +1,6 @@
 //! The judgement over everything that can be seen at the end of a run: Job condition, pod phase, container status, exit
 //! code, state of the log, cancel and deadline, each with each.
+#![expect(clippy::expect_used, reason = "a test stops at the first broken promise")]
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;

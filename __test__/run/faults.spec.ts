@@ -42,6 +42,12 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     expect(await stage.local.objects("jobs")).toEqual([]);
   });
 
+  test("says once that it polls where watching is not granted", { timeout: 60_000 }, async () => {
+    await stage.local.fault({ kind: "status", code: 403, verb: "watch" });
+    const { stdout } = await run(slow);
+    expect(stdout.split("polling every 2 s").length - 1).toBe(1);
+  });
+
   test("an outage in mid-run", { timeout: 60_000 }, async () => {
     const running = run(`echo one; sleep 2; echo two; ${answer("made it")}`);
     await stage.local.waitFor("pods", (pods) => pods.some(({ metadata, status }) => metadata.name.startsWith("agent-") && (status as any)?.phase === "Running"));
@@ -63,9 +69,13 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     ["an init container that fails", { kind: "init-failure", exitCode: 3 }, {}, "k8s_pod_schedule_failed", /write-prompt.*code 3/],
     ["a pod that no node takes", { kind: "unschedulable", message: "0/1 nodes are available" }, { scheduleTimeoutSec: 1 }, "k8s_pod_schedule_failed", /0\/1 nodes/],
     ["a container that waits for its configuration", { kind: "waiting", reason: "CreateContainerConfigError" }, {}, "k8s_pod_schedule_failed", /CreateContainerConfigError/],
-    ["a quota", { kind: "status", code: 403, verb: "create", resource: "jobs", reason: "Forbidden", message: "exceeded quota: q" }, {}, "k8s_job_create_failed", /exceeded quota/],
-    ["an admission that denies", { kind: "status", code: 400, verb: "create", resource: "jobs", reason: "BadRequest", message: "admission webhook denied" }, {}, "k8s_job_create_failed", /admission webhook denied/],
-    ["a guard that may not list", { kind: "status", code: 403, verb: "list", resource: "jobs" }, {}, "k8s_concurrency_guard_unreachable", /list jobs/],
+    ["a quota", { kind: "status", code: 403, verb: "create", resource: "jobs", reason: "Forbidden", message: "exceeded quota: q" }, {}, "k8s_job_create_failed", /exceeded quota.*raise it/],
+    ["an admission that denies", { kind: "status", code: 400, verb: "create", resource: "jobs", reason: "BadRequest", message: "admission webhook denied" }, {}, "k8s_job_create_failed", /admission webhook denied.*whoever runs/],
+    ["a manifest that the API refuses", { kind: "status", code: 422, verb: "create", resource: "jobs", reason: "Invalid", message: 'Job.batch "x" is invalid: spec.template' }, {}, "k8s_job_create_failed", /is invalid: spec.template.*Correct the adapter configuration/],
+    ["a namespace that does not exist", { kind: "status", code: 404, verb: "create", resource: "jobs", reason: "NotFound", message: 'namespaces "elsewhere" not found' }, {}, "k8s_job_create_failed", /elsewhere.*Create the namespace/],
+    ["credentials that have expired", { kind: "status", code: 401, verb: "list", resource: "jobs", reason: "Unauthorized", message: "Unauthorized" }, {}, "k8s_concurrency_guard_unreachable", /HTTP 401.*credentials/],
+    ["an API server that answers nothing", { kind: "hang", verb: "list", resource: "jobs" }, {}, "k8s_concurrency_guard_unreachable", /did not answer within 15 s/],
+    ["a guard that may not list", { kind: "status", code: 403, verb: "list", resource: "jobs" }, {}, "k8s_concurrency_guard_unreachable", /list jobs.*Grant this verb/],
     ["an out-of-memory kill", { kind: "oom", afterMs: 200 }, {}, "opencode_killed", /OOM/],
     ["an eviction", { kind: "evict", mode: "node-pressure", afterMs: 200 }, {}, "opencode_killed", /Evicted|evict/i],
   ];

@@ -66,7 +66,7 @@ async function killedAt(ms: number): Promise<string> {
 }
 
 test("a server killed at any moment of a run: the next one delivers the whole output, and the agent ran once", { timeout: 300_000 }, async () => {
-  const moments = Array.from({ length: MOMENTS }, (_, i) => i < MOMENTS / 5 ? -Math.random() * 1_500 : (i * 2_000) / MOMENTS + Math.random() * 300);
+  const moments = Array.from({ length: MOMENTS }, (_, i) => i < MOMENTS / 5 ? -Math.random() * 1_500 : (i * 1_200) / MOMENTS + Math.random() * 100);
   const seen: string[] = [];
   for (let i = 0; i < moments.length; i += 4) seen.push(...(await Promise.all(moments.slice(i, i + 4).map(killedAt))));
   console.log(`killed at ${MOMENTS} moments: ${seen.join(", ")}`);

@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ClusterError {
     /// The API server answered with an error.
-    #[error("cannot {verb} {on}: {message} (HTTP {code} {reason}){}", advice(*.code, .reason))]
+    #[error("cannot {verb} {on}: {message} (HTTP {code} {reason}){}", advice(*.code, .message))]
     Api {
         /// What was asked, as RBAC names it.
         verb: &'static str,
@@ -20,7 +20,8 @@ pub enum ClusterError {
         message: String,
     },
     /// No answer in time.
-    #[error("cannot {verb} {on}: the API server did not answer within {} s", .after.as_secs())]
+    #[error("cannot {verb} {on}: the API server did not answer within {} s. Look at its load, and at network policies between it and the \
+         Paperclip server", .after.as_secs())]
     Timeout {
         /// What was asked.
         verb: &'static str,
@@ -30,7 +31,9 @@ pub enum ClusterError {
         after: Duration,
     },
     /// The connection failed.
-    #[error("cannot {verb} {on}: the API server cannot be reached: {message}")]
+    #[error(
+        "cannot {verb} {on}: the API server cannot be reached: {message}. Check its address in the kubeconfig, and the network"
+    )]
     Unreachable {
         /// What was asked.
         verb: &'static str,
@@ -44,13 +47,27 @@ pub enum ClusterError {
     Config(String),
 }
 
-fn advice(code: u16, reason: &str) -> &'static str {
-    match (code, reason) {
-        (401, _) => ". The server's credentials are missing or expired",
-        (403, "Forbidden") => {
-            ". Grant this verb in the Role of the server's service account, or lift the quota"
+/// What a person can do. The status decides; the words only where one status has several causes.
+fn advice(code: u16, message: &str) -> &'static str {
+    match code {
+        400 | 403 if message.contains("admission webhook") => {
+            ". An admission webhook of the cluster refuses it: change the agent's configuration, or ask whoever runs the webhook"
         }
-        (422, _) => ". Correct the adapter configuration of the agent",
+        403 if message.contains("quota") => {
+            ". Free some of the namespace's quota, raise it, or lower the agent's resources"
+        }
+        403 if message.contains("violates PodSecurity") => {
+            ". Allow such pods in the namespace (pod-security.kubernetes.io/enforce)"
+        }
+        401 => ". The server's credentials are missing or expired: look at its service account or kubeconfig",
+        403 => ". Grant this verb in the Role of the server's service account",
+        404 if message.contains("namespaces") => {
+            ". Create the namespace, or correct `namespace` in the agent's configuration"
+        }
+        409 => ". An object of that name exists already: delete it if no run needs it",
+        400 | 422 => ". Correct the adapter configuration of the agent",
+        429 => ". The API server is too busy: try again later",
+        500.. => ". The API server or a webhook of the cluster is in trouble: look at its logs",
         _ => "",
     }
 }
@@ -149,6 +166,44 @@ mod tests {
             text.starts_with("cannot create job/x: jobs.batch \"x\" is wrong (HTTP 403 Forbidden). Grant"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn every_refusal_says_what_to_do() {
+        let cases = [
+            (
+                403,
+                "pods \"x\" is forbidden: exceeded quota: q, requested: count/jobs.batch=1",
+                "quota, raise it",
+            ),
+            (
+                403,
+                "pods \"x\" is forbidden: violates PodSecurity \"restricted\"",
+                "Allow such pods",
+            ),
+            (
+                403,
+                "User \"u\" cannot create resource \"jobs\"",
+                "Grant this verb",
+            ),
+            (
+                400,
+                "admission webhook \"w\" denied the request: no",
+                "whoever runs the webhook",
+            ),
+            (401, "Unauthorized", "credentials"),
+            (404, "namespaces \"n\" not found", "Create the namespace"),
+            (409, "jobs.batch \"x\" already exists", "delete it"),
+            (
+                422,
+                "Job.batch \"x\" is invalid: spec",
+                "Correct the adapter configuration",
+            ),
+            (503, "apiserver is shutting down", "look at its logs"),
+        ];
+        for (code, message, expected) in cases {
+            assert!(advice(code, message).contains(expected), "{code} {message}");
+        }
     }
 
     #[test]

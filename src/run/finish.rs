@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::conclude::{self, Known};
-use super::deliver;
+use super::deliver::{self, Delivered};
 use super::ending::{CANCELLED_PROOF, Seen, ending, stop_job};
 use super::failure::{Failure, OUTAGE, POD_SCHEDULE_FAILED};
 use super::live::Live;
@@ -14,6 +14,7 @@ use super::observe::End;
 use super::start::Begun;
 use super::voice::{Kind, Voice};
 use super::volume::on_volume;
+use crate::config::RunSpec;
 use crate::tail::followed::Ending;
 
 /// A status line at least this often refreshes the host's `updatedAt`.
@@ -69,32 +70,7 @@ pub(super) async fn finish(run: Begun, voice: &Voice) -> Finished {
         never = keepalive(&live, voice) => match never {},
         never = cutting_short => match never {},
     };
-    let mut result = match &seen.end {
-        End::NotStarted(why) => not_started(&live, why, voice).await,
-        End::Outage(why) if delivered.bytes == 0 => Failure::of_input(
-            OUTAGE,
-            format!(
-                "the API server was not reachable for too long ({why}); the Job {} is kept",
-                live.job_name
-            ),
-        )
-        .into_result(),
-        _ => {
-            let (result, warnings) = conclude::result(Known {
-                spec: &spec,
-                end: &seen.end,
-                timed_out: seen.timed_out,
-                container: seen.container.as_ref(),
-                record: seen.record.as_ref(),
-                delivered,
-                stderr: stderr_end,
-            });
-            for warning in warnings {
-                voice.status(warning).await;
-            }
-            result
-        }
-    };
+    let mut result = judge(&spec, &live, &seen, delivered, stderr_end, voice).await;
     let cancelled = live.stop.reason().is_some();
     if cancelled && is_gone(&live, &seen, voice).await {
         acknowledge(&mut result);
@@ -104,6 +80,41 @@ pub(super) async fn finish(run: Begun, voice: &Voice) -> Finished {
     Finished {
         settled: !cancelled && !matches!(seen.end, End::Outage(_)),
         result,
+    }
+}
+
+/// The result of what was seen.
+async fn judge(
+    spec: &RunSpec,
+    live: &Live,
+    seen: &Seen,
+    delivered: Delivered,
+    stderr: String,
+    voice: &Voice,
+) -> Value {
+    match &seen.end {
+        End::NotStarted(why) => not_started(live, why, voice).await,
+        End::Outage(why) if delivered.bytes == 0 => {
+            let job = &live.job_name;
+            let message =
+                format!("the API server was not reachable for too long ({why}); the Job {job} is kept");
+            Failure::of_input(OUTAGE, message).into_result()
+        }
+        _ => {
+            let (result, warnings) = conclude::result(Known {
+                spec,
+                end: &seen.end,
+                timed_out: seen.timed_out,
+                container: seen.container.as_ref(),
+                record: seen.record.as_ref(),
+                delivered,
+                stderr,
+            });
+            for warning in warnings {
+                voice.status(warning).await;
+            }
+            result
+        }
     }
 }
 
@@ -193,10 +204,17 @@ async fn clean_up(live: &Live, seen: &Seen, retain: bool, voice: &Voice) {
         return;
     }
     let patience = live.patience(CLEANUP, HURRIED_CLEANUP);
-    let mut problems = Vec::new();
     if let Err(error) = live.delete_job(patience).await {
-        problems.push(format!("failed to cleanup job {}: {error}", live.job_name));
+        // Its agent may still write: whoever takes the Job over, or an operator, needs its files.
+        voice
+            .warn(format!(
+                "Warning: failed to cleanup job {}: {error}; its files stay",
+                live.job_name
+            ))
+            .await;
+        return;
     }
+    let mut problems = Vec::new();
     if let Some(secret) = &live.secret
         && let Err(error) = live.namespace.delete_secret(secret, patience).await
     {

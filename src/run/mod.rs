@@ -20,6 +20,7 @@ pub mod voice;
 pub mod volume;
 
 mod adopt;
+mod clock;
 mod ending;
 mod finish;
 mod folder;

@@ -11,6 +11,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
 use tokio::time::sleep;
 
+use super::clock;
 use super::site::Site;
 use super::volume::on_volume;
 use crate::cluster::client::Access;
@@ -69,7 +70,8 @@ impl Sweep {
             Ok(jobs) => jobs,
             Err(error) => return tracing::debug!(%error, "sweep"),
         };
-        for job in jobs.iter().filter(|job| is_forgotten(job, Timestamp::now())) {
+        let now = Timestamp::try_from(clock::now()).unwrap_or(Timestamp::UNIX_EPOCH);
+        for job in jobs.iter().filter(|job| is_forgotten(job, now)) {
             if let (Some(name), Some(uid)) = (&job.metadata.name, &job.metadata.uid) {
                 tracing::info!(%name, "deleting a finished Job that nobody harvests");
                 let _ = self.namespace.delete_job(name, Some(uid), DELETE).await;
@@ -81,7 +83,9 @@ impl Sweep {
         }
         let logs = PathBuf::from(on_server(LOGS, &self.root.to_string_lossy()));
         let retention = self.retention;
-        let old = on_volume(PATIENCE, move || old_runs(&logs, retention).unwrap_or_default());
+        let old = on_volume(PATIENCE, move || {
+            old_runs(&logs, retention, clock::now()).unwrap_or_default()
+        });
         for run in old.await.unwrap_or_default() {
             self.remove(run).await;
         }

@@ -53,3 +53,25 @@ fn a_failed_init_step_has_a_reason() {
         );
     });
 }
+
+#[test]
+fn the_init_container_waits_for_the_server_s_word() {
+    each("cat", json!({"nonce": "n-1"}), |pod, shell| {
+        // The log is there before the Job is made, the nonce once no other Job of the agent may run.
+        let log = pod.server(&pod.manifest.paths.log);
+        fs::create_dir_all(log.parent().expect("a folder")).expect("made");
+        fs::write(&log, "").expect("a log");
+        let gate = pod.server(&pod.manifest.paths.nonce);
+        let (end, opened) = std::thread::scope(|scope| {
+            let server = scope.spawn(|| {
+                std::thread::sleep(std::time::Duration::from_millis(400));
+                fs::write(&gate, "n-1").expect("opened");
+                std::time::Instant::now()
+            });
+            let end = pod.run_init();
+            let ended = std::time::Instant::now();
+            (end, ended > server.join().expect("no panic"))
+        });
+        assert_eq!((end.code, opened), (0, true), "{shell}: {}", end.stderr);
+    });
+}

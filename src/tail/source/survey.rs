@@ -25,11 +25,11 @@ pub struct OldRun {
     pub run: String,
 }
 
-/// Runs below `logs` (`<company>/<agent>/<run>.pod.started`) of which no file was changed for `age`.
+/// Runs below `logs` (`<company>/<agent>/<run>.pod.started`) whose files were last changed `age` before `now`.
 ///
 /// # Errors
 /// When the log folder itself cannot be read; what cannot be read below it is left out.
-pub fn old_runs(logs: &Path, age: Duration) -> Result<Vec<OldRun>, SourceError> {
+pub fn old_runs(logs: &Path, age: Duration, now: SystemTime) -> Result<Vec<OldRun>, SourceError> {
     let root = fs::open(logs, FOLDER, Mode::empty())?;
     let mut found = Vec::new();
     for company in names(&root) {
@@ -45,7 +45,10 @@ pub fn old_runs(logs: &Path, age: Duration) -> Result<Vec<OldRun>, SourceError> 
                     continue;
                 };
                 let log = format!("{run}.pod.ndjson");
-                if found.len() < MOST && is_older(&folder, &name, age) && is_older(&folder, &log, age) {
+                if found.len() < MOST
+                    && is_older(&folder, &name, age, now)
+                    && is_older(&folder, &log, age, now)
+                {
                     found.push(OldRun {
                         company: company.clone(),
                         agent: agent.clone(),
@@ -67,22 +70,21 @@ fn names(folder: impl std::os::fd::AsFd) -> Vec<String> {
 }
 
 /// A file that is not there is as old as any.
-fn is_older(folder: impl std::os::fd::AsFd, name: &str, age: Duration) -> bool {
+fn is_older(folder: impl std::os::fd::AsFd, name: &str, age: Duration, now: SystemTime) -> bool {
     let stat = match fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => stat,
         Err(errno) => return errno == rustix::io::Errno::NOENT,
     };
     let changed =
         SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or_default());
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "an age on the volume is measured in wall-clock time, which other machines wrote"
-    )]
-    let now = SystemTime::now();
     now.duration_since(changed).is_ok_and(|since| since >= age)
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test makes what the survey is to find"
+)]
 mod tests {
     use super::*;
 
@@ -100,8 +102,14 @@ mod tests {
             agent: "a".to_owned(),
             run: "r-1".to_owned(),
         };
-        assert_eq!(old_runs(root.path(), Duration::ZERO), Ok(vec![run]));
-        assert_eq!(old_runs(root.path(), Duration::from_secs(3_600)), Ok(vec![]));
-        assert!(old_runs(&root.path().join("absent"), Duration::ZERO).is_err());
+        assert_eq!(
+            old_runs(root.path(), Duration::ZERO, SystemTime::now()),
+            Ok(vec![run])
+        );
+        assert_eq!(
+            old_runs(root.path(), Duration::from_secs(3_600), SystemTime::now()),
+            Ok(vec![])
+        );
+        assert!(old_runs(&root.path().join("absent"), Duration::ZERO, SystemTime::now()).is_err());
     }
 }
