@@ -13,7 +13,7 @@ use super::source::{LogSource, SourceError};
 
 /// Size of the buffer that the caller lends to [`Followed::look`]: what one look reads at most. Bounds memory and
 /// the turn of one noisy run.
-pub const CHUNK: usize = 192 << 10;
+pub const CHUNK: usize = 64 << 10;
 
 /// Something for a person to know, once.
 pub type Notice = String;
