@@ -1,4 +1,12 @@
 //! The hub with real threads: what hangs holds nobody up, and what ends leaves nothing behind.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::allow_attributes,
+    reason = "a test sets the stage itself and fails loudly"
+)]
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
