@@ -84,6 +84,7 @@ describe.skipIf(script === "")("a run survives", () => {
     expect(lines).toHaveLength(33);
     // Its record lies on the volume: nobody has to wait for the API server.
     expect(after).toBeLessThan(back);
+    await expectNothingLeft(early.agent);
     await expectWhole(late, 120);
   });
 
