@@ -20,10 +20,19 @@ export declare class RunHandle {
   result(): Promise<string>
 }
 
-/** A tail that is on. */
-export declare class TailHandle {
+/** The tails of one JavaScript environment. */
+export declare class Tails {
+  /**
+   * Follows a file; gives the tail's number. `optionsJson` may hold `pollMs` (250), `maxPollMs` (1000), `idlePolls`
+   * (5), `appearTimeoutMs` (30000) and `dataRoot` (`/paperclip`).
+   */
+  follow(path: string, optionsJson: string): number
+  /** What was given of these tails is delivered: the next may come. */
+  taken(tails: Array<number>): void
+  /** The last batch is taken apart: the next one may come. */
+  arrived(): void
   /** Reads to the end of the file once more, then ends. Later calls change nothing. */
-  stop(): void
+  stop(tail: number): void
 }
 
 /** Renders the Job. JSON text in and out: see `buildJobManifest` of the adapter. */
@@ -44,6 +53,15 @@ export declare function isUnknownSessionError(stdout: string, stderr: string): b
 
 /** Version of this addon. The adapter compares it with its own. */
 export declare function nativeVersion(): string
+
+/**
+ * Makes the tails of this environment. `sink(batch)` gets, at most once in a tick, all that was found: the texts of
+ * several tails after each other, and after the last newline four words for each text: the tail's number, the
+ * kind, the text's length in UTF-16 units and in bytes. Kinds: `o` whole lines, `n` one notice, `e` the end
+ * (empty), `f` the failure's message. It must not throw, must answer with `arrived()`, and with `taken()` for each
+ * tail when its lines are delivered. Does not hold the process.
+ */
+export declare function openTails(sink: (batch: string) => void): Tails
 
 /** Parses opencode's JSONL. Gives JSON text with the fields of the TypeScript adapter and further ones. */
 export declare function parseOpenCodeJsonl(stdout: string): string
@@ -78,12 +96,3 @@ export declare function sessionSerialize(paramsJson: string): string
  * end the run. When the JavaScript environment ends, the run is left to the cluster.
  */
 export declare function startRun(requestJson: string, sink: (kind: string, payload: string) => Promise<void> | void): RunHandle
-
-/**
- * Follows a file. `sink(kind, payload)` is awaited, one call at a time: `stdout` with whole lines as one text,
- * `stderr` with one notice, and at the end, once, `end` with all lines as one text or `fail` with the error's
- * message. `optionsJson` may hold `pollMs` (250), `maxPollMs` (1000), `idlePolls` (5), `appearTimeoutMs` (30000),
- * `dataRoot` (`/paperclip`), `collect` (true; false: the text of `end` is empty) and `ref` (true: the tail holds the
- * process).
- */
-export declare function tailFile(path: string, optionsJson: string, sink: (kind: string, payload: string) => Promise<void> | void): TailHandle

@@ -773,14 +773,15 @@ if (
   }
 }
 
-const { RunHandle, TailHandle, buildJobManifest, buildPodLogPath, isStepLimitResult, isUnknownSessionError, nativeVersion, parseOpenCodeJsonl, planSession, probeEnvironment, resolveOutcome, sanitizeLabelValue, sessionDeserialize, sessionDisplayId, sessionSerialize, startRun, tailFile } = nativeBinding
+const { RunHandle, Tails, buildJobManifest, buildPodLogPath, isStepLimitResult, isUnknownSessionError, nativeVersion, openTails, parseOpenCodeJsonl, planSession, probeEnvironment, resolveOutcome, sanitizeLabelValue, sessionDeserialize, sessionDisplayId, sessionSerialize, startRun } = nativeBinding
 export { RunHandle }
-export { TailHandle }
+export { Tails }
 export { buildJobManifest }
 export { buildPodLogPath }
 export { isStepLimitResult }
 export { isUnknownSessionError }
 export { nativeVersion }
+export { openTails }
 export { parseOpenCodeJsonl }
 export { planSession }
 export { probeEnvironment }
@@ -790,5 +791,4 @@ export { sessionDeserialize }
 export { sessionDisplayId }
 export { sessionSerialize }
 export { startRun }
-export { tailFile }
 export const __napiBindingTarget = __napiLoadedBindingTarget

@@ -1,5 +1,6 @@
 /** Hands lines to a callback one at a time, whatever that callback does: it may throw, reject, or never answer. */
 import { callHost, describeError, HOST_CALL_LIMIT_MS, statusLine } from "./host.js";
+import { unwatch, type Waiting, watch } from "./watchdog.js";
 
 /** How long a call may go on once the tail was asked to stop: whoever stops it waits for its end. */
 const STOPPED_LIMIT_MS = 2_000;
@@ -9,21 +10,35 @@ export type OnLog = (stream: "stdout" | "stderr", chunk: string) => Promise<void
 
 type Stream = "stdout" | "stderr";
 
-/** Delivers batches of whole lines. Not reentrant: the addon sends the next batch after the last one was taken. */
-export class LineDelivery {
+/** Whole lines on their way, and where the next one starts. */
+interface Batch {
+  stream: Stream;
+  text: string;
+  start: number;
+  done: () => void;
+}
+
+/** Delivers batches of whole lines. Not reentrant: the next batch comes after the last one was taken. */
+export class LineDelivery implements Waiting {
   private readonly reported = new Set<string>();
-  /** Ends the wait for the call that is running now. */
-  private giveUp: (() => void) | null = null;
-  private callStartedAt = 0;
+  private batch: Batch | null = null;
+  /** Grows when a call is given up: the loop that waits for it is no longer the one that goes on. */
+  private turn = 0;
+  /** Calls made; the watchdog sees by it whether one call takes long. A clock for each line would cost more. */
+  private calls = 0;
+  private waiting = false;
   /** Calls that never answered. While there is one, later calls are made without waiting for them. */
   private unanswered = 0;
-  private watchdog: NodeJS.Timeout | undefined;
+  private checkEvery: number;
+  private watched = { call: -1, since: 0 };
 
   /** `limitMs`: how long one call may take before the tail goes on without it. */
   constructor(
     private readonly onLog: OnLog,
     private limitMs: number = HOST_CALL_LIMIT_MS,
-  ) {}
+  ) {
+    this.checkEvery = interval(limitMs);
+  }
 
   /** From now on a call that does not answer is given up sooner. */
   hurry(): void {
@@ -31,69 +46,70 @@ export class LineDelivery {
   }
 
   /** Takes whole lines as one text and hands them out one by one, each with its newline. */
-  async deliver(stream: Stream, text: string): Promise<void> {
-    let start = 0;
-    while (start < text.length) {
-      const newline = text.indexOf("\n", start);
-      const end = newline < 0 ? text.length : newline;
-      const answer = this.call(stream, `${text.slice(start, end)}\n`);
-      if (answer !== undefined) await this.settle(answer);
-      start = end + 1;
-    }
-  }
-
-  /** Releases the timer. What is still being delivered goes out without waiting for answers. */
-  close(): void {
-    clearInterval(this.watchdog);
-    this.watchdog = undefined;
-    this.giveUp?.();
-  }
-
-  /** The callback's promise; `undefined` when there is nothing to wait for. */
-  private call(stream: Stream, line: string): PromiseLike<void> | undefined {
-    try {
-      const answer: unknown = this.onLog(stream, line);
-      const { then } = (answer ?? {}) as Partial<PromiseLike<void>>;
-      return typeof then === "function" ? (answer as PromiseLike<void>) : undefined;
-    } catch (error) {
-      this.report("threw", error);
-      return undefined;
-    }
-  }
-
-  /** Waits for one call. A race with a timer would leave a reaction on the losing promise for every line. */
-  private settle(answer: PromiseLike<void>): Promise<void> | undefined {
-    const onError = (error: unknown): void => this.report("rejected a line", error);
-    if (this.unanswered > 0) {
-      answer.then(undefined, onError);
-      return undefined;
-    }
-    return new Promise((resolve) => {
-      let gaveUp = false;
-      const done = (): void => {
-        if (gaveUp) this.unanswered--;
-        else this.giveUp = null;
-        resolve();
-      };
-      this.callStartedAt = performance.now();
-      this.giveUp = () => {
-        gaveUp = true;
-        this.giveUp = null;
-        this.unanswered++;
-        resolve();
-      };
-      this.watchdog ??= setInterval(() => this.checkLimit(), Math.min(250, Math.max(1, this.limitMs / 4))).unref();
-      answer.then(done, (error: unknown) => {
-        onError(error);
-        done();
-      });
+  deliver(stream: Stream, text: string): Promise<void> {
+    return new Promise((done) => {
+      this.batch = { stream, text, start: 0, done };
+      watch(this, this.checkEvery);
+      void this.run(this.batch, this.turn);
     });
   }
 
-  private checkLimit(): void {
-    if (this.giveUp === null || performance.now() - this.callStartedAt < this.limitMs) return;
-    this.giveUp();
-    this.report("does not answer", new Error(`waited ${this.limitMs} ms; lines are handed over without waiting`));
+  /** What is still being delivered goes out without waiting for answers. */
+  close(): void {
+    unwatch(this, this.checkEvery);
+    if (this.waiting) this.giveUp();
+  }
+
+  /** Goes on with the batch until it is out, or until the call it waits for is given up. */
+  private async run(batch: Batch, turn: number): Promise<void> {
+    const { stream, text } = batch;
+    while (batch.start < text.length) {
+      const newline = text.indexOf("\n", batch.start);
+      const line = newline < 0 ? `${text.slice(batch.start)}\n` : text.slice(batch.start, newline + 1);
+      batch.start = newline < 0 ? text.length : newline + 1;
+      this.calls++;
+      try {
+        const answer: unknown = this.onLog(stream, line);
+        if (typeof (answer as PromiseLike<void> | undefined)?.then !== "function") continue;
+        if (this.unanswered > 0) {
+          (answer as PromiseLike<void>).then(undefined, (error: unknown) => this.report("rejected a line", error));
+          continue;
+        }
+        this.waiting = true;
+        await answer;
+      } catch (error) {
+        this.report(this.waiting || turn !== this.turn ? "rejected a line" : "threw", error);
+      }
+      if (turn !== this.turn) {
+        // This call was given up and has answered after all: another loop has gone on.
+        this.unanswered--;
+        return;
+      }
+      this.waiting = false;
+    }
+    this.batch = null;
+    this.watched.call = -1;
+    unwatch(this, this.checkEvery);
+    batch.done();
+  }
+
+  private giveUp(): void {
+    this.unanswered++;
+    this.waiting = false;
+    this.turn++;
+    if (this.batch) void this.run(this.batch, this.turn);
+  }
+
+  /** Called by the watchdog while a batch is being delivered. */
+  check(): void {
+    if (!this.waiting) return;
+    const now = performance.now();
+    if (this.watched.call !== this.calls) {
+      this.watched = { call: this.calls, since: now };
+    } else if (now - this.watched.since >= this.limitMs) {
+      this.giveUp();
+      this.report("does not answer", new Error(`waited ${this.limitMs} ms; lines are handed over without waiting`));
+    }
   }
 
   private report(what: string, error: unknown): void {
@@ -103,4 +119,9 @@ export class LineDelivery {
     // Not awaited: a callback that fails here as well must not hold up the tail.
     void callHost(() => this.onLog("stderr", line));
   }
+}
+
+/** Often enough for short limits, seldom for the usual one. */
+function interval(limitMs: number): number {
+  return Math.min(250, Math.max(1, limitMs / 4));
 }

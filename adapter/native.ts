@@ -9,10 +9,16 @@ import { SHIM_VERSION } from "./version.js";
 const PACKAGE_NAME = "paperclip-adapter-opencode-k8s";
 const ERROR_CODE = "k8s_native_unavailable";
 
-/** A tail that runs in the addon. */
-export interface TailHandle {
+/** The tails of this JavaScript environment, as the addon runs them. */
+export interface Tails {
+  /** Follows a file; gives the tail's number. */
+  follow(path: string, optionsJson: string): number;
+  /** Everything that was given of these tails is delivered: the next may come. */
+  taken(tails: number[]): void;
+  /** The last batch is taken apart: the next one may come. */
+  arrived(): void;
   /** Ends the tail after one final read to the end of the file. */
-  stop(): void;
+  stop(tail: number): void;
 }
 
 /** A run that is driven by the addon. */
@@ -23,11 +29,7 @@ export interface RunHandle {
   result(): Promise<string>;
 }
 
-/**
- * Receives `(kind, payload)` of a tail or a run; the addon awaits it before it calls again. A tail ends with one call of
- * `end` (everything that was read, `""` without `collect`) or `fail` (why it could not be read): a promise of the addon's
- * own would hold the process.
- */
+/** Receives `(kind, payload)` of a run; the addon awaits it before it calls again. */
 export type NativeSink = (kind: string, payload: string) => Promise<void> | void;
 
 /** What the addon exports, as `index.d.ts` declares it. JSON goes in and comes out as text: that is the faster crossing. */
@@ -44,7 +46,8 @@ export interface Native {
   sessionDeserialize(rawJson: string): string;
   sessionSerialize(paramsJson: string): string;
   sessionDisplayId(paramsJson: string): string | null;
-  tailFile(path: string, optionsJson: string, sink: NativeSink): TailHandle;
+  /** `sink` gets, at most once in a tick, what was found in all files: see `tail-feed.ts`. */
+  openTails(sink: (batch: string) => void): Tails;
   startRun(requestJson: string, sink: NativeSink): RunHandle;
   probeEnvironment(requestJson: string): Promise<string>;
 }
@@ -63,7 +66,7 @@ export const NATIVE_FUNCTIONS = [
   "sessionDeserialize",
   "sessionSerialize",
   "sessionDisplayId",
-  "tailFile",
+  "openTails",
   "startRun",
   "probeEnvironment",
 ] as const satisfies readonly (keyof Native)[];

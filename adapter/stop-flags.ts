@@ -1,8 +1,8 @@
 /** Mutable stop flags cannot announce that they were set, so one timer of the process reads all of them. */
 import type { StopSignal } from "./tail.js";
 
-/** How often the flags are read. */
-const READ_MS = 50;
+/** How often the flags are read: as often as a growing file. A timer costs more than all that it reads. */
+const READ_MS = 250;
 
 interface Watched {
   flag: StopSignal;
@@ -12,14 +12,27 @@ interface Watched {
 const watched = new Set<Watched>();
 let timer: NodeJS.Timeout | undefined;
 
-/** Calls `stop` once the flag is set; the returned function forgets the flag. */
-export function watchStopFlag(flag: StopSignal, stop: () => void): () => void {
+/** A flag that is being read. */
+export interface FlagWatch {
+  /** Reads it now: whoever sets it in the middle of the lines does not wait for the timer. */
+  check(): void;
+  /** Reads it no more. */
+  forget(): void;
+}
+
+/** Calls `stop` once the flag is set. */
+export function watchStopFlag(flag: StopSignal, stop: () => void): FlagWatch {
   const entry = { flag, stop };
-  if (stopIfSet(entry)) return () => {};
+  if (stopIfSet(entry)) return { check() {}, forget() {} };
   watched.add(entry);
   // The tails hold the process, if they want to; their flags never do.
   timer ??= setInterval(readAll, READ_MS).unref();
-  return () => forget(entry);
+  return {
+    check() {
+      if (watched.has(entry) && stopIfSet(entry)) forget(entry);
+    },
+    forget: () => forget(entry),
+  };
 }
 
 function readAll(): void {

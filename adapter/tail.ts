@@ -1,7 +1,10 @@
 /** Follows a pod's log file: the addon reads it, this file hands its lines to a JavaScript callback one at a time. */
+import { CollectedText } from "./collected-text.js";
+import { statusLine } from "./host.js";
 import { LineDelivery, type OnLog } from "./line-delivery.js";
-import type { Native, NativeLoader, TailHandle } from "./native.js";
-import { watchStopFlag } from "./stop-flags.js";
+import type { NativeLoader } from "./native.js";
+import { type FlagWatch, watchStopFlag } from "./stop-flags.js";
+import { type RunningTail, type TailFeed, tailFeed } from "./tail-feed.js";
 
 /** A flag that its owner sets to end a tail. */
 export interface StopSignal {
@@ -42,41 +45,66 @@ export function createTailPodLogFile(load: NativeLoader): TailPodLogFile {
       throw new TypeError("tailPodLogFile needs the path of a log file");
     }
     if (typeof options?.onLog !== "function") throw new TypeError("tailPodLogFile needs options.onLog, a function");
-    const { onLog, stopSignal, signal, sinkTimeoutMs, ...nativeOptions } = options;
+    const { onLog, stopSignal, signal, sinkTimeoutMs, collect = true, ref = true, ...nativeOptions } = options;
     const delivery = new LineDelivery(onLog, sinkTimeoutMs);
-    const { handle, ended } = follow(load(), filePath, JSON.stringify(nativeOptions), delivery);
+    const collected = collect ? new CollectedText() : null;
+    let watch: FlagWatch | undefined;
+    const taken = (): void => watch?.check();
+    const { tail, ended } = follow(tailFeed(load()), filePath, JSON.stringify(nativeOptions), delivery, collected, taken);
+    const release = ref ? holdProcess() : undefined;
     const stop = (): void => {
       delivery.hurry();
-      handle.stop();
+      tail.stop();
     };
-    const unwatch = stopSignal ? watchStopFlag(stopSignal, stop) : undefined;
+    watch = stopSignal && watchStopFlag(stopSignal, stop);
     if (signal?.aborted) stop();
     else signal?.addEventListener("abort", stop, { once: true });
     try {
-      return await ended;
+      await ended;
+      return collected?.finish() ?? "";
     } finally {
-      unwatch?.();
+      watch?.forget();
       signal?.removeEventListener("abort", stop);
       delivery.close();
+      release?.();
     }
   };
 }
 
-/** Starts the tail; `ended` settles with its last call. */
+/** Starts the tail; `ended` settles when it is over and everything is delivered. */
 function follow(
-  native: Native,
+  feed: TailFeed,
   filePath: string,
   options: string,
   delivery: LineDelivery,
-): { handle: TailHandle; ended: Promise<string> } {
-  let handle!: TailHandle;
-  const ended = new Promise<string>((resolve, reject) => {
-    handle = native.tailFile(filePath, options, (kind, text) => {
-      if (kind === "end") resolve(text);
-      else if (kind === "fail") reject(new Error(text));
-      else return delivery.deliver(kind === "stderr" ? "stderr" : "stdout", text);
-      return undefined;
+  collected: CollectedText | null,
+  taken: () => void,
+): { tail: RunningTail; ended: Promise<void> } {
+  let tail!: RunningTail;
+  const ended = new Promise<void>((resolve, reject) => {
+    tail = feed.follow(filePath, options, {
+      async lines(text, bytes) {
+        collected?.add(text, bytes);
+        await delivery.deliver("stdout", text);
+        taken();
+      },
+      notice: (text) => delivery.deliver("stderr", statusLine(text)),
+      end: (failure) => (failure === undefined ? resolve() : reject(new Error(failure))),
     });
   });
-  return { handle, ended };
+  return { tail, ended };
+}
+
+let holders = 0;
+let holder: NodeJS.Timeout | undefined;
+
+/** Keeps the process alive until the returned function is called; the addon itself never does. */
+function holdProcess(): () => void {
+  holders++;
+  holder ??= setInterval(() => {}, 2 ** 31 - 1);
+  return () => {
+    if (--holders > 0) return;
+    clearInterval(holder);
+    holder = undefined;
+  };
 }

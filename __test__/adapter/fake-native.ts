@@ -1,7 +1,7 @@
 /** A stand-in for the addon: real enough for the shim's own logic, with every answer in the hands of the test. */
 import type { AdapterExecutionContext } from "@paperclipai/adapter-utils";
 
-import type { Native, NativeSink, RunHandle, TailHandle } from "../../adapter/native.js";
+import type { Native, NativeSink, RunHandle, Tails } from "../../adapter/native.js";
 
 /** A promise and its two ends. */
 export function deferred<T>() {
@@ -44,27 +44,45 @@ export class FakeRun implements RunHandle {
   }
 }
 
-/** A tail handle whose end the test decides. */
-export class FakeTail implements TailHandle {
+/** One tail whose end the test decides. */
+export class FakeTail {
   stops = 0;
+  private taken: (() => void)[] = [];
 
   constructor(
+    private readonly id: number,
     readonly path: string,
     readonly options: Record<string, unknown>,
-    readonly sink: NativeSink,
+    private readonly send: (batch: string) => void,
   ) {}
+
+  /** One batch of one text; resolves when the shim says that it was taken. */
+  sink(kind: "stdout" | "stderr", text: string): Promise<void> {
+    return this.give(kind === "stdout" ? "o" : "n", text);
+  }
 
   stop(): void {
     this.stops++;
-    this.finish("");
+    this.finish();
   }
 
-  finish(text: string): void {
-    void this.sink("end", text);
+  finish(): void {
+    void this.give("e", "");
   }
 
   fail(message: string): void {
-    void this.sink("fail", message);
+    void this.give("f", message);
+  }
+
+  wasTaken(): void {
+    this.taken.splice(0).forEach((resolve) => resolve());
+  }
+
+  private give(kind: string, text: string): Promise<void> {
+    return new Promise((resolve) => {
+      this.taken.push(resolve);
+      this.send(`${text}\n${this.id} ${kind} ${text.length} ${Buffer.byteLength(text)}`);
+    });
   }
 }
 
@@ -109,11 +127,15 @@ export function fakeNative(overrides: Partial<Native> = {}): FakeNative {
     sessionDeserialize: (json) => json,
     sessionSerialize: (json) => json,
     sessionDisplayId: () => "shown",
-    tailFile: (path, options, sink) => {
-      const tail = new FakeTail(path, JSON.parse(options) as Record<string, unknown>, sink);
-      tails.push(tail);
-      return tail;
-    },
+    openTails: (sink): Tails => ({
+      follow: (path, options) => {
+        tails.push(new FakeTail(tails.length, path, JSON.parse(options) as Record<string, unknown>, sink));
+        return tails.length - 1;
+      },
+      taken: (ids) => ids.forEach((id) => tails[id]?.wasTaken()),
+      arrived: () => {},
+      stop: (id) => tails[id]?.stop(),
+    }),
     startRun: (json, sink) => {
       const run = new FakeRun(json, sink);
       runs.push(run);

@@ -30,10 +30,10 @@ describe("tailPodLogFile", () => {
       },
     });
     await handle.sink("stdout", "one\n\ntwo\n");
-    await handle.sink("stderr", "[paperclip] the file was replaced\n");
+    await handle.sink("stderr", "the file was replaced");
     await handle.sink("stdout", "three");
-    handle.finish("all of it");
-    expect(await result).toBe("all of it");
+    handle.finish();
+    expect(await result).toBe("one\n\ntwo\nthree");
     expect(lines).toEqual(["one\n", "\n", "two\n", "three\n"]);
     expect(reports).toEqual(["[paperclip] the file was replaced\n"]);
   });
@@ -41,8 +41,8 @@ describe("tailPodLogFile", () => {
   it("passes its options on, without those that are JavaScript's business", async () => {
     const { result, handle } = tail({ pollMs: 5, maxPollMs: 6, idlePolls: 7, appearTimeoutMs: 8, collect: false, ref: false });
     expect(handle.path).toBe("/log");
-    expect(handle.options).toEqual({ pollMs: 5, maxPollMs: 6, idlePolls: 7, appearTimeoutMs: 8, collect: false, ref: false });
-    handle.finish("");
+    expect(handle.options).toEqual({ pollMs: 5, maxPollMs: 6, idlePolls: 7, appearTimeoutMs: 8 });
+    handle.finish();
     await result;
   });
 
@@ -98,7 +98,7 @@ describe("a callback that misbehaves", () => {
       },
     });
     await handle.sink("stdout", "1\n2\n3\n4\n");
-    handle.finish("");
+    handle.finish();
     await result;
     expect(calls).toBe(4);
     expect(reports).toHaveLength(2);
@@ -108,7 +108,7 @@ describe("a callback that misbehaves", () => {
     const seen: string[] = [];
     const { handle, result } = tail({ onLog: ((_stream: string, chunk: string) => seen.push(chunk)) as never });
     await handle.sink("stdout", "1\n2\n");
-    handle.finish("");
+    handle.finish();
     await result;
     expect(seen).toEqual(["1\n", "2\n"]);
   });
@@ -133,7 +133,7 @@ describe("a callback that misbehaves", () => {
     stuck.resolve();
     await eventually(() => true);
     await handle.sink("stdout", "4\n");
-    handle.finish("");
+    handle.finish();
     await result;
     expect(seen).toHaveLength(4);
   });
@@ -148,7 +148,7 @@ describe("a callback that misbehaves", () => {
       },
     });
     await handle.sink("stdout", Array.from({ length: 1000 }, (_, index) => `${index}\n`).join(""));
-    handle.finish("");
+    handle.finish();
     await result;
     expect(seen.filter((line) => !line.startsWith("[paperclip]"))).toHaveLength(1000);
   });
@@ -166,7 +166,7 @@ it("ends soon after a stop although a call never answers", async () => {
   const started = performance.now();
   await delivered;
   expect(performance.now() - started).toBeLessThan(4_000);
-  handle.finish("1\n2\n");
+  handle.finish();
   expect(await result).toBe("1\n2\n");
 });
 
@@ -179,7 +179,7 @@ it("goes on with what is left when the native side ends first", async () => {
     },
   });
   const delivered = handle.sink("stdout", "1\n2\n");
-  handle.finish("");
+  handle.finish();
   await result;
   await delivered;
   expect(seen).toEqual(["1\n", "2\n"]);
@@ -191,7 +191,7 @@ it("delivers a million lines in a few seconds", async () => {
   const batch = `${"x".repeat(199)}\n`.repeat(10_000);
   const started = performance.now();
   for (let round = 0; round < 100; round++) await handle.sink("stdout", batch);
-  handle.finish("");
+  handle.finish();
   await result;
   expect(count).toBe(1_000_000);
   expect(performance.now() - started).toBeLessThan(10_000);

@@ -1,21 +1,23 @@
-//! `tailFile`: follows one file for a caller of its own.
+//! `openTails`: follows files for a caller of its own. All tails of one JavaScript environment share one callback, so
+//! that what one tick found in all files crosses as one string.
 
-use std::collections::VecDeque;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use napi::Env;
+use napi::bindgen_prelude::Function;
+use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 use serde::Deserialize;
-use tokio::sync::watch;
 
+use super::Result;
 use super::code::{error, invalid};
-use super::sink::{Callback, Sink};
-use super::{Result, tasks};
-use crate::tail::followed::{Ending, Proof};
+use crate::tail::followed::{Ending, Look, Proof};
+use crate::tail::hub::{Batch, Group};
 use crate::tail::source::{FileSource, Place};
-use crate::tail::{Hub, Pace, Tail};
+use crate::tail::{Hub, Pace};
 
 /// The hub of this process.
 pub fn hub() -> &'static Hub {
@@ -23,46 +25,135 @@ pub fn hub() -> &'static Hub {
     HUB.get_or_init(Hub::default)
 }
 
-/// A tail that is on.
+/// The tails of one JavaScript environment.
 #[napi]
-pub struct TailHandle {
-    stopped: watch::Sender<bool>,
+pub struct Tails {
+    group: Group,
 }
 
 #[napi]
-impl TailHandle {
+impl Tails {
+    /// Follows a file; gives the tail's number. `optionsJson` may hold `pollMs` (250), `maxPollMs` (1000), `idlePolls`
+    /// (5), `appearTimeoutMs` (30000) and `dataRoot` (`/paperclip`).
+    #[napi(catch_unwind)]
+    pub fn follow(&self, path: String, options_json: String) -> Result<u32> {
+        let options: Options =
+            serde_json::from_str(&options_json).map_err(|error| invalid(format!("tail options: {error}")))?;
+        let place = options
+            .place(Path::new(&path))
+            .ok_or_else(|| invalid(format!("{path} names no file")))?;
+        self.group
+            .follow(Box::new(FileSource::new(place, false)), path, options.pace())
+            .map_err(|cause| error("EAGAIN", format!("no thread to read files with: {cause}")))
+    }
+
+    /// What was given of these tails is delivered: the next may come.
+    #[napi(catch_unwind)]
+    pub fn taken(&self, tails: Vec<u32>) {
+        self.group.taken(&tails);
+    }
+
+    /// The last batch is taken apart: the next one may come.
+    #[napi(catch_unwind)]
+    pub fn arrived(&self) {
+        self.group.arrived();
+    }
+
     /// Reads to the end of the file once more, then ends. Later calls change nothing.
     #[napi(catch_unwind)]
-    pub fn stop(&self) {
-        self.stopped.send_replace(true);
+    pub fn stop(&self, tail: u32) {
+        self.group.end(tail, Ending::Drain);
     }
+}
+
+/// Makes the tails of this environment. `sink(batch)` gets, at most once in a tick, all that was found: the texts of
+/// several tails after each other, and after the last newline four words for each text: the tail's number, the
+/// kind, the text's length in UTF-16 units and in bytes. Kinds: `o` whole lines, `n` one notice, `e` the end
+/// (empty), `f` the failure's message. It must not throw, must answer with `arrived()`, and with `taken()` for each
+/// tail when its lines are delivered. Does not hold the process.
+#[napi(catch_unwind, ts_args_type = "sink: (batch: string) => void")]
+pub fn open_tails(env: Env, sink: Function<'_, String, ()>) -> Result<Tails> {
+    let sink = sink
+        .build_threadsafe_function()
+        .callee_handled::<false>()
+        .weak::<true>()
+        .build_callback(|context| Ok(context.value))
+        .map_err(invalid)?;
+    let deliver = move |batch| {
+        // A refusal means that the environment is ending: its tails are closed by the hook below.
+        let _ = sink.call(as_text(batch), ThreadsafeFunctionCallMode::NonBlocking);
+    };
+    let group = Group::new(hub(), deliver);
+    // When a worker thread dies, its tails die with it.
+    env.add_env_cleanup_hook(group.clone(), |group| group.close())
+        .map_err(invalid)?;
+    Ok(Tails { group })
+}
+
+/// The texts, and behind the last newline whose they are.
+fn as_text(batch: Batch) -> String {
+    let mut all = String::new();
+    let mut words = String::from("\n");
+    for (tail, look) in batch {
+        let Look {
+            text, notices, end, ..
+        } = look;
+        let mut add = |kind: char, text: String| {
+            // Counting is slow, and most logs are ASCII.
+            let units = if text.is_ascii() {
+                text.len()
+            } else {
+                text.encode_utf16().count()
+            };
+            // Writing to a String cannot fail.
+            let _ = write!(words, "{tail} {kind} {units} {} ", text.len());
+            // The usual batch is one text: it is not copied.
+            if all.is_empty() {
+                all = text
+            } else {
+                all.push_str(&text)
+            }
+        };
+        for notice in notices {
+            add('n', notice);
+        }
+        if !text.is_empty() {
+            add('o', text);
+        }
+        match end {
+            None => {}
+            Some(Proof::Failed(message)) => add('f', message),
+            Some(_) => add('e', String::new()),
+        }
+    }
+    all.push_str(words.trim_end_matches(' '));
+    all
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Options {
-    poll_ms: Option<u64>,
-    max_poll_ms: Option<u64>,
+    poll_ms: Option<f64>,
+    max_poll_ms: Option<f64>,
     idle_polls: Option<u32>,
-    appear_timeout_ms: Option<u64>,
+    appear_timeout_ms: Option<f64>,
     data_root: Option<PathBuf>,
-    collect: Option<bool>,
-    #[serde(rename = "ref")]
-    holds: Option<bool>,
 }
 
 impl Options {
     fn pace(&self) -> Pace {
         let default = Pace::default();
-        let duration = |ms: Option<u64>, default| ms.map_or(default, |ms| Duration::from_millis(ms.max(1)));
+        let duration = |ms: Option<f64>, least: f64| {
+            ms.filter(|ms| ms.is_finite())
+                .map(|ms| Duration::from_secs_f64(ms.clamp(least, 1e12) / 1e3))
+        };
         Pace {
-            poll: duration(self.poll_ms, default.poll),
-            idle_poll: duration(self.max_poll_ms, default.idle_poll),
+            poll: duration(self.poll_ms, 1.0).unwrap_or(default.poll),
+            idle_poll: duration(self.max_poll_ms, 1.0).unwrap_or(default.idle_poll),
             idle_polls: self.idle_polls.unwrap_or(default.idle_polls),
-            appear: self
-                .appear_timeout_ms
-                .map(Duration::from_millis)
-                .or(default.appear),
+            appear: duration(self.appear_timeout_ms, 0.0).or(default.appear),
+            // There is no end record to compare with.
+            digest: false,
         }
     }
 
@@ -77,106 +168,5 @@ impl Options {
         } else {
             Place::anywhere(path)
         }
-    }
-}
-
-/// Follows a file. `sink(kind, payload)` is awaited, one call at a time: `stdout` with whole lines as one text,
-/// `stderr` with one notice, and at the end, once, `end` with all lines as one text or `fail` with the error's
-/// message. `optionsJson` may hold `pollMs` (250), `maxPollMs` (1000), `idlePolls` (5), `appearTimeoutMs` (30000),
-/// `dataRoot` (`/paperclip`), `collect` (true; false: the text of `end` is empty) and `ref` (true: the tail holds the
-/// process).
-#[napi(
-    catch_unwind,
-    ts_args_type = "path: string, optionsJson: string, sink: (kind: string, payload: string) => Promise<void> | void"
-)]
-pub fn tail_file(env: Env, path: String, options_json: String, sink: Callback<'_>) -> Result<TailHandle> {
-    let options: Options =
-        serde_json::from_str(&options_json).map_err(|error| invalid(format!("tail options: {error}")))?;
-    let place = options
-        .place(Path::new(&path))
-        .ok_or_else(|| invalid(format!("{path} names no file")))?;
-    let tail = hub()
-        .follow(Box::new(FileSource::new(place, false)), path, options.pace())
-        .map_err(|cause| error("EAGAIN", format!("no thread to read files with: {cause}")))?;
-    let sink = Sink::new(&sink, options.holds.unwrap_or(true)).map_err(invalid)?;
-    let (stopped, stop) = watch::channel(false);
-    let collected = options.collect.unwrap_or(true).then(Collected::default);
-    tasks::spawn(env, deliver(tail, sink, stop, collected)).map_err(invalid)?;
-    Ok(TailHandle { stopped })
-}
-
-async fn deliver(tail: Tail, sink: Sink, mut stop: watch::Receiver<bool>, mut collected: Option<Collected>) {
-    let mut stopping = false;
-    loop {
-        let look = tokio::select! {
-            look = tail.next() => look,
-            asked = stop.wait_for(|stopped| *stopped), if !stopping => {
-                stopping = true;
-                // A handle that was dropped by JavaScript without a stop goes on to the end of the process.
-                if asked.is_ok() {
-                    tail.end(Ending::Drain);
-                }
-                continue;
-            }
-        };
-        for notice in look.notices {
-            let _ = sink.call("stderr", notice).await;
-        }
-        if !look.text.is_empty() {
-            if let Some(collected) = &mut collected {
-                collected.push(&look.text);
-            }
-            let _ = sink.call("stdout", look.text).await;
-        }
-        match look.end {
-            None => {}
-            Some(Proof::Failed(message)) => {
-                let _ = sink.call("fail", message).await;
-                return;
-            }
-            Some(_) => {
-                let _ = sink
-                    .call("end", collected.map(Collected::finish).unwrap_or_default())
-                    .await;
-                return;
-            }
-        }
-    }
-}
-
-/// The returned text is bounded: a log of 1 GB must not eat the server, nor exceed the longest JavaScript string.
-const COLLECTED_HALF: usize = 128 << 20;
-
-/// All lines, or the first and the last 128 MiB of them.
-#[derive(Default)]
-struct Collected {
-    head: String,
-    tail: VecDeque<String>,
-    tail_bytes: usize,
-    dropped: usize,
-}
-
-impl Collected {
-    fn push(&mut self, text: &str) {
-        if self.tail.is_empty() && self.head.len() + text.len() <= COLLECTED_HALF {
-            self.head.push_str(text);
-            return;
-        }
-        self.tail_bytes += text.len();
-        self.tail.push_back(text.to_owned());
-        while self.tail_bytes > COLLECTED_HALF && self.tail.len() > 1 {
-            let gone = self.tail.pop_front().map_or(0, |text| text.len());
-            self.tail_bytes -= gone;
-            self.dropped += gone;
-        }
-    }
-
-    fn finish(mut self) -> String {
-        if self.dropped > 0 {
-            self.head
-                .push_str(&format!("[paperclip] {} bytes left out here\n", self.dropped));
-        }
-        self.head.extend(self.tail);
-        self.head
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The times of a tail, all of them settable (tests stop the clock and shrink them).
+/// The settings of a tail; all its times are among them (tests stop the clock and shrink them).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
     /// Wait between two polls while the file grows. Default 250 ms.
@@ -13,6 +13,8 @@ pub struct Pace {
     pub idle_polls: u32,
     /// How long a file may be absent before the tail fails; `None` = for ever. Default 30 s.
     pub appear: Option<Duration>,
+    /// Keep a running digest of what is read, for a proof against the end record. Default true.
+    pub digest: bool,
 }
 
 impl Default for Pace {
@@ -22,6 +24,7 @@ impl Default for Pace {
             idle_poll: Duration::from_millis(1_000),
             idle_polls: 5,
             appear: Some(Duration::from_secs(30)),
+            digest: true,
         }
     }
 }

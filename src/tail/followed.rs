@@ -3,57 +3,17 @@
 
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
 use super::cadence::{Cadence, Pace};
+use super::ending::retry_wait;
+pub use super::ending::{Ending, Proof};
 use super::framer::{Framer, decode};
-use super::source::{LogSource, Seen, SourceError};
+use super::given::Given;
+use super::reader::{Got, Reader};
+use super::source::{LogSource, SourceError};
 
 /// Size of the buffer that the caller lends to [`Followed::look`]: what one look reads at most. Bounds memory and
 /// the turn of one noisy run.
 pub const CHUNK: usize = 64 << 10;
-/// Looks at bytes that stay NUL before they are taken as the file's real content (network volumes show a page
-/// of NULs that heals).
-const NUL_PATIENCE: u32 = 8;
-
-/// How the tail is told that the run is over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ending {
-    /// Read to the end of the file once more, then stop.
-    Drain,
-    /// The pod's record says what the log holds: read on until count and digest agree.
-    Prove {
-        /// Bytes of the log.
-        bytes: u64,
-        /// SHA-256 in lower-case hex, where the pod could tell.
-        sha256: Option<String>,
-        /// How long bytes may stay invisible; `None` = what the file system is known for.
-        limit: Option<Duration>,
-    },
-    /// No record will come: read until two fresh looks `quiet` apart find nothing more.
-    Settle {
-        /// The time between the two looks.
-        quiet: Duration,
-    },
-}
-
-/// What a finished tail can say about its completeness.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Proof {
-    /// Every byte that the record counts was read, and the digest agrees.
-    Proven,
-    /// There was nothing to compare with.
-    Unproven,
-    /// The record counts more bytes than could be read, or other ones.
-    Incomplete {
-        /// Bytes that were read.
-        have: u64,
-        /// Bytes that the record counts.
-        want: u64,
-    },
-    /// The file never appeared, or is nothing that may be read.
-    Failed(String),
-}
 
 /// Something for a person to know, once.
 pub type Notice = String;
@@ -73,20 +33,23 @@ pub struct Look {
     pub again_in: Duration,
 }
 
+impl Look {
+    /// Whether there is anything in it for the consumer.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty() && self.notices.is_empty() && self.end.is_none()
+    }
+}
+
 /// The state of one tail.
 pub struct Followed {
-    source: Box<dyn LogSource>,
+    reader: Reader,
     shown: String,
     pace: Pace,
     framer: Framer,
+    given: Given,
     cadence: Cadence,
-    digest: Sha256,
-    offset: u64,
-    identity: Option<(u64, u64)>,
     since: Duration,
-    opened_at: Duration,
-    shrunk_once: bool,
-    nul_looks: u32,
     reported: Vec<String>,
     ending: Option<(Ending, Duration)>,
     quiet_since: Option<(Duration, u64)>,
@@ -97,18 +60,13 @@ impl Followed {
     #[must_use]
     pub fn new(source: Box<dyn LogSource>, shown: String, pace: Pace, now: Duration) -> Self {
         Self {
-            source,
+            reader: Reader::new(source, pace.digest, now),
             shown,
             pace,
             framer: Framer::default(),
+            given: Given::default(),
             cadence: Cadence::default(),
-            digest: Sha256::new(),
-            offset: 0,
-            identity: None,
             since: now,
-            opened_at: now,
-            shrunk_once: false,
-            nul_looks: 0,
             reported: Vec::new(),
             ending: None,
             quiet_since: None,
@@ -118,41 +76,47 @@ impl Followed {
     /// Bytes read so far.
     #[must_use]
     pub fn offset(&self) -> u64 {
-        self.offset
+        self.reader.offset()
     }
 
-    /// Tells the tail that the run is over. A record wins over having none, a stop over
-    /// both; otherwise the first word counts.
+    /// What stalls together with this file, as people know it.
+    #[must_use]
+    pub fn mount(&self) -> &str {
+        self.reader.source().mount()
+    }
+
+    /// Tells the tail that the run is over. A record wins over having none, a stop over both; otherwise the first
+    /// word counts.
     pub fn end(&mut self, ending: Ending, now: Duration) {
-        let rank = |ending: &Ending| match ending {
-            Ending::Settle { .. } => 1,
-            Ending::Prove { .. } => 2,
-            Ending::Drain => 3,
-        };
         if self
             .ending
             .as_ref()
-            .is_none_or(|(known, _)| rank(known) < rank(&ending))
+            .is_none_or(|(known, _)| ending.outranks(known))
         {
+            if ending == Ending::Drain {
+                self.reader.drain()
+            } else {
+                self.reader.want_fresh()
+            }
             self.ending = Some((ending, now));
             self.quiet_since = None;
-            self.source.reopen();
         }
     }
 
     /// Looks at the file.
     pub fn look(&mut self, now: Duration, buffer: &mut [u8]) -> Look {
         let mut look = Look::default();
-        if now.saturating_sub(self.opened_at) >= self.source.freshness().handle_lifetime() {
-            self.source.reopen();
-            self.opened_at = now;
-        }
         let mut lines = Vec::new();
-        let result = self
-            .check_identity(&mut look)
-            .and_then(|()| self.read(buffer, &mut lines));
-        match result {
-            Ok(read) => self.judge(read, now, buffer, &mut lines, &mut look),
+        let stop_at = match &self.ending {
+            Some((Ending::Prove { bytes, .. }, _)) => Some(*bytes),
+            _ => None,
+        };
+        let got = self.reader.turn(now, stop_at, buffer);
+        for (kind, text) in self.reader.take_events() {
+            self.report(&kind, || text, &mut look);
+        }
+        match got {
+            Ok(got) => self.judge(got, now, buffer, &mut lines, &mut look),
             Err(error) => self.failed(&error, now, &mut lines, &mut look),
         }
         if self.framer.take_cut_lines() > 0 {
@@ -162,209 +126,194 @@ impl Followed {
                 &mut look,
             );
         }
-        look.text = decode(lines);
+        look.text = decode(self.given.keep_new(lines));
         look
     }
 
-    /// A replaced or truncated file starts again at 0, and says so.
-    fn check_identity(&mut self, look: &mut Look) -> Result<(), SourceError> {
-        let seen = self.source.look()?;
-        if seen.links == 0 {
-            // Removed, or replaced by a rename: what stands at the path now?
-            self.source.reopen();
-            let there_now = self.source.look()?;
-            self.compare(there_now, look);
-        } else {
-            self.compare(seen, look);
-        }
-        Ok(())
-    }
-
-    fn compare(&mut self, seen: Seen, look: &mut Look) {
-        let replaced = self.identity.is_some_and(|known| known != seen.identity);
-        // A smaller size may be an old attribute: believed when a second look agrees.
-        let shrunk = seen.size < self.offset;
-        let truncated = shrunk && self.shrunk_once;
-        self.shrunk_once = shrunk;
-        if shrunk && !truncated {
-            self.source.reopen();
-        }
-        if replaced || truncated {
-            let what = if replaced {
-                "was replaced"
-            } else {
-                "became shorter"
-            };
-            self.report(
-                what,
-                || format!("the log file {what}; reading it again from its start"),
-                look,
-            );
-            self.offset = 0;
-            self.digest = Sha256::new();
-            self.framer.reset();
-            self.shrunk_once = false;
-        }
-        if seen.links > 1 {
-            self.report("link", || "the log file has a second hard link".to_owned(), look);
-        }
-        self.identity = Some(seen.identity);
-    }
-
-    /// Reads once at the offset. The size is never asked: it may be stale.
-    fn read(&mut self, buffer: &mut [u8], lines: &mut Vec<u8>) -> Result<usize, SourceError> {
-        let read = self.source.read_at(self.offset, buffer)?;
-        let mut fresh = buffer.get(..read).unwrap_or_default();
-        if let Some(nul) = memchr::memchr(0, fresh)
-            && self.nul_looks < NUL_PATIENCE
-        {
-            self.nul_looks += 1;
-            self.source.reopen();
-            fresh = fresh.get(..nul).unwrap_or_default();
-        } else {
-            self.nul_looks = 0;
-        }
-        self.digest.update(fresh);
-        self.framer.push(fresh, lines);
-        let taken = fresh.len();
-        self.offset += taken as u64;
-        Ok(taken)
-    }
-
     /// After a look that could read: is there more, is it over, when to look again?
-    fn judge(&mut self, read: usize, now: Duration, buffer: &mut [u8], lines: &mut Vec<u8>, look: &mut Look) {
-        let paced = self.cadence.next(&self.pace, read > 0);
-        look.again_in = if read > 0 { Duration::ZERO } else { paced };
-        let Some((ending, asked)) = self.ending.clone() else {
-            return;
-        };
+    fn judge(&mut self, got: Got, now: Duration, buffer: &mut [u8], lines: &mut Vec<u8>, look: &mut Look) {
+        match got {
+            Got::Bytes { from, until, more } => {
+                self.framer
+                    .push(buffer.get(from..until).unwrap_or_default(), lines);
+                let paced = self.cadence.next(&self.pace, true);
+                look.again_in = if more || self.ending.is_some() {
+                    Duration::ZERO
+                } else {
+                    paced
+                };
+            }
+            Got::Nothing => look.again_in = self.cadence.next(&self.pace, false),
+            Got::Doubtful => look.again_in = self.pace.poll.min(retry_wait(Duration::ZERO)),
+            Got::Restarted(why) => {
+                self.framer.reset();
+                self.given.restart();
+                // Not at once: a file that keeps changing must not keep a thread busy.
+                look.again_in = self.pace.poll.min(retry_wait(Duration::ZERO));
+                self.report(
+                    why,
+                    || format!("the log file {why}; it is read again from its start"),
+                    look,
+                );
+            }
+        }
+        if let Some((ending, asked)) = self.ending.clone() {
+            self.judge_end(&ending, now.saturating_sub(asked), got, now, buffer, lines, look);
+        }
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one step of look, cut out for its length"
+    )]
+    fn judge_end(
+        &mut self,
+        ending: &Ending,
+        waited: Duration,
+        got: Got,
+        now: Duration,
+        buffer: &mut [u8],
+        lines: &mut Vec<u8>,
+        look: &mut Look,
+    ) {
+        let idle = matches!(got, Got::Nothing);
+        let patient = waited < ending.patience(self.known_limit());
         match ending {
-            Ending::Drain if read == 0 => self.finish(Proof::Unproven, lines, look),
+            Ending::Drain if idle => self.finish(Proof::Unproven, lines, look),
+            Ending::Drain if !patient && !matches!(got, Got::Bytes { .. }) => {
+                self.unreadable("it keeps changing", lines, look)
+            }
             Ending::Drain => {}
-            Ending::Prove { bytes, sha256, limit } => {
-                if self.offset >= bytes && self.agrees(bytes, sha256.as_deref(), buffer) {
-                    self.finish(Proof::Proven, lines, look);
-                } else if read == 0 && now.saturating_sub(asked) >= self.proof_limit(limit) {
-                    self.finish(
+            Ending::Prove { bytes, sha256, .. } => {
+                // A reader of a rewritten file is behind again, so that the digest is asked at the end only.
+                if self.offset() >= *bytes && self.reader.agrees(*bytes, sha256.as_deref(), buffer) {
+                    self.proven(*bytes, lines, look);
+                } else if !matches!(got, Got::Bytes { .. }) {
+                    self.retry_or(
                         Proof::Incomplete {
-                            have: self.offset,
-                            want: bytes,
+                            have: self.offset(),
+                            want: *bytes,
                         },
+                        patient,
+                        waited,
                         lines,
                         look,
                     );
-                } else if read == 0 {
-                    self.source.reopen();
-                    look.again_in = retry_wait(now.saturating_sub(asked));
                 }
             }
-            Ending::Settle { quiet } => self.settle(quiet, read, now, lines, look),
+            // Whoever still writes there is not the pod of this run.
+            Ending::Settle { .. } if !patient && !matches!(got, Got::Bytes { .. }) => {
+                self.finish(Proof::Unproven, lines, look);
+            }
+            Ending::Settle { quiet } => self.settle(*quiet, idle, now, lines, look),
         }
     }
 
-    fn proof_limit(&self, limit: Option<Duration>) -> Duration {
-        limit.unwrap_or_else(|| self.source.freshness().proof_limit())
+    fn known_limit(&self) -> Duration {
+        self.reader.source().freshness().proof_limit()
     }
 
-    fn settle(&mut self, quiet: Duration, read: usize, now: Duration, lines: &mut Vec<u8>, look: &mut Look) {
+    fn proven(&mut self, bytes: u64, lines: &mut Vec<u8>, look: &mut Look) {
+        let more = self.reader.size().saturating_sub(bytes);
+        if more > 0 {
+            let text =
+                format!("{more} bytes follow in the log after its end record; they are not opencode's");
+            self.report("more", || text, look);
+        }
+        self.finish(Proof::Proven, lines, look);
+    }
+
+    fn retry_or(
+        &mut self,
+        proof: Proof,
+        patient: bool,
+        waited: Duration,
+        lines: &mut Vec<u8>,
+        look: &mut Look,
+    ) {
+        if patient {
+            self.reader.want_fresh();
+            look.again_in = retry_wait(waited);
+        } else {
+            self.finish(proof, lines, look);
+        }
+    }
+
+    fn settle(&mut self, quiet: Duration, idle: bool, now: Duration, lines: &mut Vec<u8>, look: &mut Look) {
         match self.quiet_since {
-            Some((since, offset)) if read == 0 && offset == self.offset => {
+            Some((since, offset)) if idle && offset == self.offset() => {
                 if now.saturating_sub(since) >= quiet {
-                    self.finish(Proof::Unproven, lines, look);
-                    return;
+                    return self.finish(Proof::Unproven, lines, look);
                 }
             }
-            _ => self.quiet_since = Some((now, self.offset)),
+            _ => self.quiet_since = Some((now, self.offset())),
         }
-        if read == 0 {
-            self.source.reopen();
+        if idle {
+            self.reader.want_fresh();
             look.again_in = Duration::from_millis(250).min(quiet);
         }
-    }
-
-    /// Whether the first `bytes` bytes have this digest. Bytes after them come from processes that outlived
-    /// opencode; then the file is read once more, for the digest only.
-    fn agrees(&mut self, bytes: u64, sha256: Option<&str>, buffer: &mut [u8]) -> bool {
-        let Some(expected) = sha256 else { return true };
-        let digest = if self.offset == bytes {
-            self.digest.clone()
-        } else {
-            self.digest_of_prefix(bytes, buffer)
-        };
-        hex(&digest.finalize()) == expected
-    }
-
-    fn digest_of_prefix(&mut self, bytes: u64, buffer: &mut [u8]) -> Sha256 {
-        let mut digest = Sha256::new();
-        let mut at = 0_u64;
-        while at < bytes {
-            let want = usize::try_from(bytes - at).unwrap_or(CHUNK).min(buffer.len());
-            let Some(part) = buffer.get_mut(..want) else { break };
-            match self.source.read_at(at, part) {
-                Ok(read @ 1..) => {
-                    digest.update(part.get(..read).unwrap_or_default());
-                    at += read as u64;
-                }
-                _ => break,
-            }
-        }
-        digest
     }
 
     /// After a look that failed: errors are reported once per kind and retried, only the end of the run ends it.
     fn failed(&mut self, error: &SourceError, now: Duration, lines: &mut Vec<u8>, look: &mut Look) {
         look.again_in = self.cadence.next(&self.pace, false);
-        let never_seen = self.identity.is_none();
-        match error {
-            SourceError::Missing if never_seen => {
-                if self
-                    .pace
-                    .appear
-                    .is_some_and(|limit| now.saturating_sub(self.since) >= limit)
-                {
-                    let message = format!("Pod log file never appeared at {}", self.shown);
-                    return self.finish(Proof::Failed(message), lines, look);
-                }
-                look.again_in = self.pace.poll;
-            }
-            SourceError::Hostile(what) if never_seen => {
+        if !self.reader.seen() {
+            look.again_in = self.pace.poll;
+            if let SourceError::Hostile(what) = error {
                 let message = format!("Pod log file at {} is not read: {what}", self.shown);
                 return self.finish(Proof::Failed(message), lines, look);
             }
-            error => {
-                let text = format!("reading the log file failed ({error}); trying again");
-                self.report(&error.to_string(), || text, look);
+            if self
+                .pace
+                .appear
+                .is_some_and(|limit| now.saturating_sub(self.since) >= limit)
+            {
+                let message = format!("Pod log file never appeared at {}", self.shown);
+                return self.finish(Proof::Failed(message), lines, look);
             }
         }
-        self.end_without_file(now, lines, look);
-    }
-
-    fn end_without_file(&mut self, now: Duration, lines: &mut Vec<u8>, look: &mut Look) {
+        if self.reader.seen() || *error != SourceError::Missing {
+            self.report(&error.to_string(), || trouble(error), look);
+        }
         let Some((ending, asked)) = self.ending.clone() else {
             return;
         };
         let waited = now.saturating_sub(asked);
+        let absent = *error == SourceError::Missing && !self.reader.seen();
+        if waited < ending.patience(self.known_limit()) && !(absent && ending == Ending::Drain) {
+            self.reader.want_fresh();
+            look.again_in = retry_wait(waited);
+            return;
+        }
         match ending {
-            Ending::Drain => self.finish(Proof::Unproven, lines, look),
-            Ending::Prove { bytes, limit, .. } if waited >= self.proof_limit(limit) => {
+            Ending::Prove { bytes, .. } => {
                 self.finish(
                     Proof::Incomplete {
-                        have: self.offset,
+                        have: self.offset(),
                         want: bytes,
                     },
                     lines,
                     look,
                 );
             }
-            Ending::Settle { quiet } if waited >= quiet => self.finish(Proof::Unproven, lines, look),
-            _ => look.again_in = retry_wait(waited),
+            Ending::Drain if !absent => self.unreadable(&error.to_string(), lines, look),
+            Ending::Drain | Ending::Settle { .. } => self.finish(Proof::Unproven, lines, look),
         }
+    }
+
+    /// A stop that could not read to the end: whoever gets the text must know that it is not all.
+    fn unreadable(&mut self, why: &str, lines: &mut Vec<u8>, look: &mut Look) {
+        let message = format!(
+            "Pod log file at {} could not be read to its end: {why}",
+            self.shown
+        );
+        self.finish(Proof::Failed(message), lines, look);
     }
 
     fn finish(&mut self, proof: Proof, lines: &mut Vec<u8>, look: &mut Look) {
         look.cut = self.framer.has_partial();
         self.framer.finish(lines);
-        self.source.reopen();
+        self.reader.close();
         look.end = Some(proof);
     }
 
@@ -376,18 +325,7 @@ impl Followed {
     }
 }
 
-/// 50 ms at first, slower as the wait for late bytes grows.
-fn retry_wait(waited: Duration) -> Duration {
-    (waited / 4).clamp(Duration::from_millis(50), Duration::from_secs(1))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+/// What a person reads about an error that may pass.
+pub(super) fn trouble(error: &SourceError) -> String {
+    format!("reading the log file failed ({error}); trying again")
 }

@@ -8,6 +8,9 @@ pub const MAX_LINE_BYTES: usize = 16 << 20;
 /// Stands at the end of a line that was longer than the limit.
 pub const CUT_MARKER: &str = " …[line cut: it is longer than the limit]";
 
+/// Capacity that the buffer of the line in progress may keep.
+const KEPT_CAPACITY: usize = 256 << 10;
+
 /// Splits a byte stream on `\n` only (a JSON line may hold U+2028, `\r` stays part of its line).
 #[derive(Debug)]
 pub struct Framer {
@@ -57,7 +60,7 @@ impl Framer {
             let (line, rest) = chunk.split_at(newline);
             self.extend(line, out);
             if !self.discarding {
-                out.append(&mut self.partial);
+                self.give_partial(out);
                 out.push(b'\n');
             }
             self.discarding = false;
@@ -80,10 +83,9 @@ impl Framer {
         self.partial.extend_from_slice(taken);
         if taken.len() < bytes.len() {
             self.partial.truncate(char_boundary(&self.partial));
-            out.append(&mut self.partial);
+            self.give_partial(out);
             out.extend_from_slice(CUT_MARKER.as_bytes());
             out.push(b'\n');
-            self.partial = Vec::new();
             self.discarding = true;
             self.cut_lines += 1;
         }
@@ -92,10 +94,18 @@ impl Framer {
     /// The last line when it has no newline: given out once, with one, when the stream is over.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         if !self.partial.is_empty() {
-            out.append(&mut self.partial);
+            self.give_partial(out);
             out.push(b'\n');
         }
         self.discarding = false;
+    }
+
+    fn give_partial(&mut self, out: &mut Vec<u8>) {
+        out.append(&mut self.partial);
+        // One long line must not cost its size for the rest of the run.
+        if self.partial.capacity() > KEPT_CAPACITY {
+            self.partial = Vec::new();
+        }
     }
 
     /// Whether bytes of an unfinished line are held.

@@ -1,115 +1,157 @@
 //! A log file on a disk, read with direct syscalls.
 
 use rustix::fd::OwnedFd;
-use rustix::fs;
+use rustix::fs::{self, AtFlags, FileType};
 use rustix::io::Errno;
 
+use super::place::must_be_regular;
 use super::{Freshness, LogSource, Place, Seen, SourceError};
 
 /// One file by its place. Closed handles are the normal state before the file exists.
 #[derive(Debug)]
 pub struct FileSource {
     place: Place,
-    file: Option<OwnedFd>,
+    mount: String,
+    open: Option<Open>,
     freshness: Freshness,
     /// Set when the server made the file itself: then its first hard link count is no sign of an attack.
     known: bool,
-    opened_once: bool,
+}
+
+/// The folder is held beside the file: with it one syscall tells whether the path still names this file.
+#[derive(Debug)]
+struct Open {
+    folder: OwnedFd,
+    file: OwnedFd,
 }
 
 impl FileSource {
     /// `known`: the server created this file, so that a second hard link is a warning and not an error.
     #[must_use]
     pub fn new(place: Place, known: bool) -> Self {
+        let mount = place.root().display().to_string();
         Self {
             place,
-            file: None,
+            mount,
+            open: None,
             freshness: Freshness::Local,
             known,
-            opened_once: false,
         }
-    }
-
-    fn open(&mut self) -> Result<&OwnedFd, SourceError> {
-        let file = match self.file.take() {
-            Some(file) => file,
-            None => {
-                let file = self.place.open_file()?;
-                if !self.opened_once && !self.known && fs::fstat(&file)?.st_nlink > 1 {
-                    return Err(SourceError::Hostile("it has a second hard link".to_owned()));
-                }
-                self.opened_once = true;
-                self.freshness = freshness_of(&file);
-                file
-            }
-        };
-        Ok(self.file.insert(file))
-    }
-
-    /// A handle that the server has lost is of no more use: the next call opens the path again.
-    fn keep_if<T>(&mut self, result: Result<T, Errno>) -> Result<T, SourceError> {
-        if result.is_err() {
-            self.file = None;
-        }
-        Ok(result?)
     }
 }
 
 impl LogSource for FileSource {
-    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, SourceError> {
-        let file = self.open()?;
-        let result = rustix::io::retry_on_intr(|| rustix::io::pread(file, &mut *buffer, offset));
-        self.keep_if(result)
-    }
-
     fn look(&mut self) -> Result<Seen, SourceError> {
-        let result = look(self.open()?);
-        self.keep_if(result)
+        let held = self
+            .open
+            .as_ref()
+            .map(|open| look_at(&open.folder, self.place.name()));
+        let seen = match held {
+            // Its folder may have been made anew.
+            None | Some(Err(SourceError::Missing)) => look_at(&self.place.open_folder()?, self.place.name()),
+            Some(seen) => seen,
+        };
+        if matches!(seen, Err(SourceError::Io(_))) {
+            // A handle that the file server has lost (ESTALE) stays lost.
+            self.open = None;
+        }
+        seen
     }
 
-    fn reopen(&mut self) {
-        self.file = None;
+    fn open(&mut self) -> Result<Seen, SourceError> {
+        let folder = self.place.open_folder()?;
+        let file = self.place.open_file(&folder)?;
+        let (seen, _) = stat(&file, c"", EMPTY_PATH)?;
+        if seen.links > 1 && !self.known {
+            return Err(SourceError::Hostile("it has a second hard link".to_owned()));
+        }
+        // Later links on the same file are a warning of the caller: another agent could make them.
+        self.known = true;
+        self.freshness = freshness_of(&file);
+        self.open = Some(Open { folder, file });
+        Ok(seen)
+    }
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, SourceError> {
+        let Some(open) = &self.open else {
+            return Err(SourceError::Missing);
+        };
+        let result = rustix::io::retry_on_intr(|| rustix::io::pread(&open.file, &mut *buffer, offset));
+        if result.is_err() {
+            self.open = None;
+        }
+        Ok(result?)
+    }
+
+    fn close(&mut self) {
+        self.open = None;
     }
 
     fn freshness(&self) -> Freshness {
         self.freshness
     }
+
+    fn mount(&self) -> &str {
+        &self.mount
+    }
 }
 
-fn look(file: &OwnedFd) -> Result<Seen, Errno> {
+fn look_at(folder: &OwnedFd, name: &str) -> Result<Seen, SourceError> {
+    let (seen, kind) = stat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    must_be_regular(kind)?;
+    Ok(seen)
+}
+
+#[cfg(target_os = "linux")]
+const EMPTY_PATH: AtFlags = AtFlags::EMPTY_PATH;
+#[cfg(not(target_os = "linux"))]
+const EMPTY_PATH: AtFlags = AtFlags::empty();
+
+/// Asks the file's server and not the attribute cache, where the system can.
+fn stat(
+    at: &OwnedFd,
+    name: impl rustix::path::Arg + Copy,
+    flags: AtFlags,
+) -> Result<(Seen, FileType), Errno> {
     #[cfg(target_os = "linux")]
-    if let Ok(stat) = forced_stat(file) {
-        return Ok(stat);
+    match forced_stat(at, name, flags) {
+        // Old kernels and some sandboxes do not have `statx`.
+        Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => {}
+        answer => return answer,
     }
-    let stat = fs::fstat(file)?;
+    let of_handle = flags == EMPTY_PATH;
+    let stat = if of_handle {
+        fs::fstat(at)?
+    } else {
+        fs::statat(at, name, flags)?
+    };
     // The widths of these fields differ between platforms.
-    Ok(Seen {
+    let seen = Seen {
         identity: (stat.st_dev as u64, stat.st_ino as u64),
         size: stat.st_size.max(0) as u64,
         links: stat.st_nlink as u64,
-    })
+    };
+    Ok((seen, FileType::from_raw_mode(stat.st_mode)))
 }
 
-/// Asks the file's server and not the attribute cache. Old kernels and some sandboxes do not have `statx`.
 #[cfg(target_os = "linux")]
-fn forced_stat(file: &OwnedFd) -> Result<Seen, Errno> {
-    use rustix::fs::{AtFlags, StatxFlags};
+fn forced_stat(
+    at: &OwnedFd,
+    name: impl rustix::path::Arg,
+    flags: AtFlags,
+) -> Result<(Seen, FileType), Errno> {
+    use rustix::fs::{StatxFlags, makedev};
     // AT_STATX_FORCE_SYNC of <linux/fcntl.h>.
     const FORCE_SYNC: AtFlags = AtFlags::from_bits_retain(0x2000);
-    let stat = fs::statx(
-        file,
-        c"",
-        AtFlags::EMPTY_PATH | FORCE_SYNC,
-        StatxFlags::BASIC_STATS,
-    )?;
-    Ok(Seen {
-        identity: (
-            (u64::from(stat.stx_dev_major) << 32) | u64::from(stat.stx_dev_minor),
-            stat.stx_ino,
-        ),
+    let wanted = StatxFlags::TYPE | StatxFlags::INO | StatxFlags::NLINK | StatxFlags::SIZE;
+    let stat = fs::statx(at, name, flags | FORCE_SYNC, wanted)?;
+    let seen = Seen {
+        // As fstat has it, should statx be refused later on.
+        identity: (makedev(stat.stx_dev_major, stat.stx_dev_minor), stat.stx_ino),
         size: stat.stx_size,
         links: u64::from(stat.stx_nlink),
-    })
+    };
+    Ok((seen, FileType::from_raw_mode(stat.stx_mode.into())))
 }
 
 /// By the magic numbers of `<linux/magic.h>` and of the vendors.

@@ -142,7 +142,8 @@ impl RunFiles {
     /// The content of a small file of the run; `None` when it is absent, too large or nothing that may be read.
     #[must_use]
     pub fn read_small(&self, name: &str, limit: usize) -> Option<Vec<u8>> {
-        let file = self.log.sibling(name).open_file().ok()?;
+        let place = self.log.sibling(name);
+        let file = place.open_file(&place.open_folder().ok()?).ok()?;
         let mut buffer = vec![0; limit + 1];
         let mut length = 0;
         while length < buffer.len() {

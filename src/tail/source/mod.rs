@@ -78,21 +78,30 @@ impl From<rustix::io::Errno> for SourceError {
 
 /// Where the bytes of one log come from. The second implementation is the fault-injecting one of the tests.
 pub trait LogSource: Send {
-    /// Reads at `offset` into `buffer`; 0 means that nothing is there now. Opens the file when it is not open.
+    /// What stands at the path now, whichever file is open.
     ///
     /// # Errors
     /// See [`SourceError`]; the caller decides which of them end the tail.
-    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, SourceError>;
-
-    /// What the open handle is; opens the file when it is not open.
-    ///
-    /// # Errors
-    /// As `read_at`.
     fn look(&mut self) -> Result<Seen, SourceError>;
 
-    /// Drops the handle, so that the next call opens the path afresh.
-    fn reopen(&mut self);
+    /// Opens what stands at the path now. The handle before it is given up only when this succeeds.
+    ///
+    /// # Errors
+    /// As `look`.
+    fn open(&mut self) -> Result<Seen, SourceError>;
+
+    /// Reads the open file at `offset` into `buffer`; 0 means that nothing is there now.
+    ///
+    /// # Errors
+    /// As `look`; then the handle is of no more use.
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, SourceError>;
+
+    /// Drops the handles.
+    fn close(&mut self);
 
     /// What the file system is known to hide.
     fn freshness(&self) -> Freshness;
+
+    /// What stalls together: files of one mount give the same name, which is also shown to people.
+    fn mount(&self) -> &str;
 }

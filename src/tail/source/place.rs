@@ -102,20 +102,24 @@ impl Place {
         Ok(folder)
     }
 
-    /// Opens the file for reading if it is a regular file.
-    pub(super) fn open_file(&self) -> Result<OwnedFd, SourceError> {
-        let folder = self.open_folder()?;
+    /// Opens the file in its folder for reading if it is a regular file.
+    pub(super) fn open_file(&self, folder: &OwnedFd) -> Result<OwnedFd, SourceError> {
         // Looked at first, because opening a device can have effects of its own.
-        let stat = fs::statat(&folder, self.name.as_str(), AtFlags::SYMLINK_NOFOLLOW)?;
+        let stat = fs::statat(folder, self.name.as_str(), AtFlags::SYMLINK_NOFOLLOW)?;
         must_be_regular(FileType::from_raw_mode(stat.st_mode))?;
-        let file = fs::openat(&folder, self.name.as_str(), FILE, Mode::empty())?;
+        let file = fs::openat(folder, self.name.as_str(), FILE, Mode::empty())?;
         // Looked at again, because it may have been swapped in between.
         must_be_regular(FileType::from_raw_mode(fs::fstat(&file)?.st_mode))?;
         Ok(file)
     }
+
+    /// The trusted folder from which the walk starts.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
 }
 
-fn must_be_regular(kind: FileType) -> Result<(), SourceError> {
+pub(super) fn must_be_regular(kind: FileType) -> Result<(), SourceError> {
     let what = match kind {
         FileType::RegularFile => return Ok(()),
         FileType::Symlink => "a symbolic link, which is not followed",

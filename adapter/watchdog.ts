@@ -1,0 +1,38 @@
+/** Shared timers that look after calls which may never answer: one for each interval, and only while there are calls. */
+
+/** Somebody who waits for a call. */
+export interface Waiting {
+  /** Looks whether the call takes too long. */
+  check(): void;
+}
+
+interface Round {
+  timer: NodeJS.Timeout;
+  waiting: Set<Waiting>;
+}
+
+const rounds = new Map<number, Round>();
+
+/** Has `who` checked about every `everyMs` until {@link unwatch}. Cheap enough for each batch of lines. */
+export function watch(who: Waiting, everyMs: number): void {
+  let round = rounds.get(everyMs);
+  if (!round) {
+    const waiting = new Set<Waiting>();
+    const timer = setInterval(() => checkAll(everyMs, waiting), everyMs).unref();
+    rounds.set(everyMs, (round = { timer, waiting }));
+  }
+  round.waiting.add(who);
+}
+
+/** Ends what {@link watch} began. */
+export function unwatch(who: Waiting, everyMs: number): void {
+  rounds.get(everyMs)?.waiting.delete(who);
+}
+
+/** The timer outlives the last call by one interval, so that it is not made anew for each batch. */
+function checkAll(everyMs: number, waiting: Set<Waiting>): void {
+  for (const who of waiting) who.check();
+  if (waiting.size > 0) return;
+  clearInterval(rounds.get(everyMs)?.timer);
+  rounds.delete(everyMs);
+}

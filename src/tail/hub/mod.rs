@@ -1,0 +1,140 @@
+//! One hub per process polls the files of all tails: one thread that does the syscalls of every file, and one that
+//! stands by to take over when a call hangs on a dead mount. The threads live while there are tails.
+//!
+//! `state` decides which file is next and what becomes of it; `threads` owns the threads and the clock; here is what
+//! the other rooms use: a [`Tail`] is awaited on its own, the tails of a [`Group`] are delivered together.
+
+mod group;
+mod state;
+mod threads;
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::cadence::Pace;
+use super::followed::{Ending, Followed, Look};
+use super::source::LogSource;
+pub use group::{Batch, Group};
+pub use state::TailId;
+use state::{Consumer, State};
+use threads::now;
+
+/// The poller of all followed files.
+#[derive(Clone, Default)]
+pub struct Hub {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    leader: Condvar,
+    standby: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the leader if it would sleep past what is due now. Its wake-ups are most of what an idle hub costs.
+    fn wake(&self, state: MutexGuard<'_, State>) {
+        let early = state.is_due_before_wake();
+        drop(state);
+        if early {
+            self.leader.notify_all();
+        }
+    }
+}
+
+impl Hub {
+    /// Starts to follow a file. The handle gives its lines; dropping it ends the tail.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread.
+    pub fn follow(&self, source: Box<dyn LogSource>, shown: String, pace: Pace) -> std::io::Result<Tail> {
+        let notify = Arc::new(Notify::new());
+        let id = self.add(source, shown, pace, Consumer::Waits(notify.clone()))?;
+        Ok(Tail {
+            shared: self.shared.clone(),
+            id,
+            notify,
+        })
+    }
+
+    fn add(
+        &self,
+        source: Box<dyn LogSource>,
+        shown: String,
+        pace: Pace,
+        consumer: Consumer,
+    ) -> std::io::Result<TailId> {
+        let now = now();
+        let file = Box::new(Followed::new(source, shown, pace, now));
+        let mut state = self.shared.lock();
+        let id = state.add(file, consumer, pace.poll, now);
+        if let Err(error) = self.shared.clone().ensure_threads(&mut state) {
+            state.remove(id);
+            return Err(error);
+        }
+        self.shared.wake(state);
+        Ok(id)
+    }
+
+    /// Tails that are followed now.
+    #[must_use]
+    pub fn tails(&self) -> usize {
+        self.shared.lock().tails()
+    }
+
+    /// Threads that hang in a call on a mount that does not answer.
+    #[must_use]
+    pub fn stuck_threads(&self) -> usize {
+        self.shared.lock().stuck()
+    }
+}
+
+/// One followed file: gives what each look found.
+pub struct Tail {
+    shared: Arc<Shared>,
+    id: TailId,
+    notify: Arc<Notify>,
+}
+
+impl Tail {
+    /// The next lines, notices or the end. The file is not read further before this is called again: that is the
+    /// back-pressure. Cancel safe.
+    pub async fn next(&self) -> Look {
+        loop {
+            let notified = self.notify.notified();
+            if let Some(look) = self.take() {
+                return look;
+            }
+            notified.await;
+        }
+    }
+
+    fn take(&self) -> Option<Look> {
+        let mut state = self.shared.lock();
+        let look = state.take_ready(self.id, now())?;
+        self.shared.wake(state);
+        Some(look)
+    }
+
+    /// Tells the tail that its run is over, and how to finish.
+    pub fn end(&self, ending: Ending) {
+        let mut state = self.shared.lock();
+        state.end(self.id, ending, now());
+        self.shared.wake(state);
+    }
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        // Closing a file can block on a dead mount: a thread of the hub does it.
+        let mut state = self.shared.lock();
+        state.remove(self.id);
+        self.shared.wake(state);
+    }
+}

@@ -1,0 +1,242 @@
+//! The threads of the hub, and its clock.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use super::Shared;
+use super::group::Members;
+use super::state::{Job, State, TailId};
+use crate::tail::followed::{CHUNK, Followed, Look};
+
+/// A call that takes longer is left alone with its file; another thread goes on with the others, which must not be
+/// late by more than 50 ms.
+const STUCK_AFTER: Duration = Duration::from_millis(40);
+/// What was found goes out at the latest after this time, although more files are due.
+const FLUSH_AFTER: Duration = Duration::from_millis(5);
+
+impl Shared {
+    pub(super) fn ensure_threads(self: Arc<Self>, state: &mut State) -> std::io::Result<()> {
+        if state.running {
+            return Ok(());
+        }
+        state.running = true;
+        state.term += 1;
+        let term = state.term;
+        let (leader, standby) = (self.clone(), self);
+        let spawned = spawn("opencode-tail", move || leader.lead(term))
+            .and_then(|()| spawn("opencode-tail-standby", move || standby.stand_by(term)));
+        if spawned.is_err() {
+            state.running = false;
+            state.term += 1;
+        }
+        spawned
+    }
+
+    /// The loop of the thread that looks at the files.
+    fn lead(self: &Arc<Self>, term: u64) {
+        let mut buffer = vec![0; CHUNK];
+        let mut flushed = now();
+        let mut state = self.lock();
+        while state.term == term {
+            let now = now();
+            let job = state.next_job(now);
+            let idle = matches!(job, Job::Sleep(_) | Job::Leave);
+            if idle || now.saturating_sub(flushed) >= FLUSH_AFTER {
+                flushed = now;
+                let posted = state.take_posted();
+                if !posted.is_empty() {
+                    state.busy = None;
+                    drop(state);
+                    self.flush(posted);
+                    state = self.lock();
+                    if idle {
+                        continue;
+                    }
+                }
+            }
+            state = match job {
+                Job::Look(id, file) => self.look(state, id, file, term, &mut buffer, now),
+                Job::LookApart(id, file, mount) => {
+                    self.send_apart(&mut state, id, file, mount, now);
+                    state
+                }
+                Job::Bury(file) => self.bury(state, file, term, now),
+                Job::Sleep(until) => self.sleep(state, until.saturating_sub(now), until),
+                Job::Leave => {
+                    state.running = false;
+                    state.term += 1;
+                    self.standby.notify_all();
+                    return;
+                }
+            };
+        }
+    }
+
+    fn flush(&self, posted: Vec<Weak<Members>>) {
+        for members in posted {
+            if let Some(members) = members.upgrade() {
+                members.flush(self);
+            }
+        }
+    }
+
+    fn sleep<'a>(
+        &self,
+        mut state: MutexGuard<'a, State>,
+        wait: Duration,
+        until: Duration,
+    ) -> MutexGuard<'a, State> {
+        state.busy = None;
+        state.wakes_at = Some(until);
+        let mut state = self
+            .leader
+            .wait_timeout(state, wait)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0;
+        state.wakes_at = None;
+        state
+    }
+
+    fn look<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        id: TailId,
+        mut file: Box<Followed>,
+        term: u64,
+        buffer: &mut [u8],
+        now: Duration,
+    ) -> MutexGuard<'a, State> {
+        let mount: Arc<str> = file.mount().into();
+        self.enter(&mut state, mount.clone(), now);
+        drop(state);
+        let look = file.look(now, buffer);
+        let mut state = self.lock();
+        let now = self::now();
+        let left = state.put_back(id, file, look, now);
+        if state.term != term {
+            state.came_back(&mount, now);
+            self.leader.notify_all();
+        }
+        let Some(file) = left else { return state };
+        drop(state);
+        drop(file);
+        self.lock()
+    }
+
+    fn bury<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        file: Box<Followed>,
+        term: u64,
+        now: Duration,
+    ) -> MutexGuard<'a, State> {
+        let mount: Arc<str> = file.mount().into();
+        self.enter(&mut state, mount.clone(), now);
+        drop(state);
+        drop(file);
+        let mut state = self.lock();
+        if state.term != term {
+            state.came_back(&mount, self::now());
+            self.leader.notify_all();
+        }
+        state
+    }
+
+    fn enter(&self, state: &mut State, mount: Arc<str>, now: Duration) {
+        if state.busy.replace((now, mount)).is_none() {
+            self.standby.notify_all();
+        }
+    }
+
+    fn send_apart(
+        self: &Arc<Self>,
+        state: &mut State,
+        id: TailId,
+        file: Box<Followed>,
+        mount: Arc<str>,
+        now: Duration,
+    ) {
+        let parcel = Arc::new(Mutex::new(Some(file)));
+        let take = |parcel: &Mutex<Option<Box<Followed>>>| {
+            parcel.lock().unwrap_or_else(PoisonError::into_inner).take()
+        };
+        state.hangs(&mount);
+        let (shared, sent, on) = (self.clone(), parcel.clone(), mount.clone());
+        let spawned = spawn("opencode-tail-apart", move || {
+            if let Some(file) = take(&sent) {
+                shared.look_apart(id, file, &on);
+            }
+        });
+        if spawned.is_err()
+            && let Some(file) = take(&parcel)
+        {
+            // No thread to be had: later.
+            let look = Look {
+                again_in: Duration::from_secs(1),
+                ..Look::default()
+            };
+            state.put_back(id, file, look, now);
+            state.came_back(&mount, now);
+        }
+    }
+
+    /// A look at a file whose mount has not answered another one: on a thread that may hang.
+    fn look_apart(&self, id: TailId, mut file: Box<Followed>, mount: &Arc<str>) {
+        let mut buffer = vec![0; CHUNK];
+        let look = file.look(now(), &mut buffer);
+        let mut state = self.lock();
+        let now = now();
+        let left = state.put_back(id, file, look, now);
+        state.came_back(mount, now);
+        drop(state);
+        self.leader.notify_all();
+        drop(left);
+    }
+
+    /// The loop of the thread that takes over when the leader hangs in a call.
+    fn stand_by(self: Arc<Self>, term: u64) {
+        let mut state = self.lock();
+        while state.term == term {
+            let Some((since, mount)) = state.busy.clone() else {
+                state = self.standby.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let busy = now().saturating_sub(since);
+            if busy < STUCK_AFTER {
+                let rest = STUCK_AFTER - busy;
+                state = self
+                    .standby
+                    .wait_timeout(state, rest)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0;
+                continue;
+            }
+            state.hangs(&mount);
+            state.term += 1;
+            state.busy = None;
+            let term = state.term;
+            let next = self.clone();
+            // Without a thread there is no second takeover; the files go on as they did before this one.
+            let _ = spawn("opencode-tail-standby", move || next.stand_by(term));
+            drop(state);
+            return self.lead(term);
+        }
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map(drop)
+}
+
+/// Time since the first use of the hub: the one place where the tail reads a clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the edge of the tail: a thread has no stoppable clock"
+)]
+pub(super) fn now() -> Duration {
+    static EPOCH: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    EPOCH.get_or_init(Instant::now).elapsed()
+}

@@ -1,0 +1,394 @@
+//! The hub with real threads: what hangs holds nobody up, and what ends leaves nothing behind.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use opencode_k8s::tail::followed::{Ending, Look, Proof};
+use opencode_k8s::tail::hub::Group;
+use opencode_k8s::tail::source::{FileSource, Freshness, LogSource, Place, Seen, SourceError};
+use opencode_k8s::tail::{Hub, Pace};
+
+/// A mount that answers or hangs, as the test decides.
+#[derive(Clone, Default)]
+struct Mount(Arc<(Mutex<bool>, Condvar)>);
+
+impl Mount {
+    fn hangs(&self, hangs: bool) {
+        *self.0.0.lock().expect("the mount") = hangs;
+        self.0.1.notify_all();
+    }
+
+    fn pass(&self) {
+        let mut hangs = self.0.0.lock().expect("the mount");
+        while *hangs {
+            hangs = self.0.1.wait(hangs).expect("the mount");
+        }
+    }
+}
+
+/// A file of one line on such a mount; closing it hangs too.
+struct Hanging {
+    mount: Mount,
+    closed: Arc<AtomicBool>,
+}
+
+impl Hanging {
+    fn on(mount: &Mount) -> Box<Self> {
+        Box::new(Self {
+            mount: mount.clone(),
+            closed: Arc::default(),
+        })
+    }
+}
+
+impl LogSource for Hanging {
+    fn look(&mut self) -> Result<Seen, SourceError> {
+        self.mount.pass();
+        Ok(Seen {
+            identity: (1, 1),
+            size: 0,
+            links: 1,
+        })
+    }
+
+    fn open(&mut self) -> Result<Seen, SourceError> {
+        self.look()
+    }
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, SourceError> {
+        self.mount.pass();
+        let rest = b"hung\n".get(offset as usize..).unwrap_or_default();
+        buffer[..rest.len()].copy_from_slice(rest);
+        Ok(rest.len())
+    }
+
+    fn close(&mut self) {}
+
+    fn freshness(&self) -> Freshness {
+        Freshness::Local
+    }
+
+    fn mount(&self) -> &str {
+        "/dead"
+    }
+}
+
+impl Drop for Hanging {
+    fn drop(&mut self) {
+        self.mount.pass();
+        self.closed.store(true, Ordering::SeqCst);
+    }
+}
+
+fn pace() -> Pace {
+    let ms = Duration::from_millis;
+    Pace {
+        poll: ms(5),
+        idle_poll: ms(20),
+        idle_polls: 5,
+        appear: None,
+        digest: true,
+    }
+}
+
+/// The hub's threads live in real time.
+fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(10), "{what} did not come");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn file(folder: &std::path::Path, name: &str, content: &str) -> Box<FileSource> {
+    fs::write(folder.join(name), content).expect("written");
+    Box::new(FileSource::new(
+        Place::below(folder, &folder.join(name)).expect("a place"),
+        true,
+    ))
+}
+
+async fn next(tail: &opencode_k8s::tail::Tail) -> Look {
+    tokio::time::timeout(Duration::from_secs(10), tail.next())
+        .await
+        .expect("a look in time")
+}
+
+#[tokio::test]
+async fn a_file_that_hangs_is_parked_and_no_other_waits_for_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (hub, mount) = (Hub::default(), Mount::default());
+    mount.hangs(true);
+    let hung = hub
+        .follow(Hanging::on(&mount), "/dead/log".to_owned(), pace())
+        .expect("a tail");
+    let healthy: Vec<_> = (0..20)
+        .map(|n| {
+            hub.follow(file(folder.path(), &n.to_string(), "ok\n"), n.to_string(), pace())
+                .expect("a tail")
+        })
+        .collect();
+    let start = Instant::now();
+    for tail in &healthy {
+        assert_eq!(next(tail).await.text, "ok\n");
+    }
+    // 50 ms until another thread takes over, and what a busy machine takes.
+    assert!(
+        start.elapsed() < Duration::from_millis(500),
+        "{:?}",
+        start.elapsed()
+    );
+    assert_eq!(hub.stuck_threads(), 1);
+    mount.hangs(false);
+    assert_eq!(next(&hung).await.text, "hung\n");
+    eventually("the thread", || hub.stuck_threads() == 0);
+}
+
+#[tokio::test]
+async fn at_most_16_threads_hang_and_the_other_files_of_the_mount_wait_by_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (hub, mount) = (Hub::default(), Mount::default());
+    mount.hangs(true);
+    let hung: Vec<_> = (0..40)
+        .map(|_| {
+            hub.follow(Hanging::on(&mount), "/dead/log".to_owned(), pace())
+                .expect("a tail")
+        })
+        .collect();
+    eventually("16 hanging threads", || hub.stuck_threads() == 16);
+    let mut waits = 0;
+    for tail in &hung {
+        if let Ok(look) = tokio::time::timeout(Duration::from_millis(50), tail.next()).await {
+            assert_eq!(
+                look.notices,
+                ["the volume at /dead does not answer (16 reads hang); the log waits for it"]
+            );
+            waits += 1;
+        }
+    }
+    assert_eq!((waits, hub.stuck_threads()), (24, 16));
+    let healthy = hub
+        .follow(file(folder.path(), "log", "ok\n"), "log".to_owned(), pace())
+        .expect("a tail");
+    assert_eq!(next(&healthy).await.text, "ok\n");
+    mount.hangs(false);
+    for tail in &hung {
+        assert_eq!(next(tail).await.text, "hung\n");
+    }
+    eventually("the threads", || hub.stuck_threads() == 0);
+}
+
+#[tokio::test]
+async fn a_run_whose_volume_is_dead_ends_in_a_named_state() {
+    let (hub, mount) = (Hub::default(), Mount::default());
+    let tail = hub
+        .follow(Hanging::on(&mount), "/dead/log".to_owned(), pace())
+        .expect("a tail");
+    assert_eq!(next(&tail).await.text, "hung\n");
+    mount.hangs(true);
+    eventually("a hanging thread", || hub.stuck_threads() == 1);
+    tail.end(Ending::Prove {
+        bytes: 99,
+        sha256: None,
+        limit: Some(Duration::from_millis(1)),
+    });
+    let look = tokio::time::timeout(Duration::from_secs(15), tail.next())
+        .await
+        .expect("no hang");
+    assert_eq!(look.end, Some(Proof::Incomplete { have: 5, want: 99 }));
+    assert_eq!(
+        look.notices,
+        ["the volume at /dead does not answer; the end of the log was not read"]
+    );
+    mount.hangs(false);
+}
+
+#[tokio::test]
+async fn dropping_a_tail_never_waits_for_its_file_to_close() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (hub, mount) = (Hub::default(), Mount::default());
+    let source = Hanging::on(&mount);
+    let closed = source.closed.clone();
+    let tail = hub
+        .follow(source, "/dead/log".to_owned(), pace())
+        .expect("a tail");
+    assert_eq!(next(&tail).await.text, "hung\n");
+    mount.hangs(true);
+    let start = Instant::now();
+    drop(tail);
+    assert!(
+        start.elapsed() < Duration::from_millis(20),
+        "{:?}",
+        start.elapsed()
+    );
+    let healthy = hub
+        .follow(file(folder.path(), "log", "ok\n"), "log".to_owned(), pace())
+        .expect("a tail");
+    assert_eq!(next(&healthy).await.text, "ok\n");
+    assert!(!closed.load(Ordering::SeqCst));
+    mount.hangs(false);
+    eventually("the close", || closed.load(Ordering::SeqCst));
+}
+
+/// Open files below this folder: other tests of this process have theirs.
+#[cfg(target_os = "linux")]
+fn open_files(below: &std::path::Path) -> usize {
+    let links = fs::read_dir("/proc/self/fd").expect("the open files");
+    links
+        .flatten()
+        .filter(|fd| fs::read_link(fd.path()).is_ok_and(|to| to.starts_with(below)))
+        .count()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn ten_thousand_tails_leave_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let hub = Hub::default();
+    for round in 0..100 {
+        let tails: Vec<_> = (0..100)
+            .map(|n| {
+                hub.follow(
+                    file(folder.path(), &n.to_string(), "one\ntwo"),
+                    n.to_string(),
+                    pace(),
+                )
+                .expect("a tail")
+            })
+            .collect();
+        for (n, tail) in tails.iter().enumerate() {
+            if round % 3 == n % 3 {
+                continue; // dropped without a word
+            }
+            assert_eq!(next(tail).await.text, "one\n");
+            tail.end(Ending::Drain);
+            let look = next(tail).await;
+            assert_eq!((look.text.as_str(), look.end), ("two\n", Some(Proof::Unproven)));
+        }
+    }
+    eventually("the closes", || open_files(folder.path()) == 0);
+    assert_eq!(hub.tails(), 0);
+}
+
+/// What a group was given, batch by batch.
+type Batches = Arc<Mutex<Vec<Vec<(u32, String)>>>>;
+
+fn group(hub: &Hub) -> (Group, Batches) {
+    let batches = Batches::default();
+    let kept = batches.clone();
+    let group = Group::new(hub, move |batch| {
+        let batch = batch.into_iter().map(|(id, look)| (id, look.text)).collect();
+        kept.lock().expect("the batches").push(batch);
+    });
+    (group, batches)
+}
+
+#[test]
+fn one_tick_of_many_files_is_one_batch() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let hub = Hub::default();
+    let (group, batches) = group(&hub);
+    let slow = Pace {
+        poll: Duration::from_millis(200),
+        idle_poll: Duration::from_millis(200),
+        ..pace()
+    };
+    let count = 144;
+    let mut ids = Vec::new();
+    for n in 0..count {
+        ids.push(
+            group
+                .follow(file(folder.path(), &n.to_string(), ""), n.to_string(), slow)
+                .expect("a tail"),
+        );
+    }
+    // Between two ticks all files grow.
+    std::thread::sleep(Duration::from_millis(450));
+    for n in 0..count {
+        fs::write(folder.path().join(n.to_string()), format!("{n}\n")).expect("written");
+    }
+    let lines = || {
+        batches
+            .lock()
+            .expect("the batches")
+            .iter()
+            .map(Vec::len)
+            .sum::<usize>()
+    };
+    eventually("all lines", || {
+        let had = lines();
+        group.arrived();
+        had == count
+    });
+    // The files may have been written across one tick; a batch may be cut when looking takes long.
+    assert!(batches.lock().expect("the batches").len() <= 8);
+}
+
+#[test]
+fn a_tail_whose_lines_are_not_taken_holds_up_nobody_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let hub = Hub::default();
+    let (group, batches) = group(&hub);
+    let long = "x".repeat(99) + "\n";
+    let slow = group
+        .follow(
+            file(folder.path(), "slow", &long.repeat(20_000)),
+            "slow".to_owned(),
+            pace(),
+        )
+        .expect("a tail");
+    let quick = group
+        .follow(
+            file(folder.path(), "quick", &long.repeat(20_000)),
+            "quick".to_owned(),
+            pace(),
+        )
+        .expect("a tail");
+    let bytes = |id| {
+        let batches = batches.lock().expect("the batches");
+        batches
+            .iter()
+            .flatten()
+            .filter(|(of, _)| *of == id)
+            .map(|(_, text)| text.len())
+            .sum::<usize>()
+    };
+    eventually("the quick one's lines", || {
+        group.arrived();
+        group.taken(&[quick]);
+        bytes(quick) == 2_000_000
+    });
+    // One batch is with its consumer; the next is read and waits, and no more than that.
+    assert!(bytes(slow) <= 64 << 10);
+    eventually("the slow one's lines", || {
+        group.arrived();
+        group.taken(&[slow]);
+        bytes(slow) == 2_000_000
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_group_that_is_closed_takes_its_tails_with_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let hub = Hub::default();
+    let (group, batches) = group(&hub);
+    for n in 0..50 {
+        group
+            .follow(
+                file(folder.path(), &n.to_string(), "one\n"),
+                n.to_string(),
+                pace(),
+            )
+            .expect("a tail");
+    }
+    eventually("a batch", || !batches.lock().expect("the batches").is_empty());
+    group.close();
+    assert_eq!(hub.tails(), 0);
+    eventually("the closes", || open_files(folder.path()) == 0);
+    let had = batches.lock().expect("the batches").len();
+    group.arrived();
+    assert_eq!(batches.lock().expect("the batches").len(), had);
+}
