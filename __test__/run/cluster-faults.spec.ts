@@ -117,7 +117,8 @@ describe.skipIf(script === "")("a run survives", () => {
     const doomed = await going(steady(60));
     const since = Date.now();
     await act(doomed.agent);
-    const { result, lines, after } = await doomed.ended;
+    const { result, lines, after, stdout } = await doomed.ended;
+    if (result.errorMessage === null) console.log(stdout);
     expect(result.errorMessage).toMatch(says);
     expect(result).toMatchObject({ timedOut: false, errorCode: "opencode_killed" });
     expect(lines.filter((line) => line === "line 0")).toHaveLength(1);
