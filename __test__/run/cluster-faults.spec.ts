@@ -84,6 +84,7 @@ describe.skipIf(script === "")("a run survives", () => {
     expect(lines).toHaveLength(33);
     // Its record lies on the volume: nobody has to wait for the API server.
     expect(after).toBeLessThan(back);
+    await expectNothingLeft(early.agent);
     await expectWhole(late, 120);
   });
 
@@ -116,7 +117,8 @@ describe.skipIf(script === "")("a run survives", () => {
     const doomed = await going(steady(60));
     const since = Date.now();
     await act(doomed.agent);
-    const { result, lines, after } = await doomed.ended;
+    const { result, lines, after, stdout } = await doomed.ended;
+    if (result.errorMessage === null) console.log(stdout);
     expect(result.errorMessage).toMatch(says);
     expect(result).toMatchObject({ timedOut: false, errorCode: "opencode_killed" });
     expect(lines.filter((line) => line === "line 0")).toHaveLength(1);

@@ -24,6 +24,9 @@ const CLEANUP: Duration = Duration::from_secs(30);
 /// The same after a cancel, whose answer the host waits for.
 const HURRIED_CLEANUP: Duration = Duration::from_secs(4);
 
+/// How long a Job that could not be deleted is tried again in the background; then its TTL and the sweep remain.
+const LATER: Duration = Duration::from_secs(900);
+
 /// What a harvested Job gave.
 pub(super) struct Finished {
     /// The result.
@@ -205,14 +208,21 @@ async fn clean_up(live: &Live, seen: &Seen, retain: bool, voice: &Voice) {
     }
     let patience = live.patience(CLEANUP, HURRIED_CLEANUP);
     if let Err(error) = live.delete_job(patience).await {
-        // Its agent may still write: whoever takes the Job over, or an operator, needs its files.
+        let still_running = matches!(seen.end, End::Cancelled(_) | End::Deadline) && !seen.gone;
+        let stay = if still_running { "; its files stay" } else { "" };
         voice
             .warn(format!(
-                "Warning: failed to cleanup job {}: {error}; its files stay",
+                "Warning: failed to cleanup job {}: {error}{stay}",
                 live.job_name
             ))
             .await;
-        return;
+        if error.is_transient() {
+            delete_later(live);
+        }
+        if still_running {
+            // Its agent may still write: whoever takes the Job over, or an operator, needs its files.
+            return;
+        }
     }
     let mut problems = Vec::new();
     if let Some(secret) = &live.secret
@@ -231,4 +241,14 @@ async fn clean_up(live: &Live, seen: &Seen, retain: bool, voice: &Voice) {
     for problem in problems {
         voice.warn(format!("Warning: {problem}")).await;
     }
+}
+
+/// The API server is away: the Job goes when it is back. Its Secret goes with it.
+fn delete_later(live: &Live) {
+    let (namespace, name, uid) = (
+        live.namespace.clone(),
+        live.job_name.clone(),
+        live.job_uid.clone(),
+    );
+    tokio::spawn(async move { namespace.delete_job(&name, Some(&uid), LATER).await });
 }
