@@ -118,7 +118,8 @@ function growing(count: number, everyMs: number): { files: string[]; stop: () =>
 }
 
 async function together(readers: Reader[], between: () => Promise<void> = async () => {}): Promise<Figures[]> {
-  await sleep(5_000);
+  // Until V8 has compiled what is hot and has tidied up after the start: an idle process does so for ten seconds.
+  await sleep(15_000);
   for (const reader of readers) await reader.ask("mark");
   await between();
   await sleep(seconds * 1_000);

@@ -1,5 +1,13 @@
 //! A source that plays the faults of network file systems. Whatever it does, a tail ends proven with equal bytes or
 //! in a named state, within a bounded number of looks, and never says that all is there when it is not.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::allow_attributes,
+    reason = "a test sets the stage itself and fails loudly"
+)]
 
 mod tail;
 

@@ -1,6 +1,14 @@
 //! The path is written by the agent's pod, so that anything may stand there: nothing outside the run-log folder is
 //! read or removed, and nothing blocks.
 #![cfg(unix)]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::allow_attributes,
+    reason = "a test sets the stage itself and fails loudly"
+)]
 
 mod tail;
 

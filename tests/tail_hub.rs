@@ -1,11 +1,19 @@
 //! The hub with real threads: what hangs holds nobody up, and what ends leaves nothing behind.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::allow_attributes,
+    reason = "a test sets the stage itself and fails loudly"
+)]
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use opencode_k8s::tail::followed::{Ending, Look, Proof};
+use opencode_k8s::tail::followed::{CHUNK, Ending, Look, Proof};
 use opencode_k8s::tail::hub::Group;
 use opencode_k8s::tail::source::{FileSource, Freshness, LogSource, Place, Seen, SourceError};
 use opencode_k8s::tail::{Hub, Pace};
@@ -361,7 +369,7 @@ fn a_tail_whose_lines_are_not_taken_holds_up_nobody_else() {
         bytes(quick) == 2_000_000
     });
     // One batch is with its consumer; the next is read and waits, and no more than that.
-    assert!(bytes(slow) <= 64 << 10);
+    assert!(bytes(slow) <= CHUNK);
     eventually("the slow one's lines", || {
         group.arrived();
         group.taken(&[slow]);

@@ -1,5 +1,13 @@
 //! The tail over a real file, driven by random actions, against an exact model. The clock is an argument: an hour of
 //! polling takes no time.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::allow_attributes,
+    reason = "a test sets the stage itself and fails loudly"
+)]
 
 mod tail;
 
@@ -254,7 +262,7 @@ fn finish(tail: &mut Driver, model: &mut Model, world: &World) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_line_once_whatever_happens_to_the_file(

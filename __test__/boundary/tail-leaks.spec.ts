@@ -101,7 +101,7 @@ linux("worker threads that die take their tails with them", async () => {
         }
       });\`;
     for (const end of ["terminate", "exit"]) {
-      const body = end === "exit" ? source.replace('postMessage("line")', 'postMessage("line") || process.exit()') : source;
+      const body = end === "exit" ? source.replace('postMessage("line")', 'postMessage("line") && process.exit()') : source;
       const workers = Array.from({ length: 4 }, () => new Worker(body, { eval: true, execArgv: [], workerData: { entry, path } }));
       await Promise.all(workers.map(async (worker) => {
         const gone = new Promise((resolve) => worker.once("exit", resolve));

@@ -122,6 +122,32 @@ describe.skipIf(isRealCluster)("a cancel", () => {
     await expectNothingLeft(agent.id);
   });
 
+  test("while the API server does not answer the create: the answer comes soon, and no agent starts", { timeout: 60_000 }, async () => {
+    await stage.local.fault({ kind: "hang", verb: "create", resource: "jobs" });
+    const agent = agentOf(`cancel-create-${Date.now()}`);
+    const cancel = new AbortController();
+    const onDispatch = (): void => void setTimeout(() => cancel.abort(), 300);
+    const started = Date.now();
+    const { result } = await run(answer("never"), { agent, signal: cancel.signal, onCancellationReady: async () => {}, onDispatch });
+    expect(result).toMatchObject({ errorCode: "cancelled", exitCode: null });
+    expect(Date.now() - started).toBeLessThan(10_000);
+    await stage.local.clearFaults();
+    await expectNothingLeft(agent.id);
+  });
+
+  test("whose Job may not be deleted keeps the files of the agent that goes on", { timeout: 120_000 }, async () => {
+    await stage.local.fault({ kind: "status", code: 403, verb: "delete", resource: "jobs" });
+    const agent = agentOf(`cancel-denied-${Date.now()}`);
+    const { result } = await cancelAt("started", "echo started; sleep 8", { agent });
+    expect(result.errorCode).toBe("cancelled");
+    expect(result.resultJson).not.toMatchObject(acknowledged);
+    expect(filesLeft(stage).filter((name) => name.includes(agent.id))).not.toEqual([]);
+    await stage.local.clearFaults();
+    for (const { metadata } of await stage.local.list("jobs", { labelSelector: `paperclip.io/agent-id=${agent.id}` })) {
+      await stage.local.delete("jobs", metadata.name);
+    }
+  });
+
   test("is not acknowledged when nobody can say that the pod is gone", { timeout: 90_000 }, async () => {
     const agent = agentOf(`cancel-${Date.now()}`);
     await stage.local.fault({ kind: "status", code: 500, verb: "delete", resource: "jobs" });

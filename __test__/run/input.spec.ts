@@ -20,6 +20,12 @@ const cases: [what: string, overrides: Record<string, unknown>, code: string, sa
   ["tolerations that are no list", { config: { tolerations: "{{{" } }, "k8s_config_invalid", /tolerations/],
   ["a number that is none", { config: { scheduleTimeoutSec: "soon" } }, "k8s_config_invalid", /scheduleTimeoutSec/],
   ["a kubeconfig that does not exist", { config: { kubeconfig: "/does/not/exist" } }, "k8s_self_pod_failed", /kubeconfig/],
+  ["a kubeconfig that never ends", { config: { kubeconfig: "/dev/zero" } }, "k8s_self_pod_failed", /no regular file/],
+  ["a run id that is too long for a file name", { runId: "r".repeat(300) }, "k8s_invalid_request", /runId has 300/],
+  ["a blank prompt", { config: { promptTemplate: "  \n" } }, "k8s_invalid_request", /prompt is empty/],
+  ["an env value with a NUL", { config: { env: { A: "a\0b" } } }, "k8s_config_invalid", /env\.A holds a NUL/],
+  ["an env value that no program can start with", { config: { env: { BIG: "x".repeat(200_000) } } }, "k8s_config_invalid", /env\.BIG has 200000 bytes/],
+  ["an env that is a list", { config: { env: ["A=b"] } }, "k8s_config_invalid", /env must be an object/],
   ["a prompt that no Secret can hold", { config: { promptTemplate: "x".repeat(1_100_000) } }, "k8s_prompt_too_large", /Secret/],
 ];
 

@@ -16,11 +16,18 @@ pub struct UserEnv {
 
 impl UserEnv {
     pub(super) fn read(env: Option<&Json>, forbidden: &[String]) -> Result<Self, ConfigError> {
+        if let Some(shape @ (Json::Array(_) | Json::Number(_) | Json::Bool(_))) = env {
+            let problem = format!("must be an object of names and values, it is {}", shape.kind());
+            return Err(ConfigError::field("env", problem));
+        }
         let texts = env.map(Texts::from).unwrap_or_default();
         if let Some((name, _)) = texts.0.iter().find(|(name, _)| !is_env_name(name)) {
             let problem =
                 format!("has the name {name:?}; use letters, digits, `_`, `-` and `.`, not first a digit");
             return Err(ConfigError::field("env", problem));
+        }
+        for (name, value) in &texts.0 {
+            check_value(name, value)?;
         }
         let mut sorted = UserEnv::default();
         for (name, value) in texts.0 {
@@ -34,6 +41,23 @@ impl UserEnv {
         }
         Ok(sorted)
     }
+}
+
+/// The kernel takes 128 KiB for name, `=`, value and the end; no program starts with more, or with a NUL.
+fn check_value(name: &str, value: &str) -> Result<(), ConfigError> {
+    const LIMIT: usize = 128 * 1024;
+    let bytes = name.len() + value.len() + 2;
+    let problem = if value.contains('\0') {
+        "holds a NUL character, which no environment can hold; remove it".to_owned()
+    } else if bytes > LIMIT {
+        format!(
+            "has {} bytes, with its name at most {LIMIT} fit; put it into a file",
+            value.len()
+        )
+    } else {
+        return Ok(());
+    };
+    Err(ConfigError::field(format!("env.{name}"), problem))
 }
 
 /// Temporary and scratch folders are per run on the server and deleted at its end. The others are only host-only when
@@ -83,5 +107,20 @@ mod tests {
             UserEnv::read(Some(&Json::String("bad".into())), &[]),
             Ok(UserEnv::default())
         );
+        assert!(UserEnv::read(Json::parse(r#"["A=b"]"#).as_ref(), &[]).is_err());
+    }
+
+    #[test]
+    fn a_value_that_no_program_can_start_with_is_an_error_that_names_it() {
+        for value in ["a\0b".to_owned(), "x".repeat(131_069)] {
+            let env = Json::Object(vec![("BIG".to_owned(), Json::String(value))]);
+            let message = UserEnv::read(Some(&env), &[]).expect_err("refused").to_string();
+            assert!(
+                message.starts_with("adapter configuration: env.BIG h"),
+                "{message}"
+            );
+        }
+        let env = Json::Object(vec![("BIG".to_owned(), Json::String("x".repeat(131_067)))]);
+        assert!(UserEnv::read(Some(&env), &[]).is_ok());
     }
 }

@@ -127,9 +127,11 @@ fn insert(labels: &mut BTreeMap<String, String>, key: &str, value: &str, warning
 
 /// Annotations of the Job: all that a reattaching server needs to know.
 pub(crate) fn job_annotations(spec: &RunSpec, paths: &LogPaths) -> BTreeMap<String, String> {
+    // For people only, and all annotations together may have 256 KiB.
+    let name: String = spec.agent_name.chars().take(1024).collect();
     let entries = [
         (ADAPTER_TYPE, ADAPTER),
-        (AGENT_NAME, spec.agent_name.as_str()),
+        (AGENT_NAME, name.as_str()),
         (LOG_PATH, paths.log.as_str()),
         (STDERR_PATH, paths.stderr.as_str()),
         (END_PATH, paths.end.as_str()),

@@ -227,13 +227,24 @@ async fn clean_up(live: &Live, seen: &Seen, retain: bool, voice: &Voice) {
         return;
     }
     let patience = live.patience(CLEANUP, HURRIED_CLEANUP);
-    let mut problems = Vec::new();
     if let Err(error) = live.delete_job(patience).await {
-        problems.push(format!("failed to cleanup job {}: {error}", live.job_name));
+        let still_running = matches!(seen.end, End::Cancelled(_) | End::Deadline) && !seen.gone;
+        let stay = if still_running { "; its files stay" } else { "" };
+        voice
+            .warn(format!(
+                "Warning: failed to cleanup job {}: {error}{stay}",
+                live.job_name
+            ))
+            .await;
         if error.is_transient() {
             delete_later(live);
         }
+        if still_running {
+            // Its agent may still write: whoever takes the Job over, or an operator, needs its files.
+            return;
+        }
     }
+    let mut problems = Vec::new();
     if let Some(secret) = &live.secret
         && let Err(error) = live.namespace.delete_secret(secret, patience).await
     {

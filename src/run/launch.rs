@@ -55,7 +55,11 @@ async fn in_folder(
     if let Some(reason) = site.stop.reason() {
         return Err(cancelled(&reason));
     }
-    let submitted = submit(&site.namespace, &rendered.job, secret).await?;
+    let submitted = tokio::select! {
+        biased;
+        submitted = submit(&site.namespace, &rendered.job, secret) => submitted?,
+        reason = site.stop.asked() => return Err(withdrawn(site, &rendered.job_name, &reason, spec.nonce.is_some()).await),
+    };
     let live = site.live(
         JobOfRun {
             name: submitted.name.clone(),
@@ -80,6 +84,16 @@ async fn in_folder(
         stdout,
         stderr,
     }))
+}
+
+/// Cancelled while the API server was asked for the Job. It may still make it: then it is removed here, and its pod
+/// never passes its gate.
+async fn withdrawn(site: &Site, job_name: &str, reason: &str, gated: bool) -> Failure {
+    let deleted = site.namespace.delete_job(job_name, None, WITHDRAW).await.is_ok();
+    Failure {
+        nothing_started: deleted && gated,
+        ..cancelled(reason)
+    }
 }
 
 /// Opens the gate, or takes the Job back.

@@ -50,6 +50,26 @@ struct Outer {
     continuation: Option<serde_json::Value>,
 }
 
+/// Ids become file names; their longest companion is `<runId>.pod.stderr.log`, and file systems take 255 bytes.
+fn check_lengths(render: &RenderRequest) -> Result<(), Failure> {
+    const LIMIT: usize = 128;
+    let ids = [
+        ("companyId", &render.agent.company_id),
+        ("agentId", &render.agent.id),
+        ("runId", &render.run_id),
+    ];
+    match ids.into_iter().find(|(_, id)| id.len() > LIMIT) {
+        None => Ok(()),
+        Some((field, id)) => {
+            let message = format!(
+                "{field} has {} characters, at most {LIMIT} fit into a path",
+                id.len()
+            );
+            Err(Failure::of_input(INVALID_REQUEST, message))
+        }
+    }
+}
+
 impl RunRequest {
     /// Reads and checks the JSON text of a request.
     ///
@@ -65,6 +85,12 @@ impl RunRequest {
                 "{error}. Ids may hold letters, digits and hyphens only, since they become parts of a path"
             ))
         })?;
+        check_lengths(&render)?;
+        if render.prompt.trim().is_empty() {
+            return Err(invalid(
+                "the prompt is empty: opencode would refuse it. Give the agent a promptTemplate or instructions".to_owned(),
+            ));
+        }
         let environment = outer.environment.unwrap_or_default();
         environment.owner()?;
         let spec = RunSpec::from_request(&render).map_err(of_config)?;
