@@ -104,6 +104,19 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     expect(lines.filter((line) => line === "started")).toHaveLength(1);
   });
 
+  test("its Job deleted while its node is not heard: the agent's own end is still the end", { timeout: 60_000 }, async () => {
+    const agent = { id: "job-lost", companyId: "company-1", name: "Ada", adapterType: null, adapterConfig: null };
+    const running = run(`i=0; while [ $i -lt 30 ]; do echo tick; sleep 0.2; i=$((i+1)); done; ${answer("made it")}`, { agent });
+    const isOurs = ({ metadata, status }: any) => metadata.name.startsWith("agent-opencode-job-lost-") && status?.phase === "Running";
+    await stage.local.waitFor("pods", (all) => all.some(isOurs));
+    await stage.local.fault({ kind: "kubelet-down" });
+    const [job] = await stage.local.list("jobs", { labelSelector: "paperclip.io/agent-id=job-lost" });
+    await stage.local.delete("jobs", job!.metadata.name);
+    const { result, lines } = await running;
+    expect(result, JSON.stringify(result)).toMatchObject({ exitCode: 0, summary: "made it", resultJson: { log: { proof: "proven" } } });
+    expect(lines).toHaveLength(33);
+  });
+
   test("its Job deleted by hand, as a failure", { timeout: 60_000 }, async () => {
     const agent = { id: "job-deleted", companyId: "company-1", name: "Ada", adapterType: null, adapterConfig: null };
     const running = run(`echo started; sleep 5; ${answer("never said")}`, { agent });

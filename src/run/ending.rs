@@ -40,6 +40,14 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    /// The same when a record was waited for: without one there is an end to waiting.
+    pub(super) fn last_endings(&self) -> (Ending, Ending) {
+        match self.record {
+            Some(_) => self.endings(),
+            None => (Ending::Drain, Ending::Drain),
+        }
+    }
+
     /// How the tails of stdout and stderr are to finish.
     pub(super) fn endings(&self) -> (Ending, Ending) {
         let limit = matches!(self.end, End::Cancelled(_)).then_some(CANCELLED_PROOF);

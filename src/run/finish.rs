@@ -24,6 +24,8 @@ const CLEANUP: Duration = Duration::from_secs(30);
 /// The same after a cancel, whose answer the host waits for.
 const HURRIED_CLEANUP: Duration = Duration::from_secs(4);
 
+/// How long an agent without a Job or a pod may go on: its grace period and a margin for its node.
+const LAST_WORDS: Duration = Duration::from_secs(75);
 /// How long a Job that could not be deleted is tried again in the background; then its TTL and the sweep remain.
 const LATER: Duration = Duration::from_secs(900);
 
@@ -44,18 +46,36 @@ pub(super) async fn finish(run: Begun, voice: &Voice) -> Finished {
         stderr,
     } = run;
     let (known, mut is_known) = tokio::sync::watch::channel(false);
+    let (over, mut is_over) = tokio::sync::watch::channel(false);
     let watching = async {
-        let seen = ending(&live, voice).await;
+        let mut seen = ending(&live, voice).await;
         let (of_stdout, of_stderr) = seen.endings();
         stdout.end(of_stdout);
         stderr.end(of_stderr);
         known.send_replace(true);
+        if seen.record.is_none() {
+            // The Job or its pod is gone, and the agent may still be at work until its node hears of it.
+            let late = tokio::select! {
+                _ = is_over.wait_for(|over| *over) => None,
+                record = live.record_within(LAST_WORDS) => Some(record),
+            };
+            if let Some(record) = late {
+                seen.record = record;
+                let (of_stdout, of_stderr) = seen.last_endings();
+                stdout.end(of_stdout);
+                stderr.end(of_stderr);
+            }
+        }
         seen
     };
     let delivering = async {
         tokio::join!(
             watching,
-            deliver::stdout(&stdout, voice),
+            async {
+                let delivered = deliver::stdout(&stdout, voice).await;
+                over.send_replace(true);
+                delivered
+            },
             deliver::stderr(&stderr, voice)
         )
     };
