@@ -89,7 +89,8 @@ fn refused(volume: &Volume) -> String {
 
 #[test]
 fn what_is_no_plain_file_is_an_error_at_once() {
-    let cases: [(&str, fn(&Volume)); 6] = [
+    type Case = (&'static str, fn(&Volume));
+    let cases: [Case; 6] = [
         ("a symbolic link", |v| {
             symlink(v.secret(), &v.log).expect("a link")
         }),
