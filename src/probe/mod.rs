@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use crate::cluster::verbs::call;
 use crate::cluster::{Cluster, ClusterError, host_pod};
 use crate::config::{Json, SelfPod};
+use crate::manifest::POD_ROOT;
 use crate::run::request::Environment;
 
 /// No single question takes longer.
@@ -96,18 +97,14 @@ pub async fn probe(text: &str) -> Vec<Check> {
     if let Some(own) = own {
         checks.extend(claim(&cluster, &namespace, &own).await);
     }
-    checks.extend(volume::check(&data_root(&request)));
+    // The same decision as that of a run.
+    let configured = request.config.text("dataRoot").unwrap_or(POD_ROOT);
+    checks.extend(volume::check(request.environment.data_root(configured)));
     checks
 }
 
 fn text_field(config: &Json, key: &str) -> Option<String> {
     config.text(key).map(str::to_owned)
-}
-
-fn data_root(request: &ProbeRequest) -> String {
-    let configured =
-        text_field(&request.config, "dataRoot").or_else(|| request.environment.data_root.clone());
-    configured.unwrap_or_else(|| "/paperclip".to_owned())
 }
 
 /// An address that only this machine can reach is useless in a pod.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::deliver::Delivered;
-use super::outcome::{FoldedFacts, LogState, Session, resolve_folded};
+use super::outcome::{FoldedFacts, LogState, Session, code, resolve_folded};
 use crate::cluster::conditions::ContainerEnd;
 use crate::config::RunSpec;
 use crate::manifest::exit_codes;
@@ -59,7 +59,7 @@ pub fn result(known: Known<'_>) -> (Value, Vec<String>) {
     let outcome = resolve_folded(&facts);
     let mut result = serde_json::to_value(&outcome).unwrap_or_else(|error| {
         json!({"exitCode": null, "signal": null, "timedOut": false,
-               "errorCode": "unknown_outcome", "errorMessage": format!("the result cannot be written: {error}")})
+               "errorCode": code::UNKNOWN_OUTCOME, "errorMessage": format!("the result cannot be written: {error}")})
     });
     if let Some(extra) = result.get_mut("resultJson").and_then(Value::as_object_mut) {
         extra.insert(
@@ -101,7 +101,7 @@ fn reason(known: &Known<'_>) -> Option<String> {
         .record
         .is_some_and(|record| record.reason.as_deref() == Some("log_too_large"))
     {
-        return Some("k8s_log_too_large".to_owned());
+        return Some(code::LOG_TOO_LARGE.to_owned());
     }
     let of_container = known.container.and_then(|end| {
         let of_script = known

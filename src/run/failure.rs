@@ -31,10 +31,8 @@ pub const JOB_CREATE_FAILED: &str = "k8s_job_create_failed";
 pub const POD_SCHEDULE_FAILED: &str = "k8s_pod_schedule_failed";
 /// The API server cannot be reached for too long; the Job is kept.
 pub const OUTAGE: &str = "k8s_api_unreachable";
-/// The log cannot be read.
-pub const LOG_INCOMPLETE: &str = "k8s_log_incomplete";
-/// The run was cancelled.
-pub const CANCELLED: &str = "cancelled";
+/// These two are a judgement as well.
+pub use super::outcome::code::{CANCELLED, LOG_INCOMPLETE};
 
 impl Failure {
     /// Before anything was created.

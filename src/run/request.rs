@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::failure::{CONFIG_INVALID, Failure, INVALID_REQUEST};
 use crate::cluster::Access;
 use crate::config::{ConfigError, RenderRequest, RunSpec, check_ids};
+use crate::manifest::POD_ROOT;
 use crate::tail::source::Ownership;
 
 /// What the shim read from the server's environment.
@@ -111,14 +112,7 @@ impl RunRequest {
     /// Where this server sees the shared volume.
     #[must_use]
     pub fn data_root(&self) -> PathBuf {
-        let default = "/paperclip";
-        let configured = Some(self.spec.data_root.as_str()).filter(|root| *root != default);
-        let of_server = self
-            .environment
-            .data_root
-            .as_deref()
-            .filter(|root| !root.is_empty());
-        PathBuf::from(configured.or(of_server).unwrap_or(default))
+        PathBuf::from(self.environment.data_root(&self.spec.data_root))
     }
 }
 
@@ -136,6 +130,14 @@ impl Environment {
                 .as_ref()
                 .is_some_and(|host| !host.is_empty()),
         }
+    }
+
+    /// The agent's data root where it is not the default, else the server's, else the default.
+    #[must_use]
+    pub fn data_root<'a>(&'a self, configured: &'a str) -> &'a str {
+        let configured = Some(configured).filter(|root| *root != POD_ROOT);
+        let of_server = self.data_root.as_deref().filter(|root| !root.is_empty());
+        configured.or(of_server).unwrap_or(POD_ROOT)
     }
 
     /// The name of the server's own pod.
