@@ -23,6 +23,8 @@ type Part = [kind: string, text: string];
 
 /** Parts of a text that are joined in one turn of the event loop. */
 const PARTS_A_TURN = 8;
+/** A long log goes on in the next turn of the event loop after this time: Node would take batch after batch in this one. */
+const TURN_MS = 5;
 
 const feeds = new WeakMap<Native, TailFeed>();
 
@@ -38,6 +40,8 @@ export class TailFeed {
   private readonly listeners = new Map<number, TailListener>();
   /** Tails whose lines are delivered, until the addon is told. */
   private taken: number[] = [];
+  /** When this turn of the event loop brought its first batch. */
+  private turnSince: number | undefined;
   private readonly tails: Tails;
 
   /** Opens the addon's tails with this feed as their callback. */
@@ -67,6 +71,10 @@ export class TailFeed {
 
   /** One crossing: the texts of several tails, and behind the last newline whose they are. */
   private take(batch: string): void {
+    if (this.turnSince === undefined) {
+      this.turnSince = performance.now();
+      setImmediate(() => (this.turnSince = undefined)).unref();
+    }
     const words = batch.slice(batch.lastIndexOf("\n") + 1).split(" ");
     let start = 0;
     let parts: Part[] = [];
@@ -96,7 +104,10 @@ export class TailFeed {
   }
 
   private done(tail: number): void {
+    if (this.taken.push(tail) > 1) return;
+    const tell = (): void => this.tails.taken(this.taken.splice(0));
     // After the promises of this turn: most tails of a batch are done by then, and cross together.
-    if (this.taken.push(tail) === 1) process.nextTick(() => this.tails.taken(this.taken.splice(0)));
+    if (this.turnSince === undefined || performance.now() - this.turnSince < TURN_MS) process.nextTick(tell);
+    else setImmediate(tell);
   }
 }
