@@ -12,9 +12,9 @@ mod probe;
 mod render;
 mod run;
 mod session;
-mod sink;
 mod tail;
 mod tasks;
+mod text;
 
 use napi_derive::napi;
 

@@ -143,7 +143,7 @@ impl RunFiles {
     #[must_use]
     pub fn read_small(&self, name: &str, limit: usize) -> Option<Vec<u8>> {
         let place = self.log.sibling(name);
-        let file = place.open_file(&place.open_folder().ok()?).ok()?;
+        let (file, _) = place.open_file(&place.open_folder().ok()?).ok()?;
         let mut buffer = vec![0; limit + 1];
         let mut length = 0;
         while length < buffer.len() {
