@@ -73,7 +73,11 @@ impl Seen {
 
 /// Waits for the end and for what the pod left about it.
 pub(super) async fn ending(live: &Live, voice: &Voice) -> Seen {
-    let end = observe(live, voice).await;
+    let end = if live.without_job {
+        live.record().await.map_or(End::JobGone, End::Record)
+    } else {
+        observe(live, voice).await
+    };
     let mut seen = Seen {
         timed_out: matches!(end, End::Deadline),
         end,
@@ -90,7 +94,9 @@ pub(super) async fn ending(live: &Live, voice: &Voice) -> Seen {
         }
         End::Record(record) => {
             seen.record = Some(record.clone());
-            seen.container = container_end(live, STATUS_LAG).await;
+            if !live.without_job {
+                seen.container = container_end(live, STATUS_LAG).await;
+            }
         }
         End::Cancelled(_) | End::Deadline => {
             let why = if seen.timed_out {
