@@ -73,7 +73,11 @@ impl Seen {
 
 /// Waits for the end and for what the pod left about it.
 pub(super) async fn ending(live: &Live, voice: &Voice) -> Seen {
-    let end = observe(live, voice).await;
+    let end = if live.without_job {
+        live.record().await.map_or(End::JobGone, End::Record)
+    } else {
+        observe(live, voice).await
+    };
     let mut seen = Seen {
         timed_out: matches!(end, End::Deadline),
         end,
@@ -89,8 +93,10 @@ pub(super) async fn ending(live: &Live, voice: &Voice) -> Seen {
             seen.timed_out = end.exit_code != 0 && live.hit_its_deadline(DEADLINE_LAG).await;
         }
         End::Record(record) => {
-            seen.container = container_end(live, &record.pod, STATUS_LAG).await;
             seen.record = Some(record.clone());
+            if !live.without_job {
+                seen.container = container_end(live, &record.pod, STATUS_LAG).await;
+            }
         }
         End::Cancelled(_) | End::Deadline => {
             let why = if seen.timed_out {
