@@ -284,7 +284,7 @@ mod tests {
             ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", "[redacted]"),
             (
                 "Incorrect API key provided: fake-key.",
-                "Incorrect API key provided: [redacted].",
+                "Incorrect API key provided: [redacted]",
             ),
             (
                 "Invalid token passed: abcd efgh",
