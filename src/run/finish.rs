@@ -10,7 +10,7 @@ use super::deliver::{self, Delivered};
 use super::ending::{CANCELLED_PROOF, Seen, ending, stop_job};
 use super::failure::{Failure, OUTAGE, POD_SCHEDULE_FAILED};
 use super::live::Live;
-use super::observe::End;
+use super::observe::{End, LAST_WORDS};
 use super::start::Begun;
 use super::voice::{Kind, Voice};
 use super::volume::on_volume;
@@ -24,8 +24,6 @@ const CLEANUP: Duration = Duration::from_secs(30);
 /// The same after a cancel, whose answer the host waits for.
 const HURRIED_CLEANUP: Duration = Duration::from_secs(4);
 
-/// How long an agent without a Job or a pod may go on: its grace period and a margin for its node.
-const LAST_WORDS: Duration = Duration::from_secs(75);
 /// How long a Job that could not be deleted is tried again in the background; then its TTL and the sweep remain.
 const LATER: Duration = Duration::from_secs(900);
 

@@ -45,6 +45,10 @@ pub(super) async fn own(site: &Site, hub: &Hub) -> Result<Option<Begun>, Failure
     let run = site.spec.run_id.clone();
     let folder = RunFolder::of_run(&site.root, site.owner, &site.spec, &run)?;
     let Some(started) = started(site, &folder, &run).await else {
+        // A server that died before its Job could start anything leaves files without a word in them.
+        if folder.started().await.is_none() && folder.has_log().await {
+            folder.remove().await;
+        }
         return Ok(None);
     };
     if !unless_stopped(&site.stop, is_left(site, &folder, &run)).await?? {
