@@ -47,15 +47,29 @@ describe("a Job that is gone, and whose end nobody heard", () => {
     await expectNothingLeft(stage, task);
   });
 
-  test("says so when it failed, and several are told in their order", { timeout: 120_000 }, async () => {
+  test("says so when it failed", { timeout: 120_000 }, async () => {
     const task = work();
     await abandonForGood(task, `for i in 0 1 2 3 4; do echo "line $i"; sleep 0.1; done; echo "no moon" >&2; exit 7`);
-    // Another session is no work to go on with: the first end is told to the third run only.
     const kept = filesLeft(stage).filter((name) => name.includes(task.agent.id));
     expect(kept.some((name) => name.endsWith(".pod.started"))).toBe(true);
     const { stdout, result } = await run(answer("went on"), task);
     expect(told(stdout)).toEqual([expect.stringMatching(/log proven\): it failed: .*no moon/)]);
     expect(result).toMatchObject({ exitCode: 0, summary: "went on" });
+    await expectNothingLeft(stage, task);
+  });
+
+  test("and that a server had taken over which died as well", { timeout: 120_000 }, async () => {
+    const task = work();
+    const slow = { ...task, ...brief };
+    await abandon(slow, steady(task, "unheard of", 0.5));
+    await abandon(slow, steady(task, "unheard of", 0.5));
+    await gone();
+    const kept = filesLeft(stage).filter((name) => name.includes(task.agent.id));
+    expect(kept.some((name) => name.endsWith(".pod.heir"))).toBe(true);
+    await gone();
+    const { stdout } = await run(answer("the third"), task);
+    expect(told(stdout)).toHaveLength(1);
+    expect(timesRun(stage, task)).toBe(1);
     await expectNothingLeft(stage, task);
   });
 

@@ -212,7 +212,8 @@ async fn clean_up(live: &Live, seen: &Seen, retain: bool, voice: &Voice) {
     if matches!(seen.end, End::Outage(_)) {
         return;
     }
-    if live.is_taken_over().await {
+    // Without a Job nobody else follows it: a word of a server that died since counts no more.
+    if !live.without_job && live.is_taken_over().await {
         let job = &live.job_name;
         let line = format!("Another server took job {job} over: cleaning up is left to it");
         return voice.status(line).await;
