@@ -13,9 +13,9 @@ mod probe;
 mod render;
 mod run;
 mod session;
-mod sink;
 mod tail;
 mod tasks;
+mod text;
 
 use napi_derive::napi;
 

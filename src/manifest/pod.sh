@@ -78,6 +78,27 @@ feed() { # shows both files as they grow; the shell's own descriptors keep the o
   cat <&4 >&2
 }
 
+# A folder of the server's pod need not exist in this one, and opencode does not start where it cannot make its own.
+# Without the variable it takes the usual folder, below HOME or /tmp. Looks only: nothing is made here.
+usable() { # PATH: it exists, or can be made
+  pod_at=$1
+  [ ! -e "$pod_at" ] || return 0
+  until [ -e "$pod_at" ]; do
+    pod_at=${pod_at%/*}
+    pod_at=${pod_at:-/}
+  done
+  [ -d "$pod_at" ] && [ -w "$pod_at" ]
+}
+for pod_variable in XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME TMPDIR TMP TEMP \
+  $(env | sed -n 's/^\([A-Za-z_][A-Za-z0-9_]*\)=\/.*/\1/p' | grep -i cache); do
+  eval "pod_folder=\${$pod_variable-}"
+  pod_wanted=$pod_folder
+  case $pod_variable in XDG_* | TMP | TMPDIR | TEMP) pod_wanted=$pod_folder/opencode ;; esac
+  case $pod_folder in /*) usable "$pod_wanted" ;; esac && continue
+  printf 'paperclip: %s is no folder that this pod can use: left out\n' "$pod_variable=$pod_folder" >&2
+  unset "$pod_variable"
+done
+
 export NODE_ENV="${NODE_ENV-development}"
 if [ -n "$pod_config" ]; then # the weakest place that is free: what others have set stays theirs
   pod_config_file=${pod_prompt%/*}/opencode.json

@@ -1,6 +1,7 @@
 //! One run, from the request to the result. Reads like the picture in `docs/design.md`; holds no rule about
 //! success: that is `outcome`.
 
+pub mod calls;
 pub mod claim;
 pub mod conclude;
 pub mod database;

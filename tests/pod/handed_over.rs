@@ -115,3 +115,39 @@ fn errors_of_opencodes_log_go_to_stderr_unless_another_log_is_wanted() {
         }
     }
 }
+
+#[test]
+fn folders_of_the_servers_pod_that_are_not_here_give_way_to_the_defaults() {
+    let names = "XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME TMPDIR TMP npm_config_cache GOCACHE APP_NAME";
+    let agent =
+        format!(r#"for name in {names}; do eval "printf '%s=%s\n' $name \"\${{$name-unset}}\""; done"#);
+    each(&agent, json!({}), |pod, shell| {
+        // Root may write anywhere, but not below a file.
+        fs::write(pod.path("file"), "").expect("written");
+        let gone = pod.path("file/below").display().to_string();
+        let new = pod.path("paperclip/.cache/go").display().to_string();
+        let multiline = format!("x\nNO_CACHE={gone}");
+        let env = [
+            ("XDG_CONFIG_HOME", gone.as_str()),
+            ("XDG_DATA_HOME", "/dev/null"),
+            ("XDG_STATE_HOME", "relative"),
+            ("XDG_CACHE_HOME", ""),
+            ("TMPDIR", &gone),
+            ("TMP", "/tmp"),
+            ("npm_config_cache", &gone),
+            ("GOCACHE", &new),
+            ("APP_NAME", &multiline),
+        ];
+        let end = ended(pod.start_with("pod-1", &env));
+        let wanted = format!(
+            "XDG_CONFIG_HOME=unset\nXDG_DATA_HOME=unset\nXDG_STATE_HOME=relative\nXDG_CACHE_HOME=\nTMPDIR=unset\nTMP=/tmp\n\
+             npm_config_cache=unset\nGOCACHE={new}\nAPP_NAME={multiline}\n"
+        );
+        assert_eq!(String::from_utf8_lossy(&end.stdout), wanted, "{shell}");
+        let left_out =
+            format!("paperclip: XDG_CONFIG_HOME={gone} is no folder that this pod can use: left out\n");
+        assert!(end.stderr.contains(&left_out), "{shell}: {}", end.stderr);
+        assert_eq!(end.stderr.lines().count(), 4, "{shell}: {}", end.stderr);
+        assert!(!pod.path("paperclip/.cache").exists(), "{shell}: nothing is made");
+    });
+}

@@ -155,7 +155,7 @@ impl RunFiles {
     #[must_use]
     pub fn read_small(&self, name: &str, limit: usize) -> Option<Vec<u8>> {
         let place = self.log.sibling(name);
-        let file = place.open_file(&place.open_folder().ok()?).ok()?;
+        let (file, _) = place.open_file(&place.open_folder().ok()?).ok()?;
         let mut buffer = vec![0; limit + 1];
         let mut length = 0;
         while length < buffer.len() {
@@ -188,7 +188,7 @@ impl RunFiles {
             .filter_map(|name| {
                 let run = both(name)?;
                 let stat = fs::statat(&folder, name.as_str(), AtFlags::SYMLINK_NOFOLLOW).ok()?;
-                Some((i64::from(stat.st_mtime), run))
+                Some((stat.st_mtime, run))
             })
             .collect();
         runs.sort();
