@@ -3,16 +3,19 @@
 
 pub mod claim;
 pub mod conclude;
+pub mod crier;
 pub mod database;
 pub mod deliver;
 pub mod failure;
 pub mod guard;
 pub mod live;
+pub mod news;
 pub mod observe;
 pub mod outcome;
 pub mod papers;
 pub mod redact;
 pub mod request;
+pub mod snippet;
 pub mod stop;
 pub mod submit;
 mod sweep;
@@ -30,13 +33,16 @@ mod site;
 mod start;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use failure::Failure;
 use finish::Finished;
 use request::RunRequest;
 use site::Site;
+use snippet::Veil;
 use start::Role;
 use stop::Stop;
 use voice::{Host, Voice};
@@ -63,8 +69,13 @@ impl From<Value> for Outcome {
 /// # Example
 /// The binding calls it with the request's JSON text, a host that takes log lines, and a signal to stop.
 pub async fn execute(request: &str, host: Arc<dyn Host>, stop: Stop, hub: &Hub) -> Outcome {
-    let voice = Voice::new(host, stop.clone());
-    match attempt(request, &voice, stop, hub).await {
+    let (voice, mut crier) = Voice::new(host, stop.clone());
+    let attempted = tokio::select! {
+        attempted = attempt(request, &voice, stop, hub) => attempted,
+        never = crier.cry() => match never {},
+    };
+    crier.farewell().await;
+    match attempted {
         Ok(outcome) => outcome,
         Err(failure) => {
             if failure.code != failure::CANCELLED {
@@ -76,7 +87,18 @@ pub async fn execute(request: &str, host: Arc<dyn Host>, stop: Stop, hub: &Hub) 
 }
 
 async fn attempt(request: &str, voice: &Voice, stop: Stop, hub: &Hub) -> Result<Outcome, Failure> {
-    let site = Site::reach(RunRequest::parse(request)?, stop).await?;
+    let request = RunRequest::parse(request)?;
+    if request.wants_progress {
+        // The round before may have told something just now.
+        let pause = if request.continues {
+            news::PACE
+        } else {
+            Duration::ZERO
+        };
+        voice.report_from(Instant::now() + pause);
+    }
+    let site = Site::reach(request, stop).await?;
+    voice.hide(Veil::of(&site.spec));
     let started = start::start(&site, voice, hub).await;
     let outcome = match started {
         Ok((begun, role, turn)) => {
@@ -85,7 +107,7 @@ async fn attempt(request: &str, voice: &Voice, stop: Stop, hub: &Hub) -> Result<
                 Role::Own => finish::finish(begun, voice).await.result.into(),
                 Role::Earlier => after(&site, finish::finish(begun, voice).await),
                 Role::Ended => {
-                    let quiet = Voice::new(Arc::new(voice::Nobody), site.stop.clone());
+                    let (quiet, _) = Voice::new(Arc::new(voice::Nobody), site.stop.clone());
                     let finished = finish::finish(begun, &quiet).await;
                     voice.status(report(&name, &finished.result)).await;
                     after(&site, finished)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::adopt::{adopt, is_same_prompt};
@@ -10,6 +11,7 @@ use super::failure::Failure;
 use super::guard::{Guard, Turn};
 use super::launch::launch;
 use super::live::Live;
+use super::papers::Papers;
 use super::site::{Site, unless_stopped};
 use super::voice::Voice;
 use crate::config::RunSpec;
@@ -75,6 +77,7 @@ pub(super) async fn start(site: &Site, voice: &Voice, hub: &Hub) -> Result<(Begu
 async fn take(site: &Site, claim: Claim, voice: &Voice, hub: &Hub) -> Result<Option<(Begun, Role)>, Failure> {
     match claim {
         Claim::Own(papers) => {
+            say_reattached(&papers, voice);
             voice
                 .status(format!("Reattaching to the Job {} of this run", papers.job_name))
                 .await;
@@ -83,6 +86,7 @@ async fn take(site: &Site, claim: Claim, voice: &Voice, hub: &Hub) -> Result<Opt
         }
         Claim::Reattach(papers) => {
             let task = site.spec.task_id.as_deref().unwrap_or_default();
+            say_reattached(&papers, voice);
             voice
                 .status(format!(
                     "Reattaching to orphaned Job {} from prior server instance (task: {task})...",
@@ -100,6 +104,16 @@ async fn take(site: &Site, claim: Claim, voice: &Voice, hub: &Hub) -> Result<Opt
             Ok(launch(site, voice, hub).await?.map(|begun| (begun, Role::Own)))
         }
     }
+}
+
+fn say_reattached(papers: &Papers, voice: &Voice) {
+    voice.event(json!({
+        "eventType": "opencode_k8s.reattached",
+        "stream": "system",
+        "level": "info",
+        "message": format!("Job {} was taken over", papers.job_name),
+        "payload": {"job": papers.job_name, "runId": papers.run_id},
+    }));
 }
 
 fn mine(site: &Site) -> Mine {
