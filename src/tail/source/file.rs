@@ -154,6 +154,15 @@ fn forced_stat(
     Ok((seen, FileType::from_raw_mode(stat.stx_mode.into())))
 }
 
+/// How late the file system of this folder shows what other machines wrote.
+///
+/// # Errors
+/// When the folder cannot be opened.
+pub fn freshness_at(folder: &std::path::Path) -> Result<Freshness, SourceError> {
+    let flags = fs::OFlags::RDONLY | fs::OFlags::DIRECTORY | fs::OFlags::CLOEXEC;
+    Ok(freshness_of(&fs::open(folder, flags, fs::Mode::empty())?))
+}
+
 /// By the magic numbers of `<linux/magic.h>` and of the vendors.
 #[cfg(target_os = "linux")]
 fn freshness_of(file: &OwnedFd) -> Freshness {

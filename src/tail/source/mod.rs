@@ -7,7 +7,7 @@ mod files_of_run;
 mod place;
 mod survey;
 
-pub use file::FileSource;
+pub use file::{FileSource, freshness_at};
 pub use files_of_run::{Ownership, PrepareError, RunFiles};
 pub use place::Place;
 pub use survey::{OldRun, old_runs};
