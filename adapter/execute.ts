@@ -105,7 +105,13 @@ async function runRound(
   if (plan.note) await say(ctx, "stdout", plan.note);
   const prompt = renderPrompt(request, inputs, plan.sessionId !== null, ctx.agent);
   const handle = runFeed(native).start(
-    toJsonText({ ...request, ...prompt, continuation, environment: readServerEnvironment() } satisfies StartRequest),
+    toJsonText({
+      ...request,
+      ...prompt,
+      continuation,
+      environment: readServerEnvironment(),
+      wantsProgress: typeof ctx.onRuntimeProgress === "function",
+    } satisfies StartRequest),
     createRunSink(ctx, prompt),
   );
   run.attach(handle);
@@ -126,6 +132,8 @@ interface StartRequest extends RunRequest {
   promptMetrics: Record<string, number>;
   continuation: RunOutcome["next"];
   environment: object;
+  /** The host shows where a run is. */
+  wantsProgress: boolean;
 }
 
 /** Remembers a cancellation that comes before or between the handles it has to reach; the first reason wins. */

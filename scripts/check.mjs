@@ -3,4 +3,5 @@
 import { run } from "./prerequisites.mjs";
 
 run(process.execPath, ["scripts/test.mjs"]);
+run(process.execPath, ["scripts/compat.mjs"]);
 run(process.execPath, ["scripts/lint.mjs"]);

@@ -98,7 +98,7 @@ describe("a run", () => {
     await sink?.("stderr", "bad\n");
     await sink?.("meta", JSON.stringify({ adapterType: "opencode_k8s", command: "kubectl job/x" }));
     await sink?.("event", JSON.stringify({ eventType: "job.created" }));
-    await sink?.("progress", JSON.stringify({ message: "waiting for a node" }));
+    await sink?.("progress", JSON.stringify({ phase: "adapter_startup", message: "waiting for a node" }));
     await sink?.("dispatch", "");
     await sink?.("from the future", "?");
     native.runs[0]?.finish(done);
