@@ -8,12 +8,13 @@ const run = promisify(execFile);
 export async function command(
   program: string,
   args: string[],
-  options: { cwd?: string; env?: NodeJS.ProcessEnv; timeoutMs?: number } = {},
+  options: { cwd?: string; env?: NodeJS.ProcessEnv; timeoutMs?: number; input?: string } = {},
 ): Promise<string> {
-  const { timeoutMs = 600_000, ...rest } = options;
+  const { timeoutMs = 600_000, input, ...rest } = options;
   try {
-    const { stdout } = await run(program, args, { ...rest, timeout: timeoutMs, maxBuffer: 64 << 20, encoding: "utf8" });
-    return stdout;
+    const running = run(program, args, { ...rest, timeout: timeoutMs, maxBuffer: 64 << 20, encoding: "utf8" });
+    running.child.stdin?.end(input);
+    return (await running).stdout;
   } catch (error) {
     const { stderr, message } = error as { stderr?: string; message: string };
     throw new Error(`${program} ${args.slice(0, 3).join(" ")} failed: ${stderr?.trim().slice(-800) || message}`, { cause: error });

@@ -14,14 +14,18 @@ const scratch = mkdtempSync(join(tmpdir(), "opencode-k8s-e2e-run-"));
 // The server's user must find its own folder in it.
 chmodSync(scratch, 0o711);
 
+let closing: Promise<void> | undefined;
+const table = new Table();
+
 try {
   const options = readOptions(process.argv.slice(2));
-  const table = new Table();
   const host = await openHost(options, root, scratch);
+  const close = (): Promise<void> => (closing ??= host.close(table));
+  endCleanly(close);
   try {
     await runCases(host, table);
   } finally {
-    await host.close(table);
+    await close();
   }
   console.log(`\n${table}`);
   process.exitCode = table.ok ? 0 : 1;
@@ -30,4 +34,11 @@ try {
 } catch (error) {
   console.error(`e2e: ${error instanceof Error ? error.message : String(error)}\nleft for looking at: ${scratch}`);
   process.exitCode = 2;
+}
+
+/** Ctrl-C and a closed pipe (`| head`) leave nothing behind either. */
+function endCleanly(close: () => Promise<void>): void {
+  const end = (): void => void close().finally(() => process.exit(130));
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, end);
+  process.stdout.on("error", end);
 }

@@ -10,18 +10,17 @@ const NODE_VERSION = "24.21.0";
 
 /** Settings of one end-to-end run. */
 export interface Options {
-  /** Kubeconfig of the account that the server uses. */
+  /** Kubeconfig of somebody who may create a namespace and what is in it, and a volume. */
   kubeconfig: string;
-  /** Kubeconfig of an account that may also list Secrets and delete Jobs: what the checks look with. */
-  adminKubeconfig: string;
   kubectl: string;
+  /** The namespace of this run: created, and deleted with all that is in it. */
   namespace: string;
-  /** The pod that the server takes for its own. */
-  ownPod: string;
-  /** Where this machine sees the claim that pods mount at `/paperclip`. */
+  /** Where this machine sees the shared volume: a folder of this run's own. */
   dataRoot: string;
-  /** The agents' image, which holds opencode; unset: that of the server's pod. */
-  image: string | undefined;
+  /** Where the cluster's node sees that folder. */
+  nodePath: string;
+  /** The agents' image, which holds opencode. */
+  image: string;
   /** Address at which pods reach this machine. */
   podHost: string;
   /** Where this process listens for the pods. */
@@ -44,18 +43,17 @@ export interface Options {
 
 /** Reads the environment; throws with the names of what is missing. */
 export function readOptions(args: string[], env: NodeJS.ProcessEnv = process.env): Options {
-  const missing = ["KUBECONFIG", "E2E_HOST"].filter((name) => !env[name]);
+  const missing = ["KUBECONFIG", "E2E_DATA_ROOT", "E2E_HOST", "E2E_IMAGE"].filter((name) => !env[name]);
   if (missing.length > 0) throw new Error(`${missing.join(" and ")} must be set; docs/e2e.md says to what`);
-  const kubeconfig = env["KUBECONFIG"] ?? "";
+  const text = (name: string): string => env[name] ?? "";
   return {
-    kubeconfig,
-    adminKubeconfig: env["E2E_ADMIN_KUBECONFIG"] || kubeconfig,
+    kubeconfig: text("KUBECONFIG"),
     kubectl: env["E2E_KUBECTL"] || "kubectl",
-    namespace: env["E2E_NAMESPACE"] || "paperclip",
-    ownPod: env["E2E_POD"] || "paperclip-0",
-    dataRoot: env["E2E_DATA_ROOT"] || "/paperclip",
-    image: env["E2E_IMAGE"] || undefined,
-    podHost: env["E2E_HOST"] ?? "",
+    namespace: env["E2E_NAMESPACE"] || "paperclip-e2e",
+    dataRoot: text("E2E_DATA_ROOT").replace(/\/$/, ""),
+    nodePath: env["E2E_NODE_PATH"] || text("E2E_DATA_ROOT"),
+    image: text("E2E_IMAGE"),
+    podHost: text("E2E_HOST"),
     listen: env["E2E_LISTEN"] || "127.0.0.1",
     port: Number(env["E2E_PORT"] || 18180),
     paperclipUrl: env["PAPERCLIP_URL"]?.replace(/\/$/, "") || undefined,

@@ -1,5 +1,5 @@
 /** What the cases share: the table, the server, the company, the cluster. */
-import type { ClusterView } from "./cluster.js";
+import type { ClusterView } from "./cluster/cluster-view.js";
 import type { PaperclipServer } from "./host/server.js";
 import type { Options } from "./options.js";
 import type { Company } from "./paperclip/company.js";

@@ -9,7 +9,7 @@ export async function cancel(stage: Stage): Promise<void> {
   const worker = await stage.company.putToWork("Cancelled", "hangs-in-tool");
   await stage.check("the agent to be cancelled is at work", "its pod runs, its tool was asked for", async () => {
     const [pod] = await until("its pod", 120, async () => {
-      const pods = await stage.cluster.ours("pods", worker.runId);
+      const pods = await stage.cluster.ours("pods", worker);
       return pods.some(({ status }) => status?.phase === "Running") ? pods : null;
     });
     await until("its first line", 60, async () => textOf(await readLog(api, worker.runId), "stdout").includes('"step_start"'));
@@ -17,8 +17,8 @@ export async function cancel(stage: Stage): Promise<void> {
   });
   await stage.check("cancel", "HTTP 200, and neither pod nor Job is there", async () => {
     const answer = await api.post<{ status: string }>(`/api/heartbeat-runs/${worker.runId}/cancel`);
-    const pods = await stage.cluster.ours("pods", worker.runId);
-    const jobs = await stage.cluster.ours("jobs", worker.runId);
+    const pods = await stage.cluster.ours("pods", worker);
+    const jobs = await stage.cluster.ours("jobs", worker);
     const seen = `HTTP 200, ${answer.status}, ${pods.length} pods, ${jobs.length} Jobs`;
     return { seen, ok: pods.length === 0 && jobs.length === 0 };
   });

@@ -8,14 +8,13 @@ import { until } from "../wait.js";
 /** Counts what is left of this company's runs. */
 export async function leftovers(stage: Stage): Promise<void> {
   const { cluster, company, options } = stage;
-  const mine = `paperclip.io/company-id`;
   await stage.check("runs that have not ended", "0", async () => {
     const live = await until("the end of all runs", 120, async () => ((await company.liveRuns()).length === 0 ? [] : null)).catch(() => company.liveRuns());
     return { seen: `${live.length}`, ok: live.length === 0 };
   });
   for (const kind of ["jobs", "pods", "secrets"] as const) {
     await stage.check(`${kind} of these runs in the cluster`, "0", async () => {
-      const left = (await cluster.ours(kind)).filter(({ metadata }) => metadata.labels?.[mine] === company.id);
+      const left = await cluster.ours(kind, { companyId: company.id });
       return { seen: [left.length, ...left.map(({ metadata }) => metadata.name)].join(" "), ok: left.length === 0 };
     });
   }

@@ -1,4 +1,8 @@
 /** A run that succeeds, all that Paperclip then has of it, and the next run of the same session. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+
+import type { Worker } from "../paperclip/company.js";
 import { answerOf } from "../provider/scripts.js";
 import { describe, type EndedRun, type Stage } from "../stage.js";
 import { parser } from "./parser.js";
@@ -12,24 +16,19 @@ export async function success(stage: Stage): Promise<void> {
     return { seen: describe(first.run), ok: first.run.status === "succeeded" && first.run.exitCode === 0 };
   });
   if (!first) return;
-  await recorded(stage, first, worker.issueId);
+  await recorded(stage, first);
+  await worked(stage, first, worker);
   await parser(stage, first);
   const runId = await stage.company.wake(worker);
   await resumed(stage, first, runId);
 }
 
-async function recorded(stage: Stage, { run, stdout, stderr }: EndedRun, issueId: string): Promise<void> {
-  const { api } = stage.company;
+async function recorded(stage: Stage, { run, stdout, stderr }: EndedRun): Promise<void> {
   const lines = stdout.split("\n").filter((line) => line.startsWith("{"));
   await stage.check("its log", "three steps as whole JSON lines, the answer among them", () => {
     const events = lines.map((line) => JSON.parse(line) as { type: string });
     const steps = events.filter(({ type }) => type === "step_finish").length;
     return { seen: `${lines.length} lines, ${steps} steps, stderr ${stderr.length} characters`, ok: steps === 3 && stdout.includes(answerOf(1)) };
-  });
-  await stage.check("the agent reached Paperclip from its pod", "issue done", async () => {
-    const issue = await api.get<{ status: string }>(`/api/issues/${issueId}`);
-    const why = /no way to [^"\\]*|HTTP \d+ [^"\\]*/.exec(stdout)?.[0] ?? "";
-    return { seen: `issue ${issue.status} ${why}`, ok: issue.status === "done" };
   });
   await stage.check("its usage", "2000 in, 500 cached, 120 out", () => {
     const { inputTokens, cachedInputTokens, outputTokens } = (run.usageJson ?? {}) as Record<string, number>;
@@ -47,6 +46,19 @@ async function recorded(stage: Stage, { run, stdout, stderr }: EndedRun, issueId
   await stage.check("its summary", answerOf(1), () => {
     const seen = String(run.resultJson?.["summary"] ?? run.resultJson?.["result"] ?? "none");
     return { seen, ok: seen === answerOf(1) };
+  });
+}
+
+async function worked(stage: Stage, { stdout }: EndedRun, { agentId, issueId }: Worker): Promise<void> {
+  await stage.check("the agent reached Paperclip from its pod", "issue done", async () => {
+    const issue = await stage.company.api.get<{ status: string }>(`/api/issues/${issueId}`);
+    const why = issue.status === "done" ? "" : (/"output":"((?:no way to|HTTP) [^"]*)/.exec(stdout)?.[1] ?? "");
+    return { seen: `issue ${issue.status} ${why}`, ok: issue.status === "done" };
+  });
+  await stage.check("the agent worked in the workspace that Paperclip gave it", "its file is there", () => {
+    const file = join("instances/default/workspaces", agentId, "e2e-note.txt");
+    const isThere = existsSync(join(stage.options.dataRoot, file));
+    return { seen: `${file} ${isThere ? "is there" : "is missing"}`, ok: isThere };
   });
 }
 

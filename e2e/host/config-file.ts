@@ -39,7 +39,11 @@ function serverConfig(instance: string, port: number, databasePort: number): obj
     },
     auth: { baseUrlMode: "auto", disableSignUp: false },
     telemetry: { enabled: false },
-    storage: { provider: "local_disk", localDisk: { baseDir: join(instance, "data/storage") } },
+    storage: {
+      provider: "local_disk",
+      localDisk: { baseDir: join(instance, "data/storage") },
+      s3: { bucket: "paperclip", region: "us-east-1", prefix: "", forcePathStyle: false },
+    },
     secrets: { provider: "local_encrypted", strictMode: false, localEncrypted: { keyFilePath: join(instance, "secrets/master.key") } },
   };
 }

@@ -1,7 +1,7 @@
 /** A Paperclip server of our own: started, killed, started again on the same data, stopped. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { copyFileSync, existsSync, mkdirSync, openSync, closeSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, openSync, closeSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 import type { Options } from "../options.js";
@@ -22,6 +22,8 @@ export class PaperclipServer {
     private readonly programs: Programs,
     private readonly scratch: string,
     private readonly registryUrl: string,
+    /** Of the server's own account. */
+    private readonly kubeconfig: string,
   ) {
     this.user = serverUser(options);
   }
@@ -29,9 +31,7 @@ export class PaperclipServer {
   /** Writes the configuration and starts the server for the first time. */
   async create(): Promise<void> {
     mkdirSync(this.folder);
-    const kubeconfig = join(this.folder, "kubeconfig");
-    copyFileSync(this.options.kubeconfig, kubeconfig);
-    giveTo(this.user, this.folder, kubeconfig);
+    giveTo(this.user, this.options.dataRoot, this.folder, this.kubeconfig);
     this.url = `http://127.0.0.1:${await writeServerConfig(this.options.dataRoot, this.user)}`;
     await this.start();
   }
@@ -99,7 +99,7 @@ export class PaperclipServer {
   }
 
   private environment(): NodeJS.ProcessEnv {
-    const { dataRoot, ownPod, namespace, podHost, port } = this.options;
+    const { dataRoot, namespace, podHost, port } = this.options;
     const { NODE_EXTRA_CA_CERTS, HTTPS_PROXY, https_proxy } = process.env;
     return {
       ...{ NODE_EXTRA_CA_CERTS, HTTPS_PROXY, https_proxy },
@@ -120,8 +120,8 @@ export class PaperclipServer {
       npm_config_registry: this.registryUrl,
       npm_config_cache: join(this.folder, "npm"),
       // What the adapter reads.
-      KUBECONFIG: join(this.folder, "kubeconfig"),
-      HOSTNAME: ownPod,
+      KUBECONFIG: this.kubeconfig,
+      HOSTNAME: "paperclip-0",
       PAPERCLIP_NAMESPACE: namespace,
       PAPERCLIP_K8S_DATA_ROOT: dataRoot,
       PAPERCLIP_API_URL: `http://${podHost}:${port}`,

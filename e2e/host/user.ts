@@ -1,6 +1,6 @@
 /** As whom the server runs. */
 import { execFileSync } from "node:child_process";
-import { chownSync, statSync } from "node:fs";
+import { chownSync } from "node:fs";
 
 import type { Options } from "../options.js";
 
@@ -10,13 +10,16 @@ export interface User {
   gid: number;
 }
 
+/** The uid of Paperclip's images, and of the agents' pods. */
+const USUAL_UID = "1000";
+
 /**
- * The embedded database refuses root, and wants a user that has a name. Root therefore gives the server to the user that owns the
- * shared volume, which is what an image of Paperclip does; anybody else keeps it. `null`: as this process.
+ * The embedded database refuses root, and wants a user that has a name. Root therefore gives the server to the user of Paperclip's
+ * images; anybody else keeps it. `null`: as this process.
  */
-export function serverUser({ user, dataRoot }: Options): User | null {
+export function serverUser({ user }: Pick<Options, "user">): User | null {
   if (process.getuid?.() !== 0) return null;
-  const wanted = user ?? String(statSync(dataRoot).uid);
+  const wanted = user ?? USUAL_UID;
   try {
     const [, , uid, gid] = execFileSync("getent", ["passwd", wanted], { encoding: "utf8" }).split(":");
     if (Number(uid) > 0) return { uid: Number(uid), gid: Number(gid) };

@@ -33,7 +33,8 @@ export class Company {
     const { image, podHost, port } = this.options;
     return {
       model: `scripted/${model}`,
-      ...(image === undefined ? {} : { image, imagePullPolicy: "IfNotPresent" }),
+      image,
+      imagePullPolicy: "IfNotPresent",
       "resources.requests.cpu": "50m",
       "resources.requests.memory": "64Mi",
       ...more,
