@@ -11,6 +11,7 @@ import { billingEnvironment, readServerEnvironment } from "./environment.js";
 import { callHostWithin, describeError, statusLine } from "./host.js";
 import { toJsonText } from "./json.js";
 import { type Native, type NativeLoader, NativeUnavailableError, type RunHandle } from "./native.js";
+import { withPodPaths } from "./pod-paths.js";
 import { type PromptInputs, renderPrompt } from "./prompt.js";
 import { readPromptInputs } from "./prompt-inputs.js";
 import { buildRunRequest, findShapeProblem, type RunRequest, type SessionState } from "./request.js";
@@ -99,7 +100,7 @@ async function runRound(
   run: CancellableRun,
   continuation: RunOutcome["next"],
 ): Promise<RunOutcome> {
-  const request = buildRunRequest(ctx, harvestedSession(continuation));
+  const request = withPodPaths(buildRunRequest(ctx, harvestedSession(continuation)));
   const plan = JSON.parse(native.planSession(toJsonText(request))) as SessionPlan;
   if (plan.note) await say(ctx, "stdout", plan.note);
   const prompt = renderPrompt(request, inputs, plan.sessionId !== null, ctx.agent);
