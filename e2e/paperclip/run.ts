@@ -1,6 +1,6 @@
 /** A run as Paperclip has it on record. */
 import { until } from "../wait.js";
-import type { Api } from "./api.js";
+import { type Api, HttpError } from "./api.js";
 
 /** The record of a run. */
 export interface Run {
@@ -39,19 +39,32 @@ export interface LogEntry {
   chunk: string;
 }
 
-/** The whole log of a run. */
+/** The log of a run as far as it is there. */
 export async function readLog(api: Api, runId: string): Promise<LogEntry[]> {
   let text = "";
   for (let offset: number | null = 0; offset !== null; ) {
-    const page: { content?: string; nextOffset?: number | null } = await api.get(
-      `/api/heartbeat-runs/${runId}/log?offset=${offset}&limitBytes=262144`,
-    );
+    const page = await readPage(api, runId, offset);
     text += page.content ?? "";
     const next: number | null = page.nextOffset ?? null;
     offset = next === offset ? null : next;
   }
-  const lines = text.split("\n").filter(Boolean);
+  const lines = text.slice(0, text.lastIndexOf("\n") + 1).split("\n").filter(Boolean);
   return lines.map((line) => JSON.parse(line) as LogEntry);
+}
+
+interface Page {
+  content?: string;
+  nextOffset?: number | null;
+}
+
+async function readPage(api: Api, runId: string, offset: number): Promise<Page> {
+  try {
+    return await api.get<Page>(`/api/heartbeat-runs/${runId}/log?offset=${offset}&limitBytes=262144`);
+  } catch (error) {
+    // A run that has said nothing yet has no log.
+    if (error instanceof HttpError && error.status === 404) return {};
+    throw error;
+  }
 }
 
 /** What the log says on one stream. */
