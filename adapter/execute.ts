@@ -10,11 +10,12 @@ import { type CancelReason, watchCancellation } from "./cancellation.js";
 import { billingEnvironment, readServerEnvironment } from "./environment.js";
 import { callHostWithin, describeError, statusLine } from "./host.js";
 import { toJsonText } from "./json.js";
-import { type Native, type NativeLoader, NativeUnavailableError, type RunHandle } from "./native.js";
+import { type Native, type NativeLoader, NativeUnavailableError } from "./native.js";
 import { withPodPaths } from "./pod-paths.js";
 import { type PromptInputs, renderPrompt } from "./prompt.js";
 import { readPromptInputs } from "./prompt-inputs.js";
 import { buildRunRequest, findShapeProblem, type RunRequest, type SessionState } from "./request.js";
+import { type RunHandle, runFeed } from "./run-feed.js";
 import { createRunSink } from "./run-sink.js";
 
 /** A harvested Job may ask for a run of its own; more than a few in a row mean that something is wrong. */
@@ -104,7 +105,7 @@ async function runRound(
   const plan = JSON.parse(native.planSession(toJsonText(request))) as SessionPlan;
   if (plan.note) await say(ctx, "stdout", plan.note);
   const prompt = renderPrompt(request, inputs, plan.sessionId !== null, ctx.agent);
-  const handle = native.startRun(
+  const handle = runFeed(native).start(
     toJsonText({ ...request, ...prompt, continuation, environment: readServerEnvironment() } satisfies StartRequest),
     createRunSink(ctx, prompt),
   );

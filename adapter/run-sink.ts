@@ -6,8 +6,8 @@ import type {
 } from "@paperclipai/adapter-utils";
 
 import { callHost, describeError, statusLine } from "./host.js";
-import type { NativeSink } from "./native.js";
 import type { RenderedPrompt } from "./prompt.js";
+import type { RunSink } from "./run-feed.js";
 
 /** What the addon says about where a run is. */
 interface Progress {
@@ -20,7 +20,7 @@ interface Progress {
 type Handler = (payload: string) => unknown;
 
 /** A sink for one run: never throws, never rejects, and reports a failing callback once per kind. */
-export function createRunSink(ctx: AdapterExecutionContext, prompt: RenderedPrompt): NativeSink {
+export function createRunSink(ctx: AdapterExecutionContext, prompt: RenderedPrompt): RunSink {
   const handlers = handlersFor(ctx, prompt);
   const reported = new Set<string>();
   return async (kind, payload) => {

@@ -168,7 +168,7 @@ async fn own_pod(request: &ProbeRequest, cluster: &Cluster, checks: &mut Vec<Che
         Err(failure) => Err(failure.message),
     };
     match found {
-        Ok(own) => Some(own),
+        Ok((own, _)) => Some(own),
         Err(message) => {
             let hint = "Set POD_NAME and PAPERCLIP_NAMESPACE in the server's Deployment (downward API) and grant `get pods`";
             checks.push(Check::new(

@@ -17,7 +17,7 @@ const RIGHTS: [(&str, &str, &str, &str, bool); 16] = [
     ("batch", "jobs", "get", "job_get", true),
     ("batch", "jobs", "list", "job_list", true),
     ("batch", "jobs", "watch", "job_watch", false),
-    ("", "pods", "get", "pod_get", true),
+    ("", "pods", "get", "pod_get", false),
     ("", "pods", "list", "pod_list", true),
     ("", "pods", "watch", "pod_watch", false),
     ("", "secrets", "create", "secret_create", true),

@@ -44,6 +44,8 @@ pub(super) async fn adopt(
         files: folder.files.clone(),
         names: folder.names.clone(),
         adopted: true,
+        heir: folder.take_over().await,
+        without_job: false,
     };
     Ok(Some(Begun {
         live: site.live(job, &spec),

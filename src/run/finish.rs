@@ -214,6 +214,11 @@ async fn clean_up(live: &Live, seen: &Seen, retain: bool, voice: &Voice) {
     if matches!(seen.end, End::Outage(_)) {
         return;
     }
+    if live.is_taken_over().await {
+        let job = &live.job_name;
+        let line = format!("Another server took job {job} over: cleaning up is left to it");
+        return voice.status(line).await;
+    }
     if retain {
         voice
             .status(format!(
@@ -227,7 +232,12 @@ async fn clean_up(live: &Live, seen: &Seen, retain: bool, voice: &Voice) {
         return;
     }
     let patience = live.patience(CLEANUP, HURRIED_CLEANUP);
-    if let Err(error) = live.delete_job(patience).await {
+    let deleted = if live.without_job {
+        Ok(())
+    } else {
+        live.delete_job(patience).await
+    };
+    if let Err(error) = deleted {
         let still_running = matches!(seen.end, End::Cancelled(_) | End::Deadline) && !seen.gone;
         let stay = if still_running { "; its files stay" } else { "" };
         voice

@@ -82,9 +82,8 @@ pub async fn observe(live: &Live, voice: &Voice) -> End {
             say(live, voice, line).await;
         }
         let health = pulse.borrow_and_update().clone();
-        if let Some(trouble) = health
-            .trouble
-            .filter(|_| health.heard.elapsed() >= live.limits.outage)
+        if let Some((trouble, since)) = health.trouble
+            && since.elapsed() >= live.limits.outage
         {
             return End::Outage(trouble);
         }
@@ -131,7 +130,10 @@ impl Progress {
         if job.is_none() {
             return self.is_gone(live).await.then_some(End::JobGone);
         }
-        self.too_late(pod?, live)
+        match pod {
+            Some(pod) => self.too_late(pod, live),
+            None => self.without_pod(live),
+        }
     }
 
     /// Binds to the first pod, and says where it is.
@@ -172,6 +174,18 @@ impl Progress {
             }
             _ => None,
         }
+    }
+
+    /// A Job whose controller makes no pod: what refuses it tells the controller, and never us.
+    fn without_pod(&self, live: &Live) -> Option<End> {
+        (self.since.elapsed() >= live.limits.schedule).then(|| {
+            let seconds = live.limits.schedule.as_secs();
+            End::NotStarted(format!(
+                "no pod was made for job {} within {seconds} s: look at the Job's events for what refuses it (a quota on \
+                 pods, an admission webhook, a missing service account)",
+                live.job_name
+            ))
+        })
     }
 
     /// A Job that the view does not show: the API server itself has the last word.

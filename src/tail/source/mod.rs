@@ -5,6 +5,7 @@
 mod file;
 mod files_of_run;
 mod place;
+mod stat;
 mod survey;
 
 pub use file::FileSource;
@@ -28,7 +29,7 @@ pub struct Seen {
 /// How late a file system shows what another machine wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
-    /// Only this machine writes it.
+    /// A file system of this machine: what was written is seen at once.
     Local,
     /// Shared, and coherent by design (CephFS).
     Coherent,

@@ -61,7 +61,7 @@ pub fn old_runs(logs: &Path, age: Duration, now: SystemTime) -> Result<Vec<OldRu
     Ok(found)
 }
 
-fn names(folder: impl std::os::fd::AsFd) -> Vec<String> {
+pub(super) fn names(folder: impl std::os::fd::AsFd) -> Vec<String> {
     let Ok(entries) = Dir::read_from(folder) else {
         return Vec::new();
     };
