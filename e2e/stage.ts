@@ -55,3 +55,9 @@ export function describe({ status, errorCode, error, exitCode }: Run): string {
   if (status === "succeeded") return `succeeded, exit ${exitCode}`;
   return `${status} ${errorCode ?? "without a code"}: ${error ?? "no message"}`;
 }
+
+/** The tokens that Paperclip has for a run. */
+export function usageOf({ usageJson }: Run): string {
+  const { inputTokens, cachedInputTokens, outputTokens } = (usageJson ?? {}) as Record<string, number>;
+  return `${inputTokens} in, ${cachedInputTokens} cached, ${outputTokens} out`;
+}

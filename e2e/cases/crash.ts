@@ -2,7 +2,7 @@
 import { answerOf, LONG, stepMark } from "../provider/scripts.js";
 import type { Worker } from "../paperclip/company.js";
 import { readLog, runEnded, textOf } from "../paperclip/run.js";
-import { describe, type Stage } from "../stage.js";
+import { describe, type Stage, usageOf } from "../stage.js";
 import { until } from "../wait.js";
 
 /** The agents whose server was killed. */
@@ -45,11 +45,13 @@ export async function afterTheCrash(stage: Stage, { long, short }: Crashed): Pro
 }
 
 async function reattached(stage: Stage, worker: Worker): Promise<void> {
-  await stage.check("a run that was still on is taken over", "succeeded, every step from the first on in its log", async () => {
+  await stage.check("a run that was still on is taken over", "every step from the first on in the next run's log, which resumes its session", async () => {
     const { run, stdout } = await stage.ended(await stage.company.wake(worker), 600);
     const missing = Array.from({ length: LONG.steps }, (_, step) => step).filter((step) => !stdout.includes(stepMark(step)));
-    const seen = `${describe(run)}, ${LONG.steps - missing.length} of ${LONG.steps} steps${stdout.includes("Reattaching") ? ", reattached" : ""}`;
-    return { seen, ok: run.status === "succeeded" && missing.length === 0 && stdout.includes(answerOf(1)) };
+    const answers = [1, 2].filter((turn) => stdout.includes(answerOf(turn)));
+    const isTakenOver = stdout.includes("[paperclip] Reattaching");
+    const seen = `${describe(run)}${isTakenOver ? ", reattached" : ""}, ${LONG.steps - missing.length} of ${LONG.steps} steps, answers of turns ${answers}; ${usageOf(run)}`;
+    return { seen, ok: run.status === "succeeded" && isTakenOver && missing.length === 0 && answers.length === 2 };
   });
 }
 
@@ -58,7 +60,7 @@ async function harvested(stage: Stage, worker: Worker): Promise<void> {
     const { run, stdout } = await stage.ended(await stage.company.wake(worker), 600);
     const said = stdout.split("\n").find((line) => line.startsWith("[paperclip]") && line.includes(answerOf(1)));
     const resumes = stdout.includes(answerOf(2));
-    const seen = `${describe(run)}; ${said ?? "no word of it"}; ${resumes ? "resumed" : "not resumed"}`;
+    const seen = `${describe(run)}; ${said ?? "no word of it"}; ${resumes ? "resumed" : "not resumed"}; ${usageOf(run)}`;
     return { seen, ok: run.status === "succeeded" && said !== undefined && resumes };
   });
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 
 import type { Worker } from "../paperclip/company.js";
 import { answerOf } from "../provider/scripts.js";
-import { describe, type EndedRun, type Stage } from "../stage.js";
+import { describe, type EndedRun, type Stage, usageOf } from "../stage.js";
 import { parser } from "./parser.js";
 
 /** Plays both runs. */
@@ -31,8 +31,7 @@ async function recorded(stage: Stage, { run, stdout, stderr }: EndedRun): Promis
     return { seen: `${lines.length} lines, ${steps} steps, stderr ${stderr.length} characters`, ok: steps === 3 && stdout.includes(answerOf(1)) };
   });
   await stage.check("its usage", "2000 in, 500 cached, 120 out", () => {
-    const { inputTokens, cachedInputTokens, outputTokens } = (run.usageJson ?? {}) as Record<string, number>;
-    const seen = `${inputTokens} in, ${cachedInputTokens} cached, ${outputTokens} out`;
+    const seen = usageOf(run);
     return { seen, ok: seen === "2000 in, 500 cached, 120 out" };
   });
   await stage.check("its cost", "0.00795 dollars", () => {

@@ -7,7 +7,7 @@ export function stepMark(step: number): string {
 }
 
 /** How the agents of the server's crash work: many short steps, so that some lie before the kill and some after. */
-export const LONG = { steps: 75, secondsEach: 5 };
+export const LONG = { steps: 90, secondsEach: 5 };
 export const SHORT = { steps: 6, secondsEach: 4 };
 
 /** What the agent's answer says; a resumed session sends both prompts. */
@@ -39,6 +39,8 @@ const works: Script = ({ turn, step }) => {
 
 function worksSlowly({ steps, secondsEach }: { steps: number; secondsEach: number }): Script {
   return ({ turn, step }) => {
+    // A resumed session has nothing left to do.
+    if (turn > 1) return { text: answerOf(turn) };
     if (step < steps) return bash(`sleep ${secondsEach}; echo ${stepMark(step)}`, `Step ${step}`);
     if (step === steps) return bash(CLOSE_ISSUE, "Close the issue");
     return { text: answerOf(turn) };
