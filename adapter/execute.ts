@@ -17,6 +17,7 @@ import { readPromptInputs } from "./prompt-inputs.js";
 import { buildRunRequest, findShapeProblem, type RunRequest, type SessionState } from "./request.js";
 import { type RunHandle, runFeed } from "./run-feed.js";
 import { createRunSink } from "./run-sink.js";
+import { withUsageOf } from "./usage.js";
 
 /** A harvested Job may ask for a run of its own; more than a few in a row mean that something is wrong. */
 const MAX_ROUNDS = 5;
@@ -83,11 +84,14 @@ async function runRounds(
   });
   try {
     let continuation: RunOutcome["next"];
+    let earlier: Pick<AdapterExecutionResult, "usage" | "costUsd"> = {};
     for (let round = 1; ; round++) {
       if (run.reason !== null && round === 1) return cancelledBeforeStart();
       const outcome = await runRound(native, ctx, inputs, run, continuation);
-      if (!outcome.next || round >= MAX_ROUNDS || run.reason !== null) return outcome.result;
+      const result = withUsageOf(outcome.result, earlier);
+      if (!outcome.next || round >= MAX_ROUNDS || run.reason !== null) return result;
       continuation = outcome.next;
+      earlier = result;
     }
   } finally {
     stopWatching();
