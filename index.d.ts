@@ -35,8 +35,11 @@ export declare class Tails {
   stop(tail: number): void
 }
 
-/** Renders the Job. JSON text in and out: see `buildJobManifest` of the adapter. */
-export declare function buildJobManifest(requestJson: string): string
+/**
+ * Renders the Job. JSON text in and out: see `buildJobManifest` of the adapter. The prompt comes beside the request and
+ * does not go back: large ones cost most of the time here, as JSON text and from one encoding to the other.
+ */
+export declare function buildJobManifest(requestJson: string, prompt: string): string
 
 /**
  * The run's log file as the pod sees it.

@@ -68,7 +68,7 @@ fn api_error(message: &str, status: Value, host: &str) -> Value {
 fn a_provider_error_names_provider_and_status() {
     assert_eq!(
         of_recording("http-401"),
-        "fake answered 401: Incorrect API key provided: [redacted]."
+        "fake answered 401: Incorrect API key provided: [redacted]"
     );
     for recording in ["http-400", "http-404", "http-429-forever", "http-500-forever"] {
         let status = recording.split('-').nth(1).unwrap();

@@ -71,7 +71,10 @@ fn followed_and_replaced(root: &Path) {
     fs::write(&log, "one\nthree\n").expect("written");
     tail.settle();
     let (proof, _) = tail.finish(Ending::Drain);
-    assert_eq!((proof, tail.text.as_str()), (Proof::Unproven, "one\ntwo\nthree\n"));
+    assert_eq!(
+        (proof, tail.text.as_str()),
+        (Proof::Unproven, "one\ntwo\nthree\n")
+    );
     assert_eq!(tail.notices.len(), 1, "{:?}", tail.notices);
 }
 

@@ -152,6 +152,19 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     expect(lines).toHaveLength(33);
   });
 
+  test("its Job deleted by hand, and a node that is slow to hear of it: its last words are heard", { timeout: 60_000 }, async () => {
+    const agent = { id: "job-slow", companyId: "company-1", name: "Ada", adapterType: null, adapterConfig: null };
+    const running = run(`trap 'echo last-words; exit 143' TERM; i=0; while [ $i -lt 600 ]; do echo "tick"; sleep 1; i=$((i+1)); done`, { agent });
+    const isOurs = ({ metadata, status }: any) => metadata.name.startsWith("agent-opencode-job-slow-") && status?.phase === "Running";
+    await stage.local.waitFor("pods", (all) => all.some(isOurs));
+    await stage.local.fault({ kind: "kubelet-down", ms: 15_000 });
+    const [job] = await stage.local.list("jobs", { labelSelector: "paperclip.io/agent-id=job-slow" });
+    await stage.local.delete("jobs", job!.metadata.name);
+    const { result, lines } = await running;
+    expect(result).toMatchObject({ errorCode: "opencode_killed", timedOut: false, resultJson: { log: { proof: "proven" } } });
+    expect(lines).toContain("last-words");
+  });
+
   test("its Job deleted by hand, as a failure", { timeout: 60_000 }, async () => {
     const agent = { id: "job-deleted", companyId: "company-1", name: "Ada", adapterType: null, adapterConfig: null };
     const running = run(`echo started; sleep 5; ${answer("never said")}`, { agent });

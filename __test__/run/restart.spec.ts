@@ -94,6 +94,16 @@ describe("after a server was killed in mid-run", () => {
     expect(stdout.includes("ended while nobody was listening")).toBe(what !== "another task");
   });
 
+  test("a cancel while the old Job is taken over ends it, and says so when it is gone", { timeout: 60_000 }, async () => {
+    const task = work();
+    await abandon(task, steady(task, "steady", 1));
+    const cancel = new AbortController();
+    const onLog = async (_stream: string, chunk: string): Promise<void> => void (chunk.includes("Reattaching") && cancel.abort());
+    const { result } = await run(answer("never"), { ...task, signal: cancel.signal, onCancellationReady: async () => {}, onLog });
+    expect(result).toMatchObject({ errorCode: "cancelled", resultJson: { executionCancellation: { state: "acknowledged" } } });
+    await expectNothingLeft(stage, task);
+  });
+
   test("SIGTERM leaves everything to the next server", { timeout: 60_000 }, async () => {
     const task = work();
     await abandon(task, steady(task), "SIGTERM");

@@ -10,7 +10,7 @@ use super::deliver::{self, Delivered};
 use super::ending::{CANCELLED_PROOF, Seen, ending, stop_job};
 use super::failure::{Failure, OUTAGE, POD_SCHEDULE_FAILED};
 use super::live::Live;
-use super::observe::End;
+use super::observe::{End, LAST_WORDS};
 use super::start::Begun;
 use super::voice::{Kind, Voice};
 use super::volume::on_volume;
@@ -24,8 +24,6 @@ const CLEANUP: Duration = Duration::from_secs(30);
 /// The same after a cancel, whose answer the host waits for.
 const HURRIED_CLEANUP: Duration = Duration::from_secs(4);
 
-/// How long an agent without a Job or a pod may go on: its grace period and a margin for its node.
-const LAST_WORDS: Duration = Duration::from_secs(75);
 /// How long a Job that could not be deleted is tried again in the background; then its TTL and the sweep remain.
 const LATER: Duration = Duration::from_secs(900);
 
@@ -214,7 +212,8 @@ async fn clean_up(live: &Live, seen: &Seen, retain: bool, voice: &Voice) {
     if matches!(seen.end, End::Outage(_)) {
         return;
     }
-    if live.is_taken_over().await {
+    // Without a Job nobody else follows it: a word of a server that died since counts no more.
+    if !live.without_job && live.is_taken_over().await {
         let job = &live.job_name;
         let line = format!("Another server took job {job} over: cleaning up is left to it");
         return voice.status(line).await;

@@ -129,7 +129,7 @@ async fn take(
             Ok(begun.map(|begun| Role::Ended.of(begun)))
         }
         Claim::Wait { .. } | Claim::Stalled(_) | Claim::Free => {
-            if let Some(left) = left(site, continues, hub).await? {
+            if let Some(left) = unless_stopped(&site.stop, left(site, continues, hub)).await?? {
                 return Ok(Some(left));
             }
             let begun = launch(site, voice, hub).await?;

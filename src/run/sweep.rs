@@ -106,7 +106,12 @@ impl Sweep {
         };
         let (record_of, started) = (files.clone(), file_name(&paths.started));
         let record = on_volume(DELETE, move || record_of.read_small(&started, MAX_RECORD_BYTES)).await;
-        if !record.flatten().is_some_and(|text| self.made(&text, &run.run, cluster)) {
+        // What was never started and is empty is nobody's, in whichever cluster.
+        if run.started
+            && !record
+                .flatten()
+                .is_some_and(|text| self.made(&text, &run.run, cluster))
+        {
             return;
         }
         let name = names::job_name(&run.agent, &run.run);
@@ -178,7 +183,10 @@ fn is_kept_by_a_sidecar(job: &Job, pods: &[Pod], now: Timestamp) -> bool {
     };
     let long_ago = |at: Timestamp| now.duration_since(at).as_secs() >= NOBODY_COMES.as_secs().cast_signed();
     let mut of_job = pods.iter().filter(|pod| is_of(pod, job)).peekable();
-    job_end(job).is_none() && has_ttl && of_job.peek().is_some() && of_job.all(|pod| ended(pod).is_some_and(long_ago))
+    job_end(job).is_none()
+        && has_ttl
+        && of_job.peek().is_some()
+        && of_job.all(|pod| ended(pod).is_some_and(long_ago))
 }
 
 #[cfg(test)]
@@ -205,7 +213,10 @@ mod tests {
         let (soon, late) = (at("2026-01-01T10:14:59Z"), at("2026-01-01T10:15:00Z"));
         let kept = |ttl, pods: &[Pod], now| is_kept_by_a_sidecar(&job(ttl), pods, now);
         assert!(kept(Some(300), std::slice::from_ref(&ended), late));
-        assert!(!kept(Some(300), std::slice::from_ref(&ended), soon), "its harvest may be on");
+        assert!(
+            !kept(Some(300), std::slice::from_ref(&ended), soon),
+            "its harvest may be on"
+        );
         assert!(!kept(None, std::slice::from_ref(&ended), late), "retained");
         assert!(!kept(Some(300), &[running], late), "at work");
         assert!(!kept(Some(300), &[], late), "nothing is known");

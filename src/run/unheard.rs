@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::failure::{Failure, GUARD_UNREACHABLE};
 use super::folder::RunFolder;
-use super::site::{JobOfRun, Site, unless_stopped};
+use super::site::{JobOfRun, Site};
 use super::start::Begun;
 use super::volume::on_volume;
 use crate::cluster::ClusterError;
@@ -40,14 +40,18 @@ struct Started {
 /// This very run, when its agent was started before and its Job is gone: its files are its result.
 ///
 /// # Errors
-/// When nobody can tell, or the run is to stop.
+/// When nobody can tell.
 pub(super) async fn own(site: &Site, hub: &Hub) -> Result<Option<Begun>, Failure> {
     let run = site.spec.run_id.clone();
     let folder = RunFolder::of_run(&site.root, site.owner, &site.spec, &run)?;
     let Some(started) = started(site, &folder, &run).await else {
+        // A server that died before its Job could start anything leaves files without a word in them.
+        if folder.started().await.is_none() && folder.has_log().await {
+            folder.remove().await;
+        }
         return Ok(None);
     };
-    if !unless_stopped(&site.stop, is_left(site, &folder, &run)).await?? {
+    if !is_left(site, &folder, &run).await? {
         return Ok(None);
     }
     begin(site, folder, &started, hub).map(Some)
@@ -56,7 +60,7 @@ pub(super) async fn own(site: &Site, hub: &Hub) -> Result<Option<Begun>, Failure
 /// Earlier runs of this task that nobody has harvested and whose Job is gone, the latest at the end.
 ///
 /// # Errors
-/// When nobody can tell, or the run is to stop.
+/// When nobody can tell.
 pub(super) async fn earlier(site: &Site, hub: &Hub) -> Result<Vec<Begun>, Failure> {
     let task = site
         .spec
@@ -70,7 +74,7 @@ pub(super) async fn earlier(site: &Site, hub: &Hub) -> Result<Vec<Begun>, Failur
     let files = own.files.clone();
     // Whoever harvests a run removes its nonce, also where all else is kept.
     let listed = on_volume(LISTING, move || files.runs_with([".pod.started", ".pod.nonce"]));
-    let runs = unless_stopped(&site.stop, listed).await?.unwrap_or_default();
+    let runs = listed.await.unwrap_or_default();
     let mut left = Vec::new();
     for run in runs.iter().rev().filter(|run| **run != site.spec.run_id) {
         if left.len() == MOST {
@@ -84,7 +88,7 @@ pub(super) async fn earlier(site: &Site, hub: &Hub) -> Result<Vec<Begun>, Failur
         let Some(started) = started.filter(|started| started.task.as_ref() == Some(&task)) else {
             continue;
         };
-        if unless_stopped(&site.stop, is_left(site, &folder, run)).await?? {
+        if is_left(site, &folder, run).await? {
             left.push(begin(site, folder, &started, hub)?);
         }
     }

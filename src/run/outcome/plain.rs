@@ -84,6 +84,9 @@ fn said_in(value: &Value, depth: usize) -> Option<String> {
             "detail",
             "errors",
             "description",
+            "msg",
+            "title",
+            "reason",
             "code",
             "name",
             "type",
@@ -250,6 +253,10 @@ mod tests {
                 "Overloaded",
             ),
             (r#"{"error":"{\"message\":\"inner\"}"}"#, "inner"),
+            (
+                r#"{"detail":[{"loc":["body"],"msg":"field required"}]}"#,
+                "field required",
+            ),
             (r#"{"type":"#, "an unreadable error"),
             ("{}", "an error without a message"),
             ("plain {json}", "plain {json}"),
@@ -277,7 +284,7 @@ mod tests {
             ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", "[redacted]"),
             (
                 "Incorrect API key provided: fake-key.",
-                "Incorrect API key provided: [redacted].",
+                "Incorrect API key provided: [redacted]",
             ),
             (
                 "Invalid token passed: abcd efgh",

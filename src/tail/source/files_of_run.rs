@@ -188,7 +188,7 @@ impl RunFiles {
             .filter_map(|name| {
                 let run = both(name)?;
                 let stat = fs::statat(&folder, name.as_str(), AtFlags::SYMLINK_NOFOLLOW).ok()?;
-                Some((i64::from(stat.st_mtime), run))
+                Some((stat.st_mtime, run))
             })
             .collect();
         runs.sort();
