@@ -62,18 +62,23 @@ export class Company {
     return { agentId: agent.id, issueId: issue.id, runId: run.id };
   }
 
-  /** A person wakes the agent for its issue again; gives the new run. */
+  /**
+   * A person wakes the agent for its issue again; gives the new run. Asked again while the server still settles what became of the
+   * last one: it skips a wake then.
+   */
   async wake({ agentId, issueId }: Worker): Promise<string> {
-    await this.api.patch(`/api/issues/${issueId}`, { status: "todo", assigneeAgentId: agentId });
     const known = new Set((await this.runsOf(agentId)).map(({ id }) => id));
-    const answer = await this.api.post<{ id?: string; status?: string }>(`/api/agents/${agentId}/wakeup`, {
-      source: "on_demand",
-      triggerDetail: "manual",
-      reason: "e2e",
-      payload: { issueId, taskId: issueId },
+    const ask = { source: "on_demand", triggerDetail: "manual", reason: "e2e", payload: { issueId, taskId: issueId } };
+    let answer: unknown;
+    const newRun = async (): Promise<Run | undefined> => (await this.runsOf(agentId)).find(({ id }) => !known.has(id));
+    const wakeUntilRun = async (): Promise<Run | undefined> => {
+      await this.api.patch(`/api/issues/${issueId}`, { status: "todo", assigneeAgentId: agentId });
+      answer = await this.api.post(`/api/agents/${agentId}/wakeup`, ask);
+      return newRun();
+    };
+    const run = await until(`a new run of agent ${agentId}`, 90, wakeUntilRun, 5000).catch((error: unknown) => {
+      throw new Error(`${String(error)}; the server's answer: ${JSON.stringify(answer).slice(0, 300)}`);
     });
-    if (answer.id && !known.has(answer.id)) return answer.id;
-    const run = await until(`a new run of agent ${agentId}`, 60, async () => (await this.runsOf(agentId)).find(({ id }) => !known.has(id)));
     return run.id;
   }
 
