@@ -80,6 +80,7 @@ function buildTools(esbuild, esm) {
     "local-cluster/client.ts": "build/local-cluster-client.js",
     "demo/main.ts": "build/demo.js",
     "demo/opencode.ts": "build/opencode-replay.js",
+    "e2e/main.ts": "build/e2e.js",
   };
   const present = Object.entries(tools).filter(([source]) => existsSync(root + source));
   if (present.length > 0) mkdirSync(`${root}build`, { recursive: true });
