@@ -1,0 +1,69 @@
+// `npm run pack:check`: is what would be published fit to be installed? Builds the release binaries that this machine can
+// build, packs them, and installs and runs the packages as an operator would.
+//
+//   --platforms A,B   build only these
+//   --development     pack the development build of this checkout instead (no release build)
+//   --packed          check build/packages as it is: what is tested is what is published
+
+import { cpSync, existsSync, mkdirSync, readdirSync } from "node:fs";
+import { dirname } from "node:path";
+import { parseArgs } from "node:util";
+
+import { buildBinary, complaints, inspectBinary } from "./pack/binary.mjs";
+import { checkPackages } from "./pack/checks.mjs";
+import { hostPlatform, manifest, platformNamed, platforms } from "./pack/platforms.mjs";
+import { packAll, TARBALLS } from "./pack/stage.mjs";
+import { checkPrerequisites, installPackages, root, run } from "./prerequisites.mjs";
+
+checkPrerequisites();
+installPackages();
+const { values: options } = parseArgs({
+  options: { platforms: { type: "string" }, development: { type: "boolean" }, packed: { type: "boolean" } },
+});
+try {
+  const host = hostPlatform();
+  if (!host) throw new Error(`${process.platform}-${process.arch} is none of the package's platforms`);
+  // The demo and its cluster are of this checkout; the adapter that they run is the installed one.
+  run(process.execPath, ["scripts/build.mjs", "--ts-only"]);
+  const tarballs = options.packed ? packed() : packAll(options.development ? [developmentBinary(host)] : releaseBinaries(host));
+  await checkPackages(tarballs, host);
+  console.log("pack:check: all well");
+} catch (error) {
+  console.error(`pack:check: ${error.message}`);
+  process.exitCode = 1;
+}
+
+function packed() {
+  const files = existsSync(TARBALLS) ? readdirSync(TARBALLS) : [];
+  if (files.length === 0) throw new Error("nothing is packed: npm run pack");
+  return files.map((file) => `${TARBALLS}/${file}`);
+}
+
+function developmentBinary(host) {
+  const name = `${manifest.napi.binaryName}.${host.name}.node`;
+  if (!existsSync(root + name)) run(process.execPath, ["scripts/build.mjs"]);
+  const copy = { ...host, file: `${root}build/native/development/${name}` };
+  mkdirSync(dirname(copy.file), { recursive: true });
+  cpSync(root + name, copy.file);
+  return copy;
+}
+
+function releaseBinaries(host) {
+  const wanted = options.platforms ? options.platforms.split(",").map(platformNamed) : platforms;
+  const built = wanted.filter((platform) => {
+    const { missing, seconds } = buildBinary(platform);
+    if (missing) console.log(`skipped ${platform.name}: ${missing}`);
+    else report(platform, seconds);
+    return !missing;
+  });
+  if (!built.includes(host)) throw new Error(`without the binary for ${host.name} nothing can be run here`);
+  return built;
+}
+
+function report(platform, seconds) {
+  const facts = inspectBinary(platform);
+  const wrong = complaints(facts);
+  if (wrong.length > 0) throw new Error(`the binary for ${platform.name} cannot be published: ${wrong.join("; ")}`);
+  const needs = facts.needed ? `, needs ${facts.needed.join(" ")}` : "";
+  console.log(`built ${platform.name}: ${facts.megabytes.toFixed(2)} MB in ${seconds} s${needs}${facts.glibc ? `, glibc ${facts.glibc}` : ""}`);
+}
