@@ -15,11 +15,12 @@ import { hostPlatform, manifest, platformNamed, platforms } from "./pack/platfor
 import { packAll, TARBALLS } from "./pack/stage.mjs";
 import { checkPrerequisites, installPackages, root, run } from "./prerequisites.mjs";
 
-checkPrerequisites();
-installPackages();
 const { values: options } = parseArgs({
   options: { platforms: { type: "string" }, development: { type: "boolean" }, packed: { type: "boolean" } },
 });
+// What is packed needs no compiler.
+if (!options.packed) checkPrerequisites();
+installPackages();
 try {
   const host = hostPlatform();
   if (!host) throw new Error(`${process.platform}-${process.arch} is none of the package's platforms`);
