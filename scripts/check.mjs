@@ -4,3 +4,4 @@ import { run } from "./prerequisites.mjs";
 
 run(process.execPath, ["scripts/test.mjs"]);
 run(process.execPath, ["scripts/lint.mjs"]);
+run(process.execPath, ["scripts/pack-check.mjs", "--development"]);
