@@ -24,7 +24,7 @@ export interface ServerEnvironment {
 }
 
 /** Where pods see the shared volume, and the server too unless it says otherwise. */
-export const DEFAULT_DATA_ROOT = "/paperclip";
+const DEFAULT_DATA_ROOT = "/paperclip";
 
 /** Reads the environment of this process. */
 export function readServerEnvironment(env: NodeJS.ProcessEnv = process.env): ServerEnvironment {

@@ -17,7 +17,7 @@ export function toJsonText(value: unknown): string {
 }
 
 /** The JSON-safe copy of anything; `undefined` for what JSON cannot hold at all. */
-export function toJsonValue(value: unknown): JsonValue | undefined {
+function toJsonValue(value: unknown): JsonValue | undefined {
   return copy(value, { left: MAX_NODES, ancestors: new Set() });
 }
 

@@ -33,7 +33,7 @@ export const usage = `npm run demo -- [options]
 The exit status is 0 when the run succeeded, 1 when it failed, 2 when the demo itself could not run.`;
 
 /** Recordings that can be replayed. */
-export function scenarios(fixtures: string): string[] {
+function scenarios(fixtures: string): string[] {
   return readdirSync(fixtures, { withFileTypes: true })
     .filter((entry) => entry.isDirectory() && existsSync(join(fixtures, entry.name, "meta.json")))
     .map((entry) => entry.name);

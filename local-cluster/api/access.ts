@@ -9,7 +9,7 @@ import { invalid } from "./status.js";
 
 export type Account = "account" | "admin";
 
-export const ACCOUNT_NAME = "system:serviceaccount:paperclip:paperclip";
+const ACCOUNT_NAME = "system:serviceaccount:paperclip:paperclip";
 
 const ROLE: Record<string, string[]> = {
   jobs: ["create", "get", "list", "watch", "delete", "patch"],
