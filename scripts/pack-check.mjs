@@ -5,13 +5,13 @@
 //   --development     pack the development build of this checkout instead (no release build)
 //   --packed          check build/packages as it is: what is tested is what is published
 
-import { cpSync, existsSync, mkdirSync, readdirSync } from "node:fs";
-import { dirname } from "node:path";
+import { existsSync, readdirSync } from "node:fs";
 import { parseArgs } from "node:util";
 
-import { buildBinary, complaints, inspectBinary } from "./pack/binary.mjs";
+import { buildBinary } from "./pack/binary.mjs";
 import { checkPackages } from "./pack/checks.mjs";
-import { hostPlatform, manifest, platformNamed, platforms } from "./pack/platforms.mjs";
+import { packDevelopment } from "./pack/development.mjs";
+import { hostPlatform, platformNamed, platforms } from "./pack/platforms.mjs";
 import { packAll, TARBALLS } from "./pack/stage.mjs";
 import { checkPrerequisites, installPackages, root, run } from "./prerequisites.mjs";
 
@@ -23,10 +23,9 @@ if (!options.packed) checkPrerequisites();
 installPackages();
 try {
   const host = hostPlatform();
-  if (!host) throw new Error(`${process.platform}-${process.arch} is none of the package's platforms`);
   // The demo and its cluster are of this checkout; the adapter that they run is the installed one.
   run(process.execPath, ["scripts/build.mjs", "--ts-only"]);
-  const tarballs = options.packed ? packed() : packAll(options.development ? [developmentBinary(host)] : releaseBinaries(host));
+  const tarballs = options.packed ? packed() : options.development ? packDevelopment() : packAll(releaseBinaries(host));
   await checkPackages(tarballs, host);
   console.log("pack:check: all well");
 } catch (error) {
@@ -40,31 +39,13 @@ function packed() {
   return files.map((file) => `${TARBALLS}/${file}`);
 }
 
-function developmentBinary(host) {
-  const name = `${manifest.napi.binaryName}.${host.name}.node`;
-  if (!existsSync(root + name)) run(process.execPath, ["scripts/build.mjs"]);
-  const copy = { ...host, file: `${root}build/native/development/${name}` };
-  mkdirSync(dirname(copy.file), { recursive: true });
-  cpSync(root + name, copy.file);
-  return copy;
-}
-
 function releaseBinaries(host) {
   const wanted = options.platforms ? options.platforms.split(",").map(platformNamed) : platforms;
   const built = wanted.filter((platform) => {
-    const { missing, seconds } = buildBinary(platform);
-    if (missing) console.log(`skipped ${platform.name}: ${missing}`);
-    else report(platform, seconds);
+    const { missing, summary } = buildBinary(platform);
+    console.log(missing ? `skipped ${platform.name}: ${missing}` : `built ${summary}`);
     return !missing;
   });
   if (!built.includes(host)) throw new Error(`without the binary for ${host.name} nothing can be run here`);
   return built;
-}
-
-function report(platform, seconds) {
-  const facts = inspectBinary(platform);
-  const wrong = complaints(facts);
-  if (wrong.length > 0) throw new Error(`the binary for ${platform.name} cannot be published: ${wrong.join("; ")}`);
-  const needs = facts.needed ? `, needs ${facts.needed.join(" ")}` : "";
-  console.log(`built ${platform.name}: ${facts.megabytes.toFixed(2)} MB in ${seconds} s${needs}${facts.glibc ? `, glibc ${facts.glibc}` : ""}`);
 }

@@ -10,7 +10,7 @@ import { addTarget, crossEnvironment } from "./cross.mjs";
 /** The oldest glibc that the binaries must load with: Debian 10, RHEL 8. */
 export const GLIBC = "2.28";
 
-/** Builds `platform.file`; gives the reason when this machine cannot. */
+/** Builds `platform.file`, fit to be published. Gives `{summary}`, or `{missing}`: why this machine cannot. */
 export function buildBinary(platform) {
   const route = platform.os === "linux" ? withZig(platform) : natively(platform);
   if (route.missing) return { missing: route.missing };
@@ -21,7 +21,12 @@ export function buildBinary(platform) {
   const started = Date.now();
   const { status } = spawnSync(`${root}node_modules/.bin/napi`, args, { cwd: root, env: route.env, stdio: "inherit" });
   if (status !== 0) throw new Error(`the build for ${platform.name} failed`);
-  return { seconds: Math.round((Date.now() - started) / 1000) };
+  const facts = inspectBinary(platform);
+  const wrong = complaints(facts);
+  if (wrong.length > 0) throw new Error(`the binary for ${platform.name} cannot be published: ${wrong.join("; ")}`);
+  const seconds = Math.round((Date.now() - started) / 1000);
+  const needs = [facts.glibc && `glibc ${facts.glibc}`, ...(facts.needed ?? [])].filter(Boolean).join(" ");
+  return { summary: `${platform.name}: ${facts.megabytes.toFixed(2)} MB in ${seconds} s${needs && `, needs ${needs}`}` };
 }
 
 function withZig({ triple, libc }) {

@@ -19,10 +19,13 @@ export function platformNamed(name) {
 
 /** The platform whose binaries this machine runs. */
 export function hostPlatform() {
+  // The network part of a report resolves host names.
   process.report.excludeNetwork = true;
   const { header } = process.report.getReport();
   const libc = process.platform === "linux" ? (header.glibcVersionRuntime ? "gnu" : "musl") : undefined;
-  return platforms.find(({ os, cpu, ...platform }) => os === process.platform && cpu === process.arch && platform.libc === libc);
+  const found = platforms.find((platform) => platform.os === process.platform && platform.cpu === process.arch && platform.libc === libc);
+  if (!found) throw new Error(`${[process.platform, process.arch, libc].filter(Boolean).join("-")} is none of the package's platforms`);
+  return found;
 }
 
 function describe(triple) {
