@@ -11,6 +11,8 @@ import { serveTarballs } from "./registry.mjs";
 const { name } = manifest;
 /** An adapter of Paperclip from npm that pins adapter-utils its own way. */
 const NEIGHBOUR = "hermes-paperclip-adapter@0.3.0";
+/** The oldest of adapter-utils that can be had: a host that was not upgraded for long. */
+const OLDEST_HOST = "@paperclipai/adapter-utils@2026.707.0";
 /** The oldest Node and the one that Paperclip runs on, beside the one that runs this; npm has their binaries, for glibc. */
 const NODES = ["20.19.0", "24.21.0"];
 const SHIPPED = /^(?:dist\/[a-z-]+\.(?:js|cjs|d\.ts)|index\.js|index\.d\.ts|package\.json|README\.md|LICENSE|CHANGELOG\.md|THIRD-PARTY-LICENSES\.md)$/;
@@ -27,6 +29,12 @@ export async function checkPackages(tarballs, host) {
       const bare = project();
       await bare.install("--omit=optional", name);
       await bare.run(process.execPath, ["omitted.mjs"]);
+    });
+    await check(`with ${OLDEST_HOST}`, async () => {
+      const old = project();
+      await old.install(OLDEST_HOST, name);
+      await old.run(process.execPath, ["exports.mjs"]);
+      await runAgent(old, process.execPath);
     });
     await check(`beside ${NEIGHBOUR}`, async () => {
       const shared = project();
@@ -55,9 +63,14 @@ async function checkNodes(project, host) {
     await check(`Node ${version}: every export loads by import and by require, and twice`, () => script("exports.mjs"));
     await check(`Node ${version}: new JavaScript on an old binary asks for a restart`, () => script("stale.mjs"));
     await check(`Node ${version}: the example prints a Job`, () => script("examples/print-manifest.mjs"));
-    const entry = `${project.folder}/node_modules/${name}/dist/index.js`;
-    await check(`Node ${version}: an agent's run`, () => script(`${root}build/demo.js`, "--adapter", entry, "--speed", "10"));
+    await check(`Node ${version}: an agent's run`, () => runAgent(project, node));
   }
+}
+
+/** The demo's run, with the adapter that the project has. */
+function runAgent(project, node) {
+  const entry = `${project.folder}/node_modules/${name}/dist/index.js`;
+  return project.run(node, [`${root}build/demo.js`, "--adapter", entry, "--speed", "10"]);
 }
 
 function nodeBinary(version, { os, cpu }) {
