@@ -6,8 +6,9 @@ import { existsSync } from "node:fs";
 import { complaints, inspectBinary } from "./pack/binary.mjs";
 import { platforms } from "./pack/platforms.mjs";
 import { packAll } from "./pack/stage.mjs";
-import { root, run } from "./prerequisites.mjs";
+import { installPackages, root, run } from "./prerequisites.mjs";
 
+installPackages();
 const missing = platforms.filter(({ file }) => !existsSync(file)).map(({ name }) => name);
 const wrong = platforms.filter(({ file }) => existsSync(file)).flatMap((platform) => complaints(inspectBinary(platform)).map((text) => `${platform.name}: ${text}`));
 if (missing.length > 0) wrong.push(`not built: ${missing.join(", ")} (npm run build:platform -- NAME)`);

@@ -3,6 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { statSync } from "node:fs";
 
+import { OLDEST_HOST } from "../hosts.mjs";
 import { root } from "../prerequisites.mjs";
 import { Project } from "./project.mjs";
 import { manifest } from "./platforms.mjs";
@@ -11,8 +12,6 @@ import { serveTarballs } from "./registry.mjs";
 const { name } = manifest;
 /** An adapter of Paperclip from npm that pins adapter-utils its own way. */
 const NEIGHBOUR = "hermes-paperclip-adapter@0.3.0";
-/** The oldest of adapter-utils that can be had: a host that was not upgraded for long. */
-const OLDEST_HOST = "@paperclipai/adapter-utils@2026.707.0";
 /** The oldest Node and the one that Paperclip runs on, beside the one that runs this; npm has their binaries, for glibc. */
 const NODES = ["20.19.0", "24.21.0"];
 const SHIPPED = /^(?:dist\/[a-z-]+\.(?:js|cjs|d\.ts)|index\.js|index\.d\.ts|package\.json|README\.md|LICENSE|CHANGELOG\.md|THIRD-PARTY-LICENSES\.md)$/;
