@@ -8,8 +8,8 @@ cd "$(dirname "$0")/.."
 
 CLUSTER=paperclip-e2e
 IMAGE=paperclip-e2e/opencode:local
-# As e2e/kind.yaml has it.
-export E2E_DATA_ROOT=/tmp/paperclip-e2e E2E_NODE_PATH=/paperclip-e2e E2E_IMAGE=$IMAGE
+# As e2e/kind.yaml shares it.
+export E2E_DATA_ROOT=/tmp/paperclip-e2e E2E_IMAGE=$IMAGE
 
 clean_up() {
   [ "${E2E_KEEP:-}" = 1 ] && return
