@@ -112,7 +112,7 @@ pub fn open_runs(env: Env, sink: Function<'_, JsText, ()>) -> Result<Runs> {
         .build_threadsafe_function::<Text>()
         .callee_handled::<false>()
         .weak::<true>()
-        .build_callback(move |context| Ok(texts.string(context.value)))
+        .build_callback(move |context| Ok(texts.short_lived(context.value)))
         .map_err(invalid)?;
     let calls = Calls::new(move |batch| {
         // A refusal means that the environment is ending, and its runs with it.
