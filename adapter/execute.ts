@@ -10,11 +10,14 @@ import { type CancelReason, watchCancellation } from "./cancellation.js";
 import { billingEnvironment, readServerEnvironment } from "./environment.js";
 import { callHostWithin, describeError, statusLine } from "./host.js";
 import { toJsonText } from "./json.js";
-import { type Native, type NativeLoader, NativeUnavailableError, type RunHandle } from "./native.js";
+import { type Native, type NativeLoader, NativeUnavailableError } from "./native.js";
+import { withPodPaths } from "./pod-paths.js";
 import { type PromptInputs, renderPrompt } from "./prompt.js";
 import { readPromptInputs } from "./prompt-inputs.js";
 import { buildRunRequest, findShapeProblem, type RunRequest, type SessionState } from "./request.js";
+import { type RunHandle, runFeed } from "./run-feed.js";
 import { createRunSink } from "./run-sink.js";
+import { withUsageOf } from "./usage.js";
 
 /** A harvested Job may ask for a run of its own; more than a few in a row mean that something is wrong. */
 const MAX_ROUNDS = 5;
@@ -81,11 +84,14 @@ async function runRounds(
   });
   try {
     let continuation: RunOutcome["next"];
+    let earlier: Pick<AdapterExecutionResult, "usage" | "costUsd"> = {};
     for (let round = 1; ; round++) {
       if (run.reason !== null && round === 1) return cancelledBeforeStart();
       const outcome = await runRound(native, ctx, inputs, run, continuation);
-      if (!outcome.next || round >= MAX_ROUNDS || run.reason !== null) return outcome.result;
+      const result = withUsageOf(outcome.result, earlier);
+      if (!outcome.next || round >= MAX_ROUNDS || run.reason !== null) return result;
       continuation = outcome.next;
+      earlier = result;
     }
   } finally {
     stopWatching();
@@ -99,11 +105,11 @@ async function runRound(
   run: CancellableRun,
   continuation: RunOutcome["next"],
 ): Promise<RunOutcome> {
-  const request = buildRunRequest(ctx, harvestedSession(continuation));
+  const request = withPodPaths(buildRunRequest(ctx, harvestedSession(continuation)));
   const plan = JSON.parse(native.planSession(toJsonText(request))) as SessionPlan;
   if (plan.note) await say(ctx, "stdout", plan.note);
   const prompt = renderPrompt(request, inputs, plan.sessionId !== null, ctx.agent);
-  const handle = native.startRun(
+  const handle = runFeed(native).start(
     toJsonText({
       ...request,
       ...prompt,

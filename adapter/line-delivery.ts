@@ -45,13 +45,11 @@ export class LineDelivery implements Waiting {
     this.limitMs = Math.min(this.limitMs, STOPPED_LIMIT_MS);
   }
 
-  /** Takes whole lines as one text and hands them out one by one, each with its newline. */
-  deliver(stream: Stream, text: string): Promise<void> {
-    return new Promise((done) => {
-      this.batch = { stream, text, start: 0, done };
-      watch(this, this.checkEvery);
-      void this.run(this.batch, this.turn);
-    });
+  /** Takes whole lines as one text and hands them out one by one, each with its newline; then calls `done`. */
+  deliver(stream: Stream, text: string, done: () => void): void {
+    this.batch = { stream, text, start: 0, done };
+    watch(this, this.checkEvery);
+    void this.run(this.batch, this.turn);
   }
 
   /** What is still being delivered goes out without waiting for answers. */
@@ -62,6 +60,7 @@ export class LineDelivery implements Waiting {
 
   /** Goes on with the batch until it is out, or until the call it waits for is given up. */
   private async run(batch: Batch, turn: number): Promise<void> {
+    const { onLog } = this;
     const { stream, text } = batch;
     while (batch.start < text.length) {
       const newline = text.indexOf("\n", batch.start);
@@ -69,7 +68,7 @@ export class LineDelivery implements Waiting {
       batch.start = newline < 0 ? text.length : newline + 1;
       this.calls++;
       try {
-        const answer: unknown = this.onLog(stream, line);
+        const answer: unknown = onLog(stream, line);
         if (typeof (answer as PromiseLike<void> | undefined)?.then !== "function") continue;
         if (this.unanswered > 0) {
           (answer as PromiseLike<void>).then(undefined, (error: unknown) => this.report("rejected a line", error));

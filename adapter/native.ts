@@ -21,23 +21,34 @@ export interface Tails {
   stop(tail: number): void;
 }
 
-/** A run that is driven by the addon. */
-export interface RunHandle {
+/** A run of the addon. */
+export interface NativeRun {
+  /** The run's number in the batches. */
+  number(): number;
   /** Asks for the Job to be deleted; the first reason wins. */
   cancel(reason: string): void;
   /** JSON of `{result, next?}`. */
   result(): Promise<string>;
 }
 
-/** Receives `(kind, payload)` of a run; the addon awaits it before it calls again. */
-export type NativeSink = (kind: string, payload: string) => Promise<void> | void;
+/** The runs of this JavaScript environment, as the addon drives them. */
+export interface Runs {
+  /** Starts a run. */
+  start(requestJson: string): NativeRun;
+  /** The last batch is taken apart: the next one may come. */
+  arrived(): void;
+  /** These calls have ended well. */
+  answered(calls: number[]): void;
+  /** This call has failed. */
+  failed(call: number, message: string): void;
+}
 
 /** What the addon exports, as `index.d.ts` declares it. JSON goes in and comes out as text: that is the faster crossing. */
 export interface Native {
   nativeVersion(): string;
   buildPodLogPath(companyId: string, agentId: string, runId: string): string;
   planSession(requestJson: string): string;
-  buildJobManifest(requestJson: string): string;
+  buildJobManifest(requestJson: string, prompt: string): string;
   sanitizeLabelValue(value: string): string;
   parseOpenCodeJsonl(stdout: string): string;
   isStepLimitResult(stdout: string): boolean;
@@ -48,7 +59,8 @@ export interface Native {
   sessionDisplayId(paramsJson: string): string | null;
   /** `sink` gets, at most once in a tick, what was found in all files: see `tail-feed.ts`. */
   openTails(sink: (batch: string) => void): Tails;
-  startRun(requestJson: string, sink: NativeSink): RunHandle;
+  /** `sink` gets, at most once in a look at all logs, what the runs tell: see `run-feed.ts`. */
+  openRuns(sink: (batch: string) => void): Runs;
   probeEnvironment(requestJson: string): Promise<string>;
 }
 
@@ -67,7 +79,7 @@ export const NATIVE_FUNCTIONS = [
   "sessionSerialize",
   "sessionDisplayId",
   "openTails",
-  "startRun",
+  "openRuns",
   "probeEnvironment",
 ] as const satisfies readonly (keyof Native)[];
 

@@ -9,8 +9,8 @@ import type {
 } from "@paperclipai/adapter-utils";
 
 import { callHost, describeError, statusLine } from "./host.js";
-import type { NativeSink } from "./native.js";
 import type { RenderedPrompt } from "./prompt.js";
+import type { RunSink } from "./run-feed.js";
 
 function withoutAccess(context: unknown): Record<string, unknown> {
   return Object.fromEntries(Object.entries(context ?? {}).filter(([key]) => !ACCESS_KEYS.includes(key)));
@@ -24,7 +24,7 @@ type Handler = (payload: string) => unknown;
 const ACCESS_KEYS: readonly string[] = ["paperclipRuntimeTools", "paperclipManagedMcp"];
 
 /** A sink for one run: never throws, never rejects, and reports a failing callback once per kind. */
-export function createRunSink(ctx: AdapterExecutionContext, prompt: RenderedPrompt): NativeSink {
+export function createRunSink(ctx: AdapterExecutionContext, prompt: RenderedPrompt): RunSink {
   const handlers = handlersFor(ctx, prompt);
   const reported = new Set<string>();
   return async (kind, payload) => {

@@ -1,62 +1,90 @@
 /** Mutable stop flags cannot announce that they were set, so one timer of the process reads all of them. */
 import type { StopSignal } from "./tail.js";
 
-/** How often the flags are read: as often as a growing file. A timer costs more than all that it reads. */
-const READ_MS = 250;
-
-interface Watched {
-  flag: StopSignal;
-  stop: () => void;
+/** How often a flag is read: at the pace at which its file is. Times are in milliseconds. */
+export interface ReadPace {
+  /** While lines come. */
+  pollMs: number;
+  /** When none came for a while. */
+  maxPollMs: number;
+  /** Reads without a line until then. */
+  idlePolls: number;
 }
-
-const watched = new Set<Watched>();
-let timer: NodeJS.Timeout | undefined;
 
 /** A flag that is being read. */
 export interface FlagWatch {
-  /** Reads it now: whoever sets it in the middle of the lines does not wait for the timer. */
+  /** Lines came. Reads the flag now: whoever sets it in the middle of the lines does not wait for the timer. */
   check(): void;
   /** Reads it no more. */
   forget(): void;
 }
 
+const watched = new Set<Watched>();
+let timer: NodeJS.Timeout | undefined;
+let timerMs = Infinity;
+
 /** Calls `stop` once the flag is set. */
-export function watchStopFlag(flag: StopSignal, stop: () => void): FlagWatch {
-  const entry = { flag, stop };
-  if (stopIfSet(entry)) return { check() {}, forget() {} };
-  watched.add(entry);
-  // The tails hold the process, if they want to; their flags never do.
-  timer ??= setInterval(readAll, READ_MS).unref();
-  return {
-    check() {
-      if (watched.has(entry) && stopIfSet(entry)) forget(entry);
-    },
-    forget: () => forget(entry),
-  };
+export function watchStopFlag(flag: StopSignal, stop: () => void, pace: ReadPace): FlagWatch {
+  const entry = new Watched(flag, stop, pace);
+  if (!entry.stopIfSet()) {
+    watched.add(entry);
+    readEvery(Math.min(timerMs, pace.pollMs));
+  }
+  return entry;
+}
+
+class Watched implements FlagWatch {
+  private idle = 0;
+
+  constructor(
+    private readonly flag: StopSignal,
+    private readonly stop: () => void,
+    private readonly pace: ReadPace,
+  ) {}
+
+  check(): void {
+    if (!watched.has(this)) return;
+    this.idle = 0;
+    if (this.stopIfSet()) this.forget();
+    else if (timerMs > this.pace.pollMs) readEvery(this.pace.pollMs);
+  }
+
+  forget(): void {
+    watched.delete(this);
+    if (watched.size === 0) readEvery(Infinity);
+  }
+
+  /** Called by the timer; says when it wants to be called again. */
+  nextRead(): number {
+    return ++this.idle >= this.pace.idlePolls ? Math.max(this.pace.maxPollMs, this.pace.pollMs) : this.pace.pollMs;
+  }
+
+  stopIfSet(): boolean {
+    let stopped: boolean;
+    try {
+      stopped = Boolean(this.flag.stopped);
+    } catch {
+      // A flag that cannot be read any more cannot ask for more output either.
+      stopped = true;
+    }
+    if (stopped) this.stop();
+    return stopped;
+  }
 }
 
 function readAll(): void {
+  let soonest = Infinity;
   for (const entry of watched) {
-    if (stopIfSet(entry)) forget(entry);
+    if (entry.stopIfSet()) watched.delete(entry);
+    else soonest = Math.min(soonest, entry.nextRead());
   }
+  readEvery(soonest);
 }
 
-function stopIfSet({ flag, stop }: Watched): boolean {
-  let stopped: boolean;
-  try {
-    stopped = Boolean(flag.stopped);
-  } catch {
-    // A flag that cannot be read any more cannot ask for more output either.
-    stopped = true;
-  }
-  if (stopped) stop();
-  return stopped;
-}
-
-function forget(entry: Watched): void {
-  watched.delete(entry);
-  if (watched.size === 0) {
-    clearInterval(timer);
-    timer = undefined;
-  }
+function readEvery(ms: number): void {
+  if (ms === timerMs) return;
+  clearInterval(timer);
+  timerMs = ms;
+  // The tails hold the process, if they want to; their flags never do.
+  timer = ms === Infinity ? undefined : setInterval(readAll, ms).unref();
 }

@@ -1,12 +1,12 @@
 /** The tails of one addon: takes apart the batches in which the addon delivers what it found in all files. */
 import type { Native, Tails } from "./native.js";
 
-/** What a tail gets. Lines come one batch at a time; the next one only after the last was taken. */
+/** What a tail gets, one thing at a time: the next one comes after `done` was called. */
 export interface TailListener {
-  /** Whole lines of the log; resolves when they are delivered. `bytes` is their size in the file. */
-  lines(text: string, bytes: number): Promise<void>;
+  /** Whole lines of the log. `bytes` is their size in the file. */
+  lines(text: string, bytes: number, done: () => void): void;
   /** A remark of the tail. */
-  notice(text: string): Promise<void>;
+  notice(text: string, done: () => void): void;
   /** The tail is over; `failure` says why nothing more could be read. */
   end(failure: string | undefined): void;
 }
@@ -50,8 +50,7 @@ export class TailFeed {
 
   /** One crossing: the texts of several tails, and behind the last newline whose they are. */
   private take(batch: string): void {
-    const cut = batch.lastIndexOf("\n");
-    const words = batch.slice(cut + 1).split(" ");
+    const words = batch.slice(batch.lastIndexOf("\n") + 1).split(" ");
     let start = 0;
     let parts: Part[] = [];
     for (let at = 0; at < words.length; at += 4) {
@@ -59,31 +58,28 @@ export class TailFeed {
       parts.push([words[at + 1] ?? "", batch.slice(start, end), Number(words[at + 3])]);
       start = end;
       if (words[at + 4] === words[at]) continue;
-      void this.deliver(Number(words[at]), parts);
+      this.give(Number(words[at]), parts, 0);
       parts = [];
     }
     this.tails.arrived();
   }
 
-  /** Never rejects: a listener that fails must not hold up its tail. */
-  private async deliver(tail: number, parts: Part[]): Promise<void> {
+  /** Gives a tail its parts one after the other, from `at` on. */
+  private give(tail: number, parts: Part[], at: number): void {
     const listener = this.listeners.get(tail);
-    for (const [kind, text, bytes] of parts) {
-      try {
-        if (kind === "o") await listener?.lines(text, bytes);
-        else if (kind === "n") await listener?.notice(text);
-        else this.end(tail, kind === "f" ? text : undefined);
-      } catch {
-        // Listeners report their own errors.
-      }
-    }
-    // After the promises of this turn: most tails of a batch are done by then, and cross together.
-    if (this.taken.push(tail) === 1) process.nextTick(() => this.tails.taken(this.taken.splice(0)));
+    const part = parts[at];
+    if (!part || !listener) return this.done(tail);
+    const next = (): void => this.give(tail, parts, at + 1);
+    const [kind, text, bytes] = part;
+    if (kind === "o") return listener.lines(text, bytes, next);
+    if (kind === "n") return listener.notice(text, next);
+    this.listeners.delete(tail);
+    listener.end(kind === "f" ? text : undefined);
+    next();
   }
 
-  private end(tail: number, failure: string | undefined): void {
-    const listener = this.listeners.get(tail);
-    this.listeners.delete(tail);
-    listener?.end(failure);
+  private done(tail: number): void {
+    // After the promises of this turn: most tails of a batch are done by then, and cross together.
+    if (this.taken.push(tail) === 1) process.nextTick(() => this.tails.taken(this.taken.splice(0)));
   }
 }

@@ -3,7 +3,7 @@ import { CollectedText } from "./collected-text.js";
 import { statusLine } from "./host.js";
 import { LineDelivery, type OnLog } from "./line-delivery.js";
 import type { NativeLoader } from "./native.js";
-import { type FlagWatch, watchStopFlag } from "./stop-flags.js";
+import { type FlagWatch, type ReadPace, watchStopFlag } from "./stop-flags.js";
 import { type RunningTail, type TailFeed, tailFeed } from "./tail-feed.js";
 
 /** A flag that its owner sets to end a tail. */
@@ -46,6 +46,9 @@ export function createTailPodLogFile(load: NativeLoader): TailPodLogFile {
     }
     if (typeof options?.onLog !== "function") throw new TypeError("tailPodLogFile needs options.onLog, a function");
     const { onLog, stopSignal, signal, sinkTimeoutMs, collect = true, ref = true, ...nativeOptions } = options;
+    if (signal && typeof signal.addEventListener !== "function") {
+      throw new TypeError("tailPodLogFile needs an AbortSignal as options.signal; a {stopped} flag goes to stopSignal");
+    }
     const delivery = new LineDelivery(onLog, sinkTimeoutMs);
     const collected = collect ? new CollectedText() : null;
     let watch: FlagWatch | undefined;
@@ -56,7 +59,7 @@ export function createTailPodLogFile(load: NativeLoader): TailPodLogFile {
       delivery.hurry();
       tail.stop();
     };
-    watch = stopSignal && watchStopFlag(stopSignal, stop);
+    watch = stopSignal && watchStopFlag(stopSignal, stop, readPace(options));
     if (signal?.aborted) stop();
     else signal?.addEventListener("abort", stop, { once: true });
     try {
@@ -71,6 +74,12 @@ export function createTailPodLogFile(load: NativeLoader): TailPodLogFile {
   };
 }
 
+/** The user's times, or what the addon takes without them. */
+function readPace({ pollMs, maxPollMs, idlePolls }: TailOptions): ReadPace {
+  const time = (ms: number | undefined, usual: number): number => (Number.isFinite(ms) ? Math.max(1, ms!) : usual);
+  return { pollMs: time(pollMs, 250), maxPollMs: time(maxPollMs, 1_000), idlePolls: idlePolls ?? 5 };
+}
+
 /** Starts the tail; `ended` settles when it is over and everything is delivered. */
 function follow(
   feed: TailFeed,
@@ -83,12 +92,14 @@ function follow(
   let tail!: RunningTail;
   const ended = new Promise<void>((resolve, reject) => {
     tail = feed.follow(filePath, options, {
-      async lines(text, bytes) {
+      lines(text, bytes, done) {
         collected?.add(text, bytes);
-        await delivery.deliver("stdout", text);
-        taken();
+        delivery.deliver("stdout", text, () => {
+          taken();
+          done();
+        });
       },
-      notice: (text) => delivery.deliver("stderr", statusLine(text)),
+      notice: (text, done) => delivery.deliver("stderr", statusLine(text), done),
       end: (failure) => (failure === undefined ? resolve() : reject(new Error(failure))),
     });
   });

@@ -1,7 +1,7 @@
 /**
- * `npm run bench -- tail [seconds]`: the tail of this package against its peer (`peer.ts`), in one run on one machine.
+ * `npm run bench -- tail [seconds] [parts]`: the tail of this package against its peer (`peer.ts`), in one run on one machine.
  * Every reader is a process of its own; readers that are compared follow the same files at the same time, or take
- * turns. Prints Markdown.
+ * turns. Prints Markdown. Parts: million, gigabyte, growing, idle, many, stalled; without a word all of them.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { appendFileSync, closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
@@ -211,13 +211,10 @@ async function stalled(): Promise<void> {
 }
 
 say(`Node ${process.version}, ${cpus().length} CPUs (${cpus()[0]?.model}), ${(totalmem() / 2 ** 30).toFixed(0)} GiB, ${new Date().toISOString().slice(0, 10)}.`);
+const parts = { million, gigabyte, growing: hundredFortyFour, idle, many: twoThousand, stalled };
+const wanted = process.argv[3]?.split(",") ?? Object.keys(parts);
 try {
-  await million();
-  await gigabyte();
-  await hundredFortyFour();
-  await idle();
-  await twoThousand();
-  await stalled();
+  for (const [name, part] of Object.entries(parts)) if (wanted.includes(name)) await part();
 } finally {
   rmSync(dir, { recursive: true, force: true });
 }

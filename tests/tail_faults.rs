@@ -37,6 +37,8 @@ struct Server {
     /// What a look, an open or a read answers, so many times.
     error: Option<(SourceError, u32)>,
     opens: u32,
+    looks: u32,
+    reads: u32,
 }
 
 #[derive(Clone)]
@@ -84,7 +86,10 @@ fn seen(server: &Server) -> Seen {
 
 impl LogSource for Faulty {
     fn look(&mut self) -> Result<Seen, SourceError> {
-        self.ask(|server| Ok(seen(server)))
+        self.ask(|server| {
+            server.looks += 1;
+            Ok(seen(server))
+        })
     }
 
     fn open(&mut self) -> Result<Seen, SourceError> {
@@ -102,6 +107,7 @@ impl LogSource for Faulty {
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, SourceError> {
         assert!(self.2, "read without a handle");
         let read = self.ask(|server| {
+            server.reads += 1;
             let visible = server.bytes.len().min(server.frozen_data.unwrap_or(usize::MAX));
             let rest = server.bytes[..visible].get(offset as usize..).unwrap_or_default();
             let length = rest
@@ -459,6 +465,36 @@ fn a_stranger_who_writes_for_ever_does_not_hold_the_end() {
     }
 }
 
+/// Whoever takes the lines takes 10 s for each batch: the file is read when he is done, and nothing ends early.
+#[test]
+fn a_sink_that_blocks_10_s_for_each_batch_loses_nothing() {
+    for freshness in [Freshness::Cached, Freshness::Local] {
+        let log = "{\"event\":1}\n".repeat(2_000);
+        for ending in [record_of(log.as_bytes()), Ending::Drain] {
+            let mut source = Faulty::new(log.as_bytes());
+            source.1 = freshness;
+            let pace = Pace {
+                appear: None,
+                ..Pace::default()
+            };
+            let mut tail = Driver::with(source, pace, 1_000);
+            tail.followed.end(ending.clone(), tail.now);
+            while tail.end.is_none() {
+                tail.look();
+                tail.now += Duration::from_secs(10);
+                assert!(tail.looks < 1_000, "the tail hangs");
+            }
+            let proven = matches!(ending, Ending::Prove { .. });
+            let proof = if proven { Proof::Proven } else { Proof::Unproven };
+            assert_eq!(
+                (tail.end, tail.text == log),
+                (Some(proof), true),
+                "{freshness:?} {ending:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_truncation_is_believed_when_a_fresh_handle_shows_it_too() {
     let source = Faulty::new(HEAD.as_bytes());
@@ -493,6 +529,61 @@ fn a_handle_is_renewed_every_2_s_where_caches_lie_and_every_30_s_elsewhere() {
         let seen = source.0.lock().expect("the server").opens;
         assert!(opens.contains(&seen), "{freshness:?}: {seen}");
     }
+}
+
+/// What a poll costs: one read where reads tell the truth, and what the caches ask for elsewhere.
+#[test]
+fn a_poll_of_a_local_file_is_one_read_and_its_name_is_asked_for_every_2_s() {
+    for (freshness, reads, looks) in [
+        (Freshness::Local, 100..=104, 12..=15),
+        (Freshness::Cached, 200..=210, 100..=105),
+    ] {
+        let mut source = Faulty::new(HEAD.as_bytes());
+        source.1 = freshness;
+        let mut tail = Driver::new(source.clone());
+        tail.look();
+        source.set(|server| (server.reads, server.looks) = (0, 0));
+        for _ in 0..100 {
+            source.set(|server| server.bytes.extend_from_slice(b"more\n"));
+            let before = tail.text.len();
+            while tail.text.len() == before {
+                tail.look();
+            }
+            // Where a read of nothing says that this was all, that is the look after.
+            while tail.waits.last().is_some_and(Duration::is_zero) {
+                tail.look();
+            }
+        }
+        let server = source.0.lock().expect("the server");
+        assert!(
+            reads.contains(&server.reads),
+            "{freshness:?}: {} reads",
+            server.reads
+        );
+        assert!(
+            looks.contains(&server.looks),
+            "{freshness:?}: {} looks",
+            server.looks
+        );
+    }
+}
+
+#[test]
+fn a_local_file_that_takes_the_place_of_the_log_is_seen_within_2_s() {
+    let mut source = Faulty::new(HEAD.as_bytes());
+    source.1 = Freshness::Local;
+    let mut tail = Driver::new(source.clone());
+    tail.run(Duration::from_secs(60));
+    source.set(|server| {
+        server.inode += 1;
+        server.bytes = format!("{HEAD}new\n").into_bytes();
+    });
+    tail.run(Duration::from_millis(3_100));
+    assert_eq!(tail.text, format!("{HEAD}new\n"));
+    assert_eq!(
+        tail.notices,
+        ["the log file was replaced; it is read again from its start"]
+    );
 }
 
 #[test]

@@ -223,6 +223,56 @@ fn a_second_link_to_the_file_of_the_server_is_one_warning() {
     assert_eq!(tail.notices, ["the log file has a second hard link"]);
 }
 
+/// Being the server's own file is a property of that file, not of its name.
+#[test]
+fn a_file_with_a_second_link_in_place_of_the_log_is_not_read() {
+    for known in [true, false] {
+        let volume = Volume::new();
+        fs::write(&volume.log, "one\n").expect("written");
+        let mut tail = volume.tail(known);
+        tail.settle();
+        fs::remove_file(&volume.log).expect("removed");
+        fs::hard_link(volume.secret(), &volume.log).expect("a link");
+        tail.run(Duration::from_secs(120));
+        assert_eq!((tail.text.as_str(), tail.end.as_ref()), ("one\n", None));
+        let said = |notice: &&String| notice.contains("second hard link");
+        assert_eq!(tail.notices.iter().filter(said).count(), 1, "{:?}", tail.notices);
+        // The log comes back, and the tail goes on.
+        fs::remove_file(&volume.log).expect("removed");
+        fs::write(&volume.log, "one\ntwo\n").expect("written");
+        let (proof, _) = tail.finish(Ending::Drain);
+        assert_eq!((proof, tail.text.as_str()), (Proof::Unproven, "one\ntwo\n"));
+    }
+}
+
+#[test]
+fn outside_of_the_data_root_the_last_component_is_checked() {
+    let volume = Volume::new();
+    let first = |path: &Path| {
+        let source = FileSource::new(Place::anywhere(path).expect("a place"), false);
+        let mut tail = Driver::with(source, Pace::default(), 4_096);
+        tail.look();
+        (tail.text, tail.end)
+    };
+    fs::write(&volume.log, "one\n").expect("written");
+    let way = volume.outside.join("way");
+    symlink(&volume.folder, &way).expect("a link");
+    assert_eq!(first(&way.join("run.pod.ndjson")), ("one\n".to_owned(), None));
+    let link = volume.outside.join("link");
+    symlink(&volume.log, &link).expect("a link");
+    let (text, end) = first(&link);
+    assert!(
+        text.is_empty() && matches!(end, Some(Proof::Failed(_))),
+        "{end:?}"
+    );
+    fs::hard_link(&volume.log, volume.outside.join("second")).expect("a link");
+    let (text, end) = first(&volume.log);
+    assert!(
+        text.is_empty() && matches!(end, Some(Proof::Failed(_))),
+        "{end:?}"
+    );
+}
+
 #[test]
 fn only_plain_paths_below_the_root_are_places() {
     let root = Path::new("/paperclip");

@@ -145,6 +145,22 @@ describe("a run", () => {
     expect(await result).toMatchObject({ summary: "second" });
   });
 
+  it("has what the harvested Job used on its own bill: nobody else will ever report it", async () => {
+    const { native, result } = start(context().ctx);
+    await eventually(() => native.runs.length === 1);
+    const first = { usage: { inputTokens: 100, outputTokens: 10, cachedInputTokens: 5 }, costUsd: 0.5 };
+    native.runs[0]?.finish({ ...done, ...first }, { sessionId: "ses_1" });
+    await eventually(() => native.runs.length === 2);
+    native.runs[1]?.finish({ ...done, usage: { inputTokens: 7, outputTokens: 1 }, costUsd: 0.25 }, { sessionId: "ses_1" });
+    await eventually(() => native.runs.length === 3);
+    native.runs[2]?.finish({ exitCode: null, signal: null, timedOut: false, errorCode: "k8s_job_create_failed", errorMessage: "no" });
+    expect(await result).toMatchObject({
+      errorCode: "k8s_job_create_failed",
+      usage: { inputTokens: 107, outputTokens: 11, cachedInputTokens: 5 },
+      costUsd: 0.75,
+    });
+  });
+
   it("says the note of the session plan", async () => {
     const native = fakeNative({ planSession: () => JSON.stringify({ sessionId: null, note: "Fresh session: other folder" }) });
     const { ctx, text } = context();

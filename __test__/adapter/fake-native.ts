@@ -1,7 +1,7 @@
 /** A stand-in for the addon: real enough for the shim's own logic, with every answer in the hands of the test. */
 import type { AdapterExecutionContext } from "@paperclipai/adapter-utils";
 
-import type { Native, NativeSink, RunHandle, Tails } from "../../adapter/native.js";
+import type { Native, NativeRun, Runs, Tails } from "../../adapter/native.js";
 
 /** A promise and its two ends. */
 export function deferred<T>() {
@@ -14,18 +14,26 @@ export function deferred<T>() {
   return { promise, resolve, reject };
 }
 
-/** A run handle whose end the test decides. */
-export class FakeRun implements RunHandle {
+/** A run whose end the test decides. */
+export class FakeRun implements NativeRun {
   readonly cancels: string[] = [];
   readonly request: Record<string, any>;
   private readonly end = deferred<string>();
 
   constructor(
+    private readonly runs: FakeRuns,
+    private readonly id: number,
     requestJson: string,
-    readonly sink: NativeSink,
   ) {
     this.request = JSON.parse(requestJson) as Record<string, any>;
   }
+
+  number(): number {
+    return this.id;
+  }
+
+  /** One call of this run; settles as the shim answers it. */
+  readonly sink = (kind: string, payload: string): Promise<void> => this.runs.call(this.id, kind, payload);
 
   cancel(reason: string): void {
     this.cancels.push(reason);
@@ -41,6 +49,38 @@ export class FakeRun implements RunHandle {
 
   answer(text: string): void {
     this.end.resolve(text);
+  }
+}
+
+/** The runs of a fake addon. */
+export class FakeRuns implements Runs {
+  private readonly calls: ReturnType<typeof deferred<void>>[] = [];
+
+  constructor(
+    private readonly all: FakeRun[],
+    private readonly send: (batch: string) => void,
+  ) {}
+
+  call(run: number, kind: string, payload: string): Promise<void> {
+    const call = this.calls.push(deferred<void>()) - 1;
+    this.send(`${payload}\n${run} ${call} ${kind} ${payload.length}`);
+    return this.calls[call]!.promise;
+  }
+
+  start(json: string): FakeRun {
+    const run = new FakeRun(this, this.all.length, json);
+    this.all.push(run);
+    return run;
+  }
+
+  arrived(): void {}
+
+  answered(calls: number[]): void {
+    for (const call of calls) this.calls[call]?.resolve();
+  }
+
+  failed(call: number, message: string): void {
+    this.calls[call]?.reject(new Error(message));
   }
 }
 
@@ -113,11 +153,9 @@ export function fakeNative(overrides: Partial<Native> = {}): FakeNative {
       const { runtime } = JSON.parse(json) as { runtime: { sessionId: string | null } };
       return JSON.stringify({ sessionId: runtime.sessionId, note: null, workingDir: "/paperclip" });
     },
-    buildJobManifest: (json) => {
-      const request = JSON.parse(json) as Record<string, any>;
-      manifests.push(request);
-      const { prompt, promptMetrics } = request;
-      return JSON.stringify({ job: {}, jobName: "job", namespace: "ns", prompt, opencodeArgs: [], promptMetrics, podLogPath: "/p", warnings: ["careful"] });
+    buildJobManifest: (json, prompt) => {
+      manifests.push({ ...(JSON.parse(json) as Record<string, any>), prompt });
+      return JSON.stringify({ job: {}, jobName: "job", namespace: "ns", opencodeArgs: [], podLogPath: "/p", warnings: ["careful"] });
     },
     sanitizeLabelValue: (value) => JSON.stringify({ value: value.toLowerCase(), dropped: value !== value.toLowerCase() }),
     parseOpenCodeJsonl: () => "{}",
@@ -136,11 +174,7 @@ export function fakeNative(overrides: Partial<Native> = {}): FakeNative {
       arrived: () => {},
       stop: (id) => tails[id]?.stop(),
     }),
-    startRun: (json, sink) => {
-      const run = new FakeRun(json, sink);
-      runs.push(run);
-      return run;
-    },
+    openRuns: (sink) => new FakeRuns(runs, sink),
     probeEnvironment: async () => JSON.stringify({ checks: [] }),
     ...overrides,
   };

@@ -7,14 +7,15 @@
 )]
 
 mod code;
+mod held;
 mod judge;
 mod probe;
 mod render;
 mod run;
 mod session;
-mod sink;
 mod tail;
 mod tasks;
+mod text;
 
 use napi_derive::napi;
 

@@ -1,26 +1,86 @@
-//! `startRun`: one run of an agent.
+//! `openRuns`: runs of agents. All runs of one JavaScript environment share one callback, so that what one look at all
+//! logs found crosses as one string.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use napi::Env;
+use napi::bindgen_prelude::Function;
+use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
-
 use tokio::sync::watch;
 
 use super::code::invalid;
-use super::sink::{Callback, Sink};
+use super::text::{JsText, Text, Texts, units};
 use super::{Result, tail, tasks};
+use crate::run::calls::{Call, Calls};
 use crate::run::stop::{Stopper, stop_signal};
+
+/// The runs of one JavaScript environment.
+#[napi]
+pub struct Runs {
+    calls: Calls,
+}
+
+#[napi]
+impl Runs {
+    /// Executes one run. When the JavaScript environment ends, the run is left to the cluster.
+    #[napi(catch_unwind)]
+    pub fn start(&self, env: Env, request_json: String) -> Result<RunHandle> {
+        let (number, host) = self.calls.caller();
+        let (stopper, stop) = stop_signal();
+        let (done, result) = watch::channel(None);
+        let work = async move {
+            let outcome = crate::run::execute(&request_json, Arc::new(host), stop, tail::hub()).await;
+            let text = serde_json::json!({ "result": outcome.result, "next": outcome.next }).to_string();
+            done.send_replace(Some(text));
+        };
+        tasks::spawn(env, work).map_err(invalid)?;
+        Ok(RunHandle {
+            number,
+            stopper,
+            result,
+        })
+    }
+
+    /// The last batch is taken apart: the next one may come.
+    #[napi(catch_unwind)]
+    pub fn arrived(&self) {
+        self.calls.arrived();
+    }
+
+    /// These calls have ended well: their runs may go on.
+    #[napi(catch_unwind)]
+    pub fn answered(&self, calls: Vec<u32>) {
+        for call in calls {
+            self.calls.answer(call, Ok(()));
+        }
+    }
+
+    /// This call has failed.
+    #[napi(catch_unwind)]
+    pub fn failed(&self, call: u32, message: String) {
+        self.calls.answer(call, Err(message));
+    }
+}
 
 /// A run that is on.
 #[napi]
 pub struct RunHandle {
+    number: u32,
     stopper: Stopper,
     result: watch::Receiver<Option<String>>,
 }
 
 #[napi]
 impl RunHandle {
+    /// The run's number in the batches.
+    #[napi(catch_unwind)]
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
     /// Asks the run to stop: its Job is deleted and the result says `cancelled`. Later calls change nothing.
     #[napi(catch_unwind)]
     pub fn cancel(&self, reason: String) {
@@ -40,22 +100,40 @@ impl RunHandle {
     }
 }
 
-/// Executes one run. `sink(kind, payload)` is awaited, one call at a time: `stdout` and `stderr` with whole lines,
-/// `meta`, `progress`, `event` and `dispatch` with JSON text. A sink that throws, rejects or never settles does not
-/// end the run. When the JavaScript environment ends, the run is left to the cluster.
-#[napi(
-    catch_unwind,
-    ts_args_type = "requestJson: string, sink: (kind: string, payload: string) => Promise<void> | void"
-)]
-pub fn start_run(env: Env, request_json: String, sink: Callback<'_>) -> Result<RunHandle> {
-    let sink = Arc::new(Sink::new(&sink, false).map_err(invalid)?);
-    let (stopper, stop) = stop_signal();
-    let (done, result) = watch::channel(None);
-    let work = async move {
-        let outcome = crate::run::execute(&request_json, sink, stop, tail::hub()).await;
-        let text = serde_json::json!({ "result": outcome.result, "next": outcome.next }).to_string();
-        done.send_replace(Some(text));
-    };
-    tasks::spawn(env, work).map_err(invalid)?;
-    Ok(RunHandle { stopper, result })
+/// Makes the runs of this environment. `sink(batch)` gets, at most once in a look at all logs, what the runs tell: the
+/// payloads after each other, and after the last newline four words for each: the run's number, the call's number, the
+/// kind and the payload's length in UTF-16 units. Kinds: `stdout` and `stderr` with whole lines; `meta`, `progress`,
+/// `event` and `dispatch` with JSON text. A run tells the next thing when the last was answered. The sink must not throw,
+/// must answer with `arrived()`, and each call with `answered()` or `failed()`. Does not hold the process.
+#[napi(catch_unwind, ts_args_type = "sink: (batch: string) => void")]
+pub fn open_runs(env: Env, sink: Function<'_, JsText, ()>) -> Result<Runs> {
+    let texts = Texts::of(env);
+    let sink = sink
+        .build_threadsafe_function::<Text>()
+        .callee_handled::<false>()
+        .weak::<true>()
+        .build_callback(move |context| Ok(texts.string(context.value)))
+        .map_err(invalid)?;
+    let calls = Calls::new(move |batch| {
+        // A refusal means that the environment is ending, and its runs with it.
+        let _ = sink.call(Text::new(as_text(batch)), ThreadsafeFunctionCallMode::NonBlocking);
+    });
+    env.add_env_cleanup_hook(calls.clone(), |calls| calls.close())
+        .map_err(invalid)?;
+    Ok(Runs { calls })
+}
+
+/// The payloads, and behind the last newline whose they are.
+fn as_text(batch: Vec<Call>) -> String {
+    let bytes: usize = batch.iter().map(|call| call.payload.len() + 40).sum();
+    let mut all = String::with_capacity(bytes);
+    let mut words = String::from("\n");
+    for call in batch {
+        // Writing to a String cannot fail.
+        let (kind, units) = (call.kind.as_str(), units(&call.payload));
+        let _ = write!(words, "{} {} {kind} {units} ", call.run, call.call);
+        all.push_str(&call.payload);
+    }
+    all.push_str(words.trim_end_matches(' '));
+    all
 }

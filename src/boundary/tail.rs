@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use super::Result;
 use super::code::{error, invalid};
+use super::text::{JsText, Text, Texts, units};
 use crate::tail::followed::{Ending, Look, Proof};
 use crate::tail::hub::{Batch, Group};
 use crate::tail::source::{FileSource, Place};
@@ -72,16 +73,17 @@ impl Tails {
 /// (empty), `f` the failure's message. It must not throw, must answer with `arrived()`, and with `taken()` for each
 /// tail when its lines are delivered. Does not hold the process.
 #[napi(catch_unwind, ts_args_type = "sink: (batch: string) => void")]
-pub fn open_tails(env: Env, sink: Function<'_, String, ()>) -> Result<Tails> {
+pub fn open_tails(env: Env, sink: Function<'_, JsText, ()>) -> Result<Tails> {
+    let texts = Texts::of(env);
     let sink = sink
-        .build_threadsafe_function()
+        .build_threadsafe_function::<Text>()
         .callee_handled::<false>()
         .weak::<true>()
-        .build_callback(|context| Ok(context.value))
+        .build_callback(move |context| Ok(texts.string(context.value)))
         .map_err(invalid)?;
     let deliver = move |batch| {
         // A refusal means that the environment is ending: its tails are closed by the hook below.
-        let _ = sink.call(as_text(batch), ThreadsafeFunctionCallMode::NonBlocking);
+        let _ = sink.call(Text::new(as_text(batch)), ThreadsafeFunctionCallMode::NonBlocking);
     };
     let group = Group::new(hub(), deliver);
     // When a worker thread dies, its tails die with it.
@@ -99,14 +101,8 @@ fn as_text(batch: Batch) -> String {
             text, notices, end, ..
         } = look;
         let mut add = |kind: char, text: String| {
-            // Counting is slow, and most logs are ASCII.
-            let units = if text.is_ascii() {
-                text.len()
-            } else {
-                text.encode_utf16().count()
-            };
             // Writing to a String cannot fail.
-            let _ = write!(words, "{tail} {kind} {units} {} ", text.len());
+            let _ = write!(words, "{tail} {kind} {} {} ", units(&text), text.len());
             // The usual batch is one text: it is not copied.
             if all.is_empty() {
                 all = text

@@ -53,7 +53,7 @@ pub(super) async fn own_pod(environment: &Environment, cluster: &Cluster) -> Res
     let namespace = namespace.unwrap_or_else(|| cluster.default_namespace.clone());
     let found = match environment.own_pod() {
         Ok(name) => match timeout(LIMIT, host_pod::introspect(cluster, &namespace, name)).await {
-            Ok(found) => found.map_err(|error| error.to_string()),
+            Ok(found) => found.map(|(own, _)| own).map_err(|error| error.to_string()),
             Err(_) => Err(format!(
                 "the server's own pod {name} could not be read within {} s",
                 LIMIT.as_secs()

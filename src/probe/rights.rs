@@ -17,6 +17,8 @@ enum Without {
     Fails,
     /// It lists every two seconds instead of watching.
     Polls,
+    /// It finds the server's own pod in the list of all.
+    Lists,
     /// Nothing else: the TypeScript adapter used it, this one does not.
     IsTheSame,
 }
@@ -28,7 +30,7 @@ const RIGHTS: [(&str, &str, &str, &str, Without); 15] = [
     ("batch", "jobs", "get", "job_get", Without::Fails),
     ("batch", "jobs", "list", "job_list", Without::Fails),
     ("batch", "jobs", "watch", "job_watch", Without::Polls),
-    ("", "pods", "get", "pod_get", Without::Fails),
+    ("", "pods", "get", "pod_get", Without::Lists),
     ("", "pods", "list", "pod_list", Without::Fails),
     ("", "pods", "watch", "pod_watch", Without::Polls),
     ("", "secrets", "create", "secret_create", Without::Fails),
@@ -94,6 +96,11 @@ async fn ask(cluster: &Cluster, namespace: &str, right: (&str, &str, &str, &str,
             Without::Polls => {
                 let message =
                     format!("may not {verb} {resource}: they are listed every 2 s instead, which is slower");
+                Check::new(Level::Warn, &code, message, Some(&grant))
+            }
+            Without::Lists => {
+                let message =
+                    format!("may not {verb} {resource}: the server's own pod is looked up in their list");
                 Check::new(Level::Warn, &code, message, Some(&grant))
             }
             Without::IsTheSame => {

@@ -11,7 +11,7 @@ use super::ending::{CANCELLED_PROOF, Seen, ending, stop_job};
 use super::failure::{Failure, OUTAGE, POD_SCHEDULE_FAILED};
 use super::live::Live;
 use super::news::Place;
-use super::observe::End;
+use super::observe::{End, LAST_WORDS};
 use super::start::Begun;
 use super::voice::Voice;
 use super::volume::on_volume;
@@ -25,8 +25,6 @@ const CLEANUP: Duration = Duration::from_secs(30);
 /// The same after a cancel, whose answer the host waits for.
 const HURRIED_CLEANUP: Duration = Duration::from_secs(4);
 
-/// How long an agent without a Job or a pod may go on: its grace period and a margin for its node.
-const LAST_WORDS: Duration = Duration::from_secs(75);
 /// How long a Job that could not be deleted is tried again in the background; then its TTL and the sweep remain.
 const LATER: Duration = Duration::from_secs(900);
 
@@ -218,6 +216,12 @@ async fn clean_up(live: &Live, seen: &Seen, retain: bool, voice: &Voice) {
     if matches!(seen.end, End::Outage(_)) {
         return;
     }
+    // Without a Job nobody else follows it: a word of a server that died since counts no more.
+    if !live.without_job && live.is_taken_over().await {
+        let job = &live.job_name;
+        let line = format!("Another server took job {job} over: cleaning up is left to it");
+        return voice.status(line).await;
+    }
     if retain {
         voice
             .status(format!(
@@ -231,7 +235,12 @@ async fn clean_up(live: &Live, seen: &Seen, retain: bool, voice: &Voice) {
         return;
     }
     let patience = live.patience(CLEANUP, HURRIED_CLEANUP);
-    if let Err(error) = live.delete_job(patience).await {
+    let deleted = if live.without_job {
+        Ok(())
+    } else {
+        live.delete_job(patience).await
+    };
+    if let Err(error) = deleted {
         let still_running = matches!(seen.end, End::Cancelled(_) | End::Deadline) && !seen.gone;
         let stay = if still_running { "; its files stay" } else { "" };
         voice

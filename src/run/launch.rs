@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::database;
 use super::failure::{CANCELLED, Failure, cancelled};
-use super::folder::RunFolder;
+use super::folder::{RunFolder, nonce};
 use super::gate::may_go_on;
 use super::live::Live;
 use super::news::Place;
@@ -71,6 +71,8 @@ async fn in_folder(
             files: folder.files.clone(),
             names: folder.names.clone(),
             adopted: false,
+            heir: None,
+            without_job: false,
         },
         &spec,
     );
@@ -184,11 +186,4 @@ fn deadline(spec: &RunSpec) -> String {
 
 fn of_render(error: &manifest::ManifestError) -> Failure {
     Failure::of_input(error.code(), error.to_string())
-}
-
-/// Random enough to tell volumes apart: the process's own random hash keys.
-fn nonce() -> String {
-    use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-    let word = || RandomState::new().build_hasher().finish();
-    format!("{:016x}{:016x}", word(), word())
 }

@@ -1,6 +1,7 @@
 //! One run, from the request to the result. Reads like the picture in `docs/design.md`; holds no rule about
 //! success: that is `outcome`.
 
+pub mod calls;
 pub mod claim;
 pub mod conclude;
 pub mod crier;
@@ -31,6 +32,7 @@ mod gate;
 mod launch;
 mod site;
 mod start;
+mod unheard;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +45,7 @@ use finish::Finished;
 use request::RunRequest;
 use site::Site;
 use snippet::Veil;
-use start::Role;
+use start::{Begun, Role, Started};
 use stop::Stop;
 use voice::{Host, Voice};
 
@@ -99,20 +101,13 @@ async fn attempt(request: &str, voice: &Voice, stop: Stop, hub: &Hub) -> Result<
     }
     let site = Site::reach(request, stop).await?;
     voice.hide(Veil::of(&site.spec));
+    if let Some(plainer) = site.plainer {
+        voice.warn(format!("Warning: {plainer}")).await;
+    }
     let started = start::start(&site, voice, hub).await;
     let outcome = match started {
-        Ok((begun, role, turn)) => {
-            let name = begun.live.job_name.clone();
-            let outcome = match role {
-                Role::Own => finish::finish(begun, voice).await.result.into(),
-                Role::Earlier => after(&site, finish::finish(begun, voice).await),
-                Role::Ended => {
-                    let (quiet, _) = Voice::new(Arc::new(voice::Nobody), site.stop.clone());
-                    let finished = finish::finish(begun, &quiet).await;
-                    voice.status(report(&name, &finished.result)).await;
-                    after(&site, finished)
-                }
-            };
+        Ok((started, turn)) => {
+            let outcome = follow(&site, started, voice).await;
             drop(turn);
             Ok(outcome)
         }
@@ -121,6 +116,27 @@ async fn attempt(request: &str, voice: &Voice, stop: Stop, hub: &Hub) -> Result<
     // Never at import and never before a run: the first run of a cluster and namespace starts it.
     sweep::start(&site);
     outcome
+}
+
+/// Follows what was started, or found, to its end.
+async fn follow(site: &Site, started: Started, voice: &Voice) -> Outcome {
+    for begun in started.before {
+        told(site, begun, voice).await;
+    }
+    match started.role {
+        Role::Own => finish::finish(started.begun, voice).await.result.into(),
+        Role::Earlier => after(site, finish::finish(started.begun, voice).await),
+        Role::Ended => after(site, told(site, started.begun, voice).await),
+    }
+}
+
+/// Harvests a run that has ended, and says in one line what came of it.
+async fn told(site: &Site, begun: Begun, voice: &Voice) -> Finished {
+    let name = begun.live.job_name.clone();
+    let (quiet, _) = Voice::new(Arc::new(voice::Nobody), site.stop.clone());
+    let finished = finish::finish(begun, &quiet).await;
+    voice.status(report(&name, &finished.result)).await;
+    finished
 }
 
 /// What follows the harvest of an earlier Job.

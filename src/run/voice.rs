@@ -287,4 +287,41 @@ mod tests {
         voice.lines(Kind::Stdout, "b\n").await;
         assert!(since.elapsed() <= HURRY * 2);
     }
+
+    /// Takes 10 s for each call, and fails every second one.
+    #[derive(Default)]
+    struct SlowAndSulky(std::sync::Mutex<Vec<(Kind, String)>>);
+    impl Host for SlowAndSulky {
+        fn say(&self, kind: Kind, payload: String) -> BoxFuture<'_, Result<(), String>> {
+            Box::pin(async move {
+                sleep(Duration::from_secs(10)).await;
+                let mut heard = self.0.lock().expect("what was heard");
+                heard.push((kind, payload));
+                if heard.len().is_multiple_of(2) {
+                    Err("no".to_owned())
+                } else {
+                    Ok(())
+                }
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_host_that_is_slow_and_fails_is_offered_every_line_once_and_in_order() {
+        let (_stopper, stop) = stop_signal();
+        let host = Arc::new(SlowAndSulky::default());
+        let voice = Voice::new(host.clone(), stop);
+        let text: String = (0..5_000).map(|n| format!("line number {n}\n")).collect();
+        voice.lines(Kind::Stdout, &text).await;
+        let heard = host.0.lock().expect("what was heard");
+        let of = |wanted: Kind| -> Vec<&str> {
+            let of_kind = heard.iter().filter(|(kind, _)| *kind == wanted);
+            of_kind.map(|(_, payload)| payload.as_str()).collect()
+        };
+        assert_eq!(of(Kind::Stdout).concat(), text);
+        assert_eq!(
+            of(Kind::Stderr),
+            ["[paperclip] Warning: the host's callback failed: no; the run goes on\n"]
+        );
+    }
 }

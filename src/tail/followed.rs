@@ -13,7 +13,10 @@ use super::source::{LogSource, SourceError};
 
 /// Size of the buffer that the caller lends to [`Followed::look`]: what one look reads at most. Bounds memory and
 /// the turn of one noisy run.
-pub const CHUNK: usize = 64 << 10;
+pub const CHUNK: usize = 128 << 10;
+
+/// Spare bytes behind the lines of a look: whoever passes them on writes behind them whose they are.
+const ROOM: usize = 256;
 
 /// Something for a person to know, once.
 pub type Notice = String;
@@ -96,7 +99,7 @@ impl Followed {
             if ending == Ending::Drain {
                 self.reader.drain()
             } else {
-                self.reader.want_fresh()
+                self.reader.end()
             }
             self.ending = Some((ending, now));
             self.quiet_since = None;
@@ -134,8 +137,9 @@ impl Followed {
     fn judge(&mut self, got: Got, now: Duration, buffer: &mut [u8], lines: &mut Vec<u8>, look: &mut Look) {
         match got {
             Got::Bytes { from, until, more } => {
-                self.framer
-                    .push(buffer.get(from..until).unwrap_or_default(), lines);
+                let fresh = buffer.get(from..until).unwrap_or_default();
+                lines.reserve(fresh.len() + ROOM);
+                self.framer.push(fresh, lines);
                 let paced = self.cadence.next(&self.pace, true);
                 look.again_in = if more || self.ending.is_some() {
                     Duration::ZERO
@@ -209,6 +213,16 @@ impl Followed {
         }
     }
 
+    /// The record's count when all of it was read, and it was what the record says: then nothing more is needed of the
+    /// file, and whoever harvested the run beside us may have removed it.
+    fn is_complete(&mut self) -> Option<u64> {
+        let Some((Ending::Prove { bytes, sha256, .. }, _)) = &self.ending else {
+            return None;
+        };
+        let (bytes, read) = (*bytes, self.offset());
+        (read == bytes && self.reader.agrees(bytes, sha256.as_deref(), &mut [])).then_some(bytes)
+    }
+
     fn known_limit(&self) -> Duration {
         self.reader.source().freshness().proof_limit()
     }
@@ -256,6 +270,9 @@ impl Followed {
 
     /// After a look that failed: errors are reported once per kind and retried, only the end of the run ends it.
     fn failed(&mut self, error: &SourceError, now: Duration, lines: &mut Vec<u8>, look: &mut Look) {
+        if let Some(bytes) = self.is_complete() {
+            return self.proven(bytes, lines, look);
+        }
         look.again_in = self.cadence.next(&self.pace, false);
         if !self.reader.seen() {
             look.again_in = self.pace.poll;

@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use super::followed::trouble;
 use super::running_digest::RunningDigest;
-use super::source::{LogSource, SourceError};
+use super::source::{Freshness, LogSource, SourceError};
 
 /// Bytes before the offset that are read again at each look: a file that was cut or rewritten shows there, whatever
 /// size its attributes tell.
 const ANCHOR: usize = 64;
+/// How long a local file system is not asked again which file has the path's name: there a read shows all that was
+/// written, and asking at each poll would double what an idle file costs.
+const LOCAL_LOOK: Duration = Duration::from_secs(2);
 /// NULs that stay for this many looks are the file's content when somebody waits for the end.
 const NUL_LOOKS: u32 = 8;
 
@@ -45,7 +48,10 @@ pub(super) struct Reader {
     last: Option<(u64, u64)>,
     size: u64,
     opened_at: Duration,
+    looked_at: Duration,
     stale: bool,
+    /// The run is over: nothing is taken for granted any more.
+    thorough: bool,
     /// The last turn found other bytes before the offset.
     doubt: bool,
     nul_since: Option<Duration>,
@@ -66,7 +72,9 @@ impl Reader {
             last: None,
             size: 0,
             opened_at: now,
+            looked_at: now,
             stale: false,
+            thorough: false,
             doubt: false,
             nul_since: None,
             nul_looks: 0,
@@ -95,14 +103,20 @@ impl Reader {
         self.last.is_some()
     }
 
-    /// The run is over, or a look gave less than it should: the next turn opens the path afresh.
+    /// A look gave less than it should: the next turn opens the path afresh.
     pub(super) fn want_fresh(&mut self) {
         self.stale = true;
     }
 
+    /// The run is over: from now on each turn asks for the path and reads until nothing comes.
+    pub(super) fn end(&mut self) {
+        self.stale = true;
+        self.thorough = true;
+    }
+
     /// Somebody waits for the end and has nothing to compare with: NULs are not waited for as long.
     pub(super) fn drain(&mut self) {
-        self.stale = true;
+        self.end();
         self.draining = true;
     }
 
@@ -143,18 +157,37 @@ impl Reader {
             // What the old file still held is read; now the one that has its name.
             Got::Nothing if moved => {
                 self.stale = true;
-                Ok(if self.open(now).is_ok() {
-                    self.changed().map_or(Got::Nothing, |why| self.restart(why))
-                } else {
-                    Got::Nothing
-                })
+                if let Err(error) = self.open(now) {
+                    self.events.push((error.to_string(), trouble(&error)));
+                    return Ok(Got::Nothing);
+                }
+                Ok(self.changed().map_or(Got::Nothing, |why| self.restart(why)))
             }
             got => Ok(got),
         }
     }
 
+    /// Whether reads alone tell the truth: what they do not give is not there.
+    fn trusts_reads(&self) -> bool {
+        self.source.freshness() == Freshness::Local && !self.thorough
+    }
+
+    /// Whether the path need not be asked this time.
+    fn knows_its_file(&self, now: Duration) -> bool {
+        let since = |at: Duration| now.saturating_sub(at);
+        self.held.is_some()
+            && self.trusts_reads()
+            && !self.stale
+            && since(self.looked_at) < LOCAL_LOOK
+            && since(self.opened_at) < self.source.freshness().handle_lifetime()
+    }
+
     /// Opens the path if there is no handle or the handle is old; tells whether the path names another file now.
     fn choose(&mut self, now: Duration) -> Result<bool, SourceError> {
+        if self.knows_its_file(now) {
+            return Ok(false);
+        }
+        self.looked_at = now;
         let there = self.source.look();
         let Some(held) = self.held else {
             there?;
@@ -222,13 +255,15 @@ impl Reader {
             .min(usize::try_from(room).unwrap_or(usize::MAX).saturating_add(back));
         let from = self.offset - back as u64;
         let (mut got, mut more) = (0, true);
-        // A short read is no end of the file: only a read of nothing is.
+        let mut believed = self.trusts_reads();
         while more && got < want {
             let read = self
                 .source
                 .read_at(from + got as u64, buffer.get_mut(got..want).unwrap_or_default())?;
             got += read;
-            more = read > 0;
+            // A short read is no end of the file, only a read of nothing is; a local file is asked at the next poll.
+            believed &= got >= back;
+            more = read > 0 && !(believed && got < want);
         }
         if got < back || buffer.get(..back) != Some(&*self.anchor) {
             return Ok(self.doubted());

@@ -71,12 +71,14 @@ impl Driver {
         quiet
     }
 
-    /// Looks until nothing comes any more.
+    /// Looks until nothing comes any more: a local file is asked for its name every 2 s.
     pub(crate) fn settle(&mut self) {
-        let mut quiet = 0;
+        let mut quiet_since = None;
         for _ in 0..MANY {
-            quiet = if self.look() { quiet + 1 } else { 0 };
-            if quiet == 3 || self.end.is_some() {
+            let now = self.now;
+            quiet_since = self.look().then(|| quiet_since.unwrap_or(now));
+            let settled = quiet_since.is_some_and(|since| self.now >= since + Duration::from_secs(3));
+            if settled || self.end.is_some() {
                 return;
             }
         }

@@ -51,8 +51,8 @@ struct Entry {
 
 /// What the leader has to do now.
 pub(super) enum Job {
-    /// Look at this file.
-    Look(TailId, Box<Followed>),
+    /// Look at this file, on this mount.
+    Look(TailId, Box<Followed>, Arc<str>),
     /// Look at this file on a thread of its own: its mount has not answered another one.
     LookApart(TailId, Box<Followed>, Arc<str>),
     /// Close this file.
@@ -84,6 +84,8 @@ pub(super) struct State {
     pub(super) busy: Option<(Duration, Arc<str>)>,
     /// When the leader wakes by itself; `None` while it is awake.
     pub(super) wakes_at: Option<Duration>,
+    /// When the thread that stands by looks after the leader.
+    pub(super) standby_at: Option<Duration>,
 }
 
 impl State {
@@ -174,7 +176,7 @@ impl State {
         Some(if suspect {
             Job::LookApart(id, file, mount)
         } else {
-            Job::Look(id, file)
+            Job::Look(id, file, mount)
         })
     }
 

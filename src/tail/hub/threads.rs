@@ -55,7 +55,10 @@ impl Shared {
                 }
             }
             state = match job {
-                Job::Look(id, file) => self.look(state, id, file, term, &mut buffer, now),
+                Job::Look(id, file, mount) => {
+                    self.enter(&mut state, mount.clone(), now);
+                    self.look(state, id, file, &mount, term, &mut buffer)
+                }
                 Job::LookApart(id, file, mount) => {
                     self.send_apart(&mut state, id, file, mount, now);
                     state
@@ -99,22 +102,20 @@ impl Shared {
 
     fn look<'a>(
         &'a self,
-        mut state: MutexGuard<'a, State>,
+        state: MutexGuard<'a, State>,
         id: TailId,
         mut file: Box<Followed>,
+        mount: &Arc<str>,
         term: u64,
         buffer: &mut [u8],
-        now: Duration,
     ) -> MutexGuard<'a, State> {
-        let mount: Arc<str> = file.mount().into();
-        self.enter(&mut state, mount.clone(), now);
         drop(state);
-        let look = file.look(now, buffer);
+        let look = file.look(now(), buffer);
         let mut state = self.lock();
-        let now = self::now();
+        let now = now();
         let left = state.put_back(id, file, look, now);
         if state.term != term {
-            state.came_back(&mount, now);
+            state.came_back(mount, now);
             self.leader.notify_all();
         }
         let Some(file) = left else { return state };
@@ -143,7 +144,9 @@ impl Shared {
     }
 
     fn enter(&self, state: &mut State, mount: Arc<str>, now: Duration) {
-        if state.busy.replace((now, mount)).is_none() {
+        state.busy = Some((now, mount));
+        // It wakes by itself after the leader's next poll; waking it for each one would cost as much as the poll.
+        if state.standby_at.is_none_or(|at| at > now + STUCK_AFTER) {
             self.standby.notify_all();
         }
     }
@@ -197,23 +200,26 @@ impl Shared {
     fn stand_by(self: Arc<Self>, term: u64) {
         let mut state = self.lock();
         while state.term == term {
-            let Some((since, mount)) = state.busy.clone() else {
-                state = self.standby.wait(state).unwrap_or_else(PoisonError::into_inner);
-                continue;
+            let now = now();
+            let check_at = match (&state.busy, state.wakes_at) {
+                (Some((since, _)), _) => *since + STUCK_AFTER,
+                (None, Some(wakes_at)) => wakes_at.max(now) + STUCK_AFTER,
+                (None, None) => now + STUCK_AFTER,
             };
-            let busy = now().saturating_sub(since);
-            if busy < STUCK_AFTER {
-                let rest = STUCK_AFTER - busy;
+            let Some((_, mount)) = state.busy.clone().filter(|_| check_at <= now) else {
+                state.standby_at = Some(check_at);
+                let wait = check_at.saturating_sub(now);
                 state = self
                     .standby
-                    .wait_timeout(state, rest)
+                    .wait_timeout(state, wait)
                     .unwrap_or_else(PoisonError::into_inner)
                     .0;
                 continue;
-            }
+            };
             state.hangs(&mount);
             state.term += 1;
             state.busy = None;
+            state.standby_at = None;
             let term = state.term;
             let next = self.clone();
             // Without a thread there is no second takeover; the files go on as they did before this one.

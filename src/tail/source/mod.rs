@@ -5,11 +5,13 @@
 mod file;
 mod files_of_run;
 mod place;
+mod stat;
 mod survey;
 
-pub use file::{FileSource, freshness_at};
+pub use file::FileSource;
 pub use files_of_run::{Ownership, PrepareError, RunFiles};
 pub use place::Place;
+pub use stat::freshness_at;
 pub use survey::{OldRun, old_runs};
 
 use std::time::Duration;
@@ -28,7 +30,7 @@ pub struct Seen {
 /// How late a file system shows what another machine wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
-    /// Only this machine writes it.
+    /// A file system of this machine: what was written is seen at once.
     Local,
     /// Shared, and coherent by design (CephFS).
     Coherent,

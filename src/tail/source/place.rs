@@ -5,7 +5,8 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fd::OwnedFd;
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
 
-use super::SourceError;
+use super::stat::stat_handle;
+use super::{Seen, SourceError};
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 /// NONBLOCK: opening a FIFO that nobody writes must not block a thread for ever.
@@ -75,10 +76,30 @@ impl Place {
     /// Opens the folder. No component below the root may be a symbolic link.
     pub(super) fn open_folder(&self) -> Result<OwnedFd, SourceError> {
         let mut folder = fs::open(&self.root, FOLDER, Mode::empty())?;
+        if let Some(folder) = self.open_at_once(&folder) {
+            return Ok(folder);
+        }
         for part in &self.folders {
             folder = fs::openat(&folder, part, FOLDER | OFlags::NOFOLLOW, Mode::empty())?;
         }
         Ok(folder)
+    }
+
+    /// The same walk in one call. `None`, whatever the reason: the walk by components says what is wrong, and does
+    /// without this call where the system has none or a sandbox refuses it.
+    #[cfg(target_os = "linux")]
+    fn open_at_once(&self, root: &OwnedFd) -> Option<OwnedFd> {
+        use rustix::fs::ResolveFlags;
+        if self.folders.len() < 2 {
+            return None;
+        }
+        let way = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        fs::openat2(root, self.folders.join("/"), FOLDER, Mode::empty(), way).ok()
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn open_at_once(&self, _root: &OwnedFd) -> Option<OwnedFd> {
+        None
     }
 
     /// Opens the folder and makes what is missing; calls `made` with each new folder's handle.
@@ -103,14 +124,15 @@ impl Place {
     }
 
     /// Opens the file in its folder for reading if it is a regular file.
-    pub(super) fn open_file(&self, folder: &OwnedFd) -> Result<OwnedFd, SourceError> {
+    pub(super) fn open_file(&self, folder: &OwnedFd) -> Result<(OwnedFd, Seen), SourceError> {
         // Looked at first, because opening a device can have effects of its own.
         let stat = fs::statat(folder, self.name.as_str(), AtFlags::SYMLINK_NOFOLLOW)?;
         must_be_regular(FileType::from_raw_mode(stat.st_mode))?;
         let file = fs::openat(folder, self.name.as_str(), FILE, Mode::empty())?;
         // Looked at again, because it may have been swapped in between.
-        must_be_regular(FileType::from_raw_mode(fs::fstat(&file)?.st_mode))?;
-        Ok(file)
+        let (seen, kind) = stat_handle(&file)?;
+        must_be_regular(kind)?;
+        Ok((file, seen))
     }
 
     /// The trusted folder from which the walk starts.
