@@ -86,8 +86,9 @@ export declare function nativeVersion(): string
  * Makes the runs of this environment. `sink(batch)` gets, at most once in a look at all logs, what the runs tell: the
  * payloads after each other, and after the last newline four words for each: the run's number, the call's number, the
  * kind and the payload's length in UTF-16 units. Kinds: `stdout` and `stderr` with whole lines; `meta`, `progress`,
- * `event` and `dispatch` with JSON text. A run tells the next thing when the last was answered. The sink must not throw,
- * must answer with `arrived()`, and each call with `answered()` or `failed()`. Does not hold the process.
+ * `event` and `dispatch` with JSON text. A run tells the next line when the last was answered; its progress and its events
+ * come beside the lines, each when the last of its kind was answered. The sink must not throw, must answer with
+ * `arrived()`, and each call with `answered()` or `failed()`. Does not hold the process.
  */
 export declare function openRuns(sink: (batch: string) => void): Runs
 
