@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 
 import type { Worker } from "../paperclip/company.js";
+import { readEvents } from "../paperclip/run.js";
 import { answerOf } from "../provider/scripts.js";
 import { describe, type EndedRun, type Stage, usageOf } from "../stage.js";
 import { parser } from "./parser.js";
@@ -29,6 +30,11 @@ async function recorded(stage: Stage, { run, stdout, stderr }: EndedRun): Promis
     const events = lines.map((line) => JSON.parse(line) as { type: string });
     const steps = events.filter(({ type }) => type === "step_finish").length;
     return { seen: `${lines.length} lines, ${steps} steps, stderr ${stderr.length} characters`, ok: steps === 3 && stdout.includes(answerOf(1)) };
+  });
+  await stage.check("its events", "the Job's name, the pod's node, a proven log", async () => {
+    const events = await readEvents(stage.company.api, run.id);
+    const seen = events.map(({ eventType, message }) => `${eventType}: ${message}`).join("; ");
+    return { seen, ok: [/agent-opencode-/, /node/, /proven/].every((wanted) => wanted.test(seen)) };
   });
   await stage.check("its usage", "2000 in, 500 cached, 120 out", () => {
     const seen = usageOf(run);
