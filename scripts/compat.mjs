@@ -1,20 +1,21 @@
 // `npm run test:compat`: the suites with the oldest release of @paperclipai/adapter-utils that can be installed, and with
-// the newest one. The built package is what is tested: build first. Versions can be named: `npm run test:compat -- 2026.722.0`.
+// the newest one. The built package is what is tested. Versions can be named: `npm run test:compat -- 2026.722.0`.
 
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, linkSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 
-import { installPackages, root, run } from "./prerequisites.mjs";
+import { OLDEST_HOST } from "./hosts.mjs";
+import { checkPrerequisites, installPackages, root, run } from "./prerequisites.mjs";
 
-const PEER = "@paperclipai/adapter-utils";
-const OLDEST = "2026.707.0";
+const [PEER, OLDEST] = [OLDEST_HOST.slice(0, OLDEST_HOST.lastIndexOf("@")), OLDEST_HOST.slice(OLDEST_HOST.lastIndexOf("@") + 1)];
 /** What meets adapter-utils: the shim by itself, the package's surface, and whole runs. */
 const SUITES = ["__test__/adapter", "__test__/boundary/exports.spec.ts", "__test__/boundary/manifest.spec.ts", "__test__/run/run.spec.ts", "__test__/run/host.spec.ts"];
 
+checkPrerequisites();
 installPackages();
-if (!existsSync(`${root}dist/index.js`)) fail("there is no dist/: run `npm run build` first");
+if (!existsSync(`${root}dist/index.js`)) run(process.execPath, ["scripts/build.mjs"]);
 const versions = process.argv.length > 2 ? process.argv.slice(2) : [OLDEST, newest()];
 for (const version of new Set(versions)) test(version);
 

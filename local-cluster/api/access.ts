@@ -9,7 +9,7 @@ import { invalid } from "./status.js";
 
 export type Account = "account" | "admin";
 
-export const ACCOUNT_NAME = "system:serviceaccount:paperclip:paperclip";
+const ACCOUNT_NAME = "system:serviceaccount:paperclip:paperclip";
 
 /** A test compares it with deploy/rbac.yaml; reviews are everybody's right. */
 export const ROLE: Record<string, string[]> = {
