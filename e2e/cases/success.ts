@@ -54,15 +54,15 @@ async function recorded(stage: Stage, { run, stdout, stderr }: EndedRun): Promis
   });
 }
 
-async function worked(stage: Stage, { stdout }: EndedRun, { agentId, issueId }: Worker): Promise<void> {
+async function worked(stage: Stage, { run, stdout }: EndedRun, { issueId }: Worker): Promise<void> {
   await stage.check("the agent reached Paperclip from its pod", "issue done", async () => {
     const issue = await stage.company.api.get<{ status: string }>(`/api/issues/${issueId}`);
     const why = issue.status === "done" ? "" : (/"output":"((?:no way to|HTTP) [^"]*)/.exec(stdout)?.[1] ?? "");
     return { seen: `issue ${issue.status} ${why}`, ok: issue.status === "done" };
   });
   await stage.check("the agent worked in the workspace that Paperclip gave it", "its file is there", () => {
-    const file = join("instances/default/workspaces", agentId, "e2e-note.txt");
-    const isThere = existsSync(join(stage.options.dataRoot, file));
+    const file = join(run.contextSnapshot?.paperclipWorkspace?.cwd ?? "unknown", "e2e-note.txt");
+    const isThere = existsSync(file);
     return { seen: `${file} ${isThere ? "is there" : "is missing"}`, ok: isThere };
   });
 }

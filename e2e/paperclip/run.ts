@@ -15,6 +15,7 @@ export interface Run {
   resultJson: Record<string, unknown> | null;
   sessionIdBefore: string | null;
   sessionIdAfter: string | null;
+  contextSnapshot?: { paperclipWorkspace?: { cwd?: string } } | null;
   /** Where a live run is, in a few words. */
   currentStatusMessage?: string | null;
 }
