@@ -11,6 +11,8 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 
 /** A run that is on. */
 export declare class RunHandle {
+  /** The run's number in the batches. */
+  number(): number
   /** Asks the run to stop: its Job is deleted and the result says `cancelled`. Later calls change nothing. */
   cancel(reason: string): void
   /**
@@ -18,6 +20,18 @@ export declare class RunHandle {
    * With `next` an earlier Job was harvested, and the run goes on from that session. Holds the process until then.
    */
   result(): Promise<string>
+}
+
+/** The runs of one JavaScript environment. */
+export declare class Runs {
+  /** Executes one run. When the JavaScript environment ends, the run is left to the cluster. */
+  start(requestJson: string): RunHandle
+  /** The last batch is taken apart: the next one may come. */
+  arrived(): void
+  /** These calls have ended well: their runs may go on. */
+  answered(calls: Array<number>): void
+  /** This call has failed. */
+  failed(call: number, message: string): void
 }
 
 /** The tails of one JavaScript environment. */
@@ -35,8 +49,11 @@ export declare class Tails {
   stop(tail: number): void
 }
 
-/** Renders the Job. JSON text in and out: see `buildJobManifest` of the adapter. */
-export declare function buildJobManifest(requestJson: string): string
+/**
+ * Renders the Job. JSON text in and out: see `buildJobManifest` of the adapter. The prompt comes beside the request and
+ * does not go back: large ones cost most of the time here, as JSON text and from one encoding to the other.
+ */
+export declare function buildJobManifest(requestJson: string, prompt: string): string
 
 /**
  * The run's log file as the pod sees it.
@@ -44,6 +61,12 @@ export declare function buildJobManifest(requestJson: string): string
  * Throws `Invalid <field> for log path: <value>` for an id that is not made of letters, digits and hyphens.
  */
 export declare function buildPodLogPath(companyId: string, agentId: string, runId: string): string
+
+/**
+ * Counts as JSON text: `{"watches": …, "agents": …, "tails": …, "stuckThreads": …}`. Without a run all are 0: `watches` of
+ * the API server, mutexes of `agents`, followed files (`tails`), and threads that hang on a mount that does not answer.
+ */
+export declare function heldResources(): string
 
 /** Whether the stream says that the step limit was reached. */
 export declare function isStepLimitResult(stdout: string): boolean
@@ -53,6 +76,15 @@ export declare function isUnknownSessionError(stdout: string, stderr: string): b
 
 /** Version of this addon. The adapter compares it with its own. */
 export declare function nativeVersion(): string
+
+/**
+ * Makes the runs of this environment. `sink(batch)` gets, at most once in a look at all logs, what the runs tell: the
+ * payloads after each other, and after the last newline four words for each: the run's number, the call's number, the
+ * kind and the payload's length in UTF-16 units. Kinds: `stdout` and `stderr` with whole lines; `meta`, `progress`,
+ * `event` and `dispatch` with JSON text. A run tells the next thing when the last was answered. The sink must not throw,
+ * must answer with `arrived()`, and each call with `answered()` or `failed()`. Does not hold the process.
+ */
+export declare function openRuns(sink: (batch: string) => void): Runs
 
 /**
  * Makes the tails of this environment. `sink(batch)` gets, at most once in a tick, all that was found: the texts of
@@ -89,10 +121,3 @@ export declare function sessionDisplayId(paramsJson: string): string | null
 
 /** Session parameters, as what is stored or `null`. */
 export declare function sessionSerialize(paramsJson: string): string
-
-/**
- * Executes one run. `sink(kind, payload)` is awaited, one call at a time: `stdout` and `stderr` with whole lines,
- * `meta`, `progress`, `event` and `dispatch` with JSON text. A sink that throws, rejects or never settles does not
- * end the run. When the JavaScript environment ends, the run is left to the cluster.
- */
-export declare function startRun(requestJson: string, sink: (kind: string, payload: string) => Promise<void> | void): RunHandle

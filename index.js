@@ -773,14 +773,17 @@ if (
   }
 }
 
-const { RunHandle, Tails, buildJobManifest, buildPodLogPath, isStepLimitResult, isUnknownSessionError, nativeVersion, openTails, parseOpenCodeJsonl, planSession, probeEnvironment, resolveOutcome, sanitizeLabelValue, sessionDeserialize, sessionDisplayId, sessionSerialize, startRun } = nativeBinding
+const { RunHandle, Runs, Tails, buildJobManifest, buildPodLogPath, heldResources, isStepLimitResult, isUnknownSessionError, nativeVersion, openRuns, openTails, parseOpenCodeJsonl, planSession, probeEnvironment, resolveOutcome, sanitizeLabelValue, sessionDeserialize, sessionDisplayId, sessionSerialize } = nativeBinding
 export { RunHandle }
+export { Runs }
 export { Tails }
 export { buildJobManifest }
 export { buildPodLogPath }
+export { heldResources }
 export { isStepLimitResult }
 export { isUnknownSessionError }
 export { nativeVersion }
+export { openRuns }
 export { openTails }
 export { parseOpenCodeJsonl }
 export { planSession }
@@ -790,5 +793,4 @@ export { sanitizeLabelValue }
 export { sessionDeserialize }
 export { sessionDisplayId }
 export { sessionSerialize }
-export { startRun }
 export const __napiBindingTarget = __napiLoadedBindingTarget
