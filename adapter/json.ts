@@ -22,7 +22,7 @@ export function joinJsonObjects(first: string, second: string): string {
 }
 
 /** The JSON-safe copy of anything; `undefined` for what JSON cannot hold at all. */
-export function toJsonValue(value: unknown): JsonValue | undefined {
+function toJsonValue(value: unknown): JsonValue | undefined {
   return copy(value, { left: MAX_NODES, ancestors: new Set() });
 }
 

@@ -486,7 +486,11 @@ fn a_sink_that_blocks_10_s_for_each_batch_loses_nothing() {
             }
             let proven = matches!(ending, Ending::Prove { .. });
             let proof = if proven { Proof::Proven } else { Proof::Unproven };
-            assert_eq!((tail.end, tail.text == log), (Some(proof), true), "{freshness:?} {ending:?}");
+            assert_eq!(
+                (tail.end, tail.text == log),
+                (Some(proof), true),
+                "{freshness:?} {ending:?}"
+            );
         }
     }
 }
@@ -551,8 +555,16 @@ fn a_poll_of_a_local_file_is_one_read_and_its_name_is_asked_for_every_2_s() {
             }
         }
         let server = source.0.lock().expect("the server");
-        assert!(reads.contains(&server.reads), "{freshness:?}: {} reads", server.reads);
-        assert!(looks.contains(&server.looks), "{freshness:?}: {} looks", server.looks);
+        assert!(
+            reads.contains(&server.reads),
+            "{freshness:?}: {} reads",
+            server.reads
+        );
+        assert!(
+            looks.contains(&server.looks),
+            "{freshness:?}: {} looks",
+            server.looks
+        );
     }
 }
 
@@ -568,7 +580,10 @@ fn a_local_file_that_takes_the_place_of_the_log_is_seen_within_2_s() {
     });
     tail.run(Duration::from_millis(3_100));
     assert_eq!(tail.text, format!("{HEAD}new\n"));
-    assert_eq!(tail.notices, ["the log file was replaced; it is read again from its start"]);
+    assert_eq!(
+        tail.notices,
+        ["the log file was replaced; it is read again from its start"]
+    );
 }
 
 #[test]

@@ -261,10 +261,16 @@ fn outside_of_the_data_root_the_last_component_is_checked() {
     let link = volume.outside.join("link");
     symlink(&volume.log, &link).expect("a link");
     let (text, end) = first(&link);
-    assert!(text.is_empty() && matches!(end, Some(Proof::Failed(_))), "{end:?}");
+    assert!(
+        text.is_empty() && matches!(end, Some(Proof::Failed(_))),
+        "{end:?}"
+    );
     fs::hard_link(&volume.log, volume.outside.join("second")).expect("a link");
     let (text, end) = first(&volume.log);
-    assert!(text.is_empty() && matches!(end, Some(Proof::Failed(_))), "{end:?}");
+    assert!(
+        text.is_empty() && matches!(end, Some(Proof::Failed(_))),
+        "{end:?}"
+    );
 }
 
 #[test]

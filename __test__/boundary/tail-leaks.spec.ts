@@ -205,3 +205,46 @@ it("a log that grows while nobody looks is not read ahead", async () => {
   expect(printed).toBe("500000 true\n");
 });
 
+it("lines that somebody keeps stay what they were", async () => {
+  const numbered = Array.from({ length: 50_000 }, (_, index) => `{"line":${index},"text":"${"x".repeat(90)}"}\n`);
+  // Text that is all ASCII and text that is not go different ways.
+  numbered[40_000] = '{"text":"日本 🎉"}\n';
+  const path = log(numbered.join(""));
+  const printed = await script(
+    `const { createHash } = await import("node:crypto");
+     const kept = [];
+     const stopSignal = { stopped: false };
+     const onLog = async (stream, line) => { if (kept.push(line) === 50_000) stopSignal.stopped = true; };
+     let text = await tailPodLogFile(args[0], { onLog, stopSignal, pollMs: 5 });
+     const same = text === kept.join("");
+     text = null;
+     for (let round = 0; round < 5; round++) { globalThis.gc(); await sleep(5); }
+     console.log(same, createHash("sha256").update(kept.join("")).digest("hex"));`,
+    [path],
+    ["--expose-gc"],
+  );
+  const { createHash } = await import("node:crypto");
+  expect(printed).toBe(`true ${createHash("sha256").update(numbered.join("")).digest("hex")}\n`);
+});
+
+it("a worker thread that alone has the addon may die with its lines", async () => {
+  const path = log("x".repeat(99).concat("\n").repeat(20_000));
+  const printed = await script(
+    `const source = \`
+       const { parentPort, workerData } = require("node:worker_threads");
+       const kept = [];
+       import(workerData.entry).then(({ tailPodLogFile }) => {
+         const onLog = (stream, line) => { if (kept.push(line) === 20_000) parentPort.postMessage("all"); };
+         tailPodLogFile(workerData.path, { onLog, pollMs: 5 }).catch(() => {});
+       });\`;
+     for (let round = 0; round < 5; round++) {
+       const worker = new Worker(source, { eval: true, execArgv: [], workerData: { entry, path: args[0] } });
+       await new Promise((resolve) => worker.once("message", resolve));
+       await worker.terminate();
+     }
+     await sleep(200);
+     console.log("alive");`,
+    [path],
+  );
+  expect(printed).toBe("alive\n");
+});

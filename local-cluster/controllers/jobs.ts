@@ -153,7 +153,7 @@ export class JobController {
   }
 }
 
-export function isFinished(job: Job): boolean {
+function isFinished(job: Job): boolean {
   return job.status.conditions?.some(({ type, status }) => (type === "Complete" || type === "Failed") && status === "True") ?? false;
 }
 

@@ -231,7 +231,12 @@ mod tests {
         let (calls, crossings) = calls(true);
         let callers = callers(&calls, 144);
         for round in 1..=3 {
-            join_all(callers.iter().map(|run| run.say(Kind::Stdout, "line\n".to_owned()))).await;
+            join_all(
+                callers
+                    .iter()
+                    .map(|run| run.say(Kind::Stdout, "line\n".to_owned())),
+            )
+            .await;
             assert_eq!(crossings.lock().expect("the crossings").len(), round);
             sleep(Duration::from_millis(250)).await;
         }
@@ -250,8 +255,15 @@ mod tests {
         }
         assert!(since.elapsed() <= GATHER * 2, "{:?}", since.elapsed());
         let crossings = crossings.lock().expect("the crossings");
-        let text: Vec<&str> = crossings.iter().flatten().map(|call| call.payload.trim()).collect();
-        assert_eq!(text, (0..1_000).map(|number| number.to_string()).collect::<Vec<_>>());
+        let text: Vec<&str> = crossings
+            .iter()
+            .flatten()
+            .map(|call| call.payload.trim())
+            .collect();
+        assert_eq!(
+            text,
+            (0..1_000).map(|number| number.to_string()).collect::<Vec<_>>()
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -291,7 +303,10 @@ mod tests {
         sleep(Duration::from_secs(10)).await;
         assert_eq!(crossings.lock().expect("the crossings").len(), 1);
         calls.arrived();
-        assert_eq!(crossings.lock().expect("the crossings").get(1).map(Vec::len), Some(2));
+        assert_eq!(
+            crossings.lock().expect("the crossings").get(1).map(Vec::len),
+            Some(2)
+        );
         calls.close();
         for said in others.into_iter().chain([first]) {
             assert!(said.await.expect("no panic").is_err());

@@ -10,9 +10,10 @@ use super::deliver::{self, Delivered};
 use super::ending::{CANCELLED_PROOF, Seen, ending, stop_job};
 use super::failure::{Failure, OUTAGE, POD_SCHEDULE_FAILED};
 use super::live::Live;
+use super::news::Place;
 use super::observe::{End, LAST_WORDS};
 use super::start::Begun;
-use super::voice::{Kind, Voice};
+use super::voice::Voice;
 use super::volume::on_volume;
 use crate::config::RunSpec;
 use crate::tail::followed::Ending;
@@ -51,6 +52,7 @@ pub(super) async fn finish(run: Begun, voice: &Voice) -> Finished {
         stdout.end(of_stdout);
         stderr.end(of_stderr);
         known.send_replace(true);
+        voice.place(Place::Proving);
         if seen.record.is_none() {
             // The Job or its pod is gone, and the agent may still be at work until its node hears of it.
             let late = tokio::select! {
@@ -96,7 +98,8 @@ pub(super) async fn finish(run: Begun, voice: &Voice) -> Finished {
     if cancelled && is_gone(&live, &seen, voice).await {
         acknowledge(&mut result);
     }
-    voice.tell(Kind::Event, log_event(&live, &result)).await;
+    voice.event(log_event(&live, &result));
+    voice.place(Place::CleaningUp);
     clean_up(&live, &seen, spec.retain_jobs, voice).await;
     Finished {
         settled: !cancelled && !matches!(seen.end, End::Outage(_)),
@@ -188,6 +191,7 @@ fn log_event(live: &Live, result: &Value) -> Value {
         .to_owned();
     json!({
         "eventType": "opencode_k8s.log",
+        "stream": "system",
         "level": if proof == "proven" { "info" } else { "warn" },
         "message": format!("Log of {} is {proof}", live.job_name),
         "payload": {"job": live.job_name, "log": log},

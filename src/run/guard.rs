@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::claim::{Claim, Mine, decide};
 use super::failure::{Failure, GUARD_BLOCKED, GUARD_UNREACHABLE};
+use super::news::Place;
 use super::voice::Voice;
 use crate::cluster::View;
 use crate::cluster::conditions::job_end;
@@ -92,6 +93,9 @@ impl Guard<'_> {
         if let Ok(guard) = mutex.clone().try_lock_owned() {
             return Ok(Turn(Some(guard)));
         }
+        voice.place(Place::Waiting {
+            who: "another run of this agent".to_owned(),
+        });
         voice
             .status("Waiting for another run of this agent in this server to finish before starting")
             .await;
@@ -134,6 +138,7 @@ impl Guard<'_> {
                     (jobs, pods)
                 }
                 claim => {
+                    voice.place(Place::Preparing);
                     if !said.is_empty() {
                         voice.status("Concurrent Job(s) done, going on").await;
                     }
@@ -156,6 +161,9 @@ impl Guard<'_> {
                 return Err(self.blocked(&names));
             }
             if said != names {
+                voice.place(Place::Waiting {
+                    who: format!("other runs of this agent: {names}"),
+                });
                 voice
                     .status(format!(
                         "Waiting for concurrent Job(s) to finish before starting: {names}"

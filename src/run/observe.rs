@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::time::{Instant, interval, sleep_until};
 
 use super::live::Live;
+use super::news::place_of;
 use super::voice::Voice;
 use crate::cluster::conditions::{ContainerEnd, JobEnd, PodStage, describe, first_pod, job_end, stage};
 use crate::manifest::names::OPENCODE_CONTAINER;
@@ -58,6 +59,7 @@ struct Progress {
     leaving_since: Option<Instant>,
     over_since: Option<Instant>,
     said: String,
+    bound: bool,
     running: bool,
     polling: bool,
 }
@@ -77,6 +79,7 @@ pub async fn observe(live: &Live, voice: &Voice) -> End {
         leaving_since: None,
         over_since: None,
         said: String::new(),
+        bound: false,
         running: false,
         polling: false,
     };
@@ -176,6 +179,13 @@ impl Progress {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         if self.pod_uid.is_none() {
             self.pod_uid.clone_from(&pod.metadata.uid);
+        }
+        if let Some(place) = place_of(pod) {
+            voice.place(place);
+        }
+        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+        if let Some(node) = node.filter(|_| !std::mem::replace(&mut self.bound, node.is_some())) {
+            voice.event(bound_event(&live.job_name, name, node));
         }
         let line = format!("Pod {name}: {}", describe(pod));
         if line != self.said {
@@ -287,6 +297,16 @@ pub fn told_end(job: Option<&Job>, pod: Option<&Pod>) -> Option<(End, Duration)>
             let why = "the Job is complete, but its container's end was not reported";
             Some((End::PodLost(why.to_owned()), STATUS_LAG))
         }
+    })
+}
+
+fn bound_event(job: &str, pod: &str, node: &str) -> serde_json::Value {
+    serde_json::json!({
+        "eventType": "opencode_k8s.pod",
+        "stream": "system",
+        "level": "info",
+        "message": format!("Pod {pod} is on node {node}"),
+        "payload": {"job": job, "pod": pod, "node": node},
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::adopt::{adopt, is_same_prompt};
@@ -105,6 +106,7 @@ async fn take(
 ) -> Result<Option<Started>, Failure> {
     match claim {
         Claim::Own(papers) => {
+            say_reattached(&papers, voice);
             voice
                 .status(format!("Reattaching to the Job {} of this run", papers.job_name))
                 .await;
@@ -113,6 +115,7 @@ async fn take(
         }
         Claim::Reattach(papers) => {
             let task = site.spec.task_id.as_deref().unwrap_or_default();
+            say_reattached(&papers, voice);
             voice
                 .status(format!(
                     "Reattaching to orphaned Job {} from prior server instance (task: {task})...",
@@ -189,6 +192,16 @@ impl Role {
             role: self,
         }
     }
+}
+
+fn say_reattached(papers: &Papers, voice: &Voice) {
+    voice.event(json!({
+        "eventType": "opencode_k8s.reattached",
+        "stream": "system",
+        "level": "info",
+        "message": format!("Job {} was taken over", papers.job_name),
+        "payload": {"job": papers.job_name, "runId": papers.run_id},
+    }));
 }
 
 fn mine(site: &Site) -> Mine {

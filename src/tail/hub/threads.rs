@@ -55,7 +55,10 @@ impl Shared {
                 }
             }
             state = match job {
-                Job::Look(id, file, mount) => self.look(state, id, file, &mount, term, &mut buffer, now),
+                Job::Look(id, file, mount) => {
+                    self.enter(&mut state, mount.clone(), now);
+                    self.look(state, id, file, &mount, term, &mut buffer)
+                }
                 Job::LookApart(id, file, mount) => {
                     self.send_apart(&mut state, id, file, mount, now);
                     state
@@ -101,19 +104,17 @@ impl Shared {
 
     fn look<'a>(
         &'a self,
-        mut state: MutexGuard<'a, State>,
+        state: MutexGuard<'a, State>,
         id: TailId,
         mut file: Box<Followed>,
         mount: &Arc<str>,
         term: u64,
         buffer: &mut [u8],
-        now: Duration,
     ) -> MutexGuard<'a, State> {
-        self.enter(&mut state, mount.clone(), now);
         drop(state);
-        let look = file.look(now, buffer);
+        let look = file.look(now(), buffer);
         let mut state = self.lock();
-        let now = self::now();
+        let now = now();
         let left = state.put_back(id, file, look, now);
         if state.term != term {
             state.came_back(mount, now);
