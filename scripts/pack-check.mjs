@@ -2,6 +2,7 @@
 // build, packs them, and installs and runs the packages as an operator would.
 //
 //   --platforms A,B   build only these
+//   --no-build        build nothing: take what is in build/native
 //   --development     pack the development build of this checkout instead (no release build)
 //   --packed          check build/packages as it is: what is tested is what is published
 
@@ -16,7 +17,7 @@ import { packAll, TARBALLS } from "./pack/stage.mjs";
 import { checkPrerequisites, installPackages, root, run } from "./prerequisites.mjs";
 
 const { values: options } = parseArgs({
-  options: { platforms: { type: "string" }, development: { type: "boolean" }, packed: { type: "boolean" } },
+  options: { platforms: { type: "string" }, "no-build": { type: "boolean" }, development: { type: "boolean" }, packed: { type: "boolean" } },
 });
 // What is packed needs no compiler.
 if (!options.packed) checkPrerequisites();
@@ -42,6 +43,7 @@ function packed() {
 function releaseBinaries(host) {
   const wanted = options.platforms ? options.platforms.split(",").map(platformNamed) : platforms;
   const built = wanted.filter((platform) => {
+    if (options["no-build"]) return existsSync(platform.file);
     const { missing, summary } = buildBinary(platform);
     console.log(missing ? `skipped ${platform.name}: ${missing}` : `built ${summary}`);
     return !missing;
