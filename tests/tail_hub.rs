@@ -98,6 +98,7 @@ fn pace() -> Pace {
         idle_polls: 5,
         appear: None,
         digest: true,
+        collect: false,
     }
 }
 

@@ -48,7 +48,7 @@ describe("live news", () => {
     const messages = updates.map(({ message }) => message);
     expect(messages[0]).toBe("Preparing the run");
     expect(messages).toContain("Using bash");
-    expect(messages).toContain("I saw /home/a****/x, [1mtoken ***");
+    expect(messages).toContain("I saw /home/a****/x, token ***");
     expect(updates.find(({ message }) => message === "Using bash")?.currentToolName).toBe("bash");
     expect(updates.at(-1)).toMatchObject({ phase: "finalize", message: "Cleaning up", currentToolName: null, lastAssistantSnippet: null });
     expect(JSON.stringify(updates)).not.toContain("secret-of-the-run");

@@ -13,13 +13,13 @@ import { leftovers } from "./leftovers.js";
 import { success } from "./success.js";
 
 /** Plays all cases, or those that the options name. */
-export async function runCases(host: Host, table: Table): Promise<void> {
+export async function runCases(host: Host, adapter: { name: string; version: string }, table: Table): Promise<void> {
   const company = await Company.create(host.api, host.options);
   const stage = new Stage(host.options, table, host.cluster, company, host.server);
   const play = async (name: string, part: () => Promise<void>): Promise<void> => {
     if (host.options.only.length === 0 || host.options.only.includes(name)) await part();
   };
-  await installed(stage, host.adapter);
+  await installed(stage, adapter);
   await play("environment", () => environment(stage));
   let crashed: Awaited<ReturnType<typeof crash>> = null;
   await play("crash", async () => {

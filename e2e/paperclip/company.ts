@@ -96,6 +96,11 @@ export class Company {
     return this.api.post(`/api/companies/${this.id}/adapters/${TYPE}/test-environment`, { adapterConfig: this.agentConfig("works") });
   }
 
+  /** Removes the company with everything in it. */
+  async remove(): Promise<void> {
+    await this.api.delete(`/api/companies/${this.id}`);
+  }
+
   /** Keeps an agent from being woken again by the server itself. */
   async dismiss({ agentId }: Pick<Worker, "agentId">): Promise<void> {
     await this.api.post(`/api/agents/${agentId}/pause`);

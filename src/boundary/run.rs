@@ -103,8 +103,9 @@ impl RunHandle {
 /// Makes the runs of this environment. `sink(batch)` gets, at most once in a look at all logs, what the runs tell: the
 /// payloads after each other, and after the last newline four words for each: the run's number, the call's number, the
 /// kind and the payload's length in UTF-16 units. Kinds: `stdout` and `stderr` with whole lines; `meta`, `progress`,
-/// `event` and `dispatch` with JSON text. A run tells the next thing when the last was answered. The sink must not throw,
-/// must answer with `arrived()`, and each call with `answered()` or `failed()`. Does not hold the process.
+/// `event` and `dispatch` with JSON text. A run tells the next line when the last was answered; its progress and its events
+/// come beside the lines, each when the last of its kind was answered. The sink must not throw, must answer with
+/// `arrived()`, and each call with `answered()` or `failed()`. Does not hold the process.
 #[napi(catch_unwind, ts_args_type = "sink: (batch: string) => void")]
 pub fn open_runs(env: Env, sink: Function<'_, JsText, ()>) -> Result<Runs> {
     let texts = Texts::of(env);
@@ -112,7 +113,7 @@ pub fn open_runs(env: Env, sink: Function<'_, JsText, ()>) -> Result<Runs> {
         .build_threadsafe_function::<Text>()
         .callee_handled::<false>()
         .weak::<true>()
-        .build_callback(move |context| Ok(texts.string(context.value)))
+        .build_callback(move |context| Ok(texts.short_lived(context.value)))
         .map_err(invalid)?;
     let calls = Calls::new(move |batch| {
         // A refusal means that the environment is ending, and its runs with it.

@@ -213,6 +213,7 @@ impl State {
             Some(ready) => {
                 ready.notices.extend(look.notices);
                 ready.end = ready.end.take().or(look.end);
+                ready.collected = ready.collected.take().or(look.collected);
             }
             ready => *ready = Some(look),
         }
