@@ -54,8 +54,11 @@ export declare class Tails {
   stop(tail: number): void
 }
 
-/** Renders the Job. JSON text in and out: see `buildJobManifest` of the adapter. */
-export declare function buildJobManifest(requestJson: string): string
+/**
+ * Renders the Job. JSON text in and out: see `buildJobManifest` of the adapter. The prompt comes beside the request and
+ * does not go back: large ones cost most of the time here, as JSON text and from one encoding to the other.
+ */
+export declare function buildJobManifest(requestJson: string, prompt: string): string
 
 /**
  * The run's log file as the pod sees it.
@@ -63,6 +66,12 @@ export declare function buildJobManifest(requestJson: string): string
  * Throws `Invalid <field> for log path: <value>` for an id that is not made of letters, digits and hyphens.
  */
 export declare function buildPodLogPath(companyId: string, agentId: string, runId: string): string
+
+/**
+ * Counts as JSON text: `{"watches": …, "agents": …, "tails": …, "stuckThreads": …}`. Without a run all are 0: `watches` of
+ * the API server, mutexes of `agents`, followed files (`tails`), and threads that hang on a mount that does not answer.
+ */
+export declare function heldResources(): string
 
 /** Whether the stream says that the step limit was reached. */
 export declare function isStepLimitResult(stdout: string): boolean
@@ -77,8 +86,9 @@ export declare function nativeVersion(): string
  * Makes the runs of this environment. `sink(batch)` gets, at most once in a look at all logs, what the runs tell: the
  * payloads after each other, and after the last newline four words for each: the run's number, the call's number, the
  * kind and the payload's length in UTF-16 units. Kinds: `stdout` and `stderr` with whole lines; `meta`, `progress`,
- * `event` and `dispatch` with JSON text. A run tells the next thing when the last was answered. The sink must not throw,
- * must answer with `arrived()`, and each call with `answered()` or `failed()`. Does not hold the process.
+ * `event` and `dispatch` with JSON text. A run tells the next line when the last was answered; its progress and its events
+ * come beside the lines, each when the last of its kind was answered. The sink must not throw, must answer with
+ * `arrived()`, and each call with `answered()` or `failed()`. Does not hold the process.
  */
 export declare function openRuns(sink: (batch: string) => void): Runs
 

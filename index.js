@@ -773,12 +773,13 @@ if (
   }
 }
 
-const { RunHandle, Runs, Tails, buildJobManifest, buildPodLogPath, isStepLimitResult, isUnknownSessionError, nativeVersion, openRuns, openTails, parseOpenCodeJsonl, planSession, probeEnvironment, resolveOutcome, sanitizeLabelValue, sessionDeserialize, sessionDisplayId, sessionSerialize } = nativeBinding
+const { RunHandle, Runs, Tails, buildJobManifest, buildPodLogPath, heldResources, isStepLimitResult, isUnknownSessionError, nativeVersion, openRuns, openTails, parseOpenCodeJsonl, planSession, probeEnvironment, resolveOutcome, sanitizeLabelValue, sessionDeserialize, sessionDisplayId, sessionSerialize } = nativeBinding
 export { RunHandle }
 export { Runs }
 export { Tails }
 export { buildJobManifest }
 export { buildPodLogPath }
+export { heldResources }
 export { isStepLimitResult }
 export { isUnknownSessionError }
 export { nativeVersion }

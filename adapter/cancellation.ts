@@ -2,7 +2,7 @@
 import type { AdapterExecutionContext } from "@paperclipai/adapter-utils";
 
 /** How often the issue's status is asked for. */
-export const ISSUE_POLL_MS = 15_000;
+const ISSUE_POLL_MS = 15_000;
 
 const REQUEST_LIMIT_MS = 10_000;
 

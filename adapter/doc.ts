@@ -4,8 +4,8 @@ import type { ConfigFieldSchema } from "@paperclipai/adapter-utils";
 import { getConfigSchema } from "./config-schema.js";
 import { type } from "./version.js";
 
-/** Fields the host's own form has for every adapter. */
-const hostFields: readonly (readonly [key: string, meaning: string])[] = [
+/** Fields the host's own form has for every adapter, with what they mean. */
+export const hostFields: readonly (readonly [key: string, meaning: string])[] = [
   ["model", "text; opencode's model id, provider/model, for example anthropic/claude-sonnet-4-6"],
   ["promptTemplate", "text; the heartbeat prompt, with {{agent.id}}, {{agent.name}}, {{runId}} and {{context.…}}"],
   ["bootstrapPromptTemplate", "text; added to the prompt of a fresh session only"],

@@ -50,6 +50,11 @@ export function billingEnvironment(configEnv: Record<string, unknown>): NodeJS.P
   return { ...process.env, ...Object.fromEntries(own) };
 }
 
+/** Where programs of this server are. */
+export function serverPath(): string | undefined {
+  return process.env["PATH"];
+}
+
 /** Where this server sees the shared volume for one agent: its config, then the environment, then the default. */
 export function dataRootOf(config: Record<string, unknown>): string {
   const configured = config["dataRoot"];

@@ -11,11 +11,13 @@ import { billingEnvironment, readServerEnvironment } from "./environment.js";
 import { callHostWithin, describeError, statusLine } from "./host.js";
 import { toJsonText } from "./json.js";
 import { type Native, type NativeLoader, NativeUnavailableError } from "./native.js";
+import { withPodPaths } from "./pod-paths.js";
 import { type PromptInputs, renderPrompt } from "./prompt.js";
 import { readPromptInputs } from "./prompt-inputs.js";
 import { buildRunRequest, findShapeProblem, type RunRequest, type SessionState } from "./request.js";
 import { type RunHandle, runFeed } from "./run-feed.js";
 import { createRunSink } from "./run-sink.js";
+import { withUsageOf } from "./usage.js";
 
 /** A harvested Job may ask for a run of its own; more than a few in a row mean that something is wrong. */
 const MAX_ROUNDS = 5;
@@ -82,11 +84,14 @@ async function runRounds(
   });
   try {
     let continuation: RunOutcome["next"];
+    let earlier: Pick<AdapterExecutionResult, "usage" | "costUsd"> = {};
     for (let round = 1; ; round++) {
       if (run.reason !== null && round === 1) return cancelledBeforeStart();
       const outcome = await runRound(native, ctx, inputs, run, continuation);
-      if (!outcome.next || round >= MAX_ROUNDS || run.reason !== null) return outcome.result;
+      const result = withUsageOf(outcome.result, earlier);
+      if (!outcome.next || round >= MAX_ROUNDS || run.reason !== null) return result;
       continuation = outcome.next;
+      earlier = result;
     }
   } finally {
     stopWatching();
@@ -100,12 +105,18 @@ async function runRound(
   run: CancellableRun,
   continuation: RunOutcome["next"],
 ): Promise<RunOutcome> {
-  const request = buildRunRequest(ctx, harvestedSession(continuation));
+  const request = withPodPaths(buildRunRequest(ctx, harvestedSession(continuation)));
   const plan = JSON.parse(native.planSession(toJsonText(request))) as SessionPlan;
   if (plan.note) await say(ctx, "stdout", plan.note);
   const prompt = renderPrompt(request, inputs, plan.sessionId !== null, ctx.agent);
   const handle = runFeed(native).start(
-    toJsonText({ ...request, ...prompt, continuation, environment: readServerEnvironment() } satisfies StartRequest),
+    toJsonText({
+      ...request,
+      ...prompt,
+      continuation,
+      environment: readServerEnvironment(),
+      wantsProgress: typeof ctx.onRuntimeProgress === "function",
+    } satisfies StartRequest),
     createRunSink(ctx, prompt),
   );
   run.attach(handle);
@@ -126,6 +137,8 @@ interface StartRequest extends RunRequest {
   promptMetrics: Record<string, number>;
   continuation: RunOutcome["next"];
   environment: object;
+  /** The host shows where a run is. */
+  wantsProgress: boolean;
 }
 
 /** Remembers a cancellation that comes before or between the handles it has to reach; the first reason wins. */

@@ -2,7 +2,7 @@
 import type { AdapterExecutionContext } from "@paperclipai/adapter-utils";
 
 import { callHost, statusLine } from "./host.js";
-import { toJsonText } from "./json.js";
+import { joinJsonObjects, toJsonText } from "./json.js";
 import type { Native, NativeLoader } from "./native.js";
 import { renderPrompt } from "./prompt.js";
 import { buildRunRequest } from "./request.js";
@@ -97,28 +97,23 @@ export function createBuildJobManifest(load: NativeLoader): BuildJobManifest {
     const { ctx, selfPod, instructionsContent, skillsBundleContent, ...rest } = input;
     const { promptSecretName, agentDbClaimName, agentDbPath, retainJobs, nonce } = rest;
     const request = buildRunRequest(ctx);
-    const resuming = resumesSession(native, request);
+    const requestJson = toJsonText(request);
+    const resuming = resumesSession(native, requestJson);
     const rendered = renderPrompt(request, { instructionsContent, skillsBundleContent }, resuming, ctx.agent);
-    const answer = native.buildJobManifest(
-      toJsonText({
-        ...request,
-        ...rendered,
-        selfPod,
-        promptSecretName,
-        agentDbClaimName,
-        agentDbPath,
-        retainJobs,
-        nonce,
-      }),
-    );
-    const { warnings, ...result } = JSON.parse(answer) as JobBuildResult & { warnings?: string[] };
+    const prompt = rendered.prompt.toWellFormed();
+    const inputsJson = toJsonText({ selfPod, promptSecretName, agentDbClaimName, agentDbPath, retainJobs, nonce });
+    const answer = native.buildJobManifest(joinJsonObjects(requestJson, inputsJson), prompt);
+    const { warnings, ...result } = JSON.parse(answer) as JobBuildAnswer;
     for (const warning of warnings ?? []) warnHost(ctx, warning);
-    return result;
+    return { ...result, prompt, promptMetrics: rendered.promptMetrics };
   };
 }
 
-function resumesSession(native: Native, request: object): boolean {
-  const plan = JSON.parse(native.planSession(toJsonText(request))) as { sessionId: string | null };
+/** What the addon adds to what is known here. */
+type JobBuildAnswer = Omit<JobBuildResult, "prompt" | "promptMetrics"> & { warnings?: string[] };
+
+function resumesSession(native: Native, requestJson: string): boolean {
+  const plan = JSON.parse(native.planSession(requestJson)) as { sessionId: string | null };
   return plan.sessionId !== null;
 }
 

@@ -16,8 +16,13 @@ export function toJsonText(value: unknown): string {
   return JSON.stringify(toJsonValue(value) ?? null);
 }
 
+/** The JSON text of both objects' fields in one object; neither may be empty. */
+export function joinJsonObjects(first: string, second: string): string {
+  return `${first.slice(0, -1)},${second.slice(1)}`;
+}
+
 /** The JSON-safe copy of anything; `undefined` for what JSON cannot hold at all. */
-export function toJsonValue(value: unknown): JsonValue | undefined {
+function toJsonValue(value: unknown): JsonValue | undefined {
   return copy(value, { left: MAX_NODES, ancestors: new Set() });
 }
 

@@ -20,7 +20,7 @@ export const models: AdapterModel[] = [
 
 /** Makes a lister over a command that prints one model id a line; its answer is kept for a minute. */
 export function createListModels(
-  readOutput: () => Promise<string> = runOpencodeModels,
+  readOutput: () => Promise<string> = () => outputOf("opencode", ["models"]),
   now: () => number = Date.now,
 ): () => Promise<AdapterModel[]> {
   let cached: { until: number; answer: Promise<AdapterModel[]> } | undefined;
@@ -54,10 +54,11 @@ export function parseModelList(output: string): AdapterModel[] {
   return [...new Set(ids)].map((id) => ({ id, label: known.get(id) ?? id }));
 }
 
-function runOpencodeModels(): Promise<string> {
+/** What a command prints; a rejection when it fails, hangs or prints too much. */
+export function outputOf(command: string, args: string[], timeout = COMMAND_LIMIT_MS): Promise<string> {
   return new Promise((resolve, reject) => {
-    const options = { timeout: COMMAND_LIMIT_MS, killSignal: "SIGKILL", maxBuffer: OUTPUT_LIMIT_BYTES } as const;
-    const child = execFile("opencode", ["models"], options, (error, stdout) => {
+    const options = { timeout, killSignal: "SIGKILL", maxBuffer: OUTPUT_LIMIT_BYTES } as const;
+    const child = execFile(command, args, options, (error, stdout) => {
       if (error) reject(error);
       else resolve(stdout);
     });

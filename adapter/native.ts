@@ -50,7 +50,7 @@ export interface Native {
   nativeVersion(): string;
   buildPodLogPath(companyId: string, agentId: string, runId: string): string;
   planSession(requestJson: string): string;
-  buildJobManifest(requestJson: string): string;
+  buildJobManifest(requestJson: string, prompt: string): string;
   sanitizeLabelValue(value: string): string;
   parseOpenCodeJsonl(stdout: string): string;
   isStepLimitResult(stdout: string): boolean;

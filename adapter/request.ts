@@ -7,6 +7,7 @@ import {
 } from "@paperclipai/adapter-utils/server-utils";
 
 import { forbiddenEnvKeys, runtimeToolsEnv } from "./adapter-utils.js";
+import { serverPath } from "./environment.js";
 
 /** The session state a run starts from. */
 export interface SessionState {
@@ -28,6 +29,8 @@ export interface RunRequest {
   wakePayloadJson: string | null;
   /** Variables through which the agent reaches the host's run-scoped tools. */
   runtimeToolsEnv: Record<string, string>;
+  /** PATH of this process, which the host may have written into `config.env`. */
+  serverPath: string | undefined;
   /** Keys of `config.env` that the host forbids an agent to set. */
   forbiddenEnvKeys: string[];
 }
@@ -54,6 +57,7 @@ export function buildRunRequest(ctx: AdapterExecutionContext, session?: SessionS
     baseEnv: buildPaperclipEnv({ id, companyId }),
     wakePayloadJson: stringifyPaperclipWakePayload(context["paperclipWake"]),
     runtimeToolsEnv: runtimeToolsEnv(ctx.runtimeTools),
+    serverPath: serverPath(),
     forbiddenEnvKeys: forbiddenEnvKeys(parseObject(config["env"])),
   };
 }

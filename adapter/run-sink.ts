@@ -1,4 +1,7 @@
-/** Delivers what a run tells to the callbacks of the host. The addon calls it once at a time and bounds its patience. */
+/**
+ * Delivers what a run tells to the callbacks of the host. Lines come one call at a time; news (progress and events) come
+ * beside them, so that they delay no line. How long an answer is waited for is the addon's business.
+ */
 import type {
   AdapterExecutionContext,
   AdapterInvocationMeta,
@@ -9,15 +12,16 @@ import { callHost, describeError, statusLine } from "./host.js";
 import type { RenderedPrompt } from "./prompt.js";
 import type { RunSink } from "./run-feed.js";
 
-/** What the addon says about where a run is. */
-interface Progress {
-  message: string;
-  phase?: string;
-  currentToolName?: string | null;
-  lastAssistantSnippet?: string | null;
+function withoutAccess(context: unknown): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(context ?? {}).filter(([key]) => !ACCESS_KEYS.includes(key)));
 }
 
+type Progress = Parameters<NonNullable<AdapterExecutionContext["onRuntimeProgress"]>>[0];
+
 type Handler = (payload: string) => unknown;
+
+/** Parts of the context through which a run acts as itself; they are stored with the invocation's event otherwise. */
+const ACCESS_KEYS: readonly string[] = ["paperclipRuntimeTools", "paperclipManagedMcp"];
 
 /** A sink for one run: never throws, never rejects, and reports a failing callback once per kind. */
 export function createRunSink(ctx: AdapterExecutionContext, prompt: RenderedPrompt): RunSink {
@@ -48,16 +52,9 @@ function handlersFor(ctx: AdapterExecutionContext, prompt: RenderedPrompt): Reco
 }
 
 function invocationMeta(json: string, ctx: AdapterExecutionContext, prompt: RenderedPrompt): AdapterInvocationMeta {
-  return { ...(JSON.parse(json) as AdapterInvocationMeta), ...prompt, context: ctx.context };
+  return { ...(JSON.parse(json) as AdapterInvocationMeta), ...prompt, context: withoutAccess(ctx.context) };
 }
 
 function reportProgress(json: string, ctx: AdapterExecutionContext): unknown {
-  if (!ctx.onRuntimeProgress) return undefined;
-  const { phase, ...rest } = JSON.parse(json) as Progress;
-  type Update = Parameters<NonNullable<AdapterExecutionContext["onRuntimeProgress"]>>[0];
-  return ctx.onRuntimeProgress({
-    phase: (phase ?? "adapter_startup") as Update["phase"],
-    lastEventAt: new Date(),
-    ...rest,
-  });
+  return ctx.onRuntimeProgress?.({ ...(JSON.parse(json) as Progress), lastEventAt: new Date() });
 }

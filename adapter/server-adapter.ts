@@ -38,6 +38,8 @@ export function createServerAdapter(): OpenCodeK8sAdapterModule {
     listSkills,
     syncSkills,
     supportsLocalAgentJwt: true,
+    // Otherwise the host puts them, token and all, into the context that is stored with the run.
+    runtimeToolDelivery: "environment",
     agentConfigurationDoc,
     getConfigSchema,
     supportsInstructionsBundle: true,

@@ -151,8 +151,8 @@ function describeError(value: unknown): string {
   const message = string(data["message"]) || string(error["message"]);
   const facts = [
     typeof data["statusCode"] === "number" ? `status ${data["statusCode"]}` : "",
-    // Without its query, which may hold a key.
-    string(record(data["metadata"])["url"]).split("?", 1)[0],
+    // Without user, password and query, which may hold a key.
+    string(record(data["metadata"])["url"]).split(/[?#]/, 1)[0]?.replace(/^(\w+:\/\/)[^/]*@/, "$1") ?? "",
     data["isRetryable"] === true ? "retries used up" : "",
   ].filter(Boolean);
   const text = [name, message].filter(Boolean).join(": ") || "Unknown error";

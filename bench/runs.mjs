@@ -7,7 +7,7 @@
 import { createHash } from "node:crypto";
 import { fork } from "node:child_process";
 import { appendFileSync, readFileSync } from "node:fs";
-import { monitorEventLoopDelay } from "node:perf_hooks";
+import { monitorEventLoopDelay, PerformanceObserver } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
@@ -28,6 +28,10 @@ async function server() {
   const idle = rss();
   const delay = monitorEventLoopDelay({ resolution: 10 });
   let cpu = process.cpuUsage();
+  let longestGc = 0;
+  new PerformanceObserver((list) => {
+    for (const { duration } of list.getEntries()) longestGc = Math.max(longestGc, duration);
+  }).observe({ entryTypes: ["gc"] });
   const actions = {
     execute({ id }) {
       const ctx = {
@@ -59,10 +63,11 @@ async function server() {
       delay.reset();
       delay.enable();
       cpu = process.cpuUsage();
+      longestGc = 0;
     },
     report() {
       const { user, system } = process.cpuUsage(cpu);
-      process.send({ report: { idleMb: idle, rssMb: rss(), loopP99Ms: delay.percentile(99) / 1e6 - 10, loopMaxMs: delay.max / 1e6 - 10, cpuMs: (user + system) / 1e3 } });
+      process.send({ report: { idleMb: idle, rssMb: rss(), loopP99Ms: delay.percentile(99) / 1e6 - 10, loopMaxMs: delay.max / 1e6 - 10, cpuMs: (user + system) / 1e3, gcMaxMs: longestGc } });
     },
     stop: () => process.disconnect(),
   };
@@ -125,13 +130,17 @@ async function round(cluster, count, minutes, withPeer) {
   const [{ report }] = await heard("report");
   const peer = withPeer ? await comparePeer(cluster, child, runs, heard) : undefined;
   clearInterval(writing);
+  child.send({ action: "measure" });
   for (const run of runs) {
     await run.finish();
     await sleep(50);
   }
   const ended = new Map((await heard("ended", count)).map((message) => [message.id, message]));
   const seen = new Map((await heard("seen", count)).map((message) => [message.id, message.seen]));
+  child.send({ action: "report" });
+  const atTheEnd = (await heard("report", peer ? 3 : 2)).at(-1).report;
   child.send({ action: "stop" });
+  const late = runs.map((run) => ({ told: run.toldAt - run.finishedAt, seen: seen.get(run.id) - run.finishedAt })).sort((a, b) => b.seen - a.seen);
   return {
     runs: count,
     minutes,
@@ -139,6 +148,10 @@ async function round(cluster, count, minutes, withPeer) {
     requestsPerMinute: Math.round(Object.values(requests).reduce((sum, n) => sum + n, 0) / minutes),
     server: whole(report),
     seenAfterMs: whole(spread(runs.map((run) => seen.get(run.id) - run.finishedAt))),
+    // Of the time until it was seen, what passed until the API server had answered whoever told it.
+    toldAfterMs: whole(spread(runs.map((run) => run.toldAt - run.finishedAt))),
+    latest: late.slice(0, 5),
+    atTheEnd: whole(atTheEnd),
     resultAfterMs: whole(spread(runs.map((run) => ended.get(run.id).ended - run.finishedAt))),
     proofs: runs.map((run) => ended.get(run.id).proof ?? ended.get(run.id).error),
     peer,
@@ -198,6 +211,7 @@ class Run {
     // Not on the volume as well: what is measured is how soon the API's word is heard.
     this.finishedAt = Date.now();
     await this.status("Succeeded", { terminated: { exitCode: 0, reason: "Completed", message: record, startedAt: now, finishedAt: now } });
+    this.toldAt = Date.now();
   }
 }
 

@@ -5,7 +5,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
 import type { AdapterExecutionContext } from "@paperclipai/adapter-utils";
 
@@ -45,8 +45,8 @@ async function demo(options: DemoOptions): Promise<boolean> {
       images: { "paperclip/paperclip:latest": { env: replayEnvironment(options, times) } },
     });
     Object.assign(process.env, cluster.env, serverEnvironment(cluster.dataDir));
-    // The built package, as the host imports it.
-    const { createServerAdapter } = (await import(new URL("../dist/index.js", import.meta.url).href)) as typeof Adapter;
+    // The package as the host imports it.
+    const { createServerAdapter } = (await import(entry(options).href)) as typeof Adapter;
     screen.title(options.opencode ?? `Recorded session: ${options.scenario}`);
     const delays = new Delays(times);
     const started = performance.now();
@@ -71,6 +71,10 @@ function endCleanly(cleanUp: () => Promise<void>): void {
   process.once("SIGHUP", () => end(129));
   // Every further line fails as well.
   process.stdout.on("error", () => end(1));
+}
+
+function entry({ adapter }: DemoOptions): URL {
+  return adapter === null ? new URL("../dist/index.js", import.meta.url) : pathToFileURL(adapter);
 }
 
 /** Where this process sees the shared volume, and as whom its pods write: they run as the user of this process. */

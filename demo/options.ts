@@ -9,6 +9,8 @@ export interface DemoOptions {
   scenario: string;
   /** A real opencode to run instead of a recording. */
   opencode: string | null;
+  /** The adapter's entry to run; default the one that is built here. */
+  adapter: string | null;
   /** `--model` of the run. */
   model: string;
   /** Replay this much faster than it was recorded. */
@@ -22,6 +24,7 @@ export const usage = `npm run demo -- [options]
 
   --scenario NAME   the recorded session that the pod replays (default multi-step-tools); --list shows all
   --opencode PATH   run this opencode binary instead; provider settings come from your OPENCODE_* and *_API_KEY variables
+  --adapter FILE    run this entry of an installed package instead of the one that is built here
   --model NAME      the model to ask for
   --speed N         replay N times as fast as recorded (default 1)
   --keep            keep the scratch folder
@@ -30,7 +33,7 @@ export const usage = `npm run demo -- [options]
 The exit status is 0 when the run succeeded, 1 when it failed, 2 when the demo itself could not run.`;
 
 /** Recordings that can be replayed. */
-export function scenarios(fixtures: string): string[] {
+function scenarios(fixtures: string): string[] {
   return readdirSync(fixtures, { withFileTypes: true })
     .filter((entry) => entry.isDirectory() && existsSync(join(fixtures, entry.name, "meta.json")))
     .map((entry) => entry.name);
@@ -43,6 +46,7 @@ export function readOptions(argv: string[], fixtures: string): DemoOptions | str
     options: {
       scenario: { type: "string", default: "multi-step-tools" },
       opencode: { type: "string" },
+      adapter: { type: "string" },
       model: { type: "string" },
       speed: { type: "string", default: "1" },
       keep: { type: "boolean", default: false },
@@ -54,10 +58,16 @@ export function readOptions(argv: string[], fixtures: string): DemoOptions | str
   if (values.list) return scenarios(fixtures).join("\n");
   const speed = Number(values.speed);
   if (!(speed > 0)) throw new Error(`--speed must be a positive number, it is ${values.speed}`);
-  const opencode = values.opencode === undefined ? null : resolve(values.opencode);
-  if (opencode !== null && !existsSync(opencode)) throw new Error(`--opencode: ${opencode} does not exist`);
+  const [opencode, adapter] = [existing("opencode", values.opencode), existing("adapter", values.adapter)];
   if (opencode === null && !scenarios(fixtures).includes(values.scenario)) {
     throw new Error(`--scenario ${values.scenario} is not recorded; --list shows what is`);
   }
-  return { scenario: values.scenario, opencode, model: values.model ?? "fake/x", speed, keep: values.keep };
+  return { scenario: values.scenario, opencode, adapter, model: values.model ?? "fake/x", speed, keep: values.keep };
+}
+
+function existing(option: string, value: string | undefined): string | null {
+  if (value === undefined) return null;
+  const path = resolve(value);
+  if (!existsSync(path)) throw new Error(`--${option}: ${path} does not exist`);
+  return path;
 }

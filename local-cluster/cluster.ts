@@ -99,6 +99,7 @@ export class Cluster {
         injectSidecar(this.faults, RESOURCES.pods!, admitted);
         this.#store.create("pods", admitted);
       },
+      deniesPods: () => this.faults.has("deny-pods"),
     });
     seed(this.#store, namespace, options.ownPod ?? {});
     this.faults.onChange(() => this.#freeze());

@@ -4,7 +4,7 @@
 //   node scripts/build.mjs [--release] [--ts-only | --native-only]
 
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
@@ -71,6 +71,16 @@ async function buildTypeScript() {
   ]);
   checkUiParser();
   run(tool("tsc"), ["-p", "tsconfig.build.json"]);
+  pruneDeclarations(["index.d.ts", "server.d.ts", "cli.d.ts", "ui-parser.d.ts"]);
+}
+
+/** tsc declares every file; users see what the entries lead to. */
+function pruneDeclarations(entries) {
+  const reached = new Set(entries);
+  for (const file of reached) {
+    for (const [, name] of readFileSync(`${root}dist/${file}`, "utf8").matchAll(/"\.\/([\w-]+)\.js"/g)) reached.add(`${name}.d.ts`);
+  }
+  for (const file of readdirSync(`${root}dist`)) if (file.endsWith(".d.ts") && !reached.has(file)) rmSync(`${root}dist/${file}`);
 }
 
 /** What only developers run; it uses the built package like anyone else. */
@@ -80,6 +90,7 @@ function buildTools(esbuild, esm) {
     "local-cluster/client.ts": "build/local-cluster-client.js",
     "demo/main.ts": "build/demo.js",
     "demo/opencode.ts": "build/opencode-replay.js",
+    "e2e/main.ts": "build/e2e.js",
   };
   const present = Object.entries(tools).filter(([source]) => existsSync(root + source));
   if (present.length > 0) mkdirSync(`${root}build`, { recursive: true });

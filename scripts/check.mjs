@@ -3,4 +3,6 @@
 import { run } from "./prerequisites.mjs";
 
 run(process.execPath, ["scripts/test.mjs"]);
+run(process.execPath, ["scripts/compat.mjs"]);
 run(process.execPath, ["scripts/lint.mjs"]);
+run(process.execPath, ["scripts/pack-check.mjs", "--development"]);

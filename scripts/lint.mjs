@@ -15,6 +15,8 @@ const relaxed = ["unwrap_used", "expect_used", "panic", "print_stdout", "print_s
 run("cargo", ["clippy", "--locked", "--target", target, "--tests", "--", "-D", "warnings", ...relaxed.flatMap((lint) => ["-A", `clippy::${lint}`])]);
 run("cargo", ["check", "--locked", "--target", target, "--no-default-features"]);
 run("node_modules/.bin/tsc", ["-p", "tsconfig.json"]);
+run(process.execPath, ["scripts/deny.mjs"]);
+run(process.execPath, ["scripts/lint-workflows.mjs"]);
 checkVersion();
 checkNapiRoom();
 checkPanics();

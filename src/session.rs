@@ -5,10 +5,15 @@ use serde_json::{Map, Value};
 
 use crate::config::{RenderRequest, working_dir};
 
+/// The folder that opencode really ran in. The host writes another `cwd` into a stored session when the issue's project
+/// gets a workspace; opencode cannot be moved like that and hangs.
+pub const SESSION_CWD: &str = "sessionCwd";
+
 /// Name that is written, and the spellings that are read, in order of preference.
-const KEYS: [(&str, &[&str]); 5] = [
+const KEYS: [(&str, &[&str]); 6] = [
     ("sessionId", &["sessionId", "session_id", "sessionID"]),
     ("cwd", &["cwd", "workdir", "folder"]),
+    (SESSION_CWD, &[SESSION_CWD]),
     ("workspaceId", &["workspaceId", "workspace_id"]),
     ("repoUrl", &["repoUrl", "repo_url"]),
     ("repoRef", &["repoRef", "repo_ref"]),
@@ -73,7 +78,8 @@ pub fn resume(request: &RenderRequest) -> Resume {
     };
     let params = request.runtime.session_params.to_value();
     let here = working_dir(request);
-    match first_text(&params, KEYS[1].1) {
+    let left_in = first_text(&params, &[SESSION_CWD]).or_else(|| first_text(&params, KEYS[1].1));
+    match left_in {
         Some(left) if !same_dir(left, &here) => Resume {
             session_id: None,
             note: Some(format!(
@@ -133,6 +139,19 @@ mod tests {
             Some("s"),
             "a text is no boolean, as before"
         );
+    }
+
+    #[test]
+    fn a_session_that_the_host_moved_is_still_where_it_was() {
+        let moved = of(
+            r#"{"runtime":{"sessionParams":{"sessionId":"s","cwd":"/project","sessionCwd":"/home"}},"config":{"cwd":"/project"}}"#,
+        );
+        assert_eq!(moved.session_id, None);
+        assert!(moved.note.is_some_and(|note| note.contains("/home")));
+        let back = of(
+            r#"{"runtime":{"sessionParams":{"sessionId":"s","cwd":"/project","sessionCwd":"/home"}},"config":{"cwd":"/home"}}"#,
+        );
+        assert_eq!(back.session_id.as_deref(), Some("s"));
     }
 
     #[test]

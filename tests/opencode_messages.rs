@@ -68,7 +68,7 @@ fn api_error(message: &str, status: Value, host: &str) -> Value {
 fn a_provider_error_names_provider_and_status() {
     assert_eq!(
         of_recording("http-401"),
-        "fake answered 401: Incorrect API key provided: fake-key."
+        "fake answered 401: Incorrect API key provided: [redacted]"
     );
     for recording in ["http-400", "http-404", "http-429-forever", "http-500-forever"] {
         let status = recording.split('-').nth(1).unwrap();
@@ -79,6 +79,27 @@ fn a_provider_error_names_provider_and_status() {
     // Without a configured model the host of the request says who it was.
     let said = message(&api_error("no", json!(403), "llm.example:8443")).unwrap();
     assert_eq!(said, "llm.example:8443 answered 403: no");
+}
+
+#[test]
+fn a_prompt_that_is_too_long_by_itself_is_not_repeated() {
+    let fresh = recorded("context-exceeded", &json!({}));
+    let resumed = recorded("context-exceeded", &json!({ "session": "ses_old" }));
+    for (facts, retryable, hint) in [
+        (fresh, false, "the prompt alone is too long for this model"),
+        (resumed, true, "the next run starts a new session"),
+    ] {
+        let result = resolve(&serde_json::from_value::<Facts>(facts).unwrap());
+        let said = result.error_message.unwrap();
+        assert!(said.ends_with(hint), "{said}");
+        assert_eq!(
+            (
+                result.error_meta.unwrap()["retryable"].as_bool(),
+                result.clear_session
+            ),
+            (Some(retryable), true)
+        );
+    }
 }
 
 #[test]

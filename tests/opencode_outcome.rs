@@ -150,7 +150,9 @@ fn the_container_reason_joins_the_message() {
         &json!({ "stdout": lines(&[START]), "exitCode": 137, "logState": "unproven", "reason": "OOMKilled" }),
     );
     assert_eq!(killed.error_code, Some("opencode_killed"));
-    assert!(killed.error_message.unwrap().contains("ran out of memory"));
+    let message = killed.error_message.unwrap();
+    assert!(message.contains("ran out of memory") && message.contains("resources.limits.memory"));
+    assert!(!message.contains("provider"), "{message}");
     let child = json!({ "stdout": lines(&[START, TEXT, STOP]), "exitCode": 0, "logState": "proven", "reason": "OOMKilled" });
     assert_eq!(code(&child), None, "a tool child was killed, the agent was not");
 }

@@ -98,7 +98,7 @@ describe("a run", () => {
     await sink?.("stderr", "bad\n");
     await sink?.("meta", JSON.stringify({ adapterType: "opencode_k8s", command: "kubectl job/x" }));
     await sink?.("event", JSON.stringify({ eventType: "job.created" }));
-    await sink?.("progress", JSON.stringify({ message: "waiting for a node" }));
+    await sink?.("progress", JSON.stringify({ phase: "adapter_startup", message: "waiting for a node" }));
     await sink?.("dispatch", "");
     await sink?.("from the future", "?");
     native.runs[0]?.finish(done);
@@ -143,6 +143,22 @@ describe("a run", () => {
     });
     native.runs[1]?.finish({ ...done, summary: "second" });
     expect(await result).toMatchObject({ summary: "second" });
+  });
+
+  it("has what the harvested Job used on its own bill: nobody else will ever report it", async () => {
+    const { native, result } = start(context().ctx);
+    await eventually(() => native.runs.length === 1);
+    const first = { usage: { inputTokens: 100, outputTokens: 10, cachedInputTokens: 5 }, costUsd: 0.5 };
+    native.runs[0]?.finish({ ...done, ...first }, { sessionId: "ses_1" });
+    await eventually(() => native.runs.length === 2);
+    native.runs[1]?.finish({ ...done, usage: { inputTokens: 7, outputTokens: 1 }, costUsd: 0.25 }, { sessionId: "ses_1" });
+    await eventually(() => native.runs.length === 3);
+    native.runs[2]?.finish({ exitCode: null, signal: null, timedOut: false, errorCode: "k8s_job_create_failed", errorMessage: "no" });
+    expect(await result).toMatchObject({
+      errorCode: "k8s_job_create_failed",
+      usage: { inputTokens: 107, outputTokens: 11, cachedInputTokens: 5 },
+      costUsd: 0.75,
+    });
   });
 
   it("says the note of the session plan", async () => {

@@ -162,11 +162,9 @@ export function fakeNative(overrides: Partial<Native> = {}): FakeNative {
       const { runtime } = JSON.parse(json) as { runtime: { sessionId: string | null } };
       return JSON.stringify({ sessionId: runtime.sessionId, note: null, workingDir: "/paperclip" });
     },
-    buildJobManifest: (json) => {
-      const request = JSON.parse(json) as Record<string, any>;
-      manifests.push(request);
-      const { prompt, promptMetrics } = request;
-      return JSON.stringify({ job: {}, jobName: "job", namespace: "ns", prompt, opencodeArgs: [], promptMetrics, podLogPath: "/p", warnings: ["careful"] });
+    buildJobManifest: (json, prompt) => {
+      manifests.push({ ...(JSON.parse(json) as Record<string, any>), prompt });
+      return JSON.stringify({ job: {}, jobName: "job", namespace: "ns", opencodeArgs: [], podLogPath: "/p", warnings: ["careful"] });
     },
     sanitizeLabelValue: (value) => JSON.stringify({ value: value.toLowerCase(), dropped: value !== value.toLowerCase() }),
     parseOpenCodeJsonl: () => "{}",

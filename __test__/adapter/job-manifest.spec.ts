@@ -54,6 +54,19 @@ describe("buildJobManifest", () => {
     expect(native.manifests.map((request) => request["agentDbClaimName"])).toEqual([null, undefined]);
   });
 
+  it("hands the prompt over once, beside the request, as the text that the agent will read", () => {
+    const seen: [request: string, prompt: string][] = [];
+    const native = fakeNative();
+    const { buildJobManifest } = native;
+    native.buildJobManifest = (request, prompt) => {
+      seen.push([request, prompt]);
+      return buildJobManifest(request, prompt);
+    };
+    const { prompt } = createBuildJobManifest(() => native)({ ctx: context().ctx, selfPod, instructionsContent: "ONCE \ud83d" });
+    expect(prompt).toMatch(/^ONCE \ufffd/);
+    expect(seen.map(([request, sent]) => [request.includes("ONCE"), sent])).toEqual([[false, prompt]]);
+  });
+
   it("does without onLog, and with one that throws or rejects", async () => {
     const build = createBuildJobManifest(() => fakeNative());
     const broken = () => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { getConfigSchema } from "../../adapter/config-schema.js";
 import { agentConfigurationDoc } from "../../adapter/doc.js";
 import { readServerEnvironment } from "../../adapter/environment.js";
-import { createListModels, models, parseModelList } from "../../adapter/models.js";
+import { createListModels, models, outputOf, parseModelList } from "../../adapter/models.js";
 
 describe("models", () => {
   it("has a static list", () => {
@@ -38,6 +38,17 @@ describe("models", () => {
     expect(one).toEqual([{ id: "a/b", label: "a/b" }]);
     expect(two).toBe(one);
     expect(calls).toBe(3);
+  });
+});
+
+describe("the command that lists models", () => {
+  it("is read, and ended when it hangs, also when a child of it keeps its output open", async () => {
+    expect(await outputOf("sh", ["-c", "echo a/b"])).toBe("a/b\n");
+    const started = performance.now();
+    await expect(outputOf("sh", ["-c", "sleep 5 & sleep 5"], 200)).rejects.toThrow();
+    expect(performance.now() - started).toBeLessThan(3_000);
+    await expect(outputOf("no-such-command-anywhere", [])).rejects.toThrow(/ENOENT/);
+    await expect(outputOf("sh", ["-c", "exit 3"])).rejects.toThrow();
   });
 });
 

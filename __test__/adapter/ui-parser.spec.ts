@@ -95,7 +95,7 @@ describe("recordings of the real opencode", () => {
   it("shows provider errors with their status, and no key of a URL", () => {
     const entries = recording("http-401").flatMap((line) => parse(line, TS));
     expect(entries.at(-1)).toMatchObject({ kind: "stderr", text: expect.stringMatching(/^APIError: Incorrect API key.*status 401/) });
-    const metadata = { url: "https://api/x?key=secret" };
+    const metadata = { url: "https://user:pass@api/x?key=secret#k" };
     const [entry] = event({ type: "error", error: { name: "APIError", data: { message: "no", metadata } } });
     expect(JSON.stringify(entry)).not.toContain("secret");
   });

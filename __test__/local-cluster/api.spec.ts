@@ -10,7 +10,9 @@ const cluster = useCluster();
 
 /** A request as the account of the adapter (its token is in its kubeconfig). */
 async function ask(method: string, path: string, body?: unknown, type = "application/json"): Promise<{ code: number; body: any; headers: Headers }> {
-  const token = /token: "(.*)"/.exec(readFileSync(cluster.current.kubeconfig, "utf8"))![1];
+  // The account may not patch: the adapter does not.
+  const kubeconfig = method === "PATCH" ? cluster.current.adminKubeconfig : cluster.current.kubeconfig;
+  const token = /token: "(.*)"/.exec(readFileSync(kubeconfig, "utf8"))![1];
   const init: RequestInit = { method, headers: { authorization: `Bearer ${token}`, "content-type": type } };
   if (body !== undefined) init.body = JSON.stringify(body);
   const response = await fetch(cluster.current.url + path, init);

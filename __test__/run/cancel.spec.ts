@@ -1,19 +1,19 @@
 /** A cancel at every stage of a run: heard at once, acknowledged when nothing is left that could run. */
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import type { Fault } from "../../local-cluster/client.js";
 import { serve } from "./server.js";
-import { answer, contextOf, filesLeft, isRealCluster, openStage, run, type Seen, type Stage } from "./stage.js";
+import { answer, contextOf, countAroundEachTest, filesLeft, isRealCluster, openStage, run, type Seen, type Stage } from "./stage.js";
 
 const acknowledged = { executionCancellation: { state: "acknowledged", acknowledgedAt: expect.any(String) } };
 
 describe.skipIf(isRealCluster)("a cancel", () => {
   let stage: Stage;
   beforeAll(async () => void (stage = await openStage()));
-  afterEach(() => stage.local.clearFaults());
+  countAroundEachTest(() => stage);
   afterAll(() => stage.close());
 
   /** Runs, aborts as soon as the text was told, and says how long the answer took after that. */
@@ -43,6 +43,9 @@ describe.skipIf(isRealCluster)("a cancel", () => {
   }
 
   const agentOf = (id: string) => ({ id, companyId: "company-1", name: "Ada" });
+
+  /** What an agent that goes on must keep is taken away when it has ended. */
+  const forget = (agent: string): void => rmSync(join(stage.dataRoot, "instances/default/run-logs/company-1", agent), { recursive: true });
 
   const stages: [what: string, faults: Fault[], at: string][] = [
     ["while no node takes the pod", [{ kind: "unschedulable" }], "Waiting for pod to be scheduled"],
@@ -146,6 +149,7 @@ describe.skipIf(isRealCluster)("a cancel", () => {
     for (const { metadata } of await stage.local.list("jobs", { labelSelector: `paperclip.io/agent-id=${agent.id}` })) {
       await stage.local.delete("jobs", metadata.name);
     }
+    forget(agent.id);
   });
 
   test("is not acknowledged when nobody can say that the pod is gone", { timeout: 90_000 }, async () => {
@@ -155,5 +159,6 @@ describe.skipIf(isRealCluster)("a cancel", () => {
     expect(result.errorCode).toBe("cancelled");
     expect(result.resultJson ?? {}).not.toHaveProperty("executionCancellation");
     expect(took).toBeLessThan(52_000);
+    forget(agent.id);
   });
 });

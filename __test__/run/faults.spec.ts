@@ -1,14 +1,15 @@
 /** Runs while the cluster misbehaves: each ends with the right code, every line once, and nothing left behind. */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import type { Fault } from "../../local-cluster/client.js";
-import { answer, filesLeft, isRealCluster, openStage, run, type Stage } from "./stage.js";
+import { serve } from "./server.js";
+import { answer, contextOf, countAroundEachTest, filesLeft, isRealCluster, openStage, run, type Stage } from "./stage.js";
 
 // Faults can be had on request from the stand-in only.
 describe.skipIf(isRealCluster)("a run survives", () => {
   let stage: Stage;
   beforeAll(async () => void (stage = await openStage()));
-  afterEach(() => stage.local.clearFaults());
+  countAroundEachTest(() => stage);
   afterAll(() => stage.close());
 
   const slow = `echo one; sleep 0.4; echo two; sleep 0.4; echo three; ${answer("made it")}`;
@@ -48,6 +49,39 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     expect(stdout.split("polling every 2 s").length - 1).toBe(1);
   });
 
+  test("a Role without get on pods, with one warning", { timeout: 60_000 }, async () => {
+    await stage.local.fault({ kind: "status", code: 403, verb: "get", resource: "pods" });
+    const { result, stderr } = await run(slow);
+    expect(result, JSON.stringify(result)).toMatchObject({ exitCode: 0, errorMessage: null });
+    expect(stderr.split("verb `get` on pods").length - 1).toBe(1);
+  });
+
+  test("an API server that is away for longer than a list may take, while it waits for its turn", { timeout: 90_000 }, async () => {
+    const agent = { id: `waits-${process.pid}`, companyId: "company-1", name: "Ada" };
+    const other = serve(contextOf(`echo at-work; sleep 25; ${answer("the other")}`, { agent, context: { issueId: "other" } }));
+    await other.said("at-work");
+    let waits = (): void => {};
+    const waiting = new Promise<void>((resolve) => (waits = resolve));
+    const onLog = async (_stream: string, chunk: string): Promise<void> => void (chunk.includes("Waiting for concurrent") && waits());
+    const running = run(answer("mine"), { agent, context: { issueId: "mine" }, onLog });
+    await waiting;
+    await stage.local.fault({ kind: "outage", ms: 20_000 });
+    expect((await running).result).toMatchObject({ exitCode: 0, summary: "mine" });
+    expect((await other.ended)?.result).toMatchObject({ exitCode: 0, summary: "the other" });
+  });
+
+  test("another run of the agent whose server died before the agent could start", { timeout: 90_000 }, async () => {
+    const agent = { id: `stalled-${process.pid}`, companyId: "company-1", name: "Ada" };
+    const limits = { config: { scheduleTimeoutSec: 1, startTimeoutSec: 1 } };
+    await stage.local.fault({ kind: "unschedulable", count: 1 });
+    const dead = serve(contextOf(answer("never"), { agent, context: { issueId: "other" }, config: { scheduleTimeoutSec: 600 } }));
+    await dead.said("phase=Pending");
+    dead.child.kill("SIGKILL");
+    const { result, stderr } = await run(answer("mine"), { agent, context: { issueId: "mine" }, ...limits });
+    expect(result, JSON.stringify(result)).toMatchObject({ exitCode: 0, summary: "mine" });
+    expect(stderr).toContain("has not started, and no server gives it up");
+  });
+
   test("an outage in mid-run", { timeout: 60_000 }, async () => {
     const running = run(`echo one; sleep 2; echo two; ${answer("made it")}`);
     await stage.local.waitFor("pods", (pods) => pods.some(({ metadata, status }) => metadata.name.startsWith("agent-") && (status as any)?.phase === "Running"));
@@ -68,6 +102,7 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     ["an image that cannot be pulled", { kind: "image-pull" }, {}, "k8s_pod_schedule_failed", /opencode|write-prompt.*(ErrImagePull|ImagePullBackOff)/],
     ["an init container that fails", { kind: "init-failure", exitCode: 3 }, {}, "k8s_pod_schedule_failed", /write-prompt.*code 3/],
     ["a pod that no node takes", { kind: "unschedulable", message: "0/1 nodes are available" }, { scheduleTimeoutSec: 1 }, "k8s_pod_schedule_failed", /0\/1 nodes/],
+    ["pods that are not admitted", { kind: "deny-pods" }, { scheduleTimeoutSec: 1 }, "k8s_pod_schedule_failed", /no pod was made for job .* within 1 s/],
     ["a container that waits for its configuration", { kind: "waiting", reason: "CreateContainerConfigError" }, {}, "k8s_pod_schedule_failed", /CreateContainerConfigError/],
     ["a quota", { kind: "status", code: 403, verb: "create", resource: "jobs", reason: "Forbidden", message: "exceeded quota: q" }, {}, "k8s_job_create_failed", /exceeded quota.*raise it/],
     ["an admission that denies", { kind: "status", code: 400, verb: "create", resource: "jobs", reason: "BadRequest", message: "admission webhook denied" }, {}, "k8s_job_create_failed", /admission webhook denied.*whoever runs/],
@@ -115,6 +150,19 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     const { result, lines } = await running;
     expect(result, JSON.stringify(result)).toMatchObject({ exitCode: 0, summary: "made it", resultJson: { log: { proof: "proven" } } });
     expect(lines).toHaveLength(33);
+  });
+
+  test("its Job deleted by hand, and a node that is slow to hear of it: its last words are heard", { timeout: 60_000 }, async () => {
+    const agent = { id: "job-slow", companyId: "company-1", name: "Ada", adapterType: null, adapterConfig: null };
+    const running = run(`trap 'echo last-words; exit 143' TERM; i=0; while [ $i -lt 600 ]; do echo "tick"; sleep 1; i=$((i+1)); done`, { agent });
+    const isOurs = ({ metadata, status }: any) => metadata.name.startsWith("agent-opencode-job-slow-") && status?.phase === "Running";
+    await stage.local.waitFor("pods", (all) => all.some(isOurs));
+    await stage.local.fault({ kind: "kubelet-down", ms: 15_000 });
+    const [job] = await stage.local.list("jobs", { labelSelector: "paperclip.io/agent-id=job-slow" });
+    await stage.local.delete("jobs", job!.metadata.name);
+    const { result, lines } = await running;
+    expect(result).toMatchObject({ errorCode: "opencode_killed", timedOut: false, resultJson: { log: { proof: "proven" } } });
+    expect(lines).toContain("last-words");
   });
 
   test("its Job deleted by hand, as a failure", { timeout: 60_000 }, async () => {

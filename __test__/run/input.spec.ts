@@ -1,4 +1,8 @@
 /** Bad input is a result that says what to do, and creates nothing. */
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { adapter } from "../boundary/package.js";
@@ -10,6 +14,23 @@ afterAll(() => stage.close());
 
 const agent = { id: "agent-1", companyId: "company-1", name: "Ada", adapterType: null, adapterConfig: null };
 
+/** A kubeconfig that gets its token from a program. */
+function kubeconfigWithPlugin(command: string, args: string[] = []): string {
+  const path = join(mkdtempSync(join(tmpdir(), "kubeconfig-")), "config");
+  const exec = { apiVersion: "client.authentication.k8s.io/v1", command, args, interactiveMode: "Never" };
+  const named = (name: string, key: string, value: object): object[] => [{ name, [key]: value }];
+  const config = {
+    apiVersion: "v1",
+    kind: "Config",
+    clusters: named("c", "cluster", { server: "https://127.0.0.1:9" }),
+    users: named("u", "user", { exec }),
+    contexts: named("x", "context", { cluster: "c", user: "u", namespace: "paperclip" }),
+    "current-context": "x",
+  };
+  writeFileSync(path, JSON.stringify(config));
+  return path;
+}
+
 const cases: [what: string, overrides: Record<string, unknown>, code: string, says: RegExp][] = [
   ["a run id that climbs", { runId: "../../etc/passwd" }, "k8s_invalid_request", /runId/],
   ["an agent id with a slash", { agent: { ...agent, id: "a/b" } }, "k8s_invalid_request", /agentId/],
@@ -20,6 +41,8 @@ const cases: [what: string, overrides: Record<string, unknown>, code: string, sa
   ["tolerations that are no list", { config: { tolerations: "{{{" } }, "k8s_config_invalid", /tolerations/],
   ["a number that is none", { config: { scheduleTimeoutSec: "soon" } }, "k8s_config_invalid", /scheduleTimeoutSec/],
   ["a kubeconfig that does not exist", { config: { kubeconfig: "/does/not/exist" } }, "k8s_self_pod_failed", /kubeconfig/],
+  ["a kubeconfig whose credential plugin is missing", { config: { kubeconfig: kubeconfigWithPlugin("/does/not/exist") } }, "k8s_self_pod_failed", /kubeconfig.*does\/not\/exist/],
+  ["a kubeconfig whose credential plugin fails", { config: { kubeconfig: kubeconfigWithPlugin("false") } }, "k8s_self_pod_failed", /kubeconfig.*(false|exit)/],
   ["a kubeconfig that never ends", { config: { kubeconfig: "/dev/zero" } }, "k8s_self_pod_failed", /no regular file/],
   ["a run id that is too long for a file name", { runId: "r".repeat(300) }, "k8s_invalid_request", /runId has 300/],
   ["a blank prompt", { config: { promptTemplate: "  \n" } }, "k8s_invalid_request", /prompt is empty/],
@@ -65,5 +88,29 @@ test("an environment without a cluster is refused with what to set", async () =>
   } finally {
     if (KUBECONFIG !== undefined) process.env["KUBECONFIG"] = KUBECONFIG;
     if (KUBERNETES_SERVICE_HOST !== undefined) process.env["KUBERNETES_SERVICE_HOST"] = KUBERNETES_SERVICE_HOST;
+  }
+});
+
+test("a cancel is heard while a credential plugin hangs", { timeout: 20_000 }, async () => {
+  const cancel = new AbortController();
+  const since = Date.now();
+  setTimeout(() => cancel.abort(), 500);
+  const config = { kubeconfig: kubeconfigWithPlugin("sleep", ["20"]) };
+  const { result } = await run(answer("never"), { config, signal: cancel.signal, onCancellationReady: async () => {} });
+  expect(result).toMatchObject({ errorCode: "cancelled", resultJson: { executionCancellation: { state: "acknowledged" } } });
+  expect(Date.now() - since).toBeLessThan(5_000);
+});
+
+test("a proxy of the environment is not the API server's", { timeout: 60_000 }, async () => {
+  const proxies = { HTTPS_PROXY: "http://127.0.0.1:1", HTTP_PROXY: "http://127.0.0.1:1", https_proxy: "http://127.0.0.1:1", http_proxy: "http://127.0.0.1:1" };
+  const before = { ...process.env };
+  Object.assign(process.env, proxies);
+  try {
+    expect((await run(answer("directly"))).result).toMatchObject({ exitCode: 0, summary: "directly" });
+  } finally {
+    for (const name of Object.keys(proxies)) {
+      if (before[name] === undefined) delete process.env[name];
+      else process.env[name] = before[name];
+    }
   }
 });

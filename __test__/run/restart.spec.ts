@@ -1,11 +1,9 @@
 /** Servers that die, and servers that run side by side: no Job is lost, none runs twice, none is left behind. */
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { serve } from "./server.js";
-import { answer, contextOf, filesLeft, isRealCluster, openStage, run, type Stage } from "./stage.js";
+import { answer, contextOf, isRealCluster, openStage, run, type Stage } from "./stage.js";
+import { abandon, expectNothingLeft, STEADY, steady, timesRun, told, type Work, work } from "./work.js";
 
 let stage: Stage;
 beforeAll(async () => void (stage = await openStage()));
@@ -13,36 +11,6 @@ afterAll(() => stage.close());
 
 /** How many moments of a run to be killed at; the default keeps the suite quick. */
 const MOMENTS = Number(process.env["TEST_RESTARTS"] ?? 8);
-let agents = 0;
-
-interface Work {
-  agent: { id: string; companyId: string; name: string };
-  context: { issueId: string };
-}
-
-/** An agent with a task of its own. */
-function work(): Work {
-  const id = `restart-${process.pid}-${Date.now()}-${agents++}`;
-  return { agent: { id, companyId: "company-1", name: "Ada" }, context: { issueId: `task-${id}` } };
-}
-
-const markOf = ({ agent }: Work): string => join(stage.dataRoot, "test-bin", `ran-${agent.id}`);
-const timesRun = (task: Work): number => (existsSync(markOf(task)) ? readFileSync(markOf(task), "utf8").split("\n").length - 1 : 0);
-
-/** Counts itself, prints eleven lines over a good second, and answers. */
-const steady = (task: Work, text = "steady"): string =>
-  `echo x >>/paperclip/test-bin/ran-${task.agent.id}; for i in 0 1 2 3 4 5 6 7 8 9 10; do echo "line $i"; sleep 0.1; done; ${answer(text)}`;
-const STEADY = Array.from({ length: 11 }, (_, i) => `line ${i}`);
-
-async function expectNothingLeft({ agent }: Work): Promise<void> {
-  expect(filesLeft(stage).filter((name) => name.includes(agent.id))).toEqual([]);
-  if (isRealCluster) return;
-  const left = async (resource: string): Promise<string[]> =>
-    (await stage.local.list(resource, { labelSelector: `paperclip.io/agent-id=${agent.id}` })).map(({ metadata }) => metadata.name);
-  expect(await left("jobs")).toEqual([]);
-  expect(await left("secrets")).toEqual([]);
-}
-
 async function killedAt(ms: number): Promise<string> {
   const task = work();
   const program = steady(task);
@@ -57,11 +25,11 @@ async function killedAt(ms: number): Promise<string> {
   expect(result, JSON.stringify(result)).toMatchObject({ exitCode: 0, errorMessage: null, resultJson: { log: { proof: "proven" } } });
   expect(lines.slice(0, 11)).toEqual(STEADY);
   expect(lines).toHaveLength(14);
-  const reported = stdout.split("ended while nobody was listening").length - 1;
-  const times = timesRun(task);
+  const reported = told(stdout).length;
+  const times = timesRun(stage, task);
   // Twice only after the first one had ended and somebody was told.
   expect(times === 1 || (times === 2 && (heardAll || reported === 1)), `${ms} ms: ran ${times} times, reported ${reported}`).toBe(true);
-  await expectNothingLeft(task);
+  await expectNothingLeft(stage, task);
   return stdout.includes("Reattaching") ? "reattached" : reported ? "reported" : times === 1 ? "started" : "again";
 }
 
@@ -74,13 +42,6 @@ test("a server killed at any moment of a run: the next one delivers the whole ou
 });
 
 describe("after a server was killed in mid-run", () => {
-  async function abandon(task: Work, program: string, signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
-    const server = serve(contextOf(program, task));
-    await server.said("line 2");
-    server.child.kill(signal);
-    await server.ended;
-  }
-
   test("a new wake delivers the old output, and then gets a Job of its own in the same session", { timeout: 60_000 }, async () => {
     const task = work();
     await abandon(task, steady(task));
@@ -93,8 +54,8 @@ describe("after a server was killed in mid-run", () => {
     expect(lines).toHaveLength(18);
     expect(stdout.split("Created K8s Job").length - 1).toBe(1);
     expect(invocations.map(({ commandArgs }) => commandArgs)).toEqual([expect.arrayContaining(["--session", "ses_1"])]);
-    expect(timesRun(task)).toBe(1);
-    await expectNothingLeft(task);
+    expect(timesRun(stage, task)).toBe(1);
+    await expectNothingLeft(stage, task);
   });
 
   test("an end that nobody heard is told once, and the next Job goes on from its session", { timeout: 60_000 }, async () => {
@@ -104,9 +65,8 @@ describe("after a server was killed in mid-run", () => {
     const { result, lines, stdout } = await run(`echo another; ${answer("the second")}`, task);
     expect(result).toMatchObject({ exitCode: 0, summary: "the second" });
     expect(lines).toHaveLength(4);
-    const told = stdout.split("\n").filter((line) => line.includes("ended while nobody was listening"));
-    expect(told).toEqual([expect.stringMatching(/session ses_1, log proven\): it said: unheard of/)]);
-    await expectNothingLeft(task);
+    expect(told(stdout)).toEqual([expect.stringMatching(/session ses_1, log proven\): it said: unheard of/)]);
+    await expectNothingLeft(stage, task);
   });
 
   test("the same run goes on with its own Job, also when that has ended", { timeout: 60_000 }, async () => {
@@ -116,8 +76,8 @@ describe("after a server was killed in mid-run", () => {
     const { result, lines } = await run(steady(task), task);
     expect(result).toMatchObject({ exitCode: 0, summary: "steady" });
     expect(lines).toHaveLength(14);
-    expect(timesRun(task)).toBe(1);
-    await expectNothingLeft(task);
+    expect(timesRun(stage, task)).toBe(1);
+    await expectNothingLeft(stage, task);
   });
 
   test.each([
@@ -134,13 +94,23 @@ describe("after a server was killed in mid-run", () => {
     expect(stdout.includes("ended while nobody was listening")).toBe(what !== "another task");
   });
 
+  test("a cancel while the old Job is taken over ends it, and says so when it is gone", { timeout: 60_000 }, async () => {
+    const task = work();
+    await abandon(task, steady(task, "steady", 1));
+    const cancel = new AbortController();
+    const onLog = async (_stream: string, chunk: string): Promise<void> => void (chunk.includes("Reattaching") && cancel.abort());
+    const { result } = await run(answer("never"), { ...task, signal: cancel.signal, onCancellationReady: async () => {}, onLog });
+    expect(result).toMatchObject({ errorCode: "cancelled", resultJson: { executionCancellation: { state: "acknowledged" } } });
+    await expectNothingLeft(stage, task);
+  });
+
   test("SIGTERM leaves everything to the next server", { timeout: 60_000 }, async () => {
     const task = work();
     await abandon(task, steady(task), "SIGTERM");
     const { result, lines } = await run(steady(task), task);
     expect(result).toMatchObject({ exitCode: 0 });
     expect(lines).toHaveLength(14);
-    expect(timesRun(task)).toBe(1);
+    expect(timesRun(stage, task)).toBe(1);
   });
 });
 
@@ -159,5 +129,5 @@ test("two servers at once never run two Jobs of one agent", { timeout: 120_000 }
   const servers = Array.from({ length: 4 }, (_, i) => serve(contextOf(guarded, { ...task, context: { issueId: `task-${i}` } })));
   const ends = await Promise.all(servers.map(({ ended }) => ended));
   expect(ends.map((end) => end?.result.errorMessage)).toEqual([null, null, null, null]);
-  await expectNothingLeft(task);
+  await expectNothingLeft(stage, task);
 });

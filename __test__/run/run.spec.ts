@@ -5,10 +5,11 @@ import { join } from "node:path";
 
 import { afterAll, beforeAll, expect, test } from "vitest";
 
-import { answer, filesLeft, isRealCluster, openStage, run, type Stage } from "./stage.js";
+import { answer, countAroundEachTest, filesLeft, isRealCluster, openStage, run, type Stage } from "./stage.js";
 
 let stage: Stage;
 beforeAll(async () => void (stage = await openStage()));
+countAroundEachTest(() => stage);
 afterAll(() => stage.close());
 
 test("a run delivers its lines, succeeds with proof, and leaves nothing behind", async () => {

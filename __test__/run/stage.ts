@@ -9,10 +9,12 @@
 import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
+import { afterEach, beforeEach, expect } from "vitest";
+
 import type { AdapterExecutionContext, AdapterExecutionResult } from "@paperclipai/adapter-utils";
 
 import { type LocalCluster, type StartOptions, startLocalCluster } from "../../local-cluster/client.js";
-import { adapter } from "../boundary/package.js";
+import { adapter, native } from "../boundary/package.js";
 
 /** A cluster and what the adapter needs to know of it. */
 export interface Stage {
@@ -114,6 +116,26 @@ export function answer(text: string): string {
 /** A word of a shell program. */
 export function quote(word: string): string {
   return `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+/** What a process and its cluster hold for runs. Equal before and after each run. */
+export async function held(stage: Stage): Promise<Record<string, number>> {
+  const inProcess = JSON.parse((native["heldResources"] as () => string)()) as Record<string, number>;
+  const files = filesLeft(stage).length;
+  if (isRealCluster) return { ...inProcess, files };
+  const [jobs, secrets] = await Promise.all([stage.local.objects("jobs"), stage.local.objects("secrets")]);
+  return { ...inProcess, files, jobs: jobs.length, secrets: secrets.length };
+}
+
+/** Counts before each test of the file and again after it, when no run is on. */
+export function countAroundEachTest(stage: () => Stage): void {
+  let before: Record<string, number> = {};
+  beforeEach(async () => void (before = await held(stage())));
+  afterEach(async () => {
+    if (!isRealCluster) await stage().local.clearFaults();
+    // What a cluster does in the background, and handles that a thread closes, take a moment.
+    await expect.poll(() => held(stage()), { timeout: 20_000 }).toEqual(before);
+  });
 }
 
 /** Whatever a run left on the volume, below the folder of the run logs. */

@@ -14,6 +14,8 @@ export interface JobControllerOptions {
   /** `fails-job` is how Kubernetes 1.26 and later count it, `replaced` how earlier ones do. */
   deletedPod: "replaced" | "fails-job";
   createPod: (pod: KubeObject) => void;
+  /** No pod is admitted now. */
+  deniesPods: () => boolean;
 }
 
 /** What the controller remembers of a Job besides what the Job says: API times have no milliseconds. */
@@ -88,7 +90,7 @@ export class JobController {
       for (const pod of active) deleteObject(this.#store, RESOURCES.pods!, namespace, pod.metadata.name);
       active = [];
       memory.finishedAt = Date.now();
-    } else if (active.length === 0) {
+    } else if (active.length === 0 && !this.#options.deniesPods()) {
       active = [this.#startPod(job)];
     }
     this.#store.modify("jobs", namespace, name, (draft: Job) => {
@@ -151,7 +153,7 @@ export class JobController {
   }
 }
 
-export function isFinished(job: Job): boolean {
+function isFinished(job: Job): boolean {
   return job.status.conditions?.some(({ type, status }) => (type === "Complete" || type === "Failed") && status === "True") ?? false;
 }
 

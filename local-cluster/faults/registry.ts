@@ -105,7 +105,7 @@ export class Faults {
 
 const WATCH_ONLY = new Set(["gone-event", "drop-watch", "close-watch"]);
 const REQUEST = new Set(["status", "hang", "reset", ...WATCH_ONLY]);
-const SERVER = new Set(["outage", "compact", "kubelet-down"]);
+const SERVER = new Set(["outage", "compact", "kubelet-down", "deny-pods"]);
 const POD = new Set(["unschedulable", "image-pull", "waiting", "init-failure", "oom", "evict", "delete-pod", "lag-status", "sidecar"]);
 
 const isRequestFault = (fault: Fault): fault is RequestFault => REQUEST.has(fault.kind);

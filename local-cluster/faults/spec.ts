@@ -40,6 +40,8 @@ export type ServerFault =
   | { kind: "outage"; ms: number }
   /** History is dropped: watches break off, and going on from an older version answers 410. */
   | { kind: "compact" }
+  /** No pod of a Job is admitted, as with a quota on pods or a webhook: the Job stays, without any pod. */
+  | { kind: "deny-pods" }
   /** The node's agent is down: containers run on, their status freezes, new pods stay Pending. */
   | { kind: "kubelet-down"; ms?: number };
 

@@ -9,6 +9,7 @@ import type { Condition, Pod } from "../objects.js";
 import { timestamp } from "../objects.js";
 import { RESOURCES } from "../api/resources.js";
 import type { Faults } from "../faults/registry.js";
+import { SHARED_CLAIM } from "../seed.js";
 import { deleteObject } from "../store/deletion.js";
 import type { Store } from "../store/store.js";
 import { WorkQueue } from "../store/work-queue.js";
@@ -64,7 +65,7 @@ export class Node {
   }
 
   claimDir = (namespace: string, claim: string): string =>
-    claim === "paperclip-data" ? this.#options.dataDir : join(this.#options.root, "claims", namespace, claim);
+    claim === SHARED_CLAIM ? this.#options.dataDir : join(this.#options.root, "claims", namespace, claim);
 
   outputFile(pod: Pod, container: string): string {
     const folder = join(this.#options.root, "logs", pod.metadata.namespace!, pod.metadata.name);

@@ -13,7 +13,7 @@ export interface PodFacts {
   startedAt: string;
 }
 
-export function phaseOf(pod: Pod, facts: PodFacts): PodStatus["phase"] {
+function phaseOf(pod: Pod, facts: PodFacts): PodStatus["phase"] {
   if (facts.verdict) return "Failed";
   if ([...facts.init.values()].some((state) => state.terminated && state.terminated.exitCode !== 0)) return "Failed";
   const states = pod.spec.containers.map(({ name }) => facts.main.get(name)!);

@@ -7,6 +7,7 @@
 )]
 
 mod code;
+mod held;
 mod judge;
 mod probe;
 mod render;

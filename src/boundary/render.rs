@@ -1,6 +1,8 @@
 //! Paths, labels and the manifest: pure and synchronous.
 
+use k8s_openapi::api::batch::v1::Job;
 use napi_derive::napi;
+use serde::Serialize;
 use serde_json::json;
 
 use super::Result;
@@ -16,24 +18,36 @@ pub fn build_pod_log_path(company_id: String, agent_id: String, run_id: String) 
     manifest::pod_log_path(&company_id, &agent_id, &run_id).map_err(invalid)
 }
 
-/// Renders the Job. JSON text in and out: see `buildJobManifest` of the adapter.
+/// What the adapter does not know yet of a rendered manifest.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer<'a> {
+    job: &'a Job,
+    job_name: &'a str,
+    namespace: &'a str,
+    opencode_args: &'a [String],
+    pod_log_path: &'a str,
+    warnings: &'a [String],
+}
+
+/// Renders the Job. JSON text in and out: see `buildJobManifest` of the adapter. The prompt comes beside the request and
+/// does not go back: large ones cost most of the time here, as JSON text and from one encoding to the other.
 #[napi(catch_unwind)]
-pub fn build_job_manifest(request_json: String) -> Result<String> {
+pub fn build_job_manifest(request_json: String, prompt: String) -> Result<String> {
     let config = |cause: crate::config::ConfigError| error("k8s_config_invalid", cause);
-    let request = RenderRequest::from_json(&request_json).map_err(config)?;
+    let mut request = RenderRequest::from_json(&request_json).map_err(config)?;
+    request.prompt = prompt;
     let spec = RunSpec::from_request(&request).map_err(config)?;
     let rendered = manifest::render(&spec).map_err(|cause| error(cause.code(), cause))?;
-    let result = json!({
-        "job": rendered.job,
-        "jobName": rendered.job_name,
-        "namespace": rendered.namespace,
-        "prompt": rendered.prompt,
-        "opencodeArgs": rendered.opencode_args,
-        "promptMetrics": rendered.prompt_metrics,
-        "podLogPath": rendered.pod_log_path,
-        "warnings": rendered.warnings,
-    });
-    Ok(result.to_string())
+    let answer = Answer {
+        job: &rendered.job,
+        job_name: &rendered.job_name,
+        namespace: &rendered.namespace,
+        opencode_args: &rendered.opencode_args,
+        pod_log_path: &rendered.pod_log_path,
+        warnings: &rendered.warnings,
+    };
+    serde_json::to_string(&answer).map_err(invalid)
 }
 
 /// A label value that the API accepts: `{value, dropped}` as JSON text.

@@ -103,8 +103,9 @@ impl RunHandle {
 /// Makes the runs of this environment. `sink(batch)` gets, at most once in a look at all logs, what the runs tell: the
 /// payloads after each other, and after the last newline four words for each: the run's number, the call's number, the
 /// kind and the payload's length in UTF-16 units. Kinds: `stdout` and `stderr` with whole lines; `meta`, `progress`,
-/// `event` and `dispatch` with JSON text. A run tells the next thing when the last was answered. The sink must not throw,
-/// must answer with `arrived()`, and each call with `answered()` or `failed()`. Does not hold the process.
+/// `event` and `dispatch` with JSON text. A run tells the next line when the last was answered; its progress and its events
+/// come beside the lines, each when the last of its kind was answered. The sink must not throw, must answer with
+/// `arrived()`, and each call with `answered()` or `failed()`. Does not hold the process.
 #[napi(catch_unwind, ts_args_type = "sink: (batch: string) => void")]
 pub fn open_runs(env: Env, sink: Function<'_, JsText, ()>) -> Result<Runs> {
     let texts = Texts::of(env);

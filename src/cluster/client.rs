@@ -66,11 +66,21 @@ impl Cluster {
             .headers
             .push((USER_AGENT, http::HeaderValue::from_static(agent)));
         let default_namespace = config.default_namespace.clone();
+        let plugin = config
+            .auth_info
+            .exec
+            .as_ref()
+            .and_then(|exec| exec.command.clone());
+        let plugin = plugin.map_or_else(String::new, |command| {
+            format!(". Its credential plugin is {command}: it must be installed where the server runs, and give a token")
+        });
         // An exec credential plugin runs while the client is made, and blocks.
         let client = tokio::task::spawn_blocking(move || Client::try_from(config))
             .await
             .map_err(|error| ClusterError::Config(error.to_string()))?
-            .map_err(|error| ClusterError::Config(format!("{source} cannot be used: {}", chain(&error))))?;
+            .map_err(|error| {
+                ClusterError::Config(format!("{source} cannot be used: {}{plugin}", chain(&error)))
+            })?;
         Ok(Self {
             client,
             default_namespace,

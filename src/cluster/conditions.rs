@@ -264,8 +264,21 @@ pub fn first_pod<P: AsRef<Pod>>(pods: &[P]) -> Option<&Pod> {
     })
 }
 
+/// How the container of the pod of this name ended. Other pods of the same Job ran no agent: their end says nothing.
+#[must_use]
+pub fn end_in<P: AsRef<Pod>>(pods: &[P], name: &str, container: &str) -> Option<ContainerEnd> {
+    let mut pods = pods.iter().map(AsRef::as_ref);
+    let pod = pods.find(|pod| pod.metadata.name.as_deref() == Some(name))?;
+    match stage(pod, container) {
+        PodStage::Ended(end) => Some(end),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use serde_json::json;
 
@@ -335,6 +348,24 @@ mod tests {
             panic!("not blocked")
         };
         assert_eq!((container.as_str(), why.contains("71")), ("write-prompt", true));
+    }
+
+    #[test]
+    fn the_end_of_a_second_pod_is_not_the_agents() {
+        let named = |name: &str, state: serde_json::Value| {
+            pod(
+                json!({"metadata": {"name": name}, "status": {"containerStatuses": [
+                {"name": "opencode", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state}]}}),
+            )
+        };
+        let ended = |code: i32| json!({"terminated": {"exitCode": code, "reason": "Error"}});
+        let second = named("job-b", ended(64));
+        let code = |first: serde_json::Value| {
+            let pods = [Arc::new(second.clone()), Arc::new(named("job-a", first))];
+            end_in(&pods, "job-a", "opencode").map(|end| end.exit_code)
+        };
+        assert_eq!(code(json!({"running": {}})), None);
+        assert_eq!(code(ended(143)), Some(143));
     }
 
     #[test]

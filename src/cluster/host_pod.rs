@@ -1,6 +1,9 @@
 //! What the server's own pod tells about the pods it should start: image, claim, secrets, environment.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::{Container, EnvVar, Pod, PodSpec, VolumeMount};
+use kube::api::ListParams;
 
 use super::verbs::{Namespace, call, patiently};
 use super::{Cluster, ClusterError};
@@ -8,18 +11,38 @@ use crate::config::{SecretVolume, SelfPod, Texts};
 
 /// Where the shared volume is mounted, in the server's pod and in the agents' pods.
 const DATA_MOUNT: &str = "/paperclip";
+const PATIENCE: Duration = Duration::from_secs(30);
 /// The server's container, when the pod has more than one.
 const SERVER_CONTAINER: &str = "paperclip";
 
-/// Reads the server's own pod.
+/// What is said where the pod had to be found by a list.
+pub const LISTED: &str =
+    "reading the server's own pod is not granted (verb `get` on pods): found by a list instead";
+
+/// Reads the server's own pod; where `get` is not granted, by a list. The text says so.
 ///
 /// # Errors
 /// What the API server answered, or what the pod lacks.
-pub async fn introspect(cluster: &Cluster, namespace: &str, pod_name: &str) -> Result<SelfPod, ClusterError> {
+pub async fn introspect(
+    cluster: &Cluster,
+    namespace: &str,
+    pod_name: &str,
+) -> Result<(SelfPod, Option<&'static str>), ClusterError> {
     let pods = Namespace::new(cluster, namespace).pods;
     let on = format!("pod/{pod_name}");
-    let patience = std::time::Duration::from_secs(30);
-    let pod = patiently(patience, || call("get", &on, pods.get(pod_name))).await.map_err(|error| {
+    let mut plainer = None;
+    let mut got = patiently(PATIENCE, || call("get", &on, pods.get(pod_name))).await;
+    if let Err(refused) = &got
+        && refused.is_forbidden()
+    {
+        let by_name = ListParams::default().fields(&format!("metadata.name={pod_name}"));
+        let listed = patiently(PATIENCE, || call("list", "pods", pods.list(&by_name))).await;
+        if let Some(pod) = listed.ok().and_then(|list| list.items.into_iter().next()) {
+            plainer = Some(LISTED);
+            got = Ok(pod);
+        }
+    }
+    let pod = got.map_err(|error| {
         if error.is_not_found() {
             ClusterError::Config(format!(
                 "the server's own pod {pod_name} is not in namespace {namespace}: set POD_NAME and \
@@ -30,6 +53,7 @@ pub async fn introspect(cluster: &Cluster, namespace: &str, pod_name: &str) -> R
         }
     })?;
     self_pod(&pod)
+        .map(|pod| (pod, plainer))
         .ok_or_else(|| ClusterError::Config(format!("pod {pod_name} has no container to inherit from")))
 }
 

@@ -13,10 +13,8 @@ use super::ClusterError;
 pub struct Pulse {
     /// Grows with every change.
     pub version: u64,
-    /// The last time that the API server answered.
-    pub heard: Instant,
-    /// Why the last request failed; `None` while all is well.
-    pub trouble: Option<String>,
+    /// Why the last request failed, and since when they fail; `None` while all is well.
+    pub trouble: Option<(String, Instant)>,
     /// Watching is forbidden: the view lists every 2 s instead.
     pub polling: bool,
 }
@@ -33,7 +31,6 @@ impl Default for Pulses {
     fn default() -> Self {
         let now = Pulse {
             version: 0,
-            heard: Instant::now(),
             trouble: None,
             polling: false,
         };
@@ -60,7 +57,6 @@ impl Pulses {
     pub(super) fn changed(&self, job: Option<&str>) {
         let mut state = self.state();
         state.now.version += 1;
-        state.now.heard = Instant::now();
         match job {
             Some(job) if state.now.trouble.is_none() => {
                 if let Some(listener) = state.listeners.get(job) {
@@ -77,7 +73,6 @@ impl Pulses {
     /// The API server answered, and nothing changed.
     pub(super) fn heard(&self) {
         let mut state = self.state();
-        state.now.heard = Instant::now();
         if state.now.trouble.take().is_some() {
             state.tell_all();
         }
@@ -86,7 +81,13 @@ impl Pulses {
     /// A request failed.
     pub(super) fn trouble(&self, error: &ClusterError) {
         let mut state = self.state();
-        state.now.trouble = Some(error.to_string());
+        // A quiet watch is no outage: what counts is the time since the first failure.
+        let since = state
+            .now
+            .trouble
+            .take()
+            .map_or_else(Instant::now, |(_, since)| since);
+        state.now.trouble = Some((error.to_string(), since));
         state.tell_all();
     }
 
@@ -115,6 +116,24 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_is_counted_from_its_first_failure() {
+        let pulses = Pulses::default();
+        let pulse = pulses.of("a");
+        tokio::time::advance(std::time::Duration::from_secs(3_600)).await;
+        let down = ClusterError::Config("down".to_owned());
+        pulses.trouble(&down);
+        let began = Instant::now();
+        tokio::time::advance(std::time::Duration::from_secs(60)).await;
+        pulses.trouble(&down);
+        let since = pulse.borrow().trouble.as_ref().map(|(_, since)| *since);
+        assert_eq!(
+            since,
+            Some(began),
+            "an hour without news is not an hour of outage"
+        );
+    }
 
     #[test]
     fn a_job_hears_of_itself_and_of_trouble() {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -46,18 +46,24 @@ pub struct View {
     tasks: [AbortHandle; 2],
 }
 
-type Shared = Mutex<HashMap<(Access, String), Weak<View>>>;
+type Shared = HashMap<(Access, String), Weak<View>>;
+
+/// The views that some run uses; the others are forgotten.
+fn views() -> MutexGuard<'static, Shared> {
+    static VIEWS: OnceLock<Mutex<Shared>> = OnceLock::new();
+    let mut views = VIEWS
+        .get_or_init(Mutex::default)
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    views.retain(|_, view| view.strong_count() > 0);
+    views
+}
 
 impl View {
     /// The view of this namespace: an existing one while some run uses it, else a new one.
     #[must_use]
     pub fn shared(cluster: &Cluster, namespace: &Namespace, labels: &str) -> Arc<Self> {
-        static VIEWS: std::sync::OnceLock<Shared> = std::sync::OnceLock::new();
-        let mut views = VIEWS
-            .get_or_init(Shared::default)
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        views.retain(|_, view| view.strong_count() > 0);
+        let mut views = views();
         let key = (cluster.access.clone(), namespace.name.clone());
         if let Some(view) = views.get(&key).and_then(Weak::upgrade) {
             return view;
@@ -65,6 +71,12 @@ impl View {
         let view = Arc::new(Self::open(namespace, labels));
         views.insert(key, Arc::downgrade(&view));
         view
+    }
+
+    /// Views that are open in this process, each with two watches.
+    #[must_use]
+    pub fn open_ones() -> usize {
+        views().len()
     }
 
     fn open(namespace: &Namespace, labels: &str) -> Self {
@@ -125,6 +137,7 @@ impl Drop for View {
         for task in &self.tasks {
             task.abort();
         }
+        drop(views());
     }
 }
 

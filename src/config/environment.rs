@@ -8,14 +8,19 @@ use super::{ConfigError, Json, Texts};
 pub struct UserEnv {
     /// Entries for the pod, in the operator's order.
     pub kept: Texts,
-    /// Names of host-only entries: the host writes them for processes on the server (PAPERCLIP.md 5).
+    /// Names of host-only entries: the host writes them for processes on the server.
     pub host_only: Vec<String>,
     /// Names of entries that the host lets no agent's configuration set, such as the agent's own key.
     pub forbidden: Vec<String>,
 }
 
 impl UserEnv {
-    pub(super) fn read(env: Option<&Json>, forbidden: &[String]) -> Result<Self, ConfigError> {
+    /// `server_path`: the PATH of the server's own process.
+    pub(super) fn read(
+        env: Option<&Json>,
+        forbidden: &[String],
+        server_path: Option<&str>,
+    ) -> Result<Self, ConfigError> {
         if let Some(shape @ (Json::Array(_) | Json::Number(_) | Json::Bool(_))) = env {
             let problem = format!("must be an object of names and values, it is {}", shape.kind());
             return Err(ConfigError::field("env", problem));
@@ -29,14 +34,22 @@ impl UserEnv {
         for (name, value) in &texts.0 {
             check_value(name, value)?;
         }
+        let launchers = texts.get("PAPERCLIP_GITHUB_LAUNCHER_DIR").map(str::to_owned);
+        let scratch = texts.get("PAPERCLIP_TMPDIR").map(str::to_owned);
+        let host = HostOnly {
+            launchers: launchers.as_deref().filter(|folder| !folder.is_empty()),
+            scratch: scratch.as_deref(),
+            server_path,
+        };
         let mut sorted = UserEnv::default();
         for (name, value) in texts.0 {
             if forbidden.contains(&name) {
                 sorted.forbidden.push(name);
-            } else if is_host_only(&name, &value) {
-                sorted.host_only.push(name);
-            } else {
-                sorted.kept.0.push((name, value));
+                continue;
+            }
+            match host.without(&name, value) {
+                Some(value) => sorted.kept.0.push((name, value)),
+                None => sorted.host_only.push(name),
             }
         }
         Ok(sorted)
@@ -60,67 +73,166 @@ fn check_value(name: &str, value: &str) -> Result<(), ConfigError> {
     Err(ConfigError::field(format!("env.{name}"), problem))
 }
 
-/// Temporary and scratch folders are per run on the server and deleted at its end. The others are only host-only when
-/// they do not lie on the shared volume.
-fn is_host_only(name: &str, value: &str) -> bool {
-    let paperclip = name.starts_with("PAPERCLIP_");
-    let temporary = matches!(name, "TMPDIR" | "TMP" | "TEMP")
-        || paperclip && (name.ends_with("SCRATCH_DIR") || name.ends_with("TMPDIR"));
-    let host_path = matches!(name, "GH_CONFIG_DIR" | "PAPERCLIP_GITHUB_HOST_HOME")
-        || name.starts_with("PAPERCLIP_RUNNER_NETWORK_");
-    temporary || host_path && value != "/paperclip" && !value.starts_with("/paperclip/")
+/// What only makes sense on the server, as the host writes it into the configuration of each run.
+struct HostOnly<'a> {
+    /// Where the host keeps its wrappers of `git` and `gh`, which no pod sees.
+    launchers: Option<&'a str>,
+    /// The run's scratch folder.
+    scratch: Option<&'a str>,
+    /// The PATH of the server's own process.
+    server_path: Option<&'a str>,
+}
+
+impl HostOnly<'_> {
+    /// What of the value is for the pod.
+    fn without(&self, name: &str, value: String) -> Option<String> {
+        match name {
+            "PATH" => self.path(value),
+            _ if self.is(name, &value) => None,
+            _ => Some(value),
+        }
+    }
+
+    /// Temporary and scratch folders are per run on the server and deleted at its end. Other places are only the
+    /// server's when they do not lie on the shared volume.
+    fn is(&self, name: &str, value: &str) -> bool {
+        let shared = value == "/paperclip" || value.starts_with("/paperclip/");
+        match name {
+            "TMPDIR" | "TMP" | "TEMP" => !shared || Some(value) == self.scratch,
+            "PAPERCLIP_GIT_METADATA_ROOTS"
+            | "PAPERCLIP_GITHUB_AUTH_MODE"
+            | "PAPERCLIP_GITHUB_LAUNCHER_DIR" => true,
+            "GH_CONFIG_DIR" | "PAPERCLIP_GITHUB_HOST_HOME" => !shared,
+            // An empty one turns the agent of the image off, as the host means it.
+            "SSH_AUTH_SOCK" => !shared && !value.is_empty(),
+            "ZDOTDIR" | "BASH_ENV" => self.launchers.is_some_and(|folder| is_in(value, folder)),
+            _ if name.starts_with("PAPERCLIP_RUNNER_NETWORK_") => true,
+            _ => {
+                name.starts_with("PAPERCLIP_") && (name.ends_with("SCRATCH_DIR") || name.ends_with("TMPDIR"))
+            }
+        }
+    }
+
+    /// The host puts its wrappers before the agent's PATH, or before its own where the agent has none. The image
+    /// knows better than the server where its programs are.
+    fn path(&self, value: String) -> Option<String> {
+        let rest = self
+            .launchers
+            .and_then(|folder| value.strip_prefix(folder)?.strip_prefix(':'));
+        match rest {
+            Some(rest) if Some(rest) == self.server_path || rest.is_empty() => None,
+            Some(rest) => Some(rest.to_owned()),
+            None => Some(value),
+        }
+    }
+}
+
+fn is_in(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn read(env: &str, server_path: Option<&str>) -> UserEnv {
+        let forbidden = ["PAPERCLIP_API_KEY".to_owned()];
+        UserEnv::read(Json::parse(env).as_ref(), &forbidden, server_path).expect("valid")
+    }
+
+    fn kept(env: &UserEnv) -> Vec<(&str, &str)> {
+        let kept = env.kept.0.iter();
+        kept.map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect()
+    }
+
     #[test]
     fn host_only_values_are_left_out() {
-        let env = r#"{"A":"1","TMPDIR":"/tmp/x","TEMP":"/t","PAPERCLIP_RUN_SCRATCH_DIR":"/s","GH_CONFIG_DIR":"/srv/gh",
-            "PAPERCLIP_TMPDIR":"/t","PAPERCLIP_RUNNER_NETWORK_ROOTS":"[]","N":5,"PAPERCLIP_RUN_ID":"mine","PAPERCLIP_API_KEY":"k"}"#;
-        let env = UserEnv::read(Json::parse(env).as_ref(), &["PAPERCLIP_API_KEY".to_owned()]).expect("valid");
-        let kept: Vec<&str> = env.kept.0.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(kept, ["A", "PAPERCLIP_RUN_ID"]);
+        let env = read(
+            r#"{"A":"1","TMPDIR":"/tmp/x","TEMP":"/t","PAPERCLIP_RUN_SCRATCH_DIR":"/s","GH_CONFIG_DIR":"/srv/gh",
+            "PAPERCLIP_TMPDIR":"/t","PAPERCLIP_RUNNER_NETWORK_ROOTS":"[]","N":5,"PAPERCLIP_RUN_ID":"mine","PAPERCLIP_API_KEY":"k"}"#,
+            None,
+        );
+        assert_eq!(kept(&env), [("A", "1"), ("PAPERCLIP_RUN_ID", "mine")]);
         assert_eq!(
             (env.host_only.len(), env.forbidden.as_slice()),
             (6, ["PAPERCLIP_API_KEY".to_owned()].as_slice())
         );
-        let shared = Json::parse(r#"{"GH_CONFIG_DIR":"/paperclip/.config/gh"}"#);
-        assert!(
-            UserEnv::read(shared.as_ref(), &[])
-                .expect("valid")
-                .host_only
-                .is_empty()
+    }
+
+    #[test]
+    fn what_lies_on_the_shared_volume_may_pass() {
+        let shared = read(
+            r#"{"GH_CONFIG_DIR":"/paperclip/.config/gh","TMPDIR":"/paperclip/tmp","SSH_AUTH_SOCK":"","BASH_ENV":"/etc/bash_env"}"#,
+            None,
+        );
+        assert!(shared.host_only.is_empty(), "{:?}", shared.host_only);
+        // Made by the server's user, who may be root.
+        let scratch = read(
+            r#"{"TMPDIR":"/paperclip/tmp/r","PAPERCLIP_TMPDIR":"/paperclip/tmp/r"}"#,
+            None,
+        );
+        assert!(scratch.kept.0.is_empty());
+    }
+
+    /// The very entries that Paperclip 2026.916.1 writes for a company with a GitHub connection, and for one without.
+    #[test]
+    fn the_hosts_own_wrappers_of_git_stay_on_the_server() {
+        let managed = |path: &str| {
+            let folder = "/tmp/paperclip-github-runtime/run-1";
+            format!(
+                r#"{{"PATH":"{folder}:{path}","ZDOTDIR":"{folder}","BASH_ENV":"{folder}/.bashrc","GH_CONFIG_DIR":"{folder}/gh-config",
+                "PAPERCLIP_GITHUB_LAUNCHER_DIR":"{folder}","PAPERCLIP_GIT_METADATA_ROOTS":"[]","PAPERCLIP_GITHUB_AUTH_MODE":"managed",
+                "PAPERCLIP_RUNNER_NETWORK_ACCESS":"enabled","GIT_TERMINAL_PROMPT":"0"}}"#
+            )
+        };
+        let server = Some("/usr/local/bin:/usr/bin");
+        assert_eq!(
+            kept(&read(&managed("/usr/local/bin:/usr/bin"), server)),
+            [("GIT_TERMINAL_PROMPT", "0")]
+        );
+        assert_eq!(
+            kept(&read(&managed("/agent/bin:/usr/bin"), server)),
+            [("PATH", "/agent/bin:/usr/bin"), ("GIT_TERMINAL_PROMPT", "0")]
+        );
+        let host = r#"{"PATH":"/agent/bin","SSH_AUTH_SOCK":"/run/agent.sock","PAPERCLIP_GITHUB_HOST_HOME":"/root","ZDOTDIR":"/etc/zsh"}"#;
+        assert_eq!(
+            kept(&read(host, server)),
+            [("PATH", "/agent/bin"), ("ZDOTDIR", "/etc/zsh")]
         );
     }
 
     #[test]
     fn a_name_the_api_refuses_is_an_error() {
         let env = Json::parse(r#"{"A B":"1"}"#);
-        let message = UserEnv::read(env.as_ref(), &[]).expect_err("refused").to_string();
+        let message = UserEnv::read(env.as_ref(), &[], None)
+            .expect_err("refused")
+            .to_string();
         assert!(
             message.starts_with("adapter configuration: env has the name \"A B\""),
             "{message}"
         );
         assert_eq!(
-            UserEnv::read(Some(&Json::String("bad".into())), &[]),
+            UserEnv::read(Some(&Json::String("bad".into())), &[], None),
             Ok(UserEnv::default())
         );
-        assert!(UserEnv::read(Json::parse(r#"["A=b"]"#).as_ref(), &[]).is_err());
+        assert!(UserEnv::read(Json::parse(r#"["A=b"]"#).as_ref(), &[], None).is_err());
     }
 
     #[test]
     fn a_value_that_no_program_can_start_with_is_an_error_that_names_it() {
         for value in ["a\0b".to_owned(), "x".repeat(131_069)] {
             let env = Json::Object(vec![("BIG".to_owned(), Json::String(value))]);
-            let message = UserEnv::read(Some(&env), &[]).expect_err("refused").to_string();
+            let message = UserEnv::read(Some(&env), &[], None)
+                .expect_err("refused")
+                .to_string();
             assert!(
                 message.starts_with("adapter configuration: env.BIG h"),
                 "{message}"
             );
         }
         let env = Json::Object(vec![("BIG".to_owned(), Json::String("x".repeat(131_067)))]);
-        assert!(UserEnv::read(Some(&env), &[]).is_ok());
+        assert!(UserEnv::read(Some(&env), &[], None).is_ok());
     }
 }

@@ -39,7 +39,11 @@ impl RunSpec {
             model: fields.0.trimmed("model").unwrap_or_default().to_owned(),
             variant: fields.0.trimmed("variant").unwrap_or_default().to_owned(),
             extra_args: extra_args(fields),
-            env: UserEnv::read(request.config.get("env"), &request.forbidden_env_keys)?,
+            env: UserEnv::read(
+                request.config.get("env"),
+                &request.forbidden_env_keys,
+                request.server_path.as_deref(),
+            )?,
             skip_permissions: fields.lenient_flag("dangerouslySkipPermissions", true),
             bundle_root: bundle_root(fields),
             namespace: namespace(fields, request)?,

@@ -33,6 +33,8 @@ pub struct RenderRequest {
     /// What adapter-utils' `buildRuntimeToolsEnv` returned.
     #[serde(deserialize_with = "or_default")]
     pub runtime_tools_env: Texts,
+    /// PATH of the server's own process, which the host may write into the agent's `env`.
+    pub server_path: Option<String>,
     /// Names that the host lets no agent's `env` set.
     #[serde(deserialize_with = "or_default")]
     pub forbidden_env_keys: Vec<String>,
@@ -56,7 +58,7 @@ pub struct RenderRequest {
     pub agent_db_path: Option<String>,
     /// Overrides the configuration field of the same name.
     pub retain_jobs: Option<bool>,
-    /// Written by the server beside the log; the init container compares it (CONTRACT 7.2).
+    /// Written by the server beside the log; the init container compares it.
     pub nonce: Option<String>,
     /// Identity of the cluster, written into the start record.
     pub cluster: Option<String>,

@@ -44,23 +44,32 @@ pub(super) fn tolerations(fields: Fields, own: &SelfPod) -> Result<Vec<Toleratio
     Ok(list)
 }
 
+const OPERATORS: [&str; 3] = ["Exists", "Equal", ""];
+const EFFECTS: [&str; 4] = ["NoSchedule", "PreferNoSchedule", "NoExecute", ""];
+
+/// The API server's own rules.
 fn toleration(toleration: &Toleration) -> Result<(), ConfigError> {
-    let one_of = |name: &str, value: Option<&str>, allowed: &[&str]| match value {
-        Some(value) if !value.is_empty() && !allowed.contains(&value) => Err(ConfigError::field(
-            "tolerations",
-            format!(
-                "has the {name} {value:?}; it must be one of {}",
-                allowed.join(", ")
-            ),
-        )),
-        _ => Ok(()),
+    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    let (key, value) = (text(&toleration.key), text(&toleration.value));
+    let (operator, effect) = (text(&toleration.operator), text(&toleration.effect));
+    let problem = if !OPERATORS.contains(&operator.as_str()) {
+        format!("has the operator {operator:?}; it must be one of Exists, Equal")
+    } else if !EFFECTS.contains(&effect.as_str()) {
+        format!("has the effect {effect:?}; it must be one of NoSchedule, PreferNoSchedule, NoExecute")
+    } else if key.is_empty() && operator != "Exists" {
+        "has an entry without a key; give it one, or the operator Exists for all keys".to_owned()
+    } else if !key.is_empty() && !is_label_key(&key) {
+        format!("has the key {key:?}, which Kubernetes refuses; use `name` or `prefix/name`")
+    } else if operator == "Exists" && !value.is_empty() {
+        format!("has the value {value:?} with the operator Exists; leave the value out, or use Equal")
+    } else if !is_label_value(&value) {
+        format!("has the value {value:?}, which Kubernetes refuses")
+    } else if toleration.toleration_seconds.is_some() && effect != "NoExecute" {
+        "has tolerationSeconds with another effect than NoExecute; leave them out".to_owned()
+    } else {
+        return Ok(());
     };
-    one_of("operator", toleration.operator.as_deref(), &["Exists", "Equal"])?;
-    one_of(
-        "effect",
-        toleration.effect.as_deref(),
-        &["NoSchedule", "PreferNoSchedule", "NoExecute"],
-    )
+    Err(ConfigError::field("tolerations", problem))
 }
 
 /// User labels, checked for keys that the API server refuses; values are cleaned later.
@@ -166,6 +175,12 @@ mod tests {
             r#"[5]"#,
             r#"[{"effect":"Never"}]"#,
             r#"[{"operator":"In"}]"#,
+            r#"[{}]"#,
+            r#"[{"operator":"Equal","value":"x"}]"#,
+            r#"[{"key":"a b","operator":"Exists"}]"#,
+            r#"[{"key":"a","operator":"Exists","value":"x"}]"#,
+            r#"[{"key":"a","value":"x y"}]"#,
+            r#"[{"key":"a","operator":"Exists","tolerationSeconds":5}]"#,
         ] {
             let message = read(&format!(r#"{{"tolerations":{bad}}}"#))
                 .expect_err(bad)

@@ -2,6 +2,7 @@
 
 use super::LogPaths;
 use super::env::double_dollars;
+use super::names::sanitize_label_value;
 use crate::config::{AgentDb, RunSpec};
 
 const POD_SCRIPT: &str = include_str!("pod.sh");
@@ -31,7 +32,7 @@ pub(crate) fn opencode_args(spec: &RunSpec) -> Vec<String> {
 
 /// `sh -c SCRIPT` with the run's own values and opencode's arguments, safe from the kubelet's expansion.
 pub(crate) fn pod_command(spec: &RunSpec, paths: &LogPaths, args: &[String]) -> Vec<String> {
-    let cluster = serde_json::Value::String(spec.cluster.clone()).to_string();
+    let facts = start_facts(spec);
     let prompt_bytes = spec.prompt.len().to_string();
     let limit = spec.max_log_bytes.to_string();
     let own = [
@@ -41,7 +42,7 @@ pub(crate) fn pod_command(spec: &RunSpec, paths: &LogPaths, args: &[String]) -> 
         "paperclip",
         &spec.run_id,
         &spec.namespace,
-        &cluster,
+        &facts,
         paths.base(),
         PROMPT_FILE,
         &prompt_bytes,
@@ -52,6 +53,24 @@ pub(crate) fn pod_command(spec: &RunSpec, paths: &LogPaths, args: &[String]) -> 
         .chain(args.iter().map(String::as_str))
         .map(double_dollars)
         .collect()
+}
+
+/// A longer working directory is left out of the start record, which is read back with a limit.
+const LONGEST_CWD: usize = 1_024;
+
+/// What the start record says beside the pod: enough to tell whose work this was when the Job itself is gone.
+fn start_facts(spec: &RunSpec) -> String {
+    let task = spec.task_id.as_deref().map(|task| sanitize_label_value(task).0);
+    let cwd = Some(spec.working_dir.as_str()).filter(|cwd| cwd.len() <= LONGEST_CWD);
+    let members = [
+        ("cluster", Some(spec.cluster.as_str())),
+        ("task", task.as_deref().filter(|task| !task.is_empty())),
+        ("cwd", cwd),
+    ];
+    let members = members
+        .into_iter()
+        .filter_map(|(key, value)| Some(format!("\"{key}\":{}", serde_json::Value::from(value?))));
+    members.collect::<Vec<_>>().join(",")
 }
 
 /// Makes the log folder and writes the prompt, then checks both with the init script.

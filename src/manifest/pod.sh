@@ -3,8 +3,8 @@
 # opencode's stdout and stderr are files (it does not drain a pipe when it exits); the container's own output is fed
 # from those files. Exit status: opencode's own, or one of 64 to 68 (src/manifest/exit_codes.rs).
 #
-# Arguments: run id, namespace, cluster as a JSON string, path that all files of the run start with, prompt file,
-# bytes of the prompt, largest log in bytes (0: no limit), termination log; then the arguments of opencode.
+# Arguments: run id, namespace, more members of the start record as JSON, path that all files of the run start with,
+# prompt file, bytes of the prompt, largest log in bytes (0: no limit), termination log; then the arguments of opencode.
 # Environment, which opencode does not get to see: PAPERCLIP_POD_NAME, PAPERCLIP_POD_UID, and in PAPERCLIP_POD_CONFIG
 # what opencode is to be configured with where the manifest could not know what OPENCODE_CONFIG_CONTENT holds.
 # What is set before opencode starts begins with pod_: assigning to a variable of the agent's own environment would
@@ -20,7 +20,7 @@ stop() { # passes TERM on, and 10 s later KILL: the record must still be written
 }
 trap stop TERM INT # before all else: the first process of a container ignores what it has no trap for
 
-pod_run=$1 pod_namespace=$2 pod_cluster=$3 pod_base=$4 pod_prompt=$5 pod_prompt_bytes=$6 pod_max_bytes=$7 pod_report=$8
+pod_run=$1 pod_namespace=$2 pod_facts=$3 pod_base=$4 pod_prompt=$5 pod_prompt_bytes=$6 pod_max_bytes=$7 pod_report=$8
 shift 8
 pod_log=$pod_base.ndjson pod_err=$pod_base.stderr.log pod_started=$pod_base.started pod_end=$pod_base.end.json
 pod_name=${PAPERCLIP_POD_NAME:-${HOSTNAME:-unknown}} pod_uid=${PAPERCLIP_POD_UID:-} pod_config=${PAPERCLIP_POD_CONFIG:-}
@@ -46,8 +46,8 @@ pod_prompt_seen=$(size "$pod_prompt")
 (
   set -C
   exec 9>"$pod_started" || exit 2
-  printf '{"v":1,"run":"%s","pod":"%s","podUid":"%s","namespace":"%s","cluster":%s}\n' \
-    "$pod_run" "$pod_name" "$pod_uid" "$pod_namespace" "$pod_cluster" >&9 || exit 3
+  printf '{"v":1,"run":"%s","pod":"%s","podUid":"%s","namespace":"%s",%s}\n' \
+    "$pod_run" "$pod_name" "$pod_uid" "$pod_namespace" "$pod_facts" >&9 || exit 3
 ) 2>/dev/null
 case $? in
   0) ;;
@@ -77,6 +77,27 @@ feed() { # shows both files as they grow; the shell's own descriptors keep the o
   cat <&3
   cat <&4 >&2
 }
+
+# A folder of the server's pod need not exist in this one, and opencode does not start where it cannot make its own.
+# Without the variable it takes the usual folder, below HOME or /tmp. Looks only: nothing is made here.
+usable() { # PATH: it exists, or can be made
+  pod_at=$1
+  [ ! -e "$pod_at" ] || return 0
+  until [ -e "$pod_at" ]; do
+    pod_at=${pod_at%/*}
+    pod_at=${pod_at:-/}
+  done
+  [ -d "$pod_at" ] && [ -w "$pod_at" ]
+}
+for pod_variable in XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME TMPDIR TMP TEMP \
+  $(env | sed -n 's/^\([A-Za-z_][A-Za-z0-9_]*\)=\/.*/\1/p' | grep -i cache); do
+  eval "pod_folder=\${$pod_variable-}"
+  pod_wanted=$pod_folder
+  case $pod_variable in XDG_* | TMP | TMPDIR | TEMP) pod_wanted=$pod_folder/opencode ;; esac
+  case $pod_folder in /*) usable "$pod_wanted" ;; esac && continue
+  printf 'paperclip: %s is no folder that this pod can use: left out\n' "$pod_variable=$pod_folder" >&2
+  unset "$pod_variable"
+done
 
 export NODE_ENV="${NODE_ENV-development}"
 if [ -n "$pod_config" ]; then # the weakest place that is free: what others have set stays theirs

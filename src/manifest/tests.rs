@@ -221,6 +221,31 @@ fn a_secret_mounted_twice_is_one_volume() {
 }
 
 #[test]
+fn a_servers_volume_with_a_name_of_ours_is_another_volume() {
+    let secrets = json!([{"volumeName": "data", "secretName": "s", "mountPath": "/a"}, {"volumeName": "data", "secretName": "s", "mountPath": "/b"}]);
+    let own = json!({"namespace": "n", "image": "i", "pvcClaimName": "claim", "secretVolumes": secrets});
+    let pod = pod(&manifest(json!({"selfPod": own})).expect("a manifest"));
+    let volumes = pod["volumes"].as_array().expect("a list");
+    let named: Vec<&Value> = volumes
+        .iter()
+        .filter(|volume| volume["name"] == "data-server")
+        .collect();
+    assert_eq!(
+        named,
+        [&json!({"name": "data-server", "secret": {"secretName": "s", "optional": true}})]
+    );
+    let mounts = pod["containers"][0]["volumeMounts"].as_array().expect("a list");
+    let of = |path: &str| {
+        let mount = mounts.iter().find(|mount| mount["mountPath"] == path);
+        mount.expect("a mount")["name"].clone()
+    };
+    assert_eq!(
+        (of("/paperclip"), of("/a"), of("/b")),
+        (json!("data"), json!("data-server"), json!("data-server"))
+    );
+}
+
+#[test]
 fn a_database_on_the_shared_volume_needs_no_volume_of_its_own() {
     let made = manifest(json!({"agentDbPath": "/paperclip/db/$t/opencode.db"})).expect("a manifest");
     assert_eq!(env(&made)["OPENCODE_DB"], "/paperclip/db/$$t/opencode.db");

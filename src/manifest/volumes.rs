@@ -61,25 +61,24 @@ pub(crate) fn storage(spec: &RunSpec, secret: Option<&PromptSecret>) -> Storage 
         storage.volumes.push(volume);
         storage.agent.push(mount("opencode-db", DB_MOUNT));
     }
+    let taken: Vec<String> = storage.volumes.iter().map(|volume| volume.name.clone()).collect();
     for secret in &spec.self_pod.secret_volumes {
-        // The server may mount one volume at several places.
-        if !storage
-            .volumes
-            .iter()
-            .any(|volume| volume.name == secret.volume_name)
-        {
-            storage.volumes.push(secret_volume(secret));
+        let mut name = secret.volume_name.clone();
+        if taken.contains(&name) {
+            name.push_str("-server"); // the server's pod may use a name of ours for something else
         }
-        storage
-            .agent
-            .push(read_only(mount(&secret.volume_name, &secret.mount_path)));
+        // The server may mount one volume at several places.
+        if !storage.volumes.iter().any(|volume| volume.name == name) {
+            storage.volumes.push(secret_volume(&name, secret));
+        }
+        storage.agent.push(read_only(mount(&name, &secret.mount_path)));
     }
     storage
 }
 
-fn secret_volume(secret: &SecretVolume) -> Volume {
+fn secret_volume(name: &str, secret: &SecretVolume) -> Volume {
     Volume {
-        name: secret.volume_name.clone(),
+        name: name.to_owned(),
         secret: Some(SecretVolumeSource {
             secret_name: Some(secret.secret_name.clone()),
             default_mode: secret.default_mode,

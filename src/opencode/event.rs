@@ -73,6 +73,8 @@ pub(crate) enum Read<'a> {
     ToolDone {
         /// Its session.
         session: &'a str,
+        /// Its name.
+        tool: &'a str,
     },
     /// A step begins.
     StepStart {
@@ -109,10 +111,10 @@ fn skim(line: &str) -> Option<Read<'_>> {
         let (message, _) = plain_string(rest.strip_prefix(r#","messageID":"#)?)?;
         return Some(Read::StepStart { session, message });
     }
-    let (_tool, rest) = plain_string(rest.strip_prefix(r#","part":{"type":"tool","tool":"#)?)?;
+    let (tool, rest) = plain_string(rest.strip_prefix(r#","part":{"type":"tool","tool":"#)?)?;
     let (_call, rest) = plain_string(rest.strip_prefix(r#","callID":"#)?)?;
     rest.starts_with(r#","state":{"status":"completed","#)
-        .then_some(Read::ToolDone { session })
+        .then_some(Read::ToolDone { session, tool })
 }
 
 /// A JSON string without escapes, and what follows it.
@@ -282,7 +284,10 @@ mod tests {
         let mut scratch = String::new();
         assert!(matches!(
             read(&line("completed", r#","messageID":"m"}}"#), &mut scratch),
-            Read::ToolDone { session: "s" }
+            Read::ToolDone {
+                session: "s",
+                tool: "bash"
+            }
         ));
         assert!(matches!(read(&line("error", "}}"), &mut scratch), Read::Event(_)));
         assert!(matches!(read(&line("completed", ""), &mut scratch), Read::Broken));

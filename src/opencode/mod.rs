@@ -6,6 +6,7 @@
 //! - [`parse_jsonl`], [`is_step_limit`] and [`is_unknown_session`] are the TypeScript adapter's exports
 
 pub(crate) mod bounded;
+mod doing;
 mod event;
 mod lenient;
 pub(crate) mod log;
@@ -14,6 +15,7 @@ mod session;
 mod summary;
 mod transcript;
 
+pub use doing::Doing;
 pub use parse::{fold, is_step_limit, parse_jsonl};
 pub use session::is_unknown_session;
 pub(crate) use session::text_says_unknown_session;

@@ -96,7 +96,7 @@ pub fn parse_jsonl(stdout: &str) -> Value {
                 all.add(&event);
                 transcript.fold(&event);
             }
-            Read::ToolDone { session } => transcript.tool_done(session),
+            Read::ToolDone { session, tool } => transcript.tool_done(session, tool),
             Read::StepStart { session, message } => transcript.step_started(session, message),
             Read::Broken if is_tail => transcript.cut(text),
             Read::Broken => transcript.broken(),

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::bounded::{self, LastFew, Messages};
+use super::doing::Doing;
 use super::event::{self, Event, Part, Read, error_text, js_trim};
 use super::session::text_says_unknown_session;
 use super::summary::{Done, RunError, Summary, Tokens, ToolError};
@@ -29,6 +30,7 @@ pub struct Transcript {
     finished: Option<String>,
     /// An error, or a text that asks for more, came after the last finished step.
     disturbed: bool,
+    doing: Doing,
 }
 
 impl Transcript {
@@ -46,7 +48,7 @@ impl Transcript {
             Read::Other => self.stray(line),
             Read::Broken => self.broken(),
             Read::Event(event) => self.fold(&event),
-            Read::ToolDone { session } => self.tool_done(session),
+            Read::ToolDone { session, tool } => self.tool_done(session, tool),
             Read::StepStart { session, message } => self.step_started(session, message),
         }
     }
@@ -60,6 +62,12 @@ impl Transcript {
             Read::Other => self.stray(tail),
             Read::Blank | Read::ToolDone { .. } | Read::StepStart { .. } => {}
         }
+    }
+
+    /// What the agent does, as far as its last lines tell.
+    #[must_use]
+    pub fn doing(&self) -> &Doing {
+        &self.doing
     }
 
     /// What is known so far.
@@ -106,7 +114,8 @@ impl Transcript {
         self.sum.cut_text = bounded::salvage_text(tail);
     }
 
-    pub(crate) fn tool_done(&mut self, session: &str) {
+    pub(crate) fn tool_done(&mut self, session: &str, tool: &str) {
+        self.doing.uses(tool);
         self.sum.lines += 1;
         self.sum.events += 1;
         self.session(session);
@@ -187,10 +196,12 @@ impl Transcript {
         }
         let message = bounded::prefix(part.message_id.as_str(), NAME);
         self.messages.say(message, part.text.as_str());
+        self.doing.says(part.text.as_str());
     }
 
     fn tool_use(&mut self, part: &Part<'_>) {
         self.sum.tool_calls += 1;
+        self.doing.uses(part.tool.as_str());
         if part.state.status.as_str() != "error" {
             return;
         }

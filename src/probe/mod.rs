@@ -1,19 +1,20 @@
 //! The environment test: what a run needs, asked one by one, fast and bounded when the API server hangs.
 
+mod address;
+mod objects;
 mod rights;
 mod volume;
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Secret};
-use kube::Api;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
+use crate::cluster::ClusterError;
 use crate::cluster::verbs::call;
-use crate::cluster::{Cluster, ClusterError, host_pod};
-use crate::config::{Json, SelfPod};
+use crate::config::{Json, RenderRequest, RunSpec, SelfPod};
 use crate::manifest::POD_ROOT;
+use crate::run::failure::CONFIG_INVALID;
 use crate::run::request::Environment;
 
 /// No single question takes longer.
@@ -67,180 +68,104 @@ pub struct ProbeRequest {
 
 /// Asks everything; never fails.
 pub async fn probe(text: &str) -> Vec<Check> {
-    let request: ProbeRequest = match serde_json::from_str(text) {
-        Ok(request) => request,
+    match serde_json::from_str(text) {
+        Ok(request) => ask_all(&request).await,
         Err(error) => {
-            return vec![Check::new(
-                Level::Error,
-                "k8s_probe_failed",
-                format!("the request is no JSON: {error}"),
-                None,
-            )];
+            let message = format!("the request is no JSON: {error}");
+            let hint = "Save the agent's configuration again; if that does not help, report the message";
+            vec![Check::new(Level::Error, "k8s_probe_failed", message, Some(hint))]
+        }
+    }
+}
+
+async fn ask_all(request: &ProbeRequest) -> Vec<Check> {
+    let (of_cluster, of_volume) = tokio::join!(ask_cluster(request), ask_volume(request));
+    of_cluster.into_iter().chain(of_volume).collect()
+}
+
+/// The questions to the API server stop where it does not answer.
+async fn ask_cluster(request: &ProbeRequest) -> Vec<Check> {
+    let config = &request.config;
+    let access = request
+        .environment
+        .access(config.text("kubeconfig").map(str::to_owned));
+    let (cluster, reached) = match objects::reach(access).await {
+        Ok(reached) => reached,
+        Err(unreachable) => return vec![unreachable],
+    };
+    let own = objects::own_pod(&request.environment, &cluster).await;
+    let found = own.as_ref().ok();
+    let namespace = config.text("namespace").map(str::to_owned);
+    let namespace = namespace
+        .or_else(|| found.map(|own| own.namespace.clone()))
+        .unwrap_or_else(|| cluster.default_namespace.clone());
+    let claim = async {
+        match &own {
+            Ok(own) => objects::claim(&cluster, &namespace, own).await,
+            Err(unknown) => unknown.clone(),
         }
     };
-    let mut checks = Vec::new();
-    let Some(cluster) = reachable(&request, &mut checks).await else {
-        return checks;
-    };
-    let own = own_pod(&request, &cluster, &mut checks).await;
-    // What the Deployment says goes to the pods as it is.
-    let inherited = own
-        .as_ref()
-        .and_then(|own| own.inherited_env.get("PAPERCLIP_API_URL"));
-    checks.extend(api_url(inherited.or(request.paperclip_api_url.as_deref())));
-    let namespace = text_field(&request.config, "namespace")
-        .or_else(|| own.as_ref().map(|own| own.namespace.clone()))
-        .unwrap_or_else(|| cluster.default_namespace.clone());
-    checks.push(namespace_exists(&cluster, &namespace).await);
-    checks.extend(rights::check(&cluster, &namespace).await);
-    checks.push(secret_exists(&cluster, &namespace, &request.config).await);
-    if let Some(own) = own {
-        checks.extend(claim(&cluster, &namespace, &own).await);
-    }
-    // The same decision as that of a run.
-    let configured = request.config.text("dataRoot").unwrap_or(POD_ROOT);
-    checks.extend(volume::check(request.environment.data_root(configured)));
+    let (exists, rights, secret, claim) = tokio::join!(
+        objects::namespace(&cluster, &namespace),
+        rights::check(&cluster, &namespace),
+        objects::secret(&cluster, &namespace, config.text("secretRef")),
+        claim,
+    );
+    let mut checks = vec![reached, exists];
+    checks.extend(rights);
+    checks.extend([secret, claim, address::check(address_in_pod(request, found))]);
     checks
 }
 
-fn text_field(config: &Json, key: &str) -> Option<String> {
-    config.text(key).map(str::to_owned)
+/// The volume, and what of the configuration decides about it. Neither needs the API server.
+async fn ask_volume(request: &ProbeRequest) -> Vec<Check> {
+    let spec = spec_of(request);
+    let database = spec.as_ref().ok().map(|spec| spec.agent_db_mode);
+    let mut checks: Vec<Check> = spec.err().into_iter().collect();
+    // The same decision as that of a run.
+    let configured = request.config.text("dataRoot").unwrap_or(POD_ROOT);
+    let root = request.environment.data_root(configured);
+    match request.environment.owner() {
+        Ok(owner) => checks.extend(volume::check(root, owner, database).await),
+        Err(failure) => {
+            let hint = "Remove PAPERCLIP_K8S_VOLUME_OWNER unless the volume maps ids";
+            checks.push(Check::new(
+                Level::Error,
+                failure.code,
+                failure.message,
+                Some(hint),
+            ));
+        }
+    }
+    checks
 }
 
-/// An address that only this machine can reach is useless in a pod.
-fn api_url(url: Option<&str>) -> Option<Check> {
-    let host = url?
-        .split_once("://")
-        .map_or(url, |(_, rest)| Some(rest))?
-        .split(['/', ':'])
-        .next()?;
-    let local = matches!(host, "localhost" | "127.0.0.1" | "0.0.0.0" | "[");
-    local.then(|| {
-        Check::new(
-            Level::Error,
-            "k8s_api_url_unreachable_from_pods",
-            format!("PAPERCLIP_API_URL is {}: a pod that calls it reaches itself", url.unwrap_or_default()),
-            Some("Set PAPERCLIP_API_URL in the server's Deployment to the Service's address, e.g. http://paperclip.<namespace>.svc:3100"),
-        )
+/// The configuration, read as a run reads it.
+fn spec_of(request: &ProbeRequest) -> Result<RunSpec, Check> {
+    let mut render = RenderRequest {
+        run_id: "probe".to_owned(),
+        config: request.config.clone(),
+        ..RenderRequest::default()
+    };
+    render.agent.id = "probe".to_owned();
+    render.agent.company_id = "probe".to_owned();
+    RunSpec::from_request(&render).map_err(|error| {
+        let hint = "Correct the field in the agent's settings; runs are refused until then";
+        Check::new(Level::Error, CONFIG_INVALID, error.to_string(), Some(hint))
     })
 }
 
-async fn reachable(request: &ProbeRequest, checks: &mut Vec<Check>) -> Option<Cluster> {
-    let access = request
-        .environment
-        .access(text_field(&request.config, "kubeconfig"));
-    let connected = match Cluster::connect(access).await {
-        Ok(cluster) => bounded("get", "version", cluster.client.apiserver_version())
-            .await
-            .map(|version| (cluster, version)),
-        Err(error) => Err(error),
-    };
-    match connected {
-        Ok((cluster, version)) => {
-            let message = format!("the API server answers (Kubernetes {})", version.git_version);
-            checks.push(Check::new(Level::Info, "k8s_api_reachable", message, None));
-            Some(cluster)
-        }
-        Err(error) => {
-            let hint = "Check the kubeconfig or the service account of the server's pod, and the network to the API server";
-            checks.push(Check::new(
-                Level::Error,
-                "k8s_api_unreachable",
-                error.to_string(),
-                Some(hint),
-            ));
-            None
-        }
-    }
-}
-
-async fn own_pod(request: &ProbeRequest, cluster: &Cluster, checks: &mut Vec<Check>) -> Option<SelfPod> {
-    let namespace = request
-        .environment
-        .namespace
-        .clone()
-        .unwrap_or_else(|| cluster.default_namespace.clone());
-    let found = match request.environment.own_pod() {
-        Ok(name) => match timeout(LIMIT, host_pod::introspect(cluster, &namespace, name)).await {
-            Ok(found) => found.map_err(|error| error.to_string()),
-            Err(_) => Err("no answer in time".to_owned()),
-        },
-        Err(failure) => Err(failure.message),
-    };
-    match found {
-        Ok(own) => Some(own),
-        Err(message) => {
-            let hint = "Set POD_NAME and PAPERCLIP_NAMESPACE in the server's Deployment (downward API) and grant `get pods`";
-            checks.push(Check::new(
-                Level::Error,
-                "k8s_self_pod_unknown",
-                message,
-                Some(hint),
-            ));
-            None
-        }
-    }
-}
-
-async fn namespace_exists(cluster: &Cluster, name: &str) -> Check {
-    let api: Api<Namespace> = Api::all(cluster.client.clone());
-    match bounded("get", &format!("namespace/{name}"), api.get(name)).await {
-        Ok(_) => Check::new(
-            Level::Info,
-            "k8s_namespace_exists",
-            format!("namespace {name} exists"),
-            None,
-        ),
-        Err(error) => Check::new(Level::Warn, "k8s_namespace_check_failed", error.to_string(), None),
-    }
-}
-
-async fn secret_exists(cluster: &Cluster, namespace: &str, config: &Json) -> Check {
-    let name = text_field(config, "secretRef").unwrap_or_else(|| "paperclip-secrets".to_owned());
-    let api: Api<Secret> = Api::namespaced(cluster.client.clone(), namespace);
-    match bounded("get", &format!("secret/{name}"), api.get_metadata(&name)).await {
-        Ok(_) => Check::new(
-            Level::Info,
-            "k8s_secret_exists",
-            format!("Secret {name} exists"),
-            None,
-        ),
-        Err(error) => {
-            let hint = "Only needed when agents take credentials from it";
-            Check::new(Level::Warn, "k8s_secret_missing", error.to_string(), Some(hint))
-        }
-    }
-}
-
-async fn claim(cluster: &Cluster, namespace: &str, own: &SelfPod) -> Vec<Check> {
-    let Some(name) = &own.pvc_claim_name else {
-        return vec![Check::new(
-            Level::Error,
-            "k8s_pvc_not_detected",
-            "the server's pod mounts no PersistentVolumeClaim at /paperclip",
-            Some("Mount a ReadWriteMany claim at /paperclip in the server's container"),
-        )];
-    };
-    let api: Api<PersistentVolumeClaim> = Api::namespaced(cluster.client.clone(), namespace);
-    let found = bounded("get", &format!("persistentvolumeclaim/{name}"), api.get(name)).await;
-    vec![match found {
-        Err(error) => Check::new(Level::Warn, "k8s_pvc_check_failed", error.to_string(), None),
-        Ok(claim) => {
-            let modes = claim.spec.and_then(|spec| spec.access_modes).unwrap_or_default();
-            if modes.iter().any(|mode| mode == "ReadWriteMany") {
-                Check::new(
-                    Level::Info,
-                    "k8s_pvc_rwx",
-                    format!("claim {name} is ReadWriteMany"),
-                    None,
-                )
-            } else {
-                let hint = "Agents on other nodes cannot mount it: use a ReadWriteMany claim";
-                let message = format!("claim {name} is {}, not ReadWriteMany", modes.join(", "));
-                Check::new(Level::Warn, "k8s_pvc_not_rwx", message, Some(hint))
-            }
-        }
-    }]
+/// What PAPERCLIP_API_URL will be in a pod: the agent's own value, the Deployment's, or what the host works out.
+fn address_in_pod<'a>(request: &'a ProbeRequest, own: Option<&'a SelfPod>) -> Option<&'a str> {
+    let configured = request
+        .config
+        .get("env")
+        .and_then(|env| env.get("PAPERCLIP_API_URL"));
+    let inherited = own.and_then(|own| own.inherited_env.get("PAPERCLIP_API_URL"));
+    configured
+        .and_then(Json::as_str)
+        .or(inherited.filter(|url| !url.is_empty()))
+        .or(request.paperclip_api_url.as_deref())
 }
 
 /// One question, shorter than in a run.
@@ -262,18 +187,39 @@ async fn bounded<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_address_of_the_server_itself_is_useless_in_a_pod() {
-        assert!(api_url(Some("http://localhost:3100")).is_some());
-        assert!(api_url(Some("http://127.0.0.1:3100/x")).is_some());
-        assert!(api_url(Some("http://paperclip.paperclip.svc:3100")).is_none());
-        assert!(api_url(None).is_none());
-    }
+    use serde_json::json;
 
     #[tokio::test]
     async fn a_request_that_is_no_json_is_a_finding() {
         let checks = probe("{").await;
         assert_eq!((checks.len(), checks[0].level), (1, Level::Error));
+    }
+
+    #[test]
+    fn a_pod_gets_the_address_that_was_set_for_it() {
+        let request = |config: serde_json::Value| -> ProbeRequest {
+            serde_json::from_value(json!({"config": config, "paperclipApiUrl": "http://localhost:3100"}))
+                .expect("a request")
+        };
+        let own: SelfPod =
+            serde_json::from_value(json!({"inheritedEnv": {"PAPERCLIP_API_URL": "http://svc"}}))
+                .expect("a pod");
+        let plain = request(json!({}));
+        assert_eq!(address_in_pod(&plain, None), Some("http://localhost:3100"));
+        assert_eq!(address_in_pod(&plain, Some(&own)), Some("http://svc"));
+        let set = request(json!({"env": {"PAPERCLIP_API_URL": "http://agents"}}));
+        assert_eq!(address_in_pod(&set, Some(&own)), Some("http://agents"));
+    }
+
+    #[test]
+    fn a_configuration_that_no_run_would_take_is_a_finding() {
+        let request = ProbeRequest {
+            config: Json::parse(r#"{"tolerations":"{{{"}"#).expect("JSON"),
+            ..ProbeRequest::default()
+        };
+        let check = spec_of(&request).expect_err("refused");
+        assert_eq!((check.level, check.code.as_str()), (Level::Error, CONFIG_INVALID));
+        assert!(check.message.contains("tolerations"), "{}", check.message);
+        assert!(spec_of(&ProbeRequest::default()).is_ok());
     }
 }

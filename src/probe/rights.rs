@@ -1,4 +1,4 @@
-//! Every verb that a run uses, asked with a SelfSubjectAccessReview each.
+//! Every verb that a run uses, asked with a SelfSubjectAccessReview each. `deploy/rbac.yaml` grants what is used.
 
 use futures::future::join_all;
 use k8s_openapi::api::authorization::v1::{
@@ -10,32 +10,56 @@ use kube::api::PostParams;
 use super::{Check, Level, bounded};
 use crate::cluster::Cluster;
 
-/// Group, resource, verb, word in the check's code, and whether a run works without it.
-const RIGHTS: [(&str, &str, &str, &str, bool); 16] = [
-    ("batch", "jobs", "create", "job_create", true),
-    ("batch", "jobs", "delete", "job_delete", true),
-    ("batch", "jobs", "get", "job_get", true),
-    ("batch", "jobs", "list", "job_list", true),
-    ("batch", "jobs", "watch", "job_watch", false),
-    ("", "pods", "get", "pod_get", true),
-    ("", "pods", "list", "pod_list", true),
-    ("", "pods", "watch", "pod_watch", false),
-    ("", "secrets", "create", "secret_create", true),
-    ("", "secrets", "delete", "secret_delete", true),
-    ("", "secrets", "get", "secret_get", true),
-    ("", "secrets", "patch", "secret_patch", false),
-    ("", "persistentvolumeclaims", "get", "pvc_get", true),
-    ("", "persistentvolumeclaims", "create", "pvc_create", true),
-    ("", "persistentvolumeclaims", "delete", "pvc_delete", false),
-    ("batch", "jobs", "patch", "job_patch", false),
+/// What a run does without the right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Without {
+    /// It fails.
+    Fails,
+    /// It lists every two seconds instead of watching.
+    Polls,
+    /// It finds the server's own pod in the list of all.
+    Lists,
+    /// Nothing else: the TypeScript adapter used it, this one does not.
+    IsTheSame,
+}
+
+/// Group, resource, verb, word in the check's code.
+const RIGHTS: [(&str, &str, &str, &str, Without); 15] = [
+    ("batch", "jobs", "create", "job_create", Without::Fails),
+    ("batch", "jobs", "delete", "job_delete", Without::Fails),
+    ("batch", "jobs", "get", "job_get", Without::Fails),
+    ("batch", "jobs", "list", "job_list", Without::Fails),
+    ("batch", "jobs", "watch", "job_watch", Without::Polls),
+    ("", "pods", "get", "pod_get", Without::Lists),
+    ("", "pods", "list", "pod_list", Without::Fails),
+    ("", "pods", "watch", "pod_watch", Without::Polls),
+    ("", "secrets", "create", "secret_create", Without::Fails),
+    ("", "secrets", "delete", "secret_delete", Without::Fails),
+    ("", "secrets", "get", "secret_get", Without::Fails),
+    ("", "secrets", "patch", "secret_patch", Without::IsTheSame),
+    ("", "persistentvolumeclaims", "get", "pvc_get", Without::Fails),
+    (
+        "",
+        "persistentvolumeclaims",
+        "create",
+        "pvc_create",
+        Without::Fails,
+    ),
+    (
+        "",
+        "persistentvolumeclaims",
+        "delete",
+        "pvc_delete",
+        Without::IsTheSame,
+    ),
 ];
 
 pub(super) async fn check(cluster: &Cluster, namespace: &str) -> Vec<Check> {
     join_all(RIGHTS.map(|right| ask(cluster, namespace, right))).await
 }
 
-async fn ask(cluster: &Cluster, namespace: &str, right: (&str, &str, &str, &str, bool)) -> Check {
-    let (group, resource, verb, word, needed) = right;
+async fn ask(cluster: &Cluster, namespace: &str, right: (&str, &str, &str, &str, Without)) -> Check {
+    let (group, resource, verb, word, without) = right;
     let code = format!("k8s_rbac_{word}");
     let review = SelfSubjectAccessReview {
         spec: SelfSubjectAccessReviewSpec {
@@ -57,24 +81,36 @@ async fn ask(cluster: &Cluster, namespace: &str, right: (&str, &str, &str, &str,
         api.create(&PostParams::default(), &review),
     )
     .await;
+    let grant = format!(
+        "Grant `{verb}` on `{resource}` in namespace {namespace} to the server's service account: see deploy/rbac.yaml"
+    );
     match answer.map(|review| review.status.is_some_and(|status| status.allowed)) {
         Ok(true) => Check::new(Level::Info, &code, format!("may {verb} {resource}"), None),
-        Ok(false) if needed => {
-            let hint = format!(
-                "Grant `{verb}` on `{resource}` in namespace {namespace} to the server's service account"
-            );
-            Check::new(
+        Ok(false) => match without {
+            Without::Fails => Check::new(
                 Level::Error,
                 &code,
                 format!("may not {verb} {resource}"),
-                Some(&hint),
-            )
+                Some(&grant),
+            ),
+            Without::Polls => {
+                let message =
+                    format!("may not {verb} {resource}: they are listed every 2 s instead, which is slower");
+                Check::new(Level::Warn, &code, message, Some(&grant))
+            }
+            Without::Lists => {
+                let message =
+                    format!("may not {verb} {resource}: the server's own pod is looked up in their list");
+                Check::new(Level::Warn, &code, message, Some(&grant))
+            }
+            Without::IsTheSame => {
+                let message = format!("may not {verb} {resource}, and does not need to");
+                Check::new(Level::Info, &code, message, None)
+            }
+        },
+        Err(error) => {
+            let hint = "The API server did not say whether it is allowed; a run tries it anyway";
+            Check::new(Level::Warn, &code, error.to_string(), Some(hint))
         }
-        Ok(false) => {
-            let message =
-                format!("may not {verb} {resource}: a run works without it, in a slower or plainer way");
-            Check::new(Level::Warn, &code, message, None)
-        }
-        Err(error) => Check::new(Level::Warn, &code, error.to_string(), None),
     }
 }

@@ -1,39 +1,73 @@
-//! Whether this server can make the files of a run on the shared volume.
+//! The shared volume as this server sees it: whether the files of a run can be made, and what kind it is.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::{Check, Level};
-use crate::tail::source::{Ownership, RunFiles};
+use crate::config::AgentDbMode;
+use crate::run::volume::on_volume;
+use crate::tail::source::{Freshness, Ownership, RunFiles, freshness_at};
 
-pub(super) fn check(data_root: &str) -> Option<Check> {
-    let root = Path::new(data_root);
-    // A company of this name cannot exist: ids have no underscore.
+/// A network volume that is away blocks for ever.
+const PATIENCE: Duration = Duration::from_secs(5);
+const NOT_WRITABLE: &str = "k8s_log_root_not_writable";
+
+pub(super) async fn check(data_root: &str, owner: Ownership, database: Option<AgentDbMode>) -> Vec<Check> {
+    let root = PathBuf::from(data_root);
+    let seen = on_volume(PATIENCE, {
+        let root = root.clone();
+        move || (is_writable(&root, owner), freshness_at(&root).ok())
+    });
+    let Some((writable, freshness)) = seen.await else {
+        let message = format!(
+            "the shared volume at {} did not answer within {} s",
+            root.display(),
+            PATIENCE.as_secs()
+        );
+        let hint = "Look at the volume's server and at the node's mount";
+        return vec![Check::new(Level::Error, NOT_WRITABLE, message, Some(hint))];
+    };
+    let slow_locks = freshness == Some(Freshness::Cached) && database == Some(AgentDbMode::WorkspaceSubpath);
+    [Some(writable), slow_locks.then(|| sqlite_on_network(&root))]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn is_writable(root: &Path, owner: Ownership) -> Check {
+    let hint = "Mount the shared claim at /paperclip in the server's pod, or set `dataRoot` (or \
+                PAPERCLIP_K8S_DATA_ROOT) to where it is mounted. The server must run as root, as 1000, or in group 1000";
+    // No run has this name: ids have no dot.
     let name = format!("{}.probe", std::process::id());
     let log: PathBuf = root.join("instances/default/run-logs").join(&name);
-    let files = RunFiles::new(root, &log)?;
-    let made = files.prepare(Ownership::default(), &[(&name, b"")]);
+    let Some(files) = RunFiles::new(root, &log) else {
+        let message = format!("{} is no plain absolute path", root.display());
+        return Check::new(Level::Error, NOT_WRITABLE, message, Some(hint));
+    };
+    files.remove([name.as_str()]);
+    let made = files.prepare(owner, &[(&name, b"")]);
     files.remove([name.as_str()]);
     let folder = log.parent().unwrap_or(root).display();
-    Some(match made {
-        Ok(prepared) if prepared.by_server => Check::new(
-            Level::Info,
-            "k8s_log_root_writable",
-            format!("{folder} is writable here"),
-            None,
-        ),
-        Ok(_) => Check::new(
-            Level::Warn,
-            "k8s_log_root_writable",
-            format!("root is squashed at {folder}: the pods make their log files themselves"),
-            None,
-        ),
-        Err(error) => Check::new(
-            Level::Error,
-            "k8s_log_root_not_writable",
-            error.to_string(),
-            Some(
-                "Mount the shared claim at /paperclip in the server's pod, or set dataRoot to where it is mounted",
-            ),
-        ),
-    })
+    match made {
+        Ok(prepared) if prepared.by_server => {
+            let message = format!("{folder} is writable here");
+            Check::new(Level::Info, "k8s_log_root_writable", message, None)
+        }
+        Ok(_) => {
+            let message = format!("root is squashed at {folder}: the pods make their log files themselves");
+            let hint = "Works, without the check that both see the same volume; export it without root_squash, or run \
+                        the server as uid 1000";
+            Check::new(Level::Warn, "k8s_log_root_writable", message, Some(hint))
+        }
+        Err(error) => Check::new(Level::Error, NOT_WRITABLE, error.to_string(), Some(hint)),
+    }
+}
+
+fn sqlite_on_network(root: &Path) -> Check {
+    let message = format!(
+        "{} is on NFS, SMB or FUSE, and opencode's sqlite database lies there: it needs locks that work across machines",
+        root.display()
+    );
+    let hint = "Prefer agentDbMode dedicated_pvc with agentDbStorageClass, or ephemeral (sessions then end with their run)";
+    Check::new(Level::Warn, "k8s_agent_db_on_network_volume", message, Some(hint))
 }

@@ -1,6 +1,6 @@
 //! A Job that this server did not start, or does not remember: followed from its first byte by its own papers.
 
-use super::failure::{Failure, cancelled};
+use super::failure::Failure;
 use super::folder::RunFolder;
 use super::papers::Papers;
 use super::site::{JobOfRun, Site, unless_stopped};
@@ -12,7 +12,7 @@ use crate::tail::Hub;
 /// Takes the Job over; `None` when somebody has harvested it already.
 ///
 /// # Errors
-/// When its files cannot be followed, or the run is to stop.
+/// When its files cannot be followed, or an ended one is not wanted any more.
 pub(super) async fn adopt(
     site: &Site,
     papers: &Papers,
@@ -20,7 +20,9 @@ pub(super) async fn adopt(
     hub: &Hub,
 ) -> Result<Option<Begun>, Failure> {
     let mut folder = RunFolder::of_papers(&site.root, site.owner, papers)?;
-    let gate_is_open = unless_stopped(&site.stop, folder.gate_is_open()).await?;
+    // A stop only hurries these looks: the Job runs, and whoever follows it ends it and knows that it is gone.
+    let looked = unless_stopped(&site.stop, folder.gate_is_open()).await;
+    let gate_is_open = looked.unwrap_or(true);
     if ended {
         // A retained Job keeps its log; what its harvest takes away is the file of the gate.
         let harvested = papers.retained && papers.nonce.is_some() && !gate_is_open;
@@ -29,12 +31,14 @@ pub(super) async fn adopt(
         }
     } else if let Some(nonce) = papers.nonce.as_deref().filter(|_| !gate_is_open) {
         // Its server ended before it let the pod go on. We hold the turn, and this is the Job to wait for.
-        unless_stopped(&site.stop, folder.open_gate(nonce)).await??;
+        if let Ok(opened) = unless_stopped(&site.stop, folder.open_gate(nonce)).await {
+            opened?;
+        }
     }
     folder.by_server = papers.nonce.is_some();
-    if let Some(reason) = site.stop.reason() {
-        return Err(cancelled_beside(&reason, papers));
-    }
+    let heir = unless_stopped(&site.stop, folder.take_over())
+        .await
+        .unwrap_or(None);
     let (stdout, stderr) = folder.follow(hub)?;
     let spec = spec_of(&site.spec, papers);
     let job = JobOfRun {
@@ -44,6 +48,8 @@ pub(super) async fn adopt(
         files: folder.files.clone(),
         names: folder.names.clone(),
         adopted: true,
+        heir,
+        without_job: false,
     };
     Ok(Some(Begun {
         live: site.live(job, &spec),
@@ -70,16 +76,4 @@ fn spec_of(own: &RunSpec, papers: &Papers) -> RunSpec {
         spec.working_dir.clone_from(folder);
     }
     spec
-}
-
-/// The Job runs on: nothing may be acknowledged.
-fn cancelled_beside(reason: &str, papers: &Papers) -> Failure {
-    Failure {
-        message: format!(
-            "Run cancelled ({reason}); the Job {} of its task was left alone",
-            papers.job_name
-        ),
-        nothing_started: false,
-        ..cancelled(reason)
-    }
 }

@@ -37,7 +37,11 @@ pub enum Claim {
         jobs: Vec<String>,
         /// Pods that are being ended: they may still write.
         pods: Vec<String>,
+        /// Those of the Jobs whose agent has not started: somebody has to give them up.
+        unstarted: Vec<Papers>,
     },
+    /// The agent of a Job has not started for longer than its server would have waited.
+    Stalled(Papers),
     /// Nothing is on.
     Free,
 }
@@ -62,11 +66,13 @@ pub fn decide(jobs: &[Job], pods: &[Pod], mine: &Mine) -> Claim {
     {
         return Claim::Reattach(papers);
     }
-    let waited_for: Vec<String> = live(jobs, pods).into_iter().filter_map(name_of).collect();
+    let waited_for = live(jobs, pods);
     let leaving = leaving_pods(jobs, pods);
     if !waited_for.is_empty() || !leaving.is_empty() {
+        let unstarted = waited_for.iter().filter(|job| is_unstarted(job, pods));
         return Claim::Wait {
-            jobs: waited_for,
+            unstarted: unstarted.filter_map(|job| Papers::of(job)).collect(),
+            jobs: waited_for.into_iter().filter_map(name_of).collect(),
             pods: leaving,
         };
     }
@@ -93,6 +99,18 @@ pub fn live<'a>(jobs: &'a [Job], pods: &[Pod]) -> Vec<&'a Job> {
     unfinished.filter(|job| !ended(job)).collect()
 }
 
+/// Whether no pod of the Job shows an agent that runs.
+fn is_unstarted(job: &Job, pods: &[Pod]) -> bool {
+    let mut of_job = pods.iter().filter(|pod| is_of(pod, job));
+    of_job.all(|pod| {
+        let stage = stage(pod, OPENCODE_CONTAINER);
+        !matches!(
+            stage,
+            PodStage::Running | PodStage::Ended(_) | PodStage::EndUnknown { .. }
+        )
+    })
+}
+
 /// Whether of several Jobs that were made at the same time this one stays: the order is the same for all who look.
 #[must_use]
 pub fn is_first(own_uid: &str, jobs: &[&Job]) -> bool {
@@ -113,7 +131,7 @@ fn is_leaving(job: &Job) -> bool {
     job.metadata.deletion_timestamp.is_some()
 }
 
-fn is_of(pod: &Pod, job: &Job) -> bool {
+pub(super) fn is_of(pod: &Pod, job: &Job) -> bool {
     let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
     owners
         .iter()
@@ -198,7 +216,8 @@ mod tests {
             Claim::Own(papers) => format!("own {}", papers.job_name),
             Claim::Reattach(papers) => format!("reattach {}", papers.job_name),
             Claim::Ended(papers) => format!("ended {}", papers.job_name),
-            Claim::Wait { jobs, pods } => format!("wait {}", [jobs, pods].concat().join(",")),
+            Claim::Wait { jobs, pods, .. } => format!("wait {}", [jobs, pods].concat().join(",")),
+            Claim::Stalled(papers) => format!("stalled {}", papers.job_name),
             Claim::Free => "free".to_owned(),
         }
     }
@@ -288,6 +307,23 @@ mod tests {
             json!({"metadata": {"labels": {"paperclip.io/task-id": "t-2"}}}),
         );
         assert_eq!(word(&[other], &[pod("a", ended)], &mine()), "free");
+    }
+
+    #[test]
+    fn a_job_without_a_running_agent_is_named_as_such() {
+        let other = job(
+            "a",
+            json!({"metadata": {"labels": {"paperclip.io/task-id": "t-2"}}}),
+        );
+        let unstarted = |pods: &[Pod]| match decide(std::slice::from_ref(&other), pods, &mine()) {
+            Claim::Wait { unstarted, .. } => unstarted.len(),
+            _ => usize::MAX,
+        };
+        let running = json!({"phase": "Running", "containerStatuses": [{"name": "opencode", "image": "", "imageID": "",
+            "ready": true, "restartCount": 0, "state": {"running": {}}}]});
+        assert_eq!(unstarted(&[]), 1, "no pod was made");
+        assert_eq!(unstarted(&[pod("a", json!({"phase": "Pending"}))]), 1);
+        assert_eq!(unstarted(&[pod("a", running)]), 0);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::cluster::conditions::ContainerEnd;
 use crate::config::RunSpec;
 use crate::manifest::exit_codes;
 use crate::run::observe::End;
+use crate::session::SESSION_CWD;
 use crate::tail::EndRecord;
 use crate::tail::followed::Proof;
 use crate::tail::record::split_termination_message;
@@ -132,6 +133,7 @@ fn session(spec: &RunSpec) -> Option<Session> {
     let pairs = [
         ("sessionId", spec.resume.session_id.clone()),
         ("cwd", Some(spec.working_dir.clone())),
+        (SESSION_CWD, Some(spec.working_dir.clone())),
         ("workspaceId", text("workspaceId")),
         ("repoUrl", text("repoUrl")),
         ("repoRef", text("repoRef")),

@@ -44,6 +44,7 @@ pub async fn stdout(tail: &Tail, voice: &Voice) -> Delivered {
         }
         if !text.is_empty() {
             bytes += text.len() as u64;
+            voice.doing(transcript.doing());
             voice.lines(Kind::Stdout, &text).await;
         }
         if let Some(proof) = look.end {

@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout};
 use super::live::Live;
 use super::observe::{End, observe};
 use super::voice::Voice;
-use crate::cluster::conditions::{ContainerEnd, PodStage, stage};
+use crate::cluster::conditions::{ContainerEnd, end_in};
 use crate::manifest::names::OPENCODE_CONTAINER;
 use crate::tail::EndRecord;
 use crate::tail::followed::Ending;
@@ -73,7 +73,11 @@ impl Seen {
 
 /// Waits for the end and for what the pod left about it.
 pub(super) async fn ending(live: &Live, voice: &Voice) -> Seen {
-    let end = observe(live, voice).await;
+    let end = if live.without_job {
+        live.record().await.map_or(End::JobGone, End::Record)
+    } else {
+        observe(live, voice).await
+    };
     let mut seen = Seen {
         timed_out: matches!(end, End::Deadline),
         end,
@@ -90,7 +94,9 @@ pub(super) async fn ending(live: &Live, voice: &Voice) -> Seen {
         }
         End::Record(record) => {
             seen.record = Some(record.clone());
-            seen.container = container_end(live, STATUS_LAG).await;
+            if !live.without_job {
+                seen.container = container_end(live, &record.pod, STATUS_LAG).await;
+            }
         }
         End::Cancelled(_) | End::Deadline => {
             let why = if seen.timed_out {
@@ -133,18 +139,14 @@ pub(super) async fn stop_job(live: &Live, why: &str, limit: Duration, voice: &Vo
     live.pods_gone(limit.saturating_sub(started.elapsed())).await
 }
 
-/// The container's end as the API server tells it, when it does so soon.
-async fn container_end(live: &Live, patience: Duration) -> Option<ContainerEnd> {
+/// The end of the agent's container in this pod as the API server tells it, when it does so soon.
+async fn container_end(live: &Live, pod: &str, patience: Duration) -> Option<ContainerEnd> {
     let mut pulse = live.view.pulse_of(&live.job_name);
     let look = async {
         loop {
-            let pods = live.view.pods_of(&live.job_name);
-            let ended = pods.iter().filter(|pod| live.owns(pod)).find_map(|pod| {
-                match stage(pod, OPENCODE_CONTAINER) {
-                    PodStage::Ended(end) => Some(end),
-                    _ => None,
-                }
-            });
+            let mut pods = live.view.pods_of(&live.job_name);
+            pods.retain(|pod| live.owns(pod));
+            let ended = end_in(&pods, pod, OPENCODE_CONTAINER);
             if ended.is_some() || pulse.changed().await.is_err() {
                 return ended;
             }

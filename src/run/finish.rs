@@ -10,9 +10,10 @@ use super::deliver::{self, Delivered};
 use super::ending::{CANCELLED_PROOF, Seen, ending, stop_job};
 use super::failure::{Failure, OUTAGE, POD_SCHEDULE_FAILED};
 use super::live::Live;
-use super::observe::End;
+use super::news::Place;
+use super::observe::{End, LAST_WORDS};
 use super::start::Begun;
-use super::voice::{Kind, Voice};
+use super::voice::Voice;
 use super::volume::on_volume;
 use crate::config::RunSpec;
 use crate::tail::followed::Ending;
@@ -24,8 +25,6 @@ const CLEANUP: Duration = Duration::from_secs(30);
 /// The same after a cancel, whose answer the host waits for.
 const HURRIED_CLEANUP: Duration = Duration::from_secs(4);
 
-/// How long an agent without a Job or a pod may go on: its grace period and a margin for its node.
-const LAST_WORDS: Duration = Duration::from_secs(75);
 /// How long a Job that could not be deleted is tried again in the background; then its TTL and the sweep remain.
 const LATER: Duration = Duration::from_secs(900);
 
@@ -53,6 +52,7 @@ pub(super) async fn finish(run: Begun, voice: &Voice) -> Finished {
         stdout.end(of_stdout);
         stderr.end(of_stderr);
         known.send_replace(true);
+        voice.place(Place::Proving);
         if seen.record.is_none() {
             // The Job or its pod is gone, and the agent may still be at work until its node hears of it.
             let late = tokio::select! {
@@ -98,7 +98,8 @@ pub(super) async fn finish(run: Begun, voice: &Voice) -> Finished {
     if cancelled && is_gone(&live, &seen, voice).await {
         acknowledge(&mut result);
     }
-    voice.tell(Kind::Event, log_event(&live, &result)).await;
+    voice.event(log_event(&live, &result));
+    voice.place(Place::CleaningUp);
     clean_up(&live, &seen, spec.retain_jobs, voice).await;
     Finished {
         settled: !cancelled && !matches!(seen.end, End::Outage(_)),
@@ -190,6 +191,7 @@ fn log_event(live: &Live, result: &Value) -> Value {
         .to_owned();
     json!({
         "eventType": "opencode_k8s.log",
+        "stream": "system",
         "level": if proof == "proven" { "info" } else { "warn" },
         "message": format!("Log of {} is {proof}", live.job_name),
         "payload": {"job": live.job_name, "log": log},
@@ -214,6 +216,12 @@ async fn clean_up(live: &Live, seen: &Seen, retain: bool, voice: &Voice) {
     if matches!(seen.end, End::Outage(_)) {
         return;
     }
+    // Without a Job nobody else follows it: a word of a server that died since counts no more.
+    if !live.without_job && live.is_taken_over().await {
+        let job = &live.job_name;
+        let line = format!("Another server took job {job} over: cleaning up is left to it");
+        return voice.status(line).await;
+    }
     if retain {
         voice
             .status(format!(
@@ -227,7 +235,12 @@ async fn clean_up(live: &Live, seen: &Seen, retain: bool, voice: &Voice) {
         return;
     }
     let patience = live.patience(CLEANUP, HURRIED_CLEANUP);
-    if let Err(error) = live.delete_job(patience).await {
+    let deleted = if live.without_job {
+        Ok(())
+    } else {
+        live.delete_job(patience).await
+    };
+    if let Err(error) = deleted {
         let still_running = matches!(seen.end, End::Cancelled(_) | End::Deadline) && !seen.gone;
         let stay = if still_running { "; its files stay" } else { "" };
         voice

@@ -5,19 +5,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
+
 use super::failure::{Failure, LOG_INCOMPLETE, SHARED_VOLUME_MISSING};
 use super::live::FileNames;
 use super::papers::Papers;
 use super::volume::on_volume;
 use crate::config::{AgentDb, RunSpec};
 use crate::manifest::{self, LogPaths};
+use crate::tail::record::MAX_RECORD_BYTES;
 use crate::tail::source::{FileSource, Ownership, PrepareError, RunFiles};
 use crate::tail::{Hub, Pace, Tail};
 
 /// A volume that does not answer for this long is not there.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Longest nonce that is looked for.
-const NONCE_BYTES: usize = 256;
+/// Another server that opens a gate needs this long at most between making the file and writing it.
+const OPENING: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// The files of one run.
 pub(super) struct RunFolder {
@@ -87,6 +91,13 @@ impl RunFolder {
         })
     }
 
+    /// The files of another run of this agent, of which nothing but its id is known.
+    pub(super) fn of_run(root: &Path, owner: Ownership, spec: &RunSpec, run: &str) -> Result<Self, Failure> {
+        let paths = LogPaths::new(&spec.company_id, &spec.agent_id, run)
+            .map_err(|error| missing(error.to_string()))?;
+        Self::at(root, owner, &paths.log, &paths.stderr, file_names(&paths))
+    }
+
     /// Lets the pod go on: its init container waits for this file.
     pub(super) async fn open_gate(&self, nonce: &str) -> Result<(), Failure> {
         let (files, name, owner) = (self.files.clone(), self.names.nonce.clone(), self.owner);
@@ -94,15 +105,43 @@ impl RunFolder {
         let opened = on_volume(PATIENCE, move || {
             files.prepare(owner, &[(&name, content.as_bytes())]).map(drop)
         });
-        match opened.await {
-            Some(opened) => opened.map_err(|error| of_prepare(&error)),
-            None => Err(missing("the shared volume does not answer".to_owned())),
+        let error = match opened.await {
+            Some(Ok(())) => return Ok(()),
+            Some(Err(error)) => of_prepare(&error),
+            None => return Err(missing("the shared volume does not answer".to_owned())),
+        };
+        // Two servers may take over a Job at the same time: the gate is open, whoever opened it.
+        let until = Instant::now() + OPENING;
+        while self.content(self.names.nonce.clone()).await.as_deref() != Some(nonce.as_bytes()) {
+            if Instant::now() >= until {
+                return Err(error);
+            }
+            sleep(LOOK_AGAIN).await;
         }
+        Ok(())
+    }
+
+    /// Leaves word that this server cleans up behind the Job from now on, whoever made it; gives the word. `None`
+    /// where nothing can be written, or another one took it over in the same moment.
+    pub(super) async fn take_over(&self) -> Option<String> {
+        let (files, name, owner) = (self.files.clone(), self.names.heir.clone(), self.owner);
+        let word = nonce();
+        let written = on_volume(PATIENCE, move || {
+            files.remove([name.as_str()]);
+            let made = files.prepare(owner, &[(&name, word.as_bytes())]);
+            made.is_ok_and(|made| made.by_server).then_some(word)
+        });
+        written.await.flatten()
+    }
+
+    /// What the pod that ran the agent says about it: its start record.
+    pub(super) async fn started(&self) -> Option<Vec<u8>> {
+        self.content(self.names.started.clone()).await
     }
 
     /// Whether the pod has been let go on.
     pub(super) async fn gate_is_open(&self) -> bool {
-        self.has(self.names.nonce.clone()).await
+        self.content(self.names.nonce.clone()).await.is_some()
     }
 
     /// Whether the log is still there: whoever harvests a run removes it.
@@ -116,10 +155,16 @@ impl RunFolder {
         .unwrap_or(false)
     }
 
-    async fn has(&self, name: String) -> bool {
+    /// Whether the pod has written its end record.
+    pub(super) async fn has_ended(&self) -> bool {
+        self.content(self.names.end.clone()).await.is_some()
+    }
+
+    async fn content(&self, name: String) -> Option<Vec<u8>> {
         let files = self.files.clone();
-        let read = on_volume(PATIENCE, move || files.read_small(&name, NONCE_BYTES).is_some());
-        read.await.unwrap_or(false)
+        on_volume(PATIENCE, move || files.read_small(&name, MAX_RECORD_BYTES))
+            .await
+            .flatten()
     }
 
     /// Follows stdout and stderr.
@@ -175,5 +220,13 @@ pub(super) fn file_names(paths: &LogPaths) -> FileNames {
         end: name(&paths.end),
         draft: format!(".{}", name(&paths.end).trim_end_matches(".json")),
         nonce: name(&paths.nonce),
+        heir: name(&paths.nonce).replace(".nonce", ".heir"),
     }
+}
+
+/// Random enough to tell volumes apart: the process's own random hash keys.
+pub(super) fn nonce() -> String {
+    use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+    let word = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", word(), word())
 }

@@ -1,7 +1,7 @@
 //! One run per agent: a mutex in this process, and the Jobs and pods of the agent in the namespace.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::claim::{Claim, Mine, decide};
 use super::failure::{Failure, GUARD_BLOCKED, GUARD_UNREACHABLE};
+use super::news::Place;
 use super::voice::Voice;
 use crate::cluster::View;
 use crate::cluster::conditions::job_end;
@@ -22,20 +23,37 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const LEAVING: Duration = Duration::from_secs(75);
 
 /// Held while a run of the agent is on.
-pub struct Turn {
-    _guard: OwnedMutexGuard<()>,
+pub struct Turn(Option<OwnedMutexGuard<()>>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        drop(self.0.take());
+        drop(agents());
+    }
 }
 
-type Agents = Mutex<HashMap<(String, String), Weak<AsyncMutex<()>>>>;
+type Agents = HashMap<(String, String), Weak<AsyncMutex<()>>>;
 
-/// The mutex of this agent; those of agents without a run are forgotten.
-fn mutex_of(namespace: &str, agent: &str) -> Arc<AsyncMutex<()>> {
-    static AGENTS: std::sync::OnceLock<Agents> = std::sync::OnceLock::new();
+/// The mutexes of the agents that have a run; the others are forgotten.
+fn agents() -> MutexGuard<'static, Agents> {
+    static AGENTS: OnceLock<Mutex<Agents>> = OnceLock::new();
     let mut agents = AGENTS
-        .get_or_init(Agents::default)
+        .get_or_init(Mutex::default)
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
     agents.retain(|_, mutex| mutex.strong_count() > 0);
+    agents
+}
+
+/// Agents that have a run in this process, or one that waits for its turn.
+#[must_use]
+pub fn agents_with_a_run() -> usize {
+    agents().len()
+}
+
+/// The mutex of this agent.
+fn mutex_of(namespace: &str, agent: &str) -> Arc<AsyncMutex<()>> {
+    let mut agents = agents();
     let key = (namespace.to_owned(), agent.to_owned());
     if let Some(mutex) = agents.get(&key).and_then(Weak::upgrade) {
         return mutex;
@@ -59,6 +77,10 @@ pub struct Guard<'a> {
     pub until: Option<Instant>,
     /// The run that waits.
     pub mine: Mine,
+    /// How long the API server may be away once the run waits for another.
+    pub outage: Duration,
+    /// After this time a Job whose agent has not started is nobody's any more.
+    pub stalled: Duration,
 }
 
 impl Guard<'_> {
@@ -69,8 +91,11 @@ impl Guard<'_> {
     pub async fn turn(&self, voice: &Voice) -> Result<Turn, Failure> {
         let mutex = mutex_of(&self.namespace.name, self.agent);
         if let Ok(guard) = mutex.clone().try_lock_owned() {
-            return Ok(Turn { _guard: guard });
+            return Ok(Turn(Some(guard)));
         }
+        voice.place(Place::Waiting {
+            who: "another run of this agent".to_owned(),
+        });
         voice
             .status("Waiting for another run of this agent in this server to finish before starting")
             .await;
@@ -81,7 +106,7 @@ impl Guard<'_> {
                 .await
                 .map_err(|_| self.blocked("in this server"))?,
         };
-        Ok(Turn { _guard: guard })
+        Ok(Turn(Some(guard)))
     }
 
     /// Waits until there is something to do: a Job to harvest, or nothing in the way.
@@ -91,10 +116,29 @@ impl Guard<'_> {
     pub async fn claim(&self, mine: &Mine, voice: &Voice) -> Result<Claim, Failure> {
         let mut said = String::new();
         let mut leaving_since = None;
+        let mut unstarted_since: HashMap<String, Instant> = HashMap::new();
         loop {
-            let (jobs, pods) = match self.look(mine).await? {
-                Claim::Wait { jobs, pods } => (jobs, pods),
+            // A run that has waited for an hour is not given up because the API server restarts.
+            let patience = if said.is_empty() { PATIENCE } else { self.outage };
+            let (jobs, pods) = match self.look(mine, self.left_of(patience)).await? {
+                Claim::Wait {
+                    jobs,
+                    pods,
+                    unstarted,
+                } => {
+                    unstarted_since.retain(|uid, _| unstarted.iter().any(|job| job.job_uid == *uid));
+                    for job in unstarted {
+                        let since = *unstarted_since
+                            .entry(job.job_uid.clone())
+                            .or_insert_with(Instant::now);
+                        if since.elapsed() >= self.stalled {
+                            return Ok(Claim::Stalled(job));
+                        }
+                    }
+                    (jobs, pods)
+                }
                 claim => {
+                    voice.place(Place::Preparing);
                     if !said.is_empty() {
                         voice.status("Concurrent Job(s) done, going on").await;
                     }
@@ -117,6 +161,9 @@ impl Guard<'_> {
                 return Err(self.blocked(&names));
             }
             if said != names {
+                voice.place(Place::Waiting {
+                    who: format!("other runs of this agent: {names}"),
+                });
                 voice
                     .status(format!(
                         "Waiting for concurrent Job(s) to finish before starting: {names}"
@@ -128,16 +175,24 @@ impl Guard<'_> {
         }
     }
 
-    async fn look(&self, mine: &Mine) -> Result<Claim, Failure> {
+    /// The time, or what is left of `guardWaitSec`.
+    fn left_of(&self, patience: Duration) -> Duration {
+        self.until.map_or(patience, |until| {
+            let left = until.saturating_duration_since(Instant::now());
+            patience.min(left.max(PATIENCE))
+        })
+    }
+
+    async fn look(&self, mine: &Mine, patience: Duration) -> Result<Claim, Failure> {
         let unreachable = |error: crate::cluster::ClusterError| {
             Failure::before_start(
                 GUARD_UNREACHABLE,
                 format!("cannot tell whether another run of this agent is on: {error}"),
             )
         };
-        let jobs = patiently(PATIENCE, || self.namespace.list_jobs(self.selector)).await;
+        let jobs = patiently(patience, || self.namespace.list_jobs(self.selector)).await;
         let jobs = jobs.map_err(unreachable)?;
-        let pods = match patiently(PATIENCE, || self.namespace.list_pods(self.selector)).await {
+        let pods = match patiently(patience, || self.namespace.list_pods(self.selector)).await {
             Ok(pods) => pods,
             // Without them a pod that outlives its Job is not seen, as it always was.
             Err(error) if error.is_forbidden() => Vec::new(),

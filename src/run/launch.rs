@@ -6,9 +6,10 @@ use serde_json::json;
 
 use super::database;
 use super::failure::{CANCELLED, Failure, cancelled};
-use super::folder::RunFolder;
+use super::folder::{RunFolder, nonce};
 use super::gate::may_go_on;
 use super::live::Live;
+use super::news::Place;
 use super::site::{JobOfRun, Site, unless_stopped};
 use super::start::Begun;
 use super::submit::{Submitted, submit};
@@ -52,9 +53,11 @@ async fn in_folder(
     let secret_name = rendered.prompt_secret.as_ref().map(|secret| secret.name.clone());
     announce(&spec, &rendered, voice).await;
     let (stdout, stderr) = folder.follow(hub)?;
-    if let Some(reason) = site.stop.reason() {
-        return Err(cancelled(&reason));
-    }
+    may_begin(site)?;
+    voice.place(Place::Creating);
+    voice.tell(Kind::Dispatch, json!({})).await;
+    // The host may have taken its time.
+    may_begin(site)?;
     let submitted = tokio::select! {
         biased;
         submitted = submit(&site.namespace, &rendered.job, secret) => submitted?,
@@ -68,6 +71,8 @@ async fn in_folder(
             files: folder.files.clone(),
             names: folder.names.clone(),
             adopted: false,
+            heir: None,
+            without_job: false,
         },
         &spec,
     );
@@ -84,6 +89,13 @@ async fn in_folder(
         stdout,
         stderr,
     }))
+}
+
+/// Nothing was created yet, and nobody asked to stop.
+fn may_begin(site: &Site) -> Result<(), Failure> {
+    site.stop
+        .reason()
+        .map_or(Ok(()), |reason| Err(cancelled(&reason)))
 }
 
 /// Cancelled while the API server was asked for the Job. It may still make it: then it is removed here, and its pod
@@ -145,12 +157,18 @@ async fn announce(spec: &RunSpec, rendered: &Manifest, voice: &Voice) {
         "promptMetrics": rendered.prompt_metrics,
     });
     voice.tell(Kind::Meta, meta).await;
-    voice.tell(Kind::Dispatch, json!({})).await;
 }
 
 async fn say_created(spec: &RunSpec, submitted: &Submitted, voice: &Voice) {
     let (name, namespace) = (&submitted.name, &spec.namespace);
     let deadline = deadline(spec);
+    voice.event(json!({
+        "eventType": "opencode_k8s.job",
+        "stream": "system",
+        "level": "info",
+        "message": format!("Job {name} was created in namespace {namespace}"),
+        "payload": {"job": name, "namespace": namespace, "image": spec.image, "timeoutSec": spec.timeout_sec},
+    }));
     voice
         .status(format!(
             "Created K8s Job: {name} in namespace {namespace} (deadline: {deadline})"
@@ -168,11 +186,4 @@ fn deadline(spec: &RunSpec) -> String {
 
 fn of_render(error: &manifest::ManifestError) -> Failure {
     Failure::of_input(error.code(), error.to_string())
-}
-
-/// Random enough to tell volumes apart: the process's own random hash keys.
-fn nonce() -> String {
-    use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-    let word = || RandomState::new().build_hasher().finish();
-    format!("{:016x}{:016x}", word(), word())
 }

@@ -39,20 +39,23 @@ pub struct FileNames {
     pub end: String,
     /// The end record while it is written: stays when the container is killed at that moment.
     pub draft: String,
-    /// What the init container compares.
+    /// What the init container compares. While it is there, nobody has harvested the run.
     pub nonce: String,
+    /// Who took the Job over from the server that made it.
+    pub heir: String,
 }
 
 impl FileNames {
-    /// All of them.
-    pub fn all(&self) -> [&str; 6] {
+    /// All of them, the sign of an end that nobody heard first.
+    pub fn all(&self) -> [&str; 7] {
         [
+            &self.nonce,
             &self.log,
             &self.stderr,
             &self.started,
             &self.end,
             &self.draft,
-            &self.nonce,
+            &self.heir,
         ]
     }
 }
@@ -85,6 +88,10 @@ pub struct Live {
     pub stop: Stop,
     /// Looks at the volume while the run is on.
     pub watchman: Watchman,
+    /// The word that this server left when it took the Job over.
+    pub heir: Option<String>,
+    /// The API server has said that there is no such Job any more: only its files are left.
+    pub without_job: bool,
 }
 
 /// How long one look at a small file may take.
@@ -121,6 +128,14 @@ impl Live {
         on_volume(LOOK, move || files.read_small(&name, MAX_RECORD_BYTES).is_none())
             .await
             .unwrap_or(false)
+    }
+
+    /// Whether another server has taken the Job over since: then it is the one that cleans up.
+    pub async fn is_taken_over(&self) -> bool {
+        let (files, name) = (self.files.clone(), self.names.heir.clone());
+        let found = on_volume(LOOK, move || files.read_small(&name, MAX_RECORD_BYTES)).await;
+        let found = found.flatten();
+        found.is_some_and(|found| Some(found.as_slice()) != self.heir.as_deref().map(str::as_bytes))
     }
 
     /// How long a request may take: less once the host waits for the answer to its cancel.

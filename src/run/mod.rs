@@ -4,16 +4,19 @@
 pub mod calls;
 pub mod claim;
 pub mod conclude;
+pub mod crier;
 pub mod database;
 pub mod deliver;
 pub mod failure;
 pub mod guard;
 pub mod live;
+pub mod news;
 pub mod observe;
 pub mod outcome;
 pub mod papers;
 pub mod redact;
 pub mod request;
+pub mod snippet;
 pub mod stop;
 pub mod submit;
 mod sweep;
@@ -29,16 +32,20 @@ mod gate;
 mod launch;
 mod site;
 mod start;
+mod unheard;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use failure::Failure;
 use finish::Finished;
 use request::RunRequest;
 use site::Site;
-use start::Role;
+use snippet::Veil;
+use start::{Begun, Role, Started};
 use stop::Stop;
 use voice::{Host, Voice};
 
@@ -64,8 +71,13 @@ impl From<Value> for Outcome {
 /// # Example
 /// The binding calls it with the request's JSON text, a host that takes log lines, and a signal to stop.
 pub async fn execute(request: &str, host: Arc<dyn Host>, stop: Stop, hub: &Hub) -> Outcome {
-    let voice = Voice::new(host, stop.clone());
-    match attempt(request, &voice, stop, hub).await {
+    let (voice, mut crier) = Voice::new(host, stop.clone());
+    let attempted = tokio::select! {
+        attempted = attempt(request, &voice, stop, hub) => attempted,
+        never = crier.cry() => match never {},
+    };
+    crier.farewell().await;
+    match attempted {
         Ok(outcome) => outcome,
         Err(failure) => {
             if failure.code != failure::CANCELLED {
@@ -77,21 +89,25 @@ pub async fn execute(request: &str, host: Arc<dyn Host>, stop: Stop, hub: &Hub) 
 }
 
 async fn attempt(request: &str, voice: &Voice, stop: Stop, hub: &Hub) -> Result<Outcome, Failure> {
-    let site = Site::reach(RunRequest::parse(request)?, stop).await?;
+    let request = RunRequest::parse(request)?;
+    if request.wants_progress {
+        // The round before may have told something just now.
+        let pause = if request.continues {
+            news::PACE
+        } else {
+            Duration::ZERO
+        };
+        voice.report_from(Instant::now() + pause);
+    }
+    let site = Site::reach(request, stop).await?;
+    voice.hide(Veil::of(&site.spec));
+    if let Some(plainer) = site.plainer {
+        voice.warn(format!("Warning: {plainer}")).await;
+    }
     let started = start::start(&site, voice, hub).await;
     let outcome = match started {
-        Ok((begun, role, turn)) => {
-            let name = begun.live.job_name.clone();
-            let outcome = match role {
-                Role::Own => finish::finish(begun, voice).await.result.into(),
-                Role::Earlier => after(&site, finish::finish(begun, voice).await),
-                Role::Ended => {
-                    let quiet = Voice::new(Arc::new(voice::Nobody), site.stop.clone());
-                    let finished = finish::finish(begun, &quiet).await;
-                    voice.status(report(&name, &finished.result)).await;
-                    after(&site, finished)
-                }
-            };
+        Ok((started, turn)) => {
+            let outcome = follow(&site, started, voice).await;
             drop(turn);
             Ok(outcome)
         }
@@ -100,6 +116,27 @@ async fn attempt(request: &str, voice: &Voice, stop: Stop, hub: &Hub) -> Result<
     // Never at import and never before a run: the first run of a cluster and namespace starts it.
     sweep::start(&site);
     outcome
+}
+
+/// Follows what was started, or found, to its end.
+async fn follow(site: &Site, started: Started, voice: &Voice) -> Outcome {
+    for begun in started.before {
+        told(site, begun, voice).await;
+    }
+    match started.role {
+        Role::Own => finish::finish(started.begun, voice).await.result.into(),
+        Role::Earlier => after(site, finish::finish(started.begun, voice).await),
+        Role::Ended => after(site, told(site, started.begun, voice).await),
+    }
+}
+
+/// Harvests a run that has ended, and says in one line what came of it.
+async fn told(site: &Site, begun: Begun, voice: &Voice) -> Finished {
+    let name = begun.live.job_name.clone();
+    let (quiet, _) = Voice::new(Arc::new(voice::Nobody), site.stop.clone());
+    let finished = finish::finish(begun, &quiet).await;
+    voice.status(report(&name, &finished.result)).await;
+    finished
 }
 
 /// What follows the harvest of an earlier Job.

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::time::{Instant, interval, sleep_until};
 
 use super::live::Live;
+use super::news::place_of;
 use super::voice::Voice;
 use crate::cluster::conditions::{ContainerEnd, JobEnd, PodStage, describe, first_pod, job_end, stage};
 use crate::manifest::names::OPENCODE_CONTAINER;
@@ -43,6 +44,10 @@ const UNSEEN: Duration = Duration::from_secs(5);
 /// How long the pods of a Job that hit its deadline may take to end: their grace period and a margin.
 const AFTER_DEADLINE: Duration = Duration::from_secs(40);
 
+/// How long a pod that is being ended may still run when its Job is gone or has failed: its grace period, and a margin for
+/// a node that is slow to hear of it.
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(75);
+
 /// What is remembered between two looks.
 struct Progress {
     since: Instant,
@@ -50,8 +55,11 @@ struct Progress {
     bound_at: Option<Instant>,
     job_seen: bool,
     job_asked: Instant,
+    job_gone: bool,
+    leaving_since: Option<Instant>,
     over_since: Option<Instant>,
     said: String,
+    bound: bool,
     running: bool,
     polling: bool,
 }
@@ -67,8 +75,11 @@ pub async fn observe(live: &Live, voice: &Voice) -> End {
         bound_at: None,
         job_seen: false,
         job_asked: now,
+        job_gone: false,
+        leaving_since: None,
         over_since: None,
         said: String::new(),
+        bound: false,
         running: false,
         polling: false,
     };
@@ -82,9 +93,8 @@ pub async fn observe(live: &Live, voice: &Voice) -> End {
             say(live, voice, line).await;
         }
         let health = pulse.borrow_and_update().clone();
-        if let Some(trouble) = health
-            .trouble
-            .filter(|_| health.heard.elapsed() >= live.limits.outage)
+        if let Some((trouble, since)) = health.trouble
+            && since.elapsed() >= live.limits.outage
         {
             return End::Outage(trouble);
         }
@@ -125,13 +135,43 @@ impl Progress {
             self.tell(pod, live, voice).await;
         }
         if let Some((end, lag)) = told_end(job.as_deref(), pod) {
-            let known = *self.over_since.get_or_insert_with(Instant::now);
-            return (known.elapsed() >= lag).then_some(end);
+            return self.after(lag, end);
         }
         if job.is_none() {
-            return self.is_gone(live).await.then_some(End::JobGone);
+            self.job_gone = self.job_gone || self.is_gone(live).await;
+            return match pod {
+                _ if !self.job_gone => None,
+                // Its agent works on until somebody ends the pod.
+                Some(pod) if is_running(pod) && pod.metadata.deletion_timestamp.is_none() => None,
+                Some(pod) if is_running(pod) => self.after(LAST_WORDS, End::JobGone),
+                _ => Some(End::JobGone),
+            };
         }
-        self.too_late(pod?, live)
+        match pod {
+            Some(pod) => self.never_ends(pod, live).or_else(|| self.too_late(pod, live)),
+            None => self.without_pod(live),
+        }
+    }
+
+    /// A pod that is being deleted on a node that is dead stays for ever.
+    fn never_ends(&mut self, pod: &Pod, live: &Live) -> Option<End> {
+        pod.metadata.deletion_timestamp.as_ref()?;
+        let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or_default();
+        let grace = Duration::from_secs(u64::try_from(grace).unwrap_or_default());
+        let since = *self.leaving_since.get_or_insert_with(Instant::now);
+        let limit = live.limits.outage.max(grace + LAST_WORDS);
+        let seconds = limit.as_secs();
+        (since.elapsed() >= limit).then(|| {
+            End::PodLost(format!(
+                "the pod is being deleted, and its node did not end it within {seconds} s"
+            ))
+        })
+    }
+
+    /// An end that a better word may follow for so long.
+    fn after(&mut self, lag: Duration, end: End) -> Option<End> {
+        let known = *self.over_since.get_or_insert_with(Instant::now);
+        (known.elapsed() >= lag).then_some(end)
     }
 
     /// Binds to the first pod, and says where it is.
@@ -139,6 +179,13 @@ impl Progress {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         if self.pod_uid.is_none() {
             self.pod_uid.clone_from(&pod.metadata.uid);
+        }
+        if let Some(place) = place_of(pod) {
+            voice.place(place);
+        }
+        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+        if let Some(node) = node.filter(|_| !std::mem::replace(&mut self.bound, node.is_some())) {
+            voice.event(bound_event(&live.job_name, name, node));
         }
         let line = format!("Pod {name}: {}", describe(pod));
         if line != self.said {
@@ -174,6 +221,18 @@ impl Progress {
         }
     }
 
+    /// A Job whose controller makes no pod: what refuses it tells the controller, and never us.
+    fn without_pod(&self, live: &Live) -> Option<End> {
+        (self.since.elapsed() >= live.limits.schedule).then(|| {
+            let seconds = live.limits.schedule.as_secs();
+            End::NotStarted(format!(
+                "no pod was made for job {} within {seconds} s: look at the Job's events for what refuses it (a quota on \
+                 pods, an admission webhook, a missing service account)",
+                live.job_name
+            ))
+        })
+    }
+
     /// A Job that the view does not show: the API server itself has the last word.
     async fn is_gone(&mut self, live: &Live) -> bool {
         if !self.job_seen && self.job_asked.elapsed() < UNSEEN {
@@ -196,6 +255,10 @@ impl Progress {
         }
         live.deadline.map_or(next, |deadline| next.min(deadline))
     }
+}
+
+fn is_running(pod: &Pod) -> bool {
+    stage(pod, OPENCODE_CONTAINER) == PodStage::Running
 }
 
 /// The end that a Job and its first pod tell, and how long a better word may follow it. Pure.
@@ -221,14 +284,29 @@ pub fn told_end(job: Option<&Job>, pod: Option<&Pod>) -> Option<(End, Duration)>
                 Duration::ZERO
             },
         )),
+        // A second pod failed at once while the first, which has the agent, is still being ended.
         JobEnd::Failed { reason, message } => Some((
             End::PodLost(format!("the Job failed: {reason}: {message}")),
-            STATUS_LAG,
+            if pod.is_some_and(is_running) {
+                LAST_WORDS
+            } else {
+                STATUS_LAG
+            },
         )),
         JobEnd::Complete => {
             let why = "the Job is complete, but its container's end was not reported";
             Some((End::PodLost(why.to_owned()), STATUS_LAG))
         }
+    })
+}
+
+fn bound_event(job: &str, pod: &str, node: &str) -> serde_json::Value {
+    serde_json::json!({
+        "eventType": "opencode_k8s.pod",
+        "stream": "system",
+        "level": "info",
+        "message": format!("Pod {pod} is on node {node}"),
+        "payload": {"job": job, "pod": pod, "node": node},
     })
 }
 

@@ -58,6 +58,7 @@ impl Papers {
             end: file_name(&annotation(END_PATH)?).to_owned(),
             draft: format!(".{base}.end"),
             nonce: format!("{base}.nonce"),
+            heir: format!("{base}.heir"),
         };
         let agent = container(&pod.containers, OPENCODE_CONTAINER);
         let command =
@@ -130,12 +131,13 @@ mod tests {
         assert_eq!(
             papers.names.all(),
             [
+                "R-1.pod.nonce",
                 "R-1.pod.ndjson",
                 "R-1.pod.stderr.log",
                 "R-1.pod.started",
                 "R-1.pod.end.json",
                 ".R-1.pod.end",
-                "R-1.pod.nonce",
+                "R-1.pod.heir",
             ]
         );
         assert_eq!(papers.nonce.as_deref(), Some("n-1"));

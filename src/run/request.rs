@@ -41,6 +41,8 @@ pub struct RunRequest {
     pub spec: RunSpec,
     /// This round follows the harvest of another Job in the same run.
     pub continues: bool,
+    /// The host shows where a run is.
+    pub wants_progress: bool,
 }
 
 #[derive(Deserialize)]
@@ -49,6 +51,8 @@ struct Outer {
     environment: Option<Environment>,
     #[serde(default)]
     continuation: Option<serde_json::Value>,
+    #[serde(default, rename = "wantsProgress")]
+    wants_progress: bool,
 }
 
 /// Ids become file names; their longest companion is `<runId>.pod.stderr.log`, and file systems take 255 bytes.
@@ -100,6 +104,7 @@ impl RunRequest {
             environment,
             spec,
             continues: outer.continuation.is_some(),
+            wants_progress: outer.wants_progress,
         })
     }
 

@@ -32,6 +32,8 @@ pub(super) struct Site {
     /// The host's session as the request has it, and whether this run harvested a Job already.
     pub(super) request: RunRequest,
     pub(super) stop: Stop,
+    /// What is done in a plainer way than it could be.
+    pub(super) plainer: Option<&'static str>,
 }
 
 impl Site {
@@ -39,7 +41,7 @@ impl Site {
     pub(super) async fn reach(mut request: RunRequest, stop: Stop) -> Result<Self, Failure> {
         let failed = |error: ClusterError| Failure::before_start(SELF_POD_FAILED, error.to_string());
         let connected = unless_stopped(&stop, tokio::time::timeout(CONNECT, connect(&mut request))).await?;
-        let (cluster, namespace) = connected.unwrap_or_else(|_| {
+        let (cluster, namespace, plainer) = connected.unwrap_or_else(|_| {
             Err(failed(ClusterError::Config(format!(
                 "the cluster could not be reached within {} s (credential plugin, DNS or network)",
                 CONNECT.as_secs()
@@ -68,6 +70,7 @@ impl Site {
             selector,
             request,
             stop,
+            plainer,
         })
     }
 
@@ -94,6 +97,8 @@ impl Site {
             },
             stop: self.stop.clone(),
             watchman: Watchman::default(),
+            heir: job.heir,
+            without_job: job.without_job,
         }
     }
 }
@@ -106,6 +111,8 @@ pub(super) struct JobOfRun {
     pub(super) files: RunFiles,
     pub(super) names: FileNames,
     pub(super) adopted: bool,
+    pub(super) heir: Option<String>,
+    pub(super) without_job: bool,
 }
 
 /// Waits for work that may be dropped half-way, or gives up when the run is to stop.
@@ -118,7 +125,9 @@ pub(super) async fn unless_stopped<T>(stop: &Stop, work: impl Future<Output = T>
     }
 }
 
-async fn connect(request: &mut RunRequest) -> Result<(Cluster, Namespace), Failure> {
+type Connected = (Cluster, Namespace, Option<&'static str>);
+
+async fn connect(request: &mut RunRequest) -> Result<Connected, Failure> {
     let failed = |error: ClusterError| Failure::before_start(SELF_POD_FAILED, error.to_string());
     let cluster = Cluster::connect(request.access()).await.map_err(failed)?;
     let own_namespace = request
@@ -128,11 +137,12 @@ async fn connect(request: &mut RunRequest) -> Result<(Cluster, Namespace), Failu
         .filter(|name| !name.is_empty());
     let own_namespace = own_namespace.unwrap_or_else(|| cluster.default_namespace.clone());
     let own_pod = request.environment.own_pod()?;
-    request.render.self_pod = host_pod::introspect(&cluster, &own_namespace, own_pod)
+    let (self_pod, plainer) = host_pod::introspect(&cluster, &own_namespace, own_pod)
         .await
         .map_err(failed)?;
+    request.render.self_pod = self_pod;
     let spec = RunSpec::from_request(&request.render).map_err(of_config)?;
     request.render.cluster = Some(identity::of_namespace(&cluster, &spec.namespace).await);
     let namespace = Namespace::new(&cluster, &spec.namespace);
-    Ok((cluster, namespace))
+    Ok((cluster, namespace, plainer))
 }

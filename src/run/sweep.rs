@@ -7,15 +7,18 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
 use tokio::time::sleep;
 
+use super::claim::is_of;
 use super::clock;
 use super::site::Site;
 use super::volume::on_volume;
-use crate::cluster::client::Access;
+use crate::cluster::client::{Access, Cluster};
 use crate::cluster::conditions::job_end;
+use crate::cluster::identity;
 use crate::cluster::verbs::{Namespace, call};
 use crate::manifest::{LogPaths, names, on_server};
 use crate::tail::record::MAX_RECORD_BYTES;
@@ -32,10 +35,9 @@ const LOGS: &str = "/paperclip/instances/default/run-logs";
 
 /// What is swept.
 struct Sweep {
+    cluster: Cluster,
     namespace: Namespace,
     root: PathBuf,
-    /// Uid of the namespace: another cluster may use the same volume.
-    cluster: String,
     retention: Duration,
 }
 
@@ -50,9 +52,9 @@ pub(super) fn start(site: &Site) {
         return;
     }
     let sweep = Sweep {
+        cluster: site.cluster.clone(),
         namespace: site.namespace.clone(),
         root: site.root.clone(),
-        cluster: site.spec.cluster.clone(),
         retention: Duration::from_secs(site.spec.log_retention_sec),
     };
     // It holds nothing but a client, and ends with the runtime.
@@ -71,14 +73,20 @@ impl Sweep {
             Err(error) => return tracing::debug!(%error, "sweep"),
         };
         let now = Timestamp::try_from(clock::now()).unwrap_or(Timestamp::UNIX_EPOCH);
-        for job in jobs.iter().filter(|job| is_forgotten(job, now)) {
+        // Only a sidecar needs them, and a Role may not grant them.
+        let pods = self.namespace.list_pods(&names::adapter_selector()).await;
+        let pods = pods.unwrap_or_default();
+        let nobodys = |job: &&Job| is_forgotten(job, now) || is_kept_by_a_sidecar(job, &pods, now);
+        for job in jobs.iter().filter(nobodys) {
             if let (Some(name), Some(uid)) = (&job.metadata.name, &job.metadata.uid) {
                 tracing::info!(%name, "deleting a finished Job that nobody harvests");
                 let _ = self.namespace.delete_job(name, Some(uid), DELETE).await;
             }
         }
-        // Without its identity the cluster cannot tell its files from another's.
-        if self.cluster.is_empty() {
+        // Without its identity the cluster cannot tell its files from another's. It is asked for once an hour, and not
+        // taken from a run: the API server may have been away then.
+        let cluster = identity::of_namespace(&self.cluster, &self.namespace.name).await;
+        if cluster.is_empty() {
             return;
         }
         let logs = PathBuf::from(on_server(LOGS, &self.root.to_string_lossy()));
@@ -87,18 +95,23 @@ impl Sweep {
             old_runs(&logs, retention, clock::now()).unwrap_or_default()
         });
         for run in old.await.unwrap_or_default() {
-            self.remove(run).await;
+            self.remove(run, &cluster).await;
         }
     }
 
     /// Removes the files of an old run if this cluster made them and its Job is gone.
-    async fn remove(&self, run: OldRun) {
+    async fn remove(&self, run: OldRun, cluster: &str) {
         let Some((files, paths)) = files_of(&self.root, &run) else {
             return;
         };
         let (record_of, started) = (files.clone(), file_name(&paths.started));
         let record = on_volume(DELETE, move || record_of.read_small(&started, MAX_RECORD_BYTES)).await;
-        if !record.flatten().is_some_and(|text| self.made(&text, &run.run)) {
+        // What was never started and is empty is nobody's, in whichever cluster.
+        if run.started
+            && !record
+                .flatten()
+                .is_some_and(|text| self.made(&text, &run.run, cluster))
+        {
             return;
         }
         let name = names::job_name(&run.agent, &run.run);
@@ -112,7 +125,7 @@ impl Sweep {
     }
 
     /// Whether the start record says that a pod of this cluster and namespace made the files.
-    fn made(&self, record: &[u8], run: &str) -> bool {
+    fn made(&self, record: &[u8], run: &str, cluster: &str) -> bool {
         #[derive(Deserialize)]
         struct Started {
             run: String,
@@ -120,7 +133,7 @@ impl Sweep {
             cluster: String,
         }
         serde_json::from_slice::<Started>(record).is_ok_and(|started| {
-            started.run == run && started.namespace == self.namespace.name && started.cluster == self.cluster
+            started.run == run && started.namespace == self.namespace.name && started.cluster == cluster
         })
     }
 }
@@ -154,10 +167,60 @@ fn is_forgotten(job: &Job, now: Timestamp) -> bool {
         && ended.is_some_and(|ended| now.duration_since(ended).as_secs() >= patience.as_secs().cast_signed())
 }
 
+/// A Job that a container beside the agent's keeps alive long after the agent ended, and that has a TTL, so was not
+/// made to stay.
+fn is_kept_by_a_sidecar(job: &Job, pods: &[Pod], now: Timestamp) -> bool {
+    let has_ttl = job
+        .spec
+        .as_ref()
+        .is_some_and(|spec| spec.ttl_seconds_after_finished.is_some());
+    let ended = |pod: &Pod| {
+        let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+        let agent = statuses
+            .iter()
+            .find(|status| status.name == names::OPENCODE_CONTAINER)?;
+        Some(agent.state.as_ref()?.terminated.as_ref()?.finished_at.as_ref()?.0)
+    };
+    let long_ago = |at: Timestamp| now.duration_since(at).as_secs() >= NOBODY_COMES.as_secs().cast_signed();
+    let mut of_job = pods.iter().filter(|pod| is_of(pod, job)).peekable();
+    job_end(job).is_none()
+        && has_ttl
+        && of_job.peek().is_some()
+        && of_job.all(|pod| ended(pod).is_some_and(long_ago))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_job_that_a_sidecar_keeps_is_forgotten_when_its_agent_ended_long_ago() {
+        let job = |ttl: Option<i32>| -> Job {
+            serde_json::from_value(json!({"metadata": {"uid": "u"},
+                "spec": {"template": {"spec": {"containers": []}}, "ttlSecondsAfterFinished": ttl}}))
+            .expect("a job")
+        };
+        let pod = |state: serde_json::Value| -> Pod {
+            serde_json::from_value(json!({"metadata": {"ownerReferences": [
+                {"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "u"}]}, "status": {"containerStatuses": [
+                {"name": "opencode", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state}]}}))
+            .expect("a pod")
+        };
+        let ended = pod(json!({"terminated": {"exitCode": 0, "finishedAt": "2026-01-01T10:00:00Z"}}));
+        let running = pod(json!({"running": {}}));
+        let at = |text: &str| text.parse::<Timestamp>().expect("a time");
+        let (soon, late) = (at("2026-01-01T10:14:59Z"), at("2026-01-01T10:15:00Z"));
+        let kept = |ttl, pods: &[Pod], now| is_kept_by_a_sidecar(&job(ttl), pods, now);
+        assert!(kept(Some(300), std::slice::from_ref(&ended), late));
+        assert!(
+            !kept(Some(300), std::slice::from_ref(&ended), soon),
+            "its harvest may be on"
+        );
+        assert!(!kept(None, std::slice::from_ref(&ended), late), "retained");
+        assert!(!kept(Some(300), &[running], late), "at work");
+        assert!(!kept(Some(300), &[], late), "nothing is known");
+    }
 
     #[test]
     fn only_jobs_that_ended_long_ago_and_were_not_kept_are_forgotten() {

@@ -9,7 +9,11 @@ use futures::future::BoxFuture;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::crier::{Crier, News, news_for};
+use super::news::Place;
+use super::snippet::Veil;
 use super::stop::Stop;
+use crate::opencode::Doing;
 
 /// What is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,18 +77,65 @@ pub struct Voice {
     turn: Mutex<Instant>,
     complained: AtomicBool,
     stop: Stop,
+    news: News,
 }
 
 impl Voice {
-    /// Speaks to this host; in a hurry once the run is to stop.
+    /// Speaks to this host; in a hurry once the run is to stop. News are told by the crier, while it is polled.
     #[must_use]
-    pub fn new(host: Arc<dyn Host>, stop: Stop) -> Self {
-        Self {
+    pub fn new(host: Arc<dyn Host>, stop: Stop) -> (Self, Crier) {
+        let (news, crier) = news_for(host.clone());
+        let voice = Self {
             host,
             stop,
             turn: Mutex::new(Instant::now()),
             complained: AtomicBool::new(false),
-        }
+            news,
+        };
+        (voice, crier)
+    }
+
+    /// The host wants to know where the run is, from this moment on.
+    pub fn report_from(&self, moment: Instant) {
+        self.news.change(|now| now.wanted.replace(moment) != Some(moment));
+    }
+
+    /// What must not be shown on a page.
+    pub fn hide(&self, veil: Veil) {
+        self.news.change(|now| {
+            let changed = now.veil != veil;
+            now.veil = veil;
+            changed
+        });
+    }
+
+    /// Where the run is.
+    pub fn place(&self, place: Place) {
+        self.news.change(|now| {
+            let changed = now.place != place;
+            now.place = place;
+            changed
+        });
+    }
+
+    /// What the agent does: it says so itself, so it is at work whatever is known of its pod.
+    pub fn doing(&self, doing: &Doing) {
+        self.news.change(|now| {
+            let starts = !matches!(now.place, Place::Running | Place::Proving | Place::CleaningUp);
+            let changed = starts || now.doing != *doing;
+            if starts {
+                now.place = Place::Running;
+            }
+            if changed {
+                now.doing.clone_from(doing);
+            }
+            changed
+        });
+    }
+
+    /// Something an operator looks for. Never waits.
+    pub fn event(&self, event: serde_json::Value) {
+        self.news.event(event);
     }
 
     /// A status line on stdout.
@@ -110,7 +161,7 @@ impl Voice {
         }
     }
 
-    /// Structured news. The host may not want it.
+    /// The invocation and its dispatch, in turn with the lines. The host may not want it.
     pub async fn tell(&self, kind: Kind, payload: serde_json::Value) {
         let mut turn = self.turn.lock().await;
         self.call(kind, payload.to_string(), &mut turn).await;
@@ -228,7 +279,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_host_that_never_answers_does_not_hang_the_run() {
         let (stopper, stop) = stop_signal();
-        let voice = Voice::new(Arc::new(Deaf), stop);
+        let (voice, _crier) = Voice::new(Arc::new(Deaf), stop);
         voice.status("hello").await;
         voice.lines(Kind::Stdout, "a\n").await;
         stopper.stop("signal");
@@ -259,7 +310,7 @@ mod tests {
     async fn a_host_that_is_slow_and_fails_is_offered_every_line_once_and_in_order() {
         let (_stopper, stop) = stop_signal();
         let host = Arc::new(SlowAndSulky::default());
-        let voice = Voice::new(host.clone(), stop);
+        let (voice, _crier) = Voice::new(host.clone(), stop);
         let text: String = (0..5_000).map(|n| format!("line number {n}\n")).collect();
         voice.lines(Kind::Stdout, &text).await;
         let heard = host.0.lock().expect("what was heard");

@@ -224,6 +224,16 @@ impl Followed {
         }
     }
 
+    /// The record's count when all of it was read, and it was what the record says: then nothing more is needed of the
+    /// file, and whoever harvested the run beside us may have removed it.
+    fn is_complete(&mut self) -> Option<u64> {
+        let Some((Ending::Prove { bytes, sha256, .. }, _)) = &self.ending else {
+            return None;
+        };
+        let (bytes, read) = (*bytes, self.offset());
+        (read == bytes && self.reader.agrees(bytes, sha256.as_deref(), &mut [])).then_some(bytes)
+    }
+
     fn known_limit(&self) -> Duration {
         self.reader.source().freshness().proof_limit()
     }
@@ -271,6 +281,9 @@ impl Followed {
 
     /// After a look that failed: errors are reported once per kind and retried, only the end of the run ends it.
     fn failed(&mut self, error: &SourceError, now: Duration, lines: &mut Vec<u8>, look: &mut Look) {
+        if let Some(bytes) = self.is_complete() {
+            return self.proven(bytes, lines, look);
+        }
         look.again_in = self.cadence.next(&self.pace, false);
         if !self.reader.seen() {
             look.again_in = self.pace.poll;

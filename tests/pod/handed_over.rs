@@ -9,11 +9,12 @@ use crate::pod::{Pod, ended, shells};
 
 #[test]
 fn the_start_record_names_the_pod_and_the_cluster() {
-    each("env", json!({}), |pod, shell| {
+    let more = json!({"context": {"issueId": "Issue-1"}, "config": {"cwd": "/paperclip/a \"b\""}});
+    each("env", more, |pod, shell| {
         let end = pod.run("pod-1");
         let started = fs::read_to_string(pod.server(&pod.manifest.paths.started)).expect("a record");
         let expected = json!({"v": 1, "run": "run-1", "pod": "pod-1", "podUid": "uid-of-pod-1",
-            "namespace": "paperclip", "cluster": "https://cluster \"one\" $HOME"});
+            "namespace": "paperclip", "cluster": "https://cluster \"one\" $HOME", "task": "issue-1", "cwd": "/paperclip/a \"b\""});
         assert_eq!(
             serde_json::from_str::<Value>(&started).expect("JSON"),
             expected,
@@ -113,4 +114,40 @@ fn errors_of_opencodes_log_go_to_stderr_unless_another_log_is_wanted() {
             assert_eq!(String::from_utf8_lossy(&end.stdout), wanted, "{shell:?}");
         }
     }
+}
+
+#[test]
+fn folders_of_the_servers_pod_that_are_not_here_give_way_to_the_defaults() {
+    let names = "XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME TMPDIR TMP npm_config_cache GOCACHE APP_NAME";
+    let agent =
+        format!(r#"for name in {names}; do eval "printf '%s=%s\n' $name \"\${{$name-unset}}\""; done"#);
+    each(&agent, json!({}), |pod, shell| {
+        // Root may write anywhere, but not below a file.
+        fs::write(pod.path("file"), "").expect("written");
+        let gone = pod.path("file/below").display().to_string();
+        let new = pod.path("paperclip/.cache/go").display().to_string();
+        let multiline = format!("x\nNO_CACHE={gone}");
+        let env = [
+            ("XDG_CONFIG_HOME", gone.as_str()),
+            ("XDG_DATA_HOME", "/dev/null"),
+            ("XDG_STATE_HOME", "relative"),
+            ("XDG_CACHE_HOME", ""),
+            ("TMPDIR", &gone),
+            ("TMP", "/tmp"),
+            ("npm_config_cache", &gone),
+            ("GOCACHE", &new),
+            ("APP_NAME", &multiline),
+        ];
+        let end = ended(pod.start_with("pod-1", &env));
+        let wanted = format!(
+            "XDG_CONFIG_HOME=unset\nXDG_DATA_HOME=unset\nXDG_STATE_HOME=relative\nXDG_CACHE_HOME=\nTMPDIR=unset\nTMP=/tmp\n\
+             npm_config_cache=unset\nGOCACHE={new}\nAPP_NAME={multiline}\n"
+        );
+        assert_eq!(String::from_utf8_lossy(&end.stdout), wanted, "{shell}");
+        let left_out =
+            format!("paperclip: XDG_CONFIG_HOME={gone} is no folder that this pod can use: left out\n");
+        assert!(end.stderr.contains(&left_out), "{shell}: {}", end.stderr);
+        assert_eq!(end.stderr.lines().count(), 4, "{shell}: {}", end.stderr);
+        assert!(!pod.path("paperclip/.cache").exists(), "{shell}: nothing is made");
+    });
 }

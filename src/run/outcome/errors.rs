@@ -2,7 +2,7 @@
 
 use crate::opencode::RunError;
 
-use super::facts::FoldedFacts;
+use super::facts::{FoldedFacts, Session};
 use super::plain::{without_ansi, without_json};
 use super::verdict::{Failure, permission_failure};
 use super::{code, kill, provider, stderr};
@@ -18,8 +18,8 @@ pub(super) fn judge(facts: &FoldedFacts, lines: &[String]) -> Option<Failure> {
         return None; // the signal is the cause, not this
     }
     let failure = match error.name.as_str() {
-        "ContextOverflowError" => overflow(&text),
-        _ if is_overflow(&text) || error.body.as_deref().is_some_and(is_overflow) => overflow(&text),
+        "ContextOverflowError" => overflow(facts, &text),
+        _ if is_overflow(&text) || error.body.as_deref().is_some_and(is_overflow) => overflow(facts, &text),
         "ContentFilterError" => Failure {
             family: Some("model_refusal"),
             ..Failure::new(code::CONTENT_FILTERED, text)
@@ -36,7 +36,17 @@ pub(super) fn plain(message: &str) -> String {
     without_json(without_ansi(message).trim())
 }
 
-fn overflow(text: &str) -> Failure {
+fn overflow(facts: &FoldedFacts, text: &str) -> Failure {
+    let text = text.trim_end_matches('.');
+    // A new session that fails at its first request has nothing in it but the prompt.
+    let resumed = facts.session.as_ref().and_then(Session::id).is_some();
+    if !resumed && facts.summary.steps_started == 0 {
+        let text = format!("Context overflow: {text}; the prompt alone is too long for this model");
+        return Failure {
+            clear_session: true,
+            ..Failure::new(code::CONTEXT_OVERFLOW, text)
+        };
+    }
     let text = format!("Context overflow: {text}; the next run starts a new session");
     Failure {
         clear_session: true,

@@ -42,12 +42,16 @@ pub(super) fn judge(facts: &FoldedFacts) -> Option<Failure> {
             None => format!("was ended by the cluster ({reason})"),
         }
     };
-    let waiting = waiting_for(facts)
-        .map(|what| format!("; {what}"))
-        .unwrap_or_default();
+    // What it was doing explains a signal; it would only distract from a limit that is too low.
+    let more = if out_of_memory {
+        Some("raise resources.limits.memory of the agent".to_owned())
+    } else {
+        waiting_for(facts)
+    };
+    let more = more.map(|what| format!("; {what}")).unwrap_or_default();
     let failure = Failure::new(
         code::KILLED,
-        format!("opencode {by} before the agent was done{waiting}"),
+        format!("opencode {by} before the agent was done{more}"),
     );
     Some(if out_of_memory {
         failure

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// The text without ANSI sequences and control characters (newlines and tabs stay).
-pub(super) fn without_ansi(text: &str) -> String {
+pub(in crate::run) fn without_ansi(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
@@ -84,6 +84,9 @@ fn said_in(value: &Value, depth: usize) -> Option<String> {
             "detail",
             "errors",
             "description",
+            "msg",
+            "title",
+            "reason",
             "code",
             "name",
             "type",
@@ -96,11 +99,11 @@ fn said_in(value: &Value, depth: usize) -> Option<String> {
 }
 
 /// The text with everything that looks like a credential replaced.
-pub(super) fn without_secrets(text: &str) -> String {
+pub(in crate::run) fn without_secrets(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut after = After::Nothing;
     for (word, gap) in words(text) {
-        if is_secret(word) || (after.wants_secret() && word.len() >= 8) {
+        if is_secret(word) || (after.wants_secret() && word.len() >= after.least()) {
             out.push_str("[redacted]");
         } else {
             out.push_str(word);
@@ -119,11 +122,20 @@ enum After {
     Scheme,
     /// A name such as `api_key` and `=` or `:`.
     Name,
+    /// `key` or `token`, of which something follows.
+    Key,
+    /// `key provided:`, the words of a provider that repeats what it refused.
+    Refused,
 }
 
 impl After {
     fn wants_secret(self) -> bool {
-        self != Self::Nothing
+        matches!(self, Self::Scheme | Self::Name | Self::Refused)
+    }
+
+    /// Bytes of the shortest word that is taken for a secret.
+    fn least(self) -> usize {
+        if self == Self::Refused { 4 } else { 8 }
     }
 
     fn then(self, word: &str, gap: &str) -> Self {
@@ -143,6 +155,11 @@ impl After {
             Self::Scheme
         } else if assigns && names.iter().any(|name| lower.ends_with(name)) && !gap.contains('\n') {
             Self::Name
+        } else if ["provided", "passed", "received", "used"].contains(&lower.as_str()) {
+            let repeats = self == Self::Key && gap.contains([':', '=']) && !gap.contains('\n');
+            if repeats { Self::Refused } else { Self::Nothing }
+        } else if ["key", "token"].contains(&lower.as_str()) && gap == " " {
+            Self::Key
         } else {
             Self::Nothing
         }
@@ -236,6 +253,10 @@ mod tests {
                 "Overloaded",
             ),
             (r#"{"error":"{\"message\":\"inner\"}"}"#, "inner"),
+            (
+                r#"{"detail":[{"loc":["body"],"msg":"field required"}]}"#,
+                "field required",
+            ),
             (r#"{"type":"#, "an unreadable error"),
             ("{}", "an error without a message"),
             ("plain {json}", "plain {json}"),
@@ -263,7 +284,16 @@ mod tests {
             ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", "[redacted]"),
             (
                 "Incorrect API key provided: fake-key.",
-                "Incorrect API key provided: fake-key.",
+                "Incorrect API key provided: [redacted]",
+            ),
+            (
+                "Invalid token passed: abcd efgh",
+                "Invalid token passed: [redacted] efgh",
+            ),
+            ("no API key provided", "no API key provided"),
+            (
+                "the key used by default is fine",
+                "the key used by default is fine",
             ),
             ("https://user:pa55@host/x", "https://[redacted]@host/x"),
             ("context: 128000 tokens", "context: 128000 tokens"),

@@ -15,12 +15,55 @@ pub(super) fn lines(stderr: &str) -> Vec<String> {
     let is_frame = |line: &str| line.starts_with(char::is_whitespace) && line.trim_start().starts_with("at ");
     let is_log = |line: &str| log::is_log(line) && !line.contains(" level=ERROR ");
     let is_event = |line: &str| line.starts_with("{\"type\"");
-    without_ansi(stderr)
-        .lines()
+    let text = without_ansi(stderr);
+    let mut quoted = Quoted::at_start(&text);
+    text.lines()
+        .filter(|line| !quoted.covers(line))
         .map(str::trim_end)
         .filter(|line| !line.trim().is_empty() && !is_log(line) && !is_event(line) && !is_frame(line))
         .map(str::to_owned)
         .collect()
+}
+
+/// opencode quotes a whole configuration file that is no JSON, with the keys and passwords in it; the error stands below.
+#[derive(Clone, Copy, PartialEq)]
+enum Quoted {
+    No,
+    File,
+    Errors,
+}
+
+const INPUT: &str = "--- JSONC Input ---";
+const ERRORS: &str = "--- Errors ---";
+
+impl Quoted {
+    /// Only the end of a long stderr is known: it may begin inside a quotation.
+    fn at_start(text: &str) -> Self {
+        let first = text
+            .lines()
+            .map(str::trim)
+            .find(|line| [INPUT, ERRORS].contains(line));
+        if first == Some(ERRORS) {
+            Self::File
+        } else {
+            Self::No
+        }
+    }
+
+    /// Whether the next line is of such a quotation, or only marks it.
+    fn covers(&mut self, line: &str) -> bool {
+        let line = line.trim();
+        match line {
+            INPUT => *self = Self::File,
+            ERRORS if *self == Self::File => *self = Self::Errors,
+            "--- End ---" => *self = Self::No,
+            _ => {
+                let repeats = line.starts_with("Line ") || line == "^";
+                return *self == Self::File || *self == Self::Errors && repeats;
+            }
+        }
+        true
+    }
 }
 
 /// The lines that explain a failure: from `Error:` on, if there is one, and the last ones.
@@ -157,6 +200,22 @@ mod tests {
         assert_eq!(
             failed_requests(&lines).as_deref(),
             Some("fake failed once with: an older one")
+        );
+    }
+
+    #[test]
+    fn a_quoted_configuration_file_is_left_out() {
+        let text = "\u{1b}[91mError: \u{1b}[0mConfig file at /c/opencode.json is not valid JSON(C): \n--- JSONC Input ---\n\
+                    { \"provider\": { \"acme\": { \"headers\": { \"x\": \"topsecret\" } } },\n\n--- Errors ---\n\
+                    CloseBraceExpected at line 2, column 1\n   Line 1: { \"x\": \"topsecret\"\n            ^\n--- End ---\nmore";
+        assert_eq!(
+            excerpt(&lines(text)).unwrap(),
+            "Error: Config file at /c/opencode.json is not valid JSON(C):\nCloseBraceExpected at line 2, column 1\nmore"
+        );
+        let (_, end) = text.split_once("headers").unwrap();
+        assert_eq!(
+            excerpt(&lines(end)).unwrap(),
+            "CloseBraceExpected at line 2, column 1\nmore"
         );
     }
 

@@ -186,14 +186,14 @@ pub(super) fn permission_failure(sum: &Summary, rules: &[String]) -> Failure {
 
 /// opencode stopped writing inside a line, or nobody read what it wrote.
 fn cut(sum: &Summary, lines: &[String]) -> Option<Failure> {
-    let text = if sum.cut_last_line {
-        "opencode's output stops in the middle of a line: the end of its answer is lost"
-    } else if sum.open_step && lines.iter().any(|line| line.contains("EPIPE")) {
-        "opencode's output stops inside a step: it could not write the rest (EPIPE)"
-    } else {
-        return None;
-    };
-    Some(Failure::new(code::LOG_INCOMPLETE, text).retryable())
+    let incomplete = |text| Failure::new(code::LOG_INCOMPLETE, text).retryable();
+    if sum.cut_last_line {
+        let text = "opencode's output stops in the middle of a line: the end of its answer is lost";
+        return Some(incomplete(text));
+    }
+    let epipe = sum.open_step && lines.iter().any(|line| line.contains("EPIPE"));
+    let text = "opencode's output stops inside a step: it could not write the rest (EPIPE)";
+    epipe.then(|| incomplete(text).explained())
 }
 
 /// It ended by itself, but not with a final answer.

@@ -299,6 +299,11 @@ impl State {
         }
     }
 
+    /// The leader closes this file.
+    pub(super) fn bury(&mut self, file: Box<Followed>) {
+        self.graves.push(file);
+    }
+
     pub(super) fn remove(&mut self, id: TailId) {
         let Some(entry) = self.entries.remove(&id) else {
             return;

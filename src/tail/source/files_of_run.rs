@@ -1,11 +1,13 @@
 //! The files of one run beside its log: made before the Job exists, removed when the run is harvested.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{self, AtFlags, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
+use super::survey::names;
 use super::{Place, SourceError};
 
 /// Who the pod is on the shared volume.
@@ -89,17 +91,21 @@ impl RunFiles {
     /// [`PrepareError`] says what to do; nothing that was made stays behind.
     pub fn prepare(&self, owner: Ownership, files: &[(&str, &[u8])]) -> Result<Prepared, PrepareError> {
         let hand_over = HandOver::to(owner);
-        match self.make(hand_over, files) {
-            Ok(()) => Ok(Prepared { by_server: true }),
+        let mut made = Vec::new();
+        let failed = self.make(hand_over, files, &mut made).err();
+        if failed.is_some() {
+            // What was there before is somebody else's.
+            self.remove(made);
+        }
+        match failed {
+            None => Ok(Prepared { by_server: true }),
             // Root without power over the volume (root squash): the pod makes its files itself.
-            Err(SourceError::Io(Errno::PERM | Errno::ACCESS | Errno::INVAL))
+            Some(SourceError::Io(Errno::PERM | Errno::ACCESS | Errno::INVAL))
                 if hand_over == HandOver::Root(owner) =>
             {
-                self.remove(files.iter().map(|(name, _)| *name));
                 Ok(Prepared { by_server: false })
             }
-            Err(cause) => {
-                self.remove(files.iter().map(|(name, _)| *name));
+            Some(cause) => {
                 let path = self.shown.clone();
                 Err(match (hand_over, cause) {
                     (HandOver::Group(_), SourceError::Io(Errno::PERM)) => PrepareError::Owner {
@@ -114,13 +120,19 @@ impl RunFiles {
         }
     }
 
-    fn make(&self, hand_over: HandOver, files: &[(&str, &[u8])]) -> Result<(), SourceError> {
+    fn make<'a>(
+        &self,
+        hand_over: HandOver,
+        files: &[(&'a str, &[u8])],
+        made: &mut Vec<&'a str>,
+    ) -> Result<(), SourceError> {
         let folder = self.log.make_folder(hand_over.folder_mode(), |made| {
             hand_over.apply(made, hand_over.folder_mode())
         })?;
         for (name, content) in files {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let file = fs::openat(&folder, *name, flags, hand_over.file_mode())?;
+            made.push(*name);
             hand_over.apply(&file, hand_over.file_mode())?;
             write_all(&file, content)?;
         }
@@ -155,6 +167,32 @@ impl RunFiles {
         }
         buffer.truncate(length);
         (length <= limit).then_some(buffer)
+    }
+
+    /// Ids of the runs in this folder that have both of these files beside each other (such as `.pod.started`), the
+    /// one whose first file changed last at the end.
+    #[must_use]
+    pub fn runs_with(&self, ends: [&str; 2]) -> Vec<String> {
+        let Ok(folder) = self.log.open_folder() else {
+            return Vec::new();
+        };
+        let names: HashSet<String> = names(&folder).into_iter().collect();
+        let both = |name: &String| {
+            let run = name.strip_suffix(ends[0])?;
+            names
+                .contains(&format!("{run}{}", ends[1]))
+                .then(|| run.to_owned())
+        };
+        let mut runs: Vec<(i64, String)> = names
+            .iter()
+            .filter_map(|name| {
+                let run = both(name)?;
+                let stat = fs::statat(&folder, name.as_str(), AtFlags::SYMLINK_NOFOLLOW).ok()?;
+                Some((stat.st_mtime, run))
+            })
+            .collect();
+        runs.sort();
+        runs.into_iter().map(|(_, run)| run).collect()
     }
 
     /// Removes files of the run. What is not there counts as removed; the first other error is returned.

@@ -11,6 +11,7 @@ mod survey;
 pub use file::FileSource;
 pub use files_of_run::{Ownership, PrepareError, RunFiles};
 pub use place::Place;
+pub use stat::freshness_at;
 pub use survey::{OldRun, old_runs};
 
 use std::time::Duration;

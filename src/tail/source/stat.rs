@@ -5,7 +5,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{self, AtFlags, FileType};
 use rustix::io::Errno;
 
-use super::{Freshness, Seen};
+use super::{Freshness, Seen, SourceError};
 
 /// What has this name in the folder; a link is not followed.
 pub(super) fn stat_at(folder: &OwnedFd, name: &str) -> Result<(Seen, FileType), Errno> {
@@ -79,6 +79,15 @@ pub(super) fn freshness_of(file: &OwnedFd) -> Freshness {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn freshness_of(_file: &OwnedFd) -> Freshness {
     Freshness::Cached
+}
+
+/// How late the file system of this folder shows what other machines wrote.
+///
+/// # Errors
+/// When the folder cannot be opened.
+pub fn freshness_at(folder: &std::path::Path) -> Result<Freshness, SourceError> {
+    let flags = fs::OFlags::RDONLY | fs::OFlags::DIRECTORY | fs::OFlags::CLOEXEC;
+    Ok(freshness_of(&fs::open(folder, flags, fs::Mode::empty())?))
 }
 
 /// By the numbers of `<linux/magic.h>` and of the vendors. NFS, SMB, FUSE, 9p, Lustre, GPFS and whatever is not known

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use rustix::fd::OwnedFd;
 use rustix::fs::{self, AtFlags, Dir, Mode, OFlags};
+use rustix::io::Errno;
 
 use super::SourceError;
 
@@ -13,6 +15,8 @@ const FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::CLOEXEC);
 /// More runs than this are left for the next survey.
 const MOST: usize = 10_000;
+/// No pod waits this long for its start: an empty log that is older belongs to nobody.
+const NEVER_STARTS: Duration = Duration::from_secs(24 * 3_600);
 
 /// The files of one old run, by the name of its log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,9 +27,12 @@ pub struct OldRun {
     pub agent: String,
     /// Id of the run.
     pub run: String,
+    /// Whether its agent was started. If not, there is an empty log and nothing else to know it by.
+    pub started: bool,
 }
 
-/// Runs below `logs` (`<company>/<agent>/<run>.pod.started`) whose files were last changed `age` before `now`.
+/// Runs below `logs` (`<company>/<agent>/<run>.pod.started`) whose files were last changed `age` before `now`, and those
+/// that were never started and are a day old.
 ///
 /// # Errors
 /// When the log folder itself cannot be read; what cannot be read below it is left out.
@@ -40,28 +47,38 @@ pub fn old_runs(logs: &Path, age: Duration, now: SystemTime) -> Result<Vec<OldRu
             let Ok(folder) = fs::openat(&of_company, agent.as_str(), FOLDER, Mode::empty()) else {
                 continue;
             };
-            for name in names(&folder) {
-                let Some(run) = name.strip_suffix(".pod.started") else {
-                    continue;
-                };
-                let log = format!("{run}.pod.ndjson");
-                if found.len() < MOST
-                    && is_older(&folder, &name, age, now)
-                    && is_older(&folder, &log, age, now)
-                {
-                    found.push(OldRun {
-                        company: company.clone(),
-                        agent: agent.clone(),
-                        run: run.to_owned(),
-                    });
-                }
-            }
+            let old = names(&folder)
+                .into_iter()
+                .filter_map(|name| old_run(&folder, &name, age, now));
+            let room = MOST - found.len();
+            found.extend(old.take(room).map(|(run, started)| OldRun {
+                company: company.clone(),
+                agent: agent.clone(),
+                run,
+                started,
+            }));
         }
     }
     Ok(found)
 }
 
-fn names(folder: impl std::os::fd::AsFd) -> Vec<String> {
+/// The run of a file, if that file is the one to know it by and the run is old; and whether its agent was started.
+fn old_run(folder: &OwnedFd, name: &str, age: Duration, now: SystemTime) -> Option<(String, bool)> {
+    if let Some(run) = name.strip_suffix(".pod.started") {
+        let log = format!("{run}.pod.ndjson");
+        let old = is_older(folder, name, age, now) && is_older(folder, &log, age, now);
+        return old.then(|| (run.to_owned(), true));
+    }
+    let run = name.strip_suffix(".pod.ndjson")?;
+    let started = format!("{run}.pod.started");
+    let found = fs::statat(folder, started.as_str(), AtFlags::SYMLINK_NOFOLLOW);
+    let absent = found.is_err_and(|errno| errno == Errno::NOENT);
+    let stat = fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    let old = is_older(folder, name, age.max(NEVER_STARTS), now);
+    (absent && stat.st_size == 0 && old).then(|| (run.to_owned(), false))
+}
+
+pub(super) fn names(folder: impl std::os::fd::AsFd) -> Vec<String> {
     let Ok(entries) = Dir::read_from(folder) else {
         return Vec::new();
     };
@@ -73,7 +90,7 @@ fn names(folder: impl std::os::fd::AsFd) -> Vec<String> {
 fn is_older(folder: impl std::os::fd::AsFd, name: &str, age: Duration, now: SystemTime) -> bool {
     let stat = match fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => stat,
-        Err(errno) => return errno == rustix::io::Errno::NOENT,
+        Err(errno) => return errno == Errno::NOENT,
     };
     let changed =
         SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or_default());
@@ -101,10 +118,25 @@ mod tests {
             company: "c".to_owned(),
             agent: "a".to_owned(),
             run: "r-1".to_owned(),
+            started: true,
         };
         assert_eq!(
             old_runs(root.path(), Duration::ZERO, SystemTime::now()),
-            Ok(vec![run])
+            Ok(vec![run.clone()])
+        );
+        std::fs::write(folder.join("r-3.pod.ndjson"), "").expect("a file");
+        let later = SystemTime::now() + NEVER_STARTS;
+        let mut old = old_runs(root.path(), Duration::ZERO, later).expect("runs");
+        old.sort_by(|a, b| a.run.cmp(&b.run));
+        let never = OldRun {
+            run: "r-3".to_owned(),
+            started: false,
+            ..run.clone()
+        };
+        assert_eq!(
+            old,
+            [run, never],
+            "r-2 has a log and no start record: nobody knows whose it is"
         );
         assert_eq!(
             old_runs(root.path(), Duration::from_secs(3_600), SystemTime::now()),

@@ -1,0 +1,55 @@
+import { afterEach, describe, expect, it, vi } from "vitest";
+
+import { createExecute } from "../../adapter/execute.js";
+import { withPodPaths } from "../../adapter/pod-paths.js";
+import { context, eventually, fakeNative } from "./fake-native.js";
+
+afterEach(() => vi.unstubAllEnvs());
+
+const workspace = {
+  cwd: "/mnt/data/instances/default/workspaces/a",
+  agentHome: "/mnt/data",
+  worktreePath: "/mnt/database/w",
+  repoUrl: "https://git.example/mnt/data",
+  realization: { sync: [{ path: "/mnt/data/x" }], at: null, times: 3 },
+};
+
+describe("paths of the server's own view of the shared volume", () => {
+  it("become the pod's, wherever the host put them, and others stay", () => {
+    const request = { config: { dataRoot: "/mnt/data/", cwd: "/mnt/data/w" }, context: { paperclipWorkspace: workspace, paperclipWorkspaces: [workspace], note: "/mnt/data" } };
+    const expected = {
+      ...workspace,
+      cwd: "/paperclip/instances/default/workspaces/a",
+      agentHome: "/paperclip",
+      realization: { ...workspace.realization, sync: [{ path: "/paperclip/x" }] },
+    };
+    expect(withPodPaths(request)).toEqual({
+      config: { dataRoot: "/mnt/data/", cwd: "/paperclip/w" },
+      context: { paperclipWorkspace: expected, paperclipWorkspaces: [expected], note: "/mnt/data" },
+    });
+  });
+
+  it("stay as they are where the server sees the volume as pods do", () => {
+    const request = { config: {}, context: { paperclipWorkspace: workspace } };
+    expect(withPodPaths(request)).toBe(request);
+  });
+
+  it("a run works in the pod's folder, and its session is looked up there", async () => {
+    vi.stubEnv("PAPERCLIP_K8S_DATA_ROOT", "/mnt/data");
+    const seen: string[] = [];
+    const native = fakeNative({
+      planSession: (json: string) => {
+        seen.push(json);
+        return JSON.stringify({ sessionId: null, note: null });
+      },
+    });
+    const { ctx } = context({ context: { paperclipWorkspace: workspace } });
+    const result = createExecute(() => native)(ctx);
+    await eventually(() => native.runs.length === 1);
+    native.runs[0]?.finish({ exitCode: 0, signal: null, timedOut: false });
+    await result;
+    const requests = [...seen, ...native.runs.map(({ request }) => JSON.stringify(request))];
+    expect(requests).toHaveLength(2);
+    for (const request of requests) expect(JSON.parse(request).context.paperclipWorkspace.cwd).toBe("/paperclip/instances/default/workspaces/a");
+  });
+});

@@ -1,0 +1,37 @@
+/** The examples run as their first lines say. Needs `npm run build`. */
+import { spawn, spawnSync } from "node:child_process";
+import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+import { afterAll, describe, expect, it } from "vitest";
+
+const examples = fileURLToPath(new URL("../examples/", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "examples-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe("examples", () => {
+  it("print-manifest.mjs prints a Job", () => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [`${examples}print-manifest.mjs`], { encoding: "utf8" });
+    expect(stderr).toBe("");
+    expect(status).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ kind: "Job", metadata: { namespace: "paperclip" } });
+  });
+
+  it("tail-file.mjs prints lines as they come, and ends at Ctrl-C", async () => {
+    const path = join(folder, "log");
+    writeFileSync(path, "one\nhal");
+    const child = spawn(process.execPath, [`${examples}tail-file.mjs`, path], { stdio: ["ignore", "pipe", "inherit"] });
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    const lines: string[] = [];
+    for await (const line of createInterface(child.stdout)) {
+      lines.push(line);
+      if (lines.length === 1) appendFileSync(path, "f a line\nthe end");
+      if (lines.length === 2) child.kill("SIGINT");
+    }
+    expect(lines).toEqual(["one", "half a line", "the end"]);
+    expect(await ended).toBe(0);
+  });
+});

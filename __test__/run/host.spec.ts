@@ -1,0 +1,206 @@
+/** What a Paperclip server shows and needs beyond lines and a result: live news, dispatch, tools, recovery. */
+import * as serverUtils from "@paperclipai/adapter-utils/server-utils";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+
+import { answer, isRealCluster, openStage, quote, run, type Stage } from "./stage.js";
+
+let stage: Stage;
+beforeAll(async () => void (stage = await openStage()));
+afterEach(async () => void (isRealCluster || (await stage.local.clearFaults())));
+afterAll(() => stage.close());
+
+/** One line of opencode. */
+function line(type: string, part: object): string {
+  return `printf '%s\\n' ${quote(JSON.stringify({ type, timestamp: 1, sessionID: "ses_1", part }))}`;
+}
+
+const tool = (name: string): string => line("tool_use", { type: "tool", tool: name, callID: "c", state: { status: "completed", input: {}, output: "x" } });
+const words = (text: string): string => line("text", { id: "p", messageID: "m", type: "text", text });
+
+interface Update {
+  phase: string;
+  message: string;
+  currentToolName: string | null;
+  lastAssistantSnippet: string | null;
+  lastEventAt: Date;
+}
+
+describe("live news", () => {
+  test("tell where the run is, its tool and its last words, at most once a second, and the last state", async () => {
+    const told: [at: number, update: Update][] = [];
+    const events: { eventType: string; level: string; message: string; payload: Record<string, unknown> }[] = [];
+    const program = [tool("bash"), "sleep 1.5", words("I saw /home/alice/x,\n\u001b[1mtoken secret-of-the-run"), "sleep 1.5", answer("Done.")].join("\n");
+    const { result, stdout } = await run(program, {
+      authToken: "secret-of-the-run",
+      onRuntimeProgress: async (update: Update) => void told.push([performance.now(), update]),
+      onEvent: async (event: never) => void events.push(event),
+    });
+    expect(result.exitCode, result.errorMessage ?? "").toBe(0);
+    const updates = told.map(([, update]) => update);
+    for (const { phase, message, lastEventAt } of updates) {
+      expect(["adapter_startup", "finalize"]).toContain(phase);
+      expect(message).toMatch(/^[^\p{Cc}]{1,180}$/u);
+      expect(lastEventAt).toBeInstanceOf(Date);
+    }
+    // A timer of a busy process may be a little early on one side and late on the other.
+    const gaps = told.slice(1).map(([at], index) => at - told[index]![0]);
+    for (const gap of gaps) expect(gap).toBeGreaterThan(800);
+    const messages = updates.map(({ message }) => message);
+    expect(messages[0]).toBe("Preparing the run");
+    expect(messages).toContain("Using bash");
+    expect(messages).toContain("I saw /home/a****/x, token ***");
+    expect(updates.find(({ message }) => message === "Using bash")?.currentToolName).toBe("bash");
+    expect(updates.at(-1)).toMatchObject({ phase: "finalize", message: "Cleaning up", currentToolName: null, lastAssistantSnippet: null });
+    expect(JSON.stringify(updates)).not.toContain("secret-of-the-run");
+
+    const job = /Created K8s Job: (\S+)/.exec(stdout)?.[1];
+    expect(events.map(({ eventType }) => eventType)).toEqual(["opencode_k8s.job", "opencode_k8s.pod", "opencode_k8s.log"]);
+    expect(events[0]).toMatchObject({ level: "info", message: expect.stringContaining(job!), payload: { job } });
+    expect(events[1]?.payload).toMatchObject({ job, pod: expect.stringContaining(job!), node: expect.any(String) });
+    expect(events[2]).toMatchObject({ level: "info", message: `Log of ${job} is proven` });
+  });
+
+  const broken: [what: string, callback: () => unknown][] = [
+    ["throws", () => {
+      throw new Error("no page");
+    }],
+    ["rejects", () => Promise.reject(new Error("no page"))],
+    ["never answers", () => new Promise(() => {})],
+    ["returns nothing", () => undefined],
+  ];
+  test.each(broken)("a callback that %s delays no line", async (_what, callback) => {
+    const lines: number[] = [];
+    let progress = 0;
+    const started = performance.now();
+    const { result } = await run(`for i in 1 2 3 4 5 6; do echo "tick $i"; sleep 0.3; done\n${answer("on time")}`, {
+      onRuntimeProgress: () => {
+        progress++;
+        return callback();
+      },
+      onEvent: () => callback(),
+      onLog: async (_stream: string, chunk: string) => void (chunk.includes("tick") && lines.push(performance.now() - started)),
+    });
+    expect(result).toMatchObject({ exitCode: 0, summary: "on time" });
+    expect(progress).toBeGreaterThan(0);
+    // A callback that is waited for would hold the lines up for 30 s.
+    expect(lines.at(-1)! - lines[0]!).toBeLessThan(10_000);
+    expect(performance.now() - started).toBeLessThan(isRealCluster ? 40_000 : 20_000);
+  });
+});
+
+describe("a run for this host", () => {
+  test("says that it dispatches once, and right before its Job is created", async () => {
+    const order: string[] = [];
+    if (!isRealCluster) await stage.local.resetRequests();
+    const { result } = await run(answer("sent"), {
+      onMeta: async () => void order.push("meta"),
+      onDispatch: async () => {
+        const created = isRealCluster ? 0 : ((await stage.local.requests())["create jobs"] ?? 0);
+        order.push(`dispatch after ${created} Jobs`);
+      },
+      onLog: async (_stream: string, chunk: string) => void (chunk.includes("Created K8s Job") && order.push("created")),
+    });
+    expect(result.exitCode).toBe(0);
+    expect(order).toEqual(["meta", "dispatch after 0 Jobs", "created"]);
+  });
+
+  test("gets the host's tools by its environment, and their token is told to nobody", async () => {
+    const runtimeTools = {
+      version: 1,
+      guidance: "Use $TOOLS well",
+      mcpEndpoint: "http://paperclip/mcp",
+      rest: { connectionsSearch: "http://paperclip/search", connectionRequest: "http://paperclip/request" },
+      bearerToken: "token-of-the-tools",
+      expiresAt: "2027-01-01T00:00:00Z",
+      tools: ["connections_search", "connection_request"],
+    };
+    const told: unknown[] = [];
+    let meta: object | undefined;
+    const program = `if [ "$PAPERCLIP_RUNTIME_TOOLS_TOKEN" = token-of-the-tools ] && [ "$PAPERCLIP_RUNTIME_TOOLS_GUIDANCE" = 'Use $TOOLS well' ]; then ${answer("has tools")}; else ${answer("has none")}; fi`;
+    // The program itself names the token; everything but the prompt is looked at.
+    const { result, log } = await run(program, {
+      runtimeTools,
+      context: { paperclipRuntimeTools: runtimeTools, note: "kept" },
+      onMeta: async ({ prompt: _prompt, ...rest }: Record<string, unknown>) => void (meta = rest),
+      onEvent: async (event: unknown) => void told.push(event),
+      onRuntimeProgress: async (update: unknown) => void told.push(update),
+    });
+    expect(result.summary).toBe("buildRuntimeToolsEnv" in serverUtils ? "has tools" : "has none");
+    expect(meta).toMatchObject({ context: { note: "kept" } });
+    expect(JSON.stringify([log, told, meta, result])).not.toContain("token-of-the-tools");
+  });
+
+  /** As Paperclip 2026.916.1 writes it into the agent's env for a company with a GitHub connection. */
+  test("leaves the server's own places out of the pod", async () => {
+    const launchers = "/tmp/paperclip-github-runtime/run-1";
+    const places = {
+      TMPDIR: "/tmp/paperclip-run-1",
+      TMP: "/tmp/paperclip-run-1",
+      TEMP: "/tmp/paperclip-run-1",
+      PAPERCLIP_RUN_SCRATCH_DIR: "/tmp/paperclip-run-1",
+      PAPERCLIP_TASK_SCRATCH_DIR: "/tmp/paperclip-run-1",
+      PAPERCLIP_SCRATCH_DIR: "/tmp/paperclip-run-1",
+      PAPERCLIP_TMPDIR: "/tmp/paperclip-run-1",
+      GH_CONFIG_DIR: `${launchers}/gh-config`,
+      ZDOTDIR: launchers,
+      BASH_ENV: `${launchers}/.bashrc`,
+      SSH_AUTH_SOCK: "/tmp/ssh-agent.1",
+      PAPERCLIP_GITHUB_LAUNCHER_DIR: launchers,
+      PAPERCLIP_GITHUB_HOST_HOME: "/root",
+      PAPERCLIP_GITHUB_AUTH_MODE: "managed",
+      PAPERCLIP_GIT_METADATA_ROOTS: '["/srv/repo/.git"]',
+      PAPERCLIP_RUNNER_NETWORK_ACCESS: "enabled",
+      PAPERCLIP_RUNNER_NETWORK_ROOTS: '["/etc/hosts"]',
+      PAPERCLIP_API_KEY: "from-the-agents-config",
+    };
+    const path = "/paperclip/test-bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    const { result, lines } = await run(`env; ${answer("seen")}`, {
+      authToken: "of-the-run",
+      config: { env: { ...places, PATH: `${launchers}:${path}`, OWN: "kept" } },
+    });
+    expect(result.exitCode, result.errorMessage ?? "").toBe(0);
+    const env = new Map(lines.filter((entry) => entry.includes("=")).map((entry) => [entry.split("=")[0]!, entry.slice(entry.indexOf("=") + 1)]));
+    expect(env.get("OWN")).toBe("kept");
+    // The stand-in has no mount at /paperclip, and writes its own folder there.
+    expect(env.get("PATH")?.split(":").slice(1)).toEqual(path.split(":").slice(1));
+    expect(env.get("PATH")).toMatch(/^[^:]*\/test-bin:/);
+    if ("isForbiddenConfigEnvKey" in serverUtils) expect(env.get("PAPERCLIP_API_KEY")).toBe("of-the-run");
+    for (const [name, value] of Object.entries(places)) expect([name, env.get(name)]).not.toEqual([name, value]);
+    expect([...env.values()].join("\n")).not.toContain("paperclip-github-runtime");
+  });
+
+  test("gets whole lines in few calls", async () => {
+    const chunks: string[] = [];
+    const { result } = await run(`i=0; while [ $i -lt 3000 ]; do printf '%0100d\\n' $i; i=$((i+1)); done\n${answer("all")}`, {
+      onLog: async (stream: string, chunk: string) => void (stream === "stdout" && chunks.push(chunk)),
+    });
+    expect(result).toMatchObject({ exitCode: 0, usageBasis: "per_run" });
+    for (const chunk of chunks) expect(chunk.endsWith("\n") && Buffer.byteLength(chunk) <= 8192).toBe(true);
+    expect(chunks.join("").match(/^0\d{99}$/gm)).toHaveLength(3000);
+    expect(chunks.length).toBeLessThan(300);
+  });
+});
+
+describe.skipIf(isRealCluster)("a repetition by the host", () => {
+  const bootstrap = { kind: "bootstrap", providerWorkStarted: false };
+  const cases: [what: string, fault: object, config: object, recovery: object | undefined][] = [
+    ["is offered when the Job was refused", { kind: "status", code: 403, verb: "create", resource: "jobs" }, {}, bootstrap],
+    ["is offered when no node took the pod", { kind: "unschedulable" }, { scheduleTimeoutSec: 1 }, bootstrap],
+    ["is offered when the image cannot be had", { kind: "image-pull" }, {}, bootstrap],
+    ["is offered when the running Jobs cannot be listed", { kind: "status", code: 403, verb: "list", resource: "jobs" }, {}, bootstrap],
+    ["is not offered when the agent was killed", { kind: "oom", afterMs: 300 }, {}, undefined],
+    ["is not offered when the pod was evicted in mid-run", { kind: "evict", mode: "node-pressure", afterMs: 300 }, {}, undefined],
+  ];
+  test.each(cases)("%s", { timeout: 60_000 }, async (_what, fault, config, recovery) => {
+    await stage.local.fault(fault as never);
+    const { result } = await run(`echo started; sleep 3; ${answer("never said")}`, { config });
+    expect(result.errorMessage).toBeTruthy();
+    expect(result.executionRecovery).toEqual(recovery);
+  });
+
+  test("is not offered for a mistake in the configuration, which no repetition mends", async () => {
+    const { result } = await run(answer("never"), { config: { tolerations: "{{{" } });
+    expect(result).toMatchObject({ errorCode: "k8s_config_invalid" });
+    expect(result.executionRecovery).toBeUndefined();
+  });
+});

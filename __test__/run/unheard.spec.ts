@@ -1,0 +1,148 @@
+/** Jobs that their TTL, or somebody, removed before any server heard their end: told once, never repeated silently. */
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdirSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import { answer, filesLeft, isRealCluster, openStage, run, type Stage } from "./stage.js";
+import { abandon, expectNothingLeft, STEADY, steady, timesRun, told, type Work, work } from "./work.js";
+
+let stage: Stage;
+beforeAll(async () => void (stage = await openStage({ mapping: "mount" })));
+afterAll(() => stage.close());
+
+const brief = { config: { ttlSecondsAfterFinished: 1 } };
+/** Until the agent has ended and the Job is gone with its pod. */
+const goneBy = isRealCluster ? 15_000 : 4_000;
+const gone = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, goneBy));
+
+/** The Job of this task is gone, and all that is left of its run are its files. */
+async function abandonForGood(task: Work, program = steady(task, "unheard of"), more: object = {}): Promise<void> {
+  await abandon({ ...task, ...brief, ...more }, program);
+  await gone();
+  expect(filesLeft(stage).filter((name) => name.includes(task.agent.id))).not.toEqual([]);
+}
+
+describe("a Job that is gone, and whose end nobody heard", () => {
+  test("is told once, and the next Job goes on from its session", { timeout: 90_000 }, async () => {
+    const task = work();
+    await abandonForGood(task);
+    const invocations: { commandArgs?: string[] }[] = [];
+    const onMeta = async (meta: object): Promise<void> => void invocations.push(meta);
+    const next = await run(`echo another; ${answer("the second")}`, { ...task, onMeta });
+    expect(next.result).toMatchObject({ exitCode: 0, summary: "the second" });
+    expect(next.lines).toHaveLength(4);
+    expect(told(next.stdout)).toEqual([expect.stringMatching(/session ses_1, log proven\): it said: unheard of/)]);
+    // Where paths are replaced in the text of commands, the stand-in's pods work in another folder than they are told.
+    if (isRealCluster || stage.local.mapping === "mount") {
+      expect(invocations.map(({ commandArgs }) => commandArgs)).toEqual([expect.arrayContaining(["--session", "ses_1"])]);
+    }
+    await expectNothingLeft(stage, task);
+    const third = await run(answer("the third"), task);
+    expect(told(third.stdout)).toEqual([]);
+    expect(timesRun(stage, task)).toBe(1);
+  });
+
+  test("of the very same run is its result", { timeout: 90_000 }, async () => {
+    const task = { ...work(), runId: `gone-${process.pid}-${Date.now()}` };
+    await abandonForGood(task);
+    const { result, lines } = await run(steady(task), task);
+    expect(result).toMatchObject({ exitCode: 0, summary: "unheard of", resultJson: { log: { proof: "proven" } } });
+    expect(lines.slice(0, 11)).toEqual(STEADY);
+    expect(timesRun(stage, task)).toBe(1);
+    await expectNothingLeft(stage, task);
+  });
+
+  test("says so when it failed", { timeout: 120_000 }, async () => {
+    const task = work();
+    await abandonForGood(task, `for i in 0 1 2 3 4; do echo "line $i"; sleep 0.1; done; echo "no moon" >&2; exit 7`);
+    const kept = filesLeft(stage).filter((name) => name.includes(task.agent.id));
+    expect(kept.some((name) => name.endsWith(".pod.started"))).toBe(true);
+    const { stdout, result } = await run(answer("went on"), task);
+    expect(told(stdout)).toEqual([expect.stringMatching(/log proven\): it failed: .*no moon/)]);
+    expect(result).toMatchObject({ exitCode: 0, summary: "went on" });
+    await expectNothingLeft(stage, task);
+  });
+
+  test("and that a server had taken over which died as well", { timeout: 120_000 }, async () => {
+    const task = work();
+    const slow = { ...task, ...brief };
+    await abandon(slow, steady(task, "unheard of", 0.5));
+    await abandon(slow, steady(task, "unheard of", 0.5));
+    await gone();
+    const kept = filesLeft(stage).filter((name) => name.includes(task.agent.id));
+    expect(kept.some((name) => name.endsWith(".pod.heir"))).toBe(true);
+    await gone();
+    const { stdout } = await run(answer("the third"), task);
+    expect(told(stdout)).toHaveLength(1);
+    expect(timesRun(stage, task)).toBe(1);
+    await expectNothingLeft(stage, task);
+  });
+
+  test("is nothing to another task, and stays for its own", { timeout: 90_000 }, async () => {
+    const task = work();
+    await abandonForGood(task);
+    const other = await run(answer("other"), { ...task, context: { issueId: "another" } });
+    expect(told(other.stdout)).toEqual([]);
+    const own = await run(answer("own"), task);
+    expect(told(own.stdout)).toHaveLength(1);
+    await expectNothingLeft(stage, task);
+  });
+
+  test("and was made to stay is told once as well", { timeout: 90_000 }, async () => {
+    const task = { ...work(), config: { retainJobs: true } };
+    await run(answer("kept"), task);
+    const kept = filesLeft(stage).filter((name) => name.includes(task.agent.id));
+    expect(kept.some((name) => name.endsWith(".pod.ndjson"))).toBe(true);
+    if (isRealCluster) return;
+    const [job] = await stage.local.list("jobs", { labelSelector: `paperclip.io/agent-id=${task.agent.id}` });
+    await stage.local.delete("jobs", job!.metadata.name);
+    const { stdout } = await run(answer("second"), task);
+    expect(told(stdout), "its end was heard").toEqual([]);
+  });
+});
+
+describe.skipIf(isRealCluster)("what lies on the volume", () => {
+  /** Leaves the files of an ended run as its pod does; `age` in seconds. */
+  async function leave(task: Work, run: string, text: string, age: number, more: object = {}): Promise<string> {
+    const cluster = (await stage.local.get("namespaces", "paperclip")).metadata.uid;
+    const folder = join(stage.dataRoot, "instances/default/run-logs", task.agent.companyId, task.agent.id);
+    mkdirSync(folder, { recursive: true });
+    const log = execFileSync("sh", ["-c", answer(text)]);
+    const record = { v: 1, run, pod: "p", exit: 0, signal: null, bytes: log.length, errBytes: 0, sha256: createHash("sha256").update(log).digest("hex"), reason: null };
+    const started = { v: 1, run, pod: "p", podUid: "u", namespace: "paperclip", cluster, task: task.context.issueId.toLowerCase(), cwd: "/paperclip", ...more };
+    const files = { ndjson: log, "stderr.log": "", nonce: "n", started: JSON.stringify(started), "end.json": JSON.stringify(record) };
+    for (const [end, content] of Object.entries(files)) writeFileSync(join(folder, `${run}.pod.${end}`), content);
+    utimesSync(join(folder, `${run}.pod.started`), Date.now() / 1000 - age, Date.now() / 1000 - age);
+    return folder;
+  }
+
+  test("is told in its order, whoever comes first in the alphabet", { timeout: 60_000 }, async () => {
+    const task = work();
+    await leave(task, "b-first", "one", 300);
+    await leave(task, "c-second", "two", 200);
+    await leave(task, "a-third", "three", 100);
+    const { stdout, result } = await run(answer("now"), task);
+    expect(told(stdout).map((line) => line.replace(/.* it said: /, ""))).toEqual(["one", "two", "three"]);
+    expect(result).toMatchObject({ exitCode: 0, summary: "now" });
+    await expectNothingLeft(stage, task);
+  });
+
+  test("and is not this run's business is left alone: another task, cluster or namespace, and what is hostile", { timeout: 60_000 }, async () => {
+    const task = work();
+    const folder = await leave(task, "other-task", "no", 100, { task: "another" });
+    await leave(task, "other-cluster", "no", 100, { cluster: "another" });
+    await leave(task, "other-namespace", "no", 100, { namespace: "another" });
+    await leave(task, "other-run", "no", 100, { run: "forged" });
+    await leave(task, "too-large", "no", 100, { pod: "x".repeat(100_000) });
+    await leave(task, "fifo", "no", 100);
+    execFileSync("sh", ["-c", "rm fifo.pod.started && mkfifo fifo.pod.started && ln -sf /etc/passwd link.pod.started && echo n >link.pod.nonce"], { cwd: folder });
+    const { stdout, result } = await run(answer("now"), task);
+    expect(told(stdout)).toEqual([]);
+    expect(result).toMatchObject({ exitCode: 0, summary: "now" });
+    const left = filesLeft(stage).filter((name) => name.includes(task.agent.id) && name.endsWith(".ndjson"));
+    expect(left).toHaveLength(6);
+  });
+});

@@ -1,0 +1,22 @@
+/** What several Jobs of one run used together. */
+import type { AdapterExecutionResult } from "@paperclipai/adapter-utils";
+
+type Bill = Pick<AdapterExecutionResult, "usage" | "costUsd">;
+
+/** The result with what an earlier Job used on its bill: the run that made that Job is lost and will never report it. */
+export function withUsageOf<Result extends Bill>(result: Result, earlier: Bill): Result {
+  const usage = sumOfUsage(result.usage, earlier.usage);
+  const costUsd = result.costUsd == null ? earlier.costUsd : result.costUsd + (earlier.costUsd ?? 0);
+  return { ...result, ...(usage && { usage }), ...(costUsd != null && { costUsd }) };
+}
+
+function sumOfUsage(one: Bill["usage"], other: Bill["usage"]): Bill["usage"] {
+  if (!one || !other) return one ?? other;
+  const cached = (one.cachedInputTokens ?? 0) + (other.cachedInputTokens ?? 0);
+  return {
+    ...one,
+    inputTokens: one.inputTokens + other.inputTokens,
+    outputTokens: one.outputTokens + other.outputTokens,
+    cachedInputTokens: cached,
+  };
+}

@@ -1,0 +1,34 @@
+/** A person cancels a run whose agent is in a tool. */
+import { readLog, readRun, runEnded, textOf } from "../paperclip/run.js";
+import type { Stage } from "../stage.js";
+import { until } from "../wait.js";
+
+/** The answer to the cancel is the server's word that the agent is gone; the cluster is asked whether it is. */
+export async function cancel(stage: Stage): Promise<void> {
+  const { api } = stage.company;
+  const worker = await stage.company.putToWork("Cancelled", "hangs-in-tool");
+  await stage.check("the agent to be cancelled is at work", "its pod runs, its tool was asked for", async () => {
+    const [pod] = await until("its pod", 120, async () => {
+      const pods = await stage.cluster.ours("pods", worker);
+      return pods.some(({ status }) => status?.phase === "Running") ? pods : null;
+    });
+    await until("its first line", 60, async () => textOf(await readLog(api, worker.runId), "stdout").includes('"step_start"'));
+    return { seen: `pod ${pod?.metadata.name}`, ok: true };
+  });
+  await stage.check("the run page meanwhile", "says where the run is", async () => {
+    const { currentStatusMessage } = await readRun(api, worker.runId);
+    return { seen: currentStatusMessage ?? "nothing", ok: Boolean(currentStatusMessage) };
+  });
+  await stage.check("cancel", "HTTP 200, and neither pod nor Job is there", async () => {
+    const answer = await api.post<{ status: string }>(`/api/heartbeat-runs/${worker.runId}/cancel`);
+    const pods = await stage.cluster.ours("pods", worker);
+    const jobs = await stage.cluster.ours("jobs", worker);
+    const seen = `HTTP 200, ${answer.status}, ${pods.length} pods, ${jobs.length} Jobs`;
+    return { seen, ok: pods.length === 0 && jobs.length === 0 };
+  });
+  await stage.check("the cancelled run", "cancelled", async () => {
+    const run = await runEnded(api, worker.runId);
+    return { seen: `${run.status} ${run.errorCode}: ${run.error}`, ok: run.status === "cancelled" };
+  });
+  await stage.company.dismiss(worker);
+}

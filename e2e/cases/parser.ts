@@ -1,0 +1,34 @@
+/** The transcript parser, evaluated as the run page's worker does. */
+import type { EndedRun, Stage } from "../stage.js";
+import { answerOf } from "../provider/scripts.js";
+
+type Entry = { kind: string; text?: string; name?: string; content?: string };
+type Parse = (line: string, ts: string) => Entry[];
+
+/** Serves it, reads the lines of a real run with it. */
+export async function parser(stage: Stage, { stdout }: EndedRun): Promise<void> {
+  let parse: Parse | undefined;
+  await stage.check("the transcript parser is served", "CommonJS text with parseStdoutLine", async () => {
+    const source = await stage.company.api.text("/api/adapters/opencode_k8s/ui-parser.js");
+    parse = evaluate(source);
+    return { seen: `${source.length} characters, parseStdoutLine is a ${typeof parse}`, ok: typeof parse === "function" };
+  });
+  await stage.check("it reads the run's lines", "the answer, two tool calls with their results, no raw JSON", () => {
+    const lines = stdout.split("\n").map((line) => line.trim()).filter(Boolean);
+    const entries = lines.flatMap((line) => parse?.(line, new Date(0).toISOString()) ?? []);
+    const of = (kind: string): Entry[] => entries.filter((entry) => entry.kind === kind);
+    const raw = of("stdout").filter(({ text }) => text?.trim().startsWith("{")).length;
+    const hasAnswer = of("assistant").some(({ text }) => text === answerOf(1));
+    const [calls, results] = [of("tool_call").length, of("tool_result").length];
+    const seen = `${entries.length} entries: answer ${hasAnswer ? "there" : "missing"}, ${calls} calls, ${results} results, ${raw} raw`;
+    return { seen, ok: hasAnswer && calls === 2 && results === 2 && raw === 0 };
+  });
+}
+
+function evaluate(source: string): Parse | undefined {
+  const module: { exports: { parseStdoutLine?: Parse } } = { exports: {} };
+  // No require, no globals: what the worker leaves to a parser.
+  const run = new Function("exports", "module", "self", "globalThis", `"use strict"; {${source}\n}`);
+  run(module.exports, module, undefined, undefined);
+  return module.exports.parseStdoutLine;
+}

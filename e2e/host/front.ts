@@ -1,0 +1,55 @@
+/**
+ * The one port that pods need: the scripted provider below `/v1`, and below `/api` Paperclip itself, which listens on this machine's
+ * loopback only and may be restarted meanwhile.
+ */
+import { createServer, type IncomingMessage, request as httpRequest, type Server, type ServerResponse } from "node:http";
+
+import { answer } from "../provider/provider.js";
+
+/** Listens for pods. */
+export class Front {
+  /** Where Paperclip is; unset while there is none. */
+  paperclipUrl: string | undefined;
+
+  private constructor(private readonly server: Server) {}
+
+  static async open(listen: string, port: number): Promise<Front> {
+    const server = createServer();
+    const front = new Front(server);
+    server.on("request", (request, response) => void front.serve(request, response));
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(port, listen, resolve);
+    });
+    return front;
+  }
+
+  async close(): Promise<void> {
+    this.server.closeAllConnections();
+    await new Promise((resolve) => this.server.close(resolve));
+  }
+
+  private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      if (request.url?.startsWith("/v1/")) await answer(request, response);
+      else if (request.url?.startsWith("/api/") && this.paperclipUrl) this.pass(request, response, this.paperclipUrl);
+      else response.writeHead(404).end();
+    } catch (error) {
+      if (!response.headersSent) response.writeHead(400);
+      response.end(String(error));
+    }
+  }
+
+  private pass(request: IncomingMessage, response: ServerResponse, target: string): void {
+    const { host: _, ...headers } = request.headers;
+    const onward = httpRequest(new URL(request.url ?? "/", target), { method: request.method, headers }, (answered) => {
+      response.writeHead(answered.statusCode ?? 502, answered.headers);
+      answered.pipe(response);
+    });
+    onward.on("error", (error) => {
+      if (!response.headersSent) response.writeHead(502);
+      response.end(String(error));
+    });
+    request.pipe(onward);
+  }
+}

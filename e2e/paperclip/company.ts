@@ -1,0 +1,132 @@
+/** A company of our own in Paperclip, with its agents and their issues. */
+import type { Options } from "../options.js";
+import { opencodeConfig } from "../provider/provider.js";
+import { until } from "../wait.js";
+import type { Api } from "./api.js";
+import type { Run } from "./run.js";
+
+const TYPE = "opencode_k8s";
+
+/** An agent with the issue it works on. */
+export interface Worker {
+  agentId: string;
+  issueId: string;
+  /** The run that the assignment started. */
+  runId: string;
+}
+
+/** Everything of this end-to-end run in Paperclip. */
+export class Company {
+  private constructor(
+    readonly api: Api,
+    readonly id: string,
+    private readonly options: Options,
+  ) {}
+
+  static async create(api: Api, options: Options): Promise<Company> {
+    const { id } = await api.post<{ id: string }>("/api/companies", { name: `End to end ${new Date().toISOString()}` });
+    return new Company(api, id, options);
+  }
+
+  /** The configuration of an agent that uses a scripted model. Small requests, so that many fit on a small node. */
+  agentConfig(model: string, more: Record<string, unknown> = {}): Record<string, unknown> {
+    const { image, podHost, port } = this.options;
+    return {
+      model: `scripted/${model}`,
+      image,
+      imagePullPolicy: "IfNotPresent",
+      "resources.requests.cpu": "50m",
+      "resources.requests.memory": "64Mi",
+      ...more,
+      env: { OPENCODE_CONFIG_CONTENT: JSON.stringify(opencodeConfig(`http://${podHost}:${port}`)) },
+    };
+  }
+
+  /** Hires an agent and gives it an issue, which starts its first run. */
+  async putToWork(name: string, model: string, more: Record<string, unknown> = {}): Promise<Worker> {
+    const agent = await this.api.post<{ id: string }>(`/api/companies/${this.id}/agents`, {
+      name,
+      role: "engineer",
+      adapterType: TYPE,
+      adapterConfig: this.agentConfig(model, more),
+      runtimeConfig: { heartbeat: { enabled: false, wakeOnDemand: true } },
+    });
+    const issue = await this.api.post<{ id: string }>(`/api/companies/${this.id}/issues`, {
+      title: `Work of ${name}`,
+      description: "Look around, close this issue, report.",
+      status: "todo",
+      priority: "medium",
+      assigneeAgentId: agent.id,
+    });
+    const run = await until(`the run of ${name}`, 30, async () => (await this.runsOf(agent.id)).at(0));
+    return { agentId: agent.id, issueId: issue.id, runId: run.id };
+  }
+
+  /** A person wakes the agent for its issue again; gives the new run. */
+  async wake({ agentId, issueId }: Worker): Promise<string> {
+    const known = new Set((await this.runsOf(agentId)).map(({ id }) => id));
+    const ask = { source: "on_demand", triggerDetail: "manual", reason: "e2e", payload: { issueId, taskId: issueId } };
+    const answers = new Set<string>();
+    const wakeUntilRun = async (): Promise<Run | undefined> => {
+      try {
+        await this.restore(issueId);
+        await this.api.patch(`/api/issues/${issueId}`, { status: "todo", assigneeAgentId: agentId });
+        const { reason } = await this.api.post<{ reason?: string }>(`/api/agents/${agentId}/wakeup`, ask);
+        if (reason) answers.add(reason);
+      } catch (error) {
+        // The server is still settling what became of the last run.
+        answers.add(String(error));
+      }
+      return (await this.runsOf(agentId)).find(({ id }) => !known.has(id));
+    };
+    const run = await until(`a new run of agent ${agentId}`, 90, wakeUntilRun, 3000).catch((error: unknown) => {
+      throw new Error(`${String(error)}; the server's answers: ${[...answers].join("; ")}`);
+    });
+    return run.id;
+  }
+
+  /**
+   * After a lost run Paperclip lets nobody go on with the issue before a person has said what became of the work. The answer here is
+   * what an operator of this adapter may say: its next run finds the agent's Job again.
+   */
+  private async restore(issueId: string): Promise<void> {
+    const issue = await this.api.get<{ executionBlocker?: { recoveryActionId: string | null; runId: string | null } | null }>(`/api/issues/${issueId}`);
+    const { recoveryActionId, runId } = issue.executionBlocker ?? {};
+    if (!recoveryActionId || !runId) return;
+    await this.api.post(`/api/issues/${issueId}/recovery-actions/resolve`, {
+      actionId: recoveryActionId,
+      outcome: "restored",
+      sourceIssueStatus: "todo",
+      executionReconciliation: {
+        runId,
+        providerStopped: true,
+        actionOutcome: "mixed",
+        outcomeEvidence: "The agent's Job and its log outlive the server; the adapter's next run reads them.",
+      },
+    });
+  }
+
+  /** The agent's runs, the newest first. */
+  runsOf(agentId: string): Promise<Run[]> {
+    return this.api.get(`/api/companies/${this.id}/heartbeat-runs?agentId=${agentId}&limit=20`);
+  }
+
+  /** Runs that have not ended. */
+  async liveRuns(): Promise<Run[]> {
+    return this.api.get(`/api/companies/${this.id}/live-runs`);
+  }
+
+  testEnvironment(): Promise<{ status: string; checks: { code: string; level: string; message: string }[] }> {
+    return this.api.post(`/api/companies/${this.id}/adapters/${TYPE}/test-environment`, { adapterConfig: this.agentConfig("works") });
+  }
+
+  /** Puts the company away. */
+  async archive(): Promise<void> {
+    await this.api.post(`/api/companies/${this.id}/archive`);
+  }
+
+  /** Keeps an agent from being woken again by the server itself. */
+  async dismiss({ agentId }: Pick<Worker, "agentId">): Promise<void> {
+    await this.api.post(`/api/agents/${agentId}/pause`);
+  }
+}

@@ -1,0 +1,40 @@
+/** What a scripted model answers to one request. */
+
+/** Tokens that a reply claims to have used. */
+export interface Usage {
+  input: number;
+  cached: number;
+  output: number;
+}
+
+/** A refusal over HTTP, or a streamed answer: words, then at most one call of opencode's `bash` or `read`. */
+export type Reply =
+  | { status: number; message: string }
+  | { text?: string; tool?: { name: string; args: Record<string, unknown> }; usage?: Usage };
+
+/** The part of a chat completion request that scripts look at. */
+export interface ChatRequest {
+  model: string;
+  messages: { role: string; content?: unknown }[];
+  tools?: unknown[];
+}
+
+/** A script is a function of the conversation alone: any number of agents may be on, and any may resume. */
+export type Script = (conversation: Conversation) => Reply;
+
+/** How far a conversation is. */
+export interface Conversation {
+  /** Prompts so far, so 2 in a resumed session. */
+  turn: number;
+  /** Tool results since the last prompt. */
+  step: number;
+}
+
+/** Reads how far a conversation is. */
+export function conversationOf({ messages }: ChatRequest): Conversation {
+  const last = messages.findLastIndex(({ role }) => role === "user");
+  return {
+    turn: messages.filter(({ role }) => role === "user").length,
+    step: messages.slice(last + 1).filter(({ role }) => role === "tool").length,
+  };
+}

@@ -1,0 +1,60 @@
+/** The scripted models: each is named after what happens to its agent. */
+import type { Reply, Script } from "./reply.js";
+
+/** A line that a long run prints in each of its steps. */
+export function stepMark(step: number): string {
+  return `step-${step}-done`;
+}
+
+/** How the agents of the server's crash work: many short steps, so that some lie before the kill and some after. */
+export const LONG = { steps: 90, secondsEach: 5 };
+export const SHORT = { steps: 6, secondsEach: 4 };
+
+/** What the agent's answer says; a resumed session sends both prompts. */
+export function answerOf(turn: number): string {
+  return `The work of turn ${turn} is done.`;
+}
+
+/**
+ * Closes the agent's issue over the server's API, as agents do: proves that address, key and ids in the pod are right. Without it
+ * Paperclip asks again for the state of the issue in a run of its own.
+ */
+const CLOSE_ISSUE = `node -e '
+const { PAPERCLIP_API_URL: url, PAPERCLIP_API_KEY: key, PAPERCLIP_RUN_ID: run, PAPERCLIP_TASK_ID: task } = process.env;
+const headers = { authorization: "Bearer " + key, "content-type": "application/json", "x-paperclip-run-id": run };
+fetch(url + "/api/issues/" + task, { method: "PATCH", headers, body: JSON.stringify({ status: "done" }) })
+  .then(async (r) => console.log(r.ok ? "issue-closed" : "HTTP " + r.status + " " + (await r.text()).slice(0, 300)), (e) => console.log("no way to " + url + ": " + e));
+'`;
+
+function bash(command: string, description: string): Reply {
+  return { tool: { name: "bash", args: { command, description } } };
+}
+
+/** Works in the folder it was given, closes the issue, answers. */
+const works: Script = ({ turn, step }) => {
+  if (step === 0) return { text: "I will look around first.", ...bash("pwd && date > e2e-note.txt && cat e2e-note.txt", "Look around") };
+  if (step === 1) return bash(CLOSE_ISSUE, "Close the issue");
+  return { text: answerOf(turn), usage: { input: 500, cached: 100, output: 20 } };
+};
+
+function worksSlowly({ steps, secondsEach }: { steps: number; secondsEach: number }): Script {
+  return ({ turn, step }) => {
+    // A resumed session has nothing left to do.
+    if (turn > 1) return { text: answerOf(turn) };
+    if (step < steps) return bash(`sleep ${secondsEach}; echo ${stepMark(step)}`, `Step ${step}`);
+    if (step === steps) return bash(CLOSE_ISSUE, "Close the issue");
+    return { text: answerOf(turn) };
+  };
+}
+
+/** Models of the provider `scripted`, by name. */
+export const scripts: Record<string, Script> = {
+  works,
+  "works-long": worksSlowly(LONG),
+  "works-short": worksSlowly(SHORT),
+  "hangs-in-tool": () => bash("echo waiting; sleep 900", "Wait"),
+  unauthorized: () => ({ status: 401, message: "Incorrect API key provided: scripted." }),
+  broken: () => ({ status: 500, message: "The scripted provider is broken." }),
+  "reads-outside": ({ step }) =>
+    step === 0 ? { tool: { name: "read", args: { filePath: "/etc/debian_version" } } } : { text: "I was allowed to." },
+};

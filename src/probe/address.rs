@@ -1,0 +1,118 @@
+//! Whether agents' pods can reach the server by the address that they are told. Pure.
+
+use super::{Check, Level};
+
+const CODE: &str = "k8s_api_url_unreachable_from_pods";
+const HINT: &str = "Set PAPERCLIP_API_URL in the server's Deployment to the Service's address, for example \
+                    http://paperclip.<namespace>.svc:3100, and restart the server";
+
+/// `url`: what PAPERCLIP_API_URL will be in a pod.
+pub(super) fn check(url: Option<&str>) -> Check {
+    let useless = |message: String| Check::new(Level::Error, CODE, message, Some(HINT));
+    let Some(url) = url.map(str::trim).filter(|url| !url.is_empty()) else {
+        return useless("PAPERCLIP_API_URL is not set: agents do not know where Paperclip is".to_owned());
+    };
+    match host_of(url) {
+        None => useless(format!(
+            "PAPERCLIP_API_URL is {url:?}, which is no http:// or https:// address"
+        )),
+        Some(host) if is_local(&host) => useless(format!(
+            "PAPERCLIP_API_URL is {url}: a pod that calls it reaches itself, not this server"
+        )),
+        Some(host) => Check::new(
+            Level::Info,
+            "k8s_api_url",
+            format!("agents call Paperclip at {host}"),
+            None,
+        ),
+    }
+}
+
+/// The host of an http address, in lower case and without brackets.
+fn host_of(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    if !["http", "https"]
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known))
+    {
+        return None;
+    }
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let place = authority.rsplit('@').next()?;
+    let host = match place.strip_prefix('[') {
+        Some(address) => address.split(']').next()?,
+        None => place.split(':').next()?,
+    };
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    (!host.is_empty()).then_some(host)
+}
+
+/// An address of the machine itself, in any of its spellings.
+fn is_local(host: &str) -> bool {
+    use std::net::{IpAddr, Ipv6Addr};
+    let of_v6 = |address: Ipv6Addr| match address.to_ipv4_mapped() {
+        Some(v4) => v4.is_loopback() || v4.is_unspecified(),
+        None => address.is_loopback() || address.is_unspecified(),
+    };
+    match host.parse() {
+        Ok(IpAddr::V4(address)) => address.is_loopback() || address.is_unspecified(),
+        Ok(IpAddr::V6(address)) => of_v6(address),
+        // Resolvers also take short forms, such as 127.1.
+        Err(_) => {
+            host == "localhost" || host.ends_with(".localhost") || host == "0" || host.starts_with("127.")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_the_server_itself_is_useless_in_a_pod() {
+        for url in [
+            "http://localhost:3100",
+            "http://LOCALHOST.:3100/api",
+            "https://user:word@127.0.0.1/x",
+            "http://127.1",
+            "http://[::1]:3100",
+            "http://[::ffff:127.0.0.1]:3100",
+            "http://[::]:3100",
+            "http://0.0.0.0:3100",
+            "http://paperclip.localhost",
+        ] {
+            let check = check(Some(url));
+            assert_eq!((check.level, check.code.as_str()), (Level::Error, CODE), "{url}");
+            assert!(check.message.contains(url) && check.hint.is_some(), "{url}");
+        }
+        for url in [
+            None,
+            Some(""),
+            Some("  "),
+            Some("paperclip:3100"),
+            Some("ftp://x"),
+            Some("http://"),
+        ] {
+            assert_eq!(check(url).level, Level::Error, "{url:?}");
+        }
+        for url in [
+            "http://paperclip.paperclip.svc:3100",
+            "https://user@paperclip.example.com/base",
+            "http://10.1.2.3:3100",
+            "http://[fd00::1]:3100",
+        ] {
+            let check = check(Some(url));
+            assert_eq!(
+                (check.level, check.code.as_str()),
+                (Level::Info, "k8s_api_url"),
+                "{url}"
+            );
+        }
+        // A name and password of the address are nobody's business.
+        assert!(
+            !check(Some("https://user:word@h.example"))
+                .message
+                .contains("word")
+        );
+    }
+}
