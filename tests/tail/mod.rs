@@ -1,6 +1,8 @@
 //! Drives one tail by hand: no thread, and the clock stands still unless the test moves it.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod faulty;
+
 use std::time::Duration;
 
 use opencode_k8s::tail::Pace;
