@@ -6,14 +6,14 @@
 //   --development     pack the development build of this checkout instead (no release build)
 //   --packed          check build/packages as it is: what is tested is what is published
 
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { parseArgs } from "node:util";
 
 import { buildBinary } from "./pack/binary.mjs";
 import { checkPackages } from "./pack/checks.mjs";
 import { packDevelopment } from "./pack/development.mjs";
 import { hostPlatform, platformNamed, platforms } from "./pack/platforms.mjs";
-import { packAll, TARBALLS } from "./pack/stage.mjs";
+import { packAll, packedAlready } from "./pack/stage.mjs";
 import { checkPrerequisites, installPackages, root, run } from "./prerequisites.mjs";
 
 const { values: options } = parseArgs({
@@ -26,18 +26,12 @@ try {
   const host = hostPlatform();
   // The demo and its cluster are of this checkout; the adapter that they run is the installed one.
   run(process.execPath, ["scripts/build.mjs", "--ts-only"]);
-  const tarballs = options.packed ? packed() : options.development ? packDevelopment() : packAll(releaseBinaries(host));
+  const tarballs = options.packed ? packedAlready() : options.development ? packDevelopment() : packAll(releaseBinaries(host));
   await checkPackages(tarballs, host);
   console.log("pack:check: all well");
 } catch (error) {
   console.error(`pack:check: ${error.message}`);
   process.exitCode = 1;
-}
-
-function packed() {
-  const files = existsSync(TARBALLS) ? readdirSync(TARBALLS) : [];
-  if (files.length === 0) throw new Error("nothing is packed: npm run pack");
-  return files.map((file) => `${TARBALLS}/${file}`);
 }
 
 function releaseBinaries(host) {

@@ -26,7 +26,7 @@ export async function leftovers(stage: Stage): Promise<void> {
   });
   if (options.keep) return;
   // A server of ours goes with all its companies.
-  if (!stage.server) await stage.check("the company is removed from Paperclip", "gone", async () => ({ seen: "gone", ok: (await company.remove(), true) }));
+  if (!stage.server) await stage.check("the company in Paperclip", "archived", async () => ({ seen: "archived", ok: (await company.archive(), true) }));
   for (const name of ["run-logs", "opencode-db"]) {
     rmSync(join(options.dataRoot, "instances/default", name, company.id), { recursive: true, force: true });
   }

@@ -106,7 +106,7 @@ pub fn open_tails(env: Env, sink: Function<'_, JsText, ()>) -> Result<Tails> {
     let deliver = move |batch: Batch| {
         let batch = keep_collected(batch, &kept);
         // A refusal means that the environment is ending: its tails are closed by the hook below.
-        let _ = sink.call(Text::new(as_text(batch)), ThreadsafeFunctionCallMode::NonBlocking);
+        let _ = sink.call(as_text(batch), ThreadsafeFunctionCallMode::NonBlocking);
     };
     let group = Group::new(hub(), deliver);
     // When a worker thread dies, its tails die with it.
@@ -133,7 +133,8 @@ fn keep_collected(mut batch: Batch, kept: &Collection) -> Batch {
 }
 
 /// The texts, and behind the last newline whose they are.
-fn as_text(batch: Batch) -> String {
+fn as_text(batch: Batch) -> Text {
+    let mut plain = true;
     let mut all = String::new();
     let mut words = String::from("\n");
     for (tail, look) in batch {
@@ -142,7 +143,7 @@ fn as_text(batch: Batch) -> String {
         } = look;
         let mut add = |kind: char, text: String| {
             // Writing to a String cannot fail.
-            let _ = write!(words, "{tail} {kind} {} ", units(&text));
+            let _ = write!(words, "{tail} {kind} {} ", units(&text, &mut plain));
             // The usual batch is one text: it is not copied.
             if all.is_empty() {
                 all = text
@@ -163,7 +164,7 @@ fn as_text(batch: Batch) -> String {
         }
     }
     all.push_str(words.trim_end_matches(' '));
-    all
+    Text::new(all, plain)
 }
 
 #[derive(Debug, Default, Deserialize)]

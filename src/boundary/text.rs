@@ -16,14 +16,14 @@ const LEAST: usize = 16 << 10;
 /// A text that is complete.
 pub struct Text {
     text: String,
+    /// It is all ASCII.
     plain: bool,
 }
 
 impl Text {
     /// Any thread can do this.
     #[must_use]
-    pub fn new(text: String) -> Self {
-        let plain = text.is_ascii();
+    pub fn new(text: String, plain: bool) -> Self {
         Self { text, plain }
     }
 }
@@ -73,13 +73,14 @@ impl Texts {
     }
 }
 
-/// Length in UTF-16 units, as JavaScript counts.
+/// Length in UTF-16 units, as JavaScript counts. `plain` stays true while all text is ASCII.
 #[must_use]
-pub fn units(text: &str) -> usize {
+pub fn units(text: &str, plain: &mut bool) -> usize {
     // Counting is slow, and most logs are ASCII.
     if text.is_ascii() {
         text.len()
     } else {
+        *plain = false;
         text.encode_utf16().count()
     }
 }

@@ -32,7 +32,7 @@ pub struct Look {
     /// Set when the tail is over.
     pub end: Option<Proof>,
     /// With the end: all that was given out, if it was to be kept.
-    pub collected: Option<Collected>,
+    pub collected: Option<Box<Collected>>,
     /// The last line of `text` has no newline in the file.
     pub cut: bool,
     /// When to look again; zero while there is more to read.
@@ -54,7 +54,7 @@ pub struct Followed {
     pace: Pace,
     framer: Framer,
     given: Given,
-    collected: Option<Collected>,
+    collected: Option<Box<Collected>>,
     cadence: Cadence,
     since: Duration,
     reported: Vec<String>,
@@ -72,7 +72,7 @@ impl Followed {
             pace,
             framer: Framer::default(),
             given: Given::default(),
-            collected: pace.collect.then(Collected::default),
+            collected: pace.collect.then(Box::default),
             cadence: Cadence::default(),
             since: now,
             reported: Vec::new(),
