@@ -45,7 +45,11 @@ describe.skipIf(isRealCluster)("a cancel", () => {
   const agentOf = (id: string) => ({ id, companyId: "company-1", name: "Ada" });
 
   /** What an agent that goes on must keep is taken away when it has ended. */
-  const forget = (agent: string): void => rmSync(join(stage.dataRoot, "instances/default/run-logs/company-1", agent), { recursive: true });
+  async function forget(agent: string): Promise<void> {
+    const pods = (): Promise<object[]> => stage.local.list("pods", { labelSelector: `paperclip.io/agent-id=${agent}` });
+    await expect.poll(pods, { timeout: 40_000 }).toEqual([]);
+    rmSync(join(stage.dataRoot, "instances/default/run-logs/company-1", agent), { recursive: true });
+  }
 
   const stages: [what: string, faults: Fault[], at: string][] = [
     ["while no node takes the pod", [{ kind: "unschedulable" }], "Waiting for pod to be scheduled"],
@@ -149,7 +153,7 @@ describe.skipIf(isRealCluster)("a cancel", () => {
     for (const { metadata } of await stage.local.list("jobs", { labelSelector: `paperclip.io/agent-id=${agent.id}` })) {
       await stage.local.delete("jobs", metadata.name);
     }
-    forget(agent.id);
+    await forget(agent.id);
   });
 
   test("is not acknowledged when nobody can say that the pod is gone", { timeout: 90_000 }, async () => {
@@ -159,6 +163,7 @@ describe.skipIf(isRealCluster)("a cancel", () => {
     expect(result.errorCode).toBe("cancelled");
     expect(result.resultJson ?? {}).not.toHaveProperty("executionCancellation");
     expect(took).toBeLessThan(52_000);
-    forget(agent.id);
+    await stage.local.clearFaults();
+    await forget(agent.id);
   });
 });
