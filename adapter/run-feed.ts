@@ -2,7 +2,7 @@
 import { describeError } from "./host.js";
 import type { Native, NativeRun, Runs } from "./native.js";
 
-/** Receives `(kind, payload)` of a run; it is awaited before it is called again. */
+/** Receives `(kind, payload)` of a run. Lines come when the last were taken; news of the run come beside them. */
 export type RunSink = (kind: string, payload: string) => Promise<void> | void;
 
 /** A run that is driven by the addon. */

@@ -52,18 +52,6 @@ test.each(["http://localhost:3100", "http://127.0.0.1:3100", "http://[::1]:3100"
   expect(of("k8s_api_url_unreachable_from_pods")).toMatchObject({ level: "error", message: expect.stringContaining("PAPERCLIP_API_URL"), hint: expect.stringContaining("Service") });
 });
 
-test("no address at all is an error", async () => {
-  const { PAPERCLIP_API_URL } = process.env;
-  delete process.env["PAPERCLIP_API_URL"];
-  try {
-    const { of } = await probe();
-    // The server's own pod may know a better one.
-    if (!isRealCluster) expect(of("k8s_api_url_unreachable_from_pods")).toMatchObject({ level: "error", message: expect.stringContaining("localhost") });
-  } finally {
-    process.env["PAPERCLIP_API_URL"] = PAPERCLIP_API_URL;
-  }
-});
-
 test("a configuration that runs would refuse, and a root that is not there, are errors", async () => {
   const { of } = await probe({ tolerations: "{{{", dataRoot: "/does/not/exist" });
   expect(of("k8s_config_invalid")).toMatchObject({ level: "error", message: expect.stringContaining("tolerations") });

@@ -19,6 +19,7 @@ mod verdict;
 
 pub use excerpt::{Excerpt, STDOUT_LIMIT};
 pub use facts::{Facts, FoldedFacts, LogState, Session};
+pub(super) use plain::{without_ansi, without_secrets};
 pub use result::{RunResult, Usage};
 
 use crate::opencode;

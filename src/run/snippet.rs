@@ -1,5 +1,6 @@
 //! Text for a person's page: one line, bounded, without control characters, people's home folders and secrets. Pure.
 
+use super::outcome::{without_ansi, without_secrets};
 use super::redact;
 use crate::config::RunSpec;
 
@@ -69,7 +70,7 @@ impl Veil {
     }
 
     fn clean(&self, text: &str) -> String {
-        let mut text = text.to_owned();
+        let mut text = without_ansi(text);
         for secret in &self.secrets {
             if text.contains(secret.as_str()) {
                 text = text.replace(secret.as_str(), "***");
@@ -77,7 +78,7 @@ impl Veil {
         }
         let plain: String = text.chars().map(|c| if is_hidden(c) { ' ' } else { c }).collect();
         let line = plain.split_whitespace().collect::<Vec<_>>().join(" ");
-        redact::home_paths(&line)
+        redact::home_paths(&without_secrets(&line))
     }
 }
 
@@ -111,7 +112,7 @@ mod tests {
     #[test]
     fn a_line_is_one_line_without_controls_and_bounded() {
         let shown = veil(&[]).line("a\u{1b}[31m\r\n\tb\u{202e}c \u{0}d", 80);
-        assert_eq!(shown, "a [31m b c d");
+        assert_eq!(shown, "a b c d");
         assert_eq!(veil(&[]).line("日本語です", 3), "日本…");
         assert_eq!(veil(&[]).line("日本語", 3), "日本語");
         assert_eq!(veil(&[]).line("see /home/alice/x", 80), "see /home/a****/x");
@@ -141,6 +142,8 @@ mod tests {
         let shown = hidden.last_words(&text, 60);
         assert!(shown.ends_with("the token is ***, the key ***"), "{shown}");
         assert_eq!(hidden.line("key sk-12345678!", 80), "key ***!");
+        let foreign = veil(&[]).line("use Bearer abcdefghijklmnop1234 now", 80);
+        assert!(!foreign.contains("abcdefghijklmnop1234"), "{foreign}");
         for limit in 1..90 {
             let shown = hidden.last_words(&text, limit);
             assert!(

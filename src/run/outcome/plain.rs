@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// The text without ANSI sequences and control characters (newlines and tabs stay).
-pub(super) fn without_ansi(text: &str) -> String {
+pub(in crate::run) fn without_ansi(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
@@ -99,7 +99,7 @@ fn said_in(value: &Value, depth: usize) -> Option<String> {
 }
 
 /// The text with everything that looks like a credential replaced.
-pub(super) fn without_secrets(text: &str) -> String {
+pub(in crate::run) fn without_secrets(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut after = After::Nothing;
     for (word, gap) in words(text) {
