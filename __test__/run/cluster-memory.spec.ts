@@ -20,19 +20,19 @@ describe.skipIf(!isRealCluster)("out of memory", () => {
   beforeAll(async () => void (stage = await openStage()));
   afterAll(() => stage.close());
 
-  test("the whole container: no record, unproven, and never a success", { timeout: 120_000 }, async () => {
+  test("the whole container: no record, unproven, and never a success", { timeout: 300_000 }, async () => {
     const { result } = await run(`echo up; ${takeMe("1")}; ${eat}`, { config });
     expect(result, JSON.stringify(result)).toMatchObject({ exitCode: 137, errorCode: "opencode_killed", resultJson: { log: { proof: "unproven" } } });
     expect(result.errorMessage).toMatch(/out of memory.*OOMKilled/);
   });
 
-  test("opencode alone: a record with 137", { timeout: 120_000 }, async () => {
+  test("opencode alone: a record with 137", { timeout: 300_000 }, async () => {
     const { result } = await run(`echo up; (sleep 1; ${eat}) & ${takeMe("$$")}; wait`, { config });
     expect(result, JSON.stringify(result)).toMatchObject({ exitCode: 137, errorCode: "opencode_killed", resultJson: { log: { proof: "proven" } } });
     expect(result.errorMessage).toMatch(/out of memory.*OOMKilled/);
   });
 
-  test("a tool of an agent that then finishes: a success", { timeout: 120_000 }, async () => {
+  test("a tool of an agent that then finishes: a success", { timeout: 300_000 }, async () => {
     const tool = "sh -c 'x=$(head -c 3000000000 /dev/zero | tr \"\\0\" x)'; echo \"tool ended $?\"";
     const { result, lines } = await run(`${tool}; ${answer("made it")}`, { config });
     expect(result, JSON.stringify(result)).toMatchObject({ exitCode: 0, errorMessage: null, summary: "made it", resultJson: { log: { proof: "proven" } } });
