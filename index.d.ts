@@ -38,13 +38,18 @@ export declare class Runs {
 export declare class Tails {
   /**
    * Follows a file; gives the tail's number. `optionsJson` may hold `pollMs` (250), `maxPollMs` (1000), `idlePolls`
-   * (5), `appearTimeoutMs` (30000) and `dataRoot` (`/paperclip`).
+   * (5), `appearTimeoutMs` (30000), `dataRoot` (`/paperclip`) and `collect` (false): keep the text for `text()`.
    */
   follow(path: string, optionsJson: string): number
   /** What was given of these tails is delivered: the next may come. */
   taken(tails: Array<number>): void
   /** The last batch is taken apart: the next one may come. */
   arrived(): void
+  /**
+   * After the end of a tail that collects: the next part of its text, about 1 MiB of whole lines; `null` after the
+   * last one.
+   */
+  text(tail: number): string | null
   /** Reads to the end of the file once more, then ends. Later calls change nothing. */
   stop(tail: number): void
 }
@@ -89,8 +94,8 @@ export declare function openRuns(sink: (batch: string) => void): Runs
 
 /**
  * Makes the tails of this environment. `sink(batch)` gets, at most once in a tick, all that was found: the texts of
- * several tails after each other, and after the last newline four words for each text: the tail's number, the
- * kind, the text's length in UTF-16 units and in bytes. Kinds: `o` whole lines, `n` one notice, `e` the end
+ * several tails after each other, and after the last newline three words for each text: the tail's number, the
+ * kind and the text's length in UTF-16 units. Kinds: `o` whole lines, `n` one notice, `e` the end
  * (empty), `f` the failure's message. It must not throw, must answer with `arrived()`, and with `taken()` for each
  * tail when its lines are delivered. Does not hold the process.
  */

@@ -17,6 +17,8 @@ export interface Tails {
   taken(tails: number[]): void;
   /** The last batch is taken apart: the next one may come. */
   arrived(): void;
+  /** After the end of a tail that collects: the next part of its text; `null` after the last one. */
+  text(tail: number): string | null;
   /** Ends the tail after one final read to the end of the file. */
   stop(tail: number): void;
 }

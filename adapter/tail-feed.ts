@@ -3,8 +3,8 @@ import type { Native, Tails } from "./native.js";
 
 /** What a tail gets, one thing at a time: the next one comes after `done` was called. */
 export interface TailListener {
-  /** Whole lines of the log. `bytes` is their size in the file. */
-  lines(text: string, bytes: number, done: () => void): void;
+  /** Whole lines of the log. */
+  lines(text: string, done: () => void): void;
   /** A remark of the tail. */
   notice(text: string, done: () => void): void;
   /** The tail is over; `failure` says why nothing more could be read. */
@@ -15,9 +15,16 @@ export interface TailListener {
 export interface RunningTail {
   /** Ends the tail after one final read to the end of the file. */
   stop(): void;
+  /** All its lines, once it is over, if it collects them. */
+  text(): Promise<string>;
 }
 
-type Part = [kind: string, text: string, bytes: number];
+type Part = [kind: string, text: string];
+
+/** Parts of a text that are joined in one turn of the event loop. */
+const PARTS_A_TURN = 8;
+/** A long log goes on in the next turn of the event loop after this time: Node would take batch after batch in this one. */
+const TURN_MS = 5;
 
 const feeds = new WeakMap<Native, TailFeed>();
 
@@ -33,6 +40,8 @@ export class TailFeed {
   private readonly listeners = new Map<number, TailListener>();
   /** Tails whose lines are delivered, until the addon is told. */
   private taken: number[] = [];
+  /** When this turn of the event loop brought its first batch. */
+  private turnSince: number | undefined;
   private readonly tails: Tails;
 
   /** Opens the addon's tails with this feed as their callback. */
@@ -45,19 +54,35 @@ export class TailFeed {
     // Batches come in later turns of the event loop, so that the listener is known in time.
     const tail = this.tails.follow(path, options);
     this.listeners.set(tail, listener);
-    return { stop: () => this.tails.stop(tail) };
+    return { stop: () => this.tails.stop(tail), text: () => this.textOf(tail) };
+  }
+
+  /** The joined string is a rope: nothing is copied until somebody reads it. */
+  private async textOf(tail: number): Promise<string> {
+    let text = "";
+    for (let count = 1; ; count++) {
+      const part = this.tails.text(tail);
+      if (part === null) return text;
+      text += part;
+      // A host that has to copy the parts must not be held up by a long log.
+      if (count % PARTS_A_TURN === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
   }
 
   /** One crossing: the texts of several tails, and behind the last newline whose they are. */
   private take(batch: string): void {
+    if (this.turnSince === undefined) {
+      this.turnSince = performance.now();
+      setImmediate(() => (this.turnSince = undefined)).unref();
+    }
     const words = batch.slice(batch.lastIndexOf("\n") + 1).split(" ");
     let start = 0;
     let parts: Part[] = [];
-    for (let at = 0; at < words.length; at += 4) {
+    for (let at = 0; at < words.length; at += 3) {
       const end = start + Number(words[at + 2]);
-      parts.push([words[at + 1] ?? "", batch.slice(start, end), Number(words[at + 3])]);
+      parts.push([words[at + 1] ?? "", batch.slice(start, end)]);
       start = end;
-      if (words[at + 4] === words[at]) continue;
+      if (words[at + 3] === words[at]) continue;
       this.give(Number(words[at]), parts, 0);
       parts = [];
     }
@@ -70,8 +95,8 @@ export class TailFeed {
     const part = parts[at];
     if (!part || !listener) return this.done(tail);
     const next = (): void => this.give(tail, parts, at + 1);
-    const [kind, text, bytes] = part;
-    if (kind === "o") return listener.lines(text, bytes, next);
+    const [kind, text] = part;
+    if (kind === "o") return listener.lines(text, next);
     if (kind === "n") return listener.notice(text, next);
     this.listeners.delete(tail);
     listener.end(kind === "f" ? text : undefined);
@@ -79,7 +104,10 @@ export class TailFeed {
   }
 
   private done(tail: number): void {
+    if (this.taken.push(tail) > 1) return;
+    const tell = (): void => this.tails.taken(this.taken.splice(0));
     // After the promises of this turn: most tails of a batch are done by then, and cross together.
-    if (this.taken.push(tail) === 1) process.nextTick(() => this.tails.taken(this.taken.splice(0)));
+    if (this.turnSince === undefined || performance.now() - this.turnSince < TURN_MS) process.nextTick(tell);
+    else setImmediate(tell);
   }
 }

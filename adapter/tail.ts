@@ -1,5 +1,4 @@
 /** Follows a pod's log file: the addon reads it, this file hands its lines to a JavaScript callback one at a time. */
-import { CollectedText } from "./collected-text.js";
 import { statusLine } from "./host.js";
 import { LineDelivery, type OnLog } from "./line-delivery.js";
 import type { NativeLoader } from "./native.js";
@@ -50,10 +49,10 @@ export function createTailPodLogFile(load: NativeLoader): TailPodLogFile {
       throw new TypeError("tailPodLogFile needs an AbortSignal as options.signal; a {stopped} flag goes to stopSignal");
     }
     const delivery = new LineDelivery(onLog, sinkTimeoutMs);
-    const collected = collect ? new CollectedText() : null;
     let watch: FlagWatch | undefined;
     const taken = (): void => watch?.check();
-    const { tail, ended } = follow(tailFeed(load()), filePath, JSON.stringify(nativeOptions), delivery, collected, taken);
+    const forAddon = JSON.stringify({ ...nativeOptions, collect: Boolean(collect) });
+    const { tail, ended } = follow(tailFeed(load()), filePath, forAddon, delivery, taken);
     const release = ref ? holdProcess() : undefined;
     const stop = (): void => {
       delivery.hurry();
@@ -64,7 +63,7 @@ export function createTailPodLogFile(load: NativeLoader): TailPodLogFile {
     else signal?.addEventListener("abort", stop, { once: true });
     try {
       await ended;
-      return collected?.finish() ?? "";
+      return collect ? await tail.text() : "";
     } finally {
       watch?.forget();
       signal?.removeEventListener("abort", stop);
@@ -86,14 +85,12 @@ function follow(
   filePath: string,
   options: string,
   delivery: LineDelivery,
-  collected: CollectedText | null,
   taken: () => void,
 ): { tail: RunningTail; ended: Promise<void> } {
   let tail!: RunningTail;
   const ended = new Promise<void>((resolve, reject) => {
     tail = feed.follow(filePath, options, {
-      lines(text, bytes, done) {
-        collected?.add(text, bytes);
+      lines(text, done) {
         delivery.deliver("stdout", text, () => {
           taken();
           done();

@@ -1,5 +1,5 @@
 /** The end-to-end run: real Paperclip, real Kubernetes, real opencode. `docs/e2e.md` says what it needs. */
-import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -23,7 +23,7 @@ try {
   const close = (): Promise<void> => (closing ??= host.close(table));
   endCleanly(close);
   try {
-    await runCases(host, table);
+    await runCases(host, JSON.parse(readFileSync(`${root}package.json`, "utf8")), table);
   } finally {
     await close();
   }

@@ -1,6 +1,7 @@
 /** What the end-to-end run is told by its environment, read once. `docs/e2e.md` describes each variable. */
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parseArgs } from "node:util";
 
 /** The release of `paperclipai` that is started unless the environment names another. */
 const PAPERCLIP_VERSION = "2026.916.1";
@@ -37,14 +38,18 @@ export interface Options {
   cache: string;
   /** Keeps what a run made, for looking at it. */
   keep: boolean;
+  /** The registry that has the packed adapter. */
+  registry: string;
   /** Names of the cases to run; empty: all. */
   only: string[];
 }
 
-/** Reads the environment; throws with the names of what is missing. */
+/** Reads arguments and environment; throws with the names of what is missing. */
 export function readOptions(args: string[], env: NodeJS.ProcessEnv = process.env): Options {
   const missing = ["KUBECONFIG", "E2E_DATA_ROOT", "E2E_HOST", "E2E_IMAGE"].filter((name) => !env[name]);
   if (missing.length > 0) throw new Error(`${missing.join(" and ")} must be set; docs/e2e.md says to what`);
+  const { values, positionals } = parseArgs({ args, options: { registry: { type: "string" } }, allowPositionals: true });
+  if (!values.registry) throw new Error("--registry is missing: npm run e2e gives it");
   const text = (name: string): string => env[name] ?? "";
   return {
     kubeconfig: text("KUBECONFIG"),
@@ -63,6 +68,7 @@ export function readOptions(args: string[], env: NodeJS.ProcessEnv = process.env
     user: env["E2E_USER"] || undefined,
     cache: env["E2E_CACHE"] || join(tmpdir(), "opencode-k8s-e2e"),
     keep: env["E2E_KEEP"] === "1",
-    only: args,
+    registry: values.registry,
+    only: positionals,
   };
 }

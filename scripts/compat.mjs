@@ -4,7 +4,7 @@
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, linkSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 
 import { OLDEST_HOST } from "./hosts.mjs";
 import { checkPrerequisites, installPackages, root, run } from "./prerequisites.mjs";
@@ -44,7 +44,8 @@ function copyPackage(folder) {
     if (skipped.has(name)) continue;
     const [from, to] = [join(root, name), join(folder, name)];
     if (name.endsWith(".node")) link(from, to);
-    else cpSync(from, to, { recursive: true });
+    // Of build/ the bundles; packages, tools and other Nodes lie in folders of it.
+    else cpSync(from, to, { recursive: true, filter: (path) => dirname(path) !== join(root, "build") || path.endsWith(".js") });
   }
 }
 

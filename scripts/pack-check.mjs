@@ -2,21 +2,22 @@
 // build, packs them, and installs and runs the packages as an operator would.
 //
 //   --platforms A,B   build only these
+//   --no-build        build nothing: take what is in build/native
 //   --development     pack the development build of this checkout instead (no release build)
 //   --packed          check build/packages as it is: what is tested is what is published
 
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { parseArgs } from "node:util";
 
 import { buildBinary } from "./pack/binary.mjs";
 import { checkPackages } from "./pack/checks.mjs";
 import { packDevelopment } from "./pack/development.mjs";
 import { hostPlatform, platformNamed, platforms } from "./pack/platforms.mjs";
-import { packAll, TARBALLS } from "./pack/stage.mjs";
+import { packAll, packedAlready } from "./pack/stage.mjs";
 import { checkPrerequisites, installPackages, root, run } from "./prerequisites.mjs";
 
 const { values: options } = parseArgs({
-  options: { platforms: { type: "string" }, development: { type: "boolean" }, packed: { type: "boolean" } },
+  options: { platforms: { type: "string" }, "no-build": { type: "boolean" }, development: { type: "boolean" }, packed: { type: "boolean" } },
 });
 // What is packed needs no compiler.
 if (!options.packed) checkPrerequisites();
@@ -25,7 +26,7 @@ try {
   const host = hostPlatform();
   // The demo and its cluster are of this checkout; the adapter that they run is the installed one.
   run(process.execPath, ["scripts/build.mjs", "--ts-only"]);
-  const tarballs = options.packed ? packed() : options.development ? packDevelopment() : packAll(releaseBinaries(host));
+  const tarballs = options.packed ? packedAlready() : options.development ? packDevelopment() : packAll(releaseBinaries(host));
   await checkPackages(tarballs, host);
   console.log("pack:check: all well");
 } catch (error) {
@@ -33,15 +34,10 @@ try {
   process.exitCode = 1;
 }
 
-function packed() {
-  const files = existsSync(TARBALLS) ? readdirSync(TARBALLS) : [];
-  if (files.length === 0) throw new Error("nothing is packed: npm run pack");
-  return files.map((file) => `${TARBALLS}/${file}`);
-}
-
 function releaseBinaries(host) {
   const wanted = options.platforms ? options.platforms.split(",").map(platformNamed) : platforms;
   const built = wanted.filter((platform) => {
+    if (options["no-build"]) return existsSync(platform.file);
     const { missing, summary } = buildBinary(platform);
     console.log(missing ? `skipped ${platform.name}: ${missing}` : `built ${summary}`);
     return !missing;

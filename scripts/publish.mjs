@@ -4,7 +4,7 @@
 //   --dry-run   everything but the publishing itself
 
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -24,6 +24,7 @@ try {
   if (missing.length > 0 || strange.length > 0) throw new Error(`build/packages is not complete: missing ${missing}; strange ${strange}`);
   const userconfig = npmrc();
   for (const [index, packed] of packages.entries()) publish(packed, `${TARBALLS}/${files[index]}`, userconfig);
+  console.log(`publish: ${packages.length} packages of version ${version}${dryRun ? ", if this were no dry run" : ""}`);
 } catch (error) {
   console.error(`publish: ${error.message}`);
   process.exitCode = 1;
@@ -41,7 +42,9 @@ function publish(packed, file, userconfig) {
 function npmrc() {
   if (!token) return [];
   const registry = npm(["config", "get", "registry"], "pipe").stdout.trim();
-  const file = join(mkdtempSync(join(tmpdir(), "publish-")), "npmrc");
+  const folder = mkdtempSync(join(tmpdir(), "publish-"));
+  process.once("exit", () => rmSync(folder, { recursive: true }));
+  const file = join(folder, "npmrc");
   writeFileSync(file, `${registry.replace(/^https?:/, "")}:_authToken=\${NODE_AUTH_TOKEN}\n`, { mode: 0o600 });
   return ["--userconfig", file];
 }

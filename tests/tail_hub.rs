@@ -98,6 +98,7 @@ fn pace() -> Pace {
         idle_polls: 5,
         appear: None,
         digest: true,
+        collect: false,
     }
 }
 
@@ -399,4 +400,28 @@ fn a_group_that_is_closed_takes_its_tails_with_it() {
     let had = batches.lock().expect("the batches").len();
     group.arrived();
     assert_eq!(batches.lock().expect("the batches").len(), had);
+}
+
+#[test]
+fn tails_that_come_and_go_leave_no_thread_counted_as_hanging() {
+    let hub = Hub::default();
+    let mount = Mount::default();
+    // Threads that are just starting come to their turn in any order on a busy machine.
+    let busy = Arc::new(AtomicBool::new(true));
+    for _ in 0..8 {
+        let busy = busy.clone();
+        std::thread::spawn(move || while busy.load(Ordering::Relaxed) {});
+    }
+    for _ in 0..40 {
+        let tail = hub
+            .follow(Hanging::on(&mount), "/shown".to_owned(), Pace::default())
+            .expect("threads");
+        tail.end(Ending::Drain);
+        drop(tail);
+        // Longer than a call may take before another thread goes on.
+        std::thread::sleep(Duration::from_millis(45));
+    }
+    busy.store(false, Ordering::Relaxed);
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(hub.stuck_threads(), 0);
 }

@@ -88,6 +88,7 @@ export class FakeRuns implements Runs {
 export class FakeTail {
   stops = 0;
   private taken: (() => void)[] = [];
+  private given = "";
 
   constructor(
     private readonly id: number,
@@ -99,6 +100,13 @@ export class FakeTail {
   /** One batch of one text; resolves when the shim says that it was taken. */
   sink(kind: "stdout" | "stderr", text: string): Promise<void> {
     return this.give(kind === "stdout" ? "o" : "n", text);
+  }
+
+  /** What was given out, as one part. */
+  text(): string | null {
+    const text = this.given;
+    this.given = "";
+    return text || null;
   }
 
   stop(): void {
@@ -119,9 +127,10 @@ export class FakeTail {
   }
 
   private give(kind: string, text: string): Promise<void> {
+    if (kind === "o") this.given += text;
     return new Promise((resolve) => {
       this.taken.push(resolve);
-      this.send(`${text}\n${this.id} ${kind} ${text.length} ${Buffer.byteLength(text)}`);
+      this.send(`${text}\n${this.id} ${kind} ${text.length}`);
     });
   }
 }
@@ -172,6 +181,7 @@ export function fakeNative(overrides: Partial<Native> = {}): FakeNative {
       },
       taken: (ids) => ids.forEach((id) => tails[id]?.wasTaken()),
       arrived: () => {},
+      text: (id) => tails[id]?.text() ?? null,
       stop: (id) => tails[id]?.stop(),
     }),
     openRuns: (sink) => new FakeRuns(runs, sink),

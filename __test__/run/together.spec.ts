@@ -2,6 +2,9 @@
  * A server and its successor that follow one Job at the same time, as in a rolling restart. Whoever took the Job over
  * last cleans up; the other one ends with what it read, and calls nothing lost that it delivered.
  */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 import { type Server, serve } from "./server.js";
@@ -12,13 +15,17 @@ let stage: Stage;
 beforeAll(async () => void (stage = await openStage()));
 afterAll(() => stage.close());
 
-/** Two servers that both follow the Job of the first. */
+/** An agent that prints its lines and then waits for {@link release}. */
+const held = (task: Work): string => steady(task).replace("done; ", `done; while [ ! -e /paperclip/test-bin/go-${task.agent.id} ]; do sleep 0.1; done; `);
+const release = (task: Work): void => writeFileSync(join(stage.dataRoot, "test-bin", `go-${task.agent.id}`), "");
+
+/** Two servers that both follow the Job of the first, whose agent is still at work. */
 async function both(task: Work, secondProgram: (first: string) => string): Promise<[Server, Server]> {
-  const program = steady(task, "steady", 0.3);
+  const program = held(task);
   const first = serve(contextOf(program, task));
-  await first.said("line 2");
+  await first.said("line 10");
   const second = serve(contextOf(secondProgram(program), task));
-  await second.said("line 2");
+  await second.said("line 10");
   return [first, second];
 }
 
@@ -31,6 +38,7 @@ function expectWhole(seen: Seen | undefined): void {
 test("both deliver everything, and nothing is left", { timeout: 60_000 }, async () => {
   const task = work();
   const [first, second] = await both(task, (program) => program);
+  release(task);
   const ends = await Promise.all([first.ended, second.ended]);
   ends.forEach(expectWhole);
   expect(timesRun(stage, task)).toBe(1);
@@ -41,6 +49,7 @@ test("the first one leaves cleaning up to a successor that is slow to hear of th
   const task = work();
   const [first, second] = await both(task, (program) => program);
   second.child.kill("SIGSTOP");
+  release(task);
   expectWhole(await first.ended);
   expect(first.log.map(([, chunk]) => chunk).join("")).toContain("cleaning up is left to it");
   second.child.kill("SIGCONT");
@@ -53,6 +62,7 @@ test("the first one, slow to hear, ends in a named state when its successor has 
   const task = work();
   const [first, second] = await both(task, (program) => program);
   first.child.kill("SIGSTOP");
+  release(task);
   expectWhole(await second.ended);
   first.child.kill("SIGCONT");
   const since = Date.now();
@@ -68,6 +78,7 @@ test("the first one, slow to hear, ends in a named state when its successor has 
 test("a new wake beside a living server gets the old output, and then its own Job", { timeout: 60_000 }, async () => {
   const task = work();
   const [first, second] = await both(task, () => `echo another; ${answer("the second")}`);
+  release(task);
   const [ofFirst, ofSecond] = await Promise.all([first.ended, second.ended]);
   expectWhole(ofFirst);
   expect(ofSecond?.result).toMatchObject({ exitCode: 0, summary: "the second" });

@@ -10,7 +10,7 @@ import { answer, filesLeft, isRealCluster, openStage, run, type Stage } from "./
 import { abandon, expectNothingLeft, STEADY, steady, timesRun, told, type Work, work } from "./work.js";
 
 let stage: Stage;
-beforeAll(async () => void (stage = await openStage()));
+beforeAll(async () => void (stage = await openStage({ mapping: "mount" })));
 afterAll(() => stage.close());
 
 const brief = { config: { ttlSecondsAfterFinished: 1 } };
@@ -35,7 +35,10 @@ describe("a Job that is gone, and whose end nobody heard", () => {
     expect(next.result).toMatchObject({ exitCode: 0, summary: "the second" });
     expect(next.lines).toHaveLength(4);
     expect(told(next.stdout)).toEqual([expect.stringMatching(/session ses_1, log proven\): it said: unheard of/)]);
-    expect(invocations.map(({ commandArgs }) => commandArgs)).toEqual([expect.arrayContaining(["--session", "ses_1"])]);
+    // Where paths are replaced in the text of commands, the stand-in's pods work in another folder than they are told.
+    if (isRealCluster || stage.local.mapping === "mount") {
+      expect(invocations.map(({ commandArgs }) => commandArgs)).toEqual([expect.arrayContaining(["--session", "ses_1"])]);
+    }
     await expectNothingLeft(stage, task);
     const third = await run(answer("the third"), task);
     expect(told(third.stdout)).toEqual([]);

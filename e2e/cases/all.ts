@@ -1,4 +1,4 @@
-/** The cases in their order: what takes long begins first, and is looked at last. */
+/** The cases in their order: what takes long begins first, and goes on beside the others. */
 import type { Host } from "../host/host.js";
 import { Company } from "../paperclip/company.js";
 import { Stage } from "../stage.js";
@@ -13,22 +13,24 @@ import { leftovers } from "./leftovers.js";
 import { success } from "./success.js";
 
 /** Plays all cases, or those that the options name. */
-export async function runCases(host: Host, table: Table): Promise<void> {
+export async function runCases(host: Host, adapter: { name: string; version: string }, table: Table): Promise<void> {
   const company = await Company.create(host.api, host.options);
   const stage = new Stage(host.options, table, host.cluster, company, host.server);
   const play = async (name: string, part: () => Promise<void>): Promise<void> => {
     if (host.options.only.length === 0 || host.options.only.includes(name)) await part();
   };
-  await installed(stage, host.adapter);
+  await installed(stage, adapter);
   await play("environment", () => environment(stage));
-  let crashed: Awaited<ReturnType<typeof crash>> = null;
+  let afterwards = Promise.resolve();
   await play("crash", async () => {
-    crashed = await crash(stage);
+    const crashed = await crash(stage);
+    // Paperclip takes minutes to see it; the agent that works on must be asked for before it is done.
+    if (crashed) afterwards = afterTheCrash(stage, crashed);
   });
   await play("success", () => success(stage));
   await play("failures", () => failures(stage));
   await play("cancel", () => cancel(stage));
   await play("crowd", () => crowd(stage));
-  if (crashed) await afterTheCrash(stage, crashed);
+  await afterwards;
   await leftovers(stage);
 }

@@ -1,5 +1,5 @@
 /** A person cancels a run whose agent is in a tool. */
-import { readLog, runEnded, textOf } from "../paperclip/run.js";
+import { readLog, readRun, runEnded, textOf } from "../paperclip/run.js";
 import type { Stage } from "../stage.js";
 import { until } from "../wait.js";
 
@@ -14,6 +14,10 @@ export async function cancel(stage: Stage): Promise<void> {
     });
     await until("its first line", 60, async () => textOf(await readLog(api, worker.runId), "stdout").includes('"step_start"'));
     return { seen: `pod ${pod?.metadata.name}`, ok: true };
+  });
+  await stage.check("the run page meanwhile", "says where the run is", async () => {
+    const { currentStatusMessage } = await readRun(api, worker.runId);
+    return { seen: currentStatusMessage ?? "nothing", ok: Boolean(currentStatusMessage) };
   });
   await stage.check("cancel", "HTTP 200, and neither pod nor Job is there", async () => {
     const answer = await api.post<{ status: string }>(`/api/heartbeat-runs/${worker.runId}/cancel`);

@@ -1,9 +1,8 @@
 /** The adapter as a package that Paperclip installs. */
-import type { Packed } from "../host/packages.js";
 import type { Stage } from "../stage.js";
 
 /** Installs it over the server's API, as an operator does by its name; somebody else's server may have it already. */
-export async function installed(stage: Stage, { name, version }: Packed): Promise<void> {
+export async function installed(stage: Stage, { name, version }: { name: string; version: string }): Promise<void> {
   const { api } = stage.company;
   await stage.check("install over Paperclip's API", `opencode_k8s ${version}`, async () => {
     const answer = stage.server

@@ -25,6 +25,8 @@ export async function leftovers(stage: Stage): Promise<void> {
     return { seen: [files.length, ...files].join(" "), ok: files.length === 0 };
   });
   if (options.keep) return;
+  // A server of ours goes with all its companies.
+  if (!stage.server) await stage.check("the company in Paperclip", "archived", async () => ({ seen: "archived", ok: (await company.archive(), true) }));
   for (const name of ["run-logs", "opencode-db"]) {
     rmSync(join(options.dataRoot, "instances/default", name, company.id), { recursive: true, force: true });
   }

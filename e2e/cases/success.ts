@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 
 import type { Worker } from "../paperclip/company.js";
+import { readEvents } from "../paperclip/run.js";
 import { answerOf } from "../provider/scripts.js";
 import { describe, type EndedRun, type Stage, usageOf } from "../stage.js";
 import { parser } from "./parser.js";
@@ -30,6 +31,11 @@ async function recorded(stage: Stage, { run, stdout, stderr }: EndedRun): Promis
     const steps = events.filter(({ type }) => type === "step_finish").length;
     return { seen: `${lines.length} lines, ${steps} steps, stderr ${stderr.length} characters`, ok: steps === 3 && stdout.includes(answerOf(1)) };
   });
+  await stage.check("its events", "the Job's name, the pod's node, a proven log", async () => {
+    const events = await readEvents(stage.company.api, run.id);
+    const seen = events.map(({ eventType, message }) => `${eventType}: ${message}`).join("; ");
+    return { seen, ok: [/agent-opencode-/, /node/, /proven/].every((wanted) => wanted.test(seen)) };
+  });
   await stage.check("its usage", "2000 in, 500 cached, 120 out", () => {
     const seen = usageOf(run);
     return { seen, ok: seen === "2000 in, 500 cached, 120 out" };
@@ -48,15 +54,15 @@ async function recorded(stage: Stage, { run, stdout, stderr }: EndedRun): Promis
   });
 }
 
-async function worked(stage: Stage, { stdout }: EndedRun, { agentId, issueId }: Worker): Promise<void> {
+async function worked(stage: Stage, { run, stdout }: EndedRun, { issueId }: Worker): Promise<void> {
   await stage.check("the agent reached Paperclip from its pod", "issue done", async () => {
     const issue = await stage.company.api.get<{ status: string }>(`/api/issues/${issueId}`);
     const why = issue.status === "done" ? "" : (/"output":"((?:no way to|HTTP) [^"]*)/.exec(stdout)?.[1] ?? "");
     return { seen: `issue ${issue.status} ${why}`, ok: issue.status === "done" };
   });
   await stage.check("the agent worked in the workspace that Paperclip gave it", "its file is there", () => {
-    const file = join("instances/default/workspaces", agentId, "e2e-note.txt");
-    const isThere = existsSync(join(stage.options.dataRoot, file));
+    const file = join(run.contextSnapshot?.paperclipWorkspace?.cwd ?? "unknown", "e2e-note.txt");
+    const isThere = existsSync(file);
     return { seen: `${file} ${isThere ? "is there" : "is missing"}`, ok: isThere };
   });
 }

@@ -7,10 +7,13 @@ import type { Kubectl } from "./kubectl.js";
 /** How long the server's token is good for, in seconds. */
 const TOKEN_LIFE_SEC = 4 * 3600;
 
-/** Creates the objects of `objects.yaml`, anew if a killed run left them. */
+/** Creates the objects of `objects.yaml` and the server's account and Role, anew if a killed run left them. */
 export async function createObjects(kubectl: Kubectl, options: Options, root: string): Promise<void> {
   await refuseForeign(kubectl, options.namespace);
   await deleteObjects(kubectl, options);
+  await kubectl.run(["create", "namespace", options.namespace]);
+  await kubectl.run(["label", "namespace", options.namespace, "paperclip-e2e=true"]);
+  await kubectl.run(["apply", "-f", `${root}deploy/rbac.yaml`]);
   const template = readFileSync(`${root}e2e/objects.yaml`, "utf8");
   await kubectl.run(["apply", "-f", "-"], template.replaceAll("@NAMESPACE@", options.namespace).replaceAll("@NODE_PATH@", options.nodePath));
   await kubectl.run(["wait", "--for=condition=Ready", "pod/paperclip-0", "--timeout=120s"]);

@@ -1,17 +1,14 @@
-/** Everything around the cases: packages, Paperclip, the port for pods; opened in order, closed in the other one. */
+/** Everything around the cases: the cluster, Paperclip, the port for pods; opened in order, closed in the other one. */
 import { join } from "node:path";
 
 import { ClusterView } from "../cluster/cluster-view.js";
 import { Kubectl } from "../cluster/kubectl.js";
 import { createObjects, deleteObjects, writeServerKubeconfig } from "../cluster/setup.js";
-import { command } from "../command.js";
 import type { Options } from "../options.js";
 import { Api } from "../paperclip/api.js";
 import type { Table } from "../table.js";
 import { Front } from "./front.js";
 import { installPaperclip } from "./install.js";
-import { packAll, type Packed } from "./packages.js";
-import { openRegistry } from "./registry.js";
 import { PaperclipServer } from "./server.js";
 import { claimVolume, emptyVolume } from "./volume.js";
 
@@ -22,8 +19,6 @@ export interface Host {
   /** `null`: Paperclip belongs to somebody else. */
   server: PaperclipServer | null;
   cluster: ClusterView;
-  /** The adapter as it is installed. */
-  adapter: Packed;
   /** Ends everything and adds to the table what was left of it. */
   close(table: Table): Promise<void>;
 }
@@ -37,15 +32,14 @@ export async function openHost(options: Options, root: string, scratch: string):
     for (const close of closers.splice(0).reverse()) await close();
   };
   try {
-    const packages = await packAll(root, scratch);
     const front = await Front.open(options.listen, options.port);
     closers.push(() => front.close());
     const kubectl = new Kubectl(options);
-    const server = options.paperclipUrl ? null : await ownServer({ options, root, scratch, packages, kubectl, closers });
+    const server = options.paperclipUrl ? null : await ownServer({ options, root, scratch, kubectl, closers });
     front.paperclipUrl = options.paperclipUrl ?? server?.url;
     const api = new Api(front.paperclipUrl ?? "", options.paperclipKey);
     const close = (table: Table): Promise<void> => closeHost(table, server, closeAll);
-    return { options, api, server, cluster: new ClusterView(kubectl), adapter: packages[0], close };
+    return { options, api, server, cluster: new ClusterView(kubectl), close };
   } catch (error) {
     await closeAll();
     throw error;
@@ -56,13 +50,12 @@ interface Parts {
   options: Options;
   root: string;
   scratch: string;
-  packages: readonly Packed[];
   kubectl: Kubectl;
   closers: Closers;
 }
 
 /** A deployment in the cluster, and a server that takes itself for its pod. */
-async function ownServer({ options, root, scratch, packages, kubectl, closers }: Parts): Promise<PaperclipServer> {
+async function ownServer({ options, root, scratch, kubectl, closers }: Parts): Promise<PaperclipServer> {
   const programs = await installPaperclip(options);
   claimVolume(options.dataRoot);
   closers.push(async () => {
@@ -74,9 +67,7 @@ async function ownServer({ options, root, scratch, packages, kubectl, closers }:
   await createObjects(kubectl, options, root);
   const kubeconfig = join(scratch, "kubeconfig");
   await writeServerKubeconfig(kubectl, options, kubeconfig);
-  const registry = await openRegistry(packages, (await command("npm", ["config", "get", "registry"])).trim());
-  closers.push(() => registry.close());
-  const server = new PaperclipServer(options, programs, scratch, registry.url, kubeconfig);
+  const server = new PaperclipServer(options, programs, scratch, kubeconfig);
   closers.push(() => server.stop());
   await server.create();
   return server;

@@ -21,7 +21,6 @@ export class PaperclipServer {
     private readonly options: Options,
     private readonly programs: Programs,
     private readonly scratch: string,
-    private readonly registryUrl: string,
     /** Of the server's own account. */
     private readonly kubeconfig: string,
   ) {
@@ -117,7 +116,7 @@ export class PaperclipServer {
       PAPERCLIP_MIGRATION_AUTO_APPLY: "true",
       PAPERCLIP_DB_BACKUP_ENABLED: "false",
       PAPERCLIP_AGENT_JWT_SECRET: this.jwtSecret,
-      npm_config_registry: this.registryUrl,
+      npm_config_registry: this.options.registry,
       npm_config_cache: join(this.folder, "npm"),
       // What the adapter reads.
       KUBECONFIG: this.kubeconfig,

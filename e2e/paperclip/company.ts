@@ -62,24 +62,48 @@ export class Company {
     return { agentId: agent.id, issueId: issue.id, runId: run.id };
   }
 
-  /**
-   * A person wakes the agent for its issue again; gives the new run. Asked again while the server still settles what became of the
-   * last one: it skips a wake then.
-   */
+  /** A person wakes the agent for its issue again; gives the new run. */
   async wake({ agentId, issueId }: Worker): Promise<string> {
     const known = new Set((await this.runsOf(agentId)).map(({ id }) => id));
     const ask = { source: "on_demand", triggerDetail: "manual", reason: "e2e", payload: { issueId, taskId: issueId } };
-    let answer: unknown;
-    const newRun = async (): Promise<Run | undefined> => (await this.runsOf(agentId)).find(({ id }) => !known.has(id));
+    const answers = new Set<string>();
     const wakeUntilRun = async (): Promise<Run | undefined> => {
-      await this.api.patch(`/api/issues/${issueId}`, { status: "todo", assigneeAgentId: agentId });
-      answer = await this.api.post(`/api/agents/${agentId}/wakeup`, ask);
-      return newRun();
+      try {
+        await this.restore(issueId);
+        await this.api.patch(`/api/issues/${issueId}`, { status: "todo", assigneeAgentId: agentId });
+        const { reason } = await this.api.post<{ reason?: string }>(`/api/agents/${agentId}/wakeup`, ask);
+        if (reason) answers.add(reason);
+      } catch (error) {
+        // The server is still settling what became of the last run.
+        answers.add(String(error));
+      }
+      return (await this.runsOf(agentId)).find(({ id }) => !known.has(id));
     };
-    const run = await until(`a new run of agent ${agentId}`, 90, wakeUntilRun, 5000).catch((error: unknown) => {
-      throw new Error(`${String(error)}; the server's answer: ${JSON.stringify(answer).slice(0, 300)}`);
+    const run = await until(`a new run of agent ${agentId}`, 90, wakeUntilRun, 3000).catch((error: unknown) => {
+      throw new Error(`${String(error)}; the server's answers: ${[...answers].join("; ")}`);
     });
     return run.id;
+  }
+
+  /**
+   * After a lost run Paperclip lets nobody go on with the issue before a person has said what became of the work. The answer here is
+   * what an operator of this adapter may say: its next run finds the agent's Job again.
+   */
+  private async restore(issueId: string): Promise<void> {
+    const issue = await this.api.get<{ executionBlocker?: { recoveryActionId: string | null; runId: string | null } | null }>(`/api/issues/${issueId}`);
+    const { recoveryActionId, runId } = issue.executionBlocker ?? {};
+    if (!recoveryActionId || !runId) return;
+    await this.api.post(`/api/issues/${issueId}/recovery-actions/resolve`, {
+      actionId: recoveryActionId,
+      outcome: "restored",
+      sourceIssueStatus: "todo",
+      executionReconciliation: {
+        runId,
+        providerStopped: true,
+        actionOutcome: "mixed",
+        outcomeEvidence: "The agent's Job and its log outlive the server; the adapter's next run reads them.",
+      },
+    });
   }
 
   /** The agent's runs, the newest first. */
@@ -94,6 +118,11 @@ export class Company {
 
   testEnvironment(): Promise<{ status: string; checks: { code: string; level: string; message: string }[] }> {
     return this.api.post(`/api/companies/${this.id}/adapters/${TYPE}/test-environment`, { adapterConfig: this.agentConfig("works") });
+  }
+
+  /** Puts the company away. */
+  async archive(): Promise<void> {
+    await this.api.post(`/api/companies/${this.id}/archive`);
   }
 
   /** Keeps an agent from being woken again by the server itself. */

@@ -15,7 +15,9 @@ export interface Run {
   resultJson: Record<string, unknown> | null;
   sessionIdBefore: string | null;
   sessionIdAfter: string | null;
-  contextSnapshot?: Record<string, unknown> | null;
+  contextSnapshot?: { paperclipWorkspace?: { cwd?: string } } | null;
+  /** Where a live run is, in a few words. */
+  currentStatusMessage?: string | null;
 }
 
 const ENDED = new Set(["succeeded", "failed", "cancelled", "timed_out", "interrupted", "skipped"]);
@@ -31,6 +33,17 @@ export async function runEnded(api: Api, runId: string, seconds = 240): Promise<
 /** The record as it is now. */
 export function readRun(api: Api, runId: string): Promise<Run> {
   return api.get(`/api/heartbeat-runs/${runId}`);
+}
+
+/** What the adapter reported beside the log. */
+export interface RunEvent {
+  eventType: string;
+  message: string | null;
+}
+
+/** The events of a run. */
+export function readEvents(api: Api, runId: string): Promise<RunEvent[]> {
+  return api.get(`/api/heartbeat-runs/${runId}/events?limit=200`);
 }
 
 /** One call of the adapter's `onLog`. */

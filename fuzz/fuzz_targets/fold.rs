@@ -3,9 +3,25 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use opencode_k8s::opencode::{Summary, Transcript, fold, is_step_limit, is_unknown_session, parse_jsonl};
-use opencode_k8s::run::outcome::{Facts, LogState, RunResult, resolve};
-use opencode_k8s::tail::framer::Framer;
+
+// The pure rooms alone: with the sanitizer's own optimiser the whole addon takes ten minutes to build.
+#[path = "../../src/opencode/mod.rs"]
+#[allow(dead_code, unused_imports)]
+mod opencode;
+#[path = "../../src/run"]
+#[allow(dead_code, unused_imports)]
+mod run {
+    pub mod outcome;
+}
+#[path = "../../src/tail"]
+#[allow(dead_code)]
+mod tail {
+    pub mod framer;
+}
+
+use opencode::{Summary, Transcript, fold, is_step_limit, is_unknown_session, parse_jsonl};
+use run::outcome::{Facts, LogState, RunResult, resolve};
+use tail::framer::Framer;
 
 /// All strings and lists of a summary have limits; these are the sums of the large ones, in JSON with room for escapes.
 const ANSWER: usize = 6 * 3 * (1 << 20);

@@ -1,7 +1,7 @@
 // What an operator does with the packages: install them as Paperclip does, load them, run an agent.
 
 import { execFileSync } from "node:child_process";
-import { statSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 
 import { OLDEST_HOST } from "../hosts.mjs";
 import { root } from "../prerequisites.mjs";
@@ -54,7 +54,11 @@ export async function checkPackages(tarballs, host) {
 
 /** One install, used by every version of Node. */
 async function checkNodes(project, host) {
-  await check("installs with npm's defaults", () => project.install(name));
+  await check("installs with npm's defaults, with the binary of this platform and no other", async () => {
+    await project.install(name);
+    const packages = readdirSync(`${project.folder}/node_modules`).filter((folder) => folder.startsWith(`${name}-`));
+    if (`${packages}` !== `${name}-${host.name}`) throw new Error(`there are ${packages}`);
+  });
   const others = host.libc === "musl" ? [] : NODES.map((version) => nodeBinary(version, host));
   for (const node of [process.execPath, ...others]) {
     const version = execFileSync(node, ["--version"], { encoding: "utf8" }).trim();

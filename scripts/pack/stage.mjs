@@ -2,7 +2,7 @@
 // a published package has (its platform packages, their versions) is added here.
 
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 
 import { root } from "../prerequisites.mjs";
 import { thirdPartyLicences } from "./licenses.mjs";
@@ -31,6 +31,13 @@ export function packAll(platforms) {
   const licences = thirdPartyLicences();
   const folders = [...platforms.map(({ name }) => `${STAGE}/npm/${name}`), STAGE];
   return folders.map((folder) => finish(folder, licences));
+}
+
+/** What was packed before, here or on another machine. */
+export function packedAlready() {
+  const files = existsSync(TARBALLS) ? readdirSync(TARBALLS) : [];
+  if (files.length === 0) throw new Error("nothing is packed: npm run pack");
+  return files.map((file) => `${TARBALLS}/${file}`);
 }
 
 function stageMain(platforms) {

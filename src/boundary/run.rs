@@ -113,11 +113,11 @@ pub fn open_runs(env: Env, sink: Function<'_, JsText, ()>) -> Result<Runs> {
         .build_threadsafe_function::<Text>()
         .callee_handled::<false>()
         .weak::<true>()
-        .build_callback(move |context| Ok(texts.string(context.value)))
+        .build_callback(move |context| Ok(texts.short_lived(context.value)))
         .map_err(invalid)?;
     let calls = Calls::new(move |batch| {
         // A refusal means that the environment is ending, and its runs with it.
-        let _ = sink.call(Text::new(as_text(batch)), ThreadsafeFunctionCallMode::NonBlocking);
+        let _ = sink.call(as_text(batch), ThreadsafeFunctionCallMode::NonBlocking);
     });
     env.add_env_cleanup_hook(calls.clone(), |calls| calls.close())
         .map_err(invalid)?;
@@ -125,16 +125,17 @@ pub fn open_runs(env: Env, sink: Function<'_, JsText, ()>) -> Result<Runs> {
 }
 
 /// The payloads, and behind the last newline whose they are.
-fn as_text(batch: Vec<Call>) -> String {
+fn as_text(batch: Vec<Call>) -> Text {
+    let mut plain = true;
     let bytes: usize = batch.iter().map(|call| call.payload.len() + 40).sum();
     let mut all = String::with_capacity(bytes);
     let mut words = String::from("\n");
     for call in batch {
         // Writing to a String cannot fail.
-        let (kind, units) = (call.kind.as_str(), units(&call.payload));
+        let (kind, units) = (call.kind.as_str(), units(&call.payload, &mut plain));
         let _ = write!(words, "{} {} {kind} {units} ", call.run, call.call);
         all.push_str(&call.payload);
     }
     all.push_str(words.trim_end_matches(' '));
-    all
+    Text::new(all, plain)
 }

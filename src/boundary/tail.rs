@@ -1,9 +1,10 @@
 //! `openTails`: follows files for a caller of its own. All tails of one JavaScript environment share one callback, so
 //! that what one tick found in all files crosses as one string.
 
+use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use napi::Env;
@@ -14,7 +15,8 @@ use serde::Deserialize;
 
 use super::Result;
 use super::code::{error, invalid};
-use super::text::{JsText, Text, Texts, units};
+use super::text::{JsPart, JsText, Text, Texts, units};
+use crate::tail::collected::Part;
 use crate::tail::followed::{Ending, Look, Proof};
 use crate::tail::hub::{Batch, Group};
 use crate::tail::source::{FileSource, Place};
@@ -30,12 +32,17 @@ pub fn hub() -> &'static Hub {
 #[napi]
 pub struct Tails {
     group: Group,
+    texts: Texts,
+    collected: Collection,
 }
+
+/// What tails that are over have collected, until somebody takes it.
+type Collection = Arc<Mutex<HashMap<u32, VecDeque<Part>>>>;
 
 #[napi]
 impl Tails {
     /// Follows a file; gives the tail's number. `optionsJson` may hold `pollMs` (250), `maxPollMs` (1000), `idlePolls`
-    /// (5), `appearTimeoutMs` (30000) and `dataRoot` (`/paperclip`).
+    /// (5), `appearTimeoutMs` (30000), `dataRoot` (`/paperclip`) and `collect` (false): keep the text for `text()`.
     #[napi(catch_unwind)]
     pub fn follow(&self, path: String, options_json: String) -> Result<u32> {
         let options: Options =
@@ -60,6 +67,19 @@ impl Tails {
         self.group.arrived();
     }
 
+    /// After the end of a tail that collects: the next part of its text, about 1 MiB of whole lines; `null` after the
+    /// last one.
+    #[napi(catch_unwind, ts_return_type = "string | null")]
+    pub fn text(&self, tail: u32) -> Result<Option<JsPart>> {
+        let mut collected = self.collected.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(part) = collected.get_mut(&tail).and_then(VecDeque::pop_front) else {
+            collected.remove(&tail);
+            return Ok(None);
+        };
+        drop(collected);
+        self.texts.long_lived(part).map(Some).map_err(invalid)
+    }
+
     /// Reads to the end of the file once more, then ends. Later calls change nothing.
     #[napi(catch_unwind)]
     pub fn stop(&self, tail: u32) {
@@ -68,8 +88,8 @@ impl Tails {
 }
 
 /// Makes the tails of this environment. `sink(batch)` gets, at most once in a tick, all that was found: the texts of
-/// several tails after each other, and after the last newline four words for each text: the tail's number, the
-/// kind, the text's length in UTF-16 units and in bytes. Kinds: `o` whole lines, `n` one notice, `e` the end
+/// several tails after each other, and after the last newline three words for each text: the tail's number, the
+/// kind and the text's length in UTF-16 units. Kinds: `o` whole lines, `n` one notice, `e` the end
 /// (empty), `f` the failure's message. It must not throw, must answer with `arrived()`, and with `taken()` for each
 /// tail when its lines are delivered. Does not hold the process.
 #[napi(catch_unwind, ts_args_type = "sink: (batch: string) => void")]
@@ -79,21 +99,42 @@ pub fn open_tails(env: Env, sink: Function<'_, JsText, ()>) -> Result<Tails> {
         .build_threadsafe_function::<Text>()
         .callee_handled::<false>()
         .weak::<true>()
-        .build_callback(move |context| Ok(texts.string(context.value)))
+        .build_callback(move |context| Ok(texts.short_lived(context.value)))
         .map_err(invalid)?;
-    let deliver = move |batch| {
+    let collected = Collection::default();
+    let kept = collected.clone();
+    let deliver = move |batch: Batch| {
+        let batch = keep_collected(batch, &kept);
         // A refusal means that the environment is ending: its tails are closed by the hook below.
-        let _ = sink.call(Text::new(as_text(batch)), ThreadsafeFunctionCallMode::NonBlocking);
+        let _ = sink.call(as_text(batch), ThreadsafeFunctionCallMode::NonBlocking);
     };
     let group = Group::new(hub(), deliver);
     // When a worker thread dies, its tails die with it.
     env.add_env_cleanup_hook(group.clone(), |group| group.close())
         .map_err(invalid)?;
-    Ok(Tails { group })
+    Ok(Tails {
+        group,
+        texts,
+        collected,
+    })
+}
+
+/// What was collected waits here for whoever hears of the end.
+fn keep_collected(mut batch: Batch, kept: &Collection) -> Batch {
+    for (tail, look) in &mut batch {
+        if let Some(collected) = look.collected.take()
+            && !matches!(look.end, Some(Proof::Failed(_)))
+        {
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.insert(*tail, collected.finish());
+        }
+    }
+    batch
 }
 
 /// The texts, and behind the last newline whose they are.
-fn as_text(batch: Batch) -> String {
+fn as_text(batch: Batch) -> Text {
+    let mut plain = true;
     let mut all = String::new();
     let mut words = String::from("\n");
     for (tail, look) in batch {
@@ -102,7 +143,7 @@ fn as_text(batch: Batch) -> String {
         } = look;
         let mut add = |kind: char, text: String| {
             // Writing to a String cannot fail.
-            let _ = write!(words, "{tail} {kind} {} {} ", units(&text), text.len());
+            let _ = write!(words, "{tail} {kind} {} ", units(&text, &mut plain));
             // The usual batch is one text: it is not copied.
             if all.is_empty() {
                 all = text
@@ -123,7 +164,7 @@ fn as_text(batch: Batch) -> String {
         }
     }
     all.push_str(words.trim_end_matches(' '));
-    all
+    Text::new(all, plain)
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -134,6 +175,7 @@ struct Options {
     idle_polls: Option<u32>,
     appear_timeout_ms: Option<f64>,
     data_root: Option<PathBuf>,
+    collect: bool,
 }
 
 impl Options {
@@ -150,6 +192,7 @@ impl Options {
             appear: duration(self.appear_timeout_ms, 0.0).or(default.appear),
             // There is no end record to compare with.
             digest: false,
+            collect: self.collect,
         }
     }
 

@@ -1,10 +1,14 @@
-//! Text on its way to JavaScript: long text goes without a copy.
+//! Text on its way to JavaScript, made there in the cheapest way that V8 has for it.
 
-use napi::bindgen_prelude::Either;
-use napi::{Env, JsStringLatin1};
+use napi::bindgen_prelude::{Either, Either3};
+use napi::{Env, JsString, JsStringLatin1, JsStringUtf16};
 
-/// What becomes a JavaScript string.
-pub type JsText = Either<JsStringLatin1<'static>, String>;
+use crate::tail::collected::Part;
+
+/// What becomes a JavaScript string by a copy.
+pub type JsText = Either<JsString<'static>, String>;
+/// What becomes a JavaScript string, without a copy where the host can.
+pub type JsPart = Either3<JsStringLatin1<'static>, JsStringUtf16<'static>, String>;
 
 /// Shorter text is copied sooner than shared.
 const LEAST: usize = 16 << 10;
@@ -12,20 +16,19 @@ const LEAST: usize = 16 << 10;
 /// A text that is complete.
 pub struct Text {
     text: String,
-    /// One byte is one character: then V8 can read it where it is.
+    /// It is all ASCII.
     plain: bool,
 }
 
 impl Text {
     /// Any thread can do this.
     #[must_use]
-    pub fn new(text: String) -> Self {
-        let plain = text.len() >= LEAST && text.is_ascii();
+    pub fn new(text: String, plain: bool) -> Self {
         Self { text, plain }
     }
 }
 
-/// Makes strings of one JavaScript environment.
+/// Makes strings of one JavaScript environment, on its thread.
 #[derive(Clone, Copy)]
 pub struct Texts {
     env: &'static Env,
@@ -42,25 +45,42 @@ impl Texts {
         Self { env, shares }
     }
 
-    /// The JavaScript string; to be called on its thread. V8 frees what it shares.
-    pub fn string(self, text: Text) -> JsText {
-        if !(self.shares && text.plain) {
-            return Either::B(text.text);
+    /// A text that is soon forgotten: V8 frees shared text late.
+    pub fn short_lived(self, text: Text) -> JsText {
+        if text.plain
+            && let Ok(string) = self.env.create_string_latin1(text.text.as_bytes())
+        {
+            return Either::A(string);
         }
-        match JsStringLatin1::from_data(self.env, text.text.into_bytes()) {
-            Ok(shared) => Either::A(shared),
-            Err(_) => Either::B(String::new()),
+        Either::B(text.text)
+    }
+
+    /// A text that is kept: V8 frees it when nobody refers to it any more.
+    ///
+    /// # Errors
+    /// When V8 has no room for it.
+    pub fn long_lived(self, part: Part) -> napi::Result<JsPart> {
+        match part {
+            Part::Plain(bytes) if self.shares && bytes.len() >= LEAST => {
+                JsStringLatin1::from_data(self.env, bytes).map(Either3::A)
+            }
+            Part::Wide(units) if self.shares && units.len() >= LEAST => {
+                JsStringUtf16::from_data(self.env, units).map(Either3::B)
+            }
+            Part::Plain(bytes) => Ok(Either3::C(String::from_utf8_lossy(&bytes).into_owned())),
+            Part::Wide(units) => Ok(Either3::C(String::from_utf16_lossy(&units))),
         }
     }
 }
 
-/// Length in UTF-16 units, as JavaScript counts.
+/// Length in UTF-16 units, as JavaScript counts. `plain` stays true while all text is ASCII.
 #[must_use]
-pub fn units(text: &str) -> usize {
+pub fn units(text: &str, plain: &mut bool) -> usize {
     // Counting is slow, and most logs are ASCII.
     if text.is_ascii() {
         text.len()
     } else {
+        *plain = false;
         text.encode_utf16().count()
     }
 }

@@ -310,7 +310,7 @@ mod tests {
     async fn a_host_that_is_slow_and_fails_is_offered_every_line_once_and_in_order() {
         let (_stopper, stop) = stop_signal();
         let host = Arc::new(SlowAndSulky::default());
-        let voice = Voice::new(host.clone(), stop);
+        let (voice, _crier) = Voice::new(host.clone(), stop);
         let text: String = (0..5_000).map(|n| format!("line number {n}\n")).collect();
         voice.lines(Kind::Stdout, &text).await;
         let heard = host.0.lock().expect("what was heard");

@@ -15,6 +15,8 @@ pub struct Pace {
     pub appear: Option<Duration>,
     /// Keep a running digest of what is read, for a proof against the end record. Default true.
     pub digest: bool,
+    /// Keep the text for whoever wants all of it at the end. Default false.
+    pub collect: bool,
 }
 
 impl Default for Pace {
@@ -25,6 +27,7 @@ impl Default for Pace {
             idle_polls: 5,
             appear: Some(Duration::from_secs(30)),
             digest: true,
+            collect: false,
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::cadence::{Cadence, Pace};
+use super::collected::Collected;
 use super::ending::retry_wait;
 pub use super::ending::{Ending, Proof};
 use super::framer::{Framer, decode};
@@ -12,8 +13,8 @@ use super::reader::{Got, Reader};
 use super::source::{LogSource, SourceError};
 
 /// Size of the buffer that the caller lends to [`Followed::look`]: what one look reads at most. Bounds memory and
-/// the turn of one noisy run.
-pub const CHUNK: usize = 128 << 10;
+/// the turn of one noisy run. V8 takes ten times as long for a string of 128 KiB and more.
+pub const CHUNK: usize = 120 << 10;
 
 /// Spare bytes behind the lines of a look: whoever passes them on writes behind them whose they are.
 const ROOM: usize = 256;
@@ -30,6 +31,8 @@ pub struct Look {
     pub notices: Vec<Notice>,
     /// Set when the tail is over.
     pub end: Option<Proof>,
+    /// With the end: all that was given out, if it was to be kept.
+    pub collected: Option<Box<Collected>>,
     /// The last line of `text` has no newline in the file.
     pub cut: bool,
     /// When to look again; zero while there is more to read.
@@ -51,6 +54,7 @@ pub struct Followed {
     pace: Pace,
     framer: Framer,
     given: Given,
+    collected: Option<Box<Collected>>,
     cadence: Cadence,
     since: Duration,
     reported: Vec<String>,
@@ -68,6 +72,7 @@ impl Followed {
             pace,
             framer: Framer::default(),
             given: Given::default(),
+            collected: pace.collect.then(Box::default),
             cadence: Cadence::default(),
             since: now,
             reported: Vec::new(),
@@ -130,6 +135,12 @@ impl Followed {
             );
         }
         look.text = decode(self.given.keep_new(lines));
+        if let Some(collected) = &mut self.collected {
+            collected.add(&look.text);
+        }
+        if look.end.is_some() {
+            look.collected = self.collected.take();
+        }
         look
     }
 

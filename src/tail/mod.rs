@@ -1,10 +1,11 @@
 //! Follows the log files of all runs: every line once, off the JavaScript thread, from a hostile and stale
 //! file system.
 //!
-//! `framer`, `cadence`, `given`, `ending` and `record` are pure; `source` is the only room that opens files; `reader`
+//! `framer`, `cadence`, `given`, `collected`, `ending` and `record` are pure; `source` is the only room that opens files; `reader`
 //! and `followed` are one tail without a clock; `hub` owns the threads that poll.
 
 pub mod cadence;
+pub mod collected;
 mod ending;
 pub mod followed;
 pub mod framer;

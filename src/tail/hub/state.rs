@@ -213,6 +213,7 @@ impl State {
             Some(ready) => {
                 ready.notices.extend(look.notices);
                 ready.end = ready.end.take().or(look.end);
+                ready.collected = ready.collected.take().or(look.collected);
             }
             ready => *ready = Some(look),
         }
@@ -296,6 +297,11 @@ impl State {
         } else if entry.ready.is_none() {
             self.schedule(id, now);
         }
+    }
+
+    /// The leader closes this file.
+    pub(super) fn bury(&mut self, file: Box<Followed>) {
+        self.graves.push(file);
     }
 
     pub(super) fn remove(&mut self, id: TailId) {

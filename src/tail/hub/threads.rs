@@ -68,6 +68,8 @@ impl Shared {
                 Job::Leave => {
                     state.running = false;
                     state.term += 1;
+                    // The threads of the next tails must not take this one for a leader that hangs in a call.
+                    state.busy = None;
                     self.standby.notify_all();
                     return;
                 }
@@ -119,6 +121,11 @@ impl Shared {
             self.leader.notify_all();
         }
         let Some(file) = left else { return state };
+        if state.term == term {
+            // Closing it can hang as well, and must be counted as such.
+            state.bury(file);
+            return state;
+        }
         drop(state);
         drop(file);
         self.lock()

@@ -128,11 +128,22 @@ impl Place {
         // Looked at first, because opening a device can have effects of its own.
         let stat = fs::statat(folder, self.name.as_str(), AtFlags::SYMLINK_NOFOLLOW)?;
         must_be_regular(FileType::from_raw_mode(stat.st_mode))?;
-        let file = fs::openat(folder, self.name.as_str(), FILE, Mode::empty())?;
+        let file = self.open_quietly(folder)?;
         // Looked at again, because it may have been swapped in between.
         let (seen, kind) = stat_handle(&file)?;
         must_be_regular(kind)?;
         Ok((file, seen))
+    }
+
+    /// Without a new access time where the file is ours: it would be written for every read of a log that grows.
+    fn open_quietly(&self, folder: &OwnedFd) -> Result<OwnedFd, rustix::io::Errno> {
+        let open = |flags| fs::openat(folder, self.name.as_str(), flags, Mode::empty());
+        #[cfg(target_os = "linux")]
+        match open(FILE | OFlags::NOATIME) {
+            Err(rustix::io::Errno::PERM) => {}
+            answer => return answer,
+        }
+        open(FILE)
     }
 
     /// The trusted folder from which the walk starts.
