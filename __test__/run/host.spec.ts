@@ -151,12 +151,13 @@ describe("a run for this host", () => {
       PAPERCLIP_GIT_METADATA_ROOTS: '["/srv/repo/.git"]',
       PAPERCLIP_RUNNER_NETWORK_ACCESS: "enabled",
       PAPERCLIP_RUNNER_NETWORK_ROOTS: '["/etc/hosts"]',
-      PAPERCLIP_API_KEY: "from-the-agents-config",
     };
+    // Older hosts have no such rule.
+    const forbidden = "isForbiddenConfigEnvKey" in serverUtils ? { PAPERCLIP_API_KEY: "from-the-agents-config" } : {};
     const path = "/paperclip/test-bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     const { result, lines } = await run(`env; ${answer("seen")}`, {
       authToken: "of-the-run",
-      config: { env: { ...places, PATH: `${launchers}:${path}`, OWN: "kept" } },
+      config: { env: { ...places, ...forbidden, PATH: `${launchers}:${path}`, OWN: "kept" } },
     });
     expect(result.exitCode, result.errorMessage ?? "").toBe(0);
     const env = new Map(lines.filter((entry) => entry.includes("=")).map((entry) => [entry.split("=")[0]!, entry.slice(entry.indexOf("=") + 1)]));
@@ -164,7 +165,7 @@ describe("a run for this host", () => {
     // The stand-in has no mount at /paperclip, and writes its own folder there.
     expect(env.get("PATH")?.split(":").slice(1)).toEqual(path.split(":").slice(1));
     expect(env.get("PATH")).toMatch(/^[^:]*\/test-bin:/);
-    if ("isForbiddenConfigEnvKey" in serverUtils) expect(env.get("PAPERCLIP_API_KEY")).toBe("of-the-run");
+    expect(env.get("PAPERCLIP_API_KEY")).toBe("of-the-run");
     for (const [name, value] of Object.entries(places)) expect([name, env.get(name)]).not.toEqual([name, value]);
     expect([...env.values()].join("\n")).not.toContain("paperclip-github-runtime");
   });
