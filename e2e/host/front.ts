@@ -15,6 +15,8 @@ export class Front {
 
   static async open(listen: string, port: number): Promise<Front> {
     const server = createServer();
+    // Agents pause between requests; a connection that is closed as they begin the next one looks like a fault of the provider.
+    server.keepAliveTimeout = 600_000;
     const front = new Front(server);
     server.on("request", (request, response) => void front.serve(request, response));
     await new Promise<void>((resolve, reject) => {

@@ -39,10 +39,10 @@ const works: Script = ({ turn, step }) => {
 
 function worksSlowly({ steps, secondsEach }: { steps: number; secondsEach: number }): Script {
   return ({ turn, step }) => {
-    // A resumed session has nothing left to do.
-    if (turn > 1) return { text: answerOf(turn) };
-    if (step < steps) return bash(`sleep ${secondsEach}; echo ${stepMark(step)}`, `Step ${step}`);
-    if (step === steps) return bash(CLOSE_ISSUE, "Close the issue");
+    // A resumed session has only the issue left to close.
+    const toDo = turn > 1 ? 0 : steps;
+    if (step < toDo) return bash(`sleep ${secondsEach}; echo ${stepMark(step)}`, `Step ${step}`);
+    if (step === toDo) return bash(CLOSE_ISSUE, "Close the issue");
     return { text: answerOf(turn) };
   };
 }
