@@ -34,6 +34,22 @@ fn each(agent: &str, fields: Value, judge: impl Fn(&Pod, &str) + Sync) {
     });
 }
 
+/// What a passing test prints is shown to nobody, so this looks at the output of a whole process.
+#[test]
+fn a_shell_that_is_missing_is_said_aloud() {
+    let none = tempfile::TempDir::new().expect("a folder");
+    let output = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "a_killed_agent_is_recorded_as_such"])
+        .env("PATH", none.path())
+        .output()
+        .expect("this program again");
+    let said = String::from_utf8_lossy(&output.stderr);
+    for shell in ["dash", "bash", "busybox"] {
+        let line = format!("NOT TESTED: all cases under {shell}: it is not on this machine");
+        assert_eq!(said.matches(&line).count(), 1, "{said}");
+    }
+}
+
 /// The cases that wait out the script's own limits, side by side.
 #[test]
 fn nobody_holds_the_container() {
