@@ -251,6 +251,27 @@ fn a_second_pod_does_nothing() {
     });
 }
 
+/// A Job whose pod is deleted gets a second one. It may have passed its init container when the server, which has heard
+/// the first one's end, takes the files of the run away, the start record among them.
+#[test]
+fn a_second_pod_after_the_run_was_harvested_does_nothing() {
+    let agent = "touch \"$HOME/ran\"";
+    each(agent, json!({"nonce": "n-$1"}), |pod, shell| {
+        fs::write(pod.server(&pod.manifest.paths.nonce), "another").expect("of another run");
+        for _ in 0..2 {
+            let end = pod.run("pod-2");
+            assert_eq!((end.code, end.stdout.len()), (64, 0), "{shell}: {}", end.stderr);
+            assert!(pod.last_words().contains("this run is over"), "{shell}");
+            assert!(!pod.path("paperclip/ran").exists(), "{shell}");
+            let _ = fs::remove_file(pod.server(&pod.manifest.paths.nonce));
+            assert!(pod.files().is_empty(), "{shell}: {:?}", pod.files());
+        }
+        fs::write(pod.server(&pod.manifest.paths.nonce), "n-$1").expect("a nonce");
+        assert_eq!(pod.run("pod-1").code, 0, "{shell}");
+        assert!(pod.path("paperclip/ran").exists(), "{shell}");
+    });
+}
+
 #[test]
 fn a_folder_that_cannot_be_written_says_so() {
     each("touch \"$HOME/ran\"", json!({}), |pod, shell| {
