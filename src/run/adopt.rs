@@ -1,7 +1,7 @@
 //! A Job that this server did not start, or does not remember: followed from its first byte by its own papers.
 
 use super::failure::Failure;
-use super::folder::RunFolder;
+use super::folder::{RunFolder, nonce};
 use super::papers::Papers;
 use super::site::{JobOfRun, Site, unless_stopped};
 use super::start::Begun;
@@ -36,9 +36,9 @@ pub(super) async fn adopt(
         }
     }
     folder.by_server = papers.nonce.is_some();
-    let heir = unless_stopped(&site.stop, folder.take_over())
-        .await
-        .unwrap_or(None);
+    // Known also when a stop hurries past it: the word is being written all the same, and it is ours.
+    let heir = nonce();
+    let _ = unless_stopped(&site.stop, folder.take_over(&heir)).await;
     let (stdout, stderr) = folder.follow(hub)?;
     let spec = spec_of(&site.spec, papers);
     let job = JobOfRun {
@@ -48,7 +48,7 @@ pub(super) async fn adopt(
         files: folder.files.clone(),
         names: folder.names.clone(),
         adopted: true,
-        heir,
+        heir: Some(heir),
         without_job: false,
     };
     Ok(Some(Begun {

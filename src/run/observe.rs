@@ -84,15 +84,16 @@ pub async fn observe(live: &Live, voice: &Voice) -> End {
         polling: false,
     };
     loop {
+        // Before the look: what changes while it tells the host of a state wakes it again.
+        let health = pulse.borrow_and_update().clone();
         if let Some(end) = progress.look(live, voice).await {
             return end;
         }
-        if pulse.borrow().polling && !std::mem::replace(&mut progress.polling, true) {
+        if health.polling && !std::mem::replace(&mut progress.polling, true) {
             let line =
                 "Warning: watching Jobs and Pods is not granted (verb `watch`): polling every 2 s instead";
             say(live, voice, line).await;
         }
-        let health = pulse.borrow_and_update().clone();
         if let Some((trouble, since)) = health.trouble
             && since.elapsed() >= live.limits.outage
         {
