@@ -34,6 +34,22 @@ fn each(agent: &str, fields: Value, judge: impl Fn(&Pod, &str) + Sync) {
     });
 }
 
+/// What a passing test prints is shown to nobody, so this looks at the output of a whole process.
+#[test]
+fn a_shell_that_is_missing_is_said_aloud() {
+    let none = tempfile::TempDir::new().expect("a folder");
+    let output = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "a_killed_agent_is_recorded_as_such"])
+        .env("PATH", none.path())
+        .output()
+        .expect("this program again");
+    let said = String::from_utf8_lossy(&output.stderr);
+    for shell in ["dash", "bash", "busybox"] {
+        let line = format!("NOT TESTED: all cases under {shell}: it is not on this machine");
+        assert_eq!(said.matches(&line).count(), 1, "{said}");
+    }
+}
+
 /// The cases that wait out the script's own limits, side by side.
 #[test]
 fn nobody_holds_the_container() {
@@ -232,6 +248,27 @@ fn a_second_pod_does_nothing() {
         );
         assert_eq!((pod.log(), pod.record()), (b"once\n".to_vec(), record), "{shell}");
         assert_eq!(pod.files(), FILES, "{shell}");
+    });
+}
+
+/// A Job whose pod is deleted gets a second one. It may have passed its init container when the server, which has heard
+/// the first one's end, takes the files of the run away, the start record among them.
+#[test]
+fn a_second_pod_after_the_run_was_harvested_does_nothing() {
+    let agent = "touch \"$HOME/ran\"";
+    each(agent, json!({"nonce": "n-$1"}), |pod, shell| {
+        fs::write(pod.server(&pod.manifest.paths.nonce), "another").expect("of another run");
+        for _ in 0..2 {
+            let end = pod.run("pod-2");
+            assert_eq!((end.code, end.stdout.len()), (64, 0), "{shell}: {}", end.stderr);
+            assert!(pod.last_words().contains("this run is over"), "{shell}");
+            assert!(!pod.path("paperclip/ran").exists(), "{shell}");
+            let _ = fs::remove_file(pod.server(&pod.manifest.paths.nonce));
+            assert!(pod.files().is_empty(), "{shell}: {:?}", pod.files());
+        }
+        fs::write(pod.server(&pod.manifest.paths.nonce), "n-$1").expect("a nonce");
+        assert_eq!(pod.run("pod-1").code, 0, "{shell}");
+        assert!(pod.path("paperclip/ran").exists(), "{shell}");
     });
 }
 

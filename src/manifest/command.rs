@@ -48,6 +48,7 @@ pub(crate) fn pod_command(spec: &RunSpec, paths: &LogPaths, args: &[String]) -> 
         &prompt_bytes,
         &limit,
         TERMINATION_LOG,
+        spec.nonce.as_deref().unwrap_or_default(),
     ];
     own.into_iter()
         .chain(args.iter().map(String::as_str))
@@ -112,7 +113,7 @@ pub fn nonce_argument(command: &[String]) -> Option<&str> {
 /// The session that a container resumes whose command [`pod_command`] made.
 pub fn session_argument(command: &[String]) -> Option<&str> {
     // Behind the pod's own arguments come those of opencode.
-    let args = command.get(12..)?;
+    let args = command.get(13..)?;
     let flag = args.iter().position(|word| word == "--session")?;
     args.get(flag + 1).map(String::as_str)
 }

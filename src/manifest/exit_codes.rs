@@ -1,6 +1,6 @@
 //! Exit codes of our own scripts in the pod, in a range that opencode does not use.
 
-/// Another pod of the Job already ran opencode; this one did nothing.
+/// Another pod of the Job already ran opencode, or the run was harvested; this one did nothing.
 pub const SECOND_POD: i32 = 64;
 /// The prompt file is missing or shorter than it must be; opencode was not started.
 pub const PROMPT_INCOMPLETE: i32 = 65;

@@ -4,7 +4,8 @@
 # from those files. Exit status: opencode's own, or one of 64 to 68 (src/manifest/exit_codes.rs).
 #
 # Arguments: run id, namespace, more members of the start record as JSON, path that all files of the run start with,
-# prompt file, bytes of the prompt, largest log in bytes (0: no limit), termination log; then the arguments of opencode.
+# prompt file, bytes of the prompt, largest log in bytes (0: no limit), termination log, nonce (may be empty); then the
+# arguments of opencode.
 # Environment, which opencode does not get to see: PAPERCLIP_POD_NAME, PAPERCLIP_POD_UID, and in PAPERCLIP_POD_CONFIG
 # what opencode is to be configured with where the manifest could not know what OPENCODE_CONFIG_CONTENT holds.
 # What is set before opencode starts begins with pod_: assigning to a variable of the agent's own environment would
@@ -21,7 +22,8 @@ stop() { # passes TERM on, and 10 s later KILL: the record must still be written
 trap stop TERM INT # before all else: the first process of a container ignores what it has no trap for
 
 pod_run=$1 pod_namespace=$2 pod_facts=$3 pod_base=$4 pod_prompt=$5 pod_prompt_bytes=$6 pod_max_bytes=$7 pod_report=$8
-shift 8
+pod_nonce=$9
+shift 9
 pod_log=$pod_base.ndjson pod_err=$pod_base.stderr.log pod_started=$pod_base.started pod_end=$pod_base.end.json
 pod_name=${PAPERCLIP_POD_NAME:-${HOSTNAME:-unknown}} pod_uid=${PAPERCLIP_POD_UID:-} pod_config=${PAPERCLIP_POD_CONFIG:-}
 unset PAPERCLIP_POD_NAME PAPERCLIP_POD_UID PAPERCLIP_POD_CONFIG
@@ -57,6 +59,11 @@ case $? in
     refuse 64 "another pod of this Job already ran the agent: $(head -c 400 "$pod_started")"
     ;;
 esac
+# The server that harvests a run takes its nonce away before the start record: this pod may have come between the two.
+if [ -n "$pod_nonce" ] && [ "$(cat "$pod_base.nonce" 2>/dev/null)" != "$pod_nonce" ]; then
+  rm -f "$pod_started"
+  refuse 64 "this run is over: $pod_base.nonce is not there any more"
+fi
 { true >>"$pod_log" && true >>"$pod_err"; } 2>/dev/null ||
   refuse 66 "cannot write $pod_log: the shared volume is read-only, full, or not ours"
 

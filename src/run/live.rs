@@ -46,7 +46,8 @@ pub struct FileNames {
 }
 
 impl FileNames {
-    /// All of them, the sign of an end that nobody heard first.
+    /// All of them in the order of removal. The nonce first: it tells an end that nobody heard, and a pod that finds the
+    /// start record gone looks whether it is there.
     pub fn all(&self) -> [&str; 7] {
         [
             &self.nonce,

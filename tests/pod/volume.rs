@@ -3,13 +3,13 @@
 use serde_json::json;
 
 use super::each;
-use super::pod::skipped;
+use crate::pod::left_out;
 
 /// Runs the agent on a small volume and gives exit code, stderr, last words and the names left in the folder.
 fn on_volume(agent: &str, prepare: &str, judge: impl Fn(i32, &str, &str, &str, &str) + Sync) {
     each(agent, json!({}), |pod, shell| match pod.run_on_volume(prepare) {
         Some((end, left)) => judge(end.code, &end.stderr, &pod.last_words(), &left, shell),
-        None => skipped("full and read-only volumes: nobody may mount here"),
+        None => left_out("volumes that are full or read-only: nobody may mount here"),
     });
 }
 

@@ -105,18 +105,7 @@ impl RunFiles {
             {
                 Ok(Prepared { by_server: false })
             }
-            Some(cause) => {
-                let path = self.shown.clone();
-                Err(match (hand_over, cause) {
-                    (HandOver::Group(_), SourceError::Io(Errno::PERM)) => PrepareError::Owner {
-                        server: rustix::process::geteuid().as_raw(),
-                        pod: owner.uid,
-                        group: owner.gid,
-                        path,
-                    },
-                    (_, cause) => PrepareError::Unusable { path, cause },
-                })
-            }
+            Some(cause) => Err(Server::current().refused(owner, hand_over, cause, self.shown.clone())),
         }
     }
 
@@ -213,6 +202,47 @@ impl RunFiles {
     }
 }
 
+/// Who the server is.
+struct Server {
+    uid: u32,
+    groups: Vec<u32>,
+}
+
+impl Server {
+    fn current() -> Self {
+        let others = rustix::process::getgroups().unwrap_or_default();
+        let groups = others.into_iter().chain([rustix::process::getegid()]);
+        Self {
+            uid: rustix::process::geteuid().as_raw(),
+            groups: groups.map(Gid::as_raw).collect(),
+        }
+    }
+
+    /// A user that shares nothing with the pod's is told so, whichever call was the first to be refused.
+    fn refused(
+        &self,
+        owner: Ownership,
+        hand_over: HandOver,
+        cause: SourceError,
+        path: String,
+    ) -> PrepareError {
+        let is_stranger = !self.groups.contains(&owner.gid);
+        match (hand_over, &cause) {
+            (HandOver::Group(_), SourceError::Io(errno))
+                if *errno == Errno::PERM || (*errno == Errno::ACCESS && is_stranger) =>
+            {
+                PrepareError::Owner {
+                    server: self.uid,
+                    pod: owner.uid,
+                    group: owner.gid,
+                    path,
+                }
+            }
+            _ => PrepareError::Unusable { path, cause },
+        }
+    }
+}
+
 /// How a file of the server becomes one that the pod can write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum HandOver {
@@ -273,4 +303,48 @@ fn write_all(file: impl AsFd, mut content: &[u8]) -> Result<(), SourceError> {
         content = content.get(written..).unwrap_or_default();
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(uid: u32, groups: &[u32], errno: Errno) -> String {
+        let owner = Ownership::default();
+        let hand_over = match uid {
+            1000 => HandOver::Same,
+            _ => HandOver::Group(owner),
+        };
+        let server = Server {
+            uid,
+            groups: groups.to_vec(),
+        };
+        let error = server.refused(owner, hand_over, errno.into(), "/paperclip/log".to_owned());
+        error.to_string()
+    }
+
+    #[test]
+    fn a_user_that_shares_no_group_with_the_pod_hears_both_uids() {
+        for errno in [Errno::ACCESS, Errno::PERM] {
+            let said = said(4321, &[4321], errno);
+            assert!(
+                said.contains("uid 4321") && said.contains("uid 1000") && said.contains("group 1000"),
+                "{said}"
+            );
+            assert!(said.contains("/paperclip/log"), "{said}");
+        }
+    }
+
+    #[test]
+    fn who_could_write_hears_what_the_volume_said() {
+        for (uid, groups, errno) in [
+            (1000, [1000], Errno::ACCESS),
+            (1234, [1000], Errno::ACCESS),
+            (4321, [4321], Errno::NOSPC),
+            (4321, [4321], Errno::ROFS),
+        ] {
+            let said = said(uid, &groups, errno);
+            assert!(said.starts_with("cannot prepare /paperclip/log"), "{said}");
+        }
+    }
 }
