@@ -1,7 +1,7 @@
 //! A Job that this server did not start, or does not remember: followed from its first byte by its own papers.
 
 use super::failure::Failure;
-use super::folder::RunFolder;
+use super::folder::{RunFolder, nonce};
 use super::papers::Papers;
 use super::site::{JobOfRun, Site, unless_stopped};
 use super::start::Begun;
@@ -24,8 +24,11 @@ pub(super) async fn adopt(
     let looked = unless_stopped(&site.stop, folder.gate_is_open()).await;
     let gate_is_open = looked.unwrap_or(true);
     if ended {
-        // A retained Job keeps its log; what its harvest takes away is the file of the gate.
-        let harvested = papers.retained && papers.nonce.is_some() && !gate_is_open;
+        // What a harvest takes away first is the file of the gate: a retained Job keeps its log, and so does one whose
+        // heir was to clean up and died.
+        let no_gate = papers.nonce.is_some() && !gate_is_open;
+        let harvested =
+            no_gate && (papers.retained || unless_stopped(&site.stop, folder.started()).await?.is_some());
         if harvested || !unless_stopped(&site.stop, folder.has_log()).await? {
             return Ok(None);
         }
@@ -36,9 +39,9 @@ pub(super) async fn adopt(
         }
     }
     folder.by_server = papers.nonce.is_some();
-    let heir = unless_stopped(&site.stop, folder.take_over())
-        .await
-        .unwrap_or(None);
+    // The word is ours also when a stop comes before it is known to be written.
+    let heir = nonce();
+    let _ = unless_stopped(&site.stop, folder.take_over(&heir)).await;
     let (stdout, stderr) = folder.follow(hub)?;
     let spec = spec_of(&site.spec, papers);
     let job = JobOfRun {
@@ -48,7 +51,7 @@ pub(super) async fn adopt(
         files: folder.files.clone(),
         names: folder.names.clone(),
         adopted: true,
-        heir,
+        heir: Some(heir),
         without_job: false,
     };
     Ok(Some(Begun {

@@ -121,17 +121,19 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Leaves word that this server cleans up behind the Job from now on, whoever made it; gives the word. `None`
-    /// where nothing can be written, or another one took it over in the same moment.
-    pub(super) async fn take_over(&self) -> Option<String> {
+    /// Leaves this word: its server cleans up behind the Job from now on, whoever made it. Nobody reads it where nothing
+    /// can be written, or where another server leaves its own in the same moment.
+    pub(super) async fn take_over(&self, word: &str) {
         let (files, name, owner) = (self.files.clone(), self.names.heir.clone(), self.owner);
-        let word = nonce();
-        let written = on_volume(PATIENCE, move || {
+        let word = word.to_owned();
+        on_volume(PATIENCE, move || {
             files.remove([name.as_str()]);
             let made = files.prepare(owner, &[(&name, word.as_bytes())]);
-            made.is_ok_and(|made| made.by_server).then_some(word)
-        });
-        written.await.flatten()
+            if let Err(error) = made {
+                tracing::debug!(%error, "taking over");
+            }
+        })
+        .await;
     }
 
     /// What the pod that ran the agent says about it: its start record.
