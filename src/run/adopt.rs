@@ -39,7 +39,7 @@ pub(super) async fn adopt(
         }
     }
     folder.by_server = papers.nonce.is_some();
-    // The word is ours also when a stop comes before it is known to be written.
+    // Known also when a stop hurries past it: the word is being written all the same, and it is ours.
     let heir = nonce();
     let _ = unless_stopped(&site.stop, folder.take_over(&heir)).await;
     let (stdout, stderr) = folder.follow(hub)?;

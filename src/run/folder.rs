@@ -121,17 +121,14 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Leaves this word: its server cleans up behind the Job from now on, whoever made it. Nobody reads it where nothing
-    /// can be written, or where another server leaves its own in the same moment.
+    /// Leaves this word: the server that it names cleans up behind the Job from now on, whoever made it. Where nothing
+    /// can be written there is no word; when another server took the Job over in the same moment, it is that one's.
     pub(super) async fn take_over(&self, word: &str) {
         let (files, name, owner) = (self.files.clone(), self.names.heir.clone(), self.owner);
         let word = word.to_owned();
         on_volume(PATIENCE, move || {
             files.remove([name.as_str()]);
-            let made = files.prepare(owner, &[(&name, word.as_bytes())]);
-            if let Err(error) = made {
-                tracing::debug!(%error, "taking over");
-            }
+            let _ = files.prepare(owner, &[(&name, word.as_bytes())]);
         })
         .await;
     }
