@@ -126,8 +126,10 @@ function warnHost(ctx: AdapterExecutionContext, warning: string): void {
 
 /** Makes `buildPodLogPath` over an addon: the log file of a run as its pod sees it. */
 export function createBuildPodLogPath(load: NativeLoader) {
+  // What is no text is refused by name, as every other bad id is.
+  const text = (id: unknown): string => (typeof id === "string" ? id : `(${typeof id})`);
   return function buildPodLogPath(companyId: string, agentId: string, runId: string): string {
-    return load().buildPodLogPath(companyId, agentId, runId);
+    return load().buildPodLogPath(text(companyId), text(agentId), text(runId));
   };
 }
 

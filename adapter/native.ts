@@ -4,6 +4,7 @@
  */
 import { createRequire } from "node:module";
 
+import { describeError } from "./host.js";
 import { SHIM_VERSION } from "./version.js";
 
 const PACKAGE_NAME = "paperclip-adapter-opencode-k8s";
@@ -140,20 +141,36 @@ function loadFromDisk(): Native {
   try {
     loaded = load("../index.js");
   } catch (error) {
-    const platform = platformTriple();
-    throw new NativeUnavailableError(
-      `The native binary of ${PACKAGE_NAME} for ${platform} is missing or cannot be loaded. Install the package ` +
-        `${PACKAGE_NAME}-${platform}${SHIM_VERSION ? `@${SHIM_VERSION}` : ""} (npm does so by itself unless optional ` +
-        `dependencies are omitted) and restart the server. Cause: ${firstLine(error)}`,
-      error,
-    );
+    throw loadFailure(error, SHIM_VERSION);
   }
   return checkNative(loaded, SHIM_VERSION);
 }
 
-function firstLine(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  return text.split("\n", 1)[0] ?? text;
+/** What to do about a binary that is not there or that this system cannot load. */
+export function loadFailure(error: unknown, shimVersion: string | null): NativeUnavailableError {
+  const platform = platformTriple();
+  const at = shimVersion === null ? "" : `@${shimVersion}`;
+  const packages = [PACKAGE_NAME + at, `${PACKAGE_NAME}-${platform}${at}`];
+  return new NativeUnavailableError(
+    `The native binary of ${PACKAGE_NAME} for ${platform} is missing or cannot be loaded. Install the package ${packages[1]} ` +
+      `(npm does so by itself unless optional dependencies are omitted) with npm install --no-save ${packages.join(" ")} and ` +
+      "whatever else is installed in that folder: npm removes what it is not told about. Then restart the server. " +
+      `Cause: ${causesOf(error).join("; ")}`,
+    error,
+  );
+}
+
+/** The loader's own text is advice for its users; what it tried, and what each try said, is in the causes. */
+function causesOf(error: unknown): string[] {
+  const causes: string[] = [];
+  let next = (error as Error | undefined)?.cause ?? error;
+  for (let depth = 0; next != null && depth < 8; depth++) {
+    const cause = describeError(next).split("\n", 1)[0] ?? "";
+    // The loader tries WebAssembly last, which this package does not have.
+    if (!/wasm32-wasi|\.wasi\./.test(cause)) causes.push(cause);
+    next = (next as Error | undefined)?.cause;
+  }
+  return [...new Set(causes)];
 }
 
 let loadedOnce: { native: Native } | { error: unknown } | undefined;

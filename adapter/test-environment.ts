@@ -22,14 +22,11 @@ export function createTestEnvironment(load: NativeLoader) {
 
 async function probe(load: NativeLoader, ctx: AdapterEnvironmentTestContext): Promise<AdapterEnvironmentCheck[]> {
   try {
-    const companyId = ctx.companyId ?? "";
     const request = {
-      companyId,
       config: parseObject(ctx.config),
       environment: readServerEnvironment(),
-      deployment: ctx.deployment,
       // The address agents' pods will be told to call.
-      paperclipApiUrl: buildPaperclipEnv({ id: "", companyId })["PAPERCLIP_API_URL"],
+      paperclipApiUrl: buildPaperclipEnv({ id: "", companyId: ctx.companyId ?? "" })["PAPERCLIP_API_URL"],
     };
     const answer = JSON.parse(await load().probeEnvironment(toJsonText(request))) as {
       checks: AdapterEnvironmentCheck[];

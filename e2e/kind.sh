@@ -14,7 +14,7 @@ export E2E_DATA_ROOT=/tmp/paperclip-e2e E2E_IMAGE=$IMAGE
 clean_up() {
   [ "${E2E_KEEP:-}" = 1 ] && return
   kind delete cluster --name "$CLUSTER" || true
-  rm -rf "$E2E_DATA_ROOT"
+  rm -rf "$E2E_DATA_ROOT" "$E2E_DATA_ROOT.kubeconfig"
 }
 trap clean_up EXIT
 trap 'exit 130' INT TERM

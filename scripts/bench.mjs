@@ -9,9 +9,9 @@
 
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 
-const root = fileURLToPath(new URL("..", import.meta.url));
+import { root } from "./prerequisites.mjs";
+
 const [name = "tail", ...rest] = process.argv.slice(2);
 const bundle = `${root}build/bench-${name}.js`;
 

@@ -3,12 +3,11 @@
 //
 //   node scripts/build.mjs [--release] [--ts-only | --native-only]
 
-import { execFileSync, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-const root = fileURLToPath(new URL("..", import.meta.url));
+import { hostTriple, packageVersion, root } from "./prerequisites.mjs";
 
 try {
   const { values: options } = parseArgs({
@@ -32,21 +31,8 @@ function buildNative(release) {
   run(tool("napi"), args);
 }
 
-function hostTriple() {
-  let version;
-  try {
-    version = execFileSync("rustc", ["-vV"], { encoding: "utf8" });
-  } catch {
-    throw new Error("Rust is missing: rustc was not found. Install it from https://rustup.rs and try again");
-  }
-  const host = /^host: (\S+)$/m.exec(version)?.[1];
-  if (!host) throw new Error(`rustc -vV names no host:\n${version}`);
-  return host;
-}
-
 async function buildTypeScript() {
   const esbuild = await importTool("esbuild");
-  const { version } = JSON.parse(readFileSync(`${root}package.json`, "utf8"));
   const common = {
     absWorkingDir: root,
     bundle: true,
@@ -55,7 +41,7 @@ async function buildTypeScript() {
     charset: "utf8",
     legalComments: "none",
     logLevel: "warning",
-    define: { __PACKAGE_VERSION__: JSON.stringify(version) },
+    define: { __PACKAGE_VERSION__: JSON.stringify(packageVersion()) },
     external: ["@paperclipai/adapter-utils", "@paperclipai/adapter-utils/*"],
   };
   const esm = { ...common, format: "esm" };
@@ -107,7 +93,7 @@ function checkUiParser() {
 
 function tool(name) {
   const path = `${root}node_modules/.bin/${name}`;
-  if (!existsSync(path)) throw new Error(`${name} is missing: run "npm ci" first`);
+  if (!existsSync(path)) throw new Error(`${name} is missing: run "npm install" first`);
   return path;
 }
 
@@ -115,7 +101,7 @@ async function importTool(name) {
   try {
     return await import(name);
   } catch {
-    throw new Error(`${name} is missing: run "npm ci" first`);
+    throw new Error(`${name} is missing: run "npm install" first`);
   }
 }
 

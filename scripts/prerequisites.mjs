@@ -63,7 +63,9 @@ export function run(command, args, options = {}) {
 /** The triple that the addon is built for: naming it makes cargo share one target folder between all commands. */
 export function hostTriple() {
   const { stdout } = spawnSync("rustc", ["-vV"], { encoding: "utf8" });
-  return /^host: (\S+)$/m.exec(stdout ?? "")?.[1] ?? "";
+  const host = /^host: (\S+)$/m.exec(stdout ?? "")?.[1];
+  if (!host) throw new Error("rustc -vV names no host: install Rust from https://rustup.rs and try again");
+  return host;
 }
 
 /** The version of the package, which the crate must have too. */

@@ -34,7 +34,9 @@ function publish(packed, file, userconfig) {
   if (npm(["view", `${packed}@${version}`, "version"], "pipe").stdout?.trim() === version) return console.log(`${packed}@${version} is there already`);
   // Provenance is signed by the workflow that runs; elsewhere there is nobody to sign it.
   const provenance = process.env.GITHUB_ACTIONS ? ["--provenance"] : [];
-  const { status } = npm(["publish", file, "--access", "public", ...provenance, ...(dryRun ? ["--dry-run"] : []), ...userconfig], "inherit");
+  // npm wants a tag for what is no release yet, and nobody shall get it unasked.
+  const tag = version.includes("-") ? ["--tag", "next"] : [];
+  const { status } = npm(["publish", file, "--access", "public", ...tag, ...provenance, ...(dryRun ? ["--dry-run"] : []), ...userconfig], "inherit");
   if (status !== 0) throw new Error(`${packed} was not published`);
 }
 

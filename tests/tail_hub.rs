@@ -8,16 +8,20 @@
     reason = "a test sets the stage itself and fails loudly"
 )]
 
-use std::fs;
+#[path = "tail/live.rs"]
+mod live;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use opencode_k8s::tail::followed::{CHUNK, Ending, Look, Proof};
-use opencode_k8s::tail::hub::Group;
-use opencode_k8s::tail::source::{FileSource, Freshness, LogSource, Place, Seen, SourceError};
+#[cfg(target_os = "linux")]
+use live::open_files;
+use live::{eventually, file, pace};
+use opencode_k8s::tail::followed::{Ending, Look, Proof};
+use opencode_k8s::tail::source::{Freshness, LogSource, Seen, SourceError};
 use opencode_k8s::tail::{Hub, Pace};
 
 /// A mount that answers or hangs, as the test decides.
@@ -90,35 +94,6 @@ impl Drop for Hanging {
         self.mount.pass();
         self.closed.store(true, Ordering::SeqCst);
     }
-}
-
-fn pace() -> Pace {
-    let ms = Duration::from_millis;
-    Pace {
-        poll: ms(5),
-        idle_poll: ms(20),
-        idle_polls: 5,
-        appear: None,
-        digest: true,
-        collect: false,
-    }
-}
-
-/// The hub's threads live in real time.
-fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(10), "{what} did not come");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-fn file(folder: &std::path::Path, name: &str, content: &str) -> Box<FileSource> {
-    fs::write(folder.join(name), content).expect("written");
-    Box::new(FileSource::new(
-        Place::below(folder, &folder.join(name)).expect("a place"),
-        true,
-    ))
 }
 
 async fn next(tail: &opencode_k8s::tail::Tail) -> Look {
@@ -243,16 +218,6 @@ async fn dropping_a_tail_never_waits_for_its_file_to_close() {
     eventually("the close", || closed.load(Ordering::SeqCst));
 }
 
-/// Open files below this folder: other tests of this process have theirs.
-#[cfg(target_os = "linux")]
-fn open_files(below: &std::path::Path) -> usize {
-    let links = fs::read_dir("/proc/self/fd").expect("the open files");
-    links
-        .flatten()
-        .filter(|fd| fs::read_link(fd.path()).is_ok_and(|to| to.starts_with(below)))
-        .count()
-}
-
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn ten_thousand_tails_leave_nothing() {
@@ -281,127 +246,6 @@ async fn ten_thousand_tails_leave_nothing() {
     }
     eventually("the closes", || open_files(folder.path()) == 0);
     assert_eq!(hub.tails(), 0);
-}
-
-/// What a group was given, batch by batch.
-type Batches = Arc<Mutex<Vec<Vec<(u32, String)>>>>;
-
-fn group(hub: &Hub) -> (Group, Batches) {
-    let batches = Batches::default();
-    let kept = batches.clone();
-    let group = Group::new(hub, move |batch| {
-        let batch = batch.into_iter().map(|(id, look)| (id, look.text)).collect();
-        kept.lock().expect("the batches").push(batch);
-    });
-    (group, batches)
-}
-
-#[test]
-fn one_tick_of_many_files_is_one_batch() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let hub = Hub::default();
-    let (group, batches) = group(&hub);
-    let slow = Pace {
-        poll: Duration::from_millis(200),
-        idle_poll: Duration::from_millis(200),
-        ..pace()
-    };
-    let count = 144;
-    let mut ids = Vec::new();
-    for n in 0..count {
-        ids.push(
-            group
-                .follow(file(folder.path(), &n.to_string(), ""), n.to_string(), slow)
-                .expect("a tail"),
-        );
-    }
-    // Between two ticks all files grow.
-    std::thread::sleep(Duration::from_millis(450));
-    for n in 0..count {
-        fs::write(folder.path().join(n.to_string()), format!("{n}\n")).expect("written");
-    }
-    let lines = || {
-        batches
-            .lock()
-            .expect("the batches")
-            .iter()
-            .map(Vec::len)
-            .sum::<usize>()
-    };
-    eventually("all lines", || {
-        let had = lines();
-        group.arrived();
-        had == count
-    });
-    // The files may have been written across one tick; a batch may be cut when looking takes long.
-    assert!(batches.lock().expect("the batches").len() <= 8);
-}
-
-#[test]
-fn a_tail_whose_lines_are_not_taken_holds_up_nobody_else() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let hub = Hub::default();
-    let (group, batches) = group(&hub);
-    let long = "x".repeat(99) + "\n";
-    let slow = group
-        .follow(
-            file(folder.path(), "slow", &long.repeat(20_000)),
-            "slow".to_owned(),
-            pace(),
-        )
-        .expect("a tail");
-    let quick = group
-        .follow(
-            file(folder.path(), "quick", &long.repeat(20_000)),
-            "quick".to_owned(),
-            pace(),
-        )
-        .expect("a tail");
-    let bytes = |id| {
-        let batches = batches.lock().expect("the batches");
-        batches
-            .iter()
-            .flatten()
-            .filter(|(of, _)| *of == id)
-            .map(|(_, text)| text.len())
-            .sum::<usize>()
-    };
-    eventually("the quick one's lines", || {
-        group.arrived();
-        group.taken(&[quick]);
-        bytes(quick) == 2_000_000
-    });
-    // One batch is with its consumer; the next is read and waits, and no more than that.
-    assert!(bytes(slow) <= CHUNK);
-    eventually("the slow one's lines", || {
-        group.arrived();
-        group.taken(&[slow]);
-        bytes(slow) == 2_000_000
-    });
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_group_that_is_closed_takes_its_tails_with_it() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let hub = Hub::default();
-    let (group, batches) = group(&hub);
-    for n in 0..50 {
-        group
-            .follow(
-                file(folder.path(), &n.to_string(), "one\n"),
-                n.to_string(),
-                pace(),
-            )
-            .expect("a tail");
-    }
-    eventually("a batch", || !batches.lock().expect("the batches").is_empty());
-    group.close();
-    assert_eq!(hub.tails(), 0);
-    eventually("the closes", || open_files(folder.path()) == 0);
-    let had = batches.lock().expect("the batches").len();
-    group.arrived();
-    assert_eq!(batches.lock().expect("the batches").len(), had);
 }
 
 #[test]

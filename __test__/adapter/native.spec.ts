@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 
-import { checkNative, NATIVE_FUNCTIONS, NativeUnavailableError, platformTriple } from "../../adapter/native.js";
+import { checkNative, loadFailure, NATIVE_FUNCTIONS, NativeUnavailableError, platformTriple } from "../../adapter/native.js";
 import { createSessionCodec } from "../../adapter/session-codec.js";
 import { createTestEnvironment } from "../../adapter/test-environment.js";
 import { fakeNative } from "./fake-native.js";
@@ -18,6 +18,21 @@ it("asks for a restart when the versions differ or a function is missing", () =>
     expect(() => checkNative({ ...fakeNative(), [name]: undefined }, null)).toThrow(NativeUnavailableError);
   }
   for (const broken of [null, undefined, {}, 5]) expect(() => checkNative(broken, null)).toThrow(platformTriple());
+});
+
+it("a binary that cannot be loaded is said with each cause, and with one command that removes no other package", () => {
+  const absent = new Error("Cannot find module './x.node'\nRequire stack:\n- /somewhere", { cause: null });
+  const old = new Error("/lib/libc.so.6: version `GLIBC_2.28' not found", { cause: absent });
+  const wasi = new Error("Cannot find module './x.wasi.cjs'", { cause: old });
+  const loader = new Error("Please try `npm i` again after removing everything", { cause: wasi });
+  const { message, code, cause } = loadFailure(loader, "1.2.3");
+  expect(message).toContain(`for ${platformTriple()} is missing or cannot be loaded. Install the package paperclip-adapter-opencode-k8s-${platformTriple()}@1.2.3`);
+  // npm removes from Paperclip's folder what it is not told about: the adapter itself, if only its binary is named.
+  expect(message).toContain(`npm install --no-save paperclip-adapter-opencode-k8s@1.2.3 paperclip-adapter-opencode-k8s-${platformTriple()}@1.2.3`);
+  expect(message).toContain("Cause: /lib/libc.so.6: version `GLIBC_2.28' not found; Cannot find module './x.node'");
+  expect(message).not.toMatch(/npm i`|Require stack|wasi|null/);
+  expect([code, cause]).toEqual(["k8s_native_unavailable", loader]);
+  expect(loadFailure("no error at all", null).message).toContain("Cause: no error at all");
 });
 
 it("names the platform as the packages do", () => {

@@ -16,8 +16,10 @@ describe("buildPodLogPath", () => {
     ["c", "a", "..", "Invalid runId for log path: .."],
     ["c_", "a_", "r_", "Invalid companyId for log path: c_"],
     ["c", "a", "r\n", "Invalid runId for log path: r\n"],
+    ["c", undefined, "r", "Invalid agentId for log path: (undefined)"],
+    ["c_", null, "r", "Invalid companyId for log path: c_"],
   ])("refuses %j %j %j", (companyId, agentId, runId, message) => {
-    expect(() => adapter.buildPodLogPath(companyId, agentId, runId)).toThrow(message);
+    expect(() => adapter.buildPodLogPath(companyId!, agentId!, runId!)).toThrow(message);
   });
 });
 

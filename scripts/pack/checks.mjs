@@ -24,10 +24,12 @@ export async function checkPackages(tarballs, host) {
   const project = () => clean[clean.push(new Project(registry.url)) - 1];
   try {
     await checkNodes(project(), host);
-    await check("without optional packages the error names platform and package", async () => {
+    await check("without optional packages the error names platform and package, and its advice is right", async () => {
       const bare = project();
       await bare.install("--omit=optional", name);
       await bare.run(process.execPath, ["omitted.mjs"]);
+      await bare.install("--omit=optional", name, `${name}-${host.name}`);
+      await bare.run(process.execPath, ["exports.mjs"]);
     });
     await check(`with ${OLDEST_HOST}`, async () => {
       const old = project();

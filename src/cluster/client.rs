@@ -8,7 +8,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use super::ClusterError;
-use super::error::chain;
+use super::words::chain;
 
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long reading a kubeconfig may take, and how large it may be.

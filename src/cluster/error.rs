@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::words::chain;
+
 /// A request that failed. The message names verb, object, the API's own reason and what to do.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ClusterError {
@@ -128,21 +130,6 @@ impl ClusterError {
             Self::Config(_) => false,
         }
     }
-}
-
-/// An error and its causes, each said once.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

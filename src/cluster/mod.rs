@@ -9,6 +9,7 @@ pub mod identity;
 pub mod pulse;
 pub mod verbs;
 pub mod view;
+mod words;
 
 pub use client::{Access, Cluster};
 pub use error::ClusterError;

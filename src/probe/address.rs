@@ -12,12 +12,13 @@ pub(super) fn check(url: Option<&str>) -> Check {
     let Some(url) = url.map(str::trim).filter(|url| !url.is_empty()) else {
         return useless("PAPERCLIP_API_URL is not set: agents do not know where Paperclip is".to_owned());
     };
+    let shown = without_user(url);
     match host_of(url) {
         None => useless(format!(
-            "PAPERCLIP_API_URL is {url:?}, which is no http:// or https:// address"
+            "PAPERCLIP_API_URL is {shown:?}, which is no http:// or https:// address"
         )),
         Some(host) if is_local(&host) => useless(format!(
-            "PAPERCLIP_API_URL is {url}: a pod that calls it reaches itself, not this server"
+            "PAPERCLIP_API_URL is {shown}: a pod that calls it reaches itself, not this server"
         )),
         Some(host) => Check::new(
             Level::Info,
@@ -26,6 +27,18 @@ pub(super) fn check(url: Option<&str>) -> Check {
             None,
         ),
     }
+}
+
+/// The address without name and password, which are nobody's business.
+fn without_user(url: &str) -> String {
+    let (scheme, rest) = match url.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), url),
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let place = authority.rsplit('@').next().unwrap_or_default();
+    let path = rest.strip_prefix(authority).unwrap_or_default();
+    format!("{scheme}{place}{path}")
 }
 
 /// The host of an http address, in lower case and without brackets.
@@ -83,7 +96,9 @@ mod tests {
         ] {
             let check = check(Some(url));
             assert_eq!((check.level, check.code.as_str()), (Level::Error, CODE), "{url}");
-            assert!(check.message.contains(url) && check.hint.is_some(), "{url}");
+            let shown = url.replace("user:word@", "");
+            assert!(check.message.contains(&shown) && check.hint.is_some(), "{url}");
+            assert!(!check.message.contains("word"), "{}", check.message);
         }
         for url in [
             None,
@@ -91,9 +106,13 @@ mod tests {
             Some("  "),
             Some("paperclip:3100"),
             Some("ftp://x"),
+            Some("ftp://user:word@x"),
+            Some("user:word@paperclip:3100"),
             Some("http://"),
         ] {
-            assert_eq!(check(url).level, Level::Error, "{url:?}");
+            let check = check(url);
+            assert_eq!(check.level, Level::Error, "{url:?}");
+            assert!(!check.message.contains("word"), "{}", check.message);
         }
         for url in [
             "http://paperclip.paperclip.svc:3100",
@@ -108,7 +127,6 @@ mod tests {
                 "{url}"
             );
         }
-        // A name and password of the address are nobody's business.
         assert!(
             !check(Some("https://user:word@h.example"))
                 .message

@@ -1,15 +1,15 @@
 //! A volume that is full or read-only, before the agent starts and in mid-run.
-#![expect(clippy::print_stdout, reason = "a skipped case must be seen")]
 
 use serde_json::json;
 
 use super::each;
+use super::pod::skipped;
 
 /// Runs the agent on a small volume and gives exit code, stderr, last words and the names left in the folder.
 fn on_volume(agent: &str, prepare: &str, judge: impl Fn(i32, &str, &str, &str, &str) + Sync) {
     each(agent, json!({}), |pod, shell| match pod.run_on_volume(prepare) {
         Some((end, left)) => judge(end.code, &end.stderr, &pod.last_words(), &left, shell),
-        None => println!("skipped: nobody may mount here"),
+        None => skipped("full and read-only volumes: nobody may mount here"),
     });
 }
 
