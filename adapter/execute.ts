@@ -89,7 +89,8 @@ async function runRounds(
       if (run.reason !== null && round === 1) return cancelledBeforeStart();
       const outcome = await runRound(native, ctx, inputs, run, continuation);
       const result = withUsageOf(outcome.result, earlier);
-      if (!outcome.next || round >= MAX_ROUNDS || run.reason !== null) return result;
+      if (!outcome.next || round >= MAX_ROUNDS) return result;
+      if (run.reason !== null) return cancelledAfter(result);
       continuation = outcome.next;
       earlier = result;
     }
@@ -196,6 +197,14 @@ function cancelledBeforeStart(): AdapterExecutionResult {
     ...failure("cancelled", "Run cancelled before anything was created"),
     resultJson: { executionCancellation: { state: "acknowledged", acknowledgedAt: new Date().toISOString() } },
   };
+}
+
+/** Cancelled between an earlier Job and its own: what that one came to is not this run's result, but it is paid for. */
+function cancelledAfter(earlier: AdapterExecutionResult): AdapterExecutionResult {
+  const { usage, usageBasis, costUsd, provider, model, billingType, sessionId, sessionParams, sessionDisplayId } = earlier;
+  const kept = { usage, usageBasis, costUsd, provider, model, billingType, sessionId, sessionParams, sessionDisplayId };
+  const present = Object.entries(kept).filter(([, value]) => value !== undefined);
+  return { ...Object.fromEntries(present), ...cancelledBeforeStart() };
 }
 
 /** Codes of ours are lower case; the binding's own (`GenericFailure`) say nothing to an operator. */

@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 #[cfg(target_os = "linux")]
 use live::open_files;
 use live::{eventually, file, pace};
@@ -142,17 +144,17 @@ async fn at_most_16_threads_hang_and_the_other_files_of_the_mount_wait_by_name()
         })
         .collect();
     eventually("16 hanging threads", || hub.stuck_threads() == 16);
-    let mut waits = 0;
-    for tail in &hung {
-        if let Ok(look) = tokio::time::timeout(Duration::from_millis(50), tail.next()).await {
-            assert_eq!(
-                look.notices,
-                ["the volume at /dead does not answer (16 reads hang); the log waits for it"]
-            );
-            waits += 1;
-        }
+    let mut looks: FuturesUnordered<_> = hung.iter().map(opencode_k8s::tail::Tail::next).collect();
+    for _ in 0..24 {
+        let look = tokio::time::timeout(Duration::from_secs(10), looks.next()).await;
+        assert_eq!(
+            look.expect("in time").expect("a look").notices,
+            ["the volume at /dead does not answer (16 reads hang); the log waits for it"]
+        );
     }
-    assert_eq!((waits, hub.stuck_threads()), (24, 16));
+    let more = tokio::time::timeout(Duration::from_millis(50), looks.next()).await;
+    drop(looks);
+    assert_eq!((more.is_err(), hub.stuck_threads()), (true, 16));
     let healthy = hub
         .follow(file(folder.path(), "log", "ok\n"), "log".to_owned(), pace())
         .expect("a tail");

@@ -190,6 +190,24 @@ describe("cancelling", () => {
     expect(order).toEqual(["ready"]);
   });
 
+  it("between an earlier Job and its own is no success of the earlier one, and what that used is paid for", async () => {
+    const controller = new AbortController();
+    const { native, result } = start(context({ signal: controller.signal }).ctx);
+    await eventually(() => native.runs.length === 1);
+    controller.abort();
+    const usage = { inputTokens: 3, outputTokens: 2 };
+    native.runs[0]?.finish({ exitCode: 0, signal: null, timedOut: false, summary: "done", usage, costUsd: 0.5, sessionId: "s" }, { sessionId: "s" });
+    expect(await result).toMatchObject({
+      exitCode: null,
+      errorCode: "cancelled",
+      usage,
+      costUsd: 0.5,
+      sessionId: "s",
+      resultJson: { executionCancellation: { state: "acknowledged" } },
+    });
+    expect(await result).not.toHaveProperty("summary");
+  });
+
   it("passes the signal on once and leaves no listener behind", async () => {
     const controller = new AbortController();
     const { native, result } = start(context({ signal: controller.signal }).ctx);

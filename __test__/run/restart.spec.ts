@@ -122,6 +122,22 @@ test("a Job that is kept is not reported again and again", { timeout: 60_000 }, 
   expect(stdout).not.toContain("Reattaching");
 });
 
+test("a Job that its server heard to the end is not told again, though its heir died", { timeout: 90_000 }, async () => {
+  const task = work();
+  const first = run(steady(task, "heard", 0.6), task);
+  await expect.poll(() => timesRun(stage, task), { timeout: 30_000 }).toBe(1);
+  const heir = serve(contextOf(steady(task), task));
+  await heir.said("line 2");
+  heir.child.kill("SIGKILL");
+  await heir.ended;
+  const { result, stdout } = await first;
+  expect(result).toMatchObject({ exitCode: 0, summary: "heard" });
+  expect(stdout).toContain("cleaning up is left to it");
+  const next = await run(answer("the second"), task);
+  expect(next.result).toMatchObject({ exitCode: 0, summary: "the second", usage: { inputTokens: 10 } });
+  expect(told(next.stdout)).toEqual([]);
+});
+
 test("two servers at once never run two Jobs of one agent", { timeout: 120_000 }, async () => {
   const task = work();
   const lock = `/paperclip/test-bin/lock-${task.agent.id}`;

@@ -30,8 +30,10 @@ impl Runs {
         let (number, host) = self.calls.caller();
         let (stopper, stop) = stop_signal();
         let (done, result) = watch::channel(None);
+        let calls = self.calls.clone();
         let work = async move {
             let outcome = crate::run::execute(&request_json, Arc::new(host), stop, tail::hub()).await;
+            calls.told(number).await;
             let text = serde_json::json!({ "result": outcome.result, "next": outcome.next }).to_string();
             done.send_replace(Some(text));
         };

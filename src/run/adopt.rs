@@ -24,8 +24,11 @@ pub(super) async fn adopt(
     let looked = unless_stopped(&site.stop, folder.gate_is_open()).await;
     let gate_is_open = looked.unwrap_or(true);
     if ended {
-        // A retained Job keeps its log; what its harvest takes away is the file of the gate.
-        let harvested = papers.retained && papers.nonce.is_some() && !gate_is_open;
+        // What a harvest takes away first is the file of the gate: a retained Job keeps its log, and so does one whose
+        // heir was to clean up and died.
+        let no_gate = papers.nonce.is_some() && !gate_is_open;
+        let harvested =
+            no_gate && (papers.retained || unless_stopped(&site.stop, folder.started()).await?.is_some());
         if harvested || !unless_stopped(&site.stop, folder.has_log()).await? {
             return Ok(None);
         }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep};
 
 use super::voice::{Host, Kind};
@@ -40,6 +40,8 @@ pub struct Calls(Arc<Inner>);
 
 struct Inner {
     state: Mutex<State>,
+    /// Wakes whoever waits for a crossing.
+    arrived: Notify,
     deliver: Box<dyn Fn(Vec<Call>) + Send + Sync>,
 }
 
@@ -52,6 +54,8 @@ struct State {
     next_run: u32,
     /// A crossing is on its way: the next one goes when it has arrived.
     under_way: bool,
+    /// Whose calls it holds.
+    crossing: Vec<u32>,
     /// Others may speak in a moment.
     gathering: bool,
     /// What waits has waited long enough.
@@ -59,11 +63,19 @@ struct State {
     closed: bool,
 }
 
+impl State {
+    /// Whether something of this run has not reached its host.
+    fn tells(&self, run: u32) -> bool {
+        self.crossing.contains(&run) || self.waiting.iter().any(|call| call.run == run)
+    }
+}
+
 impl Calls {
     /// `deliver` must not block. It is called from any thread, and again only after [`Calls::arrived`].
     pub fn new(deliver: impl Fn(Vec<Call>) + Send + Sync + 'static) -> Self {
         Self(Arc::new(Inner {
             state: Mutex::default(),
+            arrived: Notify::new(),
             deliver: Box::new(deliver),
         }))
     }
@@ -84,8 +96,12 @@ impl Calls {
 
     /// The last crossing is taken apart: the next one may go.
     pub fn arrived(&self) {
-        self.lock().under_way = false;
+        let mut state = self.lock();
+        state.under_way = false;
+        state.crossing.clear();
+        drop(state);
         self.flush();
+        self.0.arrived.notify_waiters();
     }
 
     /// The host's callback has ended.
@@ -95,12 +111,27 @@ impl Calls {
         let _ = asked.map(|asked| asked.send(answer));
     }
 
+    /// Waits until all that this run has told has reached its host, answered or not: what crosses after the run's
+    /// result finds nobody.
+    pub async fn told(&self, run: u32) {
+        loop {
+            let arrived = self.0.arrived.notified();
+            if !self.lock().tells(run) {
+                return;
+            }
+            arrived.await;
+        }
+    }
+
     /// The environment is gone: nobody answers any more.
     pub fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
         state.waiting.clear();
+        state.crossing.clear();
         state.asked.clear();
+        drop(state);
+        self.0.arrived.notify_waiters();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -154,6 +185,7 @@ impl Calls {
         }
         state.due = !state.waiting.is_empty();
         state.under_way = !crossing.is_empty();
+        state.crossing.extend(crossing.iter().map(|call: &Call| call.run));
         drop(state);
         if !crossing.is_empty() {
             (self.0.deliver)(crossing);
@@ -311,5 +343,27 @@ mod tests {
         for said in others.into_iter().chain([first]) {
             assert!(said.await.expect("no panic").is_err());
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_is_told_when_its_last_words_have_arrived_answered_or_not() {
+        let crossings = Crossings::default();
+        let kept = crossings.clone();
+        let calls = Calls::new(move |crossing| kept.lock().expect("the crossings").push(crossing));
+        let (number, caller) = calls.caller();
+        for word in ["a\n", "b\n"] {
+            let said = tokio::time::timeout(Duration::ZERO, caller.say(Kind::Stdout, word.to_owned()));
+            assert!(said.await.is_err(), "nobody waits for the answer");
+            sleep(GATHER * 2).await;
+        }
+        let told = calls.told(number);
+        futures::pin_mut!(told);
+        for count in 1..=2 {
+            assert!(futures::poll!(told.as_mut()).is_pending());
+            assert_eq!(crossings.lock().expect("the crossings").len(), count);
+            calls.arrived();
+        }
+        told.await;
+        calls.told(99).await;
     }
 }

@@ -220,7 +220,8 @@ async fn clean_up(live: &Live, seen: &Seen, retain: bool, voice: &Voice) {
     if !live.without_job && live.is_taken_over().await {
         let job = &live.job_name;
         let line = format!("Another server took job {job} over: cleaning up is left to it");
-        return voice.status(line).await;
+        voice.status(line).await;
+        return mark_heard(live).await;
     }
     if retain {
         voice
@@ -229,10 +230,7 @@ async fn clean_up(live: &Live, seen: &Seen, retain: bool, voice: &Voice) {
                 live.job_name
             ))
             .await;
-        // The gate's file is what tells a Job that nobody has harvested.
-        let (files, gate) = (live.files.clone(), live.names.nonce.clone());
-        on_volume(HURRIED_CLEANUP, move || files.remove([gate.as_str()])).await;
-        return;
+        return mark_heard(live).await;
     }
     let patience = live.patience(CLEANUP, HURRIED_CLEANUP);
     let deleted = if live.without_job {
@@ -274,6 +272,13 @@ async fn clean_up(live: &Live, seen: &Seen, retain: bool, voice: &Voice) {
     for problem in problems {
         voice.warn(format!("Warning: {problem}")).await;
     }
+}
+
+/// The gate's file is what tells a run that nobody has harvested: should whoever is to clean up die, this one is not
+/// told and billed again.
+async fn mark_heard(live: &Live) {
+    let (files, gate) = (live.files.clone(), live.names.nonce.clone());
+    on_volume(HURRIED_CLEANUP, move || files.remove([gate.as_str()])).await;
 }
 
 /// The API server is away: the Job goes when it is back. Its Secret goes with it.

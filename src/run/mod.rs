@@ -120,14 +120,19 @@ async fn attempt(request: &str, voice: &Voice, stop: Stop, hub: &Hub) -> Result<
 
 /// Follows what was started, or found, to its end.
 async fn follow(site: &Site, started: Started, voice: &Voice) -> Outcome {
+    let mut bill = Vec::new();
     for begun in started.before {
-        told(site, begun, voice).await;
+        bill.push(told(site, begun, voice).await.result);
     }
-    match started.role {
+    let mut outcome = match started.role {
         Role::Own => finish::finish(started.begun, voice).await.result.into(),
         Role::Earlier => after(site, finish::finish(started.begun, voice).await),
         Role::Ended => after(site, told(site, started.begun, voice).await),
+    };
+    for earlier in &bill {
+        add_usage(&mut outcome.result, earlier);
     }
+    outcome
 }
 
 /// Harvests a run that has ended, and says in one line what came of it.
@@ -141,9 +146,53 @@ async fn told(site: &Site, begun: Begun, voice: &Voice) -> Finished {
 
 /// What follows the harvest of an earlier Job.
 fn after(site: &Site, finished: Finished) -> Outcome {
-    Outcome {
-        next: finished.settled.then(|| next(site, &finished.result)),
-        result: finished.result,
+    let next = finished.settled.then(|| next(site, &finished.result));
+    let result = match site.stop.reason() {
+        Some(reason) if next.is_none() => cancelled_after(&reason, finished.result),
+        _ => finished.result,
+    };
+    Outcome { result, next }
+}
+
+/// This run was cancelled before it had a Job of its own: the end of an earlier one is not its end. What that used, its
+/// session and what is verified about the cancel stay.
+fn cancelled_after(reason: &str, earlier: Value) -> Value {
+    if earlier["errorCode"] == failure::CANCELLED {
+        return earlier;
+    }
+    let mut result = failure::cancelled(reason).into_result();
+    let kept = [
+        "usage",
+        "usageBasis",
+        "costUsd",
+        "provider",
+        "model",
+        "billingType",
+        "sessionId",
+        "sessionParams",
+        "sessionDisplayId",
+        "clearSession",
+    ];
+    for field in kept {
+        if let Some(value) = earlier.get(field) {
+            result[field] = value.clone();
+        }
+    }
+    let verified = earlier.pointer("/resultJson/executionCancellation");
+    result["resultJson"] = verified.map_or(json!({}), |verified| json!({"executionCancellation": verified}));
+    result
+}
+
+/// The run that made the earlier Job is lost and will never report what it used: it goes on the bill of this one.
+fn add_usage(result: &mut Value, earlier: &Value) {
+    for field in ["inputTokens", "outputTokens", "cachedInputTokens"] {
+        let of = |result: &Value| result["usage"][field].as_u64();
+        if let Some(used) = of(earlier) {
+            result["usage"][field] = json!(used + of(result).unwrap_or_default());
+        }
+    }
+    if let Some(cost) = earlier["costUsd"].as_f64() {
+        result["costUsd"] = json!(cost + result["costUsd"].as_f64().unwrap_or_default());
     }
 }
 
@@ -171,4 +220,52 @@ fn report(job: &str, result: &Value) -> String {
         "An earlier Job of this task, {job}, ended while nobody was listening (session {session}, log {}): {said}",
         proof.unwrap_or("not read")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_several_earlier_jobs_used_is_on_one_bill() {
+        let used = |input: u64| json!({"usage": {"inputTokens": input, "outputTokens": 2, "cachedInputTokens": 1}, "costUsd": 0.5});
+        let mut result = used(10);
+        add_usage(&mut result, &used(30));
+        add_usage(&mut result, &json!({"exitCode": null, "costUsd": null}));
+        assert_eq!(
+            result,
+            json!({"usage": {"inputTokens": 40, "outputTokens": 4, "cachedInputTokens": 2}, "costUsd": 1.0})
+        );
+        let mut failed = json!({"exitCode": null});
+        add_usage(&mut failed, &used(30));
+        assert_eq!(
+            (
+                failed["usage"]["inputTokens"].as_u64(),
+                failed["costUsd"].as_f64()
+            ),
+            (Some(30), Some(0.5))
+        );
+    }
+
+    #[test]
+    fn a_run_that_is_cancelled_while_it_harvests_another_does_not_take_its_success() {
+        let verified = json!({"state": "acknowledged"});
+        let earlier = json!({"exitCode": 0, "summary": "done", "sessionId": "ses_1", "usage": {"inputTokens": 3},
+            "resultJson": {"logState": "proven", "executionCancellation": verified}});
+        let result = cancelled_after("signal", earlier.clone());
+        assert_eq!(result["errorCode"], "cancelled");
+        assert_eq!(result["exitCode"], Value::Null);
+        assert!(result.get("summary").is_none());
+        assert_eq!(
+            (&result["sessionId"], &result["usage"]["inputTokens"]),
+            (&json!("ses_1"), &json!(3))
+        );
+        assert_eq!(result["resultJson"]["executionCancellation"], verified);
+        let unverified = json!({"exitCode": 0, "resultJson": {}});
+        assert_eq!(
+            cancelled_after("signal", unverified)["resultJson"],
+            json!({}),
+            "nothing is claimed"
+        );
+    }
 }

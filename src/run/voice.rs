@@ -68,14 +68,19 @@ const BATCH: usize = 8 << 10;
 const PIECE: usize = 60 << 10;
 /// A callback that takes longer is no longer waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The same once the run is to stop: a slow host must not hold up its own cancel.
+/// The same once the run is to stop: a slow host must not hold up its own cancel. And after a call that was not
+/// answered in time, until one is: a host that hangs must not hold up the run again with each batch.
 const HURRY: Duration = Duration::from_secs(1);
+/// Both: nobody listens, and somebody waits for the end.
+const RUSH: Duration = Duration::from_millis(10);
 
 /// The run's one voice.
 pub struct Voice {
     host: Arc<dyn Host>,
     turn: Mutex<Instant>,
     complained: AtomicBool,
+    /// The last call was not answered in time.
+    deaf: AtomicBool,
     stop: Stop,
     news: News,
 }
@@ -90,6 +95,7 @@ impl Voice {
             stop,
             turn: Mutex::new(Instant::now()),
             complained: AtomicBool::new(false),
+            deaf: AtomicBool::new(false),
             news,
         };
         (voice, crier)
@@ -174,18 +180,11 @@ impl Voice {
 
     /// `_turn` shows that nobody else speaks.
     async fn call(&self, kind: Kind, payload: String, _turn: &mut Instant) {
-        let hurry = async {
-            self.stop.asked().await;
-            sleep(HURRY).await;
-        };
-        let said = tokio::select! {
-            said = timeout(PATIENCE, self.host.say(kind, payload)) => said,
-            () = hurry => return,
-        };
-        let problem = match said {
-            Ok(Ok(())) => return,
-            Ok(Err(message)) => format!("the host's callback failed: {message}"),
-            Err(_) => format!(
+        let problem = match self.said(kind, payload).await {
+            Some(Ok(())) => return,
+            Some(Err(message)) => format!("the host's callback failed: {message}"),
+            None if self.stop.reason().is_some() => return,
+            None => format!(
                 "the host's callback did not return within {} s",
                 PATIENCE.as_secs()
             ),
@@ -193,8 +192,27 @@ impl Voice {
         tracing::warn!(kind = kind.as_str(), %problem, "log delivery");
         if !self.complained.swap(true, Ordering::Relaxed) {
             let line = status_line(&format!("Warning: {problem}; the run goes on"));
-            let _ = timeout(PATIENCE, self.host.say(Kind::Stderr, line)).await;
+            self.said(Kind::Stderr, line).await;
         }
+    }
+
+    /// What the host answered; `None` if it did not in time. Whatever it did not answer it has heard all the same.
+    async fn said(&self, kind: Kind, payload: String) -> Option<Result<(), String>> {
+        let (calm, hurried) = if self.deaf.load(Ordering::Relaxed) {
+            (HURRY, RUSH)
+        } else {
+            (PATIENCE, HURRY)
+        };
+        let hurry = async {
+            self.stop.asked().await;
+            sleep(hurried).await;
+        };
+        let said = tokio::select! {
+            said = timeout(calm, self.host.say(kind, payload)) => said.ok(),
+            () = hurry => None,
+        };
+        self.deaf.store(said.is_none(), Ordering::Relaxed);
+        said
     }
 }
 
@@ -286,6 +304,20 @@ mod tests {
         let since = Instant::now();
         voice.lines(Kind::Stdout, "b\n").await;
         assert!(since.elapsed() <= HURRY * 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_host_that_hangs_holds_up_a_long_log_once_and_its_cancel_hardly() {
+        let (stopper, stop) = stop_signal();
+        let (voice, _crier) = Voice::new(Arc::new(Deaf), stop);
+        let batches = "x".repeat(BATCH - 1) + "\n";
+        let since = Instant::now();
+        voice.lines(Kind::Stdout, &batches.repeat(100)).await;
+        assert!(since.elapsed() <= PATIENCE + HURRY * 101, "{:?}", since.elapsed());
+        stopper.stop("signal");
+        let since = Instant::now();
+        voice.lines(Kind::Stdout, &batches.repeat(100)).await;
+        assert!(since.elapsed() <= HURRY * 3, "{:?}", since.elapsed());
     }
 
     /// Takes 10 s for each call, and fails every second one.

@@ -45,6 +45,16 @@ impl Look {
     pub fn is_empty(&self) -> bool {
         self.text.is_empty() && self.notices.is_empty() && self.end.is_none()
     }
+
+    /// Takes in what a later look gave, before anybody took this one.
+    pub fn add(&mut self, later: Self) {
+        self.text.push_str(&later.text);
+        self.notices.extend(later.notices);
+        self.end = self.end.take().or(later.end);
+        self.collected = self.collected.take().or(later.collected);
+        self.cut |= later.cut;
+        self.again_in = later.again_in;
+    }
 }
 
 /// The state of one tail.

@@ -1,6 +1,8 @@
 //! Which file is looked at next, and what becomes of what was found. No clock and no thread: the time is an argument.
 
 mod stalled;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
@@ -46,6 +48,8 @@ struct Entry {
     /// Ends it, should its file not come back from a thread.
     give_up_at: Option<Duration>,
     offset: u64,
+    /// Since when it waits for its mount.
+    waits_since: Option<Duration>,
     told_waiting: bool,
 }
 
@@ -110,6 +114,7 @@ impl State {
             ending: None,
             give_up_at: None,
             offset: 0,
+            waits_since: None,
             told_waiting: false,
         };
         self.entries.insert(id, entry);
@@ -165,7 +170,7 @@ impl State {
             return None;
         }
         if suspect && all_stuck {
-            self.wait_for_mount(id);
+            self.wait_for_mount(id, now);
             return None;
         }
         let mut file = entry.file.take()?;
@@ -173,6 +178,12 @@ impl State {
             file.end(ending, now);
         }
         let mount = entry.mount.clone();
+        if let Some(at) = entry.give_up_at {
+            // This look may hang as well, and it has its time whenever it begins.
+            let at = at.max(now + PARKED_LEAST);
+            entry.give_up_at = Some(at);
+            self.schedule(id, at);
+        }
         Some(if suspect {
             Job::LookApart(id, file, mount)
         } else {
@@ -193,13 +204,15 @@ impl State {
         };
         entry.offset = file.offset();
         entry.file = Some(file);
+        entry.waits_since = None;
         entry.told_waiting = false;
         entry.then = aligned(now, look.again_in, entry.poll);
-        if !look.is_empty() {
-            self.offer(id, look);
-        } else {
-            let at = if entry.ending.is_some() { now } else { entry.then };
+        let at = if entry.ending.is_some() { now } else { entry.then };
+        if look.is_empty() {
             self.schedule(id, at);
+        } else {
+            self.unschedule(id);
+            self.offer(id, look);
         }
         None
     }
@@ -210,11 +223,8 @@ impl State {
             return;
         };
         match &mut entry.ready {
-            Some(ready) => {
-                ready.notices.extend(look.notices);
-                ready.end = ready.end.take().or(look.end);
-                ready.collected = ready.collected.take().or(look.collected);
-            }
+            // The consumer knows that something waits.
+            Some(ready) => return ready.add(look),
             ready => *ready = Some(look),
         }
         match &entry.consumer {
@@ -338,6 +348,13 @@ impl State {
             self.due.remove(&(old, id));
         }
         self.due.insert((at, id));
+    }
+
+    fn unschedule(&mut self, id: TailId) {
+        let due = self.entries.get_mut(&id).and_then(|entry| entry.due.take());
+        if let Some(due) = due {
+            self.due.remove(&(due, id));
+        }
     }
 }
 

@@ -6,6 +6,9 @@ use std::time::Duration;
 use super::{MAX_STUCK, State, TailId};
 use crate::tail::followed::{Ending, Look, Proof};
 
+/// Files wait for their mount this long before anybody is told.
+pub(super) const TELL_AFTER: Duration = Duration::from_secs(1);
+
 impl State {
     /// A thread hangs in a call on this mount.
     pub(in crate::tail::hub) fn hangs(&mut self, mount: &Arc<str>) {
@@ -25,8 +28,9 @@ impl State {
         }
     }
 
-    /// All threads hang: files of this mount wait until one is back.
-    pub(super) fn wait_for_mount(&mut self, id: TailId) {
+    /// All threads hang: files of this mount wait until one is back. Said only when it lasts: one slow answer sends
+    /// the other files of its mount to threads of their own, and these are soon all taken.
+    pub(super) fn wait_for_mount(&mut self, id: TailId, now: Duration) {
         if !self.waiting.contains(&id) {
             self.waiting.push(id);
         }
@@ -34,7 +38,10 @@ impl State {
             return;
         };
         let (mount, give_up_at) = (entry.mount.clone(), entry.give_up_at);
-        if !std::mem::replace(&mut entry.told_waiting, true) {
+        let tell_at = *entry.waits_since.get_or_insert(now) + TELL_AFTER;
+        let tells = now >= tell_at && !std::mem::replace(&mut entry.told_waiting, true);
+        let tells_later = !entry.told_waiting;
+        if tells {
             let text = format!(
                 "the volume at {mount} does not answer ({MAX_STUCK} reads hang); the log waits for it"
             );
@@ -46,7 +53,8 @@ impl State {
                 },
             );
         }
-        if let Some(at) = give_up_at {
+        let again_at = tells_later.then_some(tell_at).into_iter().chain(give_up_at).min();
+        if let Some(at) = again_at {
             self.schedule(id, at);
         }
     }

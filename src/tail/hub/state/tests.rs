@@ -1,0 +1,165 @@
+use super::stalled::TELL_AFTER;
+use super::*;
+use crate::tail::Pace;
+use crate::tail::followed::{CHUNK, Proof};
+use crate::tail::source::{Freshness, LogSource, Seen, SourceError};
+
+const MOUNT: &str = "/mount";
+
+/// A file of one line.
+struct OneLine;
+
+impl LogSource for OneLine {
+    fn look(&mut self) -> Result<Seen, SourceError> {
+        Ok(Seen {
+            identity: (1, 1),
+            size: 5,
+            links: 1,
+        })
+    }
+
+    fn open(&mut self) -> Result<Seen, SourceError> {
+        self.look()
+    }
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, SourceError> {
+        let rest = b"line\n".get(offset as usize..).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
+
+    fn close(&mut self) {}
+
+    fn freshness(&self) -> Freshness {
+        Freshness::Local
+    }
+
+    fn mount(&self) -> &str {
+        MOUNT
+    }
+}
+
+fn one_tail(now: Duration) -> (State, TailId) {
+    let mut state = State::default();
+    let pace = Pace::default();
+    let file = Box::new(Followed::new(Box::new(OneLine), MOUNT.to_owned(), pace, now));
+    let id = state.add(file, Consumer::Waits(Arc::default()), pace.poll, now);
+    (state, id)
+}
+
+/// A tail on a mount that has taken all threads.
+fn one_that_waits(now: Duration) -> (State, TailId) {
+    let (mut state, id) = one_tail(now);
+    for _ in 0..MAX_STUCK {
+        state.hangs(&MOUNT.into());
+    }
+    assert!(matches!(state.next_job(now), Job::Sleep(_)), "no thread is left");
+    (state, id)
+}
+
+/// Its consumer is told so, and has not come for the word yet.
+fn told_to_wait(now: Duration) -> (State, TailId) {
+    let (mut state, id) = one_that_waits(now - TELL_AFTER);
+    assert!(matches!(state.next_job(now), Job::Sleep(_)), "no thread is left");
+    (state, id)
+}
+
+#[test]
+fn lines_that_are_found_before_the_consumer_took_a_notice_come_with_it() {
+    let now = Duration::from_secs(5);
+    let (mut state, id) = told_to_wait(now);
+    for _ in 0..MAX_STUCK {
+        state.came_back(&MOUNT.into(), now);
+    }
+    let Job::Look(_, mut file, _) = state.next_job(now) else {
+        panic!("the file is due")
+    };
+    let look = file.look(now, &mut vec![0; CHUNK]);
+    assert!(state.put_back(id, file, look, now).is_none());
+    let look = state.take_ready(id, now).expect("a look");
+    assert_eq!((look.text.as_str(), look.notices.len()), ("line\n", 1));
+}
+
+#[test]
+fn the_last_lines_come_also_when_the_tail_was_given_up_meanwhile() {
+    let now = Duration::from_secs(5);
+    let (mut state, id) = told_to_wait(now);
+    for _ in 0..MAX_STUCK {
+        state.came_back(&MOUNT.into(), now);
+    }
+    let Job::Look(_, mut file, _) = state.next_job(now) else {
+        panic!("the file is due")
+    };
+    let quiet = Duration::from_secs(1);
+    state.end(id, Ending::Settle { quiet }, now);
+    let late = now + PARKED_LIMIT * 2;
+    assert!(matches!(state.next_job(late), Job::Sleep(_)), "it is given up");
+    let look = file.look(late, &mut vec![0; CHUNK]);
+    assert!(state.put_back(id, file, look, late).is_none());
+    let look = state.take_ready(id, late).expect("a look");
+    assert_eq!((look.text.as_str(), look.notices.len()), ("line\n", 2));
+    assert!(matches!(look.end, Some(Proof::Failed(_))));
+}
+
+#[test]
+fn a_mount_that_is_only_slow_is_not_reported() {
+    let now = Duration::from_secs(5);
+    let (mut state, id) = one_that_waits(now);
+    let soon = now + TELL_AFTER / 2;
+    assert!(matches!(state.next_job(soon), Job::Sleep(at) if at == now + TELL_AFTER));
+    assert!(state.take_ready(id, soon).is_none());
+    state.came_back(&MOUNT.into(), soon);
+    assert!(matches!(state.next_job(soon), Job::LookApart(..)));
+    assert!(state.take_ready(id, soon).is_none());
+}
+
+#[test]
+fn a_look_that_hangs_after_the_end_was_told_is_given_up() {
+    let now = Duration::from_secs(5);
+    let (mut state, id) = one_tail(now);
+    let (bytes, limit) = (5, None);
+    state.end(
+        id,
+        Ending::Prove {
+            bytes,
+            sha256: None,
+            limit,
+        },
+        now,
+    );
+    assert!(
+        matches!(state.next_job(now), Job::Look(..)),
+        "and it hangs from now on"
+    );
+    assert!(matches!(state.next_job(now + PARKED_LIMIT / 2), Job::Sleep(_)));
+    assert!(state.take_ready(id, now).is_none());
+    let late = now + PARKED_LIMIT;
+    assert!(matches!(state.next_job(late), Job::Sleep(_)));
+    let end = state.take_ready(id, late).and_then(|look| look.end);
+    assert!(matches!(end, Some(Proof::Failed(_))));
+}
+
+#[test]
+fn a_file_that_answers_is_not_given_up_however_long_its_end_takes() {
+    let now = Duration::from_secs(5);
+    let (mut state, id) = one_tail(now);
+    let quiet = Duration::from_secs(1);
+    state.end(id, Ending::Settle { quiet }, now);
+    let late = now + PARKED_LIMIT * 2;
+    let Job::Look(_, mut file, _) = state.next_job(late) else {
+        panic!("the file is due")
+    };
+    assert!(matches!(state.next_job(late), Job::Sleep(_)));
+    let look = file.look(late, &mut vec![0; CHUNK]);
+    assert!(state.put_back(id, file, look, late).is_none());
+    let later = late + PARKED_LIMIT;
+    assert!(
+        matches!(state.next_job(later), Job::Sleep(_)),
+        "its consumer comes first"
+    );
+    assert_eq!(
+        state.take_ready(id, later).map(|look| look.text),
+        Some("line\n".to_owned())
+    );
+}
