@@ -97,7 +97,10 @@ impl World {
             }
             Action::SplitCharacter(at) => self.append(&"🎉".as_bytes()[..usize::from(*at)]),
             Action::LongLine => {
-                let line = format!("{}{}", "x".repeat(90_000), self.line());
+                // No two of them hold the same bytes: a file that was cut and has grown again shows by these.
+                let line = self.line();
+                let filler = format!("{}-", self.lines).repeat(90_000 / 3);
+                let line = format!("{filler}{line}");
                 self.append(line.as_bytes());
             }
             Action::Burst => {
