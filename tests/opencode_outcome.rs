@@ -123,6 +123,11 @@ fn ended_by_us() {
         None
     );
     assert_eq!(
+        code(&json!({ "stdout": "no event\n", "exitCode": 0, "logState": "proven", "timedOut": true })),
+        Some("timeout"),
+        "a stub that outlives its deadline has finished nothing"
+    );
+    assert_eq!(
         code(
             &json!({ "stdout": done, "exitCode": 143, "logState": "proven", "reason": "k8s_log_too_large" })
         ),

@@ -90,7 +90,6 @@ pub(super) async fn ending(live: &Live, voice: &Voice) -> Seen {
         End::Container(end) => {
             seen.record = split_termination_message(&end.message, &live.run_id).0;
             seen.container = Some(end.clone());
-            seen.timed_out = end.exit_code != 0 && live.hit_its_deadline(DEADLINE_LAG).await;
         }
         End::Record(record) => {
             seen.record = Some(record.clone());
@@ -107,6 +106,16 @@ pub(super) async fn ending(live: &Live, voice: &Voice) -> Seen {
             seen.gone = stop_job(live, why, CANCEL_LIMIT, voice).await;
         }
         End::NotStarted(_) | End::Outage(_) | End::PodLost(_) | End::JobGone => {}
+    }
+    // The controller deletes the pods of a Job that is out of time before it says so, whichever way their end is heard.
+    let cut_short = match &seen.end {
+        End::Container(end) => end.exit_code != 0,
+        End::Record(record) => record.exit != 0,
+        End::PodLost(_) => true,
+        _ => false,
+    };
+    if cut_short && live.hit_its_deadline(DEADLINE_LAG).await {
+        seen.timed_out = true;
     }
     seen.silent = match seen.end {
         End::NotStarted(_) => true,

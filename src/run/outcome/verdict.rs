@@ -86,7 +86,9 @@ fn ended_by_us(facts: &FoldedFacts) -> Option<Failure> {
             "the agent's output grew over the configured limit (maxLogBytes), and the pod ended opencode";
         return Some(Failure::new(code::LOG_TOO_LARGE, text).explained());
     }
-    let finished = facts.exit_code == Some(0) && facts.log_state == LogState::Proven;
+    // What ended by itself in time to say so wins; without one event of opencode nothing did.
+    let finished =
+        facts.exit_code == Some(0) && facts.log_state == LogState::Proven && facts.summary.events > 0;
     if (facts.timed_out || reason == "DeadlineExceeded") && !finished {
         let after = facts
             .timeout_sec
