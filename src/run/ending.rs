@@ -108,13 +108,9 @@ pub(super) async fn ending(live: &Live, voice: &Voice) -> Seen {
         End::NotStarted(_) | End::Outage(_) | End::PodLost(_) | End::JobGone => {}
     }
     // The controller deletes the pods of a Job that is out of time before it says so, whichever way their end is heard.
-    let cut_short = match &seen.end {
-        End::Container(end) => end.exit_code != 0,
-        End::Record(record) => record.exit != 0,
-        End::PodLost(_) => true,
-        _ => false,
-    };
-    if cut_short && live.hit_its_deadline(DEADLINE_LAG).await {
+    // An exit code of 0 is no exception here: what it is worth is the judgement's matter.
+    let by_itself = matches!(seen.end, End::Container(_) | End::Record(_) | End::PodLost(_));
+    if by_itself && live.hit_its_deadline(DEADLINE_LAG).await {
         seen.timed_out = true;
     }
     seen.silent = match seen.end {
