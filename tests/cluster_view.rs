@@ -88,7 +88,7 @@ impl Server {
             async move { server.answer(request).await }
         });
         let access = Access {
-            kubeconfig: Some(name.into()),
+            kubeconfigs: vec![name.into()],
             in_cluster: false,
         };
         let cluster = Cluster {

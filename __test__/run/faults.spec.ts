@@ -126,6 +126,32 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     expect(filesLeft(stage)).toEqual([]);
   });
 
+  const lateOnes: [what: string, fault: Fault | undefined, program: string, config?: Record<string, unknown>][] = [
+    ["whose pod no node takes", { kind: "unschedulable" }, "echo never"],
+    ["whose container is still being made", { kind: "waiting", reason: "ContainerCreating" }, "echo never"],
+    ["whose node is not heard", { kind: "kubelet-down", ms: 4_000 }, "echo never"],
+    ["whose status comes late", { kind: "lag-status", ms: 1_500 }, "echo working; sleep 60"],
+    ["whose phase comes before its state", { kind: "lag-status", ms: 1_500, first: "phase" }, "echo working; sleep 60"],
+    ["which calls being ended a success, without a word", undefined, "trap 'exit 0' TERM; sleep 60 & wait"],
+    ["which answers being ended with a code of its own", undefined, "trap 'exit 3' TERM; echo working; sleep 60 & wait"],
+    ["whose Job goes with its end", undefined, "echo working; sleep 60", { ttlSecondsAfterFinished: 0 }],
+    ["whose watches break off", { kind: "drop-watch", afterEvents: 1 }, "echo working; sleep 60"],
+    ["behind a Role without watch", { kind: "status", code: 403, verb: "watch" }, "echo working; sleep 60"],
+  ];
+
+  test.each(lateOnes)("a Job's own deadline for an agent %s: a timeout", { timeout: 60_000 }, async (_what, fault, program, config) => {
+    if (fault) await stage.local.fault(fault);
+    const { result } = await run(program, { config: { timeoutSec: 1, graceSec: 30, ...config } });
+    expect(result, JSON.stringify(result)).toMatchObject({ timedOut: true, errorCode: "timeout", errorMessage: expect.stringMatching(/^Timed out after 1s/) });
+    await stage.local.clearFaults();
+    expect(filesLeft(stage)).toEqual([]);
+  });
+
+  test("an agent that fails by itself before its deadline did not time out", { timeout: 60_000 }, async () => {
+    const { result } = await run("echo working; exit 3", { config: { timeoutSec: 20 } });
+    expect(result).toMatchObject({ timedOut: false, exitCode: 3 });
+  });
+
   test("a pod deleted in mid-run: the agent ran exactly once", { timeout: 60_000 }, async () => {
     const mark = `/paperclip/test-bin/once-${process.pid}`;
     const running = run(`echo x >>${mark}; echo started; sleep 3; ${answer("never said")}`);

@@ -18,8 +18,9 @@ const LARGEST: u64 = 4 << 20;
 /// Where the API server is, as the edge of the program found it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Access {
-    /// A kubeconfig: the agent's `kubeconfig` field, else the server's `KUBECONFIG`.
-    pub kubeconfig: Option<PathBuf>,
+    /// Kubeconfigs: the agent's `kubeconfig` field, else the list of the server's `KUBECONFIG`, which is merged as
+    /// kubectl does: what an earlier file sets is not set by a later one.
+    pub kubeconfigs: Vec<PathBuf>,
     /// Whether the server runs in a pod (`KUBERNETES_SERVICE_HOST` is set).
     pub in_cluster: bool,
 }
@@ -42,19 +43,16 @@ impl Cluster {
     /// [`ClusterError::Config`] with one of three distinct messages: not in a cluster and no kubeconfig; the
     /// account's token is not mounted; the kubeconfig cannot be used.
     pub async fn connect(access: Access) -> Result<Self, ClusterError> {
-        let (mut config, source) = match &access.kubeconfig {
-            Some(path) => (
-                from_file(path.clone()).await?,
-                format!("kubeconfig {}", path.display()),
-            ),
-            None if access.in_cluster => (in_cluster()?, "the pod's service account".to_owned()),
-            None => {
+        let (mut config, source) = match access.kubeconfigs.as_slice() {
+            [] if access.in_cluster => (in_cluster()?, "the pod's service account".to_owned()),
+            [] => {
                 return Err(ClusterError::Config(
                     "not running in a Kubernetes pod (KUBERNETES_SERVICE_HOST is not set) and no kubeconfig is given. \
                      Run Paperclip in the cluster, or set the agent's `kubeconfig` field or KUBECONFIG"
                         .to_owned(),
                 ));
             }
+            files => (from_files(files).await?, format!("kubeconfig {}", shown(files))),
         };
         config.connect_timeout = Some(CONNECT);
         // A create must never be repeated behind our back: a 504 may have created the object.
@@ -108,17 +106,20 @@ fn must_be_small_file(path: &std::path::Path) -> Result<(), String> {
     Ok(())
 }
 
-async fn from_file(path: PathBuf) -> Result<Config, ClusterError> {
-    let shown = path.display().to_string();
+fn shown(files: &[PathBuf]) -> String {
+    let files: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
+    files.join(", ")
+}
+
+async fn from_files(files: &[PathBuf]) -> Result<Config, ClusterError> {
+    let all = shown(files);
     let unusable = |message: String| {
         ClusterError::Config(format!(
-            "kubeconfig {shown} cannot be used: {message}. It must be readable by the server"
+            "kubeconfig {all} cannot be used: {message}. It must be readable by the server"
         ))
     };
-    let reading = tokio::task::spawn_blocking(move || {
-        must_be_small_file(&path)?;
-        Kubeconfig::read_from(path).map_err(|error| chain(&error))
-    });
+    let files = files.to_vec();
+    let reading = tokio::task::spawn_blocking(move || read(&files));
     let kubeconfig = tokio::time::timeout(READ, reading)
         .await
         .map_err(|_| unusable(format!("it cannot be read within {} s", READ.as_secs())))?
@@ -129,6 +130,23 @@ async fn from_file(path: PathBuf) -> Result<Config, ClusterError> {
         .map_err(|error| unusable(chain(&error)))
 }
 
+/// Reads and merges them. Of several, those that do not exist are passed over, as kubectl does.
+fn read(files: &[PathBuf]) -> Result<Kubeconfig, String> {
+    let mut merged = None;
+    for path in files {
+        if files.len() > 1 && matches!(path.try_exists(), Ok(false)) {
+            continue;
+        }
+        must_be_small_file(path)?;
+        let next = Kubeconfig::read_from(path).map_err(|error| chain(&error))?;
+        merged = Some(match merged {
+            None => next,
+            Some(earlier) => Kubeconfig::merge(earlier, next).map_err(|error| chain(&error))?,
+        });
+    }
+    merged.ok_or_else(|| "none of these files exists".to_owned())
+}
+
 fn in_cluster() -> Result<Config, ClusterError> {
     Config::incluster().map_err(|error| {
         ClusterError::Config(format!(
@@ -136,4 +154,30 @@ fn in_cluster() -> Result<Config, ClusterError> {
             chain(&error)
         ))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: &str = "apiVersion: v1\nkind: Config\ncurrent-context: one\ncontexts:\n- {name: one, context: {cluster: c, user: u}}\n";
+    const SECOND: &str = "apiVersion: v1\nkind: Config\ncurrent-context: two\nclusters:\n- {name: c, cluster: {server: 'https://c'}}\n";
+
+    #[test]
+    fn several_files_are_merged_and_the_first_word_counts() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = |name: &str, content: &str| {
+            let path = folder.path().join(name);
+            #[expect(clippy::disallowed_methods, reason = "a test makes its own files")]
+            std::fs::write(&path, content).expect("written");
+            path
+        };
+        let (first, second) = (file("first", FIRST), file("second", SECOND));
+        let absent = folder.path().join("absent");
+        let merged = read(&[absent.clone(), first, second]).expect("a kubeconfig");
+        assert_eq!(merged.current_context.as_deref(), Some("one"));
+        assert_eq!((merged.contexts.len(), merged.clusters.len()), (1, 1));
+        assert!(read(std::slice::from_ref(&absent)).is_err_and(|error| error.contains("No such file")));
+        assert!(read(&[absent.clone(), absent]).is_err_and(|error| error.contains("none of these files")));
+    }
 }

@@ -1,8 +1,10 @@
 //! Who is told of which change: each run hears of its own Job, so that many runs do not wake each other.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -19,9 +21,42 @@ pub struct Pulse {
     pub polling: bool,
 }
 
+/// What a Job and its pods last looked like when they were deleted. Their end and their deletion can come so close to
+/// each other that a store is only ever seen without them.
+#[derive(Debug, Clone, Default)]
+pub struct Parted {
+    /// The Job.
+    pub job: Option<Arc<Job>>,
+    /// Its pods.
+    pub pods: Vec<Arc<Pod>>,
+}
+
+struct Listener {
+    sender: watch::Sender<Pulse>,
+    parted: Parted,
+}
+
 struct State {
     now: Pulse,
-    listeners: HashMap<String, watch::Sender<Pulse>>,
+    listeners: HashMap<String, Listener>,
+}
+
+/// The last state of an object that was deleted.
+pub(super) enum Last {
+    Job(Box<Job>),
+    Pod(Box<Pod>),
+}
+
+impl From<Job> for Last {
+    fn from(job: Job) -> Self {
+        Self::Job(Box::new(job))
+    }
+}
+
+impl From<Pod> for Last {
+    fn from(pod: Pod) -> Self {
+        Self::Pod(Box::new(pod))
+    }
 }
 
 /// The pulses of all Jobs of a view.
@@ -47,10 +82,33 @@ impl Pulses {
         let mut state = self.state();
         state
             .listeners
-            .retain(|_, listener| listener.receiver_count() > 0);
+            .retain(|_, listener| listener.sender.receiver_count() > 0);
         let now = state.now.clone();
         let listener = state.listeners.entry(job.to_owned());
-        listener.or_insert_with(|| watch::Sender::new(now)).subscribe()
+        let listener = listener.or_insert_with(|| Listener {
+            sender: watch::Sender::new(now),
+            parted: Parted::default(),
+        });
+        listener.sender.subscribe()
+    }
+
+    /// What was deleted of this Job since somebody listens.
+    pub(super) fn parted(&self, job: &str) -> Parted {
+        let state = self.state();
+        let listener = state.listeners.get(job);
+        listener
+            .map(|listener| listener.parted.clone())
+            .unwrap_or_default()
+    }
+
+    /// The Job of that name was deleted, or one of its pods. Kept only for those who listen.
+    pub(super) fn parting(&self, job: &str, last: Last) {
+        if let Some(listener) = self.state().listeners.get_mut(job) {
+            match last {
+                Last::Job(job) => listener.parted.job = Some(Arc::new(*job)),
+                Last::Pod(pod) => listener.parted.pods.push(Arc::new(*pod)),
+            }
+        }
     }
 
     /// This Job or one of its pods changed; without a Job, anything may have.
@@ -60,7 +118,7 @@ impl Pulses {
         match job {
             Some(job) if state.now.trouble.is_none() => {
                 if let Some(listener) = state.listeners.get(job) {
-                    listener.send_replace(state.now.clone());
+                    listener.sender.send_replace(state.now.clone());
                 }
             }
             _ => {
@@ -108,7 +166,7 @@ impl Pulses {
 impl State {
     fn tell_all(&self) {
         for listener in self.listeners.values() {
-            listener.send_replace(self.now.clone());
+            listener.sender.send_replace(self.now.clone());
         }
     }
 }
@@ -133,6 +191,27 @@ mod tests {
             Some(began),
             "an hour without news is not an hour of outage"
         );
+    }
+
+    #[test]
+    fn what_is_deleted_is_remembered_for_those_who_listen() {
+        let pulses = Pulses::default();
+        let named = |name: &str| {
+            let mut job = Job::default();
+            job.metadata.uid = Some(name.to_owned());
+            job
+        };
+        pulses.parting("a", named("before").into());
+        let pulse = pulses.of("a");
+        assert!(pulses.parted("a").job.is_none());
+        pulses.parting("a", named("since").into());
+        pulses.parting("a", Pod::default().into());
+        let parted = pulses.parted("a");
+        let job = parted.job.and_then(|job| job.metadata.uid.clone());
+        assert_eq!((job.as_deref(), parted.pods.len()), (Some("since"), 1));
+        drop(pulse);
+        let _other = pulses.of("b");
+        assert!(pulses.parted("a").pods.is_empty(), "and forgotten with them");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::client::Access;
-use super::pulse::{Pulse, Pulses};
+use super::pulse::{Last, Parted, Pulse, Pulses};
 use super::verbs::{CALL_LIMIT, Namespace, call};
 use super::{Cluster, ClusterError};
 
@@ -130,6 +130,12 @@ impl View {
                 .is_some_and(|name| name == job_name)
         })
     }
+
+    /// What was deleted of this Job since somebody listens to its pulse, as it last was.
+    #[must_use]
+    pub fn parted(&self, job_name: &str) -> Parted {
+        self.pulses.parted(job_name)
+    }
 }
 
 impl Drop for View {
@@ -161,7 +167,7 @@ enum WatchEnd {
 
 impl<K> Feed<K>
 where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K: Resource<DynamicType = ()> + Into<Last> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     K::DynamicType: Hash + Eq,
 {
     async fn run(self, mut writer: Writer<K>) {
@@ -261,6 +267,11 @@ where
                 && let Some(seen) = &object.meta().resource_version
             {
                 version.clone_from(seen);
+            }
+            if let Event::Delete(object) = &object
+                && let Some(job) = job_of(object)
+            {
+                self.pulses.parting(job, object.clone().into());
             }
             writer.apply_watcher_event(&object);
             if let Event::Apply(object) | Event::Delete(object) = &object {

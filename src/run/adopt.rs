@@ -50,7 +50,7 @@ pub(super) async fn adopt(
         secret: papers.secret.clone(),
         files: folder.files.clone(),
         names: folder.names.clone(),
-        adopted: true,
+        asked_for: None,
         heir: Some(heir),
         without_job: false,
     };

@@ -17,8 +17,8 @@ use crate::tail::record::split_termination_message;
 const QUIET: Duration = Duration::from_secs(3);
 /// How long the record of an ended pod may stay invisible.
 const RECORD_PATIENCE: Duration = Duration::from_secs(3);
-/// How long the Job's condition may follow the end of its container.
-const DEADLINE_LAG: Duration = Duration::from_secs(5);
+/// How long the Job's condition may follow the end of its container: the controller that sets it serves all Jobs.
+const DEADLINE_LAG: Duration = Duration::from_secs(15);
 /// How long the API server may take to tell what the record on the volume already says.
 const STATUS_LAG: Duration = Duration::from_secs(5);
 /// The host waits 60 s for the acknowledgement of a cancel; the record, the log and the cleanup need some of it.
@@ -146,12 +146,10 @@ pub(super) async fn stop_job(live: &Live, why: &str, limit: Duration, voice: &Vo
 
 /// The end of the agent's container in this pod as the API server tells it, when it does so soon.
 async fn container_end(live: &Live, pod: &str, patience: Duration) -> Option<ContainerEnd> {
-    let mut pulse = live.view.pulse_of(&live.job_name);
+    let mut pulse = live.pulse.clone();
     let look = async {
         loop {
-            let mut pods = live.view.pods_of(&live.job_name);
-            pods.retain(|pod| live.owns(pod));
-            let ended = end_in(&pods, pod, OPENCODE_CONTAINER);
+            let ended = end_in(&live.pods(), pod, OPENCODE_CONTAINER);
             if ended.is_some() || pulse.changed().await.is_err() {
                 return ended;
             }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::database;
 use super::failure::{CANCELLED, Failure, cancelled};
@@ -58,6 +59,8 @@ async fn in_folder(
     voice.tell(Kind::Dispatch, json!({})).await;
     // The host may have taken its time.
     may_begin(site)?;
+    // A lost answer makes it late to hear that the Job is there: its own clock may run since now.
+    let asked_for = Instant::now();
     let submitted = tokio::select! {
         biased;
         submitted = submit(&site.namespace, &rendered.job, secret) => submitted?,
@@ -70,7 +73,7 @@ async fn in_folder(
             secret: secret_name,
             files: folder.files.clone(),
             names: folder.names.clone(),
-            adopted: false,
+            asked_for: Some(asked_for),
             heir: None,
             without_job: false,
         },

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::stop::Stop;
 use super::volume::{Watchman, on_volume};
 use crate::cluster::conditions::{JobEnd, job_end};
+use crate::cluster::pulse::Pulse;
 use crate::cluster::verbs::{Namespace, call, patiently};
 use crate::cluster::{ClusterError, View};
 use crate::tail::EndRecord;
@@ -67,6 +70,8 @@ pub struct Live {
     pub namespace: Namespace,
     /// What the cluster looks like.
     pub view: Arc<View>,
+    /// Hears of its Job for as long as the run is on: what is deleted meanwhile is remembered.
+    pub pulse: watch::Receiver<Pulse>,
     /// The run's id.
     pub run_id: String,
     /// Name of its Job.
@@ -79,7 +84,7 @@ pub struct Live {
     pub files: RunFiles,
     /// Their names.
     pub names: FileNames,
-    /// When the Job's own deadline passes: `timeoutSec` after the start.
+    /// When the Job's own deadline passes at the earliest: `timeoutSec` after it was asked for.
     pub job_deadline: Option<Instant>,
     /// Our own clock: `graceSec` later.
     pub deadline: Option<Instant>,
@@ -156,11 +161,45 @@ impl Live {
         owners.iter().any(|owner| owner.uid == self.job_uid)
     }
 
+    /// The run's Job as last seen.
+    #[must_use]
+    pub fn job(&self) -> Option<Arc<Job>> {
+        let job = self.view.job(&self.namespace.name, &self.job_name);
+        job.filter(|job| self.is_job(job))
+    }
+
+    /// What the Job looked like when it was deleted.
+    #[must_use]
+    pub fn parted_job(&self) -> Option<Arc<Job>> {
+        let job = self.view.parted(&self.job_name).job;
+        job.filter(|job| self.is_job(job))
+    }
+
+    /// The Job's pods as last seen.
+    #[must_use]
+    pub fn pods(&self) -> Vec<Arc<Pod>> {
+        let mut pods = self.view.pods_of(&self.job_name);
+        pods.retain(|pod| self.owns(pod));
+        pods
+    }
+
+    /// What this pod of the Job looked like when it was deleted.
+    #[must_use]
+    pub fn parted_pod(&self, uid: &str) -> Option<Arc<Pod>> {
+        let pods = self.view.parted(&self.job_name).pods;
+        let of_uid = |pod: &Arc<Pod>| pod.metadata.uid.as_deref() == Some(uid) && self.owns(pod);
+        pods.into_iter().rev().find(of_uid)
+    }
+
+    fn is_job(&self, job: &Job) -> bool {
+        job.metadata.uid.as_deref() == Some(self.job_uid.as_str())
+    }
+
     /// Asks the API server itself; false when it cannot say.
     pub async fn job_is_gone(&self) -> bool {
         let on = format!("job/{}", self.job_name);
         match call("get", &on, self.namespace.jobs.get(&self.job_name)).await {
-            Ok(job) => job.metadata.uid.as_deref() != Some(self.job_uid.as_str()),
+            Ok(job) => !self.is_job(&job),
             Err(error) => error.is_not_found(),
         }
     }
@@ -189,20 +228,22 @@ impl Live {
 
     /// Whether the Job was ended by its own deadline: its condition may come after the end of its container.
     pub async fn hit_its_deadline(&self, patience: Duration) -> bool {
-        // The controller's clock and ours do not start at the same instant.
+        // The API server counts whole seconds.
         let about_now = Instant::now() + Duration::from_secs(1);
         if self.job_deadline.is_none_or(|deadline| about_now < deadline) {
             return false;
         }
-        let mut pulse = self.view.pulse_of(&self.job_name);
+        let mut pulse = self.pulse.clone();
         let ended = async {
             loop {
                 pulse.borrow_and_update();
-                let job = self.view.job(&self.namespace.name, &self.job_name);
-                if let Some(end) = job.as_deref().and_then(job_end) {
+                let job = self.job();
+                let is_there = job.is_some();
+                let told = job.or_else(|| self.parted_job());
+                if let Some(end) = told.as_deref().and_then(job_end) {
                     return matches!(end, JobEnd::Failed { reason, .. } if reason == "DeadlineExceeded");
                 }
-                if job.is_none() || pulse.changed().await.is_err() {
+                if !is_there || pulse.changed().await.is_err() {
                     return false;
                 }
             }

@@ -1,6 +1,5 @@
 //! Watches one Job until its run is over. Decides nothing about success: it names what was seen first.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
@@ -66,7 +65,7 @@ struct Progress {
 
 /// Waits for the end of the run.
 pub async fn observe(live: &Live, voice: &Voice) -> End {
-    let mut pulse = live.view.pulse_of(&live.job_name);
+    let mut pulse = live.pulse.clone();
     let mut records = interval(RECORD_CHECK);
     let now = Instant::now();
     let mut progress = Progress {
@@ -120,22 +119,21 @@ impl Progress {
         if live.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Some(End::Deadline);
         }
-        let job = live.view.job(&live.namespace.name, &live.job_name);
-        let job = job.filter(|job| job.metadata.uid.as_deref() == Some(live.job_uid.as_str()));
+        let job = live.job();
         self.job_seen |= job.is_some();
-        let pods = live.view.pods_of(&live.job_name);
-        let pods: Vec<Arc<Pod>> = pods.into_iter().filter(|pod| live.owns(pod)).collect();
+        let pods = live.pods();
         let pod = match &self.pod_uid {
             Some(uid) => match pods.iter().find(|pod| pod.metadata.uid.as_ref() == Some(uid)) {
                 Some(pod) => Some(pod.as_ref()),
-                None => return Some(End::PodLost("the pod was deleted".to_owned())),
+                None => return Some(end_of_deleted(live.parted_pod(uid).as_deref())),
             },
             None => first_pod(&pods),
         };
         if let Some(pod) = pod {
             self.tell(pod, live, voice).await;
         }
-        if let Some((end, lag)) = told_end(job.as_deref(), pod) {
+        let last = job.clone().or_else(|| live.parted_job());
+        if let Some((end, lag)) = told_end(last.as_deref(), pod) {
             return self.after(lag, end);
         }
         if job.is_none() {
@@ -260,6 +258,16 @@ impl Progress {
 
 fn is_running(pod: &Pod) -> bool {
     stage(pod, OPENCODE_CONTAINER) == PodStage::Running
+}
+
+/// The end of the first pod when it is there no more: what its last state told, if anything. Pure.
+#[must_use]
+pub fn end_of_deleted(last: Option<&Pod>) -> End {
+    match last.map(|pod| stage(pod, OPENCODE_CONTAINER)) {
+        Some(PodStage::Ended(end)) => End::Container(end),
+        Some(PodStage::EndUnknown { why }) => End::PodLost(format!("the pod was deleted: {why}")),
+        _ => End::PodLost("the pod was deleted".to_owned()),
+    }
 }
 
 /// The end that a Job and its first pod tell, and how long a better word may follow it. Pure.

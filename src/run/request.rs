@@ -20,7 +20,7 @@ pub struct Environment {
     pub pod_name: Option<String>,
     /// `PAPERCLIP_NAMESPACE`, else `POD_NAMESPACE`: the server's namespace.
     pub namespace: Option<String>,
-    /// `KUBECONFIG`.
+    /// `KUBECONFIG`: a file, or several separated by colons.
     pub kubeconfig: Option<String>,
     /// `KUBERNETES_SERVICE_HOST`: set in a pod.
     pub kubernetes_service_host: Option<String>,
@@ -125,11 +125,11 @@ impl Environment {
     /// Where the API server is: the agent's kubeconfig, else the server's, else the cluster it runs in.
     #[must_use]
     pub fn access(&self, configured: Option<String>) -> Access {
-        let kubeconfig = configured
-            .or_else(|| self.kubeconfig.clone())
-            .filter(|path| !path.is_empty());
+        let of_server = || std::env::split_paths(self.kubeconfig.as_deref().unwrap_or_default()).collect();
+        let mut kubeconfigs = configured.map_or_else(of_server, |path| vec![PathBuf::from(path)]);
+        kubeconfigs.retain(|path| !path.as_os_str().is_empty());
         Access {
-            kubeconfig: kubeconfig.map(PathBuf::from),
+            kubeconfigs,
             in_cluster: self
                 .kubernetes_service_host
                 .as_ref()
@@ -202,6 +202,22 @@ mod tests {
         assert_eq!(environment("").owner(), Ok(Ownership { uid: 1000, gid: 1000 }));
         assert_eq!(environment("501:20").owner(), Ok(Ownership { uid: 501, gid: 20 }));
         assert!(environment("root").owner().is_err());
+    }
+
+    #[test]
+    fn the_agents_kubeconfig_wins_over_the_list_of_the_server() {
+        let environment = Environment {
+            kubeconfig: Some("/a::/b".to_owned()),
+            ..Environment::default()
+        };
+        let files = |configured: Option<&str>| environment.access(configured.map(str::to_owned)).kubeconfigs;
+        assert_eq!(files(None), [PathBuf::from("/a"), PathBuf::from("/b")]);
+        assert_eq!(
+            files(Some("/c:d")),
+            [PathBuf::from("/c:d")],
+            "a field names one file"
+        );
+        assert!(Environment::default().access(None).kubeconfigs.is_empty());
     }
 
     #[test]

@@ -76,20 +76,26 @@ impl Site {
 
     /// A Job of this site as a run that is on.
     pub(super) fn live(&self, job: JobOfRun, spec: &RunSpec) -> Live {
-        let after =
-            |seconds: Option<u64>| seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        let now = Instant::now();
+        let after = |start: Instant, seconds: Option<u64>| {
+            seconds.map(|seconds| start + Duration::from_secs(seconds))
+        };
         Live {
             namespace: self.namespace.clone(),
             view: self.view.clone(),
+            pulse: self.view.pulse_of(&job.name),
             run_id: spec.run_id.clone(),
             job_name: job.name,
             job_uid: job.uid,
             secret: job.secret,
             files: job.files,
             names: job.names,
-            // The start of an adopted Job is not known here: its condition is asked for whenever it may have one.
-            job_deadline: after(spec.timeout_sec.map(|limit| if job.adopted { 0 } else { limit })),
-            deadline: after(spec.timeout_sec.map(|limit| limit + spec.grace_sec)),
+            job_deadline: match job.asked_for {
+                Some(asked_for) => after(asked_for, spec.timeout_sec),
+                // Its condition is asked for whenever it may have one.
+                None => spec.timeout_sec.map(|_| now),
+            },
+            deadline: after(now, spec.timeout_sec.map(|limit| limit + spec.grace_sec)),
             limits: Limits {
                 schedule: Duration::from_secs(spec.schedule_timeout_sec),
                 start: Duration::from_secs(spec.start_timeout_sec),
@@ -110,7 +116,8 @@ pub(super) struct JobOfRun {
     pub(super) secret: Option<String>,
     pub(super) files: RunFiles,
     pub(super) names: FileNames,
-    pub(super) adopted: bool,
+    /// When this server asked for the Job; unknown of an adopted one.
+    pub(super) asked_for: Option<Instant>,
     pub(super) heir: Option<String>,
     pub(super) without_job: bool,
 }

@@ -147,7 +147,7 @@ fn begin(site: &Site, mut folder: RunFolder, started: &Started, hub: &Hub) -> Re
         secret: None,
         files: folder.files.clone(),
         names: folder.names.clone(),
-        adopted: true,
+        asked_for: None,
         heir: None,
         without_job: true,
     };
