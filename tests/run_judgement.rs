@@ -170,8 +170,7 @@ fn judge(row: Row, spec: &RunSpec) -> Option<(End, Value)> {
         end: &end,
         timed_out: row.deadline
             || matches!(end, End::Deadline)
-            || (row.job == "deadline"
-                && matches!(end, End::Container(_) | End::Record(_) | End::PodLost(_))),
+            || (row.job == "deadline" && matches!(end, End::Container(_) | End::Record(_) | End::PodLost(_))),
         container: container.as_ref(),
         record: record.as_ref(),
         delivered: Delivered {

@@ -35,12 +35,20 @@ function expectWhole(seen: Seen | undefined): void {
   expect(seen?.lines).toHaveLength(14);
 }
 
+/** What the agent used (see {@link answer}) is told by all of them together once. */
+function expectOneBill(ends: (Seen | undefined)[], times = 1): void {
+  const sum = (of: (result: Seen["result"]) => number | null | undefined): number => ends.reduce((all, seen) => all + (of(seen!.result) ?? 0), 0);
+  expect(sum((result) => result.usage?.inputTokens)).toBe(10 * times);
+  expect(sum((result) => result.costUsd)).toBeCloseTo(0.5 * times);
+}
+
 test("both deliver everything, and nothing is left", { timeout: 60_000 }, async () => {
   const task = work();
   const [first, second] = await both(task, (program) => program);
   release(task);
   const ends = await Promise.all([first.ended, second.ended]);
   ends.forEach(expectWhole);
+  expectOneBill(ends);
   expect(timesRun(stage, task)).toBe(1);
   await expectNothingLeft(stage, task);
 });
@@ -50,10 +58,13 @@ test("the first one leaves cleaning up to a successor that is slow to hear of th
   const [first, second] = await both(task, (program) => program);
   second.child.kill("SIGSTOP");
   release(task);
-  expectWhole(await first.ended);
+  const early = await first.ended;
+  expectWhole(early);
   expect(first.log.map(([, chunk]) => chunk).join("")).toContain("cleaning up is left to it");
   second.child.kill("SIGCONT");
-  expectWhole(await second.ended);
+  const late = await second.ended;
+  expectWhole(late);
+  expectOneBill([early, late]);
   expect(timesRun(stage, task)).toBe(1);
   await expectNothingLeft(stage, task);
 });
@@ -84,6 +95,7 @@ test("a new wake beside a living server gets the old output, and then its own Jo
   expect(ofSecond?.result).toMatchObject({ exitCode: 0, summary: "the second" });
   expect(ofSecond?.lines.slice(0, 11)).toEqual(STEADY);
   expect(ofSecond?.lines).toHaveLength(18);
+  expectOneBill([ofFirst, ofSecond], 2);
   expect(timesRun(stage, task)).toBe(1);
   await expectNothingLeft(stage, task);
 });

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use super::bill;
 use super::conclude::{self, Known};
 use super::deliver::{self, Delivered};
 use super::ending::{CANCELLED_PROOF, Seen, ending, stop_job};
@@ -100,7 +101,16 @@ pub(super) async fn finish(run: Begun, voice: &Voice) -> Finished {
     }
     voice.event(log_event(&live, &result));
     voice.place(Place::CleaningUp);
-    clean_up(&live, &seen, spec.retain_jobs, voice).await;
+    // Without a Job nobody else follows it: a word of a server that died since counts no more.
+    let shared = !live.without_job && live.is_taken_over().await;
+    let inherited = live.without_job || live.heir.is_some();
+    if shared || inherited {
+        bill::settle(&live, &mut result).await;
+    }
+    let stays = clean_up(&live, &seen, spec.retain_jobs, shared, voice).await;
+    if stays && !(shared || inherited) {
+        bill::settle(&live, &mut result).await;
+    }
     Finished {
         settled: !cancelled && !matches!(seen.end, End::Outage(_)),
         result,
@@ -211,17 +221,18 @@ async fn keepalive(live: &Live, voice: &Voice) -> std::convert::Infallible {
     }
 }
 
-/// Job, Secret and files go; all of them stay with `retainJobs`, and the Job while its end is unknown.
-async fn clean_up(live: &Live, seen: &Seen, retain: bool, voice: &Voice) {
+/// Job, Secret and files go; all of them stay with `retainJobs`, and the Job while its end is unknown. True when the run
+/// stays for somebody to harvest it once more.
+async fn clean_up(live: &Live, seen: &Seen, retain: bool, shared: bool, voice: &Voice) -> bool {
     if matches!(seen.end, End::Outage(_)) {
-        return;
+        return true;
     }
-    // Without a Job nobody else follows it: a word of a server that died since counts no more.
-    if !live.without_job && live.is_taken_over().await {
+    if shared {
         let job = &live.job_name;
         let line = format!("Another server took job {job} over: cleaning up is left to it");
         voice.status(line).await;
-        return mark_heard(live).await;
+        mark_heard(live).await;
+        return false;
     }
     if retain {
         voice
@@ -230,7 +241,8 @@ async fn clean_up(live: &Live, seen: &Seen, retain: bool, voice: &Voice) {
                 live.job_name
             ))
             .await;
-        return mark_heard(live).await;
+        mark_heard(live).await;
+        return false;
     }
     let patience = live.patience(CLEANUP, HURRIED_CLEANUP);
     let deleted = if live.without_job {
@@ -252,7 +264,7 @@ async fn clean_up(live: &Live, seen: &Seen, retain: bool, voice: &Voice) {
         }
         if still_running {
             // Its agent may still write: whoever takes the Job over, or an operator, needs its files.
-            return;
+            return true;
         }
     }
     let mut problems = Vec::new();
@@ -272,6 +284,7 @@ async fn clean_up(live: &Live, seen: &Seen, retain: bool, voice: &Voice) {
     for problem in problems {
         voice.warn(format!("Warning: {problem}")).await;
     }
+    false
 }
 
 /// The gate's file is what tells a run that nobody has harvested: should whoever is to clean up die, this one is not

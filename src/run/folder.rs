@@ -220,6 +220,7 @@ pub(super) fn file_names(paths: &LogPaths) -> FileNames {
         draft: format!(".{}", name(&paths.end).trim_end_matches(".json")),
         nonce: name(&paths.nonce),
         heir: name(&paths.nonce).replace(".nonce", ".heir"),
+        bill: name(&paths.nonce).replace(".nonce", ".bill"),
     }
 }
 

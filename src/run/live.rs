@@ -16,7 +16,7 @@ use crate::cluster::verbs::{Namespace, call, patiently};
 use crate::cluster::{ClusterError, View};
 use crate::tail::EndRecord;
 use crate::tail::record::MAX_RECORD_BYTES;
-use crate::tail::source::RunFiles;
+use crate::tail::source::{Ownership, RunFiles};
 
 /// How long each stage may take.
 #[derive(Debug, Clone, Copy)]
@@ -46,12 +46,14 @@ pub struct FileNames {
     pub nonce: String,
     /// Who took the Job over from the server that made it.
     pub heir: String,
+    /// What was told of its usage while somebody else may tell it as well.
+    pub bill: String,
 }
 
 impl FileNames {
     /// All of them in the order of removal. The nonce first: it tells an end that nobody heard, and a pod that finds the
     /// start record gone looks whether it is there.
-    pub fn all(&self) -> [&str; 7] {
+    pub fn all(&self) -> [&str; 8] {
         [
             &self.nonce,
             &self.log,
@@ -60,6 +62,7 @@ impl FileNames {
             &self.end,
             &self.draft,
             &self.heir,
+            &self.bill,
         ]
     }
 }
@@ -84,6 +87,8 @@ pub struct Live {
     pub files: RunFiles,
     /// Their names.
     pub names: FileNames,
+    /// Who is to own them.
+    pub owner: Ownership,
     /// When the Job's own deadline passes at the earliest: `timeoutSec` after it was asked for.
     pub job_deadline: Option<Instant>,
     /// Our own clock: `graceSec` later.

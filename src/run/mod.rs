@@ -24,6 +24,7 @@ pub mod voice;
 pub mod volume;
 
 mod adopt;
+mod bill;
 mod clock;
 mod ending;
 mod finish;
@@ -130,7 +131,7 @@ async fn follow(site: &Site, started: Started, voice: &Voice) -> Outcome {
         Role::Ended => after(site, told(site, started.begun, voice).await),
     };
     for earlier in &bill {
-        add_usage(&mut outcome.result, earlier);
+        bill::add(&mut outcome.result, earlier);
     }
     outcome
 }
@@ -183,19 +184,6 @@ fn cancelled_after(reason: &str, earlier: Value) -> Value {
     result
 }
 
-/// The run that made the earlier Job is lost and will never report what it used: it goes on the bill of this one.
-fn add_usage(result: &mut Value, earlier: &Value) {
-    for field in ["inputTokens", "outputTokens", "cachedInputTokens"] {
-        let of = |result: &Value| result["usage"][field].as_u64();
-        if let Some(used) = of(earlier) {
-            result["usage"][field] = json!(used + of(result).unwrap_or_default());
-        }
-    }
-    if let Some(cost) = earlier["costUsd"].as_f64() {
-        result["costUsd"] = json!(cost + result["costUsd"].as_f64().unwrap_or_default());
-    }
-}
-
 /// The session to go on with: the harvested one, else the stored one, unless it must be forgotten.
 fn next(site: &Site, result: &Value) -> Value {
     let stored = &site.request.render.runtime;
@@ -225,27 +213,6 @@ fn report(job: &str, result: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_several_earlier_jobs_used_is_on_one_bill() {
-        let used = |input: u64| json!({"usage": {"inputTokens": input, "outputTokens": 2, "cachedInputTokens": 1}, "costUsd": 0.5});
-        let mut result = used(10);
-        add_usage(&mut result, &used(30));
-        add_usage(&mut result, &json!({"exitCode": null, "costUsd": null}));
-        assert_eq!(
-            result,
-            json!({"usage": {"inputTokens": 40, "outputTokens": 4, "cachedInputTokens": 2}, "costUsd": 1.0})
-        );
-        let mut failed = json!({"exitCode": null});
-        add_usage(&mut failed, &used(30));
-        assert_eq!(
-            (
-                failed["usage"]["inputTokens"].as_u64(),
-                failed["costUsd"].as_f64()
-            ),
-            (Some(30), Some(0.5))
-        );
-    }
 
     #[test]
     fn a_run_that_is_cancelled_while_it_harvests_another_does_not_take_its_success() {

@@ -59,6 +59,7 @@ impl Papers {
             draft: format!(".{base}.end"),
             nonce: format!("{base}.nonce"),
             heir: format!("{base}.heir"),
+            bill: format!("{base}.bill"),
         };
         let agent = container(&pod.containers, OPENCODE_CONTAINER);
         let command =
@@ -138,6 +139,7 @@ mod tests {
                 "R-1.pod.end.json",
                 ".R-1.pod.end",
                 "R-1.pod.heir",
+                "R-1.pod.bill",
             ]
         );
         assert_eq!(papers.nonce.as_deref(), Some("n-1"));

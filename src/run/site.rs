@@ -90,6 +90,7 @@ impl Site {
             secret: job.secret,
             files: job.files,
             names: job.names,
+            owner: self.owner,
             job_deadline: match job.asked_for {
                 Some(asked_for) => after(asked_for, spec.timeout_sec),
                 // Its condition is asked for whenever it may have one.
