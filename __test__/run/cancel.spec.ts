@@ -1,5 +1,5 @@
 /** A cancel at every stage of a run: heard at once, acknowledged when nothing is left that could run. */
-import { readFileSync, rmSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -156,14 +156,22 @@ describe.skipIf(isRealCluster)("a cancel", () => {
     await forget(agent.id);
   });
 
-  test("is not acknowledged when nobody can say that the pod is gone", { timeout: 90_000 }, async () => {
+  test("is not acknowledged when nobody can say that the pod is gone, and what it used later is told by the next run", { timeout: 90_000 }, async () => {
     const agent = agentOf(`cancel-${Date.now()}`);
+    const task = { agent, context: { issueId: agent.id } };
     await stage.local.fault({ kind: "status", code: 500, verb: "delete", resource: "jobs" });
-    const { result, took } = await cancelAt("started\n", "echo started; sleep 300", { agent });
+    const program = `trap '. /paperclip/test-bin/more-${agent.id}; exit 0' TERM; ${answer("one")}\necho started; sleep 300 & wait`;
+    writeFileSync(join(stage.dataRoot, "test-bin", `more-${agent.id}`), answer("two"));
+    const { result, took } = await cancelAt("started\n", program, task);
     expect(result.errorCode).toBe("cancelled");
     expect(result.resultJson ?? {}).not.toHaveProperty("executionCancellation");
     expect(took).toBeLessThan(52_000);
+    expect(result).toMatchObject({ usage: { inputTokens: 10 }, costUsd: 0.5 });
     await stage.local.clearFaults();
-    await forget(agent.id);
+    const pods = (): Promise<object[]> => stage.local.list("pods", { labelSelector: `paperclip.io/agent-id=${agent.id}` });
+    await expect.poll(pods, { timeout: 40_000 }).toEqual([]);
+    const next = await run(answer("three"), task);
+    expect(next.result).toMatchObject({ exitCode: 0, summary: "three", usage: { inputTokens: 20 }, costUsd: 1 });
+    await expectNothingLeft(agent.id);
   });
 });

@@ -35,9 +35,17 @@ async function going(program: string, config: object = {}): Promise<Going> {
   const agent = `fault-${process.pid}-${agents++}`;
   let works = (): void => {};
   const working = new Promise<void>((resolve) => (works = resolve));
+  const ended = again(agent, program, config, works);
+  await Promise.race([working, ended]);
+  return { agent, ended };
+}
+
+/** A run of this agent's only task. */
+async function again(agent: string, program: string, config: object = {}, works = (): void => {}): Going["ended"] {
   const log: [string, string][] = [];
-  const ended = run(program, {
+  return run(program, {
     agent: { id: agent, companyId: "company-faults", name: "Fault" },
+    context: { issueId: agent },
     config,
     onLog: async (stream: string, chunk: string) => {
       log.push([stream, chunk]);
@@ -48,8 +56,6 @@ async function going(program: string, config: object = {}): Promise<Going> {
     const lines = text("stdout").split("\n").filter((line) => line !== "" && !line.startsWith("[paperclip] "));
     return { result, log, stdout: text("stdout"), stderr: text("stderr"), lines, after: Date.now() };
   });
-  await Promise.race([working, ended]);
-  return { agent, ended };
 }
 
 const ours = (resource: string, agent: string): Promise<string> =>
@@ -86,6 +92,42 @@ describe.skipIf(script === "")("a run survives", () => {
     expect(after).toBeLessThan(back);
     await expectNothingLeft(early.agent);
     await expectWhole(late, 120);
+  });
+
+  test("an API server that stays away: unknown, the Job is kept, and the next run of the task delivers all", { timeout: 300_000 }, async () => {
+    const program = steady(60);
+    const { agent, ended } = await going(program, { outageTimeoutSec: 10 });
+    await fault("apiserver-stop");
+    const { result } = await ended.finally(() => fault("apiserver-start"));
+    expect(result).toMatchObject({ exitCode: null, errorCode: "unknown_outcome", timedOut: false });
+    expect(result.errorMessage).toMatch(/API server could not be reached.*the Job is kept/);
+    expect(await ours("jobs", agent)).not.toBe("");
+    await expectWhole({ agent, ended: again(agent, program) }, 60);
+  });
+
+  test("a node that is never heard again, and its pod deleted: unknown or killed within the bound", { timeout: 400_000 }, async () => {
+    const lost = await going(steady(600), { outageTimeoutSec: 30 });
+    await fault("node-down");
+    const since = Date.now();
+    await kubectl("delete", await ours("pods", lost.agent), "--wait=false");
+    const { result, after, lines } = await lost.ended.finally(() => fault("node-up"));
+    expect(result, JSON.stringify(result)).toMatchObject({ timedOut: false, errorCode: expect.stringMatching(/^(opencode_killed|unknown_outcome)$/) });
+    expect(result.errorMessage).toMatch(/its node did not end it within 105 s/);
+    // Its grace and a margin until it is given up, and the same margin for a record that may still come.
+    expect(after - since).toBeLessThan(200_000);
+    expect(lines.filter((line) => line === "line 0")).toHaveLength(1);
+    await expectNothingLeft(lost.agent);
+  });
+
+  test("a deadline that comes while the pod starts: a timeout, each time", { timeout: 300_000 }, async () => {
+    for (const timeoutSec of [1, 2, 3]) {
+      const late = await Promise.all([1, 2, 3, 4].map(() => going("echo working; sleep 60", { timeoutSec })));
+      for (const { agent, ended } of late) {
+        const { result } = await ended;
+        expect(result, JSON.stringify(result)).toMatchObject({ timedOut: true, errorCode: "timeout" });
+        await expectNothingLeft(agent);
+      }
+    }
   });
 
   test("an API server that hangs, and one that forgets history", { timeout: 200_000 }, async () => {

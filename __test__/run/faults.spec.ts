@@ -1,4 +1,7 @@
 /** Runs while the cluster misbehaves: each ends with the right code, every line once, and nothing left behind. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import type { Fault } from "../../local-cluster/client.js";
@@ -89,6 +92,24 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     const { result, lines } = await running;
     expect(result, JSON.stringify(result)).toMatchObject({ exitCode: 0, errorMessage: null });
     expect(lines.slice(0, 2)).toEqual(["one", "two"]);
+  });
+
+  test("an API server that stays away: unknown, the Job is kept, and the next run of the task delivers all and bills the rest", { timeout: 90_000 }, async () => {
+    const id = `away-${process.pid}`;
+    const task = { agent: { id, companyId: "company-1", name: "Ada" }, context: { issueId: id } };
+    const step = answer("first").replace('"reason":"stop"', '"reason":"tool-calls"');
+    const program = `${step}\necho at-work; while [ ! -e /paperclip/test-bin/go-${id} ]; do sleep 0.1; done; ${answer("made it")}`;
+    const atWork = (chunk: string): void => void (chunk.includes("at-work") && void stage.local.fault({ kind: "outage", ms: 8_000 }));
+    const onLog = async (_stream: string, chunk: string): Promise<void> => atWork(chunk);
+    const { result } = await run(program, { ...task, config: { outageTimeoutSec: 2 }, onLog });
+    expect(result, JSON.stringify(result)).toMatchObject({ exitCode: null, errorCode: "unknown_outcome", timedOut: false, usage: { inputTokens: 10 }, costUsd: 0.5 });
+    expect(result.errorMessage).toMatch(/API server could not be reached.*the Job is kept/);
+    await expect.poll(() => stage.local.list("jobs").catch(() => []), { timeout: 20_000 }).toHaveLength(1);
+    writeFileSync(join(stage.dataRoot, "test-bin", `go-${id}`), "");
+    const next = await run(program, task);
+    expect(next.result, JSON.stringify(next.result)).toMatchObject({ exitCode: 0, summary: "first\n\nmade it", resultJson: { log: { proof: "proven" } }, usage: { inputTokens: 10 }, costUsd: 0.5 });
+    expect(next.lines).toHaveLength(7);
+    expect(filesLeft(stage)).toEqual([]);
   });
 
   test("the loss of all events after 410", { timeout: 60_000 }, async () => {

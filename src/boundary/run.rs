@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use napi::Env;
 use napi::bindgen_prelude::Function;
-use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 use tokio::sync::watch;
 
 use super::code::invalid;
-use super::text::{JsText, Text, Texts, units};
+use super::text::{JsText, Text, Texts, sink_of, units};
 use super::{Result, tail, tasks};
 use crate::run::calls::{Call, Calls};
 use crate::run::stop::{Stopper, stop_signal};
@@ -110,17 +109,8 @@ impl RunHandle {
 /// `arrived()`, and each call with `answered()` or `failed()`. Does not hold the process.
 #[napi(catch_unwind, ts_args_type = "sink: (batch: string) => void")]
 pub fn open_runs(env: Env, sink: Function<'_, JsText, ()>) -> Result<Runs> {
-    let texts = Texts::of(env);
-    let sink = sink
-        .build_threadsafe_function::<Text>()
-        .callee_handled::<false>()
-        .weak::<true>()
-        .build_callback(move |context| Ok(texts.short_lived(context.value)))
-        .map_err(invalid)?;
-    let calls = Calls::new(move |batch| {
-        // A refusal means that the environment is ending, and its runs with it.
-        let _ = sink.call(as_text(batch), ThreadsafeFunctionCallMode::NonBlocking);
-    });
+    let sink = sink_of(Texts::of(env), sink).map_err(invalid)?;
+    let calls = Calls::new(move |batch| sink(as_text(batch)));
     env.add_env_cleanup_hook(calls.clone(), |calls| calls.close())
         .map_err(invalid)?;
     Ok(Runs { calls })

@@ -9,13 +9,12 @@ use std::time::Duration;
 
 use napi::Env;
 use napi::bindgen_prelude::Function;
-use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 use serde::Deserialize;
 
 use super::Result;
 use super::code::{error, invalid};
-use super::text::{JsPart, JsText, Text, Texts, units};
+use super::text::{JsPart, JsText, Text, Texts, sink_of, units};
 use crate::tail::collected::Part;
 use crate::tail::followed::{Ending, Look, Proof};
 use crate::tail::hub::{Batch, Group};
@@ -95,19 +94,10 @@ impl Tails {
 #[napi(catch_unwind, ts_args_type = "sink: (batch: string) => void")]
 pub fn open_tails(env: Env, sink: Function<'_, JsText, ()>) -> Result<Tails> {
     let texts = Texts::of(env);
-    let sink = sink
-        .build_threadsafe_function::<Text>()
-        .callee_handled::<false>()
-        .weak::<true>()
-        .build_callback(move |context| Ok(texts.short_lived(context.value)))
-        .map_err(invalid)?;
+    let sink = sink_of(texts, sink).map_err(invalid)?;
     let collected = Collection::default();
     let kept = collected.clone();
-    let deliver = move |batch: Batch| {
-        let batch = keep_collected(batch, &kept);
-        // A refusal means that the environment is ending: its tails are closed by the hook below.
-        let _ = sink.call(as_text(batch), ThreadsafeFunctionCallMode::NonBlocking);
-    };
+    let deliver = move |batch: Batch| sink(as_text(keep_collected(batch, &kept)));
     let group = Group::new(hub(), deliver);
     // When a worker thread dies, its tails die with it.
     env.add_env_cleanup_hook(group.clone(), |group| group.close())

@@ -1,6 +1,7 @@
 //! Text on its way to JavaScript, made there in the cheapest way that V8 has for it.
 
-use napi::bindgen_prelude::{Either, Either3};
+use napi::bindgen_prelude::{Either, Either3, Function};
+use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Env, JsString, JsStringLatin1, JsStringUtf16};
 
 use crate::tail::collected::Part;
@@ -71,6 +72,25 @@ impl Texts {
             Part::Wide(units) => Ok(Either3::C(String::from_utf16_lossy(&units))),
         }
     }
+}
+
+/// A callback of JavaScript's that any thread can give a text. It does not hold the process; what it refuses is lost, and
+/// means that its environment is ending.
+///
+/// # Errors
+/// When the environment is ending already.
+pub fn sink_of(
+    texts: Texts,
+    sink: Function<'_, JsText, ()>,
+) -> napi::Result<impl Fn(Text) + Send + Sync + 'static> {
+    let sink = sink
+        .build_threadsafe_function::<Text>()
+        .callee_handled::<false>()
+        .weak::<true>()
+        .build_callback(move |context| Ok(texts.short_lived(context.value)))?;
+    Ok(move |text| {
+        let _ = sink.call(text, ThreadsafeFunctionCallMode::NonBlocking);
+    })
 }
 
 /// Length in UTF-16 units, as JavaScript counts. `plain` stays true while all text is ASCII.

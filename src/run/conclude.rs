@@ -7,7 +7,7 @@ use super::outcome::{FoldedFacts, LogState, Session, code, resolve_folded};
 use crate::cluster::conditions::ContainerEnd;
 use crate::config::RunSpec;
 use crate::manifest::exit_codes;
-use crate::run::observe::End;
+use crate::run::told::End;
 use crate::session::SESSION_CWD;
 use crate::tail::EndRecord;
 use crate::tail::followed::Proof;

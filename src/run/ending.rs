@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::live::Live;
-use super::observe::{End, observe};
+use super::observe::observe;
+use super::told::End;
 use super::voice::Voice;
 use crate::cluster::conditions::{ContainerEnd, end_in};
 use crate::manifest::names::OPENCODE_CONTAINER;

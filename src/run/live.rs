@@ -188,12 +188,12 @@ impl Live {
         pods
     }
 
-    /// What this pod of the Job looked like when it was deleted.
+    /// What the Job's pods looked like when they were deleted, in that order.
     #[must_use]
-    pub fn parted_pod(&self, uid: &str) -> Option<Arc<Pod>> {
-        let pods = self.view.parted(&self.job_name).pods;
-        let of_uid = |pod: &Arc<Pod>| pod.metadata.uid.as_deref() == Some(uid) && self.owns(pod);
-        pods.into_iter().rev().find(of_uid)
+    pub fn parted_pods(&self) -> Vec<Arc<Pod>> {
+        let mut pods = self.view.parted(&self.job_name).pods;
+        pods.retain(|pod| self.owns(pod));
+        pods
     }
 
     fn is_job(&self, job: &Job) -> bool {

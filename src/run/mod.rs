@@ -20,6 +20,7 @@ pub mod snippet;
 pub mod stop;
 pub mod submit;
 mod sweep;
+pub mod told;
 pub mod voice;
 pub mod volume;
 

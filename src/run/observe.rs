@@ -2,51 +2,20 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::time::{Instant, interval, sleep_until};
 
 use super::live::Live;
 use super::news::place_of;
+use super::told::{AgentsPod, End, LAST_WORDS, agents_pod, is_running, told_end};
 use super::voice::Voice;
-use crate::cluster::conditions::{ContainerEnd, JobEnd, PodStage, describe, first_pod, job_end, stage};
+use crate::cluster::conditions::{PodStage, describe, stage};
 use crate::manifest::names::OPENCODE_CONTAINER;
-use crate::tail::EndRecord;
 
-/// What ended the run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
-    /// The agent's container ended.
-    Container(ContainerEnd),
-    /// The pod's record lies on the volume, whatever the API server says.
-    Record(EndRecord),
-    /// The pod cannot start, or did not in time.
-    NotStarted(String),
-    /// The first pod is gone or over, and nobody saw how.
-    PodLost(String),
-    /// The Job is gone.
-    JobGone,
-    /// The Job's own deadline, or ours.
-    Deadline,
-    /// Somebody asked to stop.
-    Cancelled(String),
-    /// The API server was not heard for too long.
-    Outage(String),
-}
-
-/// The container's status may follow the pod's phase a little later.
-const STATUS_LAG: Duration = Duration::from_secs(3);
 /// How often to look for the record on the volume.
 const RECORD_CHECK: Duration = Duration::from_secs(5);
 /// A Job that the view has never shown is asked for after this time.
 const UNSEEN: Duration = Duration::from_secs(5);
-/// How long the pods of a Job that hit its deadline may take to end: their grace period and a margin.
-const AFTER_DEADLINE: Duration = Duration::from_secs(40);
-
-/// How long a pod that is being ended may still run when its Job is gone or has failed: its grace period, and a margin for
-/// a node that is slow to hear of it.
-pub(super) const LAST_WORDS: Duration = Duration::from_secs(75);
-
 /// What is remembered between two looks.
 struct Progress {
     since: Instant,
@@ -122,12 +91,11 @@ impl Progress {
         let job = live.job();
         self.job_seen |= job.is_some();
         let pods = live.pods();
-        let pod = match &self.pod_uid {
-            Some(uid) => match pods.iter().find(|pod| pod.metadata.uid.as_ref() == Some(uid)) {
-                Some(pod) => Some(pod.as_ref()),
-                None => return Some(end_of_deleted(live.parted_pod(uid).as_deref())),
-            },
-            None => first_pod(&pods),
+        let gone = live.parted_pods();
+        let pod = match agents_pod(self.pod_uid.as_deref(), &pods, &gone) {
+            AgentsPod::Unseen => None,
+            AgentsPod::There(pod) => Some(pod),
+            AgentsPod::Gone(end) => return Some(end),
         };
         if let Some(pod) = pod {
             self.tell(pod, live, voice).await;
@@ -254,59 +222,6 @@ impl Progress {
         }
         live.deadline.map_or(next, |deadline| next.min(deadline))
     }
-}
-
-fn is_running(pod: &Pod) -> bool {
-    stage(pod, OPENCODE_CONTAINER) == PodStage::Running
-}
-
-/// The end of the first pod when it is there no more: what its last state told, if anything. Pure.
-#[must_use]
-pub fn end_of_deleted(last: Option<&Pod>) -> End {
-    match last.map(|pod| stage(pod, OPENCODE_CONTAINER)) {
-        Some(PodStage::Ended(end)) => End::Container(end),
-        Some(PodStage::EndUnknown { why }) => End::PodLost(format!("the pod was deleted: {why}")),
-        _ => End::PodLost("the pod was deleted".to_owned()),
-    }
-}
-
-/// The end that a Job and its first pod tell, and how long a better word may follow it. Pure.
-#[must_use]
-pub fn told_end(job: Option<&Job>, pod: Option<&Pod>) -> Option<(End, Duration)> {
-    let of_pod = pod.and_then(|pod| match stage(pod, OPENCODE_CONTAINER) {
-        PodStage::Ended(end) => Some((End::Container(end), Duration::ZERO)),
-        PodStage::EndUnknown { why } => Some((End::PodLost(why), STATUS_LAG)),
-        PodStage::Blocked { container, why } => {
-            let name = pod.metadata.name.as_deref().unwrap_or_default();
-            let why = format!("pod {name}, container {container}: {why}");
-            Some((End::NotStarted(why), Duration::ZERO))
-        }
-        PodStage::Unscheduled { .. } | PodStage::Starting | PodStage::Running => None,
-    });
-    of_pod.or_else(|| match job.and_then(job_end)? {
-        // Its pods are being ended: their record is still to come.
-        JobEnd::Failed { reason, .. } if reason == "DeadlineExceeded" => Some((
-            End::Deadline,
-            if pod.is_some() {
-                AFTER_DEADLINE
-            } else {
-                Duration::ZERO
-            },
-        )),
-        // A second pod failed at once while the first, which has the agent, is still being ended.
-        JobEnd::Failed { reason, message } => Some((
-            End::PodLost(format!("the Job failed: {reason}: {message}")),
-            if pod.is_some_and(is_running) {
-                LAST_WORDS
-            } else {
-                STATUS_LAG
-            },
-        )),
-        JobEnd::Complete => {
-            let why = "the Job is complete, but its container's end was not reported";
-            Some((End::PodLost(why.to_owned()), STATUS_LAG))
-        }
-    })
 }
 
 fn bound_event(job: &str, pod: &str, node: &str) -> serde_json::Value {
