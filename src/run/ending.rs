@@ -111,8 +111,12 @@ pub(super) async fn ending(live: &Live, voice: &Voice) -> Seen {
     // The controller deletes the pods of a Job that is out of time before it says so, whichever way their end is heard.
     // An exit code of 0 is no exception here: what it is worth is the judgement's matter.
     let by_itself = matches!(seen.end, End::Container(_) | End::Record(_) | End::PodLost(_));
-    if by_itself && live.hit_its_deadline(DEADLINE_LAG).await {
-        seen.timed_out = true;
+    if by_itself {
+        seen.timed_out = tokio::select! {
+            late = live.hit_its_deadline(DEADLINE_LAG) => late,
+            // Somebody waits for the acknowledgement, and what ended by itself stays what it was.
+            _ = live.stop.asked() => false,
+        };
     }
     seen.silent = match seen.end {
         End::NotStarted(_) => true,
