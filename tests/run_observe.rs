@@ -91,6 +91,7 @@ fn live(api: &ApiServer, folder: &tempfile::TempDir, timeout: Option<u64>) -> (L
         watchman: Watchman::default(),
         heir: None,
         without_job: false,
+        gated: true,
     };
     (live, stopper)
 }
@@ -267,7 +268,7 @@ async fn a_deadline_whose_job_is_deleted_in_the_same_moment_is_heard() {
     let (live, _stopper) = live(&api, &folder, Some(3));
     sleep(Duration::from_secs(3)).await;
     assert!(live.job().is_none(), "nothing but a memory is left");
-    assert!(live.hit_its_deadline(MINUTE).await);
+    assert!(live.hit_its_deadline(None, MINUTE).await);
 }
 
 #[tokio::test(start_paused = true)]
@@ -276,9 +277,9 @@ async fn without_a_word_of_the_controller_there_is_no_deadline() {
     let folder = tempfile::tempdir().expect("a folder");
     let (live, _stopper) = live(&api, &folder, Some(3));
     sleep(Duration::from_secs(10)).await;
-    assert!(!live.hit_its_deadline(MINUTE).await);
+    assert!(!live.hit_its_deadline(None, MINUTE).await);
     api.jobs(&[job(
         json!([{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]),
     )]);
-    assert!(!live.hit_its_deadline(MINUTE).await);
+    assert!(!live.hit_its_deadline(None, MINUTE).await);
 }

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, PostParams, Preconditions, PropagationPolicy};
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{Cluster, ClusterError};
 
@@ -38,20 +38,35 @@ pub async fn call<T>(
     }
 }
 
-/// Repeats a request that can be repeated while its failure is transient, for at most `patience`.
+/// Repeats a request that can be repeated while its failure is transient, for at most `patience` in all: a request that is
+/// not answered by then is given up.
 ///
 /// # Errors
 /// The last failure.
-pub async fn patiently<T, F>(patience: Duration, mut request: impl FnMut() -> F) -> Result<T, ClusterError>
+pub async fn patiently<T, F>(
+    patience: Duration,
+    verb: &'static str,
+    on: &str,
+    mut request: impl FnMut() -> F,
+) -> Result<T, ClusterError>
 where
     F: Future<Output = Result<T, ClusterError>>,
 {
     let until = Instant::now() + patience;
     let mut wait = FIRST_RETRY;
+    let mut last = None;
     loop {
-        match request().await {
+        let Ok(answer) = timeout_at(until, request()).await else {
+            return Err(last.unwrap_or_else(|| ClusterError::Timeout {
+                verb,
+                on: on.to_owned(),
+                after: patience,
+            }));
+        };
+        match answer {
             Err(error) if error.is_transient() && Instant::now() + wait < until => {
                 tracing::debug!(%error, "trying again");
+                last = Some(error);
                 sleep(wait).await;
                 wait = (wait * 2).min(LAST_RETRY);
             }
@@ -199,7 +214,11 @@ where
 {
     let on = format!("{}/{name}", K::kind(&()).to_lowercase());
     let gone = |error: &ClusterError| error.is_not_found() || error.is_conflict();
-    match patiently(patience, || call("delete", &on, api.delete(name, params))).await {
+    match patiently(patience, "delete", &on, || {
+        call("delete", &on, api.delete(name, params))
+    })
+    .await
+    {
         Ok(_) => Ok(()),
         Err(error) if gone(&error) => Ok(()),
         Err(error) => Err(error),

@@ -53,6 +53,7 @@ pub(super) async fn adopt(
         asked_for: None,
         heir: Some(heir),
         without_job: false,
+        gated: papers.nonce.is_some(),
     };
     Ok(Some(Begun {
         live: site.live(job, &spec),

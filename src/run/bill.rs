@@ -20,7 +20,15 @@ const WRITING: Duration = Duration::from_secs(1);
 /// Takes off what was told before, and notes what is told by now. Where no file can be made (root squash), it tells all.
 pub(super) async fn settle(live: &Live, result: &mut Value) {
     let used = used(result);
-    if used == Value::Null || note(live, &used, false).await {
+    if used == Value::Null {
+        return;
+    }
+    if note(live, &used, false).await {
+        if is_elsewhere(live, result).await {
+            // Its heir was quicker, and has cleaned up before the note was made.
+            let (files, name) = (live.files.clone(), live.names.bill.clone());
+            on_volume(PATIENCE, move || files.remove([name.as_str()])).await;
+        }
         return;
     }
     let Some(told) = told(live).await else {
@@ -30,6 +38,15 @@ pub(super) async fn settle(live: &Live, result: &mut Value) {
         note(live, &used, true).await;
     }
     take_off(result, &told);
+}
+
+/// Whether somebody else has harvested the run of this server's own Job. If so, nothing of it is left on this bill.
+pub(super) async fn is_elsewhere(live: &Live, result: &mut Value) -> bool {
+    let harvested = live.heir.is_none() && live.is_harvested().await;
+    if harvested {
+        take_off(result, &used(result));
+    }
+    harvested
 }
 
 /// Leaves a note of what is told; false when somebody else's is there, or none can be made.

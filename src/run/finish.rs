@@ -48,7 +48,7 @@ pub(super) async fn finish(run: Begun, voice: &Voice) -> Finished {
     let (known, mut is_known) = tokio::sync::watch::channel(false);
     let (over, mut is_over) = tokio::sync::watch::channel(false);
     let watching = async {
-        let mut seen = ending(&live, voice).await;
+        let mut seen = ending(&live, spec.retain_jobs, voice).await;
         let (of_stdout, of_stderr) = seen.endings();
         stdout.end(of_stdout);
         stderr.end(of_stderr);
@@ -104,11 +104,13 @@ pub(super) async fn finish(run: Begun, voice: &Voice) -> Finished {
     // Without a Job nobody else follows it: a word of a server that died since counts no more.
     let shared = !live.without_job && live.is_taken_over().await;
     let inherited = live.without_job || live.heir.is_some();
-    if shared || inherited {
+    let mut settled = bill::is_elsewhere(&live, &mut result).await;
+    if (shared || inherited) && !settled {
         bill::settle(&live, &mut result).await;
+        settled = true;
     }
     let stays = clean_up(&live, &seen, spec.retain_jobs, shared, voice).await;
-    if stays && !(shared || inherited) {
+    if stays && !settled {
         bill::settle(&live, &mut result).await;
     }
     Finished {
@@ -235,12 +237,15 @@ async fn clean_up(live: &Live, seen: &Seen, retain: bool, shared: bool, voice: &
         return false;
     }
     if retain {
-        voice
-            .status(format!(
-                "Retaining job {} for debugging (retainJobs=true)",
-                live.job_name
-            ))
-            .await;
+        let job = &live.job_name;
+        let line = if seen.deleted || live.stop.reason().is_some() {
+            format!(
+                "Retaining the log files of {job} (retainJobs=true); the Job itself is deleted, so that no pod of it runs on"
+            )
+        } else {
+            format!("Retaining job {job} for debugging (retainJobs=true)")
+        };
+        voice.status(line).await;
         mark_heard(live).await;
         return false;
     }

@@ -9,8 +9,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::stop::Stop;
+use super::told::ended_in_time;
 use super::volume::{Watchman, on_volume};
-use crate::cluster::conditions::{JobEnd, job_end};
+use crate::cluster::conditions::{ContainerEnd, JobEnd, job_end};
 use crate::cluster::pulse::Pulse;
 use crate::cluster::verbs::{Namespace, call, patiently};
 use crate::cluster::{ClusterError, View};
@@ -103,6 +104,8 @@ pub struct Live {
     pub heir: Option<String>,
     /// The API server has said that there is no such Job any more: only its files are left.
     pub without_job: bool,
+    /// This server made the file that the pod waits for. Whoever harvests the run removes it first.
+    pub gated: bool,
 }
 
 /// How long one look at a small file may take.
@@ -139,6 +142,16 @@ impl Live {
         on_volume(LOOK, move || files.read_small(&name, MAX_RECORD_BYTES).is_none())
             .await
             .unwrap_or(false)
+    }
+
+    /// Whether somebody has harvested the run, as far as this can be told.
+    pub async fn is_harvested(&self) -> bool {
+        if !self.gated {
+            return false;
+        }
+        let (files, name) = (self.files.clone(), self.names.nonce.clone());
+        let gone = on_volume(LOOK, move || files.read_small(&name, MAX_RECORD_BYTES).is_none());
+        gone.await.unwrap_or(false)
     }
 
     /// Whether another server has taken the Job over since: then it is the one that cleans up.
@@ -231,8 +244,9 @@ impl Live {
             .await
     }
 
-    /// Whether the Job was ended by its own deadline: its condition may come after the end of its container.
-    pub async fn hit_its_deadline(&self, patience: Duration) -> bool {
+    /// Whether the Job's own deadline ended this container, or the Job whose container's end is not known: its condition
+    /// may come after that. A container beside it may keep a Job until its deadline whose agent ended before.
+    pub async fn hit_its_deadline(&self, container: Option<&ContainerEnd>, patience: Duration) -> bool {
         // The API server counts whole seconds.
         let about_now = Instant::now() + Duration::from_secs(1);
         if self.job_deadline.is_none_or(|deadline| about_now < deadline) {
@@ -245,6 +259,10 @@ impl Live {
                 let job = self.job();
                 let is_there = job.is_some();
                 let told = job.or_else(|| self.parted_job());
+                let in_time = |job: &Arc<Job>| container.is_some_and(|end| ended_in_time(job, end));
+                if told.as_ref().is_some_and(in_time) {
+                    return false;
+                }
                 if let Some(end) = told.as_deref().and_then(job_end) {
                     return matches!(end, JobEnd::Failed { reason, .. } if reason == "DeadlineExceeded");
                 }
@@ -261,7 +279,7 @@ impl Live {
         let until = Instant::now() + patience;
         while Instant::now() < until {
             let left = until.saturating_duration_since(Instant::now());
-            let pods = patiently(left, || self.namespace.pods_of(&self.job_name)).await;
+            let pods = patiently(left, "list", "pods", || self.namespace.pods_of(&self.job_name)).await;
             if pods.is_ok_and(|pods| pods.iter().all(|pod| !self.owns(pod))) {
                 return true;
             }
