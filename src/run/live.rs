@@ -141,6 +141,14 @@ impl Live {
             .unwrap_or(false)
     }
 
+    /// Whether the agent was started: its pod's word of it lies on the volume.
+    pub async fn has_started(&self) -> bool {
+        let (files, name) = (self.files.clone(), self.names.started.clone());
+        on_volume(LOOK, move || files.read_small(&name, MAX_RECORD_BYTES).is_some())
+            .await
+            .unwrap_or(false)
+    }
+
     /// Whether another server has taken the Job over since: then it is the one that cleans up.
     pub async fn is_taken_over(&self) -> bool {
         let (files, name) = (self.files.clone(), self.names.heir.clone());

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 struct Known {
     objects: Mutex<HashMap<&'static str, Vec<Value>>>,
     events: Mutex<HashMap<String, String>>,
+    refused: Mutex<Option<&'static str>>,
     away: AtomicBool,
 }
 
@@ -56,6 +57,11 @@ impl ApiServer {
     /// Every request fails until it is back.
     pub(crate) fn is_away(&self, away: bool) {
         self.0.away.store(away, Ordering::SeqCst);
+    }
+
+    /// Every request for this resource is answered with 403 from now on.
+    pub(crate) fn refuses(&self, resource: &'static str) {
+        *self.0.refused.lock().expect("refused") = Some(resource);
     }
 
     /// The next watch of this resource gets these events in one piece, and then nothing.
@@ -100,6 +106,9 @@ impl ApiServer {
         } else {
             "pods"
         };
+        if *self.0.refused.lock().expect("refused") == Some(resource) {
+            return Ok(status(403));
+        }
         if request
             .uri()
             .query()
