@@ -354,3 +354,32 @@ async fn what_has_ended_before_our_clock_ran_out_is_its_end() {
         "{end:?}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_may_not_be_asked_for_and_is_there_no_more_is_gone() {
+    let run = watch(ApiServer::with(&[job(json!([]))], &[]), None);
+    run.api.refuses_get();
+    sleep(MINUTE).await;
+    assert!(!run.is_over().await);
+    run.api.jobs(&[]);
+    let (end, after) = run.end().await;
+    assert_eq!(end, End::JobGone);
+    assert!((60..=70).contains(&after), "{after}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_only_an_old_view_shows_as_unbound_is_not_late() {
+    let mut unbound = pod(json!({}), json!({"phase": "Pending"}));
+    unbound["spec"] = json!({"containers": []});
+    let api = ApiServer::with(&[job(json!([]))], &[unbound]);
+    // A watch that says nothing more.
+    api.says_by_watch("pods", &[]);
+    let run = watch(api, None);
+    sleep(MINUTE).await;
+    run.api.pods(&[pod(
+        json!({}),
+        container(&json!({"waiting": {"reason": "ContainerCreating"}})),
+    )]);
+    sleep(3 * MINUTE).await;
+    assert!(!run.is_over().await, "it was bound in time");
+}

@@ -83,7 +83,7 @@ impl Default for Pulses {
         };
         Self(Mutex::new(State {
             now,
-            of_jobs: None,
+            of_jobs: Some(("Jobs were not listed yet".to_owned(), Instant::now())),
             listeners: HashMap::new(),
         }))
     }
@@ -122,6 +122,11 @@ impl Pulses {
                 Last::Pod(pod) => listener.parted.pods.push(Arc::new(*pod)),
             }
         }
+    }
+
+    /// Whether Jobs were listed, and no request for them has failed since.
+    pub(super) fn hears_of_jobs(&self) -> bool {
+        self.state().of_jobs.is_none()
     }
 
     /// This Job or one of its pods changed; without a Job, anything may have.
@@ -202,6 +207,9 @@ mod tests {
     async fn an_outage_is_counted_from_its_first_failure() {
         let pulses = Pulses::default();
         let pulse = pulses.of("a");
+        for of in [Of::Jobs, Of::Pods] {
+            pulses.heard(of);
+        }
         tokio::time::advance(std::time::Duration::from_secs(3_600)).await;
         let down = ClusterError::Config("down".to_owned());
         let both_fail = || [Of::Jobs, Of::Pods].map(|of| pulses.trouble(of, &down));
@@ -241,6 +249,9 @@ mod tests {
     #[test]
     fn a_job_hears_of_itself_and_of_trouble() {
         let pulses = Pulses::default();
+        for of in [Of::Jobs, Of::Pods] {
+            pulses.heard(of);
+        }
         let (mut a, mut b) = (pulses.of("a"), pulses.of("b"));
         pulses.changed(Of::Jobs, Some("a"));
         assert!(a.has_changed().is_ok_and(|yes| yes) && b.has_changed().is_ok_and(|yes| !yes));
@@ -262,9 +273,11 @@ mod tests {
     fn who_hears_of_jobs_may_hear_nothing_of_pods() {
         let pulses = Pulses::default();
         let pulse = pulses.of("a");
+        assert!(!pulses.hears_of_jobs(), "nobody was asked yet");
         pulses.trouble(Of::Pods, &ClusterError::Config("down".to_owned()));
         pulses.changed(Of::Jobs, Some("a"));
         pulses.heard(Of::Jobs);
+        assert!(pulses.hears_of_jobs());
         let now = pulse.borrow().clone();
         assert!(now.deaf.is_some() && now.trouble.is_none(), "{now:?}");
         pulses.changed(Of::Pods, None);

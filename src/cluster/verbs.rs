@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, PostParams, Preconditions, PropagationPolicy};
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{Cluster, ClusterError};
 
@@ -38,7 +38,8 @@ pub async fn call<T>(
     }
 }
 
-/// Repeats a request that can be repeated while its failure is transient, for at most `patience`.
+/// Repeats a request that can be repeated while its failure is transient, for at most `patience`: the last one is not
+/// waited for any longer than that.
 ///
 /// # Errors
 /// The last failure.
@@ -48,10 +49,19 @@ where
 {
     let until = Instant::now() + patience;
     let mut wait = FIRST_RETRY;
+    let mut last = None;
     loop {
-        match request().await {
+        let Ok(answer) = timeout_at(until, request()).await else {
+            return Err(last.unwrap_or(ClusterError::Timeout {
+                verb: "reach",
+                on: "the cluster".to_owned(),
+                after: patience,
+            }));
+        };
+        match answer {
             Err(error) if error.is_transient() && Instant::now() + wait < until => {
                 tracing::debug!(%error, "trying again");
+                last = Some(error);
                 sleep(wait).await;
                 wait = (wait * 2).min(LAST_RETRY);
             }
@@ -203,5 +213,22 @@ where
         Ok(_) => Ok(()),
         Err(error) if gone(&error) => Ok(()),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_hangs_is_waited_for_no_longer_than_there_is_patience() {
+        let since = Instant::now();
+        let hangs = || call::<()>("delete", "job/x", std::future::pending());
+        let hurried = patiently(Duration::from_secs(4), hangs).await;
+        assert!(hurried.is_err_and(|error| error.is_transient()));
+        assert_eq!(since.elapsed().as_secs(), 4);
+        let calm = patiently(Duration::from_secs(40), hangs).await;
+        assert!(calm.is_err_and(|error| error.to_string().contains("cannot delete job/x")));
+        assert_eq!(since.elapsed().as_secs(), 44);
     }
 }

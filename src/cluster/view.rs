@@ -121,6 +121,12 @@ impl View {
         self.jobs.get(&ObjectRef::new(name).within(namespace))
     }
 
+    /// Whether the last request for Jobs was answered.
+    #[must_use]
+    pub fn hears_of_jobs(&self) -> bool {
+        self.pulses.hears_of_jobs()
+    }
+
     /// The pods that the Job's controller made.
     #[must_use]
     pub fn pods_of(&self, job_name: &str) -> Vec<Arc<Pod>> {
@@ -216,9 +222,10 @@ where
             let started = Instant::now();
             match self.watch_once(version, writer).await {
                 WatchEnd::Forbidden => return true,
+                // Whether nothing is heard is said by the list that follows: a proxy may refuse watches alone.
                 WatchEnd::Relist(error) => {
                     if let Some(error) = error {
-                        self.pulses.trouble(self.of, &error);
+                        tracing::debug!(%error, "listing anew");
                     }
                     return false;
                 }

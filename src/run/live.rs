@@ -208,11 +208,13 @@ impl Live {
         job.metadata.uid.as_deref() == Some(self.job_uid.as_str())
     }
 
-    /// Asks the API server itself; false when it cannot say.
+    /// Asks the API server itself; false when it cannot say. Where it may not be asked, the view has the last word while it
+    /// hears of Jobs.
     pub async fn job_is_gone(&self) -> bool {
         let on = format!("job/{}", self.job_name);
         match call("get", &on, self.namespace.jobs.get(&self.job_name)).await {
             Ok(job) => !self.is_job(&job),
+            Err(error) if error.is_forbidden() => self.job().is_none() && self.view.hears_of_jobs(),
             Err(error) => error.is_not_found(),
         }
     }

@@ -1,5 +1,6 @@
 //! Watches one Job until its run is over. Decides nothing about success: it names what was seen first.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -132,12 +133,37 @@ impl Progress {
             return None;
         }
         let late = self.stages.late(pod, &live.job_name, &live.limits)?;
-        // What the volume shows is at work, whatever its node has told.
-        if late.may_run && live.has_started().await {
-            self.stages.at_work();
-            return None;
+        if late.is_sure || self.is_late_indeed(live).await? {
+            return Some(late.end);
         }
-        Some(late.end)
+        None
+    }
+
+    /// Whether a pod that is late in the view is so on the volume and for the API server itself; `None` when nobody can say.
+    async fn is_late_indeed(&mut self, live: &Live) -> Option<bool> {
+        if unless_stopped(live, live.has_started()).await? {
+            // Its agent is at work, whatever its node has told.
+            self.stages.at_work();
+            return Some(false);
+        }
+        let pods = unless_stopped(live, live.namespace.pods_of(&live.job_name))
+            .await?
+            .ok()?;
+        let pods: Vec<Arc<Pod>> = pods
+            .into_iter()
+            .filter(|pod| live.owns(pod))
+            .map(Arc::new)
+            .collect();
+        match agents_pod(self.pod_uid.as_deref(), &pods, &[]) {
+            AgentsPod::There(pod) => Some(
+                self.stages
+                    .late(Some(pod), &live.job_name, &live.limits)
+                    .is_some(),
+            ),
+            AgentsPod::Unseen => Some(true),
+            // The view is about to hear of it.
+            AgentsPod::Gone(_) => Some(false),
+        }
     }
 
     /// Nothing is heard of pods. A Job, and the files of one whose agent works, still tell how the run goes.
@@ -156,7 +182,7 @@ impl Progress {
         if !too_long {
             return None;
         }
-        if live.has_started().await {
+        if unless_stopped(live, live.has_started()).await? {
             self.stages.at_work();
             return None;
         }
@@ -199,7 +225,7 @@ impl Progress {
             return false;
         }
         self.job_asked = Instant::now();
-        live.job_is_gone().await
+        unless_stopped(live, live.job_is_gone()).await == Some(true)
     }
 
     fn next_look(&self, live: &Live) -> Instant {
@@ -211,6 +237,14 @@ impl Progress {
             next = next.min(self.stages.next(&live.limits).unwrap_or(next));
         }
         live.deadline.map_or(next, |deadline| next.min(deadline))
+    }
+}
+
+/// A question that does not stand in the way of a cancel.
+async fn unless_stopped<T>(live: &Live, question: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        answer = question => Some(answer),
+        _ = live.stop.asked() => None,
     }
 }
 

@@ -25,8 +25,8 @@ pub(super) struct Stages {
 pub(super) struct Late {
     /// What that makes of the run.
     pub(super) end: End,
-    /// Its agent may run all the same: a node can fall silent before it has told so.
-    pub(super) may_run: bool,
+    /// Nothing else needs to be asked. A view can be old, and a node fall silent before it has told that its pod runs.
+    pub(super) is_sure: bool,
 }
 
 impl Stages {
@@ -96,28 +96,32 @@ impl Stages {
         let why = format!("the pod is being deleted, and its node did not end it within {seconds} s");
         (since.elapsed() >= limit).then_some(Late {
             end: End::PodLost(why),
-            may_run: false,
+            is_sure: true,
         })
     }
 
     fn too_late(&mut self, pod: &Pod, limits: &Limits) -> Option<Late> {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         match stage(pod, OPENCODE_CONTAINER) {
-            PodStage::Unscheduled { why } => (self.since.elapsed() >= limits.schedule).then(|| {
-                let why = why.unwrap_or_else(|| "the scheduler said nothing".to_owned());
-                let seconds = limits.schedule.as_secs();
-                Late {
-                    end: End::NotStarted(format!("pod {name} was not scheduled within {seconds} s: {why}")),
-                    may_run: false,
-                }
-            }),
+            PodStage::Unscheduled { why } => {
+                (!self.at_work && self.since.elapsed() >= limits.schedule).then(|| {
+                    let why = why.unwrap_or_else(|| "the scheduler said nothing".to_owned());
+                    let seconds = limits.schedule.as_secs();
+                    Late {
+                        end: End::NotStarted(format!(
+                            "pod {name} was not scheduled within {seconds} s: {why}"
+                        )),
+                        is_sure: false,
+                    }
+                })
+            }
             PodStage::Starting if !self.at_work => {
                 let bound_at = *self.bound_at.get_or_insert_with(Instant::now);
                 (bound_at.elapsed() >= limits.start).then(|| {
                     let (seconds, state) = (limits.start.as_secs(), describe(pod));
                     Late {
                         end: End::NotStarted(format!("pod {name} did not start within {seconds} s: {state}")),
-                        may_run: true,
+                        is_sure: false,
                     }
                 })
             }
@@ -133,7 +137,7 @@ impl Stages {
                 "no pod was made for job {job} within {seconds} s: look at the Job's events for what refuses it (a quota \
                  on pods, an admission webhook, a missing service account)"
             )),
-            may_run: true,
+            is_sure: false,
         })
     }
 }

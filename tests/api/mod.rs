@@ -22,6 +22,7 @@ struct Known {
     objects: Mutex<HashMap<&'static str, Vec<Value>>>,
     events: Mutex<HashMap<String, String>>,
     refused: Mutex<Option<&'static str>>,
+    refuses_get: AtomicBool,
     away: AtomicBool,
 }
 
@@ -62,6 +63,11 @@ impl ApiServer {
     /// Every request for this resource is answered with 403 from now on.
     pub(crate) fn refuses(&self, resource: &'static str) {
         *self.0.refused.lock().expect("refused") = Some(resource);
+    }
+
+    /// No single object may be asked for from now on.
+    pub(crate) fn refuses_get(&self) {
+        self.0.refuses_get.store(true, Ordering::SeqCst);
     }
 
     /// The next watch of this resource gets these events in one piece, and then nothing.
@@ -126,6 +132,9 @@ impl ApiServer {
             .cloned()
             .unwrap_or_default();
         if let Some(name) = request.uri().path().split(&format!("/{resource}/")).nth(1) {
+            if self.0.refuses_get.load(Ordering::SeqCst) {
+                return Ok(status(403));
+            }
             let found = items.into_iter().find(|item| item["metadata"]["name"] == name);
             return Ok(found.map_or_else(|| status(404), |item| Response::new(Said::Text(item.to_string()))));
         }
