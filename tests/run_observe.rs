@@ -32,7 +32,7 @@ struct Watched {
     api: ApiServer,
     ended: JoinHandle<(End, Duration)>,
     _stopper: Stopper,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Watched {
@@ -108,7 +108,7 @@ fn watch(api: ApiServer, timeout: Option<u64>) -> Watched {
         api,
         ended,
         _stopper: stopper,
-        _folder: folder,
+        folder,
     }
 }
 
@@ -282,4 +282,105 @@ async fn without_a_word_of_the_controller_there_is_no_deadline() {
         json!([{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]),
     )]);
     assert!(!live.hit_its_deadline(None, MINUTE).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_outage_hides_is_not_late() {
+    let mut unbound = pod(json!({}), json!({"phase": "Pending"}));
+    unbound["spec"] = json!({"containers": []});
+    let run = watch(ApiServer::with(&[job(json!([]))], &[unbound.clone()]), None);
+    sleep(MINUTE).await;
+    run.api.is_away(true);
+    sleep(9 * MINUTE).await;
+    assert!(!run.is_over().await, "what it does meanwhile nobody knows");
+    run.api.is_away(false);
+    sleep(Duration::from_secs(50)).await;
+    assert!(!run.is_over().await, "its scheduler was cut off as well");
+    let (end, after) = run.end().await;
+    assert!(matches!(end, End::NotStarted(_)), "{end:?}");
+    assert!((655..=680).contains(&after), "{after}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_pods_cannot_be_listed_is_not_one_without_a_pod() {
+    let api = at_work();
+    api.refuses("pods");
+    let run = watch(api, None);
+    std::fs::write(run.folder.path().join("r.pod.started"), "{}").expect("written");
+    sleep(30 * MINUTE).await;
+    assert!(!run.is_over().await, "its agent works");
+    run.api
+        .jobs(&[job(json!([{"type": "Complete", "status": "True"}]))]);
+    assert!(matches!(run.end().await.0, End::PodLost(why) if why.contains("the Job is complete")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_known_of_an_agent_that_never_started_while_pods_cannot_be_listed() {
+    let api = at_work();
+    api.refuses("pods");
+    let (end, after) = watch(api, None).end().await;
+    assert!(
+        matches!(&end, End::Outage(why) if why.contains("cannot list pods")),
+        "{end:?}"
+    );
+    assert!((600..=606).contains(&after), "{after}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_works_on_a_node_that_fell_silent_has_started() {
+    let starting = pod(
+        json!({}),
+        container(&json!({"waiting": {"reason": "ContainerCreating"}})),
+    );
+    let run = watch(ApiServer::with(&[job(json!([]))], &[starting]), None);
+    std::fs::write(run.folder.path().join("r.pod.started"), "{}").expect("written");
+    sleep(60 * MINUTE).await;
+    assert!(!run.is_over().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_ended_before_our_clock_ran_out_is_its_end() {
+    let ended = pod(
+        json!({}),
+        container(&json!({"terminated": {"exitCode": 3, "reason": "Error"}})),
+    );
+    let api = ApiServer::with(&[job(json!([]))], &[ended]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (live, _stopper) = live(&api, &folder, Some(1));
+    sleep(2 * MINUTE).await;
+    let (voice, _) = Voice::new(Arc::new(Nobody), live.stop.clone());
+    let end = observe(&live, &voice).await;
+    assert!(
+        matches!(&end, End::Container(end) if end.exit_code == 3),
+        "{end:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_may_not_be_asked_for_and_is_there_no_more_is_gone() {
+    let run = watch(ApiServer::with(&[job(json!([]))], &[]), None);
+    run.api.refuses_get();
+    sleep(MINUTE).await;
+    assert!(!run.is_over().await);
+    run.api.jobs(&[]);
+    let (end, after) = run.end().await;
+    assert_eq!(end, End::JobGone);
+    assert!((60..=70).contains(&after), "{after}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_only_an_old_view_shows_as_unbound_is_not_late() {
+    let mut unbound = pod(json!({}), json!({"phase": "Pending"}));
+    unbound["spec"] = json!({"containers": []});
+    let api = ApiServer::with(&[job(json!([]))], &[unbound]);
+    // A watch that says nothing more.
+    api.says_by_watch("pods", &[]);
+    let run = watch(api, None);
+    sleep(MINUTE).await;
+    run.api.pods(&[pod(
+        json!({}),
+        container(&json!({"waiting": {"reason": "ContainerCreating"}})),
+    )]);
+    sleep(3 * MINUTE).await;
+    assert!(!run.is_over().await, "it was bound in time");
 }

@@ -15,8 +15,10 @@ use super::ClusterError;
 pub struct Pulse {
     /// Grows with every change.
     pub version: u64,
-    /// Why the last request failed, and since when they fail; `None` while all is well.
+    /// Why the last request failed, and since when all fail; `None` while Jobs or pods are heard of.
     pub trouble: Option<(String, Instant)>,
+    /// The same of pods alone: what the view shows of them may be old.
+    pub deaf: Option<(String, Instant)>,
     /// Watching is forbidden: the view lists every 2 s instead.
     pub polling: bool,
 }
@@ -36,8 +38,17 @@ struct Listener {
     parted: Parted,
 }
 
+/// What is listed and watched, each on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Of {
+    Jobs,
+    Pods,
+}
+
 struct State {
     now: Pulse,
+    /// Why nothing is heard of Jobs, and since when.
+    of_jobs: Option<(String, Instant)>,
     listeners: HashMap<String, Listener>,
 }
 
@@ -67,10 +78,12 @@ impl Default for Pulses {
         let now = Pulse {
             version: 0,
             trouble: None,
+            deaf: Some(("pods were not listed yet".to_owned(), Instant::now())),
             polling: false,
         };
         Self(Mutex::new(State {
             now,
+            of_jobs: Some(("Jobs were not listed yet".to_owned(), Instant::now())),
             listeners: HashMap::new(),
         }))
     }
@@ -111,41 +124,38 @@ impl Pulses {
         }
     }
 
+    /// Whether Jobs were listed, and no request for them has failed since.
+    pub(super) fn hears_of_jobs(&self) -> bool {
+        self.state().of_jobs.is_none()
+    }
+
     /// This Job or one of its pods changed; without a Job, anything may have.
-    pub(super) fn changed(&self, job: Option<&str>) {
+    pub(super) fn changed(&self, of: Of, job: Option<&str>) {
         let mut state = self.state();
         state.now.version += 1;
+        let recovered = state.set(of, None);
         match job {
-            Some(job) if state.now.trouble.is_none() => {
+            Some(job) if !recovered => {
                 if let Some(listener) = state.listeners.get(job) {
                     listener.sender.send_replace(state.now.clone());
                 }
             }
-            _ => {
-                state.now.trouble = None;
-                state.tell_all();
-            }
+            _ => state.tell_all(),
         }
     }
 
     /// The API server answered, and nothing changed.
-    pub(super) fn heard(&self) {
+    pub(super) fn heard(&self, of: Of) {
         let mut state = self.state();
-        if state.now.trouble.take().is_some() {
+        if state.set(of, None) {
             state.tell_all();
         }
     }
 
     /// A request failed.
-    pub(super) fn trouble(&self, error: &ClusterError) {
+    pub(super) fn trouble(&self, of: Of, error: &ClusterError) {
         let mut state = self.state();
-        // A quiet watch is no outage: what counts is the time since the first failure.
-        let since = state
-            .now
-            .trouble
-            .take()
-            .map_or_else(Instant::now, |(_, since)| since);
-        state.now.trouble = Some((error.to_string(), since));
+        state.set(of, Some(error.to_string()));
         state.tell_all();
     }
 
@@ -164,6 +174,24 @@ impl Pulses {
 }
 
 impl State {
+    /// Notes whether there is trouble; true when this changed. A quiet watch is no outage: what counts is the time since
+    /// the first failure.
+    fn set(&mut self, of: Of, trouble: Option<String>) -> bool {
+        let known = match of {
+            Of::Jobs => &mut self.of_jobs,
+            Of::Pods => &mut self.now.deaf,
+        };
+        let changed = known.is_some() != trouble.is_some();
+        let since = known.take().map(|(_, since)| since);
+        *known = trouble.map(|error| (error, since.unwrap_or_else(Instant::now)));
+        self.now.trouble = match (&self.of_jobs, &self.now.deaf) {
+            (Some(of_jobs), Some(of_pods)) if of_jobs.1 >= of_pods.1 => Some(of_jobs.clone()),
+            (Some(_), Some(of_pods)) => Some(of_pods.clone()),
+            _ => None,
+        };
+        changed
+    }
+
     fn tell_all(&self) {
         for listener in self.listeners.values() {
             listener.sender.send_replace(self.now.clone());
@@ -179,12 +207,16 @@ mod tests {
     async fn an_outage_is_counted_from_its_first_failure() {
         let pulses = Pulses::default();
         let pulse = pulses.of("a");
+        for of in [Of::Jobs, Of::Pods] {
+            pulses.heard(of);
+        }
         tokio::time::advance(std::time::Duration::from_secs(3_600)).await;
         let down = ClusterError::Config("down".to_owned());
-        pulses.trouble(&down);
+        let both_fail = || [Of::Jobs, Of::Pods].map(|of| pulses.trouble(of, &down));
+        both_fail();
         let began = Instant::now();
         tokio::time::advance(std::time::Duration::from_secs(60)).await;
-        pulses.trouble(&down);
+        both_fail();
         let since = pulse.borrow().trouble.as_ref().map(|(_, since)| *since);
         assert_eq!(
             since,
@@ -217,18 +249,38 @@ mod tests {
     #[test]
     fn a_job_hears_of_itself_and_of_trouble() {
         let pulses = Pulses::default();
+        for of in [Of::Jobs, Of::Pods] {
+            pulses.heard(of);
+        }
         let (mut a, mut b) = (pulses.of("a"), pulses.of("b"));
-        pulses.changed(Some("a"));
+        pulses.changed(Of::Jobs, Some("a"));
         assert!(a.has_changed().is_ok_and(|yes| yes) && b.has_changed().is_ok_and(|yes| !yes));
         a.mark_unchanged();
-        pulses.trouble(&ClusterError::Config("down".to_owned()));
+        let down = ClusterError::Config("down".to_owned());
+        pulses.trouble(Of::Jobs, &down);
+        pulses.trouble(Of::Pods, &down);
         assert!(a.borrow_and_update().trouble.is_some() && b.borrow_and_update().trouble.is_some());
-        pulses.heard();
+        pulses.heard(Of::Jobs);
         assert!(a.borrow_and_update().trouble.is_none() && b.borrow_and_update().trouble.is_none());
-        pulses.changed(None);
+        pulses.changed(Of::Jobs, None);
         assert!(b.has_changed().is_ok_and(|yes| yes));
         drop((a, b));
         drop(pulses.of("c"));
         assert_eq!(pulses.state().listeners.len(), 1, "those who left are forgotten");
+    }
+
+    #[test]
+    fn who_hears_of_jobs_may_hear_nothing_of_pods() {
+        let pulses = Pulses::default();
+        let pulse = pulses.of("a");
+        assert!(!pulses.hears_of_jobs(), "nobody was asked yet");
+        pulses.trouble(Of::Pods, &ClusterError::Config("down".to_owned()));
+        pulses.changed(Of::Jobs, Some("a"));
+        pulses.heard(Of::Jobs);
+        assert!(pulses.hears_of_jobs());
+        let now = pulse.borrow().clone();
+        assert!(now.deaf.is_some() && now.trouble.is_none(), "{now:?}");
+        pulses.changed(Of::Pods, None);
+        assert!(pulse.borrow().deaf.is_none());
     }
 }

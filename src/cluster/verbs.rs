@@ -224,3 +224,20 @@ where
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_hangs_is_waited_for_no_longer_than_there_is_patience() {
+        let since = Instant::now();
+        let hangs = || call::<()>("delete", "job/x", std::future::pending());
+        let hurried = patiently(Duration::from_secs(4), "delete", "job/x", hangs).await;
+        assert!(hurried.is_err_and(|error| error.is_transient()));
+        assert_eq!(since.elapsed().as_secs(), 4);
+        let calm = patiently(Duration::from_secs(40), "delete", "job/x", hangs).await;
+        assert!(calm.is_err_and(|error| error.to_string().contains("cannot delete job/x")));
+        assert_eq!(since.elapsed().as_secs(), 44);
+    }
+}

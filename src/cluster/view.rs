@@ -21,7 +21,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::client::Access;
-use super::pulse::{Last, Parted, Pulse, Pulses};
+use super::pulse::{Last, Of, Parted, Pulse, Pulses};
 use super::verbs::{CALL_LIMIT, Namespace, call};
 use super::{Cluster, ClusterError};
 
@@ -85,12 +85,14 @@ impl View {
         let (pods, pods_writer) = kube::runtime::reflector::store();
         let feed_jobs = Feed {
             api: namespace.jobs.clone(),
+            of: Of::Jobs,
             what: "jobs",
             labels: labels.to_owned(),
             pulses: pulses.clone(),
         };
         let feed_pods = Feed {
             api: namespace.pods.clone(),
+            of: Of::Pods,
             what: "pods",
             labels: labels.to_owned(),
             pulses: pulses.clone(),
@@ -117,6 +119,12 @@ impl View {
     #[must_use]
     pub fn job(&self, namespace: &str, name: &str) -> Option<Arc<Job>> {
         self.jobs.get(&ObjectRef::new(name).within(namespace))
+    }
+
+    /// Whether the last request for Jobs was answered.
+    #[must_use]
+    pub fn hears_of_jobs(&self) -> bool {
+        self.pulses.hears_of_jobs()
     }
 
     /// The pods that the Job's controller made.
@@ -150,6 +158,7 @@ impl Drop for View {
 /// Keeps one store equal to what the API server holds.
 struct Feed<K> {
     api: Api<K>,
+    of: Of,
     what: &'static str,
     labels: String,
     pulses: Arc<Pulses>,
@@ -177,7 +186,7 @@ where
             let version = match self.list(&mut writer).await {
                 Ok(version) => version,
                 Err(error) => {
-                    self.pulses.trouble(&error);
+                    self.pulses.trouble(self.of, &error);
                     pause = (pause * 2).clamp(Duration::from_millis(500), MAX_PAUSE);
                     sleep(pause).await;
                     continue;
@@ -203,7 +212,7 @@ where
             writer.apply_watcher_event(&Event::InitApply(slim(item)));
         }
         writer.apply_watcher_event(&Event::InitDone);
-        self.pulses.changed(None);
+        self.pulses.changed(self.of, None);
         Ok(list.metadata.resource_version.unwrap_or_default())
     }
 
@@ -213,9 +222,10 @@ where
             let started = Instant::now();
             match self.watch_once(version, writer).await {
                 WatchEnd::Forbidden => return true,
+                // Whether nothing is heard is said by the list that follows: a proxy may refuse watches alone.
                 WatchEnd::Relist(error) => {
                     if let Some(error) = error {
-                        self.pulses.trouble(&error);
+                        tracing::debug!(%error, "listing anew");
                     }
                     return false;
                 }
@@ -258,7 +268,7 @@ where
                 WatchEvent::Deleted(object) => Event::Delete(slim(object)),
                 WatchEvent::Bookmark(mark) => {
                     version = mark.metadata.resource_version;
-                    self.pulses.heard();
+                    self.pulses.heard(self.of);
                     continue;
                 }
                 WatchEvent::Error(_) => return WatchEnd::Relist(None),
@@ -275,7 +285,7 @@ where
             }
             writer.apply_watcher_event(&object);
             if let Event::Apply(object) | Event::Delete(object) = &object {
-                self.pulses.changed(job_of(object));
+                self.pulses.changed(self.of, job_of(object));
             }
         }
     }

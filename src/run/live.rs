@@ -154,6 +154,14 @@ impl Live {
         gone.await.unwrap_or(false)
     }
 
+    /// Whether the agent was started: its pod's word of it lies on the volume.
+    pub async fn has_started(&self) -> bool {
+        let (files, name) = (self.files.clone(), self.names.started.clone());
+        on_volume(LOOK, move || files.read_small(&name, MAX_RECORD_BYTES).is_some())
+            .await
+            .unwrap_or(false)
+    }
+
     /// Whether another server has taken the Job over since: then it is the one that cleans up.
     pub async fn is_taken_over(&self) -> bool {
         let (files, name) = (self.files.clone(), self.names.heir.clone());
@@ -213,11 +221,13 @@ impl Live {
         job.metadata.uid.as_deref() == Some(self.job_uid.as_str())
     }
 
-    /// Asks the API server itself; false when it cannot say.
+    /// Asks the API server itself; false when it cannot say. Where it may not be asked, the view has the last word while it
+    /// hears of Jobs.
     pub async fn job_is_gone(&self) -> bool {
         let on = format!("job/{}", self.job_name);
         match call("get", &on, self.namespace.jobs.get(&self.job_name)).await {
             Ok(job) => !self.is_job(&job),
+            Err(error) if error.is_forbidden() => self.job().is_none() && self.view.hears_of_jobs(),
             Err(error) => error.is_not_found(),
         }
     }

@@ -33,6 +33,7 @@ mod folder;
 mod gate;
 mod launch;
 mod site;
+mod stages;
 mod start;
 mod unheard;
 

@@ -1,5 +1,6 @@
 //! Watches one Job until its run is over. Decides nothing about success: it names what was seen first.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -7,6 +8,7 @@ use tokio::time::{Instant, interval, sleep_until};
 
 use super::live::Live;
 use super::news::place_of;
+use super::stages::Stages;
 use super::told::{AgentsPod, End, LAST_WORDS, agents_pod, is_running, told_end};
 use super::voice::Voice;
 use crate::cluster::conditions::{PodStage, describe, stage};
@@ -16,20 +18,22 @@ use crate::manifest::names::OPENCODE_CONTAINER;
 const RECORD_CHECK: Duration = Duration::from_secs(5);
 /// A Job that the view has never shown is asked for after this time.
 const UNSEEN: Duration = Duration::from_secs(5);
+/// When it is said that nothing is heard of pods.
+const DEAF: Duration = Duration::from_secs(30);
+
 /// What is remembered between two looks.
 struct Progress {
-    since: Instant,
+    stages: Stages,
     pod_uid: Option<String>,
-    bound_at: Option<Instant>,
     job_seen: bool,
     job_asked: Instant,
     job_gone: bool,
-    leaving_since: Option<Instant>,
     over_since: Option<Instant>,
     said: String,
     bound: bool,
     running: bool,
     polling: bool,
+    told_deaf: bool,
 }
 
 /// Waits for the end of the run.
@@ -38,24 +42,33 @@ pub async fn observe(live: &Live, voice: &Voice) -> End {
     let mut records = interval(RECORD_CHECK);
     let now = Instant::now();
     let mut progress = Progress {
-        since: now,
+        stages: Stages::from(now),
         pod_uid: None,
-        bound_at: None,
         job_seen: false,
         job_asked: now,
         job_gone: false,
-        leaving_since: None,
         over_since: None,
         said: String::new(),
         bound: false,
         running: false,
         polling: false,
+        told_deaf: false,
     };
     loop {
         // Before the look: what changes while it tells the host of a state wakes it again.
         let health = pulse.borrow_and_update().clone();
+        progress
+            .stages
+            .hear(health.deaf.as_ref().map(|(_, since)| *since));
         if let Some(end) = progress.look(live, voice).await {
             return end;
+        }
+        if is_out_of_time(live) {
+            // What has ended by itself and was not heard yet is not late.
+            return tokio::select! {
+                reason = live.stop.asked() => End::Cancelled(reason),
+                record = live.record() => record.map_or(End::Deadline, End::Record),
+            };
         }
         if health.polling && !std::mem::replace(&mut progress.polling, true) {
             let line =
@@ -66,6 +79,11 @@ pub async fn observe(live: &Live, voice: &Voice) -> End {
             && since.elapsed() >= live.limits.outage
         {
             return End::Outage(trouble);
+        }
+        if let Some((trouble, since)) = health.deaf
+            && let Some(end) = progress.without_ears(&trouble, since, live, voice).await
+        {
+            return end;
         }
         tokio::select! {
             reason = live.stop.asked() => return End::Cancelled(reason),
@@ -85,9 +103,6 @@ pub async fn observe(live: &Live, voice: &Voice) -> End {
 
 impl Progress {
     async fn look(&mut self, live: &Live, voice: &Voice) -> Option<End> {
-        if live.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            return Some(End::Deadline);
-        }
         let job = live.job();
         self.job_seen |= job.is_some();
         let pods = live.pods();
@@ -114,25 +129,64 @@ impl Progress {
                 _ => Some(End::JobGone),
             };
         }
-        match pod {
-            Some(pod) => self.never_ends(pod, live).or_else(|| self.too_late(pod, live)),
-            None => self.without_pod(live),
+        if is_out_of_time(live) {
+            return None;
+        }
+        let late = self.stages.late(pod, &live.job_name, &live.limits)?;
+        if late.is_sure || self.is_late_indeed(live).await? {
+            return Some(late.end);
+        }
+        None
+    }
+
+    /// Whether a pod that is late in the view is so on the volume and for the API server itself; `None` when nobody can say.
+    async fn is_late_indeed(&mut self, live: &Live) -> Option<bool> {
+        if unless_stopped(live, live.has_started()).await? {
+            // Its agent is at work, whatever its node has told.
+            self.stages.at_work();
+            return Some(false);
+        }
+        let pods = unless_stopped(live, live.namespace.pods_of(&live.job_name))
+            .await?
+            .ok()?;
+        let pods: Vec<Arc<Pod>> = pods
+            .into_iter()
+            .filter(|pod| live.owns(pod))
+            .map(Arc::new)
+            .collect();
+        match agents_pod(self.pod_uid.as_deref(), &pods, &[]) {
+            AgentsPod::There(pod) => Some(
+                self.stages
+                    .late(Some(pod), &live.job_name, &live.limits)
+                    .is_some(),
+            ),
+            AgentsPod::Unseen => Some(true),
+            // The view is about to hear of it.
+            AgentsPod::Gone(_) => Some(false),
         }
     }
 
-    /// A pod that is being deleted on a node that is dead stays for ever.
-    fn never_ends(&mut self, pod: &Pod, live: &Live) -> Option<End> {
-        pod.metadata.deletion_timestamp.as_ref()?;
-        let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or_default();
-        let grace = Duration::from_secs(u64::try_from(grace).unwrap_or_default());
-        let since = *self.leaving_since.get_or_insert_with(Instant::now);
-        let limit = live.limits.outage.max(grace + LAST_WORDS);
-        let seconds = limit.as_secs();
-        (since.elapsed() >= limit).then(|| {
-            End::PodLost(format!(
-                "the pod is being deleted, and its node did not end it within {seconds} s"
-            ))
-        })
+    /// Nothing is heard of pods. A Job, and the files of one whose agent works, still tell how the run goes.
+    async fn without_ears(
+        &mut self,
+        trouble: &str,
+        since: Instant,
+        live: &Live,
+        voice: &Voice,
+    ) -> Option<End> {
+        if since.elapsed() >= DEAF && !std::mem::replace(&mut self.told_deaf, true) {
+            let line = format!("Warning: nothing is heard of pods: {trouble}");
+            say(live, voice, &line).await;
+        }
+        let too_long = since.elapsed() >= live.limits.outage && !self.running && !self.stages.is_at_work();
+        if !too_long {
+            return None;
+        }
+        if unless_stopped(live, live.has_started()).await? {
+            self.stages.at_work();
+            return None;
+        }
+        Some(End::Outage(trouble.to_owned()))
     }
 
     /// An end that a better word may follow for so long.
@@ -165,48 +219,13 @@ impl Progress {
         }
     }
 
-    /// A pod that is not where it should be by now.
-    fn too_late(&mut self, pod: &Pod, live: &Live) -> Option<End> {
-        let name = pod.metadata.name.as_deref().unwrap_or_default();
-        match stage(pod, OPENCODE_CONTAINER) {
-            PodStage::Unscheduled { why } => (self.since.elapsed() >= live.limits.schedule).then(|| {
-                let why = why.unwrap_or_else(|| "the scheduler said nothing".to_owned());
-                let seconds = live.limits.schedule.as_secs();
-                End::NotStarted(format!("pod {name} was not scheduled within {seconds} s: {why}"))
-            }),
-            PodStage::Starting => {
-                let bound_at = *self.bound_at.get_or_insert_with(Instant::now);
-                (bound_at.elapsed() >= live.limits.start).then(|| {
-                    let seconds = live.limits.start.as_secs();
-                    End::NotStarted(format!(
-                        "pod {name} did not start within {seconds} s: {}",
-                        describe(pod)
-                    ))
-                })
-            }
-            _ => None,
-        }
-    }
-
-    /// A Job whose controller makes no pod: what refuses it tells the controller, and never us.
-    fn without_pod(&self, live: &Live) -> Option<End> {
-        (self.since.elapsed() >= live.limits.schedule).then(|| {
-            let seconds = live.limits.schedule.as_secs();
-            End::NotStarted(format!(
-                "no pod was made for job {} within {seconds} s: look at the Job's events for what refuses it (a quota on \
-                 pods, an admission webhook, a missing service account)",
-                live.job_name
-            ))
-        })
-    }
-
     /// A Job that the view does not show: the API server itself has the last word.
     async fn is_gone(&mut self, live: &Live) -> bool {
         if !self.job_seen && self.job_asked.elapsed() < UNSEEN {
             return false;
         }
         self.job_asked = Instant::now();
-        live.job_is_gone().await
+        unless_stopped(live, live.job_is_gone()).await == Some(true)
     }
 
     fn next_look(&self, live: &Live) -> Instant {
@@ -214,14 +233,23 @@ impl Progress {
         if self.over_since.is_some() {
             next = Instant::now() + Duration::from_millis(250);
         }
-        let start = self
-            .bound_at
-            .map_or(self.since + live.limits.schedule, |at| at + live.limits.start);
-        if !self.running && start > Instant::now() {
-            next = next.min(start);
+        if !self.running {
+            next = next.min(self.stages.next(&live.limits).unwrap_or(next));
         }
         live.deadline.map_or(next, |deadline| next.min(deadline))
     }
+}
+
+/// A question that does not stand in the way of a cancel.
+async fn unless_stopped<T>(live: &Live, question: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        answer = question => Some(answer),
+        _ = live.stop.asked() => None,
+    }
+}
+
+fn is_out_of_time(live: &Live) -> bool {
+    live.deadline.is_some_and(|deadline| Instant::now() >= deadline)
 }
 
 fn bound_event(job: &str, pod: &str, node: &str) -> serde_json::Value {

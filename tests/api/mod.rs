@@ -39,6 +39,8 @@ struct Known {
     list: u16,
     objects: Mutex<HashMap<&'static str, Vec<Value>>>,
     events: Mutex<HashMap<String, String>>,
+    refused: Mutex<Option<&'static str>>,
+    refuses_get: AtomicBool,
     away: AtomicBool,
     asked: Mutex<Vec<(&'static str, Duration)>>,
     since: Instant,
@@ -57,6 +59,8 @@ impl ApiServer {
             list,
             objects: Mutex::default(),
             events: Mutex::default(),
+            refused: Mutex::default(),
+            refuses_get: AtomicBool::new(false),
             away: AtomicBool::new(false),
             asked: Mutex::default(),
             since: Instant::now(),
@@ -90,6 +94,16 @@ impl ApiServer {
     /// Every request fails until it is back.
     pub(crate) fn is_away(&self, away: bool) {
         self.0.away.store(away, Ordering::SeqCst);
+    }
+
+    /// Every request for this resource is answered with 403 from now on.
+    pub(crate) fn refuses(&self, resource: &'static str) {
+        *self.0.refused.lock().expect("refused") = Some(resource);
+    }
+
+    /// No single object may be asked for from now on.
+    pub(crate) fn refuses_get(&self) {
+        self.0.refuses_get.store(true, Ordering::SeqCst);
     }
 
     /// The next watch of this resource gets these events in one piece, and then nothing.
@@ -146,10 +160,14 @@ impl ApiServer {
         if self.0.away.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
+        if *self.0.refused.lock().expect("refused") == Some(resource) {
+            return Ok(status(403));
+        }
         if is_watch {
             return Ok(self.watched(resource).await);
         }
         Ok(match path.split(&format!("/{resource}/")).nth(1) {
+            Some(_) if self.0.refuses_get.load(Ordering::SeqCst) => status(403),
             Some(name) => self.found(resource, name),
             None => self.listed(resource),
         })
