@@ -383,3 +383,21 @@ async fn a_pod_that_only_an_old_view_shows_as_unbound_is_not_late() {
     sleep(3 * MINUTE).await;
     assert!(!run.is_over().await, "it was bound in time");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_ended_by_itself_before_a_sidecar_took_its_job_to_the_deadline_did_not_time_out() {
+    let ended = container(&json!({"terminated": {"exitCode": 3, "reason": "Error"}}));
+    let late = job(json!([{"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}]));
+    let folder = tempfile::tempdir().expect("a folder");
+    for (meta, timed_out) in [(json!({}), false), (is_being_deleted(), true)] {
+        let api = ApiServer::with(&[job(json!([]))], &[pod(meta, ended.clone())]);
+        let (live, _stopper) = live(&api, &folder, Some(3));
+        sleep(Duration::from_secs(3)).await;
+        let (said, api_later) = (late.clone(), api.clone());
+        tokio::spawn(async move {
+            sleep(Duration::from_secs(5)).await;
+            api_later.jobs(&[said]);
+        });
+        assert_eq!(live.hit_its_deadline(MINUTE).await, timed_out);
+    }
+}

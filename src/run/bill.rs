@@ -1,6 +1,7 @@
 //! What a run used is on the bill of exactly one result, also when several hear of it: a server and its successor that
 //! follow one Job, or a run that was given up before its Job could be removed and the run that harvests that Job.
-//! Whoever tells first leaves a note of it beside the log; whoever comes later tells the rest.
+//! Whoever tells first leaves a note of it beside the log; whoever comes later tells the rest. Whoever finds that the run
+//! was harvested and cleaned up by another server tells nothing.
 
 use std::time::Duration;
 
@@ -20,7 +21,19 @@ const WRITING: Duration = Duration::from_secs(1);
 /// Takes off what was told before, and notes what is told by now. Where no file can be made (root squash), it tells all.
 pub(super) async fn settle(live: &Live, result: &mut Value) {
     let used = used(result);
-    if used == Value::Null || note(live, &used, false).await {
+    if used == Value::Null {
+        return;
+    }
+    let noted = note(live, &used, false).await;
+    // Asked after the note was made: who cleans up takes the log away first, and then the note.
+    if live.is_harvested().await {
+        if noted {
+            forget(live).await;
+        }
+        take_off(result, &used);
+        return;
+    }
+    if noted {
         return;
     }
     let Some(told) = told(live).await else {
@@ -30,6 +43,11 @@ pub(super) async fn settle(live: &Live, result: &mut Value) {
         note(live, &used, true).await;
     }
     take_off(result, &told);
+}
+
+async fn forget(live: &Live) {
+    let (files, name) = (live.files.clone(), live.names.bill.clone());
+    on_volume(PATIENCE, move || files.remove([name.as_str()])).await;
 }
 
 /// Leaves a note of what is told; false when somebody else's is there, or none can be made.

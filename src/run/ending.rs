@@ -98,6 +98,8 @@ pub(super) async fn ending(live: &Live, voice: &Voice) -> Seen {
                 seen.container = container_end(live, &record.pod, STATUS_LAG).await;
             }
         }
+        // The controller ended its pods already, and the Job may have to stay.
+        End::Deadline if live.job_is_over() => seen.gone = live.pods_gone(CANCEL_LIMIT).await,
         End::Cancelled(_) | End::Deadline => {
             let why = if seen.timed_out {
                 "its deadline has passed"

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::stop::Stop;
+use super::told::ended_by_itself;
 use super::volume::{Watchman, on_volume};
 use crate::cluster::conditions::{JobEnd, job_end};
 use crate::cluster::pulse::Pulse;
@@ -16,7 +17,7 @@ use crate::cluster::verbs::{Namespace, call, patiently};
 use crate::cluster::{ClusterError, View};
 use crate::tail::EndRecord;
 use crate::tail::record::MAX_RECORD_BYTES;
-use crate::tail::source::{Ownership, RunFiles};
+use crate::tail::source::{FileSource, LogSource as _, Ownership, RunFiles, SourceError};
 
 /// How long each stage may take.
 #[derive(Debug, Clone, Copy)]
@@ -157,6 +158,15 @@ impl Live {
         found.is_some_and(|found| Some(found.as_slice()) != self.heir.as_deref().map(str::as_bytes))
     }
 
+    /// Whether another server has harvested the run and cleaned up behind it: the Job is removed, and then the log.
+    pub async fn is_harvested(&self) -> bool {
+        let place = self.files.place(&self.names.log);
+        let missing = on_volume(LOOK, move || {
+            FileSource::new(place, true).look() == Err(SourceError::Missing)
+        });
+        missing.await.unwrap_or(false) && (self.without_job || self.job_is_gone().await)
+    }
+
     /// How long a request may take: less once the host waits for the answer to its cancel.
     #[must_use]
     pub fn patience(&self, calm: Duration, hurried: Duration) -> Duration {
@@ -179,6 +189,12 @@ impl Live {
     pub fn job(&self) -> Option<Arc<Job>> {
         let job = self.view.job(&self.namespace.name, &self.job_name);
         job.filter(|job| self.is_job(job))
+    }
+
+    /// Whether the Job is there and has ended.
+    #[must_use]
+    pub fn job_is_over(&self) -> bool {
+        self.job().as_deref().and_then(job_end).is_some()
     }
 
     /// What the Job looked like when it was deleted.
@@ -241,7 +257,7 @@ impl Live {
             .await
     }
 
-    /// Whether the Job was ended by its own deadline: its condition may come after the end of its container.
+    /// Whether the agent was ended by the Job's own deadline: its condition may come after the end of its container.
     pub async fn hit_its_deadline(&self, patience: Duration) -> bool {
         // The API server counts whole seconds.
         let about_now = Instant::now() + Duration::from_secs(1);
@@ -255,6 +271,9 @@ impl Live {
                 let job = self.job();
                 let is_there = job.is_some();
                 let told = job.or_else(|| self.parted_job());
+                if ended_by_itself(&self.pods()) {
+                    return false;
+                }
                 if let Some(end) = told.as_deref().and_then(job_end) {
                     return matches!(end, JobEnd::Failed { reason, .. } if reason == "DeadlineExceeded");
                 }

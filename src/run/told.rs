@@ -69,6 +69,13 @@ pub(super) fn agents_pod<'a>(uid: Option<&str>, there: &'a [Arc<Pod>], gone: &[A
     }
 }
 
+/// Whether the agent's pod shows that nobody ended its container: a deadline deletes the pod first. A sidecar may keep such
+/// a Job until its deadline has passed.
+pub(super) fn ended_by_itself(pods: &[Arc<Pod>]) -> bool {
+    let is_ended = |pod: &Pod| matches!(stage(pod, OPENCODE_CONTAINER), PodStage::Ended(_));
+    first_pod(pods).is_some_and(|pod| pod.metadata.deletion_timestamp.is_none() && is_ended(pod))
+}
+
 fn has_started(pod: &Pod) -> bool {
     let stage = stage(pod, OPENCODE_CONTAINER);
     matches!(
