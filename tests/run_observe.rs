@@ -91,7 +91,6 @@ fn live(api: &ApiServer, folder: &tempfile::TempDir, timeout: Option<u64>) -> (L
         watchman: Watchman::default(),
         heir: None,
         without_job: false,
-        gated: true,
     };
     (live, stopper)
 }
@@ -268,7 +267,7 @@ async fn a_deadline_whose_job_is_deleted_in_the_same_moment_is_heard() {
     let (live, _stopper) = live(&api, &folder, Some(3));
     sleep(Duration::from_secs(3)).await;
     assert!(live.job().is_none(), "nothing but a memory is left");
-    assert!(live.hit_its_deadline(None, MINUTE).await);
+    assert!(live.hit_its_deadline(MINUTE).await);
 }
 
 #[tokio::test(start_paused = true)]
@@ -277,11 +276,11 @@ async fn without_a_word_of_the_controller_there_is_no_deadline() {
     let folder = tempfile::tempdir().expect("a folder");
     let (live, _stopper) = live(&api, &folder, Some(3));
     sleep(Duration::from_secs(10)).await;
-    assert!(!live.hit_its_deadline(None, MINUTE).await);
+    assert!(!live.hit_its_deadline(MINUTE).await);
     api.jobs(&[job(
         json!([{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]),
     )]);
-    assert!(!live.hit_its_deadline(None, MINUTE).await);
+    assert!(!live.hit_its_deadline(MINUTE).await);
 }
 
 #[tokio::test(start_paused = true)]
@@ -383,4 +382,22 @@ async fn a_pod_that_only_an_old_view_shows_as_unbound_is_not_late() {
     )]);
     sleep(3 * MINUTE).await;
     assert!(!run.is_over().await, "it was bound in time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_ended_by_itself_before_a_sidecar_took_its_job_to_the_deadline_did_not_time_out() {
+    let ended = container(&json!({"terminated": {"exitCode": 3, "reason": "Error"}}));
+    let late = job(json!([{"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}]));
+    let folder = tempfile::tempdir().expect("a folder");
+    for (meta, timed_out) in [(json!({}), false), (is_being_deleted(), true)] {
+        let api = ApiServer::with(&[job(json!([]))], &[pod(meta, ended.clone())]);
+        let (live, _stopper) = live(&api, &folder, Some(3));
+        sleep(Duration::from_secs(3)).await;
+        let (said, api_later) = (late.clone(), api.clone());
+        tokio::spawn(async move {
+            sleep(Duration::from_secs(5)).await;
+            api_later.jobs(&[said]);
+        });
+        assert_eq!(live.hit_its_deadline(MINUTE).await, timed_out);
+    }
 }

@@ -197,7 +197,7 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     const id = `kept-${what.replaceAll(" ", "-")}`;
     const { result, stdout } = await run("echo working; sleep 60", { agent: { id, companyId: "company-1", name: "Ada" }, config: { ...config, retainJobs: true } });
     expect(result.errorCode).toBe(code);
-    expect(stdout).toMatch(jobs === 1 ? /Retaining job .* for debugging/ : /Retaining the log files of .*the Job itself is deleted/);
+    expect(stdout).toMatch(jobs === 1 ? /Retaining job .* for debugging/ : /could not stay, but the files of its run do/);
     const left = await stage.local.list("jobs", { labelSelector: `paperclip.io/agent-id=${id}` });
     expect(left).toHaveLength(jobs);
     for (const { metadata } of left) await stage.local.delete("jobs", metadata.name);

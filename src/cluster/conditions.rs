@@ -3,7 +3,6 @@
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
-use k8s_openapi::jiff::Timestamp;
 
 /// How a Job ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +27,6 @@ pub struct ContainerEnd {
     pub reason: Option<String>,
     /// The termination message.
     pub message: String,
-    /// When it ended, by its node's clock.
-    pub finished_at: Option<Timestamp>,
 }
 
 /// Where a pod is on its way.
@@ -161,7 +158,6 @@ fn container_end(status: &ContainerStatus) -> Option<ContainerEnd> {
         exit_code: ended.exit_code,
         reason: ended.reason.clone().filter(|reason| !reason.is_empty()),
         message: ended.message.clone().unwrap_or_default(),
-        finished_at: ended.finished_at.as_ref().map(|time| time.0),
     })
 }
 

@@ -53,7 +53,6 @@ pub(super) async fn adopt(
         asked_for: None,
         heir: Some(heir),
         without_job: false,
-        gated: papers.nonce.is_some(),
     };
     Ok(Some(Begun {
         live: site.live(job, &spec),

@@ -1,6 +1,7 @@
 //! What a run used is on the bill of exactly one result, also when several hear of it: a server and its successor that
 //! follow one Job, or a run that was given up before its Job could be removed and the run that harvests that Job.
-//! Whoever tells first leaves a note of it beside the log; whoever comes later tells the rest.
+//! Whoever tells first leaves a note of it beside the log; whoever comes later tells the rest. Whoever finds that the run
+//! was harvested and cleaned up by another server tells nothing.
 
 use std::time::Duration;
 
@@ -23,12 +24,16 @@ pub(super) async fn settle(live: &Live, result: &mut Value) {
     if used == Value::Null {
         return;
     }
-    if note(live, &used, false).await {
-        if is_elsewhere(live, result).await {
-            // Its heir was quicker, and has cleaned up before the note was made.
-            let (files, name) = (live.files.clone(), live.names.bill.clone());
-            on_volume(PATIENCE, move || files.remove([name.as_str()])).await;
+    let noted = note(live, &used, false).await;
+    // Asked after the note was made: who cleans up takes the log away first, and then the note.
+    if live.is_harvested().await {
+        if noted {
+            forget(live).await;
         }
+        take_off(result, &used);
+        return;
+    }
+    if noted {
         return;
     }
     let Some(told) = told(live).await else {
@@ -40,13 +45,9 @@ pub(super) async fn settle(live: &Live, result: &mut Value) {
     take_off(result, &told);
 }
 
-/// Whether somebody else has harvested the run of this server's own Job. If so, nothing of it is left on this bill.
-pub(super) async fn is_elsewhere(live: &Live, result: &mut Value) -> bool {
-    let harvested = live.heir.is_none() && live.is_harvested().await;
-    if harvested {
-        take_off(result, &used(result));
-    }
-    harvested
+async fn forget(live: &Live) {
+    let (files, name) = (live.files.clone(), live.names.bill.clone());
+    on_volume(PATIENCE, move || files.remove([name.as_str()])).await;
 }
 
 /// Leaves a note of what is told; false when somebody else's is there, or none can be made.

@@ -8,7 +8,7 @@ use super::live::Live;
 use super::observe::observe;
 use super::told::End;
 use super::voice::Voice;
-use crate::cluster::conditions::{ContainerEnd, end_in, job_end};
+use crate::cluster::conditions::{ContainerEnd, end_in};
 use crate::manifest::names::OPENCODE_CONTAINER;
 use crate::tail::EndRecord;
 use crate::tail::followed::Ending;
@@ -34,8 +34,6 @@ pub(super) struct Seen {
     pub(super) record: Option<EndRecord>,
     /// After a cancel or a deadline: whether the pod is verifiably gone.
     pub(super) gone: bool,
-    /// The Job is there no more, or goes so that its pod ends: nothing of it can be kept.
-    pub(super) deleted: bool,
     /// A deadline ended the run.
     pub(super) timed_out: bool,
     /// The agent never started: there is nothing to wait for.
@@ -75,7 +73,7 @@ impl Seen {
 }
 
 /// Waits for the end and for what the pod left about it.
-pub(super) async fn ending(live: &Live, retain: bool, voice: &Voice) -> Seen {
+pub(super) async fn ending(live: &Live, voice: &Voice) -> Seen {
     let end = if live.without_job {
         live.record().await.map_or(End::JobGone, End::Record)
     } else {
@@ -87,7 +85,6 @@ pub(super) async fn ending(live: &Live, retain: bool, voice: &Voice) -> Seen {
         container: None,
         record: None,
         gone: false,
-        deleted: false,
         silent: false,
     };
     match &seen.end {
@@ -101,12 +98,9 @@ pub(super) async fn ending(live: &Live, retain: bool, voice: &Voice) -> Seen {
                 seen.container = container_end(live, &record.pod, STATUS_LAG).await;
             }
         }
-        // Its controller ends the pods, and an operator wants to look at the Job.
-        End::Deadline if retain && live.job().as_deref().and_then(job_end).is_some() => {
-            seen.gone = live.pods_gone(CANCEL_LIMIT).await;
-        }
+        // The controller ended its pods already, and the Job may have to stay.
+        End::Deadline if live.job_is_over() => seen.gone = live.pods_gone(CANCEL_LIMIT).await,
         End::Cancelled(_) | End::Deadline => {
-            seen.deleted = true;
             let why = if seen.timed_out {
                 "its deadline has passed"
             } else {
@@ -114,15 +108,14 @@ pub(super) async fn ending(live: &Live, retain: bool, voice: &Voice) -> Seen {
             };
             seen.gone = stop_job(live, why, CANCEL_LIMIT, voice).await;
         }
-        End::NotStarted(_) | End::JobGone => seen.deleted = true,
-        End::Outage(_) | End::PodLost(_) => {}
+        End::NotStarted(_) | End::Outage(_) | End::PodLost(_) | End::JobGone => {}
     }
     // The controller deletes the pods of a Job that is out of time before it says so, whichever way their end is heard.
     // An exit code of 0 is no exception here: what it is worth is the judgement's matter.
     let by_itself = matches!(seen.end, End::Container(_) | End::Record(_) | End::PodLost(_));
     if by_itself {
         seen.timed_out = tokio::select! {
-            late = live.hit_its_deadline(seen.container.as_ref(), DEADLINE_LAG) => late,
+            late = live.hit_its_deadline(DEADLINE_LAG) => late,
             // Somebody waits for the acknowledgement, and what ended by itself stays what it was.
             _ = live.stop.asked() => false,
         };

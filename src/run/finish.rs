@@ -35,6 +35,8 @@ pub(super) struct Finished {
     pub(super) result: Value,
     /// The Job is over, and nobody asked to stop: another may follow.
     pub(super) settled: bool,
+    /// Another server has harvested it meanwhile.
+    pub(super) by_another: bool,
 }
 
 /// Runs to the end and cleans up.
@@ -48,7 +50,7 @@ pub(super) async fn finish(run: Begun, voice: &Voice) -> Finished {
     let (known, mut is_known) = tokio::sync::watch::channel(false);
     let (over, mut is_over) = tokio::sync::watch::channel(false);
     let watching = async {
-        let mut seen = ending(&live, spec.retain_jobs, voice).await;
+        let mut seen = ending(&live, voice).await;
         let (of_stdout, of_stderr) = seen.endings();
         stdout.end(of_stdout);
         stderr.end(of_stderr);
@@ -101,21 +103,39 @@ pub(super) async fn finish(run: Begun, voice: &Voice) -> Finished {
     }
     voice.event(log_event(&live, &result));
     voice.place(Place::CleaningUp);
-    // Without a Job nobody else follows it: a word of a server that died since counts no more.
-    let shared = !live.without_job && live.is_taken_over().await;
-    let inherited = live.without_job || live.heir.is_some();
-    let mut settled = bill::is_elsewhere(&live, &mut result).await;
-    if (shared || inherited) && !settled {
-        bill::settle(&live, &mut result).await;
-        settled = true;
-    }
-    let stays = clean_up(&live, &seen, spec.retain_jobs, shared, voice).await;
-    if stays && !settled {
-        bill::settle(&live, &mut result).await;
-    }
+    let others = others(&live).await;
+    clean_up(&live, &seen, spec.retain_jobs, others, &mut result, voice).await;
     Finished {
         settled: !cancelled && !matches!(seen.end, End::Outage(_)),
+        by_another: others == Others::Done,
         result,
+    }
+}
+
+/// Who else follows, or followed, the Job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Others {
+    /// Nobody.
+    None,
+    /// A server before this one.
+    Before,
+    /// A server that took it over since, and is to clean up.
+    After,
+    /// A server that took it over since, and has cleaned up.
+    Done,
+}
+
+async fn others(live: &Live) -> Others {
+    // Without a Job nobody else follows it: a word of a server that died since counts no more.
+    if !live.without_job && live.is_taken_over().await {
+        Others::After
+    } else if live.is_harvested().await {
+        // Asked second: who cleans up takes the log away before its word.
+        Others::Done
+    } else if live.without_job || live.heir.is_some() {
+        Others::Before
+    } else {
+        Others::None
     }
 }
 
@@ -223,32 +243,36 @@ async fn keepalive(live: &Live, voice: &Voice) -> std::convert::Infallible {
     }
 }
 
-/// Job, Secret and files go; all of them stay with `retainJobs`, and the Job while its end is unknown. True when the run
-/// stays for somebody to harvest it once more.
-async fn clean_up(live: &Live, seen: &Seen, retain: bool, shared: bool, voice: &Voice) -> bool {
+/// Job, Secret and files go; all of them stay with `retainJobs`, and the Job while its end is unknown. What the run used is
+/// settled last where somebody else may tell it too, so that a server which dies before that has told nothing.
+async fn clean_up(live: &Live, seen: &Seen, retain: bool, others: Others, result: &mut Value, voice: &Voice) {
     if matches!(seen.end, End::Outage(_)) {
-        return true;
+        return bill::settle(live, result).await;
     }
-    if shared {
+    if others == Others::After {
         let job = &live.job_name;
         let line = format!("Another server took job {job} over: cleaning up is left to it");
         voice.status(line).await;
-        mark_heard(live).await;
-        return false;
+        bill::settle(live, result).await;
+        return mark_heard(live).await;
     }
     if retain {
-        let job = &live.job_name;
-        let line = if seen.deleted || live.stop.reason().is_some() {
-            format!(
-                "Retaining the log files of {job} (retainJobs=true); the Job itself is deleted, so that no pod of it runs on"
-            )
-        } else {
-            format!("Retaining job {job} for debugging (retainJobs=true)")
-        };
-        voice.status(line).await;
-        mark_heard(live).await;
-        return false;
+        voice.status(retaining(live, seen)).await;
+    } else if !remove_objects(live, seen, voice).await {
+        return bill::settle(live, result).await;
     }
+    if others != Others::None {
+        bill::settle(live, result).await;
+    }
+    if retain {
+        mark_heard(live).await;
+    } else {
+        remove_files(live, voice).await;
+    }
+}
+
+/// False when the Job stays, and its agent may still write: whoever takes it over, or an operator, needs its files.
+async fn remove_objects(live: &Live, seen: &Seen, voice: &Voice) -> bool {
     let patience = live.patience(CLEANUP, HURRIED_CLEANUP);
     let deleted = if live.without_job {
         Ok(())
@@ -268,28 +292,44 @@ async fn clean_up(live: &Live, seen: &Seen, retain: bool, shared: bool, voice: &
             delete_later(live);
         }
         if still_running {
-            // Its agent may still write: whoever takes the Job over, or an operator, needs its files.
-            return true;
+            return false;
         }
     }
-    let mut problems = Vec::new();
     if let Some(secret) = &live.secret
         && let Err(error) = live.namespace.delete_secret(secret, patience).await
     {
-        problems.push(format!("failed to cleanup secret {secret}: {error}"));
+        let line = format!("Warning: failed to cleanup secret {secret}: {error}");
+        voice.warn(line).await;
     }
+    true
+}
+
+async fn remove_files(live: &Live, voice: &Voice) {
+    let patience = live.patience(CLEANUP, HURRIED_CLEANUP);
     let (files, names) = (live.files.clone(), live.names.clone());
     let removed = on_volume(patience, move || files.remove(names.all()));
     let job = &live.job_name;
-    match removed.await {
-        Some(None) => {}
-        Some(Some(error)) => problems.push(format!("failed to remove the log files of {job}: {error}")),
-        None => problems.push(format!("the volume did not answer: the log files of {job} stay")),
+    let problem = match removed.await {
+        Some(None) => return,
+        Some(Some(error)) => format!("failed to remove the log files of {job}: {error}"),
+        None => format!("the volume did not answer: the log files of {job} stay"),
+    };
+    voice.warn(format!("Warning: {problem}")).await;
+}
+
+/// What stays with `retainJobs`: a Job whose agent had to be stopped, or could not start, does not.
+fn retaining(live: &Live, seen: &Seen) -> String {
+    let job = &live.job_name;
+    let had_to_go = match &seen.end {
+        End::Cancelled(_) | End::NotStarted(_) => true,
+        End::Deadline => !live.job_is_over(),
+        _ => live.stop.reason().is_some(),
+    };
+    if had_to_go {
+        format!("Job {job} could not stay, but the files of its run do (retainJobs=true)")
+    } else {
+        format!("Retaining job {job} for debugging (retainJobs=true)")
     }
-    for problem in problems {
-        voice.warn(format!("Warning: {problem}")).await;
-    }
-    false
 }
 
 /// The gate's file is what tells a run that nobody has harvested: should whoever is to clean up die, this one is not

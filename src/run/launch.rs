@@ -76,7 +76,6 @@ async fn in_folder(
             asked_for: Some(asked_for),
             heir: None,
             without_job: false,
-            gated: spec.nonce.is_some(),
         },
         &spec,
     );

@@ -9,15 +9,15 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::stop::Stop;
-use super::told::ended_in_time;
+use super::told::ended_by_itself;
 use super::volume::{Watchman, on_volume};
-use crate::cluster::conditions::{ContainerEnd, JobEnd, job_end};
+use crate::cluster::conditions::{JobEnd, job_end};
 use crate::cluster::pulse::Pulse;
 use crate::cluster::verbs::{Namespace, call, patiently};
 use crate::cluster::{ClusterError, View};
 use crate::tail::EndRecord;
 use crate::tail::record::MAX_RECORD_BYTES;
-use crate::tail::source::{Ownership, RunFiles};
+use crate::tail::source::{FileSource, LogSource as _, Ownership, RunFiles, SourceError};
 
 /// How long each stage may take.
 #[derive(Debug, Clone, Copy)]
@@ -104,8 +104,6 @@ pub struct Live {
     pub heir: Option<String>,
     /// The API server has said that there is no such Job any more: only its files are left.
     pub without_job: bool,
-    /// This server made the file that the pod waits for. Whoever harvests the run removes it first.
-    pub gated: bool,
 }
 
 /// How long one look at a small file may take.
@@ -144,16 +142,6 @@ impl Live {
             .unwrap_or(false)
     }
 
-    /// Whether somebody has harvested the run, as far as this can be told.
-    pub async fn is_harvested(&self) -> bool {
-        if !self.gated {
-            return false;
-        }
-        let (files, name) = (self.files.clone(), self.names.nonce.clone());
-        let gone = on_volume(LOOK, move || files.read_small(&name, MAX_RECORD_BYTES).is_none());
-        gone.await.unwrap_or(false)
-    }
-
     /// Whether the agent was started: its pod's word of it lies on the volume.
     pub async fn has_started(&self) -> bool {
         let (files, name) = (self.files.clone(), self.names.started.clone());
@@ -168,6 +156,15 @@ impl Live {
         let found = on_volume(LOOK, move || files.read_small(&name, MAX_RECORD_BYTES)).await;
         let found = found.flatten();
         found.is_some_and(|found| Some(found.as_slice()) != self.heir.as_deref().map(str::as_bytes))
+    }
+
+    /// Whether another server has harvested the run and cleaned up behind it: the Job is removed, and then the log.
+    pub async fn is_harvested(&self) -> bool {
+        let place = self.files.place(&self.names.log);
+        let missing = on_volume(LOOK, move || {
+            FileSource::new(place, true).look() == Err(SourceError::Missing)
+        });
+        missing.await.unwrap_or(false) && (self.without_job || self.job_is_gone().await)
     }
 
     /// How long a request may take: less once the host waits for the answer to its cancel.
@@ -192,6 +189,12 @@ impl Live {
     pub fn job(&self) -> Option<Arc<Job>> {
         let job = self.view.job(&self.namespace.name, &self.job_name);
         job.filter(|job| self.is_job(job))
+    }
+
+    /// Whether the Job is there and has ended.
+    #[must_use]
+    pub fn job_is_over(&self) -> bool {
+        self.job().as_deref().and_then(job_end).is_some()
     }
 
     /// What the Job looked like when it was deleted.
@@ -254,9 +257,8 @@ impl Live {
             .await
     }
 
-    /// Whether the Job's own deadline ended this container, or the Job whose container's end is not known: its condition
-    /// may come after that. A container beside it may keep a Job until its deadline whose agent ended before.
-    pub async fn hit_its_deadline(&self, container: Option<&ContainerEnd>, patience: Duration) -> bool {
+    /// Whether the agent was ended by the Job's own deadline: its condition may come after the end of its container.
+    pub async fn hit_its_deadline(&self, patience: Duration) -> bool {
         // The API server counts whole seconds.
         let about_now = Instant::now() + Duration::from_secs(1);
         if self.job_deadline.is_none_or(|deadline| about_now < deadline) {
@@ -269,8 +271,7 @@ impl Live {
                 let job = self.job();
                 let is_there = job.is_some();
                 let told = job.or_else(|| self.parted_job());
-                let in_time = |job: &Arc<Job>| container.is_some_and(|end| ended_in_time(job, end));
-                if told.as_ref().is_some_and(in_time) {
+                if ended_by_itself(&self.pods()) {
                     return false;
                 }
                 if let Some(end) = told.as_deref().and_then(job_end) {

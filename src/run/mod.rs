@@ -143,7 +143,10 @@ async fn told(site: &Site, begun: Begun, voice: &Voice) -> Finished {
     let name = begun.live.job_name.clone();
     let (quiet, _) = Voice::new(Arc::new(voice::Nobody), site.stop.clone());
     let finished = finish::finish(begun, &quiet).await;
-    voice.status(report(&name, &finished.result)).await;
+    // What another server has told meanwhile is no news, and its files were gone before they were read.
+    if !finished.by_another {
+        voice.status(report(&name, &finished.result)).await;
+    }
     finished
 }
 

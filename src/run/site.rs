@@ -106,7 +106,6 @@ impl Site {
             watchman: Watchman::default(),
             heir: job.heir,
             without_job: job.without_job,
-            gated: job.gated,
         }
     }
 }
@@ -122,7 +121,6 @@ pub(super) struct JobOfRun {
     pub(super) asked_for: Option<Instant>,
     pub(super) heir: Option<String>,
     pub(super) without_job: bool,
-    pub(super) gated: bool,
 }
 
 /// Waits for work that may be dropped half-way, or gives up when the run is to stop.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::jiff::SignedDuration;
 
 use crate::cluster::conditions::{ContainerEnd, JobEnd, PodStage, first_pod, job_end, stage};
 use crate::manifest::names::OPENCODE_CONTAINER;
@@ -68,6 +67,13 @@ pub(super) fn agents_pod<'a>(uid: Option<&str>, there: &'a [Arc<Pod>], gone: &[A
         Some(first) => AgentsPod::Gone(end_of_deleted(Some(first))),
         None => left.map_or(AgentsPod::Unseen, AgentsPod::There),
     }
+}
+
+/// Whether the agent's pod shows that nobody ended its container: a deadline deletes the pod first. A sidecar may keep such
+/// a Job until its deadline has passed.
+pub(super) fn ended_by_itself(pods: &[Arc<Pod>]) -> bool {
+    let is_ended = |pod: &Pod| matches!(stage(pod, OPENCODE_CONTAINER), PodStage::Ended(_));
+    first_pod(pods).is_some_and(|pod| pod.metadata.deletion_timestamp.is_none() && is_ended(pod))
 }
 
 fn has_started(pod: &Pod) -> bool {
@@ -136,22 +142,6 @@ pub fn told_end(job: Option<&Job>, pod: Option<&Pod>) -> Option<(End, Duration)>
     })
 }
 
-/// Whether a container ended by itself before its Job's deadline. What ends by TERM or KILL may be the deadline's doing,
-/// whatever a node's clock says of it.
-#[must_use]
-pub fn ended_in_time(job: &Job, end: &ContainerEnd) -> bool {
-    let by_signal = [143, 137].contains(&end.exit_code);
-    let started = job.status.as_ref().and_then(|status| status.start_time.as_ref());
-    let limit = job.spec.as_ref().and_then(|spec| spec.active_deadline_seconds);
-    match (started, limit, end.finished_at) {
-        // Times of the API are whole seconds.
-        (Some(started), Some(limit), Some(finished)) if !by_signal => {
-            finished.duration_since(started.0) < SignedDuration::from_secs(limit - 1)
-        }
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,29 +191,5 @@ mod tests {
             agents_pod(Some("other"), &there, &[]),
             AgentsPod::Gone(End::PodLost(_))
         ));
-    }
-
-    #[test]
-    fn an_end_by_itself_before_the_deadline_is_no_timeout() {
-        let job: Job = serde_json::from_value(json!({
-            "spec": {"template": {"spec": {"containers": []}}, "activeDeadlineSeconds": 60},
-            "status": {"startTime": "2026-01-01T00:00:00Z"},
-        }))
-        .expect("a job");
-        let end = |exit_code: i32, at: &str| ContainerEnd {
-            exit_code,
-            finished_at: at.parse().ok(),
-            ..ContainerEnd::default()
-        };
-        assert!(ended_in_time(&job, &end(3, "2026-01-01T00:00:58Z")));
-        assert!(!ended_in_time(&job, &end(3, "2026-01-01T00:00:59Z")), "who knows");
-        assert!(
-            !ended_in_time(&job, &end(143, "2026-01-01T00:00:20Z")),
-            "the node's clock is late"
-        );
-        assert!(
-            !ended_in_time(&job, &end(3, ""))
-                && !ended_in_time(&Job::default(), &end(3, "2026-01-01T00:00:01Z"))
-        );
     }
 }

@@ -154,7 +154,6 @@ fn begin(site: &Site, mut folder: RunFolder, started: &Started, hub: &Hub) -> Re
         asked_for: None,
         heir: None,
         without_job: true,
-        gated: true,
     };
     Ok(Begun {
         live: site.live(job, &spec),
