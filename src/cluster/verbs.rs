@@ -17,6 +17,8 @@ use super::{Cluster, ClusterError};
 pub const CALL_LIMIT: Duration = Duration::from_secs(15);
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LAST_RETRY: Duration = Duration::from_secs(5);
+/// How long a create is repeated: an API server that restarts is no reason to give a run up.
+const CREATE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// One request, at most [`CALL_LIMIT`] long.
 ///
@@ -131,7 +133,7 @@ impl Namespace {
         Ok(call("list", "pods", self.pods.list(&params)).await?.items)
     }
 
-    /// Creates an object, once. When the answer is lost, the object of that name is looked at: if `ours` says that
+    /// Creates an object, once, and tries for as long as an API server may take to restart. When the answer is lost, the object of that name is looked at: if `ours` says that
     /// it is this very object, it was created.
     ///
     /// # Errors
@@ -147,30 +149,28 @@ impl Namespace {
         K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + serde::Serialize + Debug,
     {
         let on = format!("{}/{name}", K::kind(&()).to_lowercase());
+        let until = Instant::now() + CREATE_PATIENCE;
         let mut wait = FIRST_RETRY;
-        for attempt in 1..=5 {
+        let mut repeated = false;
+        loop {
             let error = match call("create", &on, api.create(&PostParams::default(), object)).await {
                 Ok(created) => return Ok(created),
                 Err(error) => error,
             };
             // A repeated create may find what an earlier one made although its answer was an error.
-            if (error.is_transient() || (error.is_conflict() && attempt > 1))
+            if (error.is_transient() || (error.is_conflict() && repeated))
                 && let Ok(found) = call("get", &on, api.get(name)).await
                 && ours(object, &found)
             {
                 return Ok(found);
             }
-            if !error.is_transient() || attempt == 5 {
+            if !error.is_transient() || Instant::now() + wait >= until {
                 return Err(error);
             }
             sleep(wait).await;
-            wait *= 2;
+            wait = (wait * 2).min(LAST_RETRY);
+            repeated = true;
         }
-        Err(ClusterError::Timeout {
-            verb: "create",
-            on,
-            after: CALL_LIMIT,
-        })
     }
 
     /// Deletes a Job and its pods. A Job that is not there, or is another one of that name, counts as deleted.

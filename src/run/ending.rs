@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout};
 
 use super::live::Live;
 use super::observe::observe;
-use super::told::End;
+use super::told::{DEADLINE_LAG, End};
 use super::voice::Voice;
 use crate::cluster::conditions::{ContainerEnd, end_in};
 use crate::manifest::names::OPENCODE_CONTAINER;
@@ -18,8 +18,6 @@ use crate::tail::record::split_termination_message;
 const QUIET: Duration = Duration::from_secs(3);
 /// How long the record of an ended pod may stay invisible.
 const RECORD_PATIENCE: Duration = Duration::from_secs(3);
-/// How long the Job's condition may follow the end of its container: the controller that sets it serves all Jobs.
-const DEADLINE_LAG: Duration = Duration::from_secs(15);
 /// How long the API server may take to tell what the record on the volume already says.
 const STATUS_LAG: Duration = Duration::from_secs(5);
 /// The host waits 60 s for the acknowledgement of a cancel; the record, the log and the cleanup need some of it.

@@ -63,7 +63,7 @@ async fn in_folder(
     let asked_for = Instant::now();
     let submitted = tokio::select! {
         biased;
-        submitted = submit(&site.namespace, &rendered.job, secret) => submitted?,
+        submitted = submit(&site.namespace, &rendered.job, secret, spec.nonce.is_some()) => submitted?,
         reason = site.stop.asked() => return Err(withdrawn(site, &rendered.job_name, &reason, spec.nonce.is_some()).await),
     };
     let live = site.live(

@@ -21,8 +21,14 @@ pub struct Submitted {
 /// process dies. The pod waits for the volume until the Secret is there.
 ///
 /// # Errors
-/// `k8s_job_create_failed` with the API's reason; nothing stays behind.
-pub async fn submit(namespace: &Namespace, job: &Job, secret: Option<Secret>) -> Result<Submitted, Failure> {
+/// `k8s_job_create_failed` with the API's reason; nothing stays behind. Unless the pod waits at a gate, a Job that may have
+/// been made and could not be removed may start.
+pub async fn submit(
+    namespace: &Namespace,
+    job: &Job,
+    secret: Option<Secret>,
+    gated: bool,
+) -> Result<Submitted, Failure> {
     let name = job.metadata.name.clone().unwrap_or_default();
     let failed = |what: &str, error: &ClusterError| {
         Failure::before_start(JOB_CREATE_FAILED, format!("Failed to create {what}: {error}"))
@@ -32,10 +38,12 @@ pub async fn submit(namespace: &Namespace, job: &Job, secret: Option<Secret>) ->
         Ok(created) => created,
         Err(error) => {
             // Nobody knows whether it was made. Its name is this run's own, so it may be removed by it.
-            if error.is_transient() {
-                let _ = namespace.delete_job(&name, None, CALL_LIMIT).await;
-            }
-            return Err(failed("K8s Job", &error));
+            let is_gone =
+                !error.is_transient() || namespace.delete_job(&name, None, CALL_LIMIT).await.is_ok();
+            return Err(Failure {
+                nothing_started: is_gone || gated,
+                ..failed("K8s Job", &error)
+            });
         }
     };
     let submitted = Submitted {

@@ -36,6 +36,9 @@ const STATUS_LAG: Duration = Duration::from_secs(3);
 /// How long the pods of a Job that hit its deadline may take to end: their grace period and a margin.
 const AFTER_DEADLINE: Duration = Duration::from_secs(40);
 
+/// How long the Job's condition may follow the end of its container: the controller that sets it serves all Jobs.
+pub(super) const DEADLINE_LAG: Duration = Duration::from_secs(15);
+
 /// How long a pod that is being ended may still run when its Job is gone or has failed: its grace period, and a margin for
 /// a node that is slow to hear of it.
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(75);
@@ -112,7 +115,16 @@ pub fn told_end(job: Option<&Job>, pod: Option<&Pod>) -> Option<(End, Duration)>
         PodStage::Blocked { container, why } => {
             let name = pod.metadata.name.as_deref().unwrap_or_default();
             let why = format!("pod {name}, container {container}: {why}");
-            Some((End::NotStarted(why), Duration::ZERO))
+            match job.and_then(job_end) {
+                _ if pod.metadata.deletion_timestamp.is_none() => {
+                    Some((End::NotStarted(why), Duration::ZERO))
+                }
+                // What it ended with is the answer to being ended.
+                Some(JobEnd::Failed { reason, .. }) if reason == "DeadlineExceeded" => {
+                    Some((End::Deadline, Duration::ZERO))
+                }
+                _ => Some((End::NotStarted(why), DEADLINE_LAG)),
+            }
         }
         PodStage::Unscheduled { .. } | PodStage::Starting | PodStage::Running => None,
     });
@@ -191,5 +203,29 @@ mod tests {
             agents_pod(Some("other"), &there, &[]),
             AgentsPod::Gone(End::PodLost(_))
         ));
+    }
+
+    #[test]
+    fn an_init_container_that_the_deadline_ended_did_not_fail() {
+        let ended = json!({"name": "istio-init", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"terminated": {"exitCode": 143, "reason": "Error"}}});
+        let mut pod: Pod = serde_json::from_value(json!({"metadata": {"name": "p"},
+            "status": {"phase": "Failed", "initContainerStatuses": [ended]}}))
+        .expect("a pod");
+        let job: Job = serde_json::from_value(json!({"status": {"conditions": [
+            {"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}]}}))
+        .expect("a job");
+        let told = |job: Option<&Job>, pod: &Pod| told_end(job, Some(pod)).expect("an end");
+        assert!(
+            matches!(told(Some(&job), &pod), (End::NotStarted(_), Duration::ZERO)),
+            "it failed by itself"
+        );
+        pod.metadata.deletion_timestamp =
+            serde_json::from_value(json!("2026-01-01T00:00:00Z")).expect("a time");
+        assert!(
+            matches!(told(None, &pod), (End::NotStarted(_), lag) if lag > Duration::ZERO),
+            "its Job has yet to say why"
+        );
+        assert_eq!(told(Some(&job), &pod).0, End::Deadline);
     }
 }
