@@ -272,6 +272,27 @@ fn a_second_pod_after_the_run_was_harvested_does_nothing() {
     });
 }
 
+/// A node that is not heard for long: the run is given up, and its agent ends when the node is back.
+#[test]
+fn a_run_that_was_given_up_leaves_nothing_when_it_ends() {
+    let agent = "echo once; rm -f \"$HOME\"/instances/default/run-logs/*/*/*; exit 3";
+    each(agent, json!({"nonce": "n-1"}), |pod, shell| {
+        fs::write(pod.server(&pod.manifest.paths.nonce), "n-1").expect("a nonce");
+        let end = pod.run("pod-1");
+        assert_eq!(
+            (end.code, end.stdout.as_slice()),
+            (3, b"once\n".as_slice()),
+            "{shell}"
+        );
+        assert!(
+            pod.last_words().contains("this run is over"),
+            "{shell}: {}",
+            pod.last_words()
+        );
+        assert!(pod.files().is_empty(), "{shell}: {:?}", pod.files());
+    });
+}
+
 #[test]
 fn a_folder_that_cannot_be_written_says_so() {
     each("touch \"$HOME/ran\"", json!({}), |pod, shell| {

@@ -144,28 +144,32 @@ trap '' TERM INT
 (sleep 7; kill -KILL "$feeder") >/dev/null 2>&1 &
 limit=$!
 
-true >>"$pod_log" 2>/dev/null # opening and closing for writing flushes on NFS
-true >>"$pod_err" 2>/dev/null
-bytes=$(size "$pod_log") err_bytes=$(size "$pod_err")
-sum=$(head -c "$bytes" "$pod_log" 2>/dev/null | sha256sum 2>/dev/null | cut -c1-64)
-[ -z "$sum" ] && sum=null || sum="\"$sum\""
-signal=null reason=null
-[ "$status" -gt 128 ] && [ "$status" -le 192 ] && signal=$((status - 128))
-[ "$pod_max_bytes" -gt 0 ] && [ "$bytes" -gt "$pod_max_bytes" ] && reason='"log_too_large"'
-record=$(
-  printf '{"v":1,"run":"%s","pod":"%s","exit":%d,"signal":%s,"bytes":%d,"errBytes":%d,"sha256":%s,"reason":%s}' \
-    "$pod_run" "$pod_name" "$status" "$signal" "$bytes" "$err_bytes" "$sum" "$reason"
-)
-draft=${pod_base%/*}/.${pod_base##*/}.end
-trouble=
-{ printf '%s\n' "$record" >"$draft" && mv -f "$draft" "$pod_end"; } 2>/dev/null || {
-  rm -f "$draft"
-  trouble="paperclip: cannot write $pod_end: the shared volume is read-only, full, or not ours"
-  printf '%s\n' "$trouble" >&2
-}
+signal=null reason=null record= trouble=
+if [ ! -e "$pod_log" ]; then
+  # Its node was silent for so long that the server has given the run up: no file of it is to come back.
+  trouble="paperclip: this run is over: $pod_log is not there any more"
+else
+  true >>"$pod_log" 2>/dev/null # opening and closing for writing flushes on NFS
+  true >>"$pod_err" 2>/dev/null
+  bytes=$(size "$pod_log") err_bytes=$(size "$pod_err")
+  sum=$(head -c "$bytes" "$pod_log" 2>/dev/null | sha256sum 2>/dev/null | cut -c1-64)
+  [ -z "$sum" ] && sum=null || sum="\"$sum\""
+  [ "$status" -gt 128 ] && [ "$status" -le 192 ] && signal=$((status - 128))
+  [ "$pod_max_bytes" -gt 0 ] && [ "$bytes" -gt "$pod_max_bytes" ] && reason='"log_too_large"'
+  record=$(
+    printf '{"v":1,"run":"%s","pod":"%s","exit":%d,"signal":%s,"bytes":%d,"errBytes":%d,"sha256":%s,"reason":%s}' \
+      "$pod_run" "$pod_name" "$status" "$signal" "$bytes" "$err_bytes" "$sum" "$reason"
+  )
+  draft=${pod_base%/*}/.${pod_base##*/}.end
+  { printf '%s\n' "$record" >"$draft" && mv -f "$draft" "$pod_end"; } 2>/dev/null || {
+    rm -f "$draft"
+    trouble="paperclip: cannot write $pod_end: the shared volume is read-only, full, or not ours"
+  }
+fi
+[ -z "$trouble" ] || printf '%s\n' "$trouble" >&2
 {
   {
-    printf '%s\n' "$record"
+    [ -z "$record" ] || printf '%s\n' "$record"
     [ -z "$trouble" ] || printf '%s\n' "$trouble"
     tail -c 1500 "$pod_err"
   } >"$pod_report"
