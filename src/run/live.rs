@@ -139,7 +139,8 @@ impl Live {
     /// Whether opencode provably never started: no pod took the start file.
     pub async fn never_started(&self) -> bool {
         let (files, name) = (self.files.clone(), self.names.started.clone());
-        on_volume(LOOK, move || files.read_small(&name, MAX_RECORD_BYTES).is_none())
+        let limit = self.patience(LOOK, GLANCE);
+        on_volume(limit, move || files.read_small(&name, MAX_RECORD_BYTES).is_none())
             .await
             .unwrap_or(false)
     }
