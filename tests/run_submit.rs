@@ -17,7 +17,7 @@ fn job() -> k8s_openapi::api::batch::v1::Job {
 #[tokio::test(start_paused = true)]
 async fn a_job_that_may_have_been_made_without_a_gate_may_have_started() {
     for gated in [true, false] {
-        let api = ApiServer::default();
+        let api = ApiServer::with(&[], &[]);
         api.is_away(true);
         let (namespace, _view) = api.view();
         let failure = submit(&namespace, &job(), None, gated)
@@ -30,7 +30,7 @@ async fn a_job_that_may_have_been_made_without_a_gate_may_have_started() {
 
 #[tokio::test(start_paused = true)]
 async fn an_api_server_that_restarts_does_not_end_a_run_that_begins() {
-    let api = ApiServer::default();
+    let api = ApiServer::with(&[], &[]);
     api.is_away(true);
     let (namespace, _view) = api.view();
     let since = Instant::now();

@@ -203,6 +203,37 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     expect(result).toMatchObject({ timedOut: false, exitCode: 3 });
   });
 
+  test("an agent that fails by itself before its deadline did not time out, though a sidecar keeps its adopted Job until then", { timeout: 60_000 }, async () => {
+    await stage.local.fault({ kind: "sidecar" });
+    const id = `sidecar-${process.pid}`;
+    const config = { timeoutSec: 8, graceSec: 30 };
+    const task = { agent: { id, companyId: "company-1", name: "Ada" }, context: { issueId: id }, config };
+    const program = "echo at-work; sleep 3; exit 3";
+    const dead = serve(contextOf(program, task));
+    await dead.said("at-work");
+    dead.child.kill("SIGKILL");
+    await dead.ended;
+    const { result } = await run(program, task);
+    expect(result).toMatchObject({ timedOut: false, exitCode: 3 });
+  });
+
+  const retained: [what: string, fault: Fault | undefined, config: object, code: string, jobs: number][] = [
+    ["out of time", undefined, { timeoutSec: 1, graceSec: 30 }, "timeout", 1],
+    ["out of time before it starts", { kind: "waiting", reason: "ContainerCreating" }, { timeoutSec: 1, graceSec: 30 }, "timeout", 1],
+    ["whose pod could still start", { kind: "image-pull" }, {}, "k8s_pod_schedule_failed", 0],
+  ];
+  test.each(retained)("retainJobs keeps what it says: a Job %s", { timeout: 60_000 }, async (what, fault, config, code, jobs) => {
+    if (fault) await stage.local.fault(fault);
+    const id = `kept-${what.replaceAll(" ", "-")}`;
+    const { result, stdout } = await run("echo working; sleep 60", { agent: { id, companyId: "company-1", name: "Ada" }, config: { ...config, retainJobs: true } });
+    expect(result.errorCode).toBe(code);
+    expect(stdout).toMatch(jobs === 1 ? /Retaining job .* for debugging/ : /could not stay, but the files of its run do/);
+    const left = await stage.local.list("jobs", { labelSelector: `paperclip.io/agent-id=${id}` });
+    expect(left).toHaveLength(jobs);
+    for (const { metadata } of left) await stage.local.delete("jobs", metadata.name);
+    rmSync(join(stage.dataRoot, "instances/default/run-logs/company-1", id), { recursive: true });
+  });
+
   test("a pod deleted in mid-run: the agent ran exactly once", { timeout: 60_000 }, async () => {
     const mark = `/paperclip/test-bin/once-${process.pid}`;
     const running = run(`echo x >>${mark}; echo started; sleep 3; ${answer("never said")}`);

@@ -28,7 +28,8 @@ export const isRealCluster = Boolean(process.env["TEST_KUBECONFIG"]);
 
 const AGENT = `#!/bin/sh
 # An agent for tests: its prompt is a program, which finds itself in $PROMPT_FILE.
-PROMPT_FILE=$HOME/test-bin/prompt.$$
+# Pods share the folder and the numbers of their processes.
+PROMPT_FILE=$(mktemp "$HOME/test-bin/prompt.XXXXXX")
 cat >"$PROMPT_FILE"
 export PROMPT_FILE
 exec sh "$PROMPT_FILE"

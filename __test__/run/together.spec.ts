@@ -74,7 +74,8 @@ test("the first one, slow to hear, ends in a named state when its successor has 
   const [first, second] = await both(task, (program) => program);
   first.child.kill("SIGSTOP");
   release(task);
-  expectWhole(await second.ended);
+  const heir = await second.ended;
+  expectWhole(heir);
   first.child.kill("SIGCONT");
   const since = Date.now();
   const seen = await first.ended;
@@ -83,6 +84,7 @@ test("the first one, slow to hear, ends in a named state when its successor has 
   if (result.errorMessage === null) expect(seen?.lines).toHaveLength(14);
   else expect(result.errorCode, result.errorMessage ?? "").toMatch(/^(k8s_log_incomplete|opencode_killed|unknown_outcome)$/);
   expect(Date.now() - since).toBeLessThan(20_000);
+  expectOneBill([seen, heir]);
   await expectNothingLeft(stage, task);
 });
 

@@ -31,12 +31,15 @@ pub async fn introspect(
     let pods = Namespace::new(cluster, namespace).pods;
     let on = format!("pod/{pod_name}");
     let mut plainer = None;
-    let mut got = patiently(PATIENCE, || call("get", &on, pods.get(pod_name))).await;
+    let mut got = patiently(PATIENCE, "get", &on, || call("get", &on, pods.get(pod_name))).await;
     if let Err(refused) = &got
         && refused.is_forbidden()
     {
         let by_name = ListParams::default().fields(&format!("metadata.name={pod_name}"));
-        let listed = patiently(PATIENCE, || call("list", "pods", pods.list(&by_name))).await;
+        let listed = patiently(PATIENCE, "list", "pods", || {
+            call("list", "pods", pods.list(&by_name))
+        })
+        .await;
         if let Some(pod) = listed.ok().and_then(|list| list.items.into_iter().next()) {
             plainer = Some(LISTED);
             got = Ok(pod);

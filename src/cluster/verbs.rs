@@ -40,12 +40,17 @@ pub async fn call<T>(
     }
 }
 
-/// Repeats a request that can be repeated while its failure is transient, for at most `patience`: the last one is not
-/// waited for any longer than that.
+/// Repeats a request that can be repeated while its failure is transient, for at most `patience` in all: a request that is
+/// not answered by then is given up.
 ///
 /// # Errors
 /// The last failure.
-pub async fn patiently<T, F>(patience: Duration, mut request: impl FnMut() -> F) -> Result<T, ClusterError>
+pub async fn patiently<T, F>(
+    patience: Duration,
+    verb: &'static str,
+    on: &str,
+    mut request: impl FnMut() -> F,
+) -> Result<T, ClusterError>
 where
     F: Future<Output = Result<T, ClusterError>>,
 {
@@ -54,9 +59,9 @@ where
     let mut last = None;
     loop {
         let Ok(answer) = timeout_at(until, request()).await else {
-            return Err(last.unwrap_or(ClusterError::Timeout {
-                verb: "reach",
-                on: "the cluster".to_owned(),
+            return Err(last.unwrap_or_else(|| ClusterError::Timeout {
+                verb,
+                on: on.to_owned(),
                 after: patience,
             }));
         };
@@ -209,7 +214,11 @@ where
 {
     let on = format!("{}/{name}", K::kind(&()).to_lowercase());
     let gone = |error: &ClusterError| error.is_not_found() || error.is_conflict();
-    match patiently(patience, || call("delete", &on, api.delete(name, params))).await {
+    match patiently(patience, "delete", &on, || {
+        call("delete", &on, api.delete(name, params))
+    })
+    .await
+    {
         Ok(_) => Ok(()),
         Err(error) if gone(&error) => Ok(()),
         Err(error) => Err(error),
@@ -224,10 +233,10 @@ mod tests {
     async fn a_request_that_hangs_is_waited_for_no_longer_than_there_is_patience() {
         let since = Instant::now();
         let hangs = || call::<()>("delete", "job/x", std::future::pending());
-        let hurried = patiently(Duration::from_secs(4), hangs).await;
+        let hurried = patiently(Duration::from_secs(4), "delete", "job/x", hangs).await;
         assert!(hurried.is_err_and(|error| error.is_transient()));
         assert_eq!(since.elapsed().as_secs(), 4);
-        let calm = patiently(Duration::from_secs(40), hangs).await;
+        let calm = patiently(Duration::from_secs(40), "delete", "job/x", hangs).await;
         assert!(calm.is_err_and(|error| error.to_string().contains("cannot delete job/x")));
         assert_eq!(since.elapsed().as_secs(), 44);
     }

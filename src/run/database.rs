@@ -66,7 +66,7 @@ fn claim_name(agent_id: &str) -> String {
 
 async fn ensure_claim(api: &Api<PersistentVolumeClaim>, name: &str, spec: &RunSpec) -> Result<(), String> {
     let on = format!("persistentvolumeclaim/{name}");
-    match patiently(PATIENCE, || call("get", &on, api.get(name))).await {
+    match patiently(PATIENCE, "get", &on, || call("get", &on, api.get(name))).await {
         Ok(_) => return Ok(()),
         Err(error) if error.is_not_found() => {}
         Err(error) => return Err(error.to_string()),
@@ -96,7 +96,7 @@ async fn ensure_claim(api: &Api<PersistentVolumeClaim>, name: &str, spec: &RunSp
         Err(error) => return Err(error.to_string()),
     }
     // Some admission chains answer success and store nothing.
-    patiently(PATIENCE, || call("get", &on, api.get(name)))
+    patiently(PATIENCE, "get", &on, || call("get", &on, api.get(name)))
         .await
         .map(drop)
         .map_err(|error| error.to_string())

@@ -21,7 +21,7 @@ const RECORD_PATIENCE: Duration = Duration::from_secs(3);
 /// How long the API server may take to tell what the record on the volume already says.
 const STATUS_LAG: Duration = Duration::from_secs(5);
 /// The host waits 60 s for the acknowledgement of a cancel; the record, the log and the cleanup need some of it.
-const CANCEL_LIMIT: Duration = Duration::from_secs(40);
+const CANCEL_LIMIT: Duration = Duration::from_secs(38);
 /// A cancelled run's log is not waited for any longer.
 pub(super) const CANCELLED_PROOF: Duration = Duration::from_secs(5);
 
@@ -111,8 +111,12 @@ pub(super) async fn ending(live: &Live, voice: &Voice) -> Seen {
     // The controller deletes the pods of a Job that is out of time before it says so, whichever way their end is heard.
     // An exit code of 0 is no exception here: what it is worth is the judgement's matter.
     let by_itself = matches!(seen.end, End::Container(_) | End::Record(_) | End::PodLost(_));
-    if by_itself && live.hit_its_deadline(DEADLINE_LAG).await {
-        seen.timed_out = true;
+    if by_itself {
+        seen.timed_out = tokio::select! {
+            late = live.hit_its_deadline(DEADLINE_LAG) => late,
+            // Somebody waits for the acknowledgement, and what ended by itself stays what it was.
+            _ = live.stop.asked() => false,
+        };
     }
     seen.silent = match seen.end {
         End::NotStarted(_) => true,

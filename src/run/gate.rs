@@ -26,14 +26,19 @@ const LOOK: Duration = Duration::from_millis(200);
 pub(super) async fn may_go_on(site: &Site, own: &Submitted) -> Result<bool, Failure> {
     let until = Instant::now() + TIE;
     loop {
-        let jobs = patiently(PATIENCE, || site.namespace.list_jobs(&site.selector));
+        let jobs = patiently(PATIENCE, "list", "jobs", || {
+            site.namespace.list_jobs(&site.selector)
+        });
         let jobs = jobs.await.map_err(unknown)?;
         let is_other = |uid: &Option<String>| uid.as_deref() != Some(own.uid.as_str());
         if !jobs.iter().any(|job| is_other(&job.metadata.uid)) {
             return Ok(true);
         }
         // One more request, and only then: a Job that is kept by a sidecar, or has ended, is in nobody's way.
-        let pods = patiently(PATIENCE, || site.namespace.list_pods(&site.selector)).await;
+        let pods = patiently(PATIENCE, "list", "pods", || {
+            site.namespace.list_pods(&site.selector)
+        })
+        .await;
         let pods = pods.or_else(|error| {
             if error.is_forbidden() {
                 Ok(Vec::new())

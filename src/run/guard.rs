@@ -190,9 +190,16 @@ impl Guard<'_> {
                 format!("cannot tell whether another run of this agent is on: {error}"),
             )
         };
-        let jobs = patiently(patience, || self.namespace.list_jobs(self.selector)).await;
+        let jobs = patiently(patience, "list", "jobs", || {
+            self.namespace.list_jobs(self.selector)
+        })
+        .await;
         let jobs = jobs.map_err(unreachable)?;
-        let pods = match patiently(patience, || self.namespace.list_pods(self.selector)).await {
+        let pods = match patiently(patience, "list", "pods", || {
+            self.namespace.list_pods(self.selector)
+        })
+        .await
+        {
             Ok(pods) => pods,
             // Without them a pod that outlives its Job is not seen, as it always was.
             Err(error) if error.is_forbidden() => Vec::new(),

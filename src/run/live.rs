@@ -295,7 +295,7 @@ impl Live {
         let until = Instant::now() + patience;
         while Instant::now() < until {
             let left = until.saturating_duration_since(Instant::now());
-            let pods = patiently(left, || self.namespace.pods_of(&self.job_name)).await;
+            let pods = patiently(left, "list", "pods", || self.namespace.pods_of(&self.job_name)).await;
             if pods.is_ok_and(|pods| pods.iter().all(|pod| !self.owns(pod))) {
                 return true;
             }

@@ -122,7 +122,11 @@ async fn is_gone(site: &Site, run: &str) -> Result<bool, Failure> {
         let message = format!("cannot tell what became of the earlier run {run}: {error}");
         Failure::before_start(GUARD_UNREACHABLE, message)
     };
-    match patiently(PATIENCE, || call("get", &on, site.namespace.jobs.get(&name))).await {
+    match patiently(PATIENCE, "get", &on, || {
+        call("get", &on, site.namespace.jobs.get(&name))
+    })
+    .await
+    {
         Ok(_) => Ok(false),
         Err(error) if error.is_not_found() => Ok(true),
         // The Job was not in the guard's list, which is what can be known without this verb.

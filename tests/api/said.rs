@@ -1,0 +1,44 @@
+//! Bodies of answers.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::Response;
+use http_body::{Body as HttpBody, Frame};
+use serde_json::json;
+
+/// The body of an answer.
+pub(crate) enum Said {
+    Text(String),
+    /// This, and nothing more for ever.
+    Then(String),
+    Nothing,
+    NothingYet,
+}
+
+impl HttpBody for Said {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let frame = |text: String| Poll::Ready(Some(Ok(Frame::data(text.into()))));
+        let (next, now) = match std::mem::replace(&mut *self, Said::Nothing) {
+            Said::Text(text) => (Said::Nothing, frame(text)),
+            Said::Then(text) => (Said::NothingYet, frame(text)),
+            Said::Nothing => (Said::Nothing, Poll::Ready(None)),
+            Said::NothingYet => (Said::NothingYet, Poll::Pending),
+        };
+        *self = next;
+        now
+    }
+}
+
+/// A refusal.
+pub(crate) fn status(code: u16) -> Response<Said> {
+    let body = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": "R", "message": "m"});
+    let mut response = Response::new(Said::Text(body.to_string()));
+    *response.status_mut() = code.try_into().expect("a status");
+    response
+}
