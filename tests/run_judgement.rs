@@ -173,6 +173,7 @@ fn judge(row: Row, spec: &RunSpec) -> Option<(End, Value)> {
             || (row.job == "deadline" && matches!(end, End::Container(_) | End::Record(_) | End::PodLost(_))),
         container: container.as_ref(),
         record: record.as_ref(),
+        unstarted: false,
         delivered: Delivered {
             transcript: transcript(row.output),
             excerpt: Excerpt::default(),

@@ -159,7 +159,7 @@ describe.skipIf(isRealCluster)("a cancel", () => {
   test("is not acknowledged when nobody can say that the pod is gone, and what it used later is told by the next run", { timeout: 90_000 }, async () => {
     const agent = agentOf(`cancel-${Date.now()}`);
     const task = { agent, context: { issueId: agent.id } };
-    await stage.local.fault({ kind: "status", code: 500, verb: "delete", resource: "jobs" });
+    await stage.local.fault({ kind: "hang", verb: "delete", resource: "jobs" });
     const program = `trap '. /paperclip/test-bin/more-${agent.id}; exit 0' TERM; ${answer("one")}\necho started; sleep 300 & wait`;
     writeFileSync(join(stage.dataRoot, "test-bin", `more-${agent.id}`), answer("two"));
     const { result, took } = await cancelAt("started\n", program, task);

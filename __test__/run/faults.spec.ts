@@ -94,6 +94,30 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     expect(lines.slice(0, 2)).toEqual(["one", "two"]);
   });
 
+  test("an outage while the pod is on its way is longer than that may take", { timeout: 60_000 }, async () => {
+    const goesAway = async (_stream: string, chunk: string): Promise<void> => {
+      if (chunk.includes("Waiting for pod to be scheduled")) await stage.local.fault({ kind: "outage", ms: 6_000 });
+    };
+    const { result } = await run(`sleep 3; ${answer("made it")}`, { config: { scheduleTimeoutSec: 2, startTimeoutSec: 2 }, onLog: goesAway });
+    expect(result, JSON.stringify(result)).toMatchObject({ exitCode: 0, errorMessage: null, resultJson: { log: { proof: "proven" } } });
+  });
+
+  test("a Role that may not list pods: its Job and its files tell of an agent that works", { timeout: 60_000 }, async () => {
+    await stage.local.fault({ kind: "status", code: 403, verb: "list|watch", resource: "pods" });
+    const { result } = await run(`sleep 4; ${answer("made it")}`, { config: { scheduleTimeoutSec: 1, startTimeoutSec: 1 } });
+    expect(result, JSON.stringify(result)).toMatchObject({ exitCode: 0, errorMessage: null, resultJson: { log: { proof: "proven" } } });
+  });
+
+  test("what cannot start does not stay, and is not said to", { timeout: 60_000 }, async () => {
+    await stage.local.fault({ kind: "image-pull" });
+    const agent = { id: `kept-${process.pid}`, companyId: "company-1", name: "Ada" };
+    const { result, stdout } = await run("echo never", { agent, config: { retainJobs: true } });
+    expect(result.errorCode).toBe("k8s_pod_schedule_failed");
+    expect(stdout).toContain("could not stay");
+    expect(stdout).not.toContain("Retaining");
+    rmSync(join(stage.dataRoot, "instances/default/run-logs/company-1", agent.id), { recursive: true });
+  });
+
   test("an API server that stays away: unknown, the Job is kept, and the next run of the task delivers all and bills the rest", { timeout: 90_000 }, async () => {
     const id = `away-${process.pid}`;
     const task = { agent: { id, companyId: "company-1", name: "Ada" }, context: { issueId: id } };
@@ -166,6 +190,12 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     expect(result, JSON.stringify(result)).toMatchObject({ timedOut: true, errorCode: "timeout", errorMessage: expect.stringMatching(/^Timed out after 1s/) });
     await stage.local.clearFaults();
     expect(filesLeft(stage)).toEqual([]);
+  });
+
+  test("a deadline for an agent that never started says so", { timeout: 60_000 }, async () => {
+    await stage.local.fault({ kind: "unschedulable" });
+    const { result } = await run("echo never", { config: { timeoutSec: 1, graceSec: 30 } });
+    expect(result.errorMessage).toMatch(/^Timed out after 1s; its pod had not started opencode yet/);
   });
 
   test("an agent that fails by itself before its deadline did not time out", { timeout: 60_000 }, async () => {

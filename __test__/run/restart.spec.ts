@@ -138,6 +138,32 @@ test("a Job that its server heard to the end is not told again, though its heir 
   expect(told(next.stdout)).toEqual([]);
 });
 
+test("a server that is done after its successor has cleaned up bills nothing again", { timeout: 90_000 }, async () => {
+  const task = work();
+  const told: string[] = [];
+  const slow = async (_stream: string, chunk: string): Promise<void> => {
+    told.push(chunk);
+    if (chunk.includes('"type":"text"')) await new Promise((resolve) => setTimeout(resolve, 4_000));
+  };
+  const first = run(steady(task, "heard", 0.4), { ...task, onLog: slow });
+  await expect.poll(() => told.join(""), { timeout: 30_000 }).toContain("line 1");
+  const heir = await serve(contextOf(steady(task, "heard", 0.4), task)).ended;
+  const results = [(await first).result, heir!.result];
+  expect(results.map(({ summary }) => summary)).toEqual(["heard", "heard"]);
+  expect(results.map(({ usage }) => usage?.inputTokens)).toEqual([0, 10]);
+  await expectNothingLeft(stage, task);
+});
+
+test.skipIf(isRealCluster)("an agent that failed by itself, and a sidecar that keeps its Job until the deadline: no timeout for whoever takes it over", { timeout: 60_000 }, async () => {
+  await stage.local.fault({ kind: "sidecar" });
+  const task = { ...work(), config: { timeoutSec: 9 } };
+  const program = `echo "line 2"; sleep 3; exit 3`;
+  await abandon(task, program);
+  const { result } = await run(program, task);
+  expect(result, JSON.stringify(result)).toMatchObject({ timedOut: false, exitCode: 3 });
+  await stage.local.clearFaults();
+});
+
 test("two servers at once never run two Jobs of one agent", { timeout: 120_000 }, async () => {
   const task = work();
   const lock = `/paperclip/test-bin/lock-${task.agent.id}`;

@@ -13,8 +13,9 @@ use super::volume::on_volume;
 use crate::tail::record::MAX_RECORD_BYTES;
 
 const TOKENS: [&str; 3] = ["inputTokens", "outputTokens", "cachedInputTokens"];
-/// How long each look at the volume may take.
+/// How long each look at the volume may take, and the same when the host waits for the answer to its cancel.
 const PATIENCE: Duration = Duration::from_secs(4);
+const HURRY: Duration = Duration::from_secs(1);
 /// A note that is still empty after this time is that of a server which died over it.
 const WRITING: Duration = Duration::from_secs(1);
 
@@ -47,14 +48,17 @@ pub(super) async fn settle(live: &Live, result: &mut Value) {
 
 async fn forget(live: &Live) {
     let (files, name) = (live.files.clone(), live.names.bill.clone());
-    on_volume(PATIENCE, move || files.remove([name.as_str()])).await;
+    on_volume(live.patience(PATIENCE, HURRY), move || {
+        files.remove([name.as_str()])
+    })
+    .await;
 }
 
 /// Leaves a note of what is told; false when somebody else's is there, or none can be made.
 async fn note(live: &Live, used: &Value, instead: bool) -> bool {
     let (files, name, owner) = (live.files.clone(), live.names.bill.clone(), live.owner);
     let used = used.to_string();
-    let made = on_volume(PATIENCE, move || {
+    let made = on_volume(live.patience(PATIENCE, HURRY), move || {
         if instead {
             files.remove([name.as_str()]);
         }
@@ -70,7 +74,10 @@ async fn told(live: &Live) -> Option<Value> {
     let until = Instant::now() + WRITING;
     loop {
         let (files, name) = (live.files.clone(), live.names.bill.clone());
-        let content = on_volume(PATIENCE, move || files.read_small(&name, MAX_RECORD_BYTES)).await??;
+        let content = on_volume(live.patience(PATIENCE, HURRY), move || {
+            files.read_small(&name, MAX_RECORD_BYTES)
+        })
+        .await??;
         match serde_json::from_slice(&content) {
             Ok(told) => return Some(told),
             Err(_) if Instant::now() >= until => return None,

@@ -25,6 +25,8 @@ pub struct Known<'a> {
     pub container: Option<&'a ContainerEnd>,
     /// The pod's own record.
     pub record: Option<&'a EndRecord>,
+    /// No start record was found on the volume.
+    pub unstarted: bool,
     /// The agent's output.
     pub delivered: Delivered,
     /// The end of the agent's stderr.
@@ -56,6 +58,7 @@ pub fn result(known: Known<'_>) -> (Value, Vec<String>) {
         cancelled: matches!(known.end, End::Cancelled(_)),
         model: Some(known.spec.model.clone()).filter(|model| !model.is_empty()),
         session: session(known.spec),
+        unstarted: known.unstarted && known.record.is_none() && known.delivered.bytes == 0,
     };
     let outcome = resolve_folded(&facts);
     let mut result = serde_json::to_value(&outcome).unwrap_or_else(|error| {

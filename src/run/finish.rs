@@ -163,6 +163,7 @@ async fn judge(
                 timed_out: seen.timed_out,
                 container: seen.container.as_ref(),
                 record: seen.record.as_ref(),
+                unstarted: seen.record.is_none() && live.never_started().await,
                 delivered,
                 stderr,
             });

@@ -6,7 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::stop::Stop;
 use super::told::ended_by_itself;
@@ -106,8 +106,9 @@ pub struct Live {
     pub without_job: bool,
 }
 
-/// How long one look at a small file may take.
+/// How long one look at a small file may take, and the same when the host waits for the answer to its cancel.
 const LOOK: Duration = Duration::from_secs(5);
+const GLANCE: Duration = Duration::from_secs(1);
 
 impl Live {
     /// The end record on the volume, if it is there.
@@ -124,7 +125,8 @@ impl Live {
     pub async fn record_within(&self, patience: Duration) -> Option<EndRecord> {
         let until = Instant::now() + patience;
         loop {
-            if let Some(record) = self.record().await {
+            let at_least = Instant::now() + GLANCE;
+            if let Ok(Some(record)) = timeout_at(until.max(at_least), self.record()).await {
                 return Some(record);
             }
             if Instant::now() >= until {
@@ -137,7 +139,8 @@ impl Live {
     /// Whether opencode provably never started: no pod took the start file.
     pub async fn never_started(&self) -> bool {
         let (files, name) = (self.files.clone(), self.names.started.clone());
-        on_volume(LOOK, move || files.read_small(&name, MAX_RECORD_BYTES).is_none())
+        let limit = self.patience(LOOK, GLANCE);
+        on_volume(limit, move || files.read_small(&name, MAX_RECORD_BYTES).is_none())
             .await
             .unwrap_or(false)
     }
@@ -153,7 +156,8 @@ impl Live {
     /// Whether another server has taken the Job over since: then it is the one that cleans up.
     pub async fn is_taken_over(&self) -> bool {
         let (files, name) = (self.files.clone(), self.names.heir.clone());
-        let found = on_volume(LOOK, move || files.read_small(&name, MAX_RECORD_BYTES)).await;
+        let limit = self.patience(LOOK, GLANCE);
+        let found = on_volume(limit, move || files.read_small(&name, MAX_RECORD_BYTES)).await;
         let found = found.flatten();
         found.is_some_and(|found| Some(found.as_slice()) != self.heir.as_deref().map(str::as_bytes))
     }
@@ -161,7 +165,8 @@ impl Live {
     /// Whether another server has harvested the run and cleaned up behind it: the Job is removed, and then the log.
     pub async fn is_harvested(&self) -> bool {
         let place = self.files.place(&self.names.log);
-        let missing = on_volume(LOOK, move || {
+        let limit = self.patience(LOOK, GLANCE);
+        let missing = on_volume(limit, move || {
             FileSource::new(place, true).look() == Err(SourceError::Missing)
         });
         missing.await.unwrap_or(false) && (self.without_job || self.job_is_gone().await)

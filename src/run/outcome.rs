@@ -40,6 +40,7 @@ pub fn resolve(facts: &Facts) -> RunResult {
         cancelled: facts.cancelled,
         model: facts.model.clone(),
         session: facts.session.clone(),
+        unstarted: false,
     })
 }
 

@@ -120,4 +120,6 @@ pub struct FoldedFacts {
     pub model: Option<String>,
     /// As in [`Facts`].
     pub session: Option<Session>,
+    /// Nothing shows that opencode was started: no start record, no end record, no output.
+    pub unstarted: bool,
 }

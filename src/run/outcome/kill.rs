@@ -72,6 +72,9 @@ pub(super) fn waiting_for(facts: &FoldedFacts) -> Option<String> {
 
 fn doing(facts: &FoldedFacts) -> Option<String> {
     let sum = &facts.summary;
+    if facts.unstarted {
+        return Some("its pod had not started opencode yet".to_owned());
+    }
     if sum.last_reason.as_deref() == Some("unknown") {
         let steps = sum.steps_finished;
         let text = "the provider's answers ended without a known reason, and it kept asking";
@@ -106,4 +109,23 @@ fn signal_name(exit: i32) -> Option<String> {
         _ => return None,
     };
     Some(format!("{name} (exit code {exit})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_never_started_did_not_wait_for_a_model() {
+        let facts = FoldedFacts {
+            unstarted: true,
+            ..FoldedFacts::default()
+        };
+        assert_eq!(
+            waiting_for(&facts).as_deref(),
+            Some("its pod had not started opencode yet")
+        );
+        let silent = waiting_for(&FoldedFacts::default());
+        assert!(silent.is_some_and(|text| text.contains("printed nothing")));
+    }
 }
