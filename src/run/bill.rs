@@ -18,9 +18,11 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const HURRY: Duration = Duration::from_secs(1);
 /// A note that is still empty after this time is that of a server which died over it.
 const WRITING: Duration = Duration::from_secs(1);
+/// Between a run's log and its note nobody who cleans up needs longer.
+const CLEANING: Duration = Duration::from_secs(2);
 
 /// Takes off what was told before, and notes what is told by now. Where no file can be made (root squash), it tells all.
-pub(super) async fn settle(live: &Live, result: &mut Value) {
+pub async fn settle(live: &Live, result: &mut Value) {
     let used = used(result);
     if used == Value::Null {
         return;
@@ -28,6 +30,10 @@ pub(super) async fn settle(live: &Live, result: &mut Value) {
     let noted = note(live, &used, false).await;
     // Asked after the note was made: who cleans up takes the log away first, and then the note.
     if live.is_harvested().await {
+        if noted && is_taken_away(live).await {
+            // It was there in time: who cleaned up has told only the rest.
+            return;
+        }
         if noted {
             forget(live).await;
         }
@@ -44,6 +50,16 @@ pub(super) async fn settle(live: &Live, result: &mut Value) {
         note(live, &used, true).await;
     }
     take_off(result, &told);
+}
+
+/// Whether somebody who cleans up takes the note away as well, and does not just stand between the log and the note.
+async fn is_taken_away(live: &Live) -> bool {
+    sleep(CLEANING).await;
+    let (files, name) = (live.files.clone(), live.names.bill.clone());
+    let gone = on_volume(live.patience(PATIENCE, HURRY), move || {
+        files.read_small(&name, MAX_RECORD_BYTES).is_none()
+    });
+    gone.await.unwrap_or(false)
 }
 
 async fn forget(live: &Live) {

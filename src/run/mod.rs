@@ -1,6 +1,7 @@
 //! One run, from the request to the result. Reads like the picture in `docs/design.md`; holds no rule about
 //! success: that is `outcome`.
 
+pub mod bill;
 pub mod calls;
 pub mod claim;
 pub mod conclude;
@@ -25,7 +26,6 @@ pub mod voice;
 pub mod volume;
 
 mod adopt;
-mod bill;
 mod clock;
 mod ending;
 mod finish;
