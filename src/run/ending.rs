@@ -123,7 +123,9 @@ pub(super) async fn ending(live: &Live, voice: &Voice) -> Seen {
         End::Cancelled(_) => seen.gone && live.never_started().await,
         _ => false,
     };
-    if seen.record.is_none() && !seen.silent {
+    // An agent that a cancel could not end has no last words yet, and the host waits.
+    let may_go_on = matches!(seen.end, End::Cancelled(_)) && !seen.gone;
+    if seen.record.is_none() && !seen.silent && !may_go_on {
         seen.record = live.record_within(RECORD_PATIENCE).await;
     }
     seen

@@ -23,8 +23,9 @@ use crate::tail::followed::Ending;
 const KEEPALIVE: Duration = Duration::from_secs(15);
 /// Patience of the last requests of a run.
 const CLEANUP: Duration = Duration::from_secs(30);
-/// The same after a cancel, whose answer the host waits for.
+/// The same after a cancel, whose answer the host waits for, and when that could not end the agent in all its time.
 const HURRIED_CLEANUP: Duration = Duration::from_secs(4);
+const LAST_TRY: Duration = Duration::from_secs(1);
 
 /// How long a Job that could not be deleted is tried again in the background; then its TTL and the sweep remain.
 const LATER: Duration = Duration::from_secs(900);
@@ -274,7 +275,9 @@ async fn clean_up(live: &Live, seen: &Seen, retain: bool, others: Others, result
 
 /// False when the Job stays, and its agent may still write: whoever takes it over, or an operator, needs its files.
 async fn remove_objects(live: &Live, seen: &Seen, voice: &Voice) -> bool {
-    let patience = live.patience(CLEANUP, HURRIED_CLEANUP);
+    let tried = matches!(seen.end, End::Cancelled(_)) && !seen.gone;
+    let hurried = if tried { LAST_TRY } else { HURRIED_CLEANUP };
+    let patience = live.patience(CLEANUP, hurried);
     let deleted = if live.without_job {
         Ok(())
     } else {
