@@ -10,7 +10,6 @@ use tokio::time::{Instant, sleep};
 
 use super::live::Live;
 use super::volume::on_volume;
-use crate::tail::record::MAX_RECORD_BYTES;
 
 const TOKENS: [&str; 3] = ["inputTokens", "outputTokens", "cachedInputTokens"];
 /// How long each look at the volume may take, and the same when the host waits for the answer to its cancel.
@@ -55,11 +54,8 @@ pub async fn settle(live: &Live, result: &mut Value) {
 /// Whether somebody who cleans up takes the note away as well, and does not just stand between the log and the note.
 async fn is_taken_away(live: &Live) -> bool {
     sleep(CLEANING).await;
-    let (files, name) = (live.files.clone(), live.names.bill.clone());
-    let gone = on_volume(live.patience(PATIENCE, HURRY), move || {
-        files.read_small(&name, MAX_RECORD_BYTES).is_none()
-    });
-    gone.await.unwrap_or(false)
+    let limit = live.patience(PATIENCE, HURRY);
+    live.small(&live.names.bill, limit).await == Some(None)
 }
 
 async fn forget(live: &Live) {
@@ -89,11 +85,8 @@ async fn note(live: &Live, used: &Value, instead: bool) -> bool {
 async fn told(live: &Live) -> Option<Value> {
     let until = Instant::now() + WRITING;
     loop {
-        let (files, name) = (live.files.clone(), live.names.bill.clone());
-        let content = on_volume(live.patience(PATIENCE, HURRY), move || {
-            files.read_small(&name, MAX_RECORD_BYTES)
-        })
-        .await??;
+        let limit = live.patience(PATIENCE, HURRY);
+        let content = live.small(&live.names.bill, limit).await??;
         match serde_json::from_slice(&content) {
             Ok(told) => return Some(told),
             Err(_) if Instant::now() >= until => return None,

@@ -136,29 +136,27 @@ impl Live {
         }
     }
 
+    /// One of the run's small files; `None` when the volume does not answer, `Some(None)` when the file is not there.
+    pub(super) async fn small(&self, name: &str, limit: Duration) -> Option<Option<Vec<u8>>> {
+        let (files, name) = (self.files.clone(), name.to_owned());
+        on_volume(limit, move || files.read_small(&name, MAX_RECORD_BYTES)).await
+    }
+
     /// Whether opencode provably never started: no pod took the start file.
     pub async fn never_started(&self) -> bool {
-        let (files, name) = (self.files.clone(), self.names.started.clone());
         let limit = self.patience(LOOK, GLANCE);
-        on_volume(limit, move || files.read_small(&name, MAX_RECORD_BYTES).is_none())
-            .await
-            .unwrap_or(false)
+        self.small(&self.names.started, limit).await == Some(None)
     }
 
     /// Whether the agent was started: its pod's word of it lies on the volume.
     pub async fn has_started(&self) -> bool {
-        let (files, name) = (self.files.clone(), self.names.started.clone());
-        on_volume(LOOK, move || files.read_small(&name, MAX_RECORD_BYTES).is_some())
-            .await
-            .unwrap_or(false)
+        matches!(self.small(&self.names.started, LOOK).await, Some(Some(_)))
     }
 
     /// Whether another server has taken the Job over since: then it is the one that cleans up.
     pub async fn is_taken_over(&self) -> bool {
-        let (files, name) = (self.files.clone(), self.names.heir.clone());
         let limit = self.patience(LOOK, GLANCE);
-        let found = on_volume(limit, move || files.read_small(&name, MAX_RECORD_BYTES)).await;
-        let found = found.flatten();
+        let found = self.small(&self.names.heir, limit).await.flatten();
         found.is_some_and(|found| Some(found.as_slice()) != self.heir.as_deref().map(str::as_bytes))
     }
 

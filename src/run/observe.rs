@@ -8,6 +8,7 @@ use tokio::time::{Instant, interval, sleep_until};
 
 use super::live::Live;
 use super::news::place_of;
+use super::site::unless_stopped;
 use super::stages::Stages;
 use super::told::{AgentsPod, End, LAST_WORDS, agents_pod, is_running, told_end};
 use super::voice::Voice;
@@ -141,13 +142,14 @@ impl Progress {
 
     /// Whether a pod that is late in the view is so on the volume and for the API server itself; `None` when nobody can say.
     async fn is_late_indeed(&mut self, live: &Live) -> Option<bool> {
-        if unless_stopped(live, live.has_started()).await? {
+        if unless_stopped(&live.stop, live.has_started()).await.ok()? {
             // Its agent is at work, whatever its node has told.
             self.stages.at_work();
             return Some(false);
         }
-        let pods = unless_stopped(live, live.namespace.pods_of(&live.job_name))
-            .await?
+        let pods = unless_stopped(&live.stop, live.namespace.pods_of(&live.job_name))
+            .await
+            .ok()?
             .ok()?;
         let pods: Vec<Arc<Pod>> = pods
             .into_iter()
@@ -182,7 +184,7 @@ impl Progress {
         if !too_long {
             return None;
         }
-        if unless_stopped(live, live.has_started()).await? {
+        if unless_stopped(&live.stop, live.has_started()).await.ok()? {
             self.stages.at_work();
             return None;
         }
@@ -225,7 +227,7 @@ impl Progress {
             return false;
         }
         self.job_asked = Instant::now();
-        unless_stopped(live, live.job_is_gone()).await == Some(true)
+        unless_stopped(&live.stop, live.job_is_gone()).await == Ok(true)
     }
 
     fn next_look(&self, live: &Live) -> Instant {
@@ -237,14 +239,6 @@ impl Progress {
             next = next.min(self.stages.next(&live.limits).unwrap_or(next));
         }
         live.deadline.map_or(next, |deadline| next.min(deadline))
-    }
-}
-
-/// A question that does not stand in the way of a cancel.
-async fn unless_stopped<T>(live: &Live, question: impl Future<Output = T>) -> Option<T> {
-    tokio::select! {
-        answer = question => Some(answer),
-        _ = live.stop.asked() => None,
     }
 }
 

@@ -65,16 +65,22 @@ fn told_to_wait(now: Duration) -> (State, TailId) {
     (state, id)
 }
 
+/// A thread is free again, and takes the file.
+fn due(state: &mut State, now: Duration) -> Box<Followed> {
+    for _ in 0..MAX_STUCK {
+        state.came_back(&MOUNT.into(), now);
+    }
+    let Job::Look(_, file, _) = state.next_job(now) else {
+        panic!("the file is due")
+    };
+    file
+}
+
 #[test]
 fn lines_that_are_found_before_the_consumer_took_a_notice_come_with_it() {
     let now = Duration::from_secs(5);
     let (mut state, id) = told_to_wait(now);
-    for _ in 0..MAX_STUCK {
-        state.came_back(&MOUNT.into(), now);
-    }
-    let Job::Look(_, mut file, _) = state.next_job(now) else {
-        panic!("the file is due")
-    };
+    let mut file = due(&mut state, now);
     let look = file.look(now, &mut vec![0; CHUNK]);
     assert!(state.put_back(id, file, look, now).is_none());
     let look = state.take_ready(id, now).expect("a look");
@@ -85,12 +91,7 @@ fn lines_that_are_found_before_the_consumer_took_a_notice_come_with_it() {
 fn the_last_lines_come_also_when_the_tail_was_given_up_meanwhile() {
     let now = Duration::from_secs(5);
     let (mut state, id) = told_to_wait(now);
-    for _ in 0..MAX_STUCK {
-        state.came_back(&MOUNT.into(), now);
-    }
-    let Job::Look(_, mut file, _) = state.next_job(now) else {
-        panic!("the file is due")
-    };
+    let mut file = due(&mut state, now);
     let quiet = Duration::from_secs(1);
     state.end(id, Ending::Settle { quiet }, now);
     let late = now + PARKED_LIMIT * 2;
