@@ -14,7 +14,9 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe("examples", () => {
   it("print-manifest.mjs prints a Job", () => {
-    const { status, stdout, stderr } = spawnSync(process.execPath, [`${examples}print-manifest.mjs`], { encoding: "utf8" });
+    const { status, stdout, stderr } = spawnSync(process.execPath, [`${examples}print-manifest.mjs`], {
+      encoding: "utf8",
+    });
     expect(stderr).toBe("");
     expect(status).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ kind: "Job", metadata: { namespace: "paperclip" } });

@@ -2,7 +2,12 @@
 import type { AdapterConfigSchema, ConfigFieldSchema } from "@paperclipai/adapter-utils";
 
 const agent: ConfigFieldSchema[] = [
-  { key: "variant", label: "Variant", type: "text", hint: "Reasoning effort or profile of the model, given to opencode as --variant." },
+  {
+    key: "variant",
+    label: "Variant",
+    type: "text",
+    hint: "Reasoning effort or profile of the model, given to opencode as --variant.",
+  },
   {
     key: "instructionsFilePath",
     label: "Instructions file",
@@ -54,7 +59,12 @@ const database: ConfigFieldSchema[] = [
 
 const pod: ConfigFieldSchema[] = [
   { key: "namespace", label: "Namespace", type: "text", hint: "Where Jobs run. Unset: the namespace of this server." },
-  { key: "image", label: "Image", type: "text", hint: "Container image with opencode in its PATH. Unset: the image of this server." },
+  {
+    key: "image",
+    label: "Image",
+    type: "text",
+    hint: "Container image with opencode in its PATH. Unset: the image of this server.",
+  },
   {
     key: "imagePullPolicy",
     label: "Image pull policy",
@@ -68,7 +78,12 @@ const pod: ConfigFieldSchema[] = [
     type: "text",
     hint: "Absolute path of a kubeconfig file on this server. Unset: the service account of this server's pod.",
   },
-  { key: "serviceAccountName", label: "Service account", type: "text", hint: "Service account of the pods. Unset: the namespace's default." },
+  {
+    key: "serviceAccountName",
+    label: "Service account",
+    type: "text",
+    hint: "Service account of the pods. Unset: the namespace's default.",
+  },
   { key: "resources.requests.cpu", label: "CPU request", type: "text", hint: "For example 500m. Unset: 1000m." },
   { key: "resources.requests.memory", label: "Memory request", type: "text", hint: "For example 1Gi. Unset: 2Gi." },
   { key: "resources.limits.cpu", label: "CPU limit", type: "text", hint: "For example 2. Unset: 4000m." },
@@ -85,7 +100,12 @@ const pod: ConfigFieldSchema[] = [
     type: "textarea",
     hint: "A list of tolerations as JSON or YAML. Unset: as this server's pod; empty: none.",
   },
-  { key: "labels", label: "Labels", type: "textarea", hint: "key=value, one a line, or a JSON object. Labels of the adapter cannot be replaced." },
+  {
+    key: "labels",
+    label: "Labels",
+    type: "textarea",
+    hint: "key=value, one a line, or a JSON object. Labels of the adapter cannot be replaced.",
+  },
   {
     key: "podAnnotations",
     label: "Pod annotations",
@@ -109,7 +129,12 @@ const run: ConfigFieldSchema[] = [
     default: 300,
     hint: "When Kubernetes removes an ended Job that nobody removed.",
   },
-  { key: "retainJobs", label: "Keep Jobs", type: "toggle", hint: "Leaves Job, Secret and log files in place for debugging." },
+  {
+    key: "retainJobs",
+    label: "Keep Jobs",
+    type: "toggle",
+    hint: "Leaves Job, Secret and log files in place for debugging.",
+  },
   {
     key: "reattachOrphanedJobs",
     label: "Reattach after a restart",
@@ -124,8 +149,20 @@ const run: ConfigFieldSchema[] = [
     default: 0,
     hint: "How long a run waits for other Jobs of its agent. 0: without limit.",
   },
-  { key: "scheduleTimeoutSec", label: "Scheduling limit (seconds)", type: "number", default: 120, hint: "Until the pod has a node." },
-  { key: "startTimeoutSec", label: "Start limit (seconds)", type: "number", default: 600, hint: "From the node until the agent starts." },
+  {
+    key: "scheduleTimeoutSec",
+    label: "Scheduling limit (seconds)",
+    type: "number",
+    default: 120,
+    hint: "Until the pod has a node.",
+  },
+  {
+    key: "startTimeoutSec",
+    label: "Start limit (seconds)",
+    type: "number",
+    default: 600,
+    hint: "From the node until the agent starts.",
+  },
   {
     key: "outageTimeoutSec",
     label: "API outage limit (seconds)",

@@ -30,7 +30,10 @@ export const agentConfigurationDoc = [
   `# Agent configuration of ${type}`,
   "Each run of the agent is a Kubernetes Job whose pod runs opencode. The pod shares the volume mounted at /paperclip " +
     "with the Paperclip server; opencode's output goes to a file there and is followed from there.",
-  section("Fields of every adapter", hostFields.map(([key, meaning]) => `- ${key}: ${meaning}`)),
+  section(
+    "Fields of every adapter",
+    hostFields.map(([key, meaning]) => `- ${key}: ${meaning}`),
+  ),
   ...groups().map(([title, fields]) => section(title, fields.map(describeField))),
   section("Taken over from the server's pod", [
     "- image, pull secrets, DNS settings, node selector, tolerations, the shared volume and mounted Secrets",

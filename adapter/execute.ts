@@ -29,7 +29,9 @@ const STATUS_LINE_LIMIT_MS = 5_000;
 interface RunOutcome {
   result: AdapterExecutionResult;
   /** The run goes on with a Job of its own, from the session that was just harvested. */
-  next?: ({ sessionId?: string | null; sessionParams?: Record<string, unknown> | null } & Record<string, unknown>) | null;
+  next?:
+    | ({ sessionId?: string | null; sessionParams?: Record<string, unknown> | null } & Record<string, unknown>)
+    | null;
 }
 
 interface SessionPlan {
@@ -59,7 +61,10 @@ async function startValidated(native: Native, ctx: AdapterExecutionContext): Pro
     native.buildPodLogPath(ctx.agent.companyId, ctx.agent.id, ctx.runId);
   } catch (error) {
     const why = describeError(error);
-    return failure("k8s_invalid_request", `${why}. Ids may hold letters, digits and hyphens only; nothing was created.`);
+    return failure(
+      "k8s_invalid_request",
+      `${why}. Ids may hold letters, digits and hyphens only; nothing was created.`,
+    );
   }
   if (ctx.onCancellationReady) {
     const ready = await callHostWithin(() => ctx.onCancellationReady?.());
@@ -174,7 +179,10 @@ function withCancellationTime(result: AdapterExecutionResult): AdapterExecutionR
   const cancellation = result.resultJson?.["executionCancellation"];
   if (cancellation == null) return result;
   const acknowledgedAt = new Date().toISOString();
-  return { ...result, resultJson: { ...result.resultJson, executionCancellation: { ...cancellation, acknowledgedAt } } };
+  return {
+    ...result,
+    resultJson: { ...result.resultJson, executionCancellation: { ...cancellation, acknowledgedAt } },
+  };
 }
 
 function withBiller(ctx: AdapterExecutionContext, result: AdapterExecutionResult): AdapterExecutionResult {
@@ -201,7 +209,8 @@ function cancelledBeforeStart(): AdapterExecutionResult {
 
 /** Cancelled between an earlier Job and its own: what that one came to is not this run's result, but it is paid for. */
 function cancelledAfter(earlier: AdapterExecutionResult): AdapterExecutionResult {
-  const { usage, usageBasis, costUsd, provider, model, billingType, sessionId, sessionParams, sessionDisplayId } = earlier;
+  const { usage, usageBasis, costUsd, provider, model, billingType, sessionId, sessionParams, sessionDisplayId } =
+    earlier;
   const kept = { usage, usageBasis, costUsd, provider, model, billingType, sessionId, sessionParams, sessionDisplayId };
   const present = Object.entries(kept).filter(([, value]) => value !== undefined);
   return { ...Object.fromEntries(present), ...cancelledBeforeStart() };

@@ -38,9 +38,5 @@ export const sanitizeLabelValue = createSanitizeLabelValue(loadNative);
 /** Follows a log file that a pod writes. */
 export const tailPodLogFile = createTailPodLogFile(loadNative);
 
-export const {
-  parseOpenCodeJsonl,
-  isOpenCodeStepLimitResult,
-  isOpenCodeUnknownSessionError,
-  resolveOutcome,
-} = createTranscriptFunctions(loadNative);
+export const { parseOpenCodeJsonl, isOpenCodeStepLimitResult, isOpenCodeUnknownSessionError, resolveOutcome } =
+  createTranscriptFunctions(loadNative);

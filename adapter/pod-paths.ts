@@ -19,7 +19,11 @@ export function withPodPaths<Request extends Pick<RunRequest, "config" | "contex
   };
 }
 
-function translateKeys(record: Record<string, unknown>, keys: readonly string[], dataRoot: string): Record<string, unknown> {
+function translateKeys(
+  record: Record<string, unknown>,
+  keys: readonly string[],
+  dataRoot: string,
+): Record<string, unknown> {
   const present = keys.filter((key) => record[key] !== undefined);
   return { ...record, ...Object.fromEntries(present.map((key) => [key, translate(record[key], dataRoot)])) };
 }

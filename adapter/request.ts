@@ -1,10 +1,6 @@
 /** Picks what the addon needs out of the host's execution context. Defaults and checks of values belong to the addon. */
 import type { AdapterExecutionContext } from "@paperclipai/adapter-utils";
-import {
-  buildPaperclipEnv,
-  parseObject,
-  stringifyPaperclipWakePayload,
-} from "@paperclipai/adapter-utils/server-utils";
+import { buildPaperclipEnv, parseObject, stringifyPaperclipWakePayload } from "@paperclipai/adapter-utils/server-utils";
 
 import { forbiddenEnvKeys, runtimeToolsEnv } from "./adapter-utils.js";
 import { serverPath } from "./environment.js";

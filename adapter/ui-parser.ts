@@ -152,7 +152,9 @@ function describeError(value: unknown): string {
   const facts = [
     typeof data["statusCode"] === "number" ? `status ${data["statusCode"]}` : "",
     // Without user, password and query, which may hold a key.
-    string(record(data["metadata"])["url"]).split(/[?#]/, 1)[0]?.replace(/^(\w+:\/\/)[^/]*@/, "$1") ?? "",
+    string(record(data["metadata"])["url"])
+      .split(/[?#]/, 1)[0]
+      ?.replace(/^(\w+:\/\/)[^/]*@/, "$1") ?? "",
     data["isRetryable"] === true ? "retries used up" : "",
   ].filter(Boolean);
   const text = [name, message].filter(Boolean).join(": ") || "Unknown error";

@@ -11,7 +11,9 @@ const ms = performance.now() - started;
 const { user, system } = process.cpuUsage(before);
 const cpuMs = (user + system) / 1000;
 const { texts, errors, ...rest } = sum;
-console.log(JSON.stringify({ ms, cpuMs, bytes: Buffer.byteLength(stdout), peakKiB: process.resourceUsage().maxRSS, ...rest }));
+console.log(
+  JSON.stringify({ ms, cpuMs, bytes: Buffer.byteLength(stdout), peakKiB: process.resourceUsage().maxRSS, ...rest }),
+);
 
 function fold(text) {
   const sum = { events: 0, steps: 0, input: 0, output: 0, cached: 0, cost: 0, session: null, texts: [], errors: [] };

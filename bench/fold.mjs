@@ -6,7 +6,17 @@
 // Each measurement is a process of its own, so that its peak memory is its own, too.
 
 import { execFileSync } from "node:child_process";
-import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -14,7 +24,11 @@ import { parseArgs } from "node:util";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const { values } = parseArgs({
-  options: { mb: { type: "string", default: "100" }, rounds: { type: "string", default: "5" }, json: { type: "boolean", default: false } },
+  options: {
+    mb: { type: "string", default: "100" },
+    rounds: { type: "string", default: "5" },
+    json: { type: "boolean", default: false },
+  },
 });
 
 const folder = mkdtempSync(join(tmpdir(), "fold-bench-"));
@@ -24,7 +38,11 @@ try {
   const binary = build();
   const ways = {
     rust: () => execFileSync(binary, [file], { encoding: "utf8" }),
-    typescript: () => execFileSync(process.execPath, [join(root, "bench/fold-peer.mjs"), file], { encoding: "utf8", maxBuffer: 1 << 20 }),
+    typescript: () =>
+      execFileSync(process.execPath, [join(root, "bench/fold-peer.mjs"), file], {
+        encoding: "utf8",
+        maxBuffer: 1 << 20,
+      }),
   };
   const rounds = { rust: [], typescript: [] };
   // In turns, so that a busy moment of the machine meets both.
@@ -72,9 +90,13 @@ function report(bytes, rust, typescript) {
   if (values.json) return console.log(JSON.stringify({ bytes, rust, typescript, times, timesCpu }));
   const row = (name, { ms, cpuMs, peakKiB }) => {
     const rate = (bytes / 1e6 / (ms / 1000)).toFixed(0);
-    console.log(`| ${name} | ${ms.toFixed(0)} ms | ${cpuMs.toFixed(0)} ms | ${rate} MB/s | ${(peakKiB / 1024).toFixed(0)} MiB |`);
+    console.log(
+      `| ${name} | ${ms.toFixed(0)} ms | ${cpuMs.toFixed(0)} ms | ${rate} MB/s | ${(peakKiB / 1024).toFixed(0)} MiB |`,
+    );
   };
-  console.log(`fold: ${(bytes / 1e6).toFixed(0)} MB, ${rust.events} events, ${cpus().length} x ${cpus()[0]?.model.trim()}\n`);
+  console.log(
+    `fold: ${(bytes / 1e6).toFixed(0)} MB, ${rust.events} events, ${cpus().length} x ${cpus()[0]?.model.trim()}\n`,
+  );
   console.log("| | time | on a processor | rate | peak memory |\n|---|---|---|---|---|");
   row("Rust, off the JavaScript thread", rust);
   row("JSON.parse per line, on the JavaScript thread", typescript);

@@ -17,7 +17,10 @@ type Dict = Record<string, any>;
 const SECRET_FROM_BYTES = 100 * 1024;
 
 /** Builds the Job; `script` is the text that both sides put into the pod. */
-export function buildWithObjects(input: { ctx: Dict; selfPod: Dict; instructionsContent?: string }, script: string): Dict {
+export function buildWithObjects(
+  input: { ctx: Dict; selfPod: Dict; instructionsContent?: string },
+  script: string,
+): Dict {
   const { ctx, selfPod } = input;
   const { agent, config, context, runId } = ctx;
   const prompt = renderPrompt(input);
@@ -26,8 +29,16 @@ export function buildWithObjects(input: { ctx: Dict; selfPod: Dict; instructions
   const labels = labelsOf(ctx);
   const folder = `/paperclip/instances/default/run-logs/${agent.companyId}/${agent.id}`;
   const base = `${folder}/${runId}.pod`;
-  const args = ["run", "--format", "json", ...(config.model ? ["--model", config.model] : []), ...(config.extraArgs ?? [])];
-  const write = fromSecret ? "cp /tmp/prompt-secret/prompt /tmp/prompt/prompt.txt" : `printf '%s' "$PROMPT_CONTENT" > /tmp/prompt/prompt.txt`;
+  const args = [
+    "run",
+    "--format",
+    "json",
+    ...(config.model ? ["--model", config.model] : []),
+    ...(config.extraArgs ?? []),
+  ];
+  const write = fromSecret
+    ? "cp /tmp/prompt-secret/prompt /tmp/prompt/prompt.txt"
+    : `printf '%s' "$PROMPT_CONTENT" > /tmp/prompt/prompt.txt`;
   const data = { name: "data", mountPath: "/paperclip" };
   const scratch = { name: "prompt", mountPath: "/tmp/prompt" };
   const secretMount = { name: "prompt-secret", mountPath: "/tmp/prompt-secret", readOnly: true };
@@ -55,7 +66,13 @@ export function buildWithObjects(input: { ctx: Dict; selfPod: Dict; instructions
         spec: {
           restartPolicy: "Never",
           terminationGracePeriodSeconds: 30,
-          securityContext: { runAsNonRoot: true, runAsUser: 1000, runAsGroup: 1000, fsGroup: 1000, fsGroupChangePolicy: "OnRootMismatch" },
+          securityContext: {
+            runAsNonRoot: true,
+            runAsUser: 1000,
+            runAsGroup: 1000,
+            fsGroup: 1000,
+            fsGroupChangePolicy: "OnRootMismatch",
+          },
           initContainers: [
             {
               name: "write-prompt",
@@ -99,7 +116,15 @@ export function buildWithObjects(input: { ctx: Dict; selfPod: Dict; instructions
 
 function renderPrompt({ ctx, instructionsContent }: { ctx: Dict; instructionsContent?: string }): string {
   const { agent, config, context, runId } = ctx;
-  const data = { agentId: agent.id, companyId: agent.companyId, runId, company: { id: agent.companyId }, agent, run: { id: runId }, context };
+  const data = {
+    agentId: agent.id,
+    companyId: agent.companyId,
+    runId,
+    company: { id: agent.companyId },
+    agent,
+    run: { id: runId },
+    context,
+  };
   return joinPromptSections([
     instructionsContent?.trim() ?? "",
     renderPaperclipWakePrompt(context.paperclipWake, { resumedSession: false }),
@@ -141,11 +166,19 @@ function labelsOf({ agent, runId, context }: Dict): Dict {
 }
 
 function labelValue(text: string): string {
-  return text.toLowerCase().replace(/[^a-z0-9._-]/g, "").slice(0, 63).replace(/^[._-]+|[._-]+$/g, "");
+  return text
+    .toLowerCase()
+    .replace(/[^a-z0-9._-]/g, "")
+    .slice(0, 63)
+    .replace(/^[._-]+|[._-]+$/g, "");
 }
 
 function nameOf(agentId: string, runId: string): string {
-  const part = (id: string) => id.toLowerCase().replace(/[^a-z0-9-]/g, "").slice(0, 16);
+  const part = (id: string) =>
+    id
+      .toLowerCase()
+      .replace(/[^a-z0-9-]/g, "")
+      .slice(0, 16);
   const hash = createHash("sha256").update(`${agentId}:${runId}`).digest("hex").slice(0, 6);
   return `agent-opencode-${part(agentId)}-${part(runId)}-${hash}`;
 }
@@ -155,5 +188,11 @@ function dollars(text: string): string {
 }
 
 function containerSecurity(): Dict {
-  return { capabilities: { drop: ["ALL"] }, readOnlyRootFilesystem: false, runAsNonRoot: true, runAsUser: 1000, allowPrivilegeEscalation: false };
+  return {
+    capabilities: { drop: ["ALL"] },
+    readOnlyRootFilesystem: false,
+    runAsNonRoot: true,
+    runAsUser: 1000,
+    allowPrivilegeEscalation: false,
+  };
 }

@@ -50,13 +50,34 @@ function inputWithPrompt(bytes) {
   return {
     ctx: {
       runId: "4d72b788-ef21-4486-8ed8-e47eac5efd02",
-      agent: { id: "11e494cb-07f1-416c-8b47-17682c4bd02b", name: "Lead", companyId: "da511fb4-8186-4c2b-8233-e00fe79b2819" },
+      agent: {
+        id: "11e494cb-07f1-416c-8b47-17682c4bd02b",
+        name: "Lead",
+        companyId: "da511fb4-8186-4c2b-8233-e00fe79b2819",
+      },
       runtime: { sessionId: null, sessionParams: null, sessionDisplayId: null, taskKey: null },
-      config: { model: "anthropic/claude-sonnet-4-5", promptTemplate: "You are {{agent.name}}.", env: { TEAM: "core" } },
-      context: { issueId: "b876d188-aa16-4fb8-8b5f-1c7373df8f27", paperclipWorkspace: { cwd: "/paperclip/ws/1", workspaceId: "ws-1" } },
+      config: {
+        model: "anthropic/claude-sonnet-4-5",
+        promptTemplate: "You are {{agent.name}}.",
+        env: { TEAM: "core" },
+      },
+      context: {
+        issueId: "b876d188-aa16-4fb8-8b5f-1c7373df8f27",
+        paperclipWorkspace: { cwd: "/paperclip/ws/1", workspaceId: "ws-1" },
+      },
       authToken: "token",
     },
-    selfPod: { namespace: "paperclip", image: "paperclip/paperclip:latest", imagePullSecrets: [], dnsConfig: null, pvcClaimName: "paperclip-data", secretVolumes: [], inheritedEnv, inheritedEnvValueFrom: [], inheritedEnvFrom: [] },
+    selfPod: {
+      namespace: "paperclip",
+      image: "paperclip/paperclip:latest",
+      imagePullSecrets: [],
+      dnsConfig: null,
+      pvcClaimName: "paperclip-data",
+      secretVolumes: [],
+      inheritedEnv,
+      inheritedEnvValueFrom: [],
+      inheritedEnvFrom: [],
+    },
     instructionsContent: text,
   };
 }
@@ -89,7 +110,9 @@ if (process.argv[1] && pathToFileURL(process.argv[1]).href === import.meta.url) 
     const figures = await benchManifest();
     if (process.argv.includes("--json")) console.log(JSON.stringify(figures));
     else {
-      console.log(`Node ${process.versions.node}, ${cpus().length} cores (${cpus()[0]?.model ?? "unknown"}); µs per manifest, median of ${ROUNDS} rounds`);
+      console.log(
+        `Node ${process.versions.node}, ${cpus().length} cores (${cpus()[0]?.model ?? "unknown"}); µs per manifest, median of ${ROUNDS} rounds`,
+      );
       console.table(figures);
     }
   } catch (error) {

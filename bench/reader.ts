@@ -55,7 +55,8 @@ function report(extra: object = {}): void {
   const cpu = process.cpuUsage(base.cpu);
   const threads = readdirSync("/proc/self/task").length;
   latencies.sort((a, b) => a - b);
-  const at = (share: number): number => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0;
+  const at = (share: number): number =>
+    latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0;
   const answer = {
     wallMs: performance.now() - base.at,
     cpuMs: (cpu.user + cpu.system) / 1000,

@@ -17,7 +17,8 @@ const spread = (values) => {
   const sorted = [...values].sort((a, b) => a - b);
   return { median: percentile(sorted, 0.5), p95: percentile(sorted, 0.95), max: sorted.at(-1) };
 };
-const whole = (numbers) => Object.fromEntries(Object.entries(numbers).map(([key, value]) => [key, Math.round(value * 10) / 10]));
+const whole = (numbers) =>
+  Object.fromEntries(Object.entries(numbers).map(([key, value]) => [key, Math.round(value * 10) / 10]));
 
 // ── the server ──
 
@@ -44,7 +45,11 @@ async function server() {
           if (chunk.includes("ended (exit")) process.send({ id, seen: Date.now() });
         },
       };
-      void adapter.execute(ctx).then((result) => process.send({ id, ended: Date.now(), proof: result.resultJson?.log?.proof, error: result.errorMessage }));
+      void adapter
+        .execute(ctx)
+        .then((result) =>
+          process.send({ id, ended: Date.now(), proof: result.resultJson?.log?.proof, error: result.errorMessage }),
+        );
     },
     // The peer: plain requests as the account.
     poll({ runs, url, token, minutes }) {
@@ -56,7 +61,10 @@ async function server() {
         for (; Date.now() < until; await sleep(ms)) await ask(path).catch(() => {});
       };
       const pods = (name) => `/api/v1/namespaces/paperclip/pods?labelSelector=job-name%3D${name}`;
-      const all = runs.flatMap((name) => [every(2_000, `/apis/batch/v1/namespaces/paperclip/jobs/${name}`), every(15_000, pods(name))]);
+      const all = runs.flatMap((name) => [
+        every(2_000, `/apis/batch/v1/namespaces/paperclip/jobs/${name}`),
+        every(15_000, pods(name)),
+      ]);
       void Promise.all(all).then(() => process.send({ polled: true }));
     },
     measure() {
@@ -67,7 +75,16 @@ async function server() {
     },
     report() {
       const { user, system } = process.cpuUsage(cpu);
-      process.send({ report: { idleMb: idle, rssMb: rss(), loopP99Ms: delay.percentile(99) / 1e6 - 10, loopMaxMs: delay.max / 1e6 - 10, cpuMs: (user + system) / 1e3, gcMaxMs: longestGc } });
+      process.send({
+        report: {
+          idleMb: idle,
+          rssMb: rss(),
+          loopP99Ms: delay.percentile(99) / 1e6 - 10,
+          loopMaxMs: delay.max / 1e6 - 10,
+          cpuMs: (user + system) / 1e3,
+          gcMaxMs: longestGc,
+        },
+      });
     },
     stop: () => process.disconnect(),
   };
@@ -78,12 +95,19 @@ async function server() {
 // ── the node ──
 
 async function bench() {
-  const { values } = parseArgs({ allowPositionals: true, options: { runs: { type: "string", default: "144" }, minutes: { type: "string", default: "2" } } });
+  const { values } = parseArgs({
+    allowPositionals: true,
+    options: { runs: { type: "string", default: "144" }, minutes: { type: "string", default: "2" } },
+  });
   const [count, minutes] = [Number(values.runs), Number(values.minutes)];
   const { startLocalCluster } = await import("../build/local-cluster-client.js");
   const cluster = await startLocalCluster({ mapping: "text" });
-  Object.assign(process.env, cluster.env, { PAPERCLIP_K8S_DATA_ROOT: cluster.dataDir, PAPERCLIP_API_URL: "http://127.0.0.1:9" });
-  if (process.getuid && process.getuid() !== 0) process.env.PAPERCLIP_K8S_VOLUME_OWNER = `${process.getuid()}:${process.getgid()}`;
+  Object.assign(process.env, cluster.env, {
+    PAPERCLIP_K8S_DATA_ROOT: cluster.dataDir,
+    PAPERCLIP_API_URL: "http://127.0.0.1:9",
+  });
+  if (process.getuid && process.getuid() !== 0)
+    process.env.PAPERCLIP_K8S_VOLUME_OWNER = `${process.getuid()}:${process.getgid()}`;
   try {
     await cluster.fault({ kind: "kubelet-down" });
     const few = await round(cluster, Math.max(1, Math.round(count / 12)), Math.min(minutes, 1), false);
@@ -92,7 +116,9 @@ async function bench() {
     const unproven = many.proofs.filter((proof) => proof !== "proven").length;
     const grows = many.requestsPerMinute > few.requestsPerMinute + 4;
     if (unproven > 0 || grows || many.seenAfterMs.p95 > 200) process.exitCode = 1;
-    console.log(`${count} runs: ${unproven} unproven; requests per minute ${few.requestsPerMinute} (${few.runs} runs) -> ${many.requestsPerMinute}; seen within ${many.seenAfterMs.p95} ms (p95)`);
+    console.log(
+      `${count} runs: ${unproven} unproven; requests per minute ${few.requestsPerMinute} (${few.runs} runs) -> ${many.requestsPerMinute}; seen within ${many.seenAfterMs.p95} ms (p95)`,
+    );
   } finally {
     await cluster.stop();
   }
@@ -140,7 +166,9 @@ async function round(cluster, count, minutes, withPeer) {
   child.send({ action: "report" });
   const atTheEnd = (await heard("report", peer ? 3 : 2)).at(-1).report;
   child.send({ action: "stop" });
-  const late = runs.map((run) => ({ told: run.toldAt - run.finishedAt, seen: seen.get(run.id) - run.finishedAt })).sort((a, b) => b.seen - a.seen);
+  const late = runs
+    .map((run) => ({ told: run.toldAt - run.finishedAt, seen: seen.get(run.id) - run.finishedAt }))
+    .sort((a, b) => b.seen - a.seen);
   return {
     runs: count,
     minutes,
@@ -195,7 +223,21 @@ class Run {
     return this.cluster.patch("pods", this.pod, { status: { phase, containerStatuses: [container] } }, "status");
   }
 
-  write(line = { type: "text", timestamp: 1, sessionID: "ses_1", part: { id: `p${this.lines}`, messageID: "m", sessionID: "ses_1", type: "text", text: `line ${this.lines} `.repeat(20), time: { start: 1, end: 2 } } }) {
+  write(
+    line = {
+      type: "text",
+      timestamp: 1,
+      sessionID: "ses_1",
+      part: {
+        id: `p${this.lines}`,
+        messageID: "m",
+        sessionID: "ses_1",
+        type: "text",
+        text: `line ${this.lines} `.repeat(20),
+        time: { start: 1, end: 2 },
+      },
+    },
+  ) {
     this.lines++;
     const text = `${JSON.stringify(line)}\n`;
     this.text += text;
@@ -204,13 +246,30 @@ class Run {
 
   async finish() {
     const tokens = { total: 12, input: 10, output: 2, reasoning: 0, cache: { read: 0, write: 0 } };
-    this.write({ type: "step_finish", timestamp: 1, sessionID: "ses_1", part: { id: "f", messageID: "m", sessionID: "ses_1", type: "step-finish", reason: "stop", cost: 0, tokens } });
+    this.write({
+      type: "step_finish",
+      timestamp: 1,
+      sessionID: "ses_1",
+      part: { id: "f", messageID: "m", sessionID: "ses_1", type: "step-finish", reason: "stop", cost: 0, tokens },
+    });
     const sha256 = createHash("sha256").update(this.text).digest("hex");
-    const record = JSON.stringify({ v: 1, run: this.id, pod: this.pod, exit: 0, signal: null, bytes: Buffer.byteLength(this.text), errBytes: 0, sha256, reason: null });
+    const record = JSON.stringify({
+      v: 1,
+      run: this.id,
+      pod: this.pod,
+      exit: 0,
+      signal: null,
+      bytes: Buffer.byteLength(this.text),
+      errBytes: 0,
+      sha256,
+      reason: null,
+    });
     const now = new Date().toISOString();
     // Not on the volume as well: what is measured is how soon the API's word is heard.
     this.finishedAt = Date.now();
-    await this.status("Succeeded", { terminated: { exitCode: 0, reason: "Completed", message: record, startedAt: now, finishedAt: now } });
+    await this.status("Succeeded", {
+      terminated: { exitCode: 0, reason: "Completed", message: record, startedAt: now, finishedAt: now },
+    });
     this.toldAt = Date.now();
   }
 }

@@ -69,7 +69,9 @@ async function million(): Promise<void> {
     }
   }
   say(`\n### 1,000,000 lines of 200 B (medians of 5 interleaved runs)\n`);
-  say("| reader | klines/s until the promise resolves | main-thread CPU µs/line | process CPU s | longest block of the event loop ms | peak RSS MB |");
+  say(
+    "| reader | klines/s until the promise resolves | main-thread CPU µs/line | process CPU s | longest block of the event loop ms | peak RSS MB |",
+  );
   say("|---|---|---|---|---|---|");
   for (const [index, { name }] of kinds.entries()) {
     const of = (key: string): number => median(rounds[index]!.map((figures) => figures[key] ?? NaN));
@@ -92,7 +94,8 @@ async function gigabyte(): Promise<void> {
     ["ours, `collect: false`", "ours", false],
   ] as const) {
     const figures = await new Reader(who, [path], { collect, untilBytes: bytes, delay: true }).ask();
-    const result = figures.failed ?? `${(figures.lines! / figures.wallMs!).toFixed(0)} klines/s, ${figures.textLength} characters`;
+    const result =
+      figures.failed ?? `${(figures.lines! / figures.wallMs!).toFixed(0)} klines/s, ${figures.textLength} characters`;
     const rss = figures.idleRssMb === undefined ? "?" : (figures.peakRssMb! - figures.idleRssMb).toFixed(0);
     say(`| ${name} | ${result} | ${rss} | ${figures.delayMax?.toFixed(0) ?? "?"} |`);
   }
@@ -131,11 +134,15 @@ async function together(readers: Reader[], between: () => Promise<void> = async 
 
 function table(title: string, rows: [string, Figures][]): void {
   say(`\n### ${title} (${seconds} s)\n`);
-  say("| reader | CPU % of one core | main-thread CPU % | latency p50 / p99 / max ms | event-loop delay p99 ms | threads |");
+  say(
+    "| reader | CPU % of one core | main-thread CPU % | latency p50 / p99 / max ms | event-loop delay p99 ms | threads |",
+  );
   say("|---|---|---|---|---|---|");
   for (const [name, f] of rows) {
     const share = (key: string): string => ((100 * f[key]!) / f.wallMs!).toFixed(3);
-    say(`| ${name} | ${share("cpuMs")} | ${share("mainMs")} | ${f.p50} / ${f.p99} / ${f.max} | ${f.delayP99! > 0 ? f.delayP99!.toFixed(1) : "-"} | ${f.threads} |`);
+    say(
+      `| ${name} | ${share("cpuMs")} | ${share("mainMs")} | ${f.p50} / ${f.p99} / ${f.max} | ${f.delayP99! > 0 ? f.delayP99!.toFixed(1) : "-"} | ${f.threads} |`,
+    );
   }
 }
 
@@ -147,15 +154,27 @@ async function hundredFortyFour(): Promise<void> {
     new Reader("ours", []),
   ]);
   stop();
-  const rows: [string, Figures][] = [["peer", peer!], ["ours", ours!], ["a process without tails", empty!]];
+  const rows: [string, Figures][] = [
+    ["peer", peer!],
+    ["ours", ours!],
+    ["a process without tails", empty!],
+  ];
   table("144 files, 720 lines/s of 300 B, all readers on the same files", rows);
 }
 
 async function idle(): Promise<void> {
   const { files, stop } = growing(144, 1e9);
   stop();
-  const [peer, ours, empty] = await together([new Reader("peer", files), new Reader("ours", files), new Reader("ours", [])]);
-  table("144 idle files", [["peer", peer!], ["ours", ours!], ["a process without tails", empty!]]);
+  const [peer, ours, empty] = await together([
+    new Reader("peer", files),
+    new Reader("ours", files),
+    new Reader("ours", []),
+  ]);
+  table("144 idle files", [
+    ["peer", peer!],
+    ["ours", ours!],
+    ["a process without tails", empty!],
+  ]);
 }
 
 async function twoThousand(): Promise<void> {
@@ -180,7 +199,9 @@ function deadMount(): { path: string; release: () => void } | string {
   try {
     const fuse = openSync("/dev/fuse", "r+");
     const options = "fd=3,rootmode=40000,user_id=0,group_id=0";
-    execFileSync("mount", ["-i", "-t", "fuse", "-o", options, "dead", path], { stdio: ["ignore", "ignore", "pipe", fuse] });
+    execFileSync("mount", ["-i", "-t", "fuse", "-o", options, "dead", path], {
+      stdio: ["ignore", "ignore", "pipe", fuse],
+    });
     const release = (): void => {
       closeSync(fuse);
       execFileSync("umount", ["-l", path]);
@@ -210,7 +231,9 @@ async function stalled(): Promise<void> {
   table("144 growing files and one on a dead FUSE mount", rows);
 }
 
-say(`Node ${process.version}, ${cpus().length} CPUs (${cpus()[0]?.model}), ${(totalmem() / 2 ** 30).toFixed(0)} GiB, ${new Date().toISOString().slice(0, 10)}.`);
+say(
+  `Node ${process.version}, ${cpus().length} CPUs (${cpus()[0]?.model}), ${(totalmem() / 2 ** 30).toFixed(0)} GiB, ${new Date().toISOString().slice(0, 10)}.`,
+);
 const parts = { million, gigabyte, growing: hundredFortyFour, idle, many: twoThousand, stalled };
 const wanted = process.argv[3]?.split(",") ?? Object.keys(parts);
 try {

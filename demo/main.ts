@@ -110,7 +110,9 @@ function providerEnvironment(options: DemoOptions): Record<string, string> {
   if (options.opencode === null) return {};
   const wanted = /^OPENCODE_|_API_KEY$|_BASE_URL$/;
   return Object.fromEntries(
-    Object.entries(process.env).filter((entry): entry is [string, string] => wanted.test(entry[0]) && entry[1] !== undefined),
+    Object.entries(process.env).filter(
+      (entry): entry is [string, string] => wanted.test(entry[0]) && entry[1] !== undefined,
+    ),
   );
 }
 

@@ -23,7 +23,9 @@ const DEFAULT_PAUSE_MS = 40;
 async function replay(fixture: string): Promise<void> {
   const meta = JSON.parse(readFileSync(join(fixture, "meta.json"), "utf8")) as Meta;
   const speed = Number(process.env["REPLAY_SPEED"] ?? 1) || 1;
-  const lines = text(fixture, "stdout.jsonl").split(/(?<=\n)/).filter(Boolean);
+  const lines = text(fixture, "stdout.jsonl")
+    .split(/(?<=\n)/)
+    .filter(Boolean);
   const started = performance.now();
   const until = (ms: number): Promise<void> => sleep(Math.max(0, ms / speed - (performance.now() - started)));
   let bytes = 0;

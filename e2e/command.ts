@@ -17,6 +17,8 @@ export async function command(
     return (await running).stdout;
   } catch (error) {
     const { stderr, message } = error as { stderr?: string; message: string };
-    throw new Error(`${program} ${args.slice(0, 3).join(" ")} failed: ${stderr?.trim().slice(-800) || message}`, { cause: error });
+    throw new Error(`${program} ${args.slice(0, 3).join(" ")} failed: ${stderr?.trim().slice(-800) || message}`, {
+      cause: error,
+    });
   }
 }

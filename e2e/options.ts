@@ -48,7 +48,11 @@ export interface Options {
 export function readOptions(args: string[], env: NodeJS.ProcessEnv = process.env): Options {
   const missing = ["KUBECONFIG", "E2E_DATA_ROOT", "E2E_HOST", "E2E_IMAGE"].filter((name) => !env[name]);
   if (missing.length > 0) throw new Error(`${missing.join(" and ")} must be set; docs/e2e.md says to what`);
-  const { values, positionals } = parseArgs({ args, options: { registry: { type: "string" } }, allowPositionals: true });
+  const { values, positionals } = parseArgs({
+    args,
+    options: { registry: { type: "string" } },
+    allowPositionals: true,
+  });
   if (!values.registry) throw new Error("--registry is missing: npm run e2e gives it");
   const text = (name: string): string => env[name] ?? "";
   return {

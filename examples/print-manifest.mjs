@@ -8,7 +8,11 @@ const ctx = {
   runId: "run-1",
   agent: { id: "agent-1", companyId: "company-1", name: "Ada", adapterType: "opencode_k8s", adapterConfig: {} },
   runtime: { sessionId: null, sessionParams: null, sessionDisplayId: null, taskKey: null },
-  config: { model: "anthropic/claude-sonnet-4-6", promptTemplate: "You are {{agent.name}}.", resources: { requests: { cpu: "500m" } } },
+  config: {
+    model: "anthropic/claude-sonnet-4-6",
+    promptTemplate: "You are {{agent.name}}.",
+    resources: { requests: { cpu: "500m" } },
+  },
   context: { issueId: "issue-1" },
   onLog: async () => {},
 };

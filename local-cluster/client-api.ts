@@ -53,8 +53,15 @@ export function connect(url: string, token: string, namespace: string): KubeClie
     const scope = known.namespaced ? `/namespaces/${namespace}` : "";
     return `${base}${scope}/${resource}${name && `/${name}`}${subresource && `/${subresource}`}`;
   };
-  const send = async (method: string, target: string, init: { body?: object; type?: string; signal?: AbortSignal } = {}): Promise<Response> => {
-    const request: RequestInit = { method, headers: { authorization: `Bearer ${token}`, "content-type": init.type ?? "application/json" } };
+  const send = async (
+    method: string,
+    target: string,
+    init: { body?: object; type?: string; signal?: AbortSignal } = {},
+  ): Promise<Response> => {
+    const request: RequestInit = {
+      method,
+      headers: { authorization: `Bearer ${token}`, "content-type": init.type ?? "application/json" },
+    };
     if (init.body) request.body = JSON.stringify(init.body);
     if (init.signal) request.signal = init.signal;
     const response = await fetch(url + target, request);
@@ -62,7 +69,8 @@ export function connect(url: string, token: string, namespace: string): KubeClie
     return response;
   };
   const call = async (...args: Parameters<typeof send>): Promise<any> => (await send(...args)).json();
-  const collection = (resource: string, query: Query = {}): Promise<any> => call("GET", `${path(resource)}?${new URLSearchParams({ ...query })}`);
+  const collection = (resource: string, query: Query = {}): Promise<any> =>
+    call("GET", `${path(resource)}?${new URLSearchParams({ ...query })}`);
 
   return {
     create: (resource, object) => call("POST", path(resource), { body: object }),
@@ -70,9 +78,12 @@ export function connect(url: string, token: string, namespace: string): KubeClie
     list: async (resource, query) => (await collection(resource, query)).items,
     objects: async (resource) => (await collection(resource)).items,
     async delete(resource, name, { force, propagationPolicy = "Background" } = {}) {
-      await call("DELETE", path(resource, name), { body: { propagationPolicy, ...(force ? { gracePeriodSeconds: 0 } : {}) } });
+      await call("DELETE", path(resource, name), {
+        body: { propagationPolicy, ...(force ? { gracePeriodSeconds: 0 } : {}) },
+      });
     },
-    patch: (resource, name, patch, subresource) => call("PATCH", path(resource, name, subresource), { body: patch, type: "application/merge-patch+json" }),
+    patch: (resource, name, patch, subresource) =>
+      call("PATCH", path(resource, name, subresource), { body: patch, type: "application/merge-patch+json" }),
     async waitFor(resource, predicate, timeoutMs = 10_000) {
       const list = await collection(resource);
       const objects = new Map<string, KubeObject>(list.items.map((item: KubeObject) => [item.metadata.uid, item]));
@@ -80,7 +91,11 @@ export function connect(url: string, token: string, namespace: string): KubeClie
       const aborted = new AbortController();
       const timer = setTimeout(() => aborted.abort(), timeoutMs);
       try {
-        const response = await send("GET", `${path(resource)}?watch=true&resourceVersion=${list.metadata.resourceVersion}`, { signal: aborted.signal });
+        const response = await send(
+          "GET",
+          `${path(resource)}?watch=true&resourceVersion=${list.metadata.resourceVersion}`,
+          { signal: aborted.signal },
+        );
         for await (const { type, object } of lines(response.body!)) {
           if (type === "DELETED") objects.delete(object.metadata.uid);
           else objects.set(object.metadata.uid, object);
@@ -89,7 +104,9 @@ export function connect(url: string, token: string, namespace: string): KubeClie
         throw new Error(`the watch of ${resource} ended`);
       } catch (error) {
         if (!aborted.signal.aborted) throw error;
-        throw new Error(`waited ${timeoutMs} ms in vain; ${resource} now: ${JSON.stringify([...objects.values()].map(({ metadata, status }) => ({ name: metadata.name, status })))}`);
+        throw new Error(
+          `waited ${timeoutMs} ms in vain; ${resource} now: ${JSON.stringify([...objects.values()].map(({ metadata, status }) => ({ name: metadata.name, status })))}`,
+        );
       } finally {
         clearTimeout(timer);
         aborted.abort();
@@ -98,7 +115,9 @@ export function connect(url: string, token: string, namespace: string): KubeClie
     watch(resource, listener, query = {}) {
       const aborted = new AbortController();
       const follow = async (): Promise<void> => {
-        const response = await send("GET", `${path(resource)}?${new URLSearchParams({ ...query, watch: "true" })}`, { signal: aborted.signal });
+        const response = await send("GET", `${path(resource)}?${new URLSearchParams({ ...query, watch: "true" })}`, {
+          signal: aborted.signal,
+        });
         for await (const event of lines(response.body!)) listener(event);
       };
       // It ends with the connection: the cluster went down, or the caller has seen enough.

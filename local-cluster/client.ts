@@ -60,8 +60,13 @@ export async function startLocalCluster(options: StartOptions = {}): Promise<Loc
   const removeRoot = (): void => {
     if (given === undefined) rmSync(root, { recursive: true, force: true, maxRetries: 3 });
   };
-  const script = mainScript === undefined ? findMain() : mainScript instanceof URL ? fileURLToPath(mainScript) : mainScript;
-  const child = spawn(process.execPath, [script, "--root", root, "--options", JSON.stringify({ ...clusterOptions, temporary: given === undefined })], { stdio: ["pipe", "pipe", "pipe"] });
+  const script =
+    mainScript === undefined ? findMain() : mainScript instanceof URL ? fileURLToPath(mainScript) : mainScript;
+  const child = spawn(
+    process.execPath,
+    [script, "--root", root, "--options", JSON.stringify({ ...clusterOptions, temporary: given === undefined })],
+    { stdio: ["pipe", "pipe", "pipe"] },
+  );
   let ready: Ready;
   try {
     ready = await firstLine(child);
@@ -127,7 +132,9 @@ function firstLine(child: ChildProcess): Promise<Ready> {
       if (process.env.LOCAL_CLUSTER_DEBUG) process.stderr.write(chunk);
     });
     child.once("error", reject);
-    child.once("exit", (code) => reject(new Error(`the local cluster ended with ${code} before it was ready: ${complaint}`)));
+    child.once("exit", (code) =>
+      reject(new Error(`the local cluster ended with ${code} before it was ready: ${complaint}`)),
+    );
     createInterface({ input: child.stdout! }).once("line", (line) => resolve(JSON.parse(line) as Ready));
   });
 }

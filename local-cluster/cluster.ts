@@ -45,7 +45,8 @@ export class Cluster {
     const dataDir = realpathSync(options.dataDir ?? join(root, "data"));
     for (const path of [root, dataDir]) {
       // Mapped paths land in shell scripts that do not expect to quote them.
-      if (mapping === "text" && !/^[\w./+-]+$/.test(path)) throw new Error(`the folder ${path} has characters that a shell script would have to quote`);
+      if (mapping === "text" && !/^[\w./+-]+$/.test(path))
+        throw new Error(`the folder ${path} has characters that a shell script would have to quote`);
     }
     const store = new Store();
     const faults = new Faults();
@@ -53,7 +54,8 @@ export class Cluster {
     const access = new Access(namespace, faults);
     const verbs = new Verbs(store, (resource, object) => injectSidecar(faults, resource, object));
     const readLog = (podNamespace: string, pod: string, query: URLSearchParams): string => {
-      const container = query.get("container") ?? (store.get("pods", podNamespace, pod) as Pod).spec.containers[0]!.name;
+      const container =
+        query.get("container") ?? (store.get("pods", podNamespace, pod) as Pod).spec.containers[0]!.name;
       return readOutput(join(root, "logs", podNamespace, pod, `${container}.log`)).toString("utf8");
     };
     const server = new ApiServer({ store, verbs, access, faults, readLog });
@@ -64,8 +66,21 @@ export class Cluster {
     const adminKubeconfig = join(root, "admin.kubeconfig");
     writeKubeconfig(kubeconfig, server.url, namespace, "paperclip", access.tokens.account);
     // kubectl sends no token over plain HTTP, so its way in is part of the path.
-    writeKubeconfig(adminKubeconfig, `${server.url}/as/${access.tokens.admin}`, namespace, "admin", access.tokens.admin);
-    const ready = { url: server.url, kubeconfig, adminKubeconfig, adminToken: access.tokens.admin, dataDir, mapping: chosen } as const;
+    writeKubeconfig(
+      adminKubeconfig,
+      `${server.url}/as/${access.tokens.admin}`,
+      namespace,
+      "admin",
+      access.tokens.admin,
+    );
+    const ready = {
+      url: server.url,
+      kubeconfig,
+      adminKubeconfig,
+      adminToken: access.tokens.admin,
+      dataDir,
+      mapping: chosen,
+    } as const;
     return new Cluster(root, options, namespace, { store, faults, server, ready });
   }
 
@@ -109,7 +124,7 @@ export class Cluster {
     checkFault(fault);
     switch (fault.kind) {
       case "outage":
-        return this.#startOutage(fault.ms), 0;
+        return (this.#startOutage(fault.ms), 0);
       case "compact":
         this.#store.compact();
         this.server.dropWatches();

@@ -19,7 +19,8 @@ export const controlUrl = (server: Server): string => `http://127.0.0.1:${(serve
 
 async function serve(cluster: Cluster, request: IncomingMessage, response: ServerResponse): Promise<void> {
   try {
-    if (request.headers.authorization !== `Bearer ${cluster.ready.adminToken}`) return void response.writeHead(401).end("Unauthorized");
+    if (request.headers.authorization !== `Bearer ${cluster.ready.adminToken}`)
+      return void response.writeHead(401).end("Unauthorized");
     const answer = await act(cluster, request);
     response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(answer));
   } catch (error) {

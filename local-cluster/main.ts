@@ -47,7 +47,10 @@ async function main(): Promise<void> {
     process.exit(0);
   };
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => void end());
-  process.stdin.on("end", () => void end()).on("close", () => void end()).on("error", () => void end());
+  process.stdin
+    .on("end", () => void end())
+    .on("close", () => void end())
+    .on("error", () => void end());
   process.stdin.resume();
 
   const ready: Ready = { ...cluster.ready, control: controlUrl(control) };

@@ -14,7 +14,8 @@ export const SHARED_CLAIM = "paperclip-data";
 const SERVER_NODE = "server-node";
 
 export function seed(store: Store, namespace: string, ownPodPatch: object): void {
-  const put = (resource: string, object: object): KubeObject => store.create(resource, admit(RESOURCES[resource]!, resource === "namespaces" ? undefined : namespace, object));
+  const put = (resource: string, object: object): KubeObject =>
+    store.create(resource, admit(RESOURCES[resource]!, resource === "namespaces" ? undefined : namespace, object));
   for (const name of new Set([namespace, "default"])) {
     put("namespaces", { apiVersion: "v1", kind: "Namespace", metadata: { name } });
   }
@@ -52,7 +53,13 @@ export function seed(store: Store, namespace: string, ownPodPatch: object): void
   });
 }
 
-const secret = (name: string, type: string, stringData: Record<string, string>): object => ({ apiVersion: "v1", kind: "Secret", metadata: { name }, type, stringData });
+const secret = (name: string, type: string, stringData: Record<string, string>): object => ({
+  apiVersion: "v1",
+  kind: "Secret",
+  metadata: { name },
+  type,
+  stringData,
+});
 
 function ownPod(): object {
   return {

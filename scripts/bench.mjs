@@ -16,7 +16,8 @@ const [name = "tail", ...rest] = process.argv.slice(2);
 const bundle = `${root}build/bench-${name}.js`;
 
 if (existsSync(`${root}bench/${name}.mjs`)) {
-  process.exitCode = spawnSync(process.execPath, [`bench/${name}.mjs`, ...rest], { cwd: root, stdio: "inherit" }).status ?? 1;
+  process.exitCode =
+    spawnSync(process.execPath, [`bench/${name}.mjs`, ...rest], { cwd: root, stdio: "inherit" }).status ?? 1;
 } else if (!existsSync(`${root}bench/${name}.ts`)) {
   console.error(`bench: there is no bench/${name}.ts`);
   process.exitCode = 1;

@@ -64,9 +64,11 @@ async function buildTypeScript() {
 function pruneDeclarations(entries) {
   const reached = new Set(entries);
   for (const file of reached) {
-    for (const [, name] of readFileSync(`${root}dist/${file}`, "utf8").matchAll(/"\.\/([\w-]+)\.js"/g)) reached.add(`${name}.d.ts`);
+    for (const [, name] of readFileSync(`${root}dist/${file}`, "utf8").matchAll(/"\.\/([\w-]+)\.js"/g))
+      reached.add(`${name}.d.ts`);
   }
-  for (const file of readdirSync(`${root}dist`)) if (file.endsWith(".d.ts") && !reached.has(file)) rmSync(`${root}dist/${file}`);
+  for (const file of readdirSync(`${root}dist`))
+    if (file.endsWith(".d.ts") && !reached.has(file)) rmSync(`${root}dist/${file}`);
 }
 
 /** What only developers run; it uses the built package like anyone else. */
@@ -81,7 +83,13 @@ function buildTools(esbuild, esm) {
   const present = Object.entries(tools).filter(([source]) => existsSync(root + source));
   if (present.length > 0) mkdirSync(`${root}build`, { recursive: true });
   return present.map(([source, outfile]) =>
-    esbuild.build({ ...esm, entryPoints: [source], outfile, packages: "external", external: ["../dist/*", "../index.js"] }),
+    esbuild.build({
+      ...esm,
+      entryPoints: [source],
+      outfile,
+      packages: "external",
+      external: ["../dist/*", "../index.js"],
+    }),
   );
 }
 

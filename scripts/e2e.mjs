@@ -19,9 +19,13 @@ const how = flags.has("--packed") ? ["--ts-only"] : flags.has("--release") ? ["-
 if (!flags.has("--no-build")) run(process.execPath, ["scripts/build.mjs", ...how]);
 // Paperclip installs the adapter by its name, from a registry that has what would be published.
 const registry = await serveTarballs(flags.has("--packed") ? packedAlready() : packDevelopment());
-const child = spawn(process.execPath, ["build/e2e.js", "--registry", registry.url, ...cases], { cwd: root, stdio: "inherit" });
+const child = spawn(process.execPath, ["build/e2e.js", "--registry", registry.url, ...cases], {
+  cwd: root,
+  stdio: "inherit",
+});
 // A terminal's Ctrl-C reaches the child by itself; it cleans up, and this process waits for it.
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => signal === "SIGINT" || child.kill(signal));
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])
+  process.on(signal, () => signal === "SIGINT" || child.kill(signal));
 const code = await new Promise((ended) => child.once("close", ended));
 registry.close();
 process.exitCode = code ?? 1;

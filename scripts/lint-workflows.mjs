@@ -16,7 +16,10 @@ const { scripts } = JSON.parse(readFileSync(`${root}package.json`, "utf8"));
 const lint = await createLinter();
 const complaints = readdirSync(root + folder).flatMap((file) => {
   const text = readFileSync(root + folder + file, "utf8");
-  const found = lint(text, folder + file).filter(({ kind, message }) => !(kind === "runner-label" && RUNNERS.some((runner) => message.startsWith(`label "${runner}"`))));
+  const found = lint(text, folder + file).filter(
+    ({ kind, message }) =>
+      !(kind === "runner-label" && RUNNERS.some((runner) => message.startsWith(`label "${runner}"`))),
+  );
   return [...found.map(({ line, message }) => `${folder}${file}:${line}: ${message}`), ...foreignSteps(file, text)];
 });
 for (const complaint of complaints) console.error(complaint);

@@ -17,7 +17,12 @@ import { packAll, packedAlready } from "./pack/stage.mjs";
 import { checkPrerequisites, installPackages, root, run } from "./prerequisites.mjs";
 
 const { values: options } = parseArgs({
-  options: { platforms: { type: "string" }, "no-build": { type: "boolean" }, development: { type: "boolean" }, packed: { type: "boolean" } },
+  options: {
+    platforms: { type: "string" },
+    "no-build": { type: "boolean" },
+    development: { type: "boolean" },
+    packed: { type: "boolean" },
+  },
 });
 // What is packed needs no compiler.
 if (!options.packed) checkPrerequisites();
@@ -26,7 +31,11 @@ try {
   const host = hostPlatform();
   // The demo and its cluster are of this checkout; the adapter that they run is the installed one.
   run(process.execPath, ["scripts/build.mjs", "--ts-only"]);
-  const tarballs = options.packed ? packedAlready() : options.development ? packDevelopment() : packAll(releaseBinaries(host));
+  const tarballs = options.packed
+    ? packedAlready()
+    : options.development
+      ? packDevelopment()
+      : packAll(releaseBinaries(host));
   await checkPackages(tarballs, host);
   console.log("pack:check: all well");
 } catch (error) {

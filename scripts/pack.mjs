@@ -10,7 +10,9 @@ import { installPackages, root, run } from "./prerequisites.mjs";
 
 installPackages();
 const missing = platforms.filter(({ file }) => !existsSync(file)).map(({ name }) => name);
-const wrong = platforms.filter(({ file }) => existsSync(file)).flatMap((platform) => complaints(inspectBinary(platform)).map((text) => `${platform.name}: ${text}`));
+const wrong = platforms
+  .filter(({ file }) => existsSync(file))
+  .flatMap((platform) => complaints(inspectBinary(platform)).map((text) => `${platform.name}: ${text}`));
 if (missing.length > 0) wrong.push(`not built: ${missing.join(", ")} (npm run build:platform -- NAME)`);
 
 if (wrong.length > 0) {

@@ -21,7 +21,8 @@ try {
   const packages = [...platforms.map((platform) => `${name}-${platform.name}`), name];
   const files = packages.map((packed) => `${packed}-${version}.tgz`);
   const [missing, strange] = [missingFrom(readdirSync(TARBALLS), files), missingFrom(files, readdirSync(TARBALLS))];
-  if (missing.length > 0 || strange.length > 0) throw new Error(`build/packages is not complete: missing ${missing}; strange ${strange}`);
+  if (missing.length > 0 || strange.length > 0)
+    throw new Error(`build/packages is not complete: missing ${missing}; strange ${strange}`);
   const userconfig = npmrc();
   for (const [index, packed] of packages.entries()) publish(packed, `${TARBALLS}/${files[index]}`, userconfig);
   console.log(`publish: ${packages.length} packages of version ${version}${dryRun ? ", if this were no dry run" : ""}`);
@@ -31,12 +32,16 @@ try {
 }
 
 function publish(packed, file, userconfig) {
-  if (npm(["view", `${packed}@${version}`, "version"], "pipe").stdout?.trim() === version) return console.log(`${packed}@${version} is there already`);
+  if (npm(["view", `${packed}@${version}`, "version"], "pipe").stdout?.trim() === version)
+    return console.log(`${packed}@${version} is there already`);
   // Provenance is signed by the workflow that runs; elsewhere there is nobody to sign it.
   const provenance = process.env.GITHUB_ACTIONS ? ["--provenance"] : [];
   // npm wants a tag for what is no release yet, and nobody shall get it unasked.
   const tag = version.includes("-") ? ["--tag", "next"] : [];
-  const { status } = npm(["publish", file, "--access", "public", ...tag, ...provenance, ...(dryRun ? ["--dry-run"] : []), ...userconfig], "inherit");
+  const { status } = npm(
+    ["publish", file, "--access", "public", ...tag, ...provenance, ...(dryRun ? ["--dry-run"] : []), ...userconfig],
+    "inherit",
+  );
   if (status !== 0) throw new Error(`${packed} was not published`);
 }
 

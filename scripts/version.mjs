@@ -10,6 +10,9 @@ const before = /^version = "([^"]+)"/m.exec(manifest)[1];
 writeFileSync(`${root}Cargo.toml`, manifest.replace(/^version = "[^"]+"/m, `version = "${version}"`));
 // The generated loader compares versions; the lint makes it anew and sees that this is the same.
 const loader = readFileSync(`${root}index.js`, "utf8");
-writeFileSync(`${root}index.js`, loader.replaceAll(`'${before}'`, `'${version}'`).replaceAll(`expected ${before} `, `expected ${version} `));
+writeFileSync(
+  `${root}index.js`,
+  loader.replaceAll(`'${before}'`, `'${version}'`).replaceAll(`expected ${before} `, `expected ${version} `),
+);
 run("cargo", ["update", "--workspace", "--offline", "--quiet"]);
 run("git", ["add", "Cargo.toml", "Cargo.lock", "index.js"]);

@@ -22,5 +22,7 @@ function install(folder, wheels) {
   if (!existsSync(`${folder}/bin/pip`) && !succeeds("python3", ["-m", "venv", folder])) {
     return "python3 -m venv failed (Debian: apt-get install python3-venv)";
   }
-  return succeeds(`${folder}/bin/pip`, ["install", "--quiet", ...wheels]) ? null : `pip could not install ${wheels.join(" ")}`;
+  return succeeds(`${folder}/bin/pip`, ["install", "--quiet", ...wheels])
+    ? null
+    : `pip could not install ${wheels.join(" ")}`;
 }

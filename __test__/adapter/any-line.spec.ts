@@ -25,11 +25,42 @@ function numbers(seed: number): (below: number) => number {
 }
 
 const pick = <T>(from: readonly T[], next: (below: number) => number): T => from[next(from.length)] as T;
-const oddities = [null, true, 0, -1, 1e308, "", "x", "\ud83d", "\u001b[31m", "constructor", "__proto__", [], {}, [[]], [null]] as const;
+const oddities = [
+  null,
+  true,
+  0,
+  -1,
+  1e308,
+  "",
+  "x",
+  "\ud83d",
+  "\u001b[31m",
+  "constructor",
+  "__proto__",
+  [],
+  {},
+  [[]],
+  [null],
+] as const;
 
 /** Any JSON value, with the keys that opencode uses. */
 function anyValue(next: (below: number) => number, depth = 0): unknown {
-  const keys = ["type", "part", "state", "input", "output", "error", "data", "tokens", "cache", "text", "status", "metadata", "exit", "toString"];
+  const keys = [
+    "type",
+    "part",
+    "state",
+    "input",
+    "output",
+    "error",
+    "data",
+    "tokens",
+    "cache",
+    "text",
+    "status",
+    "metadata",
+    "exit",
+    "toString",
+  ];
   const kind = depth > 4 ? 0 : next(4);
   if (kind < 2) return pick(oddities, next);
   const size = next(4);
@@ -46,7 +77,15 @@ function exchange(line: string, next: (below: number) => number): string {
 
 function damage(line: string, next: (below: number) => number): string {
   const [from, to] = [next(line.length), next(line.length)];
-  return pick([line.slice(0, from), line.slice(from), line.slice(0, from) + line.slice(to), `${line.slice(0, from)}\u0000\u001b["{${line.slice(from)}`], next);
+  return pick(
+    [
+      line.slice(0, from),
+      line.slice(from),
+      line.slice(0, from) + line.slice(to),
+      `${line.slice(0, from)}\u0000\u001b["{${line.slice(from)}`,
+    ],
+    next,
+  );
 }
 
 function survive(line: string): void {
@@ -62,7 +101,8 @@ function survive(line: string): void {
   }
   // The browser gets the entries by postMessage, which refuses what cannot be cloned.
   expect(structuredClone(entries)).toEqual(entries);
-  for (const debug of [true, false]) expect(formatEvent(line, debug)).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/);
+  for (const debug of [true, false])
+    expect(formatEvent(line, debug)).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/);
 }
 
 describe("nothing throws on", () => {
@@ -92,7 +132,10 @@ describe("a megabyte does not stall", () => {
     ["of thinking", JSON.stringify({ type: "reasoning", part: { text: "a b\n".repeat(size / 4) } })],
     ["of a tool's output", tool({ status: "completed", input: { a: big }, output: "y\n".repeat(size / 2) })],
     ["of a tool's error", tool({ status: "error", error: big })],
-    ["of a tool's input, wide", tool({ status: "running", input: Array.from({ length: size / 8 }, (_, index) => [index]) })],
+    [
+      "of a tool's input, wide",
+      tool({ status: "running", input: Array.from({ length: size / 8 }, (_, index) => [index]) }),
+    ],
     ["of an error", JSON.stringify({ type: "error", error: { name: "E", data: { message: big } } })],
     ["of escapes", "\u001b[".repeat(size / 2)],
     ["of an endless escape", `\u001b[${"1;".repeat(size / 2)}`],

@@ -10,7 +10,10 @@ const tool = (state: object) => plain({ type: "tool_use", part: { tool: "bash", 
 
 function show(name: string): string {
   const lines = readFileSync(new URL(`${name}/stdout.jsonl`, fixtures), "utf8").split("\n");
-  return lines.map((line) => formatLine(line, { colour: false })).filter(Boolean).join("\n");
+  return lines
+    .map((line) => formatLine(line, { colour: false }))
+    .filter(Boolean)
+    .join("\n");
 }
 
 describe("recordings of the real opencode", () => {
@@ -45,7 +48,9 @@ describe("a line", () => {
   });
 
   it("of a tool names its inputs", () => {
-    expect(tool({ status: "running", input: { a: "x y", b: [1], c: "n".repeat(500) } })).toMatch(/^→ bash a=x y b=\[1\] c=n+…$/);
+    expect(tool({ status: "running", input: { a: "x y", b: [1], c: "n".repeat(500) } })).toMatch(
+      /^→ bash a=x y b=\[1\] c=n+…$/,
+    );
     expect(tool({ status: "running" })).toBe("→ bash");
   });
 
@@ -62,11 +67,20 @@ describe("a line", () => {
   });
 
   it("cannot drive the terminal", () => {
-    expect(plain({ type: "text", part: { text: "a\u001b]0;title\u0007b\u001b[2Jc\u009b31md\te\nf" } })).toBe("a]0;titlebc31md\te\nf");
+    expect(plain({ type: "text", part: { text: "a\u001b]0;title\u0007b\u001b[2Jc\u009b31md\te\nf" } })).toBe(
+      "a]0;titlebc31md\te\nf",
+    );
   });
 
   it("of any content is formatted, never thrown at", () => {
-    for (const line of ["", "x", "{", "[]", "null", JSON.stringify({ type: "tool_use", part: { state: { input: null } } })]) {
+    for (const line of [
+      "",
+      "x",
+      "{",
+      "[]",
+      "null",
+      JSON.stringify({ type: "tool_use", part: { state: { input: null } } }),
+    ]) {
       for (const colour of [true, false]) expect(typeof formatLine(line, { colour, verbose: true })).toBe("string");
     }
   });

@@ -54,7 +54,9 @@ describe("a request that cannot be run", () => {
       errorCode: "k8s_invalid_config",
       errorMessage: expect.stringContaining("bad tolerations"),
     });
-    expect(await start(context().ctx, fail("GenericFailure")).result).toMatchObject({ errorCode: "k8s_internal_error" });
+    expect(await start(context().ctx, fail("GenericFailure")).result).toMatchObject({
+      errorCode: "k8s_internal_error",
+    });
   });
 
   it("a native answer without a result never counts as success", async () => {
@@ -90,7 +92,11 @@ describe("a run", () => {
     const seen: [string, unknown][] = [];
     const note = (name: string) => async (value: unknown) => void seen.push([name, value]);
     const callbacks = { onMeta: note("meta"), onEvent: note("event"), onRuntimeProgress: note("progress") };
-    const { ctx, log } = context({ ...callbacks, onDispatch: () => void seen.push(["dispatch", null]), context: { a: 1 } });
+    const { ctx, log } = context({
+      ...callbacks,
+      onDispatch: () => void seen.push(["dispatch", null]),
+      context: { a: 1 },
+    });
     const { native, result } = start(ctx);
     await eventually(() => native.runs.length === 1);
     const sink = native.runs[0]?.sink;
@@ -103,7 +109,10 @@ describe("a run", () => {
     await sink?.("from the future", "?");
     native.runs[0]?.finish(done);
     await result;
-    expect(log).toEqual([["stdout", "one\ntwo\n"], ["stderr", "bad\n"]]);
+    expect(log).toEqual([
+      ["stdout", "one\ntwo\n"],
+      ["stderr", "bad\n"],
+    ]);
     expect(seen.map(([name]) => name)).toEqual(["meta", "event", "progress", "dispatch"]);
     expect(seen[0]?.[1]).toMatchObject({ command: "kubectl job/x", prompt: expect.any(String), context: { a: 1 } });
     expect(seen[2]?.[1]).toMatchObject({ phase: "adapter_startup", message: "waiting for a node" });
@@ -151,9 +160,18 @@ describe("a run", () => {
     const first = { usage: { inputTokens: 100, outputTokens: 10, cachedInputTokens: 5 }, costUsd: 0.5 };
     native.runs[0]?.finish({ ...done, ...first }, { sessionId: "ses_1" });
     await eventually(() => native.runs.length === 2);
-    native.runs[1]?.finish({ ...done, usage: { inputTokens: 7, outputTokens: 1 }, costUsd: 0.25 }, { sessionId: "ses_1" });
+    native.runs[1]?.finish(
+      { ...done, usage: { inputTokens: 7, outputTokens: 1 }, costUsd: 0.25 },
+      { sessionId: "ses_1" },
+    );
     await eventually(() => native.runs.length === 3);
-    native.runs[2]?.finish({ exitCode: null, signal: null, timedOut: false, errorCode: "k8s_job_create_failed", errorMessage: "no" });
+    native.runs[2]?.finish({
+      exitCode: null,
+      signal: null,
+      timedOut: false,
+      errorCode: "k8s_job_create_failed",
+      errorMessage: "no",
+    });
     expect(await result).toMatchObject({
       errorCode: "k8s_job_create_failed",
       usage: { inputTokens: 107, outputTokens: 11, cachedInputTokens: 5 },
@@ -162,7 +180,9 @@ describe("a run", () => {
   });
 
   it("says the note of the session plan", async () => {
-    const native = fakeNative({ planSession: () => JSON.stringify({ sessionId: null, note: "Fresh session: other folder" }) });
+    const native = fakeNative({
+      planSession: () => JSON.stringify({ sessionId: null, note: "Fresh session: other folder" }),
+    });
     const { ctx, text } = context();
     const { result } = start(ctx, native);
     await eventually(() => native.runs.length === 1);
@@ -196,7 +216,10 @@ describe("cancelling", () => {
     await eventually(() => native.runs.length === 1);
     controller.abort();
     const usage = { inputTokens: 3, outputTokens: 2 };
-    native.runs[0]?.finish({ exitCode: 0, signal: null, timedOut: false, summary: "done", usage, costUsd: 0.5, sessionId: "s" }, { sessionId: "s" });
+    native.runs[0]?.finish(
+      { exitCode: 0, signal: null, timedOut: false, summary: "done", usage, costUsd: 0.5, sessionId: "s" },
+      { sessionId: "s" },
+    );
     expect(await result).toMatchObject({
       exitCode: null,
       errorCode: "cancelled",
@@ -214,7 +237,10 @@ describe("cancelling", () => {
     await eventually(() => native.runs.length === 1);
     expect(getEventListeners(controller.signal, "abort")).toHaveLength(1);
     controller.abort();
-    native.runs[0]?.finish({ exitCode: null, signal: null, timedOut: false, errorCode: "cancelled" }, { sessionId: "s" });
+    native.runs[0]?.finish(
+      { exitCode: null, signal: null, timedOut: false, errorCode: "cancelled" },
+      { sessionId: "s" },
+    );
     expect(await result).toMatchObject({ errorCode: "cancelled" });
     expect(native.runs).toHaveLength(1);
     expect(native.runs[0]?.cancels).toEqual(["signal"]);

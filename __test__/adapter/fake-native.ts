@@ -164,9 +164,17 @@ export function fakeNative(overrides: Partial<Native> = {}): FakeNative {
     },
     buildJobManifest: (json, prompt) => {
       manifests.push({ ...(JSON.parse(json) as Record<string, any>), prompt });
-      return JSON.stringify({ job: {}, jobName: "job", namespace: "ns", opencodeArgs: [], podLogPath: "/p", warnings: ["careful"] });
+      return JSON.stringify({
+        job: {},
+        jobName: "job",
+        namespace: "ns",
+        opencodeArgs: [],
+        podLogPath: "/p",
+        warnings: ["careful"],
+      });
     },
-    sanitizeLabelValue: (value) => JSON.stringify({ value: value.toLowerCase(), dropped: value !== value.toLowerCase() }),
+    sanitizeLabelValue: (value) =>
+      JSON.stringify({ value: value.toLowerCase(), dropped: value !== value.toLowerCase() }),
     parseOpenCodeJsonl: () => "{}",
     isStepLimitResult: () => false,
     isUnknownSessionError: () => false,

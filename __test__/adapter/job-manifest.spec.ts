@@ -31,9 +31,15 @@ describe("buildJobManifest", () => {
       retainJobs: true,
       nonce: "n",
     });
-    expect(Object.keys(result).sort()).toEqual(
-      ["job", "jobName", "namespace", "opencodeArgs", "podLogPath", "prompt", "promptMetrics"],
-    );
+    expect(Object.keys(result).sort()).toEqual([
+      "job",
+      "jobName",
+      "namespace",
+      "opencodeArgs",
+      "podLogPath",
+      "prompt",
+      "promptMetrics",
+    ]);
     expect(native.manifests[0]).toMatchObject({
       selfPod,
       promptSecretName: "s",
@@ -62,7 +68,11 @@ describe("buildJobManifest", () => {
       seen.push([request, prompt]);
       return buildJobManifest(request, prompt);
     };
-    const { prompt } = createBuildJobManifest(() => native)({ ctx: context().ctx, selfPod, instructionsContent: "ONCE \ud83d" });
+    const { prompt } = createBuildJobManifest(() => native)({
+      ctx: context().ctx,
+      selfPod,
+      instructionsContent: "ONCE \ud83d",
+    });
     expect(prompt).toMatch(/^ONCE \ufffd/);
     expect(seen.map(([request, sent]) => [request.includes("ONCE"), sent])).toEqual([[false, prompt]]);
   });
@@ -124,7 +134,9 @@ describe("the prompt", () => {
 
   it("follows the native side's resume decision, not the stored session", () => {
     const fresh = fakeNative({ planSession: () => JSON.stringify({ sessionId: null, note: null }) });
-    expect(build({ config, ...resumed, context: { paperclipWake: wake } }, {}, fresh).prompt).toMatch(/^BOOT run-1[^]*BEAT/);
+    expect(build({ config, ...resumed, context: { paperclipWake: wake } }, {}, fresh).prompt).toMatch(
+      /^BOOT run-1[^]*BEAT/,
+    );
   });
 });
 

@@ -9,7 +9,14 @@ describe("toJsonText", () => {
   });
 
   it("turns dates, numbers and texts of JavaScript into JSON's", () => {
-    const value = { date: new Date(0), bad: new Date(NaN), big: 10n, nan: NaN, lone: "a\ud800", url: new URL("http://x/") };
+    const value = {
+      date: new Date(0),
+      bad: new Date(NaN),
+      big: 10n,
+      nan: NaN,
+      lone: "a\ud800",
+      url: new URL("http://x/"),
+    };
     expect(JSON.parse(toJsonText(value))).toEqual({
       date: "1970-01-01T00:00:00.000Z",
       bad: null,
@@ -41,7 +48,11 @@ describe("toJsonText", () => {
         throw new Error("no");
       },
       proxy,
-      json: { toJSON: () => { throw new Error("no"); } },
+      json: {
+        toJSON: () => {
+          throw new Error("no");
+        },
+      },
       good: 1,
     };
     expect(JSON.parse(toJsonText(value))).toEqual({ good: 1 });

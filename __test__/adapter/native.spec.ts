@@ -1,6 +1,12 @@
 import { expect, it } from "vitest";
 
-import { checkNative, loadFailure, NATIVE_FUNCTIONS, NativeUnavailableError, platformTriple } from "../../adapter/native.js";
+import {
+  checkNative,
+  loadFailure,
+  NATIVE_FUNCTIONS,
+  NativeUnavailableError,
+  platformTriple,
+} from "../../adapter/native.js";
 import { createSessionCodec } from "../../adapter/session-codec.js";
 import { createTestEnvironment } from "../../adapter/test-environment.js";
 import { fakeNative } from "./fake-native.js";
@@ -26,9 +32,13 @@ it("a binary that cannot be loaded is said with each cause, and with one command
   const wasi = new Error("Cannot find module './x.wasi.cjs'", { cause: old });
   const loader = new Error("Please try `npm i` again after removing everything", { cause: wasi });
   const { message, code, cause } = loadFailure(loader, "1.2.3");
-  expect(message).toContain(`for ${platformTriple()} is missing or cannot be loaded. Install the package paperclip-adapter-opencode-k8s-${platformTriple()}@1.2.3`);
+  expect(message).toContain(
+    `for ${platformTriple()} is missing or cannot be loaded. Install the package paperclip-adapter-opencode-k8s-${platformTriple()}@1.2.3`,
+  );
   // npm removes from Paperclip's folder what it is not told about: the adapter itself, if only its binary is named.
-  expect(message).toContain(`npm install --no-save paperclip-adapter-opencode-k8s@1.2.3 paperclip-adapter-opencode-k8s-${platformTriple()}@1.2.3`);
+  expect(message).toContain(
+    `npm install --no-save paperclip-adapter-opencode-k8s@1.2.3 paperclip-adapter-opencode-k8s-${platformTriple()}@1.2.3`,
+  );
   expect(message).toContain("Cause: /lib/libc.so.6: version `GLIBC_2.28' not found; Cannot find module './x.node'");
   expect(message).not.toMatch(/npm i`|Require stack|wasi|null/);
   expect([code, cause]).toEqual(["k8s_native_unavailable", loader]);
@@ -45,12 +55,19 @@ const missing = () => {
 
 it("reads every session as none without the binary", () => {
   const codec = createSessionCodec(missing);
-  expect([codec.deserialize({ sessionId: "s" }), codec.serialize({ sessionId: "s" }), codec.getDisplayId({})]).toEqual([null, null, null]);
+  expect([codec.deserialize({ sessionId: "s" }), codec.serialize({ sessionId: "s" }), codec.getDisplayId({})]).toEqual([
+    null,
+    null,
+    null,
+  ]);
 });
 
 it("passes sessions through the native side as JSON", () => {
   const codec = createSessionCodec(() => fakeNative());
-  expect(codec.deserialize({ sessionId: "s", at: new Date(0) })).toEqual({ sessionId: "s", at: "1970-01-01T00:00:00.000Z" });
+  expect(codec.deserialize({ sessionId: "s", at: new Date(0) })).toEqual({
+    sessionId: "s",
+    at: "1970-01-01T00:00:00.000Z",
+  });
   expect(codec.serialize(null)).toBeNull();
   expect(codec.deserialize(undefined)).toBeNull();
   expect(codec.getDisplayId({})).toBe("shown");

@@ -16,7 +16,10 @@ const workspace = {
 
 describe("paths of the server's own view of the shared volume", () => {
   it("become the pod's, wherever the host put them, and others stay", () => {
-    const request = { config: { dataRoot: "/mnt/data/", cwd: "/mnt/data/w" }, context: { paperclipWorkspace: workspace, paperclipWorkspaces: [workspace], note: "/mnt/data" } };
+    const request = {
+      config: { dataRoot: "/mnt/data/", cwd: "/mnt/data/w" },
+      context: { paperclipWorkspace: workspace, paperclipWorkspaces: [workspace], note: "/mnt/data" },
+    };
     const expected = {
       ...workspace,
       cwd: "/paperclip/instances/default/workspaces/a",
@@ -50,6 +53,7 @@ describe("paths of the server's own view of the shared volume", () => {
     await result;
     const requests = [...seen, ...native.runs.map(({ request }) => JSON.stringify(request))];
     expect(requests).toHaveLength(2);
-    for (const request of requests) expect(JSON.parse(request).context.paperclipWorkspace.cwd).toBe("/paperclip/instances/default/workspaces/a");
+    for (const request of requests)
+      expect(JSON.parse(request).context.paperclipWorkspace.cwd).toBe("/paperclip/instances/default/workspaces/a");
   });
 });

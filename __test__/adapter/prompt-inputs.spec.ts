@@ -25,10 +25,17 @@ async function read(config: Record<string, unknown>) {
   return { ...inputs, warnings };
 }
 
-const skill = (key: string, source: string, more: object = {}) => ({ key, runtimeName: key, source: join(dir, source), ...more });
+const skill = (key: string, source: string, more: object = {}) => ({
+  key,
+  runtimeName: key,
+  source: join(dir, source),
+  ...more,
+});
 
 it("reads the instructions file", async () => {
-  expect(await read({ instructionsFilePath: join(dir, "AGENTS.md") })).toMatchObject({ instructionsContent: "BE KIND" });
+  expect(await read({ instructionsFilePath: join(dir, "AGENTS.md") })).toMatchObject({
+    instructionsContent: "BE KIND",
+  });
 });
 
 it("warns about an instructions file that cannot be read and goes on", async () => {
@@ -53,7 +60,9 @@ it("bundles desired skills, from folders and from files", async () => {
 });
 
 it("bundles required skills although nobody asked for them, and warns about unreadable ones", async () => {
-  const config = { paperclipRuntimeSkills: [skill("a", "folder", { required: true }), skill("b", "gone", { required: true })] };
+  const config = {
+    paperclipRuntimeSkills: [skill("a", "folder", { required: true }), skill("b", "gone", { required: true })],
+  };
   const { skillsBundleContent, warnings } = await read(config);
   expect(skillsBundleContent).toBe("IN A FOLDER");
   expect(warnings).toEqual([`Warning: skill b not readable: ${join(dir, "gone")}`]);

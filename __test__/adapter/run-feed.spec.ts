@@ -41,7 +41,10 @@ it("hands one batch out to all runs, and answers for those that are done togethe
   const texts = ["é🎉\nzwei\n", "bad\n", "", "{}"];
   send(`${texts.join("")}\n0 7 stdout ${texts[0]!.length} 1 8 stderr 4 0 9 dispatch 0 1 10 meta 2`);
   await settled();
-  expect(told).toEqual([["stdout", "é🎉\nzwei\n", "dispatch", ""], ["stderr", "bad\n", "meta", "{}"]]);
+  expect(told).toEqual([
+    ["stdout", "é🎉\nzwei\n", "dispatch", ""],
+    ["stderr", "bad\n", "meta", "{}"],
+  ]);
   // The next batch may come although one callback has not answered.
   expect(answers).toEqual([["arrived"], ["answered", 7, 8, 9]]);
   slow.resolve();

@@ -11,7 +11,8 @@ describe("models", () => {
   });
 
   it("reads ids and skips remarks, colours and blank lines", () => {
-    const output = "loading…\n\nanthropic/claude-sonnet-4-6\r\nopenrouter/meta/llama-3\nopenrouter/meta/llama-3\n\u001b[1mError: x\n";
+    const output =
+      "loading…\n\nanthropic/claude-sonnet-4-6\r\nopenrouter/meta/llama-3\nopenrouter/meta/llama-3\n\u001b[1mError: x\n";
     expect(parseModelList(output)).toEqual([
       { id: "anthropic/claude-sonnet-4-6", label: "Claude Sonnet 4.6" },
       { id: "openrouter/meta/llama-3", label: "openrouter/meta/llama-3" },
@@ -26,7 +27,10 @@ describe("models", () => {
       () => Promise.resolve("a/b\n"),
     ];
     let calls = 0;
-    const list = createListModels(() => (answers[calls++] ?? answers[2])!(), () => now);
+    const list = createListModels(
+      () => (answers[calls++] ?? answers[2])!(),
+      () => now,
+    );
     expect(await list()).toEqual(models);
     now = 59_999;
     await list();
@@ -109,7 +113,9 @@ describe("the configuration schema", () => {
 
 describe("the server's environment", () => {
   it("is what the variables say, without the empty ones", () => {
-    expect(readServerEnvironment({ HOSTNAME: "pod-1", POD_NAMESPACE: "a", PAPERCLIP_NAMESPACE: " b ", KUBECONFIG: " " })).toEqual({
+    expect(
+      readServerEnvironment({ HOSTNAME: "pod-1", POD_NAMESPACE: "a", PAPERCLIP_NAMESPACE: " b ", KUBECONFIG: " " }),
+    ).toEqual({
       hostname: "pod-1",
       namespace: "b",
     });

@@ -39,7 +39,14 @@ describe("tailPodLogFile", () => {
   });
 
   it("passes its options on, without those that are JavaScript's business", async () => {
-    const { result, handle } = tail({ pollMs: 5, maxPollMs: 6, idlePolls: 7, appearTimeoutMs: 8, collect: false, ref: false });
+    const { result, handle } = tail({
+      pollMs: 5,
+      maxPollMs: 6,
+      idlePolls: 7,
+      appearTimeoutMs: 8,
+      collect: false,
+      ref: false,
+    });
     expect(handle.path).toBe("/log");
     expect(handle.options).toEqual({ pollMs: 5, maxPollMs: 6, idlePolls: 7, appearTimeoutMs: 8, collect: false });
     handle.finish();

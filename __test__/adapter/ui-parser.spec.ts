@@ -16,7 +16,12 @@ function loadAsWorker(): { text: string; parse: Parser } {
   if (!existsSync(built)) throw new Error("dist/ui-parser.cjs is missing: run node scripts/build.mjs --ts-only first");
   const text = readFileSync(built, "utf8");
   const module = { exports: {} as { parseStdoutLine?: Parser } };
-  new Function("exports", "module", "self", "globalThis", `"use strict"; {${text}}`)(module.exports, module, undefined, undefined);
+  new Function("exports", "module", "self", "globalThis", `"use strict"; {${text}}`)(
+    module.exports,
+    module,
+    undefined,
+    undefined,
+  );
   if (!module.exports.parseStdoutLine) throw new Error("no parseStdoutLine");
   return { text, parse: module.exports.parseStdoutLine };
 }
@@ -36,7 +41,9 @@ function typeOf(line: string): string | null {
 }
 
 function recording(name: string): string[] {
-  return readFileSync(new URL(`${name}/stdout.jsonl`, fixtures), "utf8").split("\n").filter(Boolean);
+  return readFileSync(new URL(`${name}/stdout.jsonl`, fixtures), "utf8")
+    .split("\n")
+    .filter(Boolean);
 }
 
 it("is one self-contained script", () => {
@@ -88,13 +95,18 @@ describe("recordings of the real opencode", () => {
   });
 
   it("counts what was written to the cache as input", () => {
-    const results = recording("anthropic").flatMap((line) => parse(line, TS)).filter(({ kind }) => kind === "result");
+    const results = recording("anthropic")
+      .flatMap((line) => parse(line, TS))
+      .filter(({ kind }) => kind === "result");
     expect(results[0]).toMatchObject({ inputTokens: 6000, text: expect.stringContaining("5000 tokens written") });
   });
 
   it("shows provider errors with their status, and no key of a URL", () => {
     const entries = recording("http-401").flatMap((line) => parse(line, TS));
-    expect(entries.at(-1)).toMatchObject({ kind: "stderr", text: expect.stringMatching(/^APIError: Incorrect API key.*status 401/) });
+    expect(entries.at(-1)).toMatchObject({
+      kind: "stderr",
+      text: expect.stringMatching(/^APIError: Incorrect API key.*status 401/),
+    });
     const metadata = { url: "https://user:pass@api/x?key=secret#k" };
     const [entry] = event({ type: "error", error: { name: "APIError", data: { message: "no", metadata } } });
     expect(JSON.stringify(entry)).not.toContain("secret");
@@ -104,7 +116,10 @@ describe("recordings of the real opencode", () => {
 describe("single lines", () => {
   it("marks steps that ended badly", () => {
     for (const reason of ["length", "content-filter", "unknown", "error"]) {
-      expect(event({ type: "step_finish", part: { reason } })[0]).toMatchObject({ isError: true, errors: [expect.any(String)] });
+      expect(event({ type: "step_finish", part: { reason } })[0]).toMatchObject({
+        isError: true,
+        errors: [expect.any(String)],
+      });
     }
   });
 
@@ -121,12 +136,26 @@ describe("single lines", () => {
   });
 
   it("shows a tool that is still running as a call", () => {
-    expect(kinds(event({ type: "tool_use", part: { tool: "bash", state: { status: "running", input: { a: 1 } } } }))).toEqual(["tool_call"]);
+    expect(
+      kinds(event({ type: "tool_use", part: { tool: "bash", state: { status: "running", input: { a: 1 } } } })),
+    ).toEqual(["tool_call"]);
   });
 
   it("shows status lines of the adapter, raw text, and JSON that is no event", () => {
-    expect(parse("[paperclip] Pod running: x\n", TS)).toEqual([{ kind: "system", ts: TS, text: "[paperclip] Pod running: x" }]);
-    for (const line of ["plain", '{"type":"tex', '{"other":1}', "[1,2]", "5", '"x"', "null", '{"type":5}', '{"type":"constructor"}']) {
+    expect(parse("[paperclip] Pod running: x\n", TS)).toEqual([
+      { kind: "system", ts: TS, text: "[paperclip] Pod running: x" },
+    ]);
+    for (const line of [
+      "plain",
+      '{"type":"tex',
+      '{"other":1}',
+      "[1,2]",
+      "5",
+      '"x"',
+      "null",
+      '{"type":5}',
+      '{"type":"constructor"}',
+    ]) {
       expect(parse(line, TS)).toEqual([{ kind: "stdout", ts: TS, text: line }]);
     }
     expect(parse("\u001b[31mred\u001b[0m", TS)).toEqual([{ kind: "stdout", ts: TS, text: "red" }]);
@@ -141,14 +170,31 @@ describe("single lines", () => {
 
 describe("hostile lines", () => {
   const types = ["step_start", "text", "reasoning", "tool_use", "step_finish", "error", "done", "x"];
-  const values = [null, 5, "x", [], {}, [[]], true, { part: 1 }, { text: 5, state: 7, tokens: "x", cost: "1", data: [] }];
+  const values = [
+    null,
+    5,
+    "x",
+    [],
+    {},
+    [[]],
+    true,
+    { part: 1 },
+    { text: 5, state: 7, tokens: "x", cost: "1", data: [] },
+  ];
 
   it("never throw, whatever the shape", () => {
     for (const type of types) {
       for (const value of values) {
         for (const key of ["part", "error", "rejected", "message", "reason"]) {
           expect(Array.isArray(event({ type, [key]: value }))).toBe(true);
-          expect(Array.isArray(event({ type, part: { state: { status: "completed", [key]: value, metadata: value, input: value, output: value } } }))).toBe(true);
+          expect(
+            Array.isArray(
+              event({
+                type,
+                part: { state: { status: "completed", [key]: value, metadata: value, input: value, output: value } },
+              }),
+            ),
+          ).toBe(true);
         }
       }
     }
@@ -163,8 +209,14 @@ describe("hostile lines", () => {
     const lines = [
       big,
       JSON.stringify({ type: "text", part: { text: big } }),
-      JSON.stringify({ type: "tool_use", part: { tool: "write", state: { status: "completed", input: { content: big }, output: big } } }),
-      JSON.stringify({ type: "tool_use", part: { tool: "x", state: { status: "error", error: big, input: Array(100_000).fill("ab") } } }),
+      JSON.stringify({
+        type: "tool_use",
+        part: { tool: "write", state: { status: "completed", input: { content: big }, output: big } },
+      }),
+      JSON.stringify({
+        type: "tool_use",
+        part: { tool: "x", state: { status: "error", error: big, input: Array(100_000).fill("ab") } },
+      }),
       "[".repeat(megabyte),
       '{"a":'.repeat(megabyte / 5),
       "\u001b[".repeat(megabyte / 2),

@@ -23,7 +23,10 @@ function loadBoth(entry: string) {
     const names = Object.keys(imported).filter((name) => name !== "default" && name !== "module.exports");
     console.log(JSON.stringify({ names: names.sort(), same: names.every((name) => imported[name] === required[name]) }));`;
   const args = ["--input-type=module", "-e", script, entry];
-  return JSON.parse(execFileSync(process.execPath, args, { cwd: root, encoding: "utf8" })) as { names: string[]; same: boolean };
+  return JSON.parse(execFileSync(process.execPath, args, { cwd: root, encoding: "utf8" })) as {
+    names: string[];
+    same: boolean;
+  };
 }
 
 const surface: Record<string, string[]> = {
@@ -88,7 +91,9 @@ it("a reload of the host evaluates the entry again and gets a working module", (
   const script = `
     const one = await import("./dist/index.js?t=1"), two = await import("./dist/index.js?t=2");
     console.log(one.execute !== two.execute && one.buildPodLogPath("a", "b", "c") === two.buildPodLogPath("a", "b", "c"));`;
-  expect(execFileSync(process.execPath, ["--input-type=module", "-e", script], { cwd: root, encoding: "utf8" }).trim()).toBe("true");
+  expect(
+    execFileSync(process.execPath, ["--input-type=module", "-e", script], { cwd: root, encoding: "utf8" }).trim(),
+  ).toBe("true");
 });
 
 describe("createServerAdapter", () => {
@@ -118,7 +123,13 @@ describe("createServerAdapter", () => {
   });
 
   it("refuses hostile ids as a result", async () => {
-    const ctx = { runId: "a/b", agent: { id: "a", companyId: "c", name: "n" }, config: {}, context: {}, onLog: async () => {} };
+    const ctx = {
+      runId: "a/b",
+      agent: { id: "a", companyId: "c", name: "n" },
+      config: {},
+      context: {},
+      onLog: async () => {},
+    };
     expect(await module.execute(ctx as never)).toMatchObject({
       exitCode: null,
       errorCode: "k8s_invalid_request",
@@ -129,7 +140,10 @@ describe("createServerAdapter", () => {
   it("keeps a session through its codec", () => {
     const session = { sessionId: "ses_1", cwd: "/paperclip/w" };
     expect(module.sessionCodec?.deserialize(module.sessionCodec.serialize(session))).toMatchObject(session);
-    expect(module.sessionCodec?.deserialize({ session_id: "ses_2", workdir: "/x" })).toEqual({ sessionId: "ses_2", cwd: "/x" });
+    expect(module.sessionCodec?.deserialize({ session_id: "ses_2", workdir: "/x" })).toEqual({
+      sessionId: "ses_2",
+      cwd: "/x",
+    });
     expect(module.sessionCodec?.getDisplayId?.(session)).toBe("ses_1");
     for (const bad of [null, undefined, [], 5, "x", {}]) expect(module.sessionCodec?.deserialize(bad)).toBeNull();
   });

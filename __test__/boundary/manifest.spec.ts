@@ -3,11 +3,17 @@ import { describe, expect, it } from "vitest";
 import type { JobBuildInput } from "../../adapter/index.js";
 import { adapter } from "./package.js";
 
-const ids = { companyId: "a099bf4f-ac9d-42f8-8926-3ddbaf9bf739", agentId: "ae18aefd-9ff8-4d08-85b8-cf8d6ab84300", runId: "f9ed0256-01c5-467f-8bb5-522e53a50ae8" };
+const ids = {
+  companyId: "a099bf4f-ac9d-42f8-8926-3ddbaf9bf739",
+  agentId: "ae18aefd-9ff8-4d08-85b8-cf8d6ab84300",
+  runId: "f9ed0256-01c5-467f-8bb5-522e53a50ae8",
+};
 
 describe("buildPodLogPath", () => {
   it("is the path as the pod sees it", () => {
-    expect(adapter.buildPodLogPath("c-1", "A-2", "r3")).toBe("/paperclip/instances/default/run-logs/c-1/A-2/r3.pod.ndjson");
+    expect(adapter.buildPodLogPath("c-1", "A-2", "r3")).toBe(
+      "/paperclip/instances/default/run-logs/c-1/A-2/r3.pod.ndjson",
+    );
   });
 
   it.each([
@@ -23,7 +29,11 @@ describe("buildPodLogPath", () => {
   });
 });
 
-function build(config: Record<string, unknown> = {}, rest: Partial<JobBuildInput> = {}, context: Record<string, unknown> = {}) {
+function build(
+  config: Record<string, unknown> = {},
+  rest: Partial<JobBuildInput> = {},
+  context: Record<string, unknown> = {},
+) {
   const log: string[] = [];
   const ctx = {
     runId: ids.runId,
@@ -109,7 +119,16 @@ describe("transcripts", () => {
   const stdout =
     line({ type: "step_start", sessionID: "ses_1", part: {} }) +
     line({ type: "text", sessionID: "ses_1", part: { messageID: "m", text: "Done." } }) +
-    line({ type: "step_finish", sessionID: "ses_1", part: { messageID: "m", reason: "stop", cost: 0.5, tokens: { input: 3, output: 2, reasoning: 1, cache: { read: 4, write: 0 } } } });
+    line({
+      type: "step_finish",
+      sessionID: "ses_1",
+      part: {
+        messageID: "m",
+        reason: "stop",
+        cost: 0.5,
+        tokens: { input: 3, output: 2, reasoning: 1, cache: { read: 4, write: 0 } },
+      },
+    });
 
   it("fold", () => {
     expect(adapter.parseOpenCodeJsonl(stdout)).toMatchObject({
@@ -124,8 +143,15 @@ describe("transcripts", () => {
 
   it("are judged", () => {
     const proven = { stdout, stderr: "", exitCode: 0, logState: "proven" } as const;
-    expect(adapter.resolveOutcome(proven)).toMatchObject({ exitCode: 0, timedOut: false, summary: "Done.", sessionId: "ses_1" });
-    expect(adapter.resolveOutcome({ ...proven, exitCode: null, logState: "unproven", stdout: "" }).errorMessage).toBeTruthy();
+    expect(adapter.resolveOutcome(proven)).toMatchObject({
+      exitCode: 0,
+      timedOut: false,
+      summary: "Done.",
+      sessionId: "ses_1",
+    });
+    expect(
+      adapter.resolveOutcome({ ...proven, exitCode: null, logState: "unproven", stdout: "" }).errorMessage,
+    ).toBeTruthy();
   });
 
   it("of a dead session clear it", () => {

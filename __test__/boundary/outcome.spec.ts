@@ -25,7 +25,10 @@ interface Verdict {
 const verdicts = Object.entries(JSON.parse(read("verdicts.json")) as Record<string, Verdict>);
 
 function judge(name: string, verdict: Verdict) {
-  const { exitCode, signal } = JSON.parse(read(`${name}/meta.json`)) as { exitCode: number | null; signal: string | null };
+  const { exitCode, signal } = JSON.parse(read(`${name}/meta.json`)) as {
+    exitCode: number | null;
+    signal: string | null;
+  };
   return adapter.resolveOutcome({
     stdout: read(`${name}/stdout.jsonl`),
     stderr: read(`${name}/stderr.txt`),
@@ -37,12 +40,15 @@ function judge(name: string, verdict: Verdict) {
 }
 
 function entries(name: string): TranscriptEntry[] {
-  return read(`${name}/stdout.jsonl`).split("\n").flatMap((line) => adapter.parseStdoutLine(line, ""));
+  return read(`${name}/stdout.jsonl`)
+    .split("\n")
+    .flatMap((line) => adapter.parseStdoutLine(line, ""));
 }
 
 const of = <K extends TranscriptEntry["kind"]>(all: TranscriptEntry[], kind: K) =>
   all.filter((entry): entry is Extract<TranscriptEntry, { kind: K }> => entry.kind === kind);
-const sum = (numbers: (number | undefined)[]): number => numbers.reduce<number>((total, next) => total + (next ?? 0), 0);
+const sum = (numbers: (number | undefined)[]): number =>
+  numbers.reduce<number>((total, next) => total + (next ?? 0), 0);
 
 it("every recording has a verdict", () => {
   const recordings = readdirSync(fixtures, { withFileTypes: true }).filter((entry) => entry.isDirectory());
@@ -82,7 +88,9 @@ describe.each(verdicts)("%s", (name, verdict) => {
     expect(calls.length).toBe(result.resultJson?.["toolCalls"]);
     expect(of(shown, "tool_result").map(({ toolUseId }) => toolUseId)).toEqual(calls.map(({ toolUseId }) => toolUseId));
     const failed = result.resultJson?.["toolErrors"] as { error: string }[];
-    const shownErrors = of(shown, "tool_result").filter(({ isError }) => isError).map(({ content }) => content);
+    const shownErrors = of(shown, "tool_result")
+      .filter(({ isError }) => isError)
+      .map(({ content }) => content);
     for (const { error } of failed) expect(shownErrors.join("\n")).toContain(error);
     if (verdict.summary) {
       const said = of(shown, "assistant").map(({ text }) => text);
@@ -93,7 +101,10 @@ describe.each(verdicts)("%s", (name, verdict) => {
   it("reads the same on the command line", () => {
     const plain = (line: string) => formatLine(line, { colour: false, verbose: true });
     const text = read(`${name}/stdout.jsonl`).split("\n").map(plain).filter(Boolean).join("\n");
-    const words = (of(entries(name), "assistant").at(-1)?.text ?? "").replace(/\u001b\[[0-9;]*m|[\u0000-\u0008\u000b-\u001f]/g, "");
+    const words = (of(entries(name), "assistant").at(-1)?.text ?? "").replace(
+      /\u001b\[[0-9;]*m|[\u0000-\u0008\u000b-\u001f]/g,
+      "",
+    );
     expect(text).toContain(words);
     for (const { text: error } of of(entries(name), "stderr")) expect(text).toContain(`✗ ${error}`);
   });

@@ -48,9 +48,11 @@ async function script(body: string, args: string[] = [], flags: string[] = []): 
 
 const linux = it.skipIf(process.platform !== "linux");
 
-linux("10,000 tails leave no file, thread, timer or listener", async () => {
-  const printed = await script(
-    `
+linux(
+  "10,000 tails leave no file, thread, timer or listener",
+  async () => {
+    const printed = await script(
+      `
     const [dir] = args;
     const { getEventListeners } = await import("node:events");
     const controller = new AbortController();
@@ -76,18 +78,22 @@ linux("10,000 tails leave no file, thread, timer or listener", async () => {
     console.log(JSON.stringify({
       files: opened(dir), threads: threads() - before, listeners: getEventListeners(controller.signal, "abort").length,
     }));`,
-    [dir],
-  );
-  // It ended by itself: no timer held it.
-  const { files, threads, listeners } = JSON.parse(printed) as Record<string, number>;
-  expect({ files, listeners }).toEqual({ files: 0, listeners: 0 });
-  expect(threads).toBeLessThanOrEqual(2);
-}, 60_000);
+      [dir],
+    );
+    // It ended by itself: no timer held it.
+    const { files, threads, listeners } = JSON.parse(printed) as Record<string, number>;
+    expect({ files, listeners }).toEqual({ files: 0, listeners: 0 });
+    expect(threads).toBeLessThanOrEqual(2);
+  },
+  60_000,
+);
 
-linux("worker threads that die take their tails with them", async () => {
-  const path = log("one\n");
-  const printed = await script(
-    `
+linux(
+  "worker threads that die take their tails with them",
+  async () => {
+    const path = log("one\n");
+    const printed = await script(
+      `
     const [path] = args;
     // The main thread has the addon too, so that it outlives the workers.
     const mine = { stopped: false };
@@ -114,10 +120,12 @@ linux("worker threads that die take their tails with them", async () => {
     const left = await until(() => opened(path) === 1);
     mine.stopped = true;
     console.log(left, JSON.stringify(await held));`,
-    [path],
-  );
-  expect(printed).toBe('true "one\\n"\n');
-}, 60_000);
+      [path],
+    );
+    expect(printed).toBe('true "one\\n"\n');
+  },
+  60_000,
+);
 
 it("a pending tail holds the process, and with ref: false it does not", async () => {
   const path = log("one\n");

@@ -7,10 +7,16 @@ import { condition, finished, isRunning, job, pod, podsOf, run, useCluster } fro
 const cluster = useCluster();
 const c = () => cluster.current;
 
-const noPods = (name: string) => c().waitFor("pods", (pods) => !pods.some(({ metadata }) => metadata.labels?.["job-name"] === name));
+const noPods = (name: string) =>
+  c().waitFor("pods", (pods) => !pods.some(({ metadata }) => metadata.labels?.["job-name"] === name));
 const noJob = (name: string) => c().waitFor("jobs", (jobs) => !jobs.some(({ metadata }) => metadata.name === name));
 const owned = (owner: Job, name: string) => ({
-  apiVersion: "v1", kind: "Secret", metadata: { name, ownerReferences: [{ apiVersion: "batch/v1", kind: "Job", name: owner.metadata.name, uid: owner.metadata.uid }] },
+  apiVersion: "v1",
+  kind: "Secret",
+  metadata: {
+    name,
+    ownerReferences: [{ apiVersion: "batch/v1", kind: "Job", name: owner.metadata.name, uid: owner.metadata.uid }],
+  },
 });
 
 describe("Jobs", () => {
@@ -105,8 +111,14 @@ describe("owners", () => {
 
 describe("claims", () => {
   const claim = (name: string, storageClassName?: string) => ({
-    apiVersion: "v1", kind: "PersistentVolumeClaim", metadata: { name },
-    spec: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } }, ...(storageClassName === undefined ? {} : { storageClassName }) },
+    apiVersion: "v1",
+    kind: "PersistentVolumeClaim",
+    metadata: { name },
+    spec: {
+      accessModes: ["ReadWriteOnce"],
+      resources: { requests: { storage: "1Gi" } },
+      ...(storageClassName === undefined ? {} : { storageClassName }),
+    },
   });
 
   it("are bound where their class has volumes; a pod waits for the others", async () => {
@@ -114,11 +126,23 @@ describe("claims", () => {
     expect(shared).toMatchObject({ spec: { accessModes: ["ReadWriteMany"] }, status: { phase: "Bound" } });
     await c().create("persistentvolumeclaims", claim("made"));
     await c().create("persistentvolumeclaims", claim("unbound", "no-such-class"));
-    await c().waitFor("persistentvolumeclaims", (claims) => claims.some(({ metadata, status }) => metadata.name === "made" && status.phase === "Bound"));
-    for (const [claimName, why] of Object.entries({ unbound: "pod has unbound immediate PersistentVolumeClaims", later: 'persistentvolumeclaim "later" not found' })) {
-      const manifest = job("exit 0", { pod: { volumes: [{ name: "data", persistentVolumeClaim: { claimName } }] }, container: { volumeMounts: [{ name: "data", mountPath: "/paperclip" }] } });
+    await c().waitFor("persistentvolumeclaims", (claims) =>
+      claims.some(({ metadata, status }) => metadata.name === "made" && status.phase === "Bound"),
+    );
+    for (const [claimName, why] of Object.entries({
+      unbound: "pod has unbound immediate PersistentVolumeClaims",
+      later: 'persistentvolumeclaim "later" not found',
+    })) {
+      const manifest = job("exit 0", {
+        pod: { volumes: [{ name: "data", persistentVolumeClaim: { claimName } }] },
+        container: { volumeMounts: [{ name: "data", mountPath: "/paperclip" }] },
+      });
       await c().create("jobs", manifest);
-      const held = await pod(c(), manifest.metadata.name, (one) => one.status.conditions?.[0]?.reason === "Unschedulable");
+      const held = await pod(
+        c(),
+        manifest.metadata.name,
+        (one) => one.status.conditions?.[0]?.reason === "Unschedulable",
+      );
       expect(held.status.conditions![0]!.message).toContain(why);
       if (claimName === "later") {
         await c().create("persistentvolumeclaims", claim("later"));

@@ -30,8 +30,16 @@ function ask(method: string, path: string, body?: unknown, patience = 3000): Pro
       response.on("data", (chunk) => (text += String(chunk)));
       response.on("error", () => {});
       response.on("close", () => {
-        const lines = text.split("\n").filter(Boolean).map((line) => JSON.parse(line));
-        resolve({ code: response.statusCode!, body: lines.length > 1 || path.includes("watch=true") ? lines : lines[0], retryAfter: response.headers["retry-after"], broken: !response.complete });
+        const lines = text
+          .split("\n")
+          .filter(Boolean)
+          .map((line) => JSON.parse(line));
+        resolve({
+          code: response.statusCode!,
+          body: lines.length > 1 || path.includes("watch=true") ? lines : lines[0],
+          retryAfter: response.headers["retry-after"],
+          broken: !response.complete,
+        });
       });
     });
     asked.on("timeout", () => asked.destroy(new Error("no answer")));
@@ -43,25 +51,46 @@ function ask(method: string, path: string, body?: unknown, patience = 3000): Pro
 describe("faults of requests", () => {
   it("answer 403 on watch only, by resource", async () => {
     await c().fault({ kind: "status", code: 403, verb: "watch", resource: "pods" });
-    expect(await ask("GET", WATCH)).toMatchObject({ code: 403, body: [{ reason: "Forbidden", message: expect.stringContaining('cannot watch resource "pods"') }] });
+    expect(await ask("GET", WATCH)).toMatchObject({
+      code: 403,
+      body: [{ reason: "Forbidden", message: expect.stringContaining('cannot watch resource "pods"') }],
+    });
     expect((await ask("GET", PODS)).code).toBe(200);
   });
 
   it("answer 410 as HTTP status, and as an event of a watch that began well", async () => {
     await c().fault({ kind: "status", code: 410, verb: "watch", count: 1 });
     await c().fault({ kind: "gone-event", count: 1 });
-    expect(await ask("GET", `${WATCH}&resourceVersion=1001`)).toMatchObject({ code: 410, body: [{ kind: "Status", reason: "Expired", code: 410 }] });
-    expect(await ask("GET", `${WATCH}&resourceVersion=1001`)).toMatchObject({ code: 200, broken: false, body: [{ type: "ERROR", object: { kind: "Status", reason: "Expired", code: 410 } }] });
+    expect(await ask("GET", `${WATCH}&resourceVersion=1001`)).toMatchObject({
+      code: 410,
+      body: [{ kind: "Status", reason: "Expired", code: 410 }],
+    });
+    expect(await ask("GET", `${WATCH}&resourceVersion=1001`)).toMatchObject({
+      code: 200,
+      broken: false,
+      body: [{ type: "ERROR", object: { kind: "Status", reason: "Expired", code: 410 } }],
+    });
   });
 
   it("answer 429 with Retry-After, 500, 503 and 504, so many times, after so many", async () => {
     await c().fault({ kind: "status", code: 429, retryAfterSeconds: 1, verb: "list", skip: 1, count: 1 });
     const codes = [];
     for (let i = 0; i < 3; i++) codes.push(await ask("GET", PODS));
-    expect(codes.map(({ code, retryAfter }) => [code, retryAfter])).toEqual([[200, undefined], [429, "1"], [200, undefined]]);
-    for (const [code, reason] of [[500, "InternalError"], [503, "ServiceUnavailable"], [504, "Timeout"]] as const) {
+    expect(codes.map(({ code, retryAfter }) => [code, retryAfter])).toEqual([
+      [200, undefined],
+      [429, "1"],
+      [200, undefined],
+    ]);
+    for (const [code, reason] of [
+      [500, "InternalError"],
+      [503, "ServiceUnavailable"],
+      [504, "Timeout"],
+    ] as const) {
       await c().fault({ kind: "status", code, count: 1, name: "paperclip-.*" });
-      expect(await ask("GET", `${PODS}/paperclip-0`)).toMatchObject({ code, body: { kind: "Status", status: "Failure", reason, code } });
+      expect(await ask("GET", `${PODS}/paperclip-0`)).toMatchObject({
+        code,
+        body: { kind: "Status", status: "Failure", reason, code },
+      });
     }
     const requests = await c().requests();
     expect(requests["get pods"]).toBeGreaterThanOrEqual(3);
@@ -70,10 +99,16 @@ describe("faults of requests", () => {
   });
 
   it("can do what was asked and still answer 504, or nothing", async () => {
-    const faults = { "made-behind-504": { kind: "status", code: 504 }, "made-behind-reset": { kind: "reset" } } as const;
+    const faults = {
+      "made-behind-504": { kind: "status", code: 504 },
+      "made-behind-reset": { kind: "reset" },
+    } as const;
     for (const [name, fault] of Object.entries(faults)) {
       await c().fault({ ...fault, verb: "create", resource: "jobs", perform: true, count: 1 });
-      await ask("POST", JOBS, job("exit 0", { name })).then(({ code }) => expect(code).toBe(504), (error) => expect(error.code).toBe("ECONNRESET"));
+      await ask("POST", JOBS, job("exit 0", { name })).then(
+        ({ code }) => expect(code).toBe(504),
+        (error) => expect(error.code).toBe("ECONNRESET"),
+      );
       expect((await ask("POST", JOBS, job("exit 0", { name }))).body.reason).toBe("AlreadyExists");
       await c().delete("jobs", name);
     }
@@ -108,13 +143,24 @@ describe("faults of requests", () => {
     await c().fault({ kind: "outage", ms: 500 });
     expect((await watching).broken).toBe(true);
     await expect(ask("GET", PODS)).rejects.toMatchObject({ code: "ECONNREFUSED" });
-    await expect.poll(() => ask("GET", PODS).then(({ code }) => code, () => 0), { timeout: 2000, interval: 20 }).toBe(200);
+    await expect
+      .poll(
+        () =>
+          ask("GET", PODS).then(
+            ({ code }) => code,
+            () => 0,
+          ),
+        { timeout: 2000, interval: 20 },
+      )
+      .toBe(200);
     expect(condition(await finished(c(), manifest.metadata.name))).toBe("Complete");
   });
 });
 
 it("refuses faults that do not exist", async () => {
-  await expect(c().fault({ kind: "no-such-fault" } as never)).rejects.toThrow('there is no fault of kind "no-such-fault"');
+  await expect(c().fault({ kind: "no-such-fault" } as never)).rejects.toThrow(
+    'there is no fault of kind "no-such-fault"',
+  );
   await expect(c().fault({ kind: "hang", verb: "(" })).rejects.toThrow("verb: Invalid regular expression");
 });
 
@@ -129,7 +175,16 @@ describe("faults of pods", () => {
     const clear = await c().fault({ kind: "unschedulable" });
     const name = await start("exit 0");
     const held = await pod(c(), name, (one) => one.status.conditions?.[0]?.reason === "Unschedulable");
-    expect(held.status).toMatchObject({ phase: "Pending", conditions: [{ type: "PodScheduled", status: "False", message: expect.stringContaining("0/1 nodes are available: 1 Insufficient cpu.") }] });
+    expect(held.status).toMatchObject({
+      phase: "Pending",
+      conditions: [
+        {
+          type: "PodScheduled",
+          status: "False",
+          message: expect.stringContaining("0/1 nodes are available: 1 Insufficient cpu."),
+        },
+      ],
+    });
     await clear();
     expect(condition(await finished(c(), name))).toBe("Complete");
   });
@@ -156,7 +211,11 @@ describe("faults of pods", () => {
     await c().fault({ kind: "init-failure", exitCode: 7, message: "wrong volume" });
     const result = await run(c(), job("exit 0", { init: ["exit 0"] }));
     expect(condition(result.job)).toBe("Failed/BackoffLimitExceeded");
-    expect(result.pod.status.initContainerStatuses![0]!.state.terminated).toMatchObject({ exitCode: 7, reason: "Error", message: "wrong volume" });
+    expect(result.pod.status.initContainerStatuses![0]!.state.terminated).toMatchObject({
+      exitCode: 7,
+      reason: "Error",
+      message: "wrong volume",
+    });
   });
 
   it("kill for memory: the container, or only a child of it", async () => {
@@ -173,12 +232,19 @@ describe("faults of pods", () => {
     await c().fault({ kind: "evict", pod: `${name}-.*` });
     expect(condition(await finished(c(), name))).toBe("Failed/BackoffLimitExceeded");
     const [evicted] = await podsOf(c(), name);
-    expect(evicted!.status).toMatchObject({ phase: "Failed", reason: "Evicted", message: expect.stringContaining("The node was low on resource: memory.") });
+    expect(evicted!.status).toMatchObject({
+      phase: "Failed",
+      reason: "Evicted",
+      message: expect.stringContaining("The node was low on resource: memory."),
+    });
     expect(evicted!.status.containerStatuses![0]!.state.terminated).toMatchObject({ exitCode: 137 });
   });
 
   it("drain or force-delete: a second pod runs", async () => {
-    for (const fault of [{ kind: "evict", mode: "drain" }, { kind: "delete-pod", force: true }] as const) {
+    for (const fault of [
+      { kind: "evict", mode: "drain" },
+      { kind: "delete-pod", force: true },
+    ] as const) {
       const name = await start("trap 'exit 143' TERM; while :; do sleep 0.05; done");
       const first = await pod(c(), name, isRunning);
       await c().fault({ ...fault, pod: first.metadata.name });
@@ -193,7 +259,9 @@ describe("faults of pods", () => {
       await c().fault({ kind: "lag-status", ms: 200, first });
       const name = await start("exit 0");
       const terminated = (one: any): boolean => one.status.containerStatuses?.[0]?.state.terminated !== undefined;
-      const early = await pod(c(), name, (one) => (first === "phase" ? one.status.phase === "Succeeded" : terminated(one)));
+      const early = await pod(c(), name, (one) =>
+        first === "phase" ? one.status.phase === "Succeeded" : terminated(one),
+      );
       expect([early.status.phase === "Succeeded", terminated(early)]).toEqual([first === "phase", first === "state"]);
       await pod(c(), name, (one) => one.status.phase === "Succeeded" && terminated(one));
     }
@@ -206,7 +274,10 @@ describe("faults of pods", () => {
     await expect.poll(() => c().logs(running.metadata.name), { timeout: 2000, interval: 20 }).toBe("ran on\n");
     const later = await start("exit 0");
     await sleep(100);
-    expect([(await podsOf(c(), name))[0]!.status.phase, (await podsOf(c(), later))[0]!.status.phase]).toEqual(["Running", "Pending"]);
+    expect([(await podsOf(c(), name))[0]!.status.phase, (await podsOf(c(), later))[0]!.status.phase]).toEqual([
+      "Running",
+      "Pending",
+    ]);
     await clear();
     for (const one of [name, later]) expect(condition(await finished(c(), one))).toBe("Complete");
   });
@@ -214,7 +285,13 @@ describe("faults of pods", () => {
   it("inject a sidecar that keeps the Job alive after its own container ended", async () => {
     await c().fault({ kind: "sidecar" });
     const name = await start("exit 0");
-    const alive = await pod(c(), name, (one) => one.status.containerStatuses?.some(({ name: container, state }) => container === "main" && state.terminated) ?? false);
+    const alive = await pod(
+      c(),
+      name,
+      (one) =>
+        one.status.containerStatuses?.some(({ name: container, state }) => container === "main" && state.terminated) ??
+        false,
+    );
     expect(alive.status.phase).toBe("Running");
     expect(alive.status.containerStatuses!.map(({ name: container }) => container)).toEqual(["main", "injected-proxy"]);
     await c().delete("jobs", name);

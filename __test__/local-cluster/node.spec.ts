@@ -4,7 +4,18 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { startLocalCluster } from "../../local-cluster/client.js";
-import { condition, isRunning, job, pod, podsOf, processesWith, run, sleep, useCluster, waitingReason } from "./support.js";
+import {
+  condition,
+  isRunning,
+  job,
+  pod,
+  podsOf,
+  processesWith,
+  run,
+  sleep,
+  useCluster,
+  waitingReason,
+} from "./support.js";
 
 const cluster = useCluster({ images: { "other:1": { env: { FROM_IMAGE: "yes" }, entrypoint: ["sh", "-c"] } } });
 
@@ -12,10 +23,17 @@ describe("a Job from its creation to its end", () => {
   it("runs init and main containers in order and completes, well under two seconds", async () => {
     const begun = Date.now();
     const script = "cat /tmp/prompt/prompt.txt > /paperclip/answer.txt; echo said; echo warned >/dev/stderr";
-    const result = await run(cluster.current, job(script, { init: ["printf one > /tmp/prompt/prompt.txt", "printf ' two' >> /tmp/prompt/prompt.txt"] }));
+    const result = await run(
+      cluster.current,
+      job(script, { init: ["printf one > /tmp/prompt/prompt.txt", "printf ' two' >> /tmp/prompt/prompt.txt"] }),
+    );
     expect(Date.now() - begun).toBeLessThan(2000);
     expect(condition(result.job)).toBe("Complete");
-    expect(result.job.status).toMatchObject({ succeeded: 1, completionTime: expect.any(String), startTime: expect.any(String) });
+    expect(result.job.status).toMatchObject({
+      succeeded: 1,
+      completionTime: expect.any(String),
+      startTime: expect.any(String),
+    });
     expect(result.pod.status.phase).toBe("Succeeded");
     expect(result.main).toMatchObject({ exitCode: 0, reason: "Completed" });
     expect(result.pod.status.conditions!.map(({ type, status }) => `${type}=${status}`)).toEqual(
@@ -29,7 +47,11 @@ describe("a Job from its creation to its end", () => {
     const states: string[] = [];
     const manifest = job("exit 0", { init: ["exit 0"] });
     const labelSelector = `job-name=${manifest.metadata.name}`;
-    const stop = cluster.current.watch("pods", ({ object }) => states.push(`${object.status.phase}:${waitingReason(object as any) ?? ""}`), { labelSelector });
+    const stop = cluster.current.watch(
+      "pods",
+      ({ object }) => states.push(`${object.status.phase}:${waitingReason(object as any) ?? ""}`),
+      { labelSelector },
+    );
     await run(cluster.current, manifest);
     await expect.poll(() => states.at(-1), { interval: 10 }).toBe("Succeeded:");
     stop();
@@ -39,8 +61,15 @@ describe("a Job from its creation to its end", () => {
   it("gives the pod its owner and its labels", async () => {
     const result = await run(cluster.current, job("exit 0"));
     const { uid, name } = result.job.metadata;
-    expect(result.pod.metadata.ownerReferences).toEqual([{ apiVersion: "batch/v1", kind: "Job", name, uid, controller: true, blockOwnerDeletion: true }]);
-    expect(result.pod.metadata.labels).toMatchObject({ app: "agent", "job-name": name, "controller-uid": uid, "batch.kubernetes.io/job-name": name });
+    expect(result.pod.metadata.ownerReferences).toEqual([
+      { apiVersion: "batch/v1", kind: "Job", name, uid, controller: true, blockOwnerDeletion: true },
+    ]);
+    expect(result.pod.metadata.labels).toMatchObject({
+      app: "agent",
+      "job-name": name,
+      "controller-uid": uid,
+      "batch.kubernetes.io/job-name": name,
+    });
   });
 
   it("reports exit codes, signals and programs that do not exist", async () => {
@@ -49,13 +78,23 @@ describe("a Job from its creation to its end", () => {
     expect(failed.main).toMatchObject({ exitCode: 3, reason: "Error" });
     expect((await run(cluster.current, job("kill -USR1 $$$$"))).main).toMatchObject({ exitCode: 138, reason: "Error" });
     const missing = await run(cluster.current, job("", { container: { command: ["no-such-program"] } }));
-    expect(missing.main).toMatchObject({ exitCode: 128, reason: "StartError", message: expect.stringContaining('exec: "no-such-program": executable file not found in $PATH') });
+    expect(missing.main).toMatchObject({
+      exitCode: 128,
+      reason: "StartError",
+      message: expect.stringContaining('exec: "no-such-program": executable file not found in $PATH'),
+    });
   });
 
   it("stops at an init container that fails", async () => {
-    const result = await run(cluster.current, job("touch /paperclip/never", { init: ["echo no >&2; exit 9", "touch /paperclip/never"] }));
+    const result = await run(
+      cluster.current,
+      job("touch /paperclip/never", { init: ["echo no >&2; exit 9", "touch /paperclip/never"] }),
+    );
     expect(condition(result.job)).toBe("Failed/BackoffLimitExceeded");
-    expect(result.pod.status.initContainerStatuses!.map(({ state }) => state.terminated?.exitCode)).toEqual([9, undefined]);
+    expect(result.pod.status.initContainerStatuses!.map(({ state }) => state.terminated?.exitCode)).toEqual([
+      9,
+      undefined,
+    ]);
     expect(existsSync(join(cluster.current.dataDir, "never"))).toBe(false);
   });
 });
@@ -66,9 +105,14 @@ describe("environment and paths", () => {
       { name: "FIRST", value: "1" },
       { name: "SECOND", value: "$(FIRST)-$$(FIRST)-$$-$(UNKNOWN)-$FIRST" },
     ];
-    const result = await run(cluster.current, job("", { container: { env, command: ["sh", "-c"], args: ['printf "%s|" "$SECOND" "$0"', "$(SECOND)$$"] } }));
+    const result = await run(
+      cluster.current,
+      job("", { container: { env, command: ["sh", "-c"], args: ['printf "%s|" "$SECOND" "$0"', "$(SECOND)$$"] } }),
+    );
     // `$(SECOND)` takes the value as it is: it is not expanded a second time.
-    expect(await cluster.current.logs(result.pod.metadata.name)).toBe("1-$(FIRST)-$-$(UNKNOWN)-$FIRST|1-$(FIRST)-$-$(UNKNOWN)-$FIRST$|");
+    expect(await cluster.current.logs(result.pod.metadata.name)).toBe(
+      "1-$(FIRST)-$-$(UNKNOWN)-$FIRST|1-$(FIRST)-$-$(UNKNOWN)-$FIRST$|",
+    );
   });
 
   it("gives the environment of the manifest, the image and the cluster, and nothing of this process", async () => {
@@ -81,17 +125,41 @@ describe("environment and paths", () => {
       { name: "NODE", valueFrom: { fieldRef: { fieldPath: "spec.nodeName" } } },
       { name: "HOME", value: "/paperclip" },
     ];
-    const envFrom = [{ prefix: "ALL_", secretRef: { name: "paperclip-env" } }, { secretRef: { name: "absent", optional: true } }];
-    const result = await run(cluster.current, job("", { container: { image: "other:1", command: null, args: ["env"], env, envFrom } }));
-    const seen = Object.fromEntries((await cluster.current.logs(result.pod.metadata.name)).trim().split("\n").map((line) => line.split(/=(.*)/s).slice(0, 2)));
+    const envFrom = [
+      { prefix: "ALL_", secretRef: { name: "paperclip-env" } },
+      { secretRef: { name: "absent", optional: true } },
+    ];
+    const result = await run(
+      cluster.current,
+      job("", { container: { image: "other:1", command: null, args: ["env"], env, envFrom } }),
+    );
+    const seen = Object.fromEntries(
+      (await cluster.current.logs(result.pod.metadata.name))
+        .trim()
+        .split("\n")
+        .map((line) => line.split(/=(.*)/s).slice(0, 2)),
+    );
     const { name, uid } = result.pod.metadata;
-    expect(seen).toMatchObject({ KEY: "not-a-real-key", POD: name, POD_UID: uid, NS: "paperclip", NODE: "local-node", HOSTNAME: name, FROM_IMAGE: "yes" });
-    expect(seen).toMatchObject({ HOME: cluster.current.dataDir, ALL_OPENAI_API_KEY: "not-a-real-key", KUBERNETES_SERVICE_HOST: "127.0.0.1" });
+    expect(seen).toMatchObject({
+      KEY: "not-a-real-key",
+      POD: name,
+      POD_UID: uid,
+      NS: "paperclip",
+      NODE: "local-node",
+      HOSTNAME: name,
+      FROM_IMAGE: "yes",
+    });
+    expect(seen).toMatchObject({
+      HOME: cluster.current.dataDir,
+      ALL_OPENAI_API_KEY: "not-a-real-key",
+      KUBERNETES_SERVICE_HOST: "127.0.0.1",
+    });
     expect(Object.keys(seen)).not.toContain("LOCAL_CLUSTER_SPEC_LEAK");
   });
 
   it("maps mount paths at path boundaries only, and leaves their look-alikes alone", async () => {
-    const script = 'for p in /paperclip /paperclip/a "/paperclip" --x=/paperclip; do echo "$p"; done; echo /paperclip-old /opt/paperclip http://paperclip/paperclip /paperclip.bak';
+    const script =
+      'for p in /paperclip /paperclip/a "/paperclip" --x=/paperclip; do echo "$p"; done; echo /paperclip-old /opt/paperclip http://paperclip/paperclip /paperclip.bak';
     const result = await run(cluster.current, job(script));
     const data = cluster.current.dataDir;
     expect(await cluster.current.logs(result.pod.metadata.name)).toBe(
@@ -110,7 +178,13 @@ describe("environment and paths", () => {
       { name: "files", mountPath: "/etc/files" },
       { name: "data", mountPath: "/paperclip", subPath: "deep/er" },
     ];
-    const result = await run(cluster.current, job("pwd; cat /etc/files/settings.json; touch /paperclip/here", { pod, container: { volumeMounts, workingDir: "/paperclip/work" } }));
+    const result = await run(
+      cluster.current,
+      job("pwd; cat /etc/files/settings.json; touch /paperclip/here", {
+        pod,
+        container: { volumeMounts, workingDir: "/paperclip/work" },
+      }),
+    );
     const log = await cluster.current.logs(result.pod.metadata.name);
     expect(log).toBe(`${cluster.current.dataDir}/deep/er/work\n{"made": "for tests"}`);
     expect(existsSync(join(cluster.current.dataDir, "deep/er/here"))).toBe(true);
@@ -120,21 +194,33 @@ describe("environment and paths", () => {
     const env = [{ name: "LATER", valueFrom: { secretKeyRef: { name: "later", key: "k" } } }];
     const manifest = job('echo "$LATER"', { container: { env } });
     await cluster.current.create("jobs", manifest);
-    const held = await pod(cluster.current, manifest.metadata.name, (one) => waitingReason(one) === "CreateContainerConfigError");
+    const held = await pod(
+      cluster.current,
+      manifest.metadata.name,
+      (one) => waitingReason(one) === "CreateContainerConfigError",
+    );
     expect(held.status.containerStatuses![0]!.state.waiting!.message).toBe('secret "later" not found');
-    await cluster.current.create("secrets", { apiVersion: "v1", kind: "Secret", metadata: { name: "later" }, stringData: { k: "came" } });
+    await cluster.current.create("secrets", {
+      apiVersion: "v1",
+      kind: "Secret",
+      metadata: { name: "later" },
+      stringData: { k: "came" },
+    });
     await pod(cluster.current, manifest.metadata.name, (one) => one.status.phase === "Succeeded");
     expect(await cluster.current.logs(held.metadata.name)).toBe("came\n");
   });
 });
 
 describe("last words", () => {
-  const words = async (script: string, container: object = {}): Promise<string | undefined> => (await run(cluster.current, job(script, { container }))).main.message;
+  const words = async (script: string, container: object = {}): Promise<string | undefined> =>
+    (await run(cluster.current, job(script, { container }))).main.message;
 
   it("takes the termination file, its last 4096 bytes", async () => {
     expect(await words("echo record > /dev/termination-log")).toBe("record\n");
     expect(await words("echo other > /tmp/words", { terminationMessagePath: "/tmp/words" })).toBe("other\n");
-    const long = await words("head -c 5000 /dev/zero | tr '\\0' a > /dev/termination-log; echo end >> /dev/termination-log");
+    const long = await words(
+      "head -c 5000 /dev/zero | tr '\\0' a > /dev/termination-log; echo end >> /dev/termination-log",
+    );
     expect([long!.length, long!.endsWith("aend\n")]).toEqual([4096, true]);
   });
 
@@ -152,23 +238,32 @@ describe("last words", () => {
 
 describe("how containers end", () => {
   it("sends TERM to the first process, KILL to the group after the grace period", async () => {
-    const polite = job("trap 'echo bye >> /paperclip/polite; exit 0' TERM; echo ready; while :; do sleep 0.05; done", { pod: { terminationGracePeriodSeconds: 30 } });
+    const polite = job("trap 'echo bye >> /paperclip/polite; exit 0' TERM; echo ready; while :; do sleep 0.05; done", {
+      pod: { terminationGracePeriodSeconds: 30 },
+    });
     const deaf = job("sleep 4321 & sleep 4321");
     for (const manifest of [polite, deaf]) {
       await cluster.current.create("jobs", manifest);
       const running = await pod(cluster.current, manifest.metadata.name, isRunning);
-      while (manifest === polite && !(await cluster.current.logs(running.metadata.name)).includes("ready")) await sleep(10);
+      while (manifest === polite && !(await cluster.current.logs(running.metadata.name)).includes("ready"))
+        await sleep(10);
     }
     const begun = Date.now();
     await cluster.current.delete("jobs", polite.metadata.name);
-    await cluster.current.waitFor("pods", (pods) => !pods.some(({ metadata }) => metadata.labels?.["job-name"] === polite.metadata.name));
+    await cluster.current.waitFor(
+      "pods",
+      (pods) => !pods.some(({ metadata }) => metadata.labels?.["job-name"] === polite.metadata.name),
+    );
     expect(Date.now() - begun).toBeLessThan(900);
     expect(readFileSync(join(cluster.current.dataDir, "polite"), "utf8")).toBe("bye\n");
 
     // A shell without a trap does not hear TERM as PID 1: it takes the whole second of grace.
     const second = Date.now();
     await cluster.current.delete("jobs", deaf.metadata.name);
-    await cluster.current.waitFor("pods", (pods) => !pods.some(({ metadata }) => metadata.labels?.["job-name"] === deaf.metadata.name));
+    await cluster.current.waitFor(
+      "pods",
+      (pods) => !pods.some(({ metadata }) => metadata.labels?.["job-name"] === deaf.metadata.name),
+    );
     if (process.platform === "linux") expect(Date.now() - second).toBeGreaterThan(900);
     expect(processesWith("sleep 4321")).toEqual([]);
   });
@@ -184,7 +279,9 @@ describe("how containers end", () => {
     await other.create("jobs", manifest);
     await pod(other, manifest.metadata.name, isRunning);
     process.kill(other.pid, "SIGKILL");
-    await expect.poll(() => [...processesWith("sleep 4324"), ...processesWith(other.root)], { timeout: 2000, interval: 20 }).toEqual([]);
+    await expect
+      .poll(() => [...processesWith("sleep 4324"), ...processesWith(other.root)], { timeout: 2000, interval: 20 })
+      .toEqual([]);
     await other.stop();
     expect(existsSync(other.root)).toBe(false);
   });
@@ -192,7 +289,10 @@ describe("how containers end", () => {
   it("keeps the output of a pod that is gone", async () => {
     const result = await run(cluster.current, job("echo kept"));
     await cluster.current.delete("jobs", result.job.metadata.name);
-    await cluster.current.waitFor("pods", (pods) => !pods.some(({ metadata }) => metadata.name === result.pod.metadata.name));
+    await cluster.current.waitFor(
+      "pods",
+      (pods) => !pods.some(({ metadata }) => metadata.name === result.pod.metadata.name),
+    );
     expect(await podsOf(cluster.current, result.job.metadata.name)).toEqual([]);
     expect(await cluster.current.logs(result.pod.metadata.name, "main")).toBe("kept\n");
   });

@@ -24,8 +24,16 @@ describe("the process", () => {
       const child = spawn(process.execPath, [MAIN, "--root", root]);
       const line = await new Promise<string>((resolve) => child.stdout.once("data", (chunk) => resolve(String(chunk))));
       const ready = JSON.parse(line);
-      expect(ready).toMatchObject({ url: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/), kubeconfig: join(root, "kubeconfig"), dataDir: join(root, "data") });
-      const create = await fetch(`${ready.url}/apis/batch/v1/namespaces/paperclip/jobs`, { method: "POST", headers: { authorization: `Bearer ${ready.adminToken}` }, body: JSON.stringify(job(`exec sleep 4325 # ${root}`)) });
+      expect(ready).toMatchObject({
+        url: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/),
+        kubeconfig: join(root, "kubeconfig"),
+        dataDir: join(root, "data"),
+      });
+      const create = await fetch(`${ready.url}/apis/batch/v1/namespaces/paperclip/jobs`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${ready.adminToken}` },
+        body: JSON.stringify(job(`exec sleep 4325 # ${root}`)),
+      });
       expect(create.status).toBe(201);
       await expect.poll(() => processesWith("sleep 4325").length, { timeout: 3000, interval: 20 }).toBeGreaterThan(0);
       if (ending === "stdin") child.stdin.end();
@@ -50,15 +58,35 @@ describe("the process", () => {
     const folder = scratch();
     writeFileSync(join(folder, "opencode"), "#!/bin/sh\necho fake opencode in $PWD\n", { mode: 0o755 });
     const ownPod = { spec: { containers: [{ name: "paperclip", env: [{ name: "EXTRA", value: "1" }] }] } };
-    const cluster = await startLocalCluster({ binDir: folder, dataDir: join(folder, "shared"), namespace: "agents", ownPod });
+    const cluster = await startLocalCluster({
+      binDir: folder,
+      dataDir: join(folder, "shared"),
+      namespace: "agents",
+      ownPod,
+    });
     try {
-      expect(cluster.env).toEqual({ HOSTNAME: "paperclip-0", PAPERCLIP_NAMESPACE: "agents", KUBECONFIG: cluster.kubeconfig });
+      expect(cluster.env).toEqual({
+        HOSTNAME: "paperclip-0",
+        PAPERCLIP_NAMESPACE: "agents",
+        KUBECONFIG: cluster.kubeconfig,
+      });
       expect(readFileSync(cluster.kubeconfig, "utf8")).toContain(`server: "${cluster.url}"`);
       expect(statSync(cluster.kubeconfig).mode & 0o777).toBe(0o600);
       const own = await cluster.get("pods", cluster.env.HOSTNAME);
-      expect(own).toMatchObject({ status: { phase: "Running" }, spec: { imagePullSecrets: [{ name: "registry" }], dnsConfig: { options: [{ name: "ndots", value: "2" }] } } });
-      expect(own.spec.containers[0].env.map(({ name }: any) => name)).toEqual(["PAPERCLIP_HOME", "PAPERCLIP_API_URL", "NODE_ENV", "OPENAI_API_KEY", "EXTRA"]);
-      expect((await cluster.objects("namespaces")).find(({ metadata }) => metadata.name === "agents")!.metadata.uid).toMatch(/^[0-9a-f-]{36}$/);
+      expect(own).toMatchObject({
+        status: { phase: "Running" },
+        spec: { imagePullSecrets: [{ name: "registry" }], dnsConfig: { options: [{ name: "ndots", value: "2" }] } },
+      });
+      expect(own.spec.containers[0].env.map(({ name }: any) => name)).toEqual([
+        "PAPERCLIP_HOME",
+        "PAPERCLIP_API_URL",
+        "NODE_ENV",
+        "OPENAI_API_KEY",
+        "EXTRA",
+      ]);
+      expect(
+        (await cluster.objects("namespaces")).find(({ metadata }) => metadata.name === "agents")!.metadata.uid,
+      ).toMatch(/^[0-9a-f-]{36}$/);
       const result = await run(cluster, job("opencode", { container: { workingDir: "/paperclip" } }));
       expect(await cluster.logs(result.pod.metadata.name)).toBe(`fake opencode in ${join(folder, "shared")}\n`);
     } finally {
@@ -88,7 +116,11 @@ describe("mount mapping", () => {
         { name: "data", mountPath: "/paperclip" },
         { name: "files", mountPath: "/etc/paperclip/files", readOnly: true },
       ];
-      const shape = { init: ["printf asked > /tmp/prompt/p"], pod: { volumes: [{ name: "prompt", emptyDir: {} }, data, files] }, container: { volumeMounts, workingDir: "/paperclip/work" } };
+      const shape = {
+        init: ["printf asked > /tmp/prompt/p"],
+        pod: { volumes: [{ name: "prompt", emptyDir: {} }, data, files] },
+        container: { volumeMounts, workingDir: "/paperclip/work" },
+      };
       const result = await run(cluster, job(script, shape));
       const log = await cluster.logs(result.pod.metadata.name);
       expect(log).toBe('/paperclip/work\nsaid\nfake opencode\naskedread-only\n{"made": "for tests"}files\n/usr/bin\n');
@@ -116,7 +148,11 @@ describe("many at once", () => {
     try {
       const manifests = Array.from({ length: 50 }, () => job("echo x"));
       await Promise.all(manifests.map((manifest) => cluster.create("jobs", manifest)));
-      const jobs = await cluster.waitFor("jobs", (all) => all.length === 50 && all.every((one) => condition(one as any)), 15_000);
+      const jobs = await cluster.waitFor(
+        "jobs",
+        (all) => all.length === 50 && all.every((one) => condition(one as any)),
+        15_000,
+      );
       expect(new Set(jobs.map((one) => condition(one as any)))).toEqual(new Set(["Complete"]));
     } finally {
       await cluster.stop();
@@ -127,16 +163,47 @@ describe("many at once", () => {
 describe("rules", () => {
   it("expands references as Kubernetes documents them", () => {
     const value = (name: string): string | undefined => ({ A: "1", B: "$(A)" })[name];
-    const cases: Record<string, string> = { "$(A)": "1", "$$(A)": "$(A)", "$$$(A)": "$1", "$$$$": "$$", "$A": "$A", "$": "$", "$(NO)": "$(NO)", "$(A": "$(A", "a$(B)z": "a$(A)z", "$(A)$(A)": "11" };
-    for (const [text, expected] of Object.entries(cases)) expect(`${text} ${expand(text, value)}`).toBe(`${text} ${expected}`);
+    const cases: Record<string, string> = {
+      "$(A)": "1",
+      "$$(A)": "$(A)",
+      "$$$(A)": "$1",
+      $$$$: "$$",
+      $A: "$A",
+      $: "$",
+      "$(NO)": "$(NO)",
+      "$(A": "$(A",
+      "a$(B)z": "a$(A)z",
+      "$(A)$(A)": "11",
+    };
+    for (const [text, expected] of Object.entries(cases))
+      expect(`${text} ${expand(text, value)}`).toBe(`${text} ${expected}`);
   });
 
   it("maps the longest path, whole path steps, and nothing within other words", () => {
-    const paths = new Map([["/a", "/x"], ["/a/b", "/y"], ["/dev/termination-log", "/t"]]);
+    const paths = new Map([
+      ["/a", "/x"],
+      ["/a/b", "/y"],
+      ["/dev/termination-log", "/t"],
+    ]);
     const cases: Record<string, string> = {
-      "/a": "/x", "/a/c": "/x/c", "/a/b": "/y", "/a/bc": "/x/bc", "/ab": "/ab", "/a.": "/x.", "/a.b": "/a.b", "/a-b": "/a-b", "z/a": "z/a", "./a": "./a", "//a": "//a",
-      "'/a'": "'/x'", "k=/a:/a/b": "k=/x:/y", "${HOME}/a": "${HOME}/a", ">/dev/termination-log;": ">/t;", "(/a)": "(/x)",
+      "/a": "/x",
+      "/a/c": "/x/c",
+      "/a/b": "/y",
+      "/a/bc": "/x/bc",
+      "/ab": "/ab",
+      "/a.": "/x.",
+      "/a.b": "/a.b",
+      "/a-b": "/a-b",
+      "z/a": "z/a",
+      "./a": "./a",
+      "//a": "//a",
+      "'/a'": "'/x'",
+      "k=/a:/a/b": "k=/x:/y",
+      "${HOME}/a": "${HOME}/a",
+      ">/dev/termination-log;": ">/t;",
+      "(/a)": "(/x)",
     };
-    for (const [text, expected] of Object.entries(cases)) expect(`${text} ${mapText(text, paths)}`).toBe(`${text} ${expected}`);
+    for (const [text, expected] of Object.entries(cases))
+      expect(`${text} ${mapText(text, paths)}`).toBe(`${text} ${expected}`);
   });
 });

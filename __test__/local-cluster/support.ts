@@ -2,7 +2,13 @@
 
 import { execFileSync } from "node:child_process";
 import { afterAll, beforeAll, beforeEach, expect } from "vitest";
-import { type Job, type LocalCluster, type Pod, type StartOptions, startLocalCluster } from "../../local-cluster/client.js";
+import {
+  type Job,
+  type LocalCluster,
+  type Pod,
+  type StartOptions,
+  startLocalCluster,
+} from "../../local-cluster/client.js";
 
 /** One cluster for a spec file; no process of it may survive. */
 export function useCluster(options: StartOptions = {}): { current: LocalCluster } {
@@ -54,8 +60,19 @@ export function job(script: string, shape: JobShape = {}): any {
         spec: {
           restartPolicy: "Never",
           terminationGracePeriodSeconds: 1,
-          ...(shape.init ? { initContainers: shape.init.map((text, i) => ({ name: `init-${i}`, image: "busybox:1.36", command: ["sh", "-c", text], volumeMounts })) } : {}),
-          containers: [{ name: "main", image: "agent:latest", command: ["sh", "-c", script], volumeMounts, ...shape.container }],
+          ...(shape.init
+            ? {
+                initContainers: shape.init.map((text, i) => ({
+                  name: `init-${i}`,
+                  image: "busybox:1.36",
+                  command: ["sh", "-c", text],
+                  volumeMounts,
+                })),
+              }
+            : {}),
+          containers: [
+            { name: "main", image: "agent:latest", command: ["sh", "-c", script], volumeMounts, ...shape.container },
+          ],
           volumes: [
             { name: "prompt", emptyDir: {} },
             { name: "data", persistentVolumeClaim: { claimName: "paperclip-data" } },
@@ -76,11 +93,14 @@ export const condition = (of: Job): string | undefined => {
 
 /** Waits for the Job's Complete or Failed condition. */
 export async function finished(cluster: LocalCluster, name: string): Promise<Job> {
-  const jobs = (await cluster.waitFor("jobs", (all) => all.some((one) => named(name)(one) && condition(one as Job)))) as Job[];
+  const jobs = (await cluster.waitFor("jobs", (all) =>
+    all.some((one) => named(name)(one) && condition(one as Job)),
+  )) as Job[];
   return jobs.find(named(name))!;
 }
 
-export const podsOf = async (cluster: LocalCluster, name: string): Promise<Pod[]> => (await cluster.list("pods", { labelSelector: `job-name=${name}` })) as Pod[];
+export const podsOf = async (cluster: LocalCluster, name: string): Promise<Pod[]> =>
+  (await cluster.list("pods", { labelSelector: `job-name=${name}` })) as Pod[];
 
 /** Waits until a pod of the Job satisfies the predicate. */
 export async function pod(cluster: LocalCluster, name: string, predicate: (pod: Pod) => boolean): Promise<Pod> {
@@ -93,9 +113,14 @@ export async function run(cluster: LocalCluster, manifest: any): Promise<{ job: 
   await cluster.create("jobs", manifest);
   const ended = await finished(cluster, manifest.metadata.name);
   const [only] = await podsOf(cluster, manifest.metadata.name);
-  return { job: ended, pod: only!, main: only!.status.containerStatuses?.find(({ name }) => name === "main")?.state.terminated };
+  return {
+    job: ended,
+    pod: only!,
+    main: only!.status.containerStatuses?.find(({ name }) => name === "main")?.state.terminated,
+  };
 }
 
 export const isRunning = (of: Pod): boolean => of.status.containerStatuses?.some(({ state }) => state.running) ?? false;
-export const waitingReason = (of: Pod): string | undefined => of.status.containerStatuses?.map(({ state }) => state.waiting?.reason).find(Boolean);
+export const waitingReason = (of: Pod): string | undefined =>
+  of.status.containerStatuses?.map(({ state }) => state.waiting?.reason).find(Boolean);
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -6,7 +6,17 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import type { Fault } from "../../local-cluster/client.js";
 import { serve } from "./server.js";
-import { answer, contextOf, countAroundEachTest, filesLeft, isRealCluster, openStage, run, type Seen, type Stage } from "./stage.js";
+import {
+  answer,
+  contextOf,
+  countAroundEachTest,
+  filesLeft,
+  isRealCluster,
+  openStage,
+  run,
+  type Seen,
+  type Stage,
+} from "./stage.js";
 
 const acknowledged = { executionCancellation: { state: "acknowledged", acknowledgedAt: expect.any(String) } };
 
@@ -17,7 +27,11 @@ describe.skipIf(isRealCluster)("a cancel", () => {
   afterAll(() => stage.close());
 
   /** Runs, aborts as soon as the text was told, and says how long the answer took after that. */
-  async function cancelAt(text: string, program: string, overrides: Record<string, any> = {}): Promise<Seen & { took: number }> {
+  async function cancelAt(
+    text: string,
+    program: string,
+    overrides: Record<string, any> = {},
+  ): Promise<Seen & { took: number }> {
     const cancel = new AbortController();
     const log: [string, string][] = [];
     let since = 0;
@@ -54,7 +68,11 @@ describe.skipIf(isRealCluster)("a cancel", () => {
   const stages: [what: string, faults: Fault[], at: string][] = [
     ["while no node takes the pod", [{ kind: "unschedulable" }], "Waiting for pod to be scheduled"],
     ["while the container is being made", [{ kind: "waiting", reason: "ContainerCreating" }], "phase=Pending"],
-    ["while the API server is slow to create", [{ kind: "status", code: 503, verb: "create", count: 2 }], "Created K8s Job"],
+    [
+      "while the API server is slow to create",
+      [{ kind: "status", code: 503, verb: "create", count: 2 }],
+      "Created K8s Job",
+    ],
     ["while watching is forbidden", [{ kind: "status", code: 403, verb: "watch" }], "Created K8s Job"],
   ];
   test.each(stages)("%s", { timeout: 30_000 }, async (_what, faults, at) => {
@@ -81,7 +99,9 @@ describe.skipIf(isRealCluster)("a cancel", () => {
     await expectNothingLeft(agent.id);
   });
 
-  test("while the agent works: TERM within 2 s, its last words arrive, and the host may be slow", { timeout: 30_000 }, async () => {
+  test("while the agent works: TERM within 2 s, its last words arrive, and the host may be slow", {
+    timeout: 30_000,
+  }, async () => {
     const mark = `term-${Date.now()}`;
     const program = `trap 'date +%s%3N >/paperclip/test-bin/${mark}; echo last-words; exit 143' TERM; echo started; i=0; while [ $i -lt 200 ]; do sleep 0.1; i=$((i+1)); done`;
     const agent = agentOf(`cancel-${Date.now()}`);
@@ -107,7 +127,9 @@ describe.skipIf(isRealCluster)("a cancel", () => {
     await expectNothingLeft(agent.id);
   });
 
-  test("while the end is being delivered: the answer comes soon, with what the run was", { timeout: 30_000 }, async () => {
+  test("while the end is being delivered: the answer comes soon, with what the run was", {
+    timeout: 30_000,
+  }, async () => {
     const agent = agentOf(`cancel-${Date.now()}`);
     const cancel = new AbortController();
     let aborted = 0;
@@ -129,13 +151,20 @@ describe.skipIf(isRealCluster)("a cancel", () => {
     await expectNothingLeft(agent.id);
   });
 
-  test("while the API server does not answer the create: the answer comes soon, and no agent starts", { timeout: 60_000 }, async () => {
+  test("while the API server does not answer the create: the answer comes soon, and no agent starts", {
+    timeout: 60_000,
+  }, async () => {
     await stage.local.fault({ kind: "hang", verb: "create", resource: "jobs" });
     const agent = agentOf(`cancel-create-${Date.now()}`);
     const cancel = new AbortController();
     const onDispatch = (): void => void setTimeout(() => cancel.abort(), 300);
     const started = Date.now();
-    const { result } = await run(answer("never"), { agent, signal: cancel.signal, onCancellationReady: async () => {}, onDispatch });
+    const { result } = await run(answer("never"), {
+      agent,
+      signal: cancel.signal,
+      onCancellationReady: async () => {},
+      onDispatch,
+    });
     expect(result).toMatchObject({ errorCode: "cancelled", exitCode: null });
     expect(Date.now() - started).toBeLessThan(10_000);
     await stage.local.clearFaults();
@@ -156,7 +185,9 @@ describe.skipIf(isRealCluster)("a cancel", () => {
     await forget(agent.id);
   });
 
-  test("is not acknowledged when nobody can say that the pod is gone, and what it used later is told by the next run", { timeout: 90_000 }, async () => {
+  test("is not acknowledged when nobody can say that the pod is gone, and what it used later is told by the next run", {
+    timeout: 90_000,
+  }, async () => {
     const agent = agentOf(`cancel-${Date.now()}`);
     const task = { agent, context: { issueId: agent.id } };
     await stage.local.fault({ kind: "hang", verb: "delete", resource: "jobs" });
@@ -168,7 +199,8 @@ describe.skipIf(isRealCluster)("a cancel", () => {
     expect(took).toBeLessThan(50_000);
     expect(result).toMatchObject({ usage: { inputTokens: 10 }, costUsd: 0.5 });
     await stage.local.clearFaults();
-    const pods = (): Promise<object[]> => stage.local.list("pods", { labelSelector: `paperclip.io/agent-id=${agent.id}` });
+    const pods = (): Promise<object[]> =>
+      stage.local.list("pods", { labelSelector: `paperclip.io/agent-id=${agent.id}` });
     await expect.poll(pods, { timeout: 40_000 }).toEqual([]);
     const next = await run(answer("three"), task);
     expect(next.result).toMatchObject({ exitCode: 0, summary: "three", usage: { inputTokens: 20 }, costUsd: 1 });

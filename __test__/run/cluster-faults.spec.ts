@@ -18,12 +18,14 @@ const script = process.env["TEST_FAULTS"] ?? "";
 const [kubectlCommand = "", ...kubectlArgs] = (process.env["TEST_KUBECTL"] ?? "").split(" ");
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const fault = async (...args: string[]): Promise<void> => void (await exec(script, args, { timeout: 300_000 }));
-const kubectl = async (...args: string[]): Promise<string> => (await exec(kubectlCommand, [...kubectlArgs, ...args])).stdout.trim();
+const kubectl = async (...args: string[]): Promise<string> =>
+  (await exec(kubectlCommand, [...kubectlArgs, ...args])).stdout.trim();
 
 let agents = 0;
 
 /** Lines for so many seconds, one each, then an answer. */
-const steady = (seconds: number): string => `i=0; while [ $i -lt ${seconds} ]; do echo "line $i"; i=$((i+1)); sleep 1; done; ${answer("made it")}`;
+const steady = (seconds: number): string =>
+  `i=0; while [ $i -lt ${seconds} ]; do echo "line $i"; i=$((i+1)); sleep 1; done; ${answer("made it")}`;
 
 interface Going {
   agent: string;
@@ -52,8 +54,14 @@ async function again(agent: string, program: string, config: object = {}, works 
       if (chunk.includes("line 0")) works();
     },
   }).then(({ result }) => {
-    const text = (kind: string): string => log.filter(([stream]) => stream === kind).map(([, chunk]) => chunk).join("");
-    const lines = text("stdout").split("\n").filter((line) => line !== "" && !line.startsWith("[paperclip] "));
+    const text = (kind: string): string =>
+      log
+        .filter(([stream]) => stream === kind)
+        .map(([, chunk]) => chunk)
+        .join("");
+    const lines = text("stdout")
+      .split("\n")
+      .filter((line) => line !== "" && !line.startsWith("[paperclip] "));
     return { result, log, stdout: text("stdout"), stderr: text("stderr"), lines, after: Date.now() };
   });
 }
@@ -68,7 +76,12 @@ describe.skipIf(script === "")("a run survives", () => {
 
   async function expectWhole({ agent, ended }: Going, seconds: number): Promise<void> {
     const { result, lines } = await ended;
-    expect(result, JSON.stringify(result)).toMatchObject({ exitCode: 0, errorMessage: null, summary: "made it", resultJson: { log: { proof: "proven" } } });
+    expect(result, JSON.stringify(result)).toMatchObject({
+      exitCode: 0,
+      errorMessage: null,
+      summary: "made it",
+      resultJson: { log: { proof: "proven" } },
+    });
     expect(lines.slice(0, seconds)).toEqual(Array.from({ length: seconds }, (_, i) => `line ${i}`));
     expect(lines).toHaveLength(seconds + 3);
     await expectNothingLeft(agent);
@@ -81,14 +94,20 @@ describe.skipIf(script === "")("a run survives", () => {
     expect(filesLeft(stage).filter((name) => name.includes(`/${agent}/`))).toEqual([]);
   }
 
-  test("an API server that is gone for 90 s, with an agent that ends meanwhile and one that ends later", { timeout: 300_000 }, async () => {
+  test("an API server that is gone for 90 s, with an agent that ends meanwhile and one that ends later", {
+    timeout: 300_000,
+  }, async () => {
     const [early, late] = await Promise.all([going(steady(30)), going(steady(120))]);
     await fault("apiserver-stop");
     await sleep(90_000);
     const back = Date.now();
     await fault("apiserver-start");
     const { result, lines, after } = await early.ended;
-    expect(result, JSON.stringify(result)).toMatchObject({ exitCode: 0, errorMessage: null, resultJson: { log: { proof: "proven" } } });
+    expect(result, JSON.stringify(result)).toMatchObject({
+      exitCode: 0,
+      errorMessage: null,
+      resultJson: { log: { proof: "proven" } },
+    });
     expect(lines).toHaveLength(33);
     // Its record lies on the volume: nobody has to wait for the API server.
     expect(after).toBeLessThan(back);
@@ -96,7 +115,9 @@ describe.skipIf(script === "")("a run survives", () => {
     await expectWhole(late, 120);
   });
 
-  test("an API server that stays away: unknown, the Job is kept, and the next run of the task delivers all", { timeout: 300_000 }, async () => {
+  test("an API server that stays away: unknown, the Job is kept, and the next run of the task delivers all", {
+    timeout: 300_000,
+  }, async () => {
     const program = steady(60);
     const { agent, ended } = await going(program, { outageTimeoutSec: 10 });
     await fault("apiserver-stop");
@@ -107,13 +128,18 @@ describe.skipIf(script === "")("a run survives", () => {
     await expectWhole({ agent, ended: again(agent, program) }, 60);
   });
 
-  test("a node that is never heard again, and its pod deleted: unknown or killed within the bound", { timeout: 400_000 }, async () => {
+  test("a node that is never heard again, and its pod deleted: unknown or killed within the bound", {
+    timeout: 400_000,
+  }, async () => {
     const lost = await going(steady(600), { outageTimeoutSec: 30 });
     await fault("node-down");
     const since = Date.now();
     await kubectl("delete", await ours("pods", lost.agent), "--wait=false");
     const { result, after, lines } = await lost.ended.finally(() => fault("node-up"));
-    expect(result, JSON.stringify(result)).toMatchObject({ timedOut: false, errorCode: expect.stringMatching(/^(opencode_killed|unknown_outcome)$/) });
+    expect(result, JSON.stringify(result)).toMatchObject({
+      timedOut: false,
+      errorCode: expect.stringMatching(/^(opencode_killed|unknown_outcome)$/),
+    });
     expect(result.errorMessage).toMatch(/its node did not end it within 105 s/);
     // Its grace and a margin until it is given up, and the same margin for a record that may still come.
     expect(after - since).toBeLessThan(200_000);
@@ -148,29 +174,52 @@ describe.skipIf(script === "")("a run survives", () => {
   });
 
   const ends: [what: string, act: (agent: string) => Promise<unknown>, says: RegExp][] = [
-    ["its containers killed", async (agent) => fault("kill-pod", (await ours("pods", agent)).replace("pod/", "")), /SIGKILL|137/],
-    ["its pod deleted", async (agent) => kubectl("delete", await ours("pods", agent), "--wait=false"), /SIGTERM|deleted|143/],
-    ["its Job deleted", async (agent) => kubectl("delete", await ours("jobs", agent), "--wait=false"), /SIGTERM|deleted|143/],
-    ["its node drained", async () => {
-      await kubectl("taint", "node", "--all", "gone=now:NoExecute");
-      await sleep(8_000);
-      await kubectl("taint", "node", "--all", "gone-");
-    }, /SIGTERM|deleted|143|TaintManager/],
+    [
+      "its containers killed",
+      async (agent) => fault("kill-pod", (await ours("pods", agent)).replace("pod/", "")),
+      /SIGKILL|137/,
+    ],
+    [
+      "its pod deleted",
+      async (agent) => kubectl("delete", await ours("pods", agent), "--wait=false"),
+      /SIGTERM|deleted|143/,
+    ],
+    [
+      "its Job deleted",
+      async (agent) => kubectl("delete", await ours("jobs", agent), "--wait=false"),
+      /SIGTERM|deleted|143/,
+    ],
+    [
+      "its node drained",
+      async () => {
+        await kubectl("taint", "node", "--all", "gone=now:NoExecute");
+        await sleep(8_000);
+        await kubectl("taint", "node", "--all", "gone-");
+      },
+      /SIGTERM|deleted|143|TaintManager/,
+    ],
   ];
-  test.each(ends)("%s: a failure that says so, and the agent ran once", { timeout: 300_000 }, async (_what, act, says) => {
-    // Longer than an old kubelet needs, after a restart, to hear that a pod is to end.
-    const doomed = await going(steady(600));
-    const since = Date.now();
-    await act(doomed.agent);
-    const { result, lines, after, stdout } = await doomed.ended;
-    if (result.errorCode !== "opencode_killed") console.log(JSON.stringify(result), stdout);
-    expect(result.errorMessage).toMatch(says);
-    // Unknown is its end only where no node has killed it within the bound.
-    expect(result).toMatchObject({ timedOut: false, errorCode: expect.stringMatching(/^(opencode_killed|unknown_outcome)$/) });
-    expect(lines.filter((line) => line === "line 0")).toHaveLength(1);
-    expect(after - since).toBeLessThan(90_000);
-    await expectNothingLeft(doomed.agent);
-  });
+  test.each(ends)(
+    "%s: a failure that says so, and the agent ran once",
+    { timeout: 300_000 },
+    async (_what, act, says) => {
+      // Longer than an old kubelet needs, after a restart, to hear that a pod is to end.
+      const doomed = await going(steady(600));
+      const since = Date.now();
+      await act(doomed.agent);
+      const { result, lines, after, stdout } = await doomed.ended;
+      if (result.errorCode !== "opencode_killed") console.log(JSON.stringify(result), stdout);
+      expect(result.errorMessage).toMatch(says);
+      // Unknown is its end only where no node has killed it within the bound.
+      expect(result).toMatchObject({
+        timedOut: false,
+        errorCode: expect.stringMatching(/^(opencode_killed|unknown_outcome)$/),
+      });
+      expect(lines.filter((line) => line === "line 0")).toHaveLength(1);
+      expect(after - since).toBeLessThan(90_000);
+      await expectNothingLeft(doomed.agent);
+    },
+  );
 
   test("a TTL that is over at once", { timeout: 100_000 }, async () => {
     await expectWhole(await going(steady(2), { ttlSecondsAfterFinished: 0 }), 2);

@@ -11,7 +11,8 @@ const size = { cpu: "10m", memory: "2Gi" };
 const config = { resources: { requests: size, limits: { cpu: "2000m", memory: "2Gi" } } };
 
 /** Many processes with 40 MB each, until the limit is reached. */
-const eat = "i=0; while [ $i -lt 70 ]; do (x=$(head -c 40000000 /dev/zero | tr '\\0' x); sleep 60) & i=$((i+1)); done; wait";
+const eat =
+  "i=0; while [ $i -lt 70 ]; do (x=$(head -c 40000000 /dev/zero | tr '\\0' x); sleep 60) & i=$((i+1)); done; wait";
 /** Children inherit the score, so the eaters must be there before. */
 const takeMe = (pid: string): string => `echo 1000 >/proc/${pid}/oom_score_adj`;
 
@@ -22,20 +23,33 @@ describe.skipIf(!isRealCluster)("out of memory", () => {
 
   test("the whole container: no record, unproven, and never a success", { timeout: 300_000 }, async () => {
     const { result } = await run(`echo up; ${takeMe("1")}; ${eat}`, { config });
-    expect(result, JSON.stringify(result)).toMatchObject({ exitCode: 137, errorCode: "opencode_killed", resultJson: { log: { proof: "unproven" } } });
+    expect(result, JSON.stringify(result)).toMatchObject({
+      exitCode: 137,
+      errorCode: "opencode_killed",
+      resultJson: { log: { proof: "unproven" } },
+    });
     expect(result.errorMessage).toMatch(/out of memory.*OOMKilled/);
   });
 
   test("opencode alone: a record with 137", { timeout: 300_000 }, async () => {
     const { result } = await run(`echo up; (sleep 1; ${eat}) & ${takeMe("$$")}; wait`, { config });
-    expect(result, JSON.stringify(result)).toMatchObject({ exitCode: 137, errorCode: "opencode_killed", resultJson: { log: { proof: "proven" } } });
+    expect(result, JSON.stringify(result)).toMatchObject({
+      exitCode: 137,
+      errorCode: "opencode_killed",
+      resultJson: { log: { proof: "proven" } },
+    });
     expect(result.errorMessage).toMatch(/out of memory.*OOMKilled/);
   });
 
   test("a tool of an agent that then finishes: a success", { timeout: 300_000 }, async () => {
-    const tool = "sh -c 'x=$(head -c 3000000000 /dev/zero | tr \"\\0\" x)'; echo \"tool ended $?\"";
+    const tool = 'sh -c \'x=$(head -c 3000000000 /dev/zero | tr "\\0" x)\'; echo "tool ended $?"';
     const { result, lines } = await run(`${tool}; ${answer("made it")}`, { config });
-    expect(result, JSON.stringify(result)).toMatchObject({ exitCode: 0, errorMessage: null, summary: "made it", resultJson: { log: { proof: "proven" } } });
+    expect(result, JSON.stringify(result)).toMatchObject({
+      exitCode: 0,
+      errorMessage: null,
+      summary: "made it",
+      resultJson: { log: { proof: "proven" } },
+    });
     expect(lines[0]).toBe("tool ended 137");
   });
 });

@@ -14,7 +14,8 @@ function line(type: string, part: object): string {
   return `printf '%s\\n' ${quote(JSON.stringify({ type, timestamp: 1, sessionID: "ses_1", part }))}`;
 }
 
-const tool = (name: string): string => line("tool_use", { type: "tool", tool: name, callID: "c", state: { status: "completed", input: {}, output: "x" } });
+const tool = (name: string): string =>
+  line("tool_use", { type: "tool", tool: name, callID: "c", state: { status: "completed", input: {}, output: "x" } });
 const words = (text: string): string => line("text", { id: "p", messageID: "m", type: "text", text });
 
 interface Update {
@@ -29,7 +30,13 @@ describe("live news", () => {
   test("tell where the run is, its tool and its last words, at most once a second, and the last state", async () => {
     const told: [at: number, update: Update][] = [];
     const events: { eventType: string; level: string; message: string; payload: Record<string, unknown> }[] = [];
-    const program = [tool("bash"), "sleep 1.5", words("I saw /home/alice/x,\n\u001b[1mtoken secret-of-the-run"), "sleep 1.5", answer("Done.")].join("\n");
+    const program = [
+      tool("bash"),
+      "sleep 1.5",
+      words("I saw /home/alice/x,\n\u001b[1mtoken secret-of-the-run"),
+      "sleep 1.5",
+      answer("Done."),
+    ].join("\n");
     const { result, stdout } = await run(program, {
       authToken: "secret-of-the-run",
       onRuntimeProgress: async (update: Update) => void told.push([performance.now(), update]),
@@ -50,20 +57,32 @@ describe("live news", () => {
     expect(messages).toContain("Using bash");
     expect(messages).toContain("I saw /home/a****/x, token ***");
     expect(updates.find(({ message }) => message === "Using bash")?.currentToolName).toBe("bash");
-    expect(updates.at(-1)).toMatchObject({ phase: "finalize", message: "Cleaning up", currentToolName: null, lastAssistantSnippet: null });
+    expect(updates.at(-1)).toMatchObject({
+      phase: "finalize",
+      message: "Cleaning up",
+      currentToolName: null,
+      lastAssistantSnippet: null,
+    });
     expect(JSON.stringify(updates)).not.toContain("secret-of-the-run");
 
     const job = /Created K8s Job: (\S+)/.exec(stdout)?.[1];
-    expect(events.map(({ eventType }) => eventType)).toEqual(["opencode_k8s.job", "opencode_k8s.pod", "opencode_k8s.log"]);
+    expect(events.map(({ eventType }) => eventType)).toEqual([
+      "opencode_k8s.job",
+      "opencode_k8s.pod",
+      "opencode_k8s.log",
+    ]);
     expect(events[0]).toMatchObject({ level: "info", message: expect.stringContaining(job!), payload: { job } });
     expect(events[1]?.payload).toMatchObject({ job, pod: expect.stringContaining(job!), node: expect.any(String) });
     expect(events[2]).toMatchObject({ level: "info", message: `Log of ${job} is proven` });
   });
 
   const broken: [what: string, callback: () => unknown][] = [
-    ["throws", () => {
-      throw new Error("no page");
-    }],
+    [
+      "throws",
+      () => {
+        throw new Error("no page");
+      },
+    ],
     ["rejects", () => Promise.reject(new Error("no page"))],
     ["never answers", () => new Promise(() => {})],
     ["returns nothing", () => undefined],
@@ -78,7 +97,8 @@ describe("live news", () => {
         return callback();
       },
       onEvent: () => callback(),
-      onLog: async (_stream: string, chunk: string) => void (chunk.includes("tick") && lines.push(performance.now() - started)),
+      onLog: async (_stream: string, chunk: string) =>
+        void (chunk.includes("tick") && lines.push(performance.now() - started)),
     });
     expect(result).toMatchObject({ exitCode: 0, summary: "on time" });
     expect(progress).toBeGreaterThan(0);
@@ -98,7 +118,8 @@ describe("a run for this host", () => {
         const created = isRealCluster ? 0 : ((await stage.local.requests())["create jobs"] ?? 0);
         order.push(`dispatch after ${created} Jobs`);
       },
-      onLog: async (_stream: string, chunk: string) => void (chunk.includes("Created K8s Job") && order.push("created")),
+      onLog: async (_stream: string, chunk: string) =>
+        void (chunk.includes("Created K8s Job") && order.push("created")),
     });
     expect(result.exitCode).toBe(0);
     expect(order).toEqual(["meta", "dispatch after 0 Jobs", "created"]);
@@ -160,7 +181,11 @@ describe("a run for this host", () => {
       config: { env: { ...places, ...forbidden, PATH: `${launchers}:${path}`, OWN: "kept" } },
     });
     expect(result.exitCode, result.errorMessage ?? "").toBe(0);
-    const env = new Map(lines.filter((entry) => entry.includes("=")).map((entry) => [entry.split("=")[0]!, entry.slice(entry.indexOf("=") + 1)]));
+    const env = new Map(
+      lines
+        .filter((entry) => entry.includes("="))
+        .map((entry) => [entry.split("=")[0]!, entry.slice(entry.indexOf("=") + 1)]),
+    );
     expect(env.get("OWN")).toBe("kept");
     // The stand-in has no mount at /paperclip, and writes its own folder there.
     expect(env.get("PATH")?.split(":").slice(1)).toEqual(path.split(":").slice(1));
@@ -172,9 +197,12 @@ describe("a run for this host", () => {
 
   test("gets whole lines in few calls", async () => {
     const chunks: string[] = [];
-    const { result } = await run(`i=0; while [ $i -lt 3000 ]; do printf '%0100d\\n' $i; i=$((i+1)); done\n${answer("all")}`, {
-      onLog: async (stream: string, chunk: string) => void (stream === "stdout" && chunks.push(chunk)),
-    });
+    const { result } = await run(
+      `i=0; while [ $i -lt 3000 ]; do printf '%0100d\\n' $i; i=$((i+1)); done\n${answer("all")}`,
+      {
+        onLog: async (stream: string, chunk: string) => void (stream === "stdout" && chunks.push(chunk)),
+      },
+    );
     expect(result).toMatchObject({ exitCode: 0, usageBasis: "per_run" });
     for (const chunk of chunks) expect(chunk.endsWith("\n") && Buffer.byteLength(chunk) <= 8192).toBe(true);
     expect(chunks.join("").match(/^0\d{99}$/gm)).toHaveLength(3000);
@@ -185,12 +213,27 @@ describe("a run for this host", () => {
 describe.skipIf(isRealCluster)("a repetition by the host", () => {
   const bootstrap = { kind: "bootstrap", providerWorkStarted: false };
   const cases: [what: string, fault: object, config: object, recovery: object | undefined][] = [
-    ["is offered when the Job was refused", { kind: "status", code: 403, verb: "create", resource: "jobs" }, {}, bootstrap],
+    [
+      "is offered when the Job was refused",
+      { kind: "status", code: 403, verb: "create", resource: "jobs" },
+      {},
+      bootstrap,
+    ],
     ["is offered when no node took the pod", { kind: "unschedulable" }, { scheduleTimeoutSec: 1 }, bootstrap],
     ["is offered when the image cannot be had", { kind: "image-pull" }, {}, bootstrap],
-    ["is offered when the running Jobs cannot be listed", { kind: "status", code: 403, verb: "list", resource: "jobs" }, {}, bootstrap],
+    [
+      "is offered when the running Jobs cannot be listed",
+      { kind: "status", code: 403, verb: "list", resource: "jobs" },
+      {},
+      bootstrap,
+    ],
     ["is not offered when the agent was killed", { kind: "oom", afterMs: 300 }, {}, undefined],
-    ["is not offered when the pod was evicted in mid-run", { kind: "evict", mode: "node-pressure", afterMs: 300 }, {}, undefined],
+    [
+      "is not offered when the pod was evicted in mid-run",
+      { kind: "evict", mode: "node-pressure", afterMs: 300 },
+      {},
+      undefined,
+    ],
   ];
   test.each(cases)("%s", { timeout: 60_000 }, async (_what, fault, config, recovery) => {
     await stage.local.fault(fault as never);

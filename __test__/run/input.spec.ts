@@ -40,16 +40,41 @@ const cases: [what: string, overrides: Record<string, unknown>, code: string, sa
   ["a configuration that is no object", { config: "yes" }, "k8s_invalid_request", /config/],
   ["tolerations that are no list", { config: { tolerations: "{{{" } }, "k8s_config_invalid", /tolerations/],
   ["a number that is none", { config: { scheduleTimeoutSec: "soon" } }, "k8s_config_invalid", /scheduleTimeoutSec/],
-  ["a kubeconfig that does not exist", { config: { kubeconfig: "/does/not/exist" } }, "k8s_self_pod_failed", /kubeconfig/],
-  ["a kubeconfig whose credential plugin is missing", { config: { kubeconfig: kubeconfigWithPlugin("/does/not/exist") } }, "k8s_self_pod_failed", /kubeconfig.*does\/not\/exist/],
-  ["a kubeconfig whose credential plugin fails", { config: { kubeconfig: kubeconfigWithPlugin("false") } }, "k8s_self_pod_failed", /kubeconfig.*(false|exit)/],
+  [
+    "a kubeconfig that does not exist",
+    { config: { kubeconfig: "/does/not/exist" } },
+    "k8s_self_pod_failed",
+    /kubeconfig/,
+  ],
+  [
+    "a kubeconfig whose credential plugin is missing",
+    { config: { kubeconfig: kubeconfigWithPlugin("/does/not/exist") } },
+    "k8s_self_pod_failed",
+    /kubeconfig.*does\/not\/exist/,
+  ],
+  [
+    "a kubeconfig whose credential plugin fails",
+    { config: { kubeconfig: kubeconfigWithPlugin("false") } },
+    "k8s_self_pod_failed",
+    /kubeconfig.*(false|exit)/,
+  ],
   ["a kubeconfig that never ends", { config: { kubeconfig: "/dev/zero" } }, "k8s_self_pod_failed", /no regular file/],
   ["a run id that is too long for a file name", { runId: "r".repeat(300) }, "k8s_invalid_request", /runId has 300/],
   ["a blank prompt", { config: { promptTemplate: "  \n" } }, "k8s_invalid_request", /prompt is empty/],
   ["an env value with a NUL", { config: { env: { A: "a\0b" } } }, "k8s_config_invalid", /env\.A holds a NUL/],
-  ["an env value that no program can start with", { config: { env: { BIG: "x".repeat(200_000) } } }, "k8s_config_invalid", /env\.BIG has 200000 bytes/],
+  [
+    "an env value that no program can start with",
+    { config: { env: { BIG: "x".repeat(200_000) } } },
+    "k8s_config_invalid",
+    /env\.BIG has 200000 bytes/,
+  ],
   ["an env that is a list", { config: { env: ["A=b"] } }, "k8s_config_invalid", /env must be an object/],
-  ["a prompt that no Secret can hold", { config: { promptTemplate: "x".repeat(1_100_000) } }, "k8s_prompt_too_large", /Secret/],
+  [
+    "a prompt that no Secret can hold",
+    { config: { promptTemplate: "x".repeat(1_100_000) } },
+    "k8s_prompt_too_large",
+    /Secret/,
+  ],
 ];
 
 describe.each(cases)("%s", (_what, overrides, code, says) => {
@@ -97,12 +122,20 @@ test("a cancel is heard while a credential plugin hangs", { timeout: 20_000 }, a
   setTimeout(() => cancel.abort(), 500);
   const config = { kubeconfig: kubeconfigWithPlugin("sleep", ["20"]) };
   const { result } = await run(answer("never"), { config, signal: cancel.signal, onCancellationReady: async () => {} });
-  expect(result).toMatchObject({ errorCode: "cancelled", resultJson: { executionCancellation: { state: "acknowledged" } } });
+  expect(result).toMatchObject({
+    errorCode: "cancelled",
+    resultJson: { executionCancellation: { state: "acknowledged" } },
+  });
   expect(Date.now() - since).toBeLessThan(5_000);
 });
 
 test("a proxy of the environment is not the API server's", { timeout: 60_000 }, async () => {
-  const proxies = { HTTPS_PROXY: "http://127.0.0.1:1", HTTP_PROXY: "http://127.0.0.1:1", https_proxy: "http://127.0.0.1:1", http_proxy: "http://127.0.0.1:1" };
+  const proxies = {
+    HTTPS_PROXY: "http://127.0.0.1:1",
+    HTTP_PROXY: "http://127.0.0.1:1",
+    https_proxy: "http://127.0.0.1:1",
+    http_proxy: "http://127.0.0.1:1",
+  };
   const before = { ...process.env };
   Object.assign(process.env, proxies);
   try {

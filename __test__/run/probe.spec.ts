@@ -18,12 +18,32 @@ afterEach(async () => void (isRealCluster || (await stage.local.clearFaults())))
 afterAll(() => stage.close());
 
 async function probe(config: object = {}) {
-  const result = await adapter.testEnvironment({ companyId: "company-1", adapterType: "opencode_k8s", config: config as Record<string, unknown> });
+  const result = await adapter.testEnvironment({
+    companyId: "company-1",
+    adapterType: "opencode_k8s",
+    config: config as Record<string, unknown>,
+  });
   const byCode = new Map(result.checks.map((check) => [check.code, check]));
   return { ...result, level: (code: string) => byCode.get(code)?.level, of: (code: string) => byCode.get(code)! };
 }
 
-const rights = ["job_create", "job_delete", "job_get", "job_list", "job_watch", "pod_get", "pod_list", "pod_watch", "secret_create", "secret_delete", "secret_get", "secret_patch", "pvc_get", "pvc_create", "pvc_delete"];
+const rights = [
+  "job_create",
+  "job_delete",
+  "job_get",
+  "job_list",
+  "job_watch",
+  "pod_get",
+  "pod_list",
+  "pod_watch",
+  "secret_create",
+  "secret_delete",
+  "secret_get",
+  "secret_patch",
+  "pvc_get",
+  "pvc_create",
+  "pvc_delete",
+];
 
 function expectAdvice(checks: AdapterEnvironmentCheck[]): void {
   for (const { code, level, message, hint } of checks) {
@@ -37,20 +57,39 @@ test("an environment in order has every check, and nothing is left behind", asyn
   const { status, checks, adapterType, testedAt, level } = await probe({ env: { PAPERCLIP_API_URL: apiUrl } });
   expect(adapterType).toBe("opencode_k8s");
   expect(Date.parse(testedAt)).toBeGreaterThan(0);
-  const expected = ["k8s_api_reachable", "k8s_namespace_exists", ...rights.map((word) => `k8s_rbac_${word}`), "k8s_pvc_rwx", "k8s_api_url", "k8s_log_root_writable"];
+  const expected = [
+    "k8s_api_reachable",
+    "k8s_namespace_exists",
+    ...rights.map((word) => `k8s_rbac_${word}`),
+    "k8s_pvc_rwx",
+    "k8s_api_url",
+    "k8s_log_root_writable",
+  ];
   for (const code of expected) expect([code, level(code)]).toEqual([code, "info"]);
   // The Secret that TypeScript's adapter looked for is the one thing that may be missing.
-  expect(checks.filter((check) => check.level !== "info").map(({ code }) => code).filter((code) => code !== "k8s_secret_missing")).toEqual([]);
+  expect(
+    checks
+      .filter((check) => check.level !== "info")
+      .map(({ code }) => code)
+      .filter((code) => code !== "k8s_secret_missing"),
+  ).toEqual([]);
   expect(status).not.toBe("fail");
   expectAdvice(checks);
   expect(filesLeft(stage).filter((name) => name.includes("probe"))).toEqual([]);
 });
 
-test.each(["http://localhost:3100", "http://127.0.0.1:3100", "http://[::1]:3100", "http://0.0.0.0:3100", ""])("an address that is useless in a pod is an error: %j", async (url) => {
-  const { status, of } = await probe({ env: { PAPERCLIP_API_URL: url } });
-  expect(status).toBe("fail");
-  expect(of("k8s_api_url_unreachable_from_pods")).toMatchObject({ level: "error", message: expect.stringContaining("PAPERCLIP_API_URL"), hint: expect.stringContaining("Service") });
-});
+test.each(["http://localhost:3100", "http://127.0.0.1:3100", "http://[::1]:3100", "http://0.0.0.0:3100", ""])(
+  "an address that is useless in a pod is an error: %j",
+  async (url) => {
+    const { status, of } = await probe({ env: { PAPERCLIP_API_URL: url } });
+    expect(status).toBe("fail");
+    expect(of("k8s_api_url_unreachable_from_pods")).toMatchObject({
+      level: "error",
+      message: expect.stringContaining("PAPERCLIP_API_URL"),
+      hint: expect.stringContaining("Service"),
+    });
+  },
+);
 
 test("a configuration that runs would refuse, and a root that is not there, are errors", async () => {
   const { of } = await probe({ tolerations: "{{{", dataRoot: "/does/not/exist" });
@@ -60,12 +99,19 @@ test("a configuration that runs would refuse, and a root that is not there, are 
 
 describe.skipIf(isRealCluster)("in the stand-in", () => {
   test("a missing right is an error that says what to grant, a missing watch a warning, a needless one nothing", async () => {
-    for (const [verb, resource] of [["create", "jobs"], ["watch", "pods"], ["patch", "secrets"]] as const) {
+    for (const [verb, resource] of [
+      ["create", "jobs"],
+      ["watch", "pods"],
+      ["patch", "secrets"],
+    ] as const) {
       await stage.local.fault({ kind: "status", code: 403, verb, resource });
     }
     const { status, of, checks } = await probe();
     expect(status).toBe("fail");
-    expect(of("k8s_rbac_job_create")).toMatchObject({ level: "error", hint: expect.stringMatching(/Grant `create` on `jobs` in namespace paperclip/) });
+    expect(of("k8s_rbac_job_create")).toMatchObject({
+      level: "error",
+      hint: expect.stringMatching(/Grant `create` on `jobs` in namespace paperclip/),
+    });
     expect(of("k8s_rbac_pod_watch")).toMatchObject({ level: "warn", message: expect.stringContaining("every 2 s") });
     expect(of("k8s_rbac_secret_patch").level).toBe("info");
     expectAdvice(checks);
@@ -84,7 +130,10 @@ describe.skipIf(isRealCluster)("in the stand-in", () => {
     const { HOSTNAME } = process.env;
     process.env["HOSTNAME"] = "somebody-else";
     try {
-      expect((await probe()).of("k8s_self_pod_unknown")).toMatchObject({ level: "error", hint: expect.stringContaining("POD_NAME") });
+      expect((await probe()).of("k8s_self_pod_unknown")).toMatchObject({
+        level: "error",
+        hint: expect.stringContaining("POD_NAME"),
+      });
     } finally {
       process.env["HOSTNAME"] = HOSTNAME;
     }
@@ -103,7 +152,9 @@ describe.skipIf(isRealCluster)("in the stand-in", () => {
 describe("a server that accepts and never answers", () => {
   let silent: Server;
   const folder = mkdtempSync(join(tmpdir(), "probe-"));
-  beforeAll(() => new Promise<void>((resolve) => void (silent = createServer(() => {}).listen(0, "127.0.0.1", resolve))));
+  beforeAll(
+    () => new Promise<void>((resolve) => void (silent = createServer(() => {}).listen(0, "127.0.0.1", resolve))),
+  );
   afterAll(() => {
     silent.closeAllConnections();
     silent.close();
@@ -113,13 +164,31 @@ describe("a server that accepts and never answers", () => {
   test("is found out within seconds, and stops the test", { timeout: 60_000 }, async () => {
     const server = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
     const kubeconfig = join(folder, "kubeconfig");
-    const [cluster, user, context] = [{ name: "c", cluster: { server } }, { name: "u", user: { token: "t" } }, { name: "x", context: { cluster: "c", user: "u" } }];
-    writeFileSync(kubeconfig, JSON.stringify({ apiVersion: "v1", kind: "Config", clusters: [cluster], users: [user], contexts: [context], "current-context": "x" }));
+    const [cluster, user, context] = [
+      { name: "c", cluster: { server } },
+      { name: "u", user: { token: "t" } },
+      { name: "x", context: { cluster: "c", user: "u" } },
+    ];
+    writeFileSync(
+      kubeconfig,
+      JSON.stringify({
+        apiVersion: "v1",
+        kind: "Config",
+        clusters: [cluster],
+        users: [user],
+        contexts: [context],
+        "current-context": "x",
+      }),
+    );
     const started = performance.now();
     const { status, of, level } = await probe({ kubeconfig });
     expect(performance.now() - started).toBeLessThan(15_000);
     expect(status).toBe("fail");
-    expect(of("k8s_api_unreachable")).toMatchObject({ level: "error", message: expect.stringContaining("did not answer within 5 s"), hint: expect.stringContaining("network") });
+    expect(of("k8s_api_unreachable")).toMatchObject({
+      level: "error",
+      message: expect.stringContaining("did not answer within 5 s"),
+      hint: expect.stringContaining("network"),
+    });
     expect(level("k8s_rbac_job_create")).toBeUndefined();
   });
 });

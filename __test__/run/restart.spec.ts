@@ -22,19 +22,30 @@ async function killedAt(ms: number): Promise<string> {
   await first.ended;
   const heardAll = first.log.some(([, chunk]) => chunk.includes('"reason":"stop"'));
   const { result, lines, stdout } = await run(program, task);
-  expect(result, JSON.stringify(result)).toMatchObject({ exitCode: 0, errorMessage: null, resultJson: { log: { proof: "proven" } } });
+  expect(result, JSON.stringify(result)).toMatchObject({
+    exitCode: 0,
+    errorMessage: null,
+    resultJson: { log: { proof: "proven" } },
+  });
   expect(lines.slice(0, 11)).toEqual(STEADY);
   expect(lines).toHaveLength(14);
   const reported = told(stdout).length;
   const times = timesRun(stage, task);
   // Twice only after the first one had ended and somebody was told.
-  expect(times === 1 || (times === 2 && (heardAll || reported === 1)), `${ms} ms: ran ${times} times, reported ${reported}`).toBe(true);
+  expect(
+    times === 1 || (times === 2 && (heardAll || reported === 1)),
+    `${ms} ms: ran ${times} times, reported ${reported}`,
+  ).toBe(true);
   await expectNothingLeft(stage, task);
   return stdout.includes("Reattaching") ? "reattached" : reported ? "reported" : times === 1 ? "started" : "again";
 }
 
-test("a server killed at any moment of a run: the next one delivers the whole output, and the agent ran once", { timeout: 300_000 }, async () => {
-  const moments = Array.from({ length: MOMENTS }, (_, i) => i < MOMENTS / 5 ? -Math.random() * 1_500 : (i * 1_200) / MOMENTS + Math.random() * 100);
+test("a server killed at any moment of a run: the next one delivers the whole output, and the agent ran once", {
+  timeout: 300_000,
+}, async () => {
+  const moments = Array.from({ length: MOMENTS }, (_, i) =>
+    i < MOMENTS / 5 ? -Math.random() * 1_500 : (i * 1_200) / MOMENTS + Math.random() * 100,
+  );
   const seen: string[] = [];
   for (let i = 0; i < moments.length; i += 4) seen.push(...(await Promise.all(moments.slice(i, i + 4).map(killedAt))));
   console.log(`killed at ${MOMENTS} moments: ${seen.join(", ")}`);
@@ -42,7 +53,9 @@ test("a server killed at any moment of a run: the next one delivers the whole ou
 });
 
 describe("after a server was killed in mid-run", () => {
-  test("a new wake delivers the old output, and then gets a Job of its own in the same session", { timeout: 60_000 }, async () => {
+  test("a new wake delivers the old output, and then gets a Job of its own in the same session", {
+    timeout: 60_000,
+  }, async () => {
     const task = work();
     await abandon(task, steady(task));
     const invocations: { commandArgs?: string[] }[] = [];
@@ -58,7 +71,9 @@ describe("after a server was killed in mid-run", () => {
     await expectNothingLeft(stage, task);
   });
 
-  test("an end that nobody heard is told once, and the next Job goes on from its session", { timeout: 60_000 }, async () => {
+  test("an end that nobody heard is told once, and the next Job goes on from its session", {
+    timeout: 60_000,
+  }, async () => {
     const task = work();
     await abandon(task, steady(task, "unheard of"));
     await new Promise((resolve) => setTimeout(resolve, isRealCluster ? 6_000 : 2_500));
@@ -94,13 +109,24 @@ describe("after a server was killed in mid-run", () => {
     expect(stdout.includes("ended while nobody was listening")).toBe(what !== "another task");
   });
 
-  test("a cancel while the old Job is taken over ends it, and says so when it is gone", { timeout: 60_000 }, async () => {
+  test("a cancel while the old Job is taken over ends it, and says so when it is gone", {
+    timeout: 60_000,
+  }, async () => {
     const task = work();
     await abandon(task, steady(task, "steady", 1));
     const cancel = new AbortController();
-    const onLog = async (_stream: string, chunk: string): Promise<void> => void (chunk.includes("Reattaching") && cancel.abort());
-    const { result } = await run(answer("never"), { ...task, signal: cancel.signal, onCancellationReady: async () => {}, onLog });
-    expect(result).toMatchObject({ errorCode: "cancelled", resultJson: { executionCancellation: { state: "acknowledged" } } });
+    const onLog = async (_stream: string, chunk: string): Promise<void> =>
+      void (chunk.includes("Reattaching") && cancel.abort());
+    const { result } = await run(answer("never"), {
+      ...task,
+      signal: cancel.signal,
+      onCancellationReady: async () => {},
+      onLog,
+    });
+    expect(result).toMatchObject({
+      errorCode: "cancelled",
+      resultJson: { executionCancellation: { state: "acknowledged" } },
+    });
     await expectNothingLeft(stage, task);
   });
 
@@ -122,7 +148,9 @@ test("a Job that is kept is not reported again and again", { timeout: 60_000 }, 
   expect(stdout).not.toContain("Reattaching");
 });
 
-test("a Job that its server heard to the end is not told again, though its heir died", { timeout: 90_000 }, async () => {
+test("a Job that its server heard to the end is not told again, though its heir died", {
+  timeout: 90_000,
+}, async () => {
   const task = work();
   const first = run(steady(task, "heard", 0.6), task);
   await expect.poll(() => timesRun(stage, task), { timeout: 30_000 }).toBe(1);
@@ -154,21 +182,27 @@ test("a server that is done after its successor has cleaned up bills nothing aga
   await expectNothingLeft(stage, task);
 });
 
-test.skipIf(isRealCluster)("an agent that failed by itself, and a sidecar that keeps its Job until the deadline: no timeout for whoever takes it over", { timeout: 60_000 }, async () => {
-  await stage.local.fault({ kind: "sidecar" });
-  const task = { ...work(), config: { timeoutSec: 9 } };
-  const program = `echo "line 2"; sleep 3; exit 3`;
-  await abandon(task, program);
-  const { result } = await run(program, task);
-  expect(result, JSON.stringify(result)).toMatchObject({ timedOut: false, exitCode: 3 });
-  await stage.local.clearFaults();
-});
+test.skipIf(isRealCluster)(
+  "an agent that failed by itself, and a sidecar that keeps its Job until the deadline: no timeout for whoever takes it over",
+  { timeout: 60_000 },
+  async () => {
+    await stage.local.fault({ kind: "sidecar" });
+    const task = { ...work(), config: { timeoutSec: 9 } };
+    const program = `echo "line 2"; sleep 3; exit 3`;
+    await abandon(task, program);
+    const { result } = await run(program, task);
+    expect(result, JSON.stringify(result)).toMatchObject({ timedOut: false, exitCode: 3 });
+    await stage.local.clearFaults();
+  },
+);
 
 test("two servers at once never run two Jobs of one agent", { timeout: 120_000 }, async () => {
   const task = work();
   const lock = `/paperclip/test-bin/lock-${task.agent.id}`;
   const guarded = `mkdir ${lock} || exit 9; sleep 0.2; rmdir ${lock}; ${answer("alone")}`;
-  const servers = Array.from({ length: 4 }, (_, i) => serve(contextOf(guarded, { ...task, context: { issueId: `task-${i}` } })));
+  const servers = Array.from({ length: 4 }, (_, i) =>
+    serve(contextOf(guarded, { ...task, context: { issueId: `task-${i}` } })),
+  );
   const ends = await Promise.all(servers.map(({ ended }) => ended));
   expect(ends.map((end) => end?.result.errorMessage)).toEqual([null, null, null, null]);
   await expectNothingLeft(stage, task);

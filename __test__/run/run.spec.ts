@@ -17,8 +17,19 @@ test("a run delivers its lines, succeeds with proof, and leaves nothing behind",
   const started = performance.now();
   const { result, lines, stdout } = await run(answer("Done and dusted."));
   const seconds = (performance.now() - started) / 1000;
-  expect(result).toMatchObject({ exitCode: 0, errorMessage: null, errorCode: null, timedOut: false, summary: "Done and dusted." });
-  expect(result).toMatchObject({ sessionId: "ses_1", costUsd: 0.5, usageBasis: "per_run", resultJson: { log: { proof: "proven" } } });
+  expect(result).toMatchObject({
+    exitCode: 0,
+    errorMessage: null,
+    errorCode: null,
+    timedOut: false,
+    summary: "Done and dusted.",
+  });
+  expect(result).toMatchObject({
+    sessionId: "ses_1",
+    costUsd: 0.5,
+    usageBasis: "per_run",
+    resultJson: { log: { proof: "proven" } },
+  });
   expect(lines).toHaveLength(3);
   expect(stdout).toContain("[paperclip] Created K8s Job: agent-opencode-");
   expect(filesLeft(stage)).toEqual(before);
@@ -45,12 +56,16 @@ test("a prompt of 300 KB with everything in it reaches the agent byte for byte, 
   const meta: { prompt?: string }[] = [];
   const { result, stderr } = await run(prompt, { onMeta: async (value: object) => void meta.push(value) });
   expect(result.exitCode, result.errorMessage ?? "").toBe(0);
-  const sent = createHash("sha256").update(meta[0]?.prompt ?? "").digest("hex");
+  const sent = createHash("sha256")
+    .update(meta[0]?.prompt ?? "")
+    .digest("hex");
   expect(stderr).toContain(sent);
 });
 
 test("1 MB and an immediate exit arrive complete", async () => {
-  const { result, lines } = await run(`i=0; while [ $i -lt 10240 ]; do printf '%0100d\\n' $i; i=$((i+1)); done\n${answer("all")}`);
+  const { result, lines } = await run(
+    `i=0; while [ $i -lt 10240 ]; do printf '%0100d\\n' $i; i=$((i+1)); done\n${answer("all")}`,
+  );
   expect(result.exitCode).toBe(0);
   expect(lines).toHaveLength(10_243);
   expect(lines[10_239]).toBe("10239".padStart(100, "0"));
@@ -72,7 +87,9 @@ test("a cancel ends the agent with TERM and is acknowledged when its pod is gone
   });
   const { result } = await running;
   expect(result).toMatchObject({ errorCode: "cancelled", timedOut: false });
-  expect(result.resultJson).toMatchObject({ executionCancellation: { state: "acknowledged", acknowledgedAt: expect.any(String) } });
+  expect(result.resultJson).toMatchObject({
+    executionCancellation: { state: "acknowledged", acknowledgedAt: expect.any(String) },
+  });
   expect(existsSync(join(stage.dataRoot, "test-bin", mark))).toBe(true);
   expect(readFileSync(join(stage.dataRoot, "test-bin", mark), "utf8")).toBe("got-term\n");
 });
@@ -96,8 +113,15 @@ test("a callback that throws, rejects or never answers does not end the run", as
 });
 
 test("two runs of one agent never overlap", async () => {
-  const agent = { id: `agent-turns-${process.pid}`, companyId: "company-1", name: "Turns", adapterType: null, adapterConfig: null };
-  const guarded = (n: number) => `mkdir /paperclip/test-bin/lock-${process.pid} || exit 9; sleep 0.3; rmdir /paperclip/test-bin/lock-${process.pid}; ${answer(`turn ${n}`)}`;
+  const agent = {
+    id: `agent-turns-${process.pid}`,
+    companyId: "company-1",
+    name: "Turns",
+    adapterType: null,
+    adapterConfig: null,
+  };
+  const guarded = (n: number) =>
+    `mkdir /paperclip/test-bin/lock-${process.pid} || exit 9; sleep 0.3; rmdir /paperclip/test-bin/lock-${process.pid}; ${answer(`turn ${n}`)}`;
   const both = await Promise.all([1, 2].map((n) => run(guarded(n), { agent })));
   expect(both.map(({ result }) => result.exitCode)).toEqual([0, 0]);
 });

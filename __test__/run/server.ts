@@ -18,7 +18,10 @@ export interface Server {
 /** Starts a server that executes this run; with `stay` it lives on until it is killed. */
 export function serve(context: object, stay = false): Server {
   const script = fileURLToPath(new URL("./server.mjs", import.meta.url));
-  const child = fork(script, [JSON.stringify(context), stay ? "stay" : ""], { stdio: ["ignore", "pipe", "inherit", "ipc"], execArgv: [] });
+  const child = fork(script, [JSON.stringify(context), stay ? "stay" : ""], {
+    stdio: ["ignore", "pipe", "inherit", "ipc"],
+    execArgv: [],
+  });
   const log: [string, string][] = [];
   const waiting = new Set<() => void>();
   const ended = new Promise<Seen | undefined>((resolve) => {

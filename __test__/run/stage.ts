@@ -44,12 +44,16 @@ export async function openStage(options: StartOptions = {}): Promise<Stage> {
   writeFileSync(join(folder, "opencode"), AGENT);
   chmodSync(join(folder, "opencode"), 0o755);
   giveAway(folder);
-  Object.assign(process.env, environment(local), { PAPERCLIP_K8S_DATA_ROOT: dataRoot, PAPERCLIP_API_URL: "http://127.0.0.1:9" });
+  Object.assign(process.env, environment(local), {
+    PAPERCLIP_K8S_DATA_ROOT: dataRoot,
+    PAPERCLIP_API_URL: "http://127.0.0.1:9",
+  });
   return { local: local as LocalCluster, dataRoot, close: async () => local?.stop() };
 }
 
 function environment(local: LocalCluster | undefined): Record<string, string> {
-  if (!local) return { KUBECONFIG: process.env["TEST_KUBECONFIG"] ?? "", HOSTNAME: process.env["TEST_OWN_POD"] ?? "paperclip-0" };
+  if (!local)
+    return { KUBECONFIG: process.env["TEST_KUBECONFIG"] ?? "", HOSTNAME: process.env["TEST_OWN_POD"] ?? "paperclip-0" };
   const { getuid, getgid } = process;
   // The stand-in's containers run as the user of this process.
   const owner = getuid && getgid && getuid() !== 0 ? { PAPERCLIP_K8S_VOLUME_OWNER: `${getuid()}:${getgid()}` } : {};
@@ -73,7 +77,13 @@ export function contextOf(program: string, overrides: Record<string, any> = {}):
   const { config, context, ...rest } = overrides;
   return {
     runId: `run-${process.pid}-${Date.now()}-${runs++}`,
-    agent: { id: `agent-${process.pid}-${runs}`, companyId: "company-1", name: "Ada", adapterType: null, adapterConfig: null },
+    agent: {
+      id: `agent-${process.pid}-${runs}`,
+      companyId: "company-1",
+      name: "Ada",
+      adapterType: null,
+      adapterConfig: null,
+    },
     runtime: { sessionId: null, sessionParams: null, sessionDisplayId: null, taskKey: null },
     config: {
       promptTemplate: program,
@@ -96,7 +106,11 @@ export async function run(program: string, overrides: Record<string, any> = {}):
 }
 
 export function seen(result: AdapterExecutionResult, log: [string, string][]): Seen {
-  const text = (stream: string): string => log.filter(([kind]) => kind === stream).map(([, chunk]) => chunk).join("");
+  const text = (stream: string): string =>
+    log
+      .filter(([kind]) => kind === stream)
+      .map(([, chunk]) => chunk)
+      .join("");
   const stdout = text("stdout");
   const lines = stdout.split("\n").filter((line) => line !== "" && !line.startsWith("[paperclip] "));
   return { result, log, stdout, stderr: text("stderr"), lines };
@@ -104,7 +118,12 @@ export function seen(result: AdapterExecutionResult, log: [string, string][]): S
 
 /** A program that prints one finished answer, as opencode does. */
 export function answer(text: string): string {
-  const part = (type: string, more: object) => ({ type: type.replace("-", "_"), timestamp: 1, sessionID: "ses_1", part: { id: `prt_${type}`, messageID: "msg_1", sessionID: "ses_1", type, ...more } });
+  const part = (type: string, more: object) => ({
+    type: type.replace("-", "_"),
+    timestamp: 1,
+    sessionID: "ses_1",
+    part: { id: `prt_${type}`, messageID: "msg_1", sessionID: "ses_1", type, ...more },
+  });
   const tokens = { total: 12, input: 10, output: 2, reasoning: 0, cache: { read: 0, write: 0 } };
   const events = [
     part("step-start", {}),

@@ -16,28 +16,47 @@ function leave(run: string, cluster: string, namespace = "paperclip"): void {
   const folder = join(stage.dataRoot, "instances/default/run-logs/company-sweep/agent-sweep");
   mkdirSync(folder, { recursive: true });
   const started = JSON.stringify({ v: 1, run, pod: "p", podUid: "u", namespace, cluster });
-  for (const [end, text] of [["started", started], ["ndjson", "{}\n"], ["stderr.log", ""], ["end.json", "{}"], ["nonce", "n"]]) {
+  for (const [end, text] of [
+    ["started", started],
+    ["ndjson", "{}\n"],
+    ["stderr.log", ""],
+    ["end.json", "{}"],
+    ["nonce", "n"],
+  ]) {
     writeFileSync(join(folder, `${run}.pod.${end}`), text!);
     giveAway(join(folder, `${run}.pod.${end}`));
   }
 }
 
-const runsLeft = (): string[] => [...new Set(filesLeft(stage).filter((name) => name.includes("sweep")).map((name) => name.replace(/.*\//, "").replace(/\.pod\..*/, "")))].sort();
+const runsLeft = (): string[] =>
+  [
+    ...new Set(
+      filesLeft(stage)
+        .filter((name) => name.includes("sweep"))
+        .map((name) => name.replace(/.*\//, "").replace(/\.pod\..*/, "")),
+    ),
+  ].sort();
 
-test.skipIf(isRealCluster)("after the first run, once, and only what is ours, old and without a Job", { timeout: 60_000 }, async () => {
-  const uid = (await stage.local.get("namespaces", "paperclip")).metadata.uid;
-  leave("gone", uid);
-  leave("foreign-cluster", "another-uid");
-  leave("foreign-namespace", uid, "elsewhere");
-  leave("unknown-cluster", "");
-  const young = contextOf(answer("first"), { config: { logRetentionSec: 3_600 } });
-  const first = serve(young, true);
-  await first.ended;
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  first.child.kill();
-  expect(runsLeft()).toEqual(["foreign-cluster", "foreign-namespace", "gone", "unknown-cluster"]);
-  const server = serve(contextOf(`sleep 1; ${answer("second")}`, { config: { logRetentionSec: 1 } }), true);
-  await server.ended;
-  await expect.poll(runsLeft, { timeout: 5_000 }).toEqual(["foreign-cluster", "foreign-namespace", "unknown-cluster"]);
-  server.child.kill();
-});
+test.skipIf(isRealCluster)(
+  "after the first run, once, and only what is ours, old and without a Job",
+  { timeout: 60_000 },
+  async () => {
+    const uid = (await stage.local.get("namespaces", "paperclip")).metadata.uid;
+    leave("gone", uid);
+    leave("foreign-cluster", "another-uid");
+    leave("foreign-namespace", uid, "elsewhere");
+    leave("unknown-cluster", "");
+    const young = contextOf(answer("first"), { config: { logRetentionSec: 3_600 } });
+    const first = serve(young, true);
+    await first.ended;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    first.child.kill();
+    expect(runsLeft()).toEqual(["foreign-cluster", "foreign-namespace", "gone", "unknown-cluster"]);
+    const server = serve(contextOf(`sleep 1; ${answer("second")}`, { config: { logRetentionSec: 1 } }), true);
+    await server.ended;
+    await expect
+      .poll(runsLeft, { timeout: 5_000 })
+      .toEqual(["foreign-cluster", "foreign-namespace", "unknown-cluster"]);
+    server.child.kill();
+  },
+);

@@ -16,7 +16,8 @@ beforeAll(async () => void (stage = await openStage()));
 afterAll(() => stage.close());
 
 /** An agent that prints its lines and then waits for {@link release}. */
-const held = (task: Work): string => steady(task).replace("done; ", `done; while [ ! -e /paperclip/test-bin/go-${task.agent.id} ]; do sleep 0.1; done; `);
+const held = (task: Work): string =>
+  steady(task).replace("done; ", `done; while [ ! -e /paperclip/test-bin/go-${task.agent.id} ]; do sleep 0.1; done; `);
 const release = (task: Work): void => writeFileSync(join(stage.dataRoot, "test-bin", `go-${task.agent.id}`), "");
 
 /** Two servers that both follow the Job of the first, whose agent is still at work. */
@@ -30,14 +31,20 @@ async function both(task: Work, secondProgram: (first: string) => string): Promi
 }
 
 function expectWhole(seen: Seen | undefined): void {
-  expect(seen?.result, JSON.stringify(seen?.result)).toMatchObject({ exitCode: 0, errorMessage: null, summary: "steady", resultJson: { log: { proof: "proven" } } });
+  expect(seen?.result, JSON.stringify(seen?.result)).toMatchObject({
+    exitCode: 0,
+    errorMessage: null,
+    summary: "steady",
+    resultJson: { log: { proof: "proven" } },
+  });
   expect(seen?.lines.slice(0, 11)).toEqual(STEADY);
   expect(seen?.lines).toHaveLength(14);
 }
 
 /** What the agent used (see {@link answer}) is told by all of them together once. */
 function expectOneBill(ends: (Seen | undefined)[], times = 1): void {
-  const sum = (of: (result: Seen["result"]) => number | null | undefined): number => ends.reduce((all, seen) => all + (of(seen!.result) ?? 0), 0);
+  const sum = (of: (result: Seen["result"]) => number | null | undefined): number =>
+    ends.reduce((all, seen) => all + (of(seen!.result) ?? 0), 0);
   expect(sum((result) => result.usage?.inputTokens)).toBe(10 * times);
   expect(sum((result) => result.costUsd)).toBeCloseTo(0.5 * times);
 }
@@ -53,7 +60,9 @@ test("both deliver everything, and nothing is left", { timeout: 60_000 }, async 
   await expectNothingLeft(stage, task);
 });
 
-test("the first one leaves cleaning up to a successor that is slow to hear of the end", { timeout: 60_000 }, async () => {
+test("the first one leaves cleaning up to a successor that is slow to hear of the end", {
+  timeout: 60_000,
+}, async () => {
   const task = work();
   const [first, second] = await both(task, (program) => program);
   second.child.kill("SIGSTOP");
@@ -69,7 +78,9 @@ test("the first one leaves cleaning up to a successor that is slow to hear of th
   await expectNothingLeft(stage, task);
 });
 
-test("the first one, slow to hear, ends in a named state when its successor has cleaned up", { timeout: 60_000 }, async () => {
+test("the first one, slow to hear, ends in a named state when its successor has cleaned up", {
+  timeout: 60_000,
+}, async () => {
   const task = work();
   const [first, second] = await both(task, (program) => program);
   first.child.kill("SIGSTOP");
@@ -82,7 +93,10 @@ test("the first one, slow to hear, ends in a named state when its successor has 
   const { result } = seen!;
   // With all lines it may be a success, with fewer it must say what is missing.
   if (result.errorMessage === null) expect(seen?.lines).toHaveLength(14);
-  else expect(result.errorCode, result.errorMessage ?? "").toMatch(/^(k8s_log_incomplete|opencode_killed|unknown_outcome)$/);
+  else
+    expect(result.errorCode, result.errorMessage ?? "").toMatch(
+      /^(k8s_log_incomplete|opencode_killed|unknown_outcome)$/,
+    );
   expect(Date.now() - since).toBeLessThan(20_000);
   expectOneBill([seen, heir]);
   await expectNothingLeft(stage, task);

@@ -37,7 +37,9 @@ describe("a Job that is gone, and whose end nobody heard", () => {
     expect(told(next.stdout)).toEqual([expect.stringMatching(/session ses_1, log proven\): it said: unheard of/)]);
     // Where paths are replaced in the text of commands, the stand-in's pods work in another folder than they are told.
     if (isRealCluster || stage.local.mapping === "mount") {
-      expect(invocations.map(({ commandArgs }) => commandArgs)).toEqual([expect.arrayContaining(["--session", "ses_1"])]);
+      expect(invocations.map(({ commandArgs }) => commandArgs)).toEqual([
+        expect.arrayContaining(["--session", "ses_1"]),
+      ]);
     }
     await expectNothingLeft(stage, task);
     const third = await run(answer("the third"), task);
@@ -111,9 +113,35 @@ describe.skipIf(isRealCluster)("what lies on the volume", () => {
     const folder = join(stage.dataRoot, "instances/default/run-logs", task.agent.companyId, task.agent.id);
     mkdirSync(folder, { recursive: true });
     const log = execFileSync("sh", ["-c", answer(text)]);
-    const record = { v: 1, run, pod: "p", exit: 0, signal: null, bytes: log.length, errBytes: 0, sha256: createHash("sha256").update(log).digest("hex"), reason: null };
-    const started = { v: 1, run, pod: "p", podUid: "u", namespace: "paperclip", cluster, task: task.context.issueId.toLowerCase(), cwd: "/paperclip", ...more };
-    const files = { ndjson: log, "stderr.log": "", nonce: "n", started: JSON.stringify(started), "end.json": JSON.stringify(record) };
+    const record = {
+      v: 1,
+      run,
+      pod: "p",
+      exit: 0,
+      signal: null,
+      bytes: log.length,
+      errBytes: 0,
+      sha256: createHash("sha256").update(log).digest("hex"),
+      reason: null,
+    };
+    const started = {
+      v: 1,
+      run,
+      pod: "p",
+      podUid: "u",
+      namespace: "paperclip",
+      cluster,
+      task: task.context.issueId.toLowerCase(),
+      cwd: "/paperclip",
+      ...more,
+    };
+    const files = {
+      ndjson: log,
+      "stderr.log": "",
+      nonce: "n",
+      started: JSON.stringify(started),
+      "end.json": JSON.stringify(record),
+    };
     for (const [end, content] of Object.entries(files)) writeFileSync(join(folder, `${run}.pod.${end}`), content);
     utimesSync(join(folder, `${run}.pod.started`), Date.now() / 1000 - age, Date.now() / 1000 - age);
     return folder;
@@ -130,7 +158,9 @@ describe.skipIf(isRealCluster)("what lies on the volume", () => {
     await expectNothingLeft(stage, task);
   });
 
-  test("and is not this run's business is left alone: another task, cluster or namespace, and what is hostile", { timeout: 60_000 }, async () => {
+  test("and is not this run's business is left alone: another task, cluster or namespace, and what is hostile", {
+    timeout: 60_000,
+  }, async () => {
     const task = work();
     const folder = await leave(task, "other-task", "no", 100, { task: "another" });
     await leave(task, "other-cluster", "no", 100, { cluster: "another" });
@@ -138,7 +168,14 @@ describe.skipIf(isRealCluster)("what lies on the volume", () => {
     await leave(task, "other-run", "no", 100, { run: "forged" });
     await leave(task, "too-large", "no", 100, { pod: "x".repeat(100_000) });
     await leave(task, "fifo", "no", 100);
-    execFileSync("sh", ["-c", "rm fifo.pod.started && mkfifo fifo.pod.started && ln -sf /etc/passwd link.pod.started && echo n >link.pod.nonce"], { cwd: folder });
+    execFileSync(
+      "sh",
+      [
+        "-c",
+        "rm fifo.pod.started && mkfifo fifo.pod.started && ln -sf /etc/passwd link.pod.started && echo n >link.pod.nonce",
+      ],
+      { cwd: folder },
+    );
     const { stdout, result } = await run(answer("now"), task);
     expect(told(stdout)).toEqual([]);
     expect(result).toMatchObject({ exitCode: 0, summary: "now" });

@@ -35,7 +35,9 @@ export async function expectNothingLeft(stage: Stage, { agent }: Work): Promise<
   expect(filesLeft(stage).filter((name) => name.includes(agent.id))).toEqual([]);
   if (isRealCluster) return;
   const left = async (resource: string): Promise<string[]> =>
-    (await stage.local.list(resource, { labelSelector: `paperclip.io/agent-id=${agent.id}` })).map(({ metadata }) => metadata.name);
+    (await stage.local.list(resource, { labelSelector: `paperclip.io/agent-id=${agent.id}` })).map(
+      ({ metadata }) => metadata.name,
+    );
   expect(await left("jobs")).toEqual([]);
   expect(await left("secrets")).toEqual([]);
 }
@@ -49,4 +51,5 @@ export async function abandon(task: object, program: string, signal: NodeJS.Sign
 }
 
 /** Status lines about earlier runs that nobody heard the end of. */
-export const told = (stdout: string): string[] => stdout.split("\n").filter((line) => line.includes("ended while nobody was listening"));
+export const told = (stdout: string): string[] =>
+  stdout.split("\n").filter((line) => line.includes("ended while nobody was listening"));

@@ -12,7 +12,9 @@ export async function cancel(stage: Stage): Promise<void> {
       const pods = await stage.cluster.ours("pods", worker);
       return pods.some(({ status }) => status?.phase === "Running") ? pods : null;
     });
-    await until("its first line", 60, async () => textOf(await readLog(api, worker.runId), "stdout").includes('"step_start"'));
+    await until("its first line", 60, async () =>
+      textOf(await readLog(api, worker.runId), "stdout").includes('"step_start"'),
+    );
     return { seen: `pod ${pod?.metadata.name}`, ok: true };
   });
   await stage.check("the run page meanwhile", "says where the run is", async () => {

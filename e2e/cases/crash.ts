@@ -15,7 +15,13 @@ export interface Crashed {
 export async function crash(stage: Stage): Promise<Crashed | null> {
   const { server } = stage;
   if (!server) {
-    stage.table.add({ what: "the server is killed", expected: "nothing is lost", seen: "not made: the server is not ours", ok: null, seconds: 0 });
+    stage.table.add({
+      what: "the server is killed",
+      expected: "nothing is lost",
+      seen: "not made: the server is not ours",
+      ok: null,
+      seconds: 0,
+    });
     return null;
   }
   const [long, short] = await Promise.all([
@@ -25,7 +31,9 @@ export async function crash(stage: Stage): Promise<Crashed | null> {
   ]);
   await stage.check("the server is killed with -9 in mid-run", "it is back, with the adapter", async () => {
     for (const { runId } of [long, short]) {
-      await until("the first step", 180, async () => textOf(await readLog(stage.company.api, runId), "stdout").includes(stepMark(0)));
+      await until("the first step", 180, async () =>
+        textOf(await readLog(stage.company.api, runId), "stdout").includes(stepMark(0)),
+      );
     }
     await server.kill();
     await server.start();
@@ -45,22 +53,32 @@ export async function afterTheCrash(stage: Stage, { long, short }: Crashed): Pro
 }
 
 async function reattached(stage: Stage, worker: Worker): Promise<void> {
-  await stage.check("a run that was still on is taken over", "every step from the first on in the next run's log, which resumes its session", async () => {
-    const { run, stdout } = await stage.ended(await stage.company.wake(worker), 600);
-    const missing = Array.from({ length: LONG.steps }, (_, step) => step).filter((step) => !stdout.includes(stepMark(step)));
-    const answers = [1, 2].filter((turn) => stdout.includes(answerOf(turn)));
-    const isTakenOver = stdout.includes("[paperclip] Reattaching");
-    const seen = `${describe(run)}${isTakenOver ? ", reattached" : ""}, ${LONG.steps - missing.length} of ${LONG.steps} steps, answers of turns ${answers}; ${usageOf(run)}`;
-    return { seen, ok: run.status === "succeeded" && isTakenOver && missing.length === 0 && answers.length === 2 };
-  });
+  await stage.check(
+    "a run that was still on is taken over",
+    "every step from the first on in the next run's log, which resumes its session",
+    async () => {
+      const { run, stdout } = await stage.ended(await stage.company.wake(worker), 600);
+      const missing = Array.from({ length: LONG.steps }, (_, step) => step).filter(
+        (step) => !stdout.includes(stepMark(step)),
+      );
+      const answers = [1, 2].filter((turn) => stdout.includes(answerOf(turn)));
+      const isTakenOver = stdout.includes("[paperclip] Reattaching");
+      const seen = `${describe(run)}${isTakenOver ? ", reattached" : ""}, ${LONG.steps - missing.length} of ${LONG.steps} steps, answers of turns ${answers}; ${usageOf(run)}`;
+      return { seen, ok: run.status === "succeeded" && isTakenOver && missing.length === 0 && answers.length === 2 };
+    },
+  );
 }
 
 async function harvested(stage: Stage, worker: Worker): Promise<void> {
-  await stage.check("a run that ended meanwhile is heard", "its answer in the next run's log, which resumes its session", async () => {
-    const { run, stdout } = await stage.ended(await stage.company.wake(worker), 600);
-    const said = stdout.split("\n").find((line) => line.startsWith("[paperclip]") && line.includes(answerOf(1)));
-    const resumes = stdout.includes(answerOf(2));
-    const seen = `${describe(run)}; ${said ?? "no word of it"}; ${resumes ? "resumed" : "not resumed"}; ${usageOf(run)}`;
-    return { seen, ok: run.status === "succeeded" && said !== undefined && resumes };
-  });
+  await stage.check(
+    "a run that ended meanwhile is heard",
+    "its answer in the next run's log, which resumes its session",
+    async () => {
+      const { run, stdout } = await stage.ended(await stage.company.wake(worker), 600);
+      const said = stdout.split("\n").find((line) => line.startsWith("[paperclip]") && line.includes(answerOf(1)));
+      const resumes = stdout.includes(answerOf(2));
+      const seen = `${describe(run)}; ${said ?? "no word of it"}; ${resumes ? "resumed" : "not resumed"}; ${usageOf(run)}`;
+      return { seen, ok: run.status === "succeeded" && said !== undefined && resumes };
+    },
+  );
 }

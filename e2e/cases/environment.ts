@@ -5,8 +5,13 @@ import type { Stage } from "../stage.js";
 export async function environment(stage: Stage): Promise<void> {
   await stage.check("testEnvironment", "pass", async () => {
     const { status, checks } = await stage.company.testEnvironment();
-    const bad = checks.filter(({ level }) => level !== "info").map(({ code, level, message }) => `${level} ${code}: ${message}`);
+    const bad = checks
+      .filter(({ level }) => level !== "info")
+      .map(({ code, level, message }) => `${level} ${code}: ${message}`);
     const rows = `${checks.length} checks`;
-    return { seen: bad.length === 0 ? `${status}, ${rows}` : `${status}, ${rows}; ${bad.join("; ")}`, ok: status === "pass" };
+    return {
+      seen: bad.length === 0 ? `${status}, ${rows}` : `${status}, ${rows}; ${bad.join("; ")}`,
+      ok: status === "pass",
+    };
   });
 }

@@ -14,8 +14,18 @@ interface Failing {
 }
 
 const CASES: Failing[] = [
-  { what: "the provider answers 401", model: "unauthorized", code: "provider_auth", message: /Incorrect API key provided/ },
-  { what: "the provider answers 500", model: "broken", code: "provider_unavailable", message: /scripted provider is broken/ },
+  {
+    what: "the provider answers 401",
+    model: "unauthorized",
+    code: "provider_auth",
+    message: /Incorrect API key provided/,
+  },
+  {
+    what: "the provider answers 500",
+    model: "broken",
+    code: "provider_unavailable",
+    message: /scripted provider is broken/,
+  },
   { what: "a wrong model", model: "no-such-model", code: "model_not_found", message: /no-such-model/ },
   {
     what: "a rejected permission",
@@ -61,7 +71,8 @@ async function deadSession(stage: Stage): Promise<void> {
     ready = true;
     const { run } = await stage.ended(await stage.company.wake(worker), 400);
     const session = first.run.sessionIdAfter ?? "none";
-    const ok = run.status === "failed" && run.errorCode === "session_unavailable" && (run.error ?? "").includes(session);
+    const ok =
+      run.status === "failed" && run.errorCode === "session_unavailable" && (run.error ?? "").includes(session);
     return { seen: describe(run), ok };
   });
   await stage.check("the run after a dead session", "succeeded in a new one", async () => {

@@ -8,7 +8,10 @@ export async function installed(stage: Stage, { name, version }: { name: string;
     const answer = stage.server
       ? await api.post<{ type: string; version: string }>("/api/adapters/install", { packageName: name, version })
       : await api.get<{ type: string; version: string }>("/api/adapters/opencode_k8s");
-    return { seen: `${answer.type} ${answer.version}`, ok: answer.type === "opencode_k8s" && answer.version === version };
+    return {
+      seen: `${answer.type} ${answer.version}`,
+      ok: answer.type === "opencode_k8s" && answer.version === version,
+    };
   });
   await stage.check("the adapter as Paperclip lists it", "loaded, with models and a config schema", async () => {
     const adapter = await api.get<{ loaded?: boolean; modelsCount?: number }>("/api/adapters/opencode_k8s");

@@ -9,7 +9,9 @@ import { until } from "../wait.js";
 export async function leftovers(stage: Stage): Promise<void> {
   const { cluster, company, options } = stage;
   await stage.check("runs that have not ended", "0", async () => {
-    const live = await until("the end of all runs", 120, async () => ((await company.liveRuns()).length === 0 ? [] : null)).catch(() => company.liveRuns());
+    const live = await until("the end of all runs", 120, async () =>
+      (await company.liveRuns()).length === 0 ? [] : null,
+    ).catch(() => company.liveRuns());
     return { seen: `${live.length}`, ok: live.length === 0 };
   });
   for (const kind of ["jobs", "pods", "secrets"] as const) {
@@ -26,7 +28,11 @@ export async function leftovers(stage: Stage): Promise<void> {
   });
   if (options.keep) return;
   // A server of ours goes with all its companies.
-  if (!stage.server) await stage.check("the company in Paperclip", "archived", async () => ({ seen: "archived", ok: (await company.archive(), true) }));
+  if (!stage.server)
+    await stage.check("the company in Paperclip", "archived", async () => ({
+      seen: "archived",
+      ok: (await company.archive(), true),
+    }));
   for (const name of ["run-logs", "opencode-db"]) {
     rmSync(join(options.dataRoot, "instances/default", name, company.id), { recursive: true, force: true });
   }

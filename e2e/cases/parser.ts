@@ -11,10 +11,16 @@ export async function parser(stage: Stage, { stdout }: EndedRun): Promise<void> 
   await stage.check("the transcript parser is served", "CommonJS text with parseStdoutLine", async () => {
     const source = await stage.company.api.text("/api/adapters/opencode_k8s/ui-parser.js");
     parse = evaluate(source);
-    return { seen: `${source.length} characters, parseStdoutLine is a ${typeof parse}`, ok: typeof parse === "function" };
+    return {
+      seen: `${source.length} characters, parseStdoutLine is a ${typeof parse}`,
+      ok: typeof parse === "function",
+    };
   });
   await stage.check("it reads the run's lines", "the answer, two tool calls with their results, no raw JSON", () => {
-    const lines = stdout.split("\n").map((line) => line.trim()).filter(Boolean);
+    const lines = stdout
+      .split("\n")
+      .map((line) => line.trim())
+      .filter(Boolean);
     const entries = lines.flatMap((line) => parse?.(line, new Date(0).toISOString()) ?? []);
     const of = (kind: string): Entry[] => entries.filter((entry) => entry.kind === kind);
     const raw = of("stdout").filter(({ text }) => text?.trim().startsWith("{")).length;

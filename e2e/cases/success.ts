@@ -29,7 +29,10 @@ async function recorded(stage: Stage, { run, stdout, stderr }: EndedRun): Promis
   await stage.check("its log", "three steps as whole JSON lines, the answer among them", () => {
     const events = lines.map((line) => JSON.parse(line) as { type: string });
     const steps = events.filter(({ type }) => type === "step_finish").length;
-    return { seen: `${lines.length} lines, ${steps} steps, stderr ${stderr.length} characters`, ok: steps === 3 && stdout.includes(answerOf(1)) };
+    return {
+      seen: `${lines.length} lines, ${steps} steps, stderr ${stderr.length} characters`,
+      ok: steps === 3 && stdout.includes(answerOf(1)),
+    };
   });
   await stage.check("its events", "the Job's name, the pod's node, a proven log", async () => {
     const events = await readEvents(stage.company.api, run.id);

@@ -15,7 +15,10 @@ export async function createObjects(kubectl: Kubectl, options: Options, root: st
   await kubectl.run(["label", "namespace", options.namespace, "paperclip-e2e=true"]);
   await kubectl.run(["apply", "-f", `${root}deploy/rbac.yaml`]);
   const template = readFileSync(`${root}e2e/objects.yaml`, "utf8");
-  await kubectl.run(["apply", "-f", "-"], template.replaceAll("@NAMESPACE@", options.namespace).replaceAll("@NODE_PATH@", options.nodePath));
+  await kubectl.run(
+    ["apply", "-f", "-"],
+    template.replaceAll("@NAMESPACE@", options.namespace).replaceAll("@NODE_PATH@", options.nodePath),
+  );
   await kubectl.run(["wait", "--for=condition=Ready", "pod/paperclip-0", "--timeout=120s"]);
 }
 
@@ -28,15 +31,32 @@ export async function deleteObjects(kubectl: Kubectl, { namespace }: Options): P
 async function refuseForeign(kubectl: Kubectl, namespace: string): Promise<void> {
   const foreign = await kubectl.run(["get", "namespaces", "-l", "!paperclip-e2e", "-o", "name"]);
   if (!foreign.split("\n").includes(`namespace/${namespace}`)) return;
-  throw new Error(`the namespace ${namespace} is somebody's: name another one in E2E_NAMESPACE, it is created and deleted`);
+  throw new Error(
+    `the namespace ${namespace} is somebody's: name another one in E2E_NAMESPACE, it is created and deleted`,
+  );
 }
 
 /** Writes a kubeconfig for the server's service account, which may do what the Role says and no more. */
 export async function writeServerKubeconfig(kubectl: Kubectl, { namespace }: Options, file: string): Promise<void> {
-  const own = await kubectl.json<{ clusters: [{ cluster: object }] }>(["config", "view", "--raw", "--minify", "--flatten", "-o", "json"]);
-  const request = { apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", spec: { expirationSeconds: TOKEN_LIFE_SEC } };
+  const own = await kubectl.json<{ clusters: [{ cluster: object }] }>([
+    "config",
+    "view",
+    "--raw",
+    "--minify",
+    "--flatten",
+    "-o",
+    "json",
+  ]);
+  const request = {
+    apiVersion: "authentication.k8s.io/v1",
+    kind: "TokenRequest",
+    spec: { expirationSeconds: TOKEN_LIFE_SEC },
+  };
   const path = `/api/v1/namespaces/${namespace}/serviceaccounts/paperclip/token`;
-  const { status } = await kubectl.json<{ status: { token: string } }>(["create", "--raw", path, "-f", "-"], JSON.stringify(request));
+  const { status } = await kubectl.json<{ status: { token: string } }>(
+    ["create", "--raw", path, "-f", "-"],
+    JSON.stringify(request),
+  );
   // YAML has JSON in it.
   const kubeconfig = {
     apiVersion: "v1",

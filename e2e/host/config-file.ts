@@ -44,7 +44,11 @@ function serverConfig(instance: string, port: number, databasePort: number): obj
       localDisk: { baseDir: join(instance, "data/storage") },
       s3: { bucket: "paperclip", region: "us-east-1", prefix: "", forcePathStyle: false },
     },
-    secrets: { provider: "local_encrypted", strictMode: false, localEncrypted: { keyFilePath: join(instance, "secrets/master.key") } },
+    secrets: {
+      provider: "local_encrypted",
+      strictMode: false,
+      localEncrypted: { keyFilePath: join(instance, "secrets/master.key") },
+    },
   };
 }
 

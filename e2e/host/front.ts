@@ -2,7 +2,13 @@
  * The one port that pods need: the scripted provider below `/v1`, and below `/api` Paperclip itself, which listens on this machine's
  * loopback only and may be restarted meanwhile.
  */
-import { createServer, type IncomingMessage, request as httpRequest, type Server, type ServerResponse } from "node:http";
+import {
+  createServer,
+  type IncomingMessage,
+  request as httpRequest,
+  type Server,
+  type ServerResponse,
+} from "node:http";
 
 import { answer } from "../provider/provider.js";
 

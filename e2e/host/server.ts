@@ -40,12 +40,22 @@ export class PaperclipServer {
     const log = openSync(this.logFile, "a");
     const { node, server } = this.programs;
     const identity = this.user ?? {};
-    const child = spawn(node, [server], { cwd: this.options.dataRoot, env: this.environment(), stdio: ["ignore", log, log], detached: true, ...identity });
+    const child = spawn(node, [server], {
+      cwd: this.options.dataRoot,
+      env: this.environment(),
+      stdio: ["ignore", log, log],
+      detached: true,
+      ...identity,
+    });
     closeSync(log);
     this.child = child;
     await until("Paperclip's health", 180, async () => {
-      if (child.exitCode !== null || child.signalCode !== null) throw new Error(`the server ended at once:\n${this.lastWords()}`);
-      return fetch(`${this.url}/api/health`).then((response) => response.ok, () => false);
+      if (child.exitCode !== null || child.signalCode !== null)
+        throw new Error(`the server ended at once:\n${this.lastWords()}`);
+      return fetch(`${this.url}/api/health`).then(
+        (response) => response.ok,
+        () => false,
+      );
     });
   }
 
@@ -65,7 +75,9 @@ export class PaperclipServer {
 
   /** What still runs of it. */
   processes(): number[] {
-    return [this.child?.pid, this.databasePid()].filter((pid): pid is number => typeof pid === "number" && isAlive(pid));
+    return [this.child?.pid, this.databasePid()].filter(
+      (pid): pid is number => typeof pid === "number" && isAlive(pid),
+    );
   }
 
   get logFile(): string {

@@ -26,7 +26,9 @@ export function serverUser({ user }: Pick<Options, "user">): User | null {
   } catch {
     // Said below.
   }
-  throw new Error(`no unprivileged user ${wanted}: set E2E_USER to one with uid 1000 or in group 1000, as the pods are`);
+  throw new Error(
+    `no unprivileged user ${wanted}: set E2E_USER to one with uid 1000 or in group 1000, as the pods are`,
+  );
 }
 
 /** Gives a file or folder of ours to the server's user. */

@@ -6,7 +6,9 @@ import { join } from "node:path";
 export function claimVolume(dataRoot: string): void {
   const found = existsSync(dataRoot) ? readdirSync(dataRoot) : [];
   if (found.length > 0) {
-    throw new Error(`${dataRoot} is not empty (${found.slice(0, 5).join(", ")}): E2E_DATA_ROOT must be a folder of the end-to-end run's own`);
+    throw new Error(
+      `${dataRoot} is not empty (${found.slice(0, 5).join(", ")}): E2E_DATA_ROOT must be a folder of the end-to-end run's own`,
+    );
   }
   mkdirSync(dataRoot, { recursive: true });
   chmodSync(dataRoot, 0o755);
@@ -14,5 +16,6 @@ export function claimVolume(dataRoot: string): void {
 
 /** Empties it. The folder itself stays: the cluster's node may have it mounted. */
 export function emptyVolume(dataRoot: string): void {
-  for (const name of readdirSync(dataRoot)) rmSync(join(dataRoot, name), { recursive: true, force: true, maxRetries: 5 });
+  for (const name of readdirSync(dataRoot))
+    rmSync(join(dataRoot, name), { recursive: true, force: true, maxRetries: 5 });
 }

@@ -47,7 +47,8 @@ export class Api {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = await response.text();
-    if (!response.ok) throw new HttpError(response.status, `${method} ${path}: HTTP ${response.status} ${text.slice(0, 500)}`);
+    if (!response.ok)
+      throw new HttpError(response.status, `${method} ${path}: HTTP ${response.status} ${text.slice(0, 500)}`);
     return (text === "" ? null : JSON.parse(text)) as T;
   }
 

@@ -90,7 +90,9 @@ export class Company {
    * what an operator of this adapter may say: its next run finds the agent's Job again.
    */
   private async restore(issueId: string): Promise<void> {
-    const issue = await this.api.get<{ executionBlocker?: { recoveryActionId: string | null; runId: string | null } | null }>(`/api/issues/${issueId}`);
+    const issue = await this.api.get<{
+      executionBlocker?: { recoveryActionId: string | null; runId: string | null } | null;
+    }>(`/api/issues/${issueId}`);
     const { recoveryActionId, runId } = issue.executionBlocker ?? {};
     if (!recoveryActionId || !runId) return;
     await this.api.post(`/api/issues/${issueId}/recovery-actions/resolve`, {
@@ -117,7 +119,9 @@ export class Company {
   }
 
   testEnvironment(): Promise<{ status: string; checks: { code: string; level: string; message: string }[] }> {
-    return this.api.post(`/api/companies/${this.id}/adapters/${TYPE}/test-environment`, { adapterConfig: this.agentConfig("works") });
+    return this.api.post(`/api/companies/${this.id}/adapters/${TYPE}/test-environment`, {
+      adapterConfig: this.agentConfig("works"),
+    });
   }
 
   /** Puts the company away. */

@@ -61,7 +61,10 @@ export async function readLog(api: Api, runId: string): Promise<LogEntry[]> {
     const next: number | null = page.nextOffset ?? null;
     offset = next === offset ? null : next;
   }
-  const lines = text.slice(0, text.lastIndexOf("\n") + 1).split("\n").filter(Boolean);
+  const lines = text
+    .slice(0, text.lastIndexOf("\n") + 1)
+    .split("\n")
+    .filter(Boolean);
   return lines.map((line) => JSON.parse(line) as LogEntry);
 }
 
@@ -82,5 +85,8 @@ async function readPage(api: Api, runId: string, offset: number): Promise<Page> 
 
 /** What the log says on one stream. */
 export function textOf(log: readonly LogEntry[], stream: LogEntry["stream"]): string {
-  return log.filter((entry) => entry.stream === stream).map(({ chunk }) => chunk).join("");
+  return log
+    .filter((entry) => entry.stream === stream)
+    .map(({ chunk }) => chunk)
+    .join("");
 }

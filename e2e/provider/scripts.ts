@@ -32,7 +32,11 @@ function bash(command: string, description: string): Reply {
 
 /** Works in the folder it was given, closes the issue, answers. */
 const works: Script = ({ turn, step }) => {
-  if (step === 0) return { text: "I will look around first.", ...bash("pwd && date > e2e-note.txt && cat e2e-note.txt", "Look around") };
+  if (step === 0)
+    return {
+      text: "I will look around first.",
+      ...bash("pwd && date > e2e-note.txt && cat e2e-note.txt", "Look around"),
+    };
   if (step === 1) return bash(CLOSE_ISSUE, "Close the issue");
   return { text: answerOf(turn), usage: { input: 500, cached: 100, output: 20 } };
 };

@@ -9,23 +9,31 @@ const DEFAULT_USAGE: Usage = { input: 1000, cached: 200, output: 50 };
 export function send(response: ServerResponse, model: string, reply: Reply): void {
   if ("status" in reply) {
     response.writeHead(reply.status, { "content-type": "application/json" });
-    response.end(JSON.stringify({ error: { message: reply.message, type: "scripted_error", code: null, param: null } }));
+    response.end(
+      JSON.stringify({ error: { message: reply.message, type: "scripted_error", code: null, param: null } }),
+    );
     return;
   }
   response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-cache" });
   for (const chunk of chunks(reply)) {
-    response.write(`data: ${JSON.stringify({ id: "scripted", object: "chat.completion.chunk", created: 0, model, ...chunk })}\n\n`);
+    response.write(
+      `data: ${JSON.stringify({ id: "scripted", object: "chat.completion.chunk", created: 0, model, ...chunk })}\n\n`,
+    );
   }
   response.end("data: [DONE]\n\n");
 }
 
 function* chunks({ text, tool, usage = DEFAULT_USAGE }: Exclude<Reply, { status: number }>): Generator<object> {
-  const delta = (delta: object, finish_reason: string | null = null): object => ({ choices: [{ index: 0, delta, finish_reason }] });
+  const delta = (delta: object, finish_reason: string | null = null): object => ({
+    choices: [{ index: 0, delta, finish_reason }],
+  });
   yield delta({ role: "assistant", content: "" });
   if (text) yield delta({ content: text });
   if (tool) {
     const call = { name: tool.name, arguments: JSON.stringify(tool.args) };
-    yield delta({ tool_calls: [{ index: 0, id: `call_${Date.now().toString(36)}`, type: "function", function: call }] });
+    yield delta({
+      tool_calls: [{ index: 0, id: `call_${Date.now().toString(36)}`, type: "function", function: call }],
+    });
   }
   yield delta({}, tool ? "tool_calls" : "stop");
   yield { choices: [], usage: wireUsage(usage) };

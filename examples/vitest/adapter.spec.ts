@@ -11,7 +11,9 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 describe("the adapter's functions", () => {
   it("name a run's log and refuse what is no id", () => {
-    expect(buildPodLogPath("acme", "ada", "run-1")).toBe("/paperclip/instances/default/run-logs/acme/ada/run-1.pod.ndjson");
+    expect(buildPodLogPath("acme", "ada", "run-1")).toBe(
+      "/paperclip/instances/default/run-logs/acme/ada/run-1.pod.ndjson",
+    );
     expect(() => buildPodLogPath("acme", "../ada", "run-1")).toThrow("Invalid agentId for log path: ../ada");
   });
 

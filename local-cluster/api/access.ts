@@ -53,19 +53,24 @@ export class Access {
   review(account: Account, body: any): object {
     const asked = body?.spec?.resourceAttributes;
     if (!asked && !body?.spec?.nonResourceAttributes) {
-      const message = 'Invalid value: "null": exactly one of nonResourceAttributes or resourceAttributes must be specified';
+      const message =
+        'Invalid value: "null": exactly one of nonResourceAttributes or resourceAttributes must be specified';
       const nameless = { plural: "", kind: "", group: "authorization.k8s.io" };
       throw invalid(nameless, "", [{ reason: "FieldValueInvalid", message, field: "spec.resourceAttributes" }]);
     }
     const { verb = "", group = "", resource = "", subresource, namespace } = asked ?? {};
     const full = subresource ? `${resource}/${subresource}` : resource;
-    const denied = this.refusal(account, verb, group, full, namespace) !== undefined || (account === "account" && this.#faults.denies(verb, full));
+    const denied =
+      this.refusal(account, verb, group, full, namespace) !== undefined ||
+      (account === "account" && this.#faults.denies(verb, full));
     return {
       apiVersion: "authorization.k8s.io/v1",
       kind: "SelfSubjectAccessReview",
       metadata: {},
       spec: body.spec,
-      status: denied ? { allowed: false } : { allowed: true, reason: 'RBAC: allowed by RoleBinding "paperclip-adapter/paperclip"' },
+      status: denied
+        ? { allowed: false }
+        : { allowed: true, reason: 'RBAC: allowed by RoleBinding "paperclip-adapter/paperclip"' },
     };
   }
 }

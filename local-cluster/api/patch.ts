@@ -27,7 +27,8 @@ function merge(target: Json, patch: Json, strategic: boolean): Json {
   const result: Json = isObject(target) ? { ...target } : {};
   for (const [field, value] of Object.entries<Json>(patch)) {
     if (value === null) delete result[field];
-    else if (strategic && Array.isArray(value) && Array.isArray(result[field])) result[field] = mergeLists(field, result[field], value);
+    else if (strategic && Array.isArray(value) && Array.isArray(result[field]))
+      result[field] = mergeLists(field, result[field], value);
     else result[field] = merge(result[field], value, strategic);
   }
   return result;
@@ -35,7 +36,9 @@ function merge(target: Json, patch: Json, strategic: boolean): Json {
 
 function mergeLists(field: string, target: Json[], patch: Json[]): Json[] {
   if (field === "finalizers") return [...new Set([...target, ...patch])];
-  const key = ["uid", "name", "type"].find((candidate) => patch.every((entry) => isObject(entry) && candidate in entry));
+  const key = ["uid", "name", "type"].find((candidate) =>
+    patch.every((entry) => isObject(entry) && candidate in entry),
+  );
   if (!key) return patch;
   const result = [...target];
   for (const entry of patch) {
@@ -52,7 +55,12 @@ function mergeLists(field: string, target: Json[], patch: Json[]): Json[] {
 function jsonPatch(document: Json, operations: Json): Json {
   const root = { "": document };
   const fail = (message: string): never => {
-    throw new ApiError(422, "Invalid", `the server rejected our request due to an error in our request: ${message}`, {});
+    throw new ApiError(
+      422,
+      "Invalid",
+      `the server rejected our request due to an error in our request: ${message}`,
+      {},
+    );
   };
   const locate = (pointer: string): { holder: Json; field: string } => {
     const steps = pointer.split("/").map((step) => step.replaceAll("~1", "/").replaceAll("~0", "~"));
@@ -82,7 +90,7 @@ function jsonPatch(document: Json, operations: Json): Json {
   for (const { op, path, from, value } of operations as Json[]) {
     if (op === "add") put(path, value);
     else if (op === "remove") take(path);
-    else if (op === "replace") (take(path), put(path, value));
+    else if (op === "replace") take(path), put(path, value);
     else if (op === "move") put(path, take(from));
     else if (op === "copy") put(path, structuredClone(read(from)));
     else if (op === "test") {

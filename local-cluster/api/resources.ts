@@ -34,7 +34,11 @@ export const RESOURCES: Record<string, Resource> = Object.fromEntries(
   ].map((entry) => [entry.plural, entry]),
 );
 
-export const REVIEWS: Named = { plural: "selfsubjectaccessreviews", kind: "SelfSubjectAccessReview", group: "authorization.k8s.io" };
+export const REVIEWS: Named = {
+  plural: "selfsubjectaccessreviews",
+  kind: "SelfSubjectAccessReview",
+  group: "authorization.k8s.io",
+};
 
 export interface Target {
   group: string;

@@ -13,7 +13,9 @@ const ANY: Predicate = () => true;
 function checkValues(key: string, values: string[]): void {
   values.forEach((value, index) => {
     for (const why of labelValueFaults(value)) {
-      throw badRequest(`unable to parse requirement: values[${index}][${key}]: Invalid value: ${JSON.stringify(value)}: ${why}`);
+      throw badRequest(
+        `unable to parse requirement: values[${index}][${key}]: Invalid value: ${JSON.stringify(value)}: ${why}`,
+      );
     }
   });
 }
@@ -58,7 +60,14 @@ const EVERY = ["metadata.name", "metadata.namespace"];
 // The fields that a kind can be selected by; the rest of its fields the API does not index.
 const FIELDS: Record<string, string[]> = {
   Job: ["status.successful"],
-  Pod: ["spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "status.phase", "status.podIP"],
+  Pod: [
+    "spec.nodeName",
+    "spec.restartPolicy",
+    "spec.schedulerName",
+    "spec.serviceAccountName",
+    "status.phase",
+    "status.podIP",
+  ],
   Secret: ["type"],
   Namespace: ["status.phase"],
 };
@@ -69,8 +78,10 @@ export function fieldSelector(selector: string | null, kind: string): Predicate 
     const compared = /^([^!=]+?)\s*(==|!=|=)\s*(.*)$/.exec(clause);
     if (!compared) throw badRequest(`invalid selector: '${clause}'; can't understand '${clause}'`);
     const [, path, operator, value] = compared as unknown as [string, string, string, string];
-    if (![...EVERY, ...(FIELDS[kind] ?? [])].includes(path)) throw badRequest(`field label "${path}" not supported for ${kind}`);
-    return (object) => (String(path.split(".").reduce<any>((at, field) => at?.[field], object) ?? "") === value) !== (operator === "!=");
+    if (![...EVERY, ...(FIELDS[kind] ?? [])].includes(path))
+      throw badRequest(`field label "${path}" not supported for ${kind}`);
+    return (object) =>
+      (String(path.split(".").reduce<any>((at, field) => at?.[field], object) ?? "") === value) !== (operator === "!=");
   });
   return (object) => tests.every((test) => test(object));
 }

@@ -106,10 +106,17 @@ export class ApiServer {
       const text = await readBody(request);
       const verb = verbOf(request.method ?? "GET", target, url.searchParams);
       const contentType = request.headers["content-type"] ?? "application/json";
-      await this.#fulfil({ account, verb, target, query: url.searchParams, body: parseBody(text), contentType }, request, response);
+      await this.#fulfil(
+        { account, verb, target, query: url.searchParams, body: parseBody(text), contentType },
+        request,
+        response,
+      );
     } catch (error) {
       if (!(error instanceof ApiError)) console.error(error);
-      const known = error instanceof ApiError ? error : new ApiError(500, "InternalError", `Internal error occurred: ${String(error)}`, {});
+      const known =
+        error instanceof ApiError
+          ? error
+          : new ApiError(500, "InternalError", `Internal error occurred: ${String(error)}`, {});
       if (!response.headersSent) reply(response, { code: known.status.code, body: known.status }, known.headers);
       else response.destroy();
     }
@@ -175,12 +182,16 @@ export class ApiServer {
   #watch({ target, query }: Asked, response: ServerResponse, fault: RequestFault | undefined): void {
     if (query.get("sendInitialEvents") !== null) {
       const options = { plural: "", kind: "ListOptions", group: "meta.k8s.io" };
-      const message = "Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled";
+      const message =
+        "Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled";
       throw status.invalid(options, "", [{ reason: "FieldValueForbidden", message, field: "sendInitialEvents" }]);
     }
     const version = query.get("resourceVersion") ?? "0";
     const from = Number(version);
-    if (!Number.isInteger(from)) throw status.badRequest(`resourceVersion: Invalid value: "${version}": strconv.ParseUint: parsing "${version}": invalid syntax`);
+    if (!Number.isInteger(from))
+      throw status.badRequest(
+        `resourceVersion: Invalid value: "${version}": strconv.ParseUint: parsing "${version}": invalid syntax`,
+      );
     const resource = resourceOf(target);
     const matches = selection(resource, query);
     const watch = new Watch(response, this.#parts.store, {
@@ -236,7 +247,8 @@ async function readBody(request: IncomingMessage): Promise<string> {
   let size = 0;
   for await (const chunk of request) {
     size += (chunk as Buffer).length;
-    if (size > BODY_LIMIT) throw new ApiError(413, "RequestEntityTooLarge", `Request entity too large: limit is ${BODY_LIMIT}`, {});
+    if (size > BODY_LIMIT)
+      throw new ApiError(413, "RequestEntityTooLarge", `Request entity too large: limit is ${BODY_LIMIT}`, {});
     chunks.push(chunk as Buffer);
   }
   return Buffer.concat(chunks).toString("utf8");
@@ -257,13 +269,20 @@ const REASONS: Record<number, [string, string]> = {
   429: ["TooManyRequests", "the server has received too many requests and has asked us to try again later"],
   500: ["InternalError", "Internal error occurred: etcdserver: leader changed"],
   503: ["ServiceUnavailable", "the server is currently unable to handle the request"],
-  504: ["Timeout", "the server was unable to return a response in the time allotted, but may still be processing the request"],
+  504: [
+    "Timeout",
+    "the server was unable to return a response in the time allotted, but may still be processing the request",
+  ],
 };
 
 function statusOf(fault: RequestFault & { kind: "status" }, { verb, target }: Asked): ApiError {
   const resource = RESOURCES[target.plural] ?? { plural: target.plural, kind: "", group: target.group };
   if (fault.code === 403) {
-    return status.forbidden(resource, target.name, fault.message ?? faultRefusal(verb, target.group, target.plural, target.namespace));
+    return status.forbidden(
+      resource,
+      target.name,
+      fault.message ?? faultRefusal(verb, target.group, target.plural, target.namespace),
+    );
   }
   const [reason, message] = REASONS[fault.code] ?? ["", `the server answered ${fault.code}`];
   const details = fault.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: fault.retryAfterSeconds };
@@ -288,7 +307,12 @@ function cleared(faults: Faults, fault: RequestFault, request: IncomingMessage):
 function reply(response: ServerResponse, answer: Answer | undefined, headers: Record<string, string> = {}): void {
   if (!answer) return void response.writeHead(404, { "content-type": "text/plain" }).end("404 page not found\n");
   const text = `${JSON.stringify(answer.body)}\n`;
-  response.writeHead(answer.code, { "content-type": "application/json", "content-length": Buffer.byteLength(text), ...warningHeader(answer), ...headers });
+  response.writeHead(answer.code, {
+    "content-type": "application/json",
+    "content-length": Buffer.byteLength(text),
+    ...warningHeader(answer),
+    ...headers,
+  });
   response.end(text);
 }
 

@@ -59,10 +59,20 @@ function about(resource: Named, name?: string): Record<string, unknown> {
 const qualified = (name: string, group: string): string => (group ? `${name}.${group}` : name);
 
 export const notFound = (resource: Named, name: string): ApiError =>
-  new ApiError(404, "NotFound", `${qualified(resource.plural, resource.group)} "${name}" not found`, about(resource, name));
+  new ApiError(
+    404,
+    "NotFound",
+    `${qualified(resource.plural, resource.group)} "${name}" not found`,
+    about(resource, name),
+  );
 
 export const alreadyExists = (resource: Named, name: string): ApiError =>
-  new ApiError(409, "AlreadyExists", `${qualified(resource.plural, resource.group)} "${name}" already exists`, about(resource, name));
+  new ApiError(
+    409,
+    "AlreadyExists",
+    `${qualified(resource.plural, resource.group)} "${name}" already exists`,
+    about(resource, name),
+  );
 
 export const conflict = (resource: Named, name: string, why: string): ApiError =>
   new ApiError(
@@ -73,7 +83,9 @@ export const conflict = (resource: Named, name: string, why: string): ApiError =
   );
 
 export function forbidden(resource: Named, name: string | undefined, why: string): ApiError {
-  const subject = name ? `${qualified(resource.plural, resource.group)} "${name}"` : qualified(resource.plural, resource.group);
+  const subject = name
+    ? `${qualified(resource.plural, resource.group)} "${name}"`
+    : qualified(resource.plural, resource.group);
   return new ApiError(403, "Forbidden", `${subject} is forbidden: ${why}`, about(resource, name));
 }
 
@@ -109,4 +121,9 @@ export const unsupportedPatch = (): ApiError =>
   );
 
 export const unsupportedMedia = (): ApiError =>
-  new ApiError(415, "UnsupportedMediaType", "the body of the request was in an unknown format - accepted media types include: application/json", {});
+  new ApiError(
+    415,
+    "UnsupportedMediaType",
+    "the body of the request was in an unknown format - accepted media types include: application/json",
+    {},
+  );

@@ -49,7 +49,9 @@ export class Verbs {
     if (token) {
       const rest = this.#rests.get(token);
       if (!rest || rest.revision < this.#store.compacted) {
-        throw expired("The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.");
+        throw expired(
+          "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.",
+        );
       }
       ({ items, revision } = rest);
     } else {
@@ -61,7 +63,8 @@ export class Verbs {
     const metadata: Record<string, unknown> = { resourceVersion: String(revision) };
     if (limit > 0 && items.length > limit) {
       metadata.continue = this.#keep(items.slice(limit), revision);
-      if (!query.get("labelSelector") && !query.get("fieldSelector")) metadata.remainingItemCount = items.length - limit;
+      if (!query.get("labelSelector") && !query.get("fieldSelector"))
+        metadata.remainingItemCount = items.length - limit;
       items = items.slice(0, limit);
     }
     return { code: 200, body: { kind: `${resource.kind}List`, apiVersion: versionOf(resource), metadata, items } };
@@ -69,13 +72,18 @@ export class Verbs {
 
   create(resource: Resource, target: Target, body: unknown, query: URLSearchParams): Answer {
     if (target.namespace !== undefined && !this.#store.get("namespaces", undefined, target.namespace)) {
-      throw new ApiError(404, "NotFound", `namespaces "${target.namespace}" not found`, { name: target.namespace, kind: "namespaces" });
+      throw new ApiError(404, "NotFound", `namespaces "${target.namespace}" not found`, {
+        name: target.namespace,
+        kind: "namespaces",
+      });
     }
     const warnings: string[] = [];
     const object = admit(resource, target.namespace, body, (fields) => {
       const messages = fields.map((field) => `unknown field "${field}"`);
       if (query.get("fieldValidation") === "Strict") {
-        throw badRequest(`${resource.kind} in version "v1" cannot be handled as a ${resource.kind}: strict decoding error: ${messages.join(", ")}`);
+        throw badRequest(
+          `${resource.kind} in version "v1" cannot be handled as a ${resource.kind}: strict decoding error: ${messages.join(", ")}`,
+        );
       }
       if (query.get("fieldValidation") !== "Ignore") warnings.push(...messages);
     });
@@ -91,7 +99,9 @@ export class Verbs {
   update(resource: Resource, target: Target, body: any, query: URLSearchParams): Answer {
     return this.#change(resource, target, query, (current) => {
       if (!body?.metadata) throw badRequest("the object provided has no metadata");
-      return target.subresource === "status" ? { ...current, status: body.status } : { ...body, status: current.status };
+      return target.subresource === "status"
+        ? { ...current, status: body.status }
+        : { ...body, status: current.status };
     });
   }
 
@@ -112,14 +122,23 @@ export class Verbs {
     return { code: 200, body: { kind: `${resource.kind}List`, apiVersion: versionOf(resource), metadata, items } };
   }
 
-  #change(resource: Resource, target: Target, query: URLSearchParams, make: (current: KubeObject) => KubeObject): Answer {
+  #change(
+    resource: Resource,
+    target: Target,
+    query: URLSearchParams,
+    make: (current: KubeObject) => KubeObject,
+  ): Answer {
     const { namespace, name } = target;
     const current = this.#store.get(resource.plural, namespace, name!);
     if (!current) throw notFound(resource, name!);
     const wanted = make(structuredClone(current));
     const asked = wanted.metadata?.resourceVersion;
     if (asked && asked !== current.metadata.resourceVersion) {
-      throw conflict(resource, name!, "the object has been modified; please apply your changes to the latest version and try again");
+      throw conflict(
+        resource,
+        name!,
+        "the object has been modified; please apply your changes to the latest version and try again",
+      );
     }
     const next = checkUpdate(resource, current, wanted, target.subresource);
     if (query.get("dryRun") === "All") return { code: 200, body: next };
@@ -131,7 +150,9 @@ export class Verbs {
   }
 
   #keep(items: KubeObject[], revision: number): string {
-    const token = Buffer.from(JSON.stringify({ v: "meta.k8s.io/v1", rv: revision, start: `${order(items[0]!)}\u0000`, n: this.#rests.size })).toString("base64url");
+    const token = Buffer.from(
+      JSON.stringify({ v: "meta.k8s.io/v1", rv: revision, start: `${order(items[0]!)}\u0000`, n: this.#rests.size }),
+    ).toString("base64url");
     this.#rests.set(token, { items, revision });
     if (this.#rests.size > 200) this.#rests.delete(this.#rests.keys().next().value!);
     return token;

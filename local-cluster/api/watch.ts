@@ -102,7 +102,10 @@ export class Watch {
     const { kind, group, version } = this.#request.resource;
     const revision = Math.max(this.#lastSent, this.#store.revision);
     const apiVersion = group ? `${group}/${version}` : version;
-    this.#write("BOOKMARK", JSON.stringify({ apiVersion, kind, metadata: { resourceVersion: String(revision), creationTimestamp: null } }));
+    this.#write(
+      "BOOKMARK",
+      JSON.stringify({ apiVersion, kind, metadata: { resourceVersion: String(revision), creationTimestamp: null } }),
+    );
   }
 
   #write(type: string, object: string): void {

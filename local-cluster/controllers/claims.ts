@@ -13,7 +13,8 @@ export class ClaimController {
     this.#store = store;
     this.#classes = classes;
     store.onChange(({ type, resource, object }: Change) => {
-      if (resource === "persistentvolumeclaims" && type === "ADDED") this.queue.add(`${object.metadata.namespace}/${object.metadata.name}`);
+      if (resource === "persistentvolumeclaims" && type === "ADDED")
+        this.queue.add(`${object.metadata.namespace}/${object.metadata.name}`);
     });
   }
 
@@ -23,7 +24,11 @@ export class ClaimController {
       // No class means the default one; "" asks for a volume made by hand. Both exist here.
       if (claim.spec.storageClassName && !this.#classes.includes(claim.spec.storageClassName)) return;
       claim.spec.volumeName ??= `pvc-${claim.metadata.uid}`;
-      claim.status = { phase: "Bound", accessModes: claim.spec.accessModes, capacity: { storage: claim.spec.resources?.requests?.storage ?? "1Gi" } };
+      claim.status = {
+        phase: "Bound",
+        accessModes: claim.spec.accessModes,
+        capacity: { storage: claim.spec.resources?.requests?.storage ?? "1Gi" },
+      };
     });
   }
 }

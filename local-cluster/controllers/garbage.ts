@@ -44,7 +44,10 @@ export class GarbageCollector {
     const owners = current?.metadata.ownerReferences ?? [];
     if (!current || owners.length === 0 || current.metadata.deletionTimestamp) return;
     const present = owners.filter(({ uid }) => byUid.has(uid));
-    const inForeground = present.filter(({ uid }) => byUid.get(uid)!.metadata.finalizers?.includes(FOREGROUND) && byUid.get(uid)!.metadata.deletionTimestamp);
+    const inForeground = present.filter(
+      ({ uid }) =>
+        byUid.get(uid)!.metadata.finalizers?.includes(FOREGROUND) && byUid.get(uid)!.metadata.deletionTimestamp,
+    );
     if (inForeground.length === present.length) {
       const propagationPolicy = inForeground.length > 0 ? "Foreground" : "Background";
       deleteObject(this.#store, RESOURCES[resource]!, namespace, name, { propagationPolicy });

@@ -45,7 +45,9 @@ export class JobController {
   #notice({ type, resource, object }: Change): void {
     if (resource === "jobs") this.queue.add(`${object.metadata.namespace}/${object.metadata.name}`);
     if (resource !== "pods") return;
-    const owner = object.metadata.ownerReferences?.find((reference) => reference.controller && reference.kind === "Job");
+    const owner = object.metadata.ownerReferences?.find(
+      (reference) => reference.controller && reference.kind === "Job",
+    );
     if (!owner) return;
     const { phase } = (object as Pod).status;
     if (type === "DELETED" && phase !== "Succeeded" && phase !== "Failed") this.#memory(owner.uid).lostPods++;
@@ -84,7 +86,8 @@ export class JobController {
     if (succeeded > 0) end = condition("Complete");
     else if (failed > job.spec.backoffLimit) {
       end = condition("Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit");
-    } else if (left <= 0) end = condition("Failed", "DeadlineExceeded", "Job was active longer than specified deadline");
+    } else if (left <= 0)
+      end = condition("Failed", "DeadlineExceeded", "Job was active longer than specified deadline");
 
     if (end) {
       for (const pod of active) deleteObject(this.#store, RESOURCES.pods!, namespace, pod.metadata.name);
@@ -115,13 +118,19 @@ export class JobController {
     const left = (memory.finishedAt ?? Date.now()) + ttl * 1000 - Date.now();
     if (left > 0) return this.#wake(job, memory, left);
     const { namespace, name, uid } = job.metadata;
-    deleteObject(this.#store, RESOURCES.jobs!, namespace, name, { propagationPolicy: "Foreground", preconditions: { uid } });
+    deleteObject(this.#store, RESOURCES.jobs!, namespace, name, {
+      propagationPolicy: "Foreground",
+      preconditions: { uid },
+    });
   }
 
   #wake(job: Job, memory: Memory, ms: number): void {
     clearTimeout(memory.timer);
     // Longer delays than a timer can hold are asked again when it fires.
-    memory.timer = setTimeout(() => this.queue.add(`${job.metadata.namespace}/${job.metadata.name}`), Math.min(ms, 2 ** 31 - 1));
+    memory.timer = setTimeout(
+      () => this.queue.add(`${job.metadata.namespace}/${job.metadata.name}`),
+      Math.min(ms, 2 ** 31 - 1),
+    );
   }
 
   #forgetAbsent(): void {
@@ -145,7 +154,9 @@ export class JobController {
         name: podName,
         generateName: `${name}-`,
         namespace,
-        ownerReferences: [{ apiVersion: "batch/v1", kind: "Job", name, uid, controller: true, blockOwnerDeletion: true }],
+        ownerReferences: [
+          { apiVersion: "batch/v1", kind: "Job", name, uid, controller: true, blockOwnerDeletion: true },
+        ],
       } as KubeObject["metadata"],
       spec: structuredClone(template.spec),
     });
@@ -154,12 +165,23 @@ export class JobController {
 }
 
 function isFinished(job: Job): boolean {
-  return job.status.conditions?.some(({ type, status }) => (type === "Complete" || type === "Failed") && status === "True") ?? false;
+  return (
+    job.status.conditions?.some(
+      ({ type, status }) => (type === "Complete" || type === "Failed") && status === "True",
+    ) ?? false
+  );
 }
 
 function condition(type: string, reason?: string, message?: string): Condition {
   const now = timestamp();
-  return { type, status: "True", lastProbeTime: now, lastTransitionTime: now, ...(reason ? { reason } : {}), ...(message ? { message } : {}) };
+  return {
+    type,
+    status: "True",
+    lastProbeTime: now,
+    lastTransitionTime: now,
+    ...(reason ? { reason } : {}),
+    ...(message ? { message } : {}),
+  };
 }
 
 /** The API leaves zero counts out. */

@@ -60,7 +60,8 @@ export class Faults {
     for (const standing of this.#standing) {
       if (!isRequestFault(standing.fault) || standing.left <= 0) continue;
       const { verb, resource, name } = standing.fault;
-      if (!matches(verb, request.verb) || !matches(resource, request.resource) || !matches(name, request.name)) continue;
+      if (!matches(verb, request.verb) || !matches(resource, request.resource) || !matches(name, request.name))
+        continue;
       if (WATCH_ONLY.has(standing.fault.kind) && request.verb !== "watch") continue;
       if (standing.skip > 0) {
         standing.skip--;
@@ -76,7 +77,11 @@ export class Faults {
   denies(verb: string, resource: string): boolean {
     return this.#standing.some(
       ({ fault, left }) =>
-        fault.kind === "status" && fault.code === 403 && left > 0 && matches(fault.verb, verb) && matches(fault.resource, resource),
+        fault.kind === "status" &&
+        fault.code === 403 &&
+        left > 0 &&
+        matches(fault.verb, verb) &&
+        matches(fault.resource, resource),
     );
   }
 
@@ -106,14 +111,25 @@ export class Faults {
 const WATCH_ONLY = new Set(["gone-event", "drop-watch", "close-watch"]);
 const REQUEST = new Set(["status", "hang", "reset", ...WATCH_ONLY]);
 const SERVER = new Set(["outage", "compact", "kubelet-down", "deny-pods"]);
-const POD = new Set(["unschedulable", "image-pull", "waiting", "init-failure", "oom", "evict", "delete-pod", "lag-status", "sidecar"]);
+const POD = new Set([
+  "unschedulable",
+  "image-pull",
+  "waiting",
+  "init-failure",
+  "oom",
+  "evict",
+  "delete-pod",
+  "lag-status",
+  "sidecar",
+]);
 
 const isRequestFault = (fault: Fault): fault is RequestFault => REQUEST.has(fault.kind);
 const isPodFault = (fault: Fault): fault is PodFault => POD.has(fault.kind);
 
 /** Throws for a kind or a pattern that does not exist: a fault that never happens would make a test pass. */
 export function checkFault(fault: Fault): void {
-  if (!REQUEST.has(fault?.kind) && !SERVER.has(fault?.kind) && !POD.has(fault?.kind)) throw badRequest(`there is no fault of kind "${fault?.kind}"`);
+  if (!REQUEST.has(fault?.kind) && !SERVER.has(fault?.kind) && !POD.has(fault?.kind))
+    throw badRequest(`there is no fault of kind "${fault?.kind}"`);
   for (const field of ["verb", "resource", "name", "pod", "container"]) {
     const pattern = (fault as unknown as Record<string, unknown>)[field];
     try {

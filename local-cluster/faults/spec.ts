@@ -23,7 +23,14 @@ export interface PodMatch {
 
 export type RequestFault =
   /** Answers with this HTTP status; `perform` does what was asked first (a create that succeeded behind a 504). */
-  | (RequestMatch & { kind: "status"; code: number; reason?: string; message?: string; retryAfterSeconds?: number; perform?: boolean })
+  | (RequestMatch & {
+      kind: "status";
+      code: number;
+      reason?: string;
+      message?: string;
+      retryAfterSeconds?: number;
+      perform?: boolean;
+    })
   /** A watch that starts well (HTTP 200) and then sends `ERROR` 410 as its first event. */
   | (RequestMatch & { kind: "gone-event" })
   /** The request gets no answer until the fault is cleared; then the connection is closed. */

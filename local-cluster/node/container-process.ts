@@ -47,7 +47,13 @@ export class ContainerProcess {
     return new ContainerProcess(child, failed, log.drained, reaper, launch);
   }
 
-  private constructor(child: ChildProcess | undefined, failed: Error | undefined, drained: (ms: number) => Promise<void>, reaper: Reaper, launch: Launch) {
+  private constructor(
+    child: ChildProcess | undefined,
+    failed: Error | undefined,
+    drained: (ms: number) => Promise<void>,
+    reaper: Reaper,
+    launch: Launch,
+  ) {
     this.#child = child;
     this.pid = child?.pid;
     if (this.pid !== undefined) reaper.adopt(this.pid);
@@ -101,7 +107,13 @@ function handles(pid: number, signal: number): boolean {
 function startFailure(error: Error, { argv }: Launch): ProcessEnd {
   const code = (error as NodeJS.ErrnoException).code;
   const why =
-    code === "ENOENT" ? "executable file not found in $PATH" : code === "E2BIG" ? "argument list too long" : code === "EACCES" ? "permission denied" : error.message;
+    code === "ENOENT"
+      ? "executable file not found in $PATH"
+      : code === "E2BIG"
+        ? "argument list too long"
+        : code === "EACCES"
+          ? "permission denied"
+          : error.message;
   const startError = `failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: "${argv[0]}": ${why}: unknown`;
   return { exitCode: 128, startError };
 }

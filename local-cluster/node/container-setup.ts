@@ -44,9 +44,16 @@ export function prepare(pod: Pod, container: Container, context: SetupContext): 
   writeFileSync(terminationFile, "", { mode: 0o666 });
   const terminationPath = container.terminationMessagePath ?? "/dev/termination-log";
 
-  const argv = [...(container.command ?? image.entrypoint ?? []), ...(container.args ?? [])].map((word) => expand(word, (name) => declared[name]));
+  const argv = [...(container.command ?? image.entrypoint ?? []), ...(container.args ?? [])].map((word) =>
+    expand(word, (name) => declared[name]),
+  );
   const machinePath = process.env.PATH ?? "/usr/local/bin:/usr/bin:/bin";
-  const env: Record<string, string> = { PATH: machinePath, ...image.env, HOSTNAME: pod.metadata.name.slice(0, 63), ...declared };
+  const env: Record<string, string> = {
+    PATH: machinePath,
+    ...image.env,
+    HOSTNAME: pod.metadata.name.slice(0, 63),
+    ...declared,
+  };
   if (image.binDir) env.PATH = `${image.binDir}${delimiter}${env.PATH}`;
 
   if (context.mapping === "mount") {
@@ -54,7 +61,13 @@ export function prepare(pod: Pod, container: Container, context: SetupContext): 
     env.HOME ??= "/tmp";
     const workingDir = container.workingDir ?? "/";
     const terminationLog = { path: terminationPath, file: terminationFile };
-    return { argv: enterRoot({ folder: dir, mounts, terminationLog, workingDir, argv }), env, cwd: dir, output: context.output, terminationFile };
+    return {
+      argv: enterRoot({ folder: dir, mounts, terminationLog, workingDir, argv }),
+      env,
+      cwd: dir,
+      output: context.output,
+      terminationFile,
+    };
   }
   const paths: PathMap = new Map(mounts.map((mount) => [mount.path, mount.folder]));
   paths.set(terminationPath, terminationFile);
@@ -63,7 +76,13 @@ export function prepare(pod: Pod, container: Container, context: SetupContext): 
   const search = declared.PATH === undefined ? (image.env?.PATH ?? machinePath) : mapText(declared.PATH, paths);
   mapped.PATH = image.binDir ? `${image.binDir}${delimiter}${search}` : search;
   mapped.HOME ??= home;
-  return { argv: argv.map((word) => mapText(word, paths)), env: mapped, cwd: workingFolder(container, paths, home), output: context.output, terminationFile };
+  return {
+    argv: argv.map((word) => mapText(word, paths)),
+    env: mapped,
+    cwd: workingFolder(container, paths, home),
+    output: context.output,
+    terminationFile,
+  };
 }
 
 /** A missing working directory is made, as a runtime does, but only below a mount; elsewhere the machine's own is used. */

@@ -48,7 +48,9 @@ export class Environment {
     if (valueFrom.fieldRef) return fieldOf(pod, valueFrom.fieldRef.fieldPath);
     const reference = valueFrom.secretKeyRef ?? valueFrom.configMapKeyRef;
     if (!reference) return undefined;
-    const [resource, kind] = valueFrom.secretKeyRef ? (["secrets", "Secret"] as const) : (["configmaps", "ConfigMap"] as const);
+    const [resource, kind] = valueFrom.secretKeyRef
+      ? (["secrets", "Secret"] as const)
+      : (["configmaps", "ConfigMap"] as const);
     const namespace = pod.metadata.namespace!;
     const data = this.#data(resource, namespace, reference.name, reference.optional);
     const bytes = data?.[reference.key];
@@ -58,7 +60,12 @@ export class Environment {
     return bytes?.toString();
   }
 
-  #data(resource: "secrets" | "configmaps", namespace: string, name = "", optional = false): Record<string, Buffer> | undefined {
+  #data(
+    resource: "secrets" | "configmaps",
+    namespace: string,
+    name = "",
+    optional = false,
+  ): Record<string, Buffer> | undefined {
     const object = this.#store.get(resource, namespace, name);
     if (object) return contentOf(object);
     if (optional) return undefined;
@@ -69,8 +76,12 @@ export class Environment {
 /** The keys of a Secret or ConfigMap as bytes. */
 export function contentOf(object: KubeObject): Record<string, Buffer> {
   const encoding = object.kind === "Secret" ? "base64" : "utf8";
-  const text = Object.entries((object.data ?? {}) as Record<string, string>).map(([key, value]) => [key, Buffer.from(value, encoding)] as const);
-  const binary = Object.entries((object.binaryData ?? {}) as Record<string, string>).map(([key, value]) => [key, Buffer.from(value, "base64")] as const);
+  const text = Object.entries((object.data ?? {}) as Record<string, string>).map(
+    ([key, value]) => [key, Buffer.from(value, encoding)] as const,
+  );
+  const binary = Object.entries((object.binaryData ?? {}) as Record<string, string>).map(
+    ([key, value]) => [key, Buffer.from(value, "base64")] as const,
+  );
   return Object.fromEntries([...text, ...binary]);
 }
 

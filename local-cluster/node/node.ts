@@ -185,4 +185,9 @@ export class Node {
   }
 }
 
-const scheduled = (status: "True" | "False"): Condition => ({ type: "PodScheduled", status, lastProbeTime: null, lastTransitionTime: timestamp() });
+const scheduled = (status: "True" | "False"): Condition => ({
+  type: "PodScheduled",
+  status,
+  lastProbeTime: null,
+  lastTransitionTime: timestamp(),
+});

@@ -29,13 +29,24 @@ export function podStatus(pod: Pod, facts: PodFacts): PodStatus {
   const ended = phase === "Succeeded" || phase === "Failed";
   const ready = !ended && pod.spec.containers.every(({ name }) => facts.main.get(name)?.running);
   const unready = pod.spec.containers.filter(({ name }) => !facts.main.get(name)?.running).map(({ name }) => name);
-  const why = phase === "Succeeded" ? { reason: "PodCompleted" } : { reason: "ContainersNotReady", message: `containers with unready status: [${unready.join(" ")}]` };
+  const why =
+    phase === "Succeeded"
+      ? { reason: "PodCompleted" }
+      : { reason: "ContainersNotReady", message: `containers with unready status: [${unready.join(" ")}]` };
   const incomplete = [...facts.init].filter(([, state]) => state.terminated?.exitCode !== 0).map(([name]) => name);
-  const initWhy = { reason: "ContainersNotInitialized", message: `containers with incomplete status: [${incomplete.join(" ")}]` };
+  const initWhy = {
+    reason: "ContainersNotInitialized",
+    message: `containers with incomplete status: [${incomplete.join(" ")}]`,
+  };
   const old = pod.status.conditions ?? [];
   const conditions = [
     ...old.filter(({ type }) => !["Initialized", "Ready", "ContainersReady", "PodScheduled"].includes(type)),
-    condition(old, "Initialized", initDone, initDone ? (phase === "Succeeded" ? { reason: "PodCompleted" } : {}) : initWhy),
+    condition(
+      old,
+      "Initialized",
+      initDone,
+      initDone ? (phase === "Succeeded" ? { reason: "PodCompleted" } : {}) : initWhy,
+    ),
     condition(old, "Ready", ready, ready ? {} : why),
     condition(old, "ContainersReady", ready, ready ? {} : why),
     condition(old, "PodScheduled", true, {}),
@@ -48,12 +59,23 @@ export function podStatus(pod: Pod, facts: PodFacts): PodStatus {
     hostIP: "127.0.0.1",
     ...(facts.main.size > 0 && phase !== "Pending" ? { podIP: "127.0.0.1", podIPs: [{ ip: "127.0.0.1" }] } : {}),
     startTime: facts.startedAt,
-    ...(pod.spec.initContainers?.length ? { initContainerStatuses: pod.spec.initContainers.map((container) => containerStatus(pod, container, facts.init, true)) } : {}),
+    ...(pod.spec.initContainers?.length
+      ? {
+          initContainerStatuses: pod.spec.initContainers.map((container) =>
+            containerStatus(pod, container, facts.init, true),
+          ),
+        }
+      : {}),
     containerStatuses: pod.spec.containers.map((container) => containerStatus(pod, container, facts.main, false)),
   };
 }
 
-function condition(old: Condition[], type: string, met: boolean, why: { reason?: string; message?: string }): Condition {
+function condition(
+  old: Condition[],
+  type: string,
+  met: boolean,
+  why: { reason?: string; message?: string },
+): Condition {
   const status = met ? "True" : "False";
   const before = old.find((candidate) => candidate.type === type);
   const lastTransitionTime = before?.status === status ? before.lastTransitionTime! : timestamp();

@@ -41,7 +41,9 @@ export class PodWorker {
     this.#dir = join(node.podsDir, pod.metadata.uid);
     const initial = pod.spec.initContainers?.length ? "PodInitializing" : "ContainerCreating";
     this.facts = {
-      init: new Map((pod.spec.initContainers ?? []).map(({ name }) => [name, { waiting: { reason: "PodInitializing" } }])),
+      init: new Map(
+        (pod.spec.initContainers ?? []).map(({ name }) => [name, { waiting: { reason: "PodInitializing" } }]),
+      ),
       main: new Map(pod.spec.containers.map(({ name }) => [name, { waiting: { reason: initial } }])),
       startedAt: timestamp(),
     };
@@ -52,14 +54,18 @@ export class PodWorker {
     mkdirSync(this.#dir, { recursive: true });
     this.#publish();
     const { initContainers = [], containers } = this.pod.spec;
-    const folders = await this.#retry(() => setUpVolumes(this.#node.store, this.pod, this.#dir, this.#node.claimDir), () => {});
+    const folders = await this.#retry(
+      () => setUpVolumes(this.#node.store, this.pod, this.#dir, this.#node.claimDir),
+      () => {},
+    );
     let proceed = folders !== undefined;
     for (const container of initContainers) {
       if (!proceed) break;
       const end = await this.#runContainer(container, this.facts.init, folders!);
       proceed = end?.exitCode === 0;
     }
-    if (proceed) await Promise.all(containers.map((container) => this.#runContainer(container, this.facts.main, folders!)));
+    if (proceed)
+      await Promise.all(containers.map((container) => this.#runContainer(container, this.facts.main, folders!)));
     clearTimeout(this.#killTimer);
     await this.#finish();
     this.#removeFolders();
@@ -100,7 +106,11 @@ export class PodWorker {
     if (!spareMain) running.process.kill();
   }
 
-  async #runContainer(container: Container, states: Map<string, ContainerState>, folders: Map<string, string>): Promise<{ exitCode: number } | undefined> {
+  async #runContainer(
+    container: Container,
+    states: Map<string, ContainerState>,
+    folders: Map<string, string>,
+  ): Promise<{ exitCode: number } | undefined> {
     const init = states === this.facts.init;
     const set = (state: ContainerState): void => {
       states.set(container.name, state);
@@ -125,7 +135,12 @@ export class PodWorker {
     return this.#execute(container, launch, set, init);
   }
 
-  async #execute(container: Container, launch: Prepared, set: (state: ContainerState) => void, init: boolean): Promise<ProcessEnd> {
+  async #execute(
+    container: Container,
+    launch: Prepared,
+    set: (state: ContainerState) => void,
+    init: boolean,
+  ): Promise<ProcessEnd> {
     const startedAt = timestamp();
     const process = await ContainerProcess.start(launch, this.#node.reaper);
     const running: Running = { process, oomKilled: false };
@@ -140,7 +155,14 @@ export class PodWorker {
     const end = await process.ended;
     this.#running.delete(container.name);
     const file = launch.terminationFile;
-    const message = end.startError ?? terminationMessage({ file, output: launch.output, policy: container.terminationMessagePolicy, exitCode: end.exitCode });
+    const message =
+      end.startError ??
+      terminationMessage({
+        file,
+        output: launch.output,
+        policy: container.terminationMessagePolicy,
+        exitCode: end.exitCode,
+      });
     const state = terminated(end, startedAt, message, running.oomKilled);
     // The last state of the last container belongs to the pod's end, which `finish` reports in one piece.
     if (init || this.#running.size > 0) set(state);
@@ -219,7 +241,9 @@ export class PodWorker {
   /** A container of a stopped pod that never ran: the kubelet reports it as killed. */
   #neverStarted(states: Map<string, ContainerState>, name: string): undefined {
     const message = "The container could not be located when the pod was terminated";
-    states.set(name, { terminated: { exitCode: 137, reason: "ContainerStatusUnknown", message, startedAt: null, finishedAt: null } });
+    states.set(name, {
+      terminated: { exitCode: 137, reason: "ContainerStatusUnknown", message, startedAt: null, finishedAt: null },
+    });
     return undefined;
   }
 
@@ -254,7 +278,9 @@ export class PodWorker {
   }
 }
 
-const waiting = (reason: string, message?: string): ContainerState => ({ waiting: { reason, ...(message ? { message } : {}) } });
+const waiting = (reason: string, message?: string): ContainerState => ({
+  waiting: { reason, ...(message ? { message } : {}) },
+});
 
 function terminated(end: ProcessEnd, startedAt: string, message: string, oomKilled: boolean): ContainerState {
   const reason = oomKilled ? "OOMKilled" : end.startError ? "StartError" : end.exitCode === 0 ? "Completed" : "Error";

@@ -17,12 +17,18 @@ const HOST = "/.host";
 const PRIVATE = ["tmp", "dev"];
 const DEVICES = ["null", "zero", "full", "random", "urandom", "tty"];
 
-const unshare = (): string[] => ["unshare", "--mount", ...(process.getuid?.() === 0 ? [] : ["--user", "--map-root-user"])];
+const unshare = (): string[] => [
+  "unshare",
+  "--mount",
+  ...(process.getuid?.() === 0 ? [] : ["--user", "--map-root-user"]),
+];
 
 export function canMount(): boolean {
   if (process.platform !== "linux") return false;
   const [command, ...args] = unshare() as [string, ...string[]];
-  const tried = spawnSync(command, [...args, "sh", "-c", "command -v chroot && mount -t tmpfs none /mnt"], { stdio: "ignore" });
+  const tried = spawnSync(command, [...args, "sh", "-c", "command -v chroot && mount -t tmpfs none /mnt"], {
+    stdio: "ignore",
+  });
   return tried.status === 0;
 }
 
@@ -67,7 +73,9 @@ export function enterRoot({ folder, mounts, terminationLog, workingDir, argv }: 
   link(root, "/tmp");
   link(root, "/");
 
-  script.push(`exec chroot ${quote(root)} /bin/sh -c 'mkdir -p "$0" && cd "$0" && exec "$@"' ${quote(workingDir)} "$@"`);
+  script.push(
+    `exec chroot ${quote(root)} /bin/sh -c 'mkdir -p "$0" && cd "$0" && exec "$@"' ${quote(workingDir)} "$@"`,
+  );
   return [...unshare(), "--propagation", "private", "/bin/sh", "-c", script.join("\n"), "container", ...argv];
 }
 

@@ -33,7 +33,9 @@ export class PodTroubles {
     if (worker.finished) return;
     const deadline = worker.pod.spec.activeDeadlineSeconds;
     if (deadline !== undefined && !this.#armed.has(worker)) {
-      this.#later(deadline * 1000, () => worker.fail("DeadlineExceeded", "Pod was active on the node longer than the specified deadline"));
+      this.#later(deadline * 1000, () =>
+        worker.fail("DeadlineExceeded", "Pod was active on the node longer than the specified deadline"),
+      );
     }
     const armed = this.#armed.get(worker) ?? new Set<Striking>();
     this.#armed.set(worker, armed);
@@ -71,10 +73,21 @@ export class PodTroubles {
     this.#node.store.modify("pods", namespace, name, (draft: Pod) => {
       const reason = byNode ? "TerminationByKubelet" : "EvictionByEvictionAPI";
       const message = byNode ? EVICTED : "Eviction API: evicting";
-      const disruption = { type: "DisruptionTarget", status: "True" as const, reason, message, lastProbeTime: null, lastTransitionTime: timestamp() };
+      const disruption = {
+        type: "DisruptionTarget",
+        status: "True" as const,
+        reason,
+        message,
+        lastProbeTime: null,
+        lastTransitionTime: timestamp(),
+      };
       draft.status.conditions = [...(draft.status.conditions ?? []), disruption];
     });
-    if (byNode) worker.fail("Evicted", `${EVICTED}Container ${main} was using 2Gi, request is 1Gi, has larger consumption of memory. `);
+    if (byNode)
+      worker.fail(
+        "Evicted",
+        `${EVICTED}Container ${main} was using 2Gi, request is 1Gi, has larger consumption of memory. `,
+      );
     else deleteObject(this.#node.store, RESOURCES.pods!, namespace, name);
   }
 }

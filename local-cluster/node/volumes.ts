@@ -17,13 +17,25 @@ export interface Mount {
 export class MountError extends Error {}
 
 /** Makes the folders of all volumes of a pod below `podDir`; answers volume name -> folder. */
-export function setUpVolumes(store: Store, pod: Pod, podDir: string, claimDir: (namespace: string, claim: string) => string): Map<string, string> {
+export function setUpVolumes(
+  store: Store,
+  pod: Pod,
+  podDir: string,
+  claimDir: (namespace: string, claim: string) => string,
+): Map<string, string> {
   const folders = new Map<string, string>();
-  for (const volume of pod.spec.volumes ?? []) folders.set(volume.name, setUp(store, pod, volume, join(podDir, "volumes", volume.name), claimDir));
+  for (const volume of pod.spec.volumes ?? [])
+    folders.set(volume.name, setUp(store, pod, volume, join(podDir, "volumes", volume.name), claimDir));
   return folders;
 }
 
-function setUp(store: Store, pod: Pod, volume: Volume, folder: string, claimDir: (namespace: string, claim: string) => string): string {
+function setUp(
+  store: Store,
+  pod: Pod,
+  volume: Volume,
+  folder: string,
+  claimDir: (namespace: string, claim: string) => string,
+): string {
   const namespace = pod.metadata.namespace!;
   if (volume.persistentVolumeClaim) {
     const shared = claimDir(namespace, volume.persistentVolumeClaim.claimName);
@@ -34,12 +46,20 @@ function setUp(store: Store, pod: Pod, volume: Volume, folder: string, claimDir:
   // An emptyDir is open to every user of the pod, as the kubelet makes it.
   if (volume.emptyDir) chmodSync(folder, 0o777);
   else if (volume.secret) project(store, "secrets", namespace, volume.secret.secretName ?? "", volume.secret, folder);
-  else if (volume.configMap) project(store, "configmaps", namespace, volume.configMap.name ?? "", volume.configMap, folder);
+  else if (volume.configMap)
+    project(store, "configmaps", namespace, volume.configMap.name ?? "", volume.configMap, folder);
   else throw new MountError(`volume "${volume.name}" has a source that this cluster's node does not support`);
   return folder;
 }
 
-function project(store: Store, resource: string, namespace: string, name: string, source: NonNullable<Volume["secret"]>, folder: string): void {
+function project(
+  store: Store,
+  resource: string,
+  namespace: string,
+  name: string,
+  source: NonNullable<Volume["secret"]>,
+  folder: string,
+): void {
   const object = store.get(resource, namespace, name);
   if (!object) {
     if (source.optional) return;
@@ -67,9 +87,14 @@ export function mountsOf(container: Container, folders: Map<string, string>, env
     const folder = folders.get(mount.name);
     if (!folder) throw new MountError(`volume "${mount.name}" is not a volume of the pod`);
     const subPath = mount.subPath || expand(mount.subPathExpr ?? "", (name) => env[name]);
-    if (isAbsolute(subPath) || normalize(subPath).startsWith("..")) throw new MountError(`subPath "${subPath}" leaves the volume`);
+    if (isAbsolute(subPath) || normalize(subPath).startsWith(".."))
+      throw new MountError(`subPath "${subPath}" leaves the volume`);
     const target = subPath ? join(folder, subPath) : folder;
     if (!existsSync(target)) mkdirSync(target, { recursive: true });
-    return { path: normalize(mount.mountPath).replace(/(.)\/$/, "$1"), folder: target, readOnly: mount.readOnly ?? false };
+    return {
+      path: normalize(mount.mountPath).replace(/(.)\/$/, "$1"),
+      folder: target,
+      readOnly: mount.readOnly ?? false,
+    };
   });
 }

@@ -25,7 +25,13 @@ export interface Deleted {
   gone: boolean;
 }
 
-export function deleteObject(store: Store, resource: Resource, namespace: string | undefined, name: string, options: DeleteOptions = {}): Deleted {
+export function deleteObject(
+  store: Store,
+  resource: Resource,
+  namespace: string | undefined,
+  name: string,
+  options: DeleteOptions = {},
+): Deleted {
   const object = store.get(resource.plural, namespace, name);
   if (!object) throw notFound(resource, name);
   checkPreconditions(resource, object, options);
@@ -57,7 +63,8 @@ function deletePod(store: Store, pod: Pod, asked: number | undefined): Deleted {
     draft.metadata.deletionGracePeriodSeconds = grace;
   })!;
   // Watches see the mark also when the object goes at once.
-  if (grace === 0 && !pod.metadata.finalizers?.length) return { object: store.remove("pods", namespace, name)!, gone: true };
+  if (grace === 0 && !pod.metadata.finalizers?.length)
+    return { object: store.remove("pods", namespace, name)!, gone: true };
   return { object: held, gone: false };
 }
 
@@ -76,7 +83,11 @@ function propagation(resource: Resource, options: DeleteOptions): string {
 function checkPreconditions(resource: Resource, object: KubeObject, { preconditions }: DeleteOptions): void {
   const { name, uid, resourceVersion } = object.metadata;
   if (preconditions?.uid && preconditions.uid !== uid) {
-    throw conflict(resource, name, `Precondition failed: UID in precondition: ${preconditions.uid}, UID in object meta: ${uid}`);
+    throw conflict(
+      resource,
+      name,
+      `Precondition failed: UID in precondition: ${preconditions.uid}, UID in object meta: ${uid}`,
+    );
   }
   if (preconditions?.resourceVersion && preconditions.resourceVersion !== resourceVersion) {
     throw conflict(

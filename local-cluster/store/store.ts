@@ -78,7 +78,12 @@ export class Store {
   }
 
   /** Changes an object; a change that changes nothing makes no new revision, as in the API server. */
-  modify(resource: string, namespace: string | undefined, name: string, change: (draft: any) => void): KubeObject | undefined {
+  modify(
+    resource: string,
+    namespace: string | undefined,
+    name: string,
+    change: (draft: any) => void,
+  ): KubeObject | undefined {
     const table = this.#table(resource);
     const previous = table.get(key(namespace, name));
     if (!previous) return undefined;

@@ -16,7 +16,12 @@ const STORED_BYTES = 1.5 * 1024 * 1024;
 /** Called with the paths of unknown fields: they are dropped, and whoever asked is told or refused. */
 export type OnUnknown = (fields: string[]) => void;
 
-export function admit(resource: Resource, namespace: string | undefined, body: unknown, onUnknown: OnUnknown = () => {}): KubeObject {
+export function admit(
+  resource: Resource,
+  namespace: string | undefined,
+  body: unknown,
+  onUnknown: OnUnknown = () => {},
+): KubeObject {
   const { object, unknown } = decode(resource, body);
   if (unknown.length > 0) onUnknown(unknown);
   const { metadata } = object;
@@ -38,13 +43,31 @@ export function admit(resource: Resource, namespace: string | undefined, body: u
 }
 
 /** A changed object, with what a client cannot change put back. */
-export function checkUpdate(resource: Resource, current: KubeObject, wanted: KubeObject, subresource?: string): KubeObject {
+export function checkUpdate(
+  resource: Resource,
+  current: KubeObject,
+  wanted: KubeObject,
+  subresource?: string,
+): KubeObject {
   if (subresource === "status") return { ...current, status: wanted.status };
   const { object } = decode(resource, wanted);
-  const { uid, creationTimestamp, deletionTimestamp, deletionGracePeriodSeconds, generation, resourceVersion, namespace } = current.metadata;
+  const {
+    uid,
+    creationTimestamp,
+    deletionTimestamp,
+    deletionGracePeriodSeconds,
+    generation,
+    resourceVersion,
+    namespace,
+  } = current.metadata;
   const next: KubeObject = { ...object, status: current.status };
   next.metadata = { ...object.metadata, uid: object.metadata.uid || uid, creationTimestamp, resourceVersion };
-  for (const [field, value] of Object.entries({ deletionTimestamp, deletionGracePeriodSeconds, generation, namespace })) {
+  for (const [field, value] of Object.entries({
+    deletionTimestamp,
+    deletionGracePeriodSeconds,
+    generation,
+    namespace,
+  })) {
     if (value === undefined) delete next.metadata[field as "generation"];
     else Object.assign(next.metadata, { [field]: value });
   }
@@ -64,5 +87,6 @@ export function checkUpdate(resource: Resource, current: KubeObject, wanted: Kub
 }
 
 function checkSize(object: KubeObject): void {
-  if (Buffer.byteLength(JSON.stringify(object)) > STORED_BYTES) throw new ApiError(500, "", "etcdserver: request is too large");
+  if (Buffer.byteLength(JSON.stringify(object)) > STORED_BYTES)
+    throw new ApiError(500, "", "etcdserver: request is too large");
 }

@@ -5,23 +5,42 @@ import { checkConfigKey, checkEnvName, checkLabelName, checkSubdomain } from "./
 import type { Problems } from "./problems.js";
 import { amount } from "./quantity.js";
 
-const FIELD_PATHS: string[] = ["metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName", "status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs"];
+const FIELD_PATHS: string[] = [
+  "metadata.name",
+  "metadata.namespace",
+  "metadata.uid",
+  "spec.nodeName",
+  "spec.serviceAccountName",
+  "status.hostIP",
+  "status.hostIPs",
+  "status.podIP",
+  "status.podIPs",
+];
 
 export function checkContainer(problems: Problems, field: string, container: Container, volumes: Set<string>): void {
   if (!container.name) problems.required(`${field}.name`);
   else checkLabelName(problems, `${field}.name`, container.name);
   if (!container.image) problems.required(`${field}.image`);
   const policy = container.imagePullPolicy;
-  if (!["Always", "IfNotPresent", "Never"].includes(policy)) problems.unsupported(`${field}.imagePullPolicy`, policy, ["Always", "IfNotPresent", "Never"]);
+  if (!["Always", "IfNotPresent", "Never"].includes(policy))
+    problems.unsupported(`${field}.imagePullPolicy`, policy, ["Always", "IfNotPresent", "Never"]);
   const message = container.terminationMessagePolicy;
   if (message !== "File" && message !== "FallbackToLogsOnError") {
     problems.invalid(`${field}.terminationMessagePolicy`, message, "must be 'File' or 'FallbackToLogsOnError'");
   }
-  for (const [index, variable] of (container.env ?? []).entries()) checkEnv(problems, `${field}.env[${index}]`, variable);
+  for (const [index, variable] of (container.env ?? []).entries())
+    checkEnv(problems, `${field}.env[${index}]`, variable);
   for (const [index, source] of (container.envFrom ?? []).entries()) {
     const at = `${field}.envFrom`;
     const given = [source.secretRef, source.configMapRef].filter(Boolean);
-    if (given.length !== 1) problems.invalid(at, "", given.length === 0 ? "must specify one of: `configMapRef` or `secretRef`" : "may not have more than one field specified at a time");
+    if (given.length !== 1)
+      problems.invalid(
+        at,
+        "",
+        given.length === 0
+          ? "must specify one of: `configMapRef` or `secretRef`"
+          : "may not have more than one field specified at a time",
+      );
     if (source.prefix) checkEnvName(problems, `${at}[${index}].prefix`, source.prefix);
   }
   checkMounts(problems, field, container.volumeMounts ?? [], volumes);
@@ -34,7 +53,12 @@ function checkEnv(problems: Problems, field: string, { name, value, valueFrom }:
   if (!valueFrom) return;
   const sources = Object.keys(valueFrom);
   const at = `${field}.valueFrom`;
-  if (sources.length === 0) problems.invalid(at, "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`");
+  if (sources.length === 0)
+    problems.invalid(
+      at,
+      "",
+      "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`",
+    );
   else if (value) problems.invalid(at, "", "may not be specified when `value` is not empty");
   else if (sources.length > 1) problems.invalid(at, "", "may not have more than one field specified at a time");
   for (const kind of ["secretKeyRef", "configMapKeyRef"] as const) {
@@ -47,7 +71,11 @@ function checkEnv(problems: Problems, field: string, { name, value, valueFrom }:
   const path = valueFrom.fieldRef?.fieldPath;
   if (valueFrom.fieldRef && !path) problems.required(`${at}.fieldRef.fieldPath`);
   else if (path && !FIELD_PATHS.includes(path) && !/^metadata\.(labels|annotations)\['.*'\]$/.test(path)) {
-    problems.invalid(`${at}.fieldRef.fieldPath`, path, `error converting fieldPath: field label not supported: ${path}`);
+    problems.invalid(
+      `${at}.fieldRef.fieldPath`,
+      path,
+      `error converting fieldPath: field label not supported: ${path}`,
+    );
   }
 }
 
@@ -68,12 +96,16 @@ function checkMounts(problems: Problems, field: string, mounts: VolumeMount[], v
       if (path.startsWith("/")) problems.invalid(where, path, "must be a relative path");
       if (path.split("/").includes("..")) problems.invalid(where, path, "must not contain '..'");
     }
-    if (mount.subPath && mount.subPathExpr) problems.invalid(`${at}.subPathExpr`, mount.subPathExpr, "subPathExpr and subPath are mutually exclusive");
+    if (mount.subPath && mount.subPathExpr)
+      problems.invalid(`${at}.subPathExpr`, mount.subPathExpr, "subPathExpr and subPath are mutually exclusive");
   }
 }
 
 function checkResources(problems: Problems, field: string, { resources = {} }: Container): void {
-  const { limits = {}, requests = {} } = resources as { limits?: Record<string, string>; requests?: Record<string, string> };
+  const { limits = {}, requests = {} } = resources as {
+    limits?: Record<string, string>;
+    requests?: Record<string, string>;
+  };
   for (const [group, quantities] of Object.entries({ limits, requests })) {
     for (const [name, quantity] of Object.entries(quantities)) {
       const at = `${field}.${group}[${name}]`;

@@ -7,7 +7,13 @@ import { KINDS, type Scalar, type Shape, type Struct } from "./schema.js";
 
 const QUANTITY = /^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$/;
 
-const GO_TYPES: Partial<Record<Scalar, string>> = { int32: "int32", int64: "int64", bool: "bool", string: "string", bytes: "[]uint8" };
+const GO_TYPES: Partial<Record<Scalar, string>> = {
+  int32: "int32",
+  int64: "int64",
+  bool: "bool",
+  string: "string",
+  bytes: "[]uint8",
+};
 
 const LIMITS: Partial<Record<Scalar, number>> = { int32: 2 ** 31, int64: 2 ** 63 };
 
@@ -27,15 +33,33 @@ export function decode(resource: Resource, body: unknown): Decoded {
   const version = resource.group ? `${resource.group}/v1` : "v1";
   const { apiVersion = version, kind = resource.kind } = (body ?? {}) as Partial<KubeObject>;
   if (typeof body !== "object" || body === null || Array.isArray(body)) {
-    throw badRequest(`the object provided is unrecognized (must be of type ${resource.kind}): couldn't get version/kind; json parse error`);
+    throw badRequest(
+      `the object provided is unrecognized (must be of type ${resource.kind}): couldn't get version/kind; json parse error`,
+    );
   }
   if (kind !== resource.kind || apiVersion !== version) {
-    throw badRequest(`${kind} in version "${apiVersion.split("/").at(-1)}" cannot be handled as a ${resource.kind}: no kind "${kind}" is registered for version "${apiVersion}" in scheme "pkg/api/legacyscheme/scheme.go:30"`);
+    throw badRequest(
+      `${kind} in version "${apiVersion.split("/").at(-1)}" cannot be handled as a ${resource.kind}: no kind "${kind}" is registered for version "${apiVersion}" in scheme "pkg/api/legacyscheme/scheme.go:30"`,
+    );
   }
   const unknown: string[] = [];
   try {
-    const object = read(KINDS[resource.kind]!, structuredClone(body), { owner: resource.kind, path: "" }, "", unknown) as KubeObject;
-    return { object: { ...object, apiVersion: version, kind: resource.kind, metadata: object.metadata ?? ({} as KubeObject["metadata"]) }, unknown };
+    const object = read(
+      KINDS[resource.kind]!,
+      structuredClone(body),
+      { owner: resource.kind, path: "" },
+      "",
+      unknown,
+    ) as KubeObject;
+    return {
+      object: {
+        ...object,
+        apiVersion: version,
+        kind: resource.kind,
+        metadata: object.metadata ?? ({} as KubeObject["metadata"]),
+      },
+      unknown,
+    };
   } catch (error) {
     if (!(error instanceof DecodeError)) throw error;
     throw badRequest(`${resource.kind} in version "v1" cannot be handled as a ${resource.kind}: ${error.message}`);
@@ -50,12 +74,19 @@ function read(shape: Shape, value: unknown, place: Place, exact: string, unknown
   if (typeof shape === "string") return readScalar(shape, value, place);
   if ("list" in shape) {
     if (!Array.isArray(value)) throw mismatch(value, place, goType(shape));
-    return value.map((entry, index) => read(shape.list, entry, place, `${exact}[${index}]`, unknown) ?? zero(shape.list));
+    return value.map(
+      (entry, index) => read(shape.list, entry, place, `${exact}[${index}]`, unknown) ?? zero(shape.list),
+    );
   }
   if (typeof value !== "object" || Array.isArray(value)) throw mismatch(value, place, goType(shape));
   const entries = Object.entries(value);
   if ("map" in shape) {
-    return Object.fromEntries(entries.map(([key, entry]) => [key, read(shape.map, entry, place, `${exact}.${key}`, unknown) ?? zero(shape.map)]));
+    return Object.fromEntries(
+      entries.map(([key, entry]) => [
+        key,
+        read(shape.map, entry, place, `${exact}.${key}`, unknown) ?? zero(shape.map),
+      ]),
+    );
   }
   const result: Record<string, unknown> = {};
   for (const [field, entry] of entries) {
@@ -65,7 +96,13 @@ function read(shape: Shape, value: unknown, place: Place, exact: string, unknown
       unknown.push(path);
       continue;
     }
-    const decoded = read(inner, entry, { owner: shape.go, path: place.path ? `${place.path}.${field}` : field }, path, unknown);
+    const decoded = read(
+      inner,
+      entry,
+      { owner: shape.go, path: place.path ? `${place.path}.${field}` : field },
+      path,
+      unknown,
+    );
     if (decoded !== undefined) result[field] = decoded;
   }
   return result;
@@ -77,11 +114,13 @@ function readScalar(type: Scalar, value: unknown, place: Place): unknown {
       return value;
     case "quantity":
       if (typeof value !== "string" && typeof value !== "number") throw mismatch(value, place, "string");
-      if (!QUANTITY.test(String(value))) throw new DecodeError(`quantities must match the regular expression '${QUANTITY.source}'`);
+      if (!QUANTITY.test(String(value)))
+        throw new DecodeError(`quantities must match the regular expression '${QUANTITY.source}'`);
       return String(value);
     case "int32":
     case "int64":
-      if (typeof value !== "number" || !Number.isInteger(value) || Math.abs(value) >= LIMITS[type]!) throw mismatch(value, place, type);
+      if (typeof value !== "number" || !Number.isInteger(value) || Math.abs(value) >= LIMITS[type]!)
+        throw mismatch(value, place, type);
       return value;
     case "bool":
       if (typeof value !== "boolean") throw mismatch(value, place, "bool");
@@ -111,4 +150,5 @@ function goType(shape: Shape): string {
   return `v1.${(shape as Struct).go}`;
 }
 
-const zero = (shape: Shape): unknown => (shape === "string" || shape === "bytes" ? "" : typeof shape === "string" ? 0 : "list" in shape ? [] : {});
+const zero = (shape: Shape): unknown =>
+  shape === "string" || shape === "bytes" ? "" : typeof shape === "string" ? 0 : "list" in shape ? [] : {};

@@ -35,13 +35,22 @@ function jobDefaults(job: Job): void {
   if (spec.template?.spec) podDefaults(spec.template.spec);
   // A Job without labels takes those of its pods.
   const { labels } = job.metadata;
-  if (!labels || Object.keys(labels).length === 0) Object.assign(job.metadata, spec.template?.metadata?.labels ? { labels: { ...spec.template.metadata.labels } } : {});
+  if (!labels || Object.keys(labels).length === 0)
+    Object.assign(
+      job.metadata,
+      spec.template?.metadata?.labels ? { labels: { ...spec.template.metadata.labels } } : {},
+    );
 }
 
 /** What can only be filled in once the Job has its uid. */
 export function jobIdentity(job: Job): void {
   const { uid, name } = job.metadata;
-  const marks = { "batch.kubernetes.io/controller-uid": uid, "batch.kubernetes.io/job-name": name ?? "", "controller-uid": uid, "job-name": name ?? "" };
+  const marks = {
+    "batch.kubernetes.io/controller-uid": uid,
+    "batch.kubernetes.io/job-name": name ?? "",
+    "controller-uid": uid,
+    "job-name": name ?? "",
+  };
   job.spec.selector ??= { matchLabels: { "batch.kubernetes.io/controller-uid": uid } };
   job.spec.template.metadata ??= {};
   job.spec.template.metadata.labels = { ...job.spec.template.metadata.labels, ...marks };

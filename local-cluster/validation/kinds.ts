@@ -25,7 +25,13 @@ export function checkKind(problems: Problems, object: KubeObject): void {
 }
 
 function checkJob(problems: Problems, { spec }: Job): void {
-  for (const field of ["parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"] as const) {
+  for (const field of [
+    "parallelism",
+    "completions",
+    "activeDeadlineSeconds",
+    "backoffLimit",
+    "ttlSecondsAfterFinished",
+  ] as const) {
     if (spec?.[field]! < 0) problems.invalid(`spec.${field}`, spec[field], "must be greater than or equal to 0");
   }
   const template = spec?.template;
@@ -40,7 +46,8 @@ function checkJob(problems: Problems, { spec }: Job): void {
   checkPodSpec(problems, "spec.template.spec", template.spec);
   const policy = template.spec.restartPolicy!;
   if (policy === "Always") problems.required(restartPolicy, valid);
-  else if (policy !== "OnFailure" && policy !== "Never") problems.unsupported(restartPolicy, policy, ["OnFailure", "Never"]);
+  else if (policy !== "OnFailure" && policy !== "Never")
+    problems.unsupported(restartPolicy, policy, ["OnFailure", "Never"]);
 }
 
 function checkData(problems: Problems, object: KubeObject): void {
@@ -54,7 +61,8 @@ function checkData(problems: Problems, object: KubeObject): void {
 
 function checkClaim(problems: Problems, { spec }: KubeObject): void {
   if (!spec?.accessModes?.length) problems.required("spec.accessModes", "at least 1 access mode is required");
-  for (const mode of spec?.accessModes ?? []) if (!ACCESS_MODES.includes(mode)) problems.unsupported("spec.accessModes", mode, ACCESS_MODES);
+  for (const mode of spec?.accessModes ?? [])
+    if (!ACCESS_MODES.includes(mode)) problems.unsupported("spec.accessModes", mode, ACCESS_MODES);
   const storage = spec?.resources?.requests?.storage;
   if (storage === undefined) problems.required("spec.resources[storage]");
   else if (!(amount(storage) > 0)) problems.invalid("spec.resources[storage]", storage, "must be greater than zero");
@@ -70,8 +78,14 @@ export function checkImmutable(problems: Problems, before: KubeObject, after: Ku
   frozen("metadata.name", before.metadata.name, after.metadata.name);
   frozen("metadata.uid", before.metadata.uid, after.metadata.uid);
   if (before.metadata.deletionTimestamp) {
-    const added = (after.metadata.finalizers ?? []).filter((finalizer) => !before.metadata.finalizers?.includes(finalizer));
-    if (added.length > 0) problems.forbidden("metadata.finalizers", `no new finalizers can be added if the object is being deleted, found new finalizers ${JSON.stringify(added)}`);
+    const added = (after.metadata.finalizers ?? []).filter(
+      (finalizer) => !before.metadata.finalizers?.includes(finalizer),
+    );
+    if (added.length > 0)
+      problems.forbidden(
+        "metadata.finalizers",
+        `no new finalizers can be added if the object is being deleted, found new finalizers ${JSON.stringify(added)}`,
+      );
   }
   switch (before.kind) {
     case "Job":
@@ -81,15 +95,23 @@ export function checkImmutable(problems: Problems, before: KubeObject, after: Ku
       break;
     case "Pod":
       if (!same(before.spec, after.spec)) {
-        problems.forbidden("spec", "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)");
+        problems.forbidden(
+          "spec",
+          "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
+        );
       }
       break;
     case "Secret":
     case "ConfigMap":
-      if (before.immutable && !same(before.data, after.data)) problems.forbidden("data", "field is immutable when `immutable` is set");
+      if (before.immutable && !same(before.data, after.data))
+        problems.forbidden("data", "field is immutable when `immutable` is set");
       frozen("type", before.type, after.type);
       break;
     case "PersistentVolumeClaim":
-      if (!same(before.spec, after.spec)) problems.forbidden("spec", "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims");
+      if (!same(before.spec, after.spec))
+        problems.forbidden(
+          "spec",
+          "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims",
+        );
   }
 }

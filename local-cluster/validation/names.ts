@@ -24,35 +24,40 @@ interface Form {
 const DNS_LABEL: Form = {
   pattern: LABEL,
   length: 63,
-  sentence: "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character",
+  sentence:
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character",
   examples: ["my-name", "123-abc"],
 };
 
 const DNS_SUBDOMAIN: Form = {
   pattern: SUBDOMAIN,
   length: 253,
-  sentence: "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
+  sentence:
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
   examples: ["example.com"],
 };
 
 const VALUE: Form = {
   pattern: LABEL_VALUE,
   length: 63,
-  sentence: "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
+  sentence:
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
   examples: ["MyValue", "my_value", "12345"],
 };
 
 const NAME_PART: Form = {
   pattern: QUALIFIED,
   length: 63,
-  sentence: "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
+  sentence:
+    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
   examples: ["MyName", "my.name", "123-abc"],
 };
 
 const ENV: Form = {
   pattern: ENV_NAME,
   length: Infinity,
-  sentence: "a valid environment variable name must consist of alphabetic characters, digits, '_', '-', or '.', and must not start with a digit",
+  sentence:
+    "a valid environment variable name must consist of alphabetic characters, digits, '_', '-', or '.', and must not start with a digit",
   examples: ["my.env-name", "MY_ENV.NAME", "MyEnvName1"],
 };
 
@@ -77,10 +82,14 @@ const check = (problems: Problems, field: string, form: Form, text: string, judg
   for (const why of faults(form, judged)) problems.invalid(field, text, why);
 };
 
-export const checkLabelName = (problems: Problems, field: string, text: string): void => check(problems, field, DNS_LABEL, text);
-export const checkSubdomain = (problems: Problems, field: string, text: string): void => check(problems, field, DNS_SUBDOMAIN, text);
-export const checkEnvName = (problems: Problems, field: string, text: string): void => check(problems, field, ENV, text);
-export const checkConfigKey = (problems: Problems, field: string, text: string): void => check(problems, field, KEY, text);
+export const checkLabelName = (problems: Problems, field: string, text: string): void =>
+  check(problems, field, DNS_LABEL, text);
+export const checkSubdomain = (problems: Problems, field: string, text: string): void =>
+  check(problems, field, DNS_SUBDOMAIN, text);
+export const checkEnvName = (problems: Problems, field: string, text: string): void =>
+  check(problems, field, ENV, text);
+export const checkConfigKey = (problems: Problems, field: string, text: string): void =>
+  check(problems, field, KEY, text);
 
 /** What is wrong with a label value, in the API's sentences. */
 export const labelValueFaults = (text: string): string[] => faults(VALUE, text);
@@ -88,7 +97,11 @@ export const labelValueFaults = (text: string): string[] => faults(VALUE, text);
 function checkQualifiedName(problems: Problems, field: string, key: string): void {
   const parts = key.split("/");
   if (parts.length > 2) {
-    return problems.invalid(field, key, `a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '${QUALIFIED}') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')`);
+    return problems.invalid(
+      field,
+      key,
+      `a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '${QUALIFIED}') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')`,
+    );
   }
   const name = parts.at(-1)!;
   if (parts.length === 2) {
@@ -96,7 +109,8 @@ function checkQualifiedName(problems: Problems, field: string, key: string): voi
     else for (const why of faults(DNS_SUBDOMAIN, parts[0]!)) problems.invalid(field, key, `prefix part ${why}`);
   }
   if (name === "") problems.invalid(field, key, "name part must be non-empty");
-  for (const why of faults(NAME_PART, name)) problems.invalid(field, key, why.startsWith("name part") ? why : `name part ${why}`);
+  for (const why of faults(NAME_PART, name))
+    problems.invalid(field, key, why.startsWith("name part") ? why : `name part ${why}`);
 }
 
 export function checkLabels(problems: Problems, field: string, labels: Record<string, string> = {}): void {
@@ -119,7 +133,14 @@ export function checkAnnotations(problems: Problems, field: string, annotations:
 
 export function checkMetadata(problems: Problems, resource: Resource, metadata: Metadata): void {
   // The suffix makes a dash at its end harmless.
-  if (metadata.generateName) check(problems, "metadata.generateName", DNS_SUBDOMAIN, metadata.generateName, metadata.generateName.replace(/-$/, "a"));
+  if (metadata.generateName)
+    check(
+      problems,
+      "metadata.generateName",
+      DNS_SUBDOMAIN,
+      metadata.generateName,
+      metadata.generateName.replace(/-$/, "a"),
+    );
   if (!metadata.name) problems.required("metadata.name", "name or generateName is required");
   else if (resource.plural === "namespaces") checkLabelName(problems, "metadata.name", metadata.name);
   else checkSubdomain(problems, "metadata.name", metadata.name);
@@ -128,7 +149,12 @@ export function checkMetadata(problems: Problems, resource: Resource, metadata: 
   for (const owner of metadata.ownerReferences ?? []) {
     const field = "metadata.ownerReferences";
     for (const name of ["apiVersion", "kind", "name", "uid"] as const) {
-      if (!owner[name]) problems.invalid(`${field}.${name}`, owner[name] ?? "", `${name === "apiVersion" ? "version" : name} must not be empty`);
+      if (!owner[name])
+        problems.invalid(
+          `${field}.${name}`,
+          owner[name] ?? "",
+          `${name === "apiVersion" ? "version" : name} must not be empty`,
+        );
     }
   }
   if ((metadata.ownerReferences ?? []).filter(({ controller }) => controller).length > 1) {

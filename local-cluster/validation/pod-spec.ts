@@ -18,22 +18,37 @@ export function checkPodSpec(problems: Problems, field: string, spec: PodSpec): 
       if (container.name && seen.has(container.name)) problems.duplicate(`${at}.name`, container.name);
       seen.add(container.name);
       const user = container.securityContext?.runAsUser;
-      if (user < 0) problems.invalid(`${at}.securityContext.runAsUser`, user, "must be between 0 and 2147483647, inclusive");
+      if (user < 0)
+        problems.invalid(`${at}.securityContext.runAsUser`, user, "must be between 0 and 2147483647, inclusive");
     }
   }
-  if (!["Always", "OnFailure", "Never"].includes(spec.restartPolicy!)) problems.unsupported(`${field}.restartPolicy`, spec.restartPolicy, ["Always", "OnFailure", "Never"]);
+  if (!["Always", "OnFailure", "Never"].includes(spec.restartPolicy!))
+    problems.unsupported(`${field}.restartPolicy`, spec.restartPolicy, ["Always", "OnFailure", "Never"]);
   const dns = ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"];
   if (!dns.includes(spec.dnsPolicy)) problems.unsupported(`${field}.dnsPolicy`, spec.dnsPolicy, dns);
-  if (spec.activeDeadlineSeconds !== undefined && (spec.activeDeadlineSeconds < 1 || spec.activeDeadlineSeconds > 2147483647)) {
-    problems.invalid(`${field}.activeDeadlineSeconds`, spec.activeDeadlineSeconds, "must be between 1 and 2147483647, inclusive");
+  if (
+    spec.activeDeadlineSeconds !== undefined &&
+    (spec.activeDeadlineSeconds < 1 || spec.activeDeadlineSeconds > 2147483647)
+  ) {
+    problems.invalid(
+      `${field}.activeDeadlineSeconds`,
+      spec.activeDeadlineSeconds,
+      "must be between 1 and 2147483647, inclusive",
+    );
   }
-  if (spec.securityContext?.runAsUser < 0) problems.invalid(`${field}.securityContext.runAsUser`, spec.securityContext.runAsUser, "must be between 0 and 2147483647, inclusive");
+  if (spec.securityContext?.runAsUser < 0)
+    problems.invalid(
+      `${field}.securityContext.runAsUser`,
+      spec.securityContext.runAsUser,
+      "must be between 0 and 2147483647, inclusive",
+    );
   if (spec.serviceAccountName) checkSubdomain(problems, `${field}.serviceAccountName`, spec.serviceAccountName);
   for (const [index, option] of (spec.dnsConfig?.options ?? []).entries()) {
     if (!option.name) problems.required(`${field}.dnsConfig.options[${index}]`, "must not be empty");
   }
   checkLabels(problems, `${field}.nodeSelector`, spec.nodeSelector);
-  for (const [index, toleration] of (spec.tolerations ?? []).entries()) checkToleration(problems, `${field}.tolerations[${index}]`, toleration);
+  for (const [index, toleration] of (spec.tolerations ?? []).entries())
+    checkToleration(problems, `${field}.tolerations[${index}]`, toleration);
 }
 
 function checkVolumes(problems: Problems, field: string, volumes: Volume[]): Set<string> {
@@ -47,7 +62,8 @@ function checkVolumes(problems: Problems, field: string, volumes: Volume[]): Set
     names.add(volume.name);
     if (sources.length === 0) problems.required(at, "must specify a volume type");
     if (sources.length > 1) problems.forbidden(`${at}.${sources[1]}`, "may not specify more than 1 volume type");
-    if (volume.persistentVolumeClaim && !volume.persistentVolumeClaim.claimName) problems.required(`${at}.persistentVolumeClaim.claimName`);
+    if (volume.persistentVolumeClaim && !volume.persistentVolumeClaim.claimName)
+      problems.required(`${at}.persistentVolumeClaim.claimName`);
     if (volume.secret && !volume.secret.secretName) problems.required(`${at}.secret.secretName`);
     if (volume.configMap && !volume.configMap.name) problems.required(`${at}.configMap.name`);
   }
@@ -57,9 +73,16 @@ function checkVolumes(problems: Problems, field: string, volumes: Volume[]): Set
 function checkToleration(problems: Problems, field: string, toleration: any): void {
   const { key, operator = "", value, effect, tolerationSeconds } = toleration;
   if (key) checkLabels(problems, `${field}.key`, { [key]: "" });
-  else if (operator !== "Exists") problems.invalid(`${field}.operator`, operator, "operator must be Exists when `key` is empty, which means \"match all values and all keys\"");
-  if (!["", "Equal", "Exists"].includes(operator)) problems.unsupported(`${field}.operator`, operator, ["Equal", "Exists"]);
-  else if (operator === "Exists" && value) problems.invalid(`${field}.operator`, toleration, "value must be empty when `operator` is 'Exists'");
+  else if (operator !== "Exists")
+    problems.invalid(
+      `${field}.operator`,
+      operator,
+      'operator must be Exists when `key` is empty, which means "match all values and all keys"',
+    );
+  if (!["", "Equal", "Exists"].includes(operator))
+    problems.unsupported(`${field}.operator`, operator, ["Equal", "Exists"]);
+  else if (operator === "Exists" && value)
+    problems.invalid(`${field}.operator`, toleration, "value must be empty when `operator` is 'Exists'");
   if (tolerationSeconds !== undefined && effect !== "NoExecute") {
     problems.invalid(`${field}.effect`, effect ?? "", "effect must be 'NoExecute' when `tolerationSeconds` is set");
   }

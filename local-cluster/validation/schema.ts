@@ -16,7 +16,8 @@ const struct = (go: string, fields: Record<string, Shape>): Struct => ({ go, fie
 const list = (of: Shape): Shape => ({ list: of });
 const map = (of: Shape): Shape => ({ map: of });
 /** The same type for several fields. */
-const all = (shape: Shape, names: string): Record<string, Shape> => Object.fromEntries(names.split(" ").map((name) => [name, shape]));
+const all = (shape: Shape, names: string): Record<string, Shape> =>
+  Object.fromEntries(names.split(" ").map((name) => [name, shape]));
 
 const LABEL_SELECTOR = struct("LabelSelector", { matchLabels: map("string"), matchExpressions: "any" });
 
@@ -28,7 +29,12 @@ const OBJECT_META = struct("ObjectMeta", {
   annotations: map("string"),
   finalizers: list("string"),
   managedFields: "any",
-  ownerReferences: list(struct("OwnerReference", { ...all("string", "apiVersion kind name uid"), ...all("bool", "controller blockOwnerDeletion") })),
+  ownerReferences: list(
+    struct("OwnerReference", {
+      ...all("string", "apiVersion kind name uid"),
+      ...all("bool", "controller blockOwnerDeletion"),
+    }),
+  ),
 });
 
 const KEY_SELECTOR = { name: "string", key: "string", optional: "bool" } as const;
@@ -52,15 +58,23 @@ const ENV_FROM = struct("EnvFromSource", {
 });
 
 const CONTAINER = struct("Container", {
-  ...all("string", "name image workingDir imagePullPolicy terminationMessagePath terminationMessagePolicy restartPolicy"),
+  ...all(
+    "string",
+    "name image workingDir imagePullPolicy terminationMessagePath terminationMessagePolicy restartPolicy",
+  ),
   command: list("string"),
   args: list("string"),
   env: list(ENV_VAR),
   envFrom: list(ENV_FROM),
   volumeMounts: list(
-    struct("VolumeMount", { ...all("string", "name mountPath subPath subPathExpr mountPropagation recursiveReadOnly"), readOnly: "bool" }),
+    struct("VolumeMount", {
+      ...all("string", "name mountPath subPath subPathExpr mountPropagation recursiveReadOnly"),
+      readOnly: "bool",
+    }),
   ),
-  ports: list(struct("ContainerPort", { ...all("string", "name protocol hostIP"), ...all("int32", "containerPort hostPort") })),
+  ports: list(
+    struct("ContainerPort", { ...all("string", "name protocol hostIP"), ...all("int32", "containerPort hostPort") }),
+  ),
   resources: struct("ResourceRequirements", { limits: map("quantity"), requests: map("quantity"), claims: "any" }),
   securityContext: struct("SecurityContext", {
     capabilities: struct("Capabilities", { add: list("string"), drop: list("string") }),
@@ -86,26 +100,40 @@ const POD_SPEC = struct("PodSpec", {
   containers: list(CONTAINER),
   initContainers: list(CONTAINER),
   volumes: list(VOLUME),
-  ...all("string", "restartPolicy nodeName schedulerName serviceAccountName serviceAccount dnsPolicy hostname subdomain priorityClassName runtimeClassName preemptionPolicy"),
+  ...all(
+    "string",
+    "restartPolicy nodeName schedulerName serviceAccountName serviceAccount dnsPolicy hostname subdomain priorityClassName runtimeClassName preemptionPolicy",
+  ),
   ...all("int64", "terminationGracePeriodSeconds activeDeadlineSeconds"),
   priority: "int32",
-  ...all("bool", "automountServiceAccountToken hostNetwork hostPID hostIPC hostUsers shareProcessNamespace enableServiceLinks setHostnameAsFQDN"),
+  ...all(
+    "bool",
+    "automountServiceAccountToken hostNetwork hostPID hostIPC hostUsers shareProcessNamespace enableServiceLinks setHostnameAsFQDN",
+  ),
   nodeSelector: map("string"),
   imagePullSecrets: list(struct("LocalObjectReference", { name: "string" })),
-  tolerations: list(struct("Toleration", { ...all("string", "key operator value effect"), tolerationSeconds: "int64" })),
+  tolerations: list(
+    struct("Toleration", { ...all("string", "key operator value effect"), tolerationSeconds: "int64" }),
+  ),
   securityContext: struct("PodSecurityContext", {
     ...all("int64", "runAsUser runAsGroup fsGroup"),
     runAsNonRoot: "bool",
     fsGroupChangePolicy: "string",
     supplementalGroups: list("int64"),
-    ...all("any", "seccompProfile seLinuxOptions sysctls appArmorProfile windowsOptions supplementalGroupsPolicy seLinuxChangePolicy"),
+    ...all(
+      "any",
+      "seccompProfile seLinuxOptions sysctls appArmorProfile windowsOptions supplementalGroupsPolicy seLinuxChangePolicy",
+    ),
   }),
   dnsConfig: struct("PodDNSConfig", {
     nameservers: list("string"),
     searches: list("string"),
     options: list(struct("PodDNSConfigOption", { name: "string", value: "string" })),
   }),
-  ...all("any", "affinity topologySpreadConstraints hostAliases readinessGates overhead schedulingGates os resourceClaims ephemeralContainers resources"),
+  ...all(
+    "any",
+    "affinity topologySpreadConstraints hostAliases readinessGates overhead schedulingGates os resourceClaims ephemeralContainers resources",
+  ),
 });
 
 const JOB_SPEC = struct("JobSpec", {

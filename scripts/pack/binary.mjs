@@ -26,7 +26,9 @@ export function buildBinary(platform) {
   if (wrong.length > 0) throw new Error(`the binary for ${platform.name} cannot be published: ${wrong.join("; ")}`);
   const seconds = Math.round((Date.now() - started) / 1000);
   const needs = [facts.glibc && `glibc ${facts.glibc}`, ...(facts.needed ?? [])].filter(Boolean).join(" ");
-  return { summary: `${platform.name}: ${facts.megabytes.toFixed(2)} MB in ${seconds} s${needs && `, needs ${needs}`}` };
+  return {
+    summary: `${platform.name}: ${facts.megabytes.toFixed(2)} MB in ${seconds} s${needs && `, needs ${needs}`}`,
+  };
 }
 
 function withZig({ triple, libc }) {

@@ -14,7 +14,8 @@ const { name } = manifest;
 const NEIGHBOUR = "hermes-paperclip-adapter@0.3.0";
 /** The oldest Node and the one that Paperclip runs on, beside the one that runs this; npm has their binaries, for glibc. */
 const NODES = ["20.19.0", "24.21.0"];
-const SHIPPED = /^(?:dist\/[a-z-]+\.(?:js|cjs|d\.ts)|index\.js|index\.d\.ts|package\.json|README\.md|LICENSE|CHANGELOG\.md|THIRD-PARTY-LICENSES\.md)$/;
+const SHIPPED =
+  /^(?:dist\/[a-z-]+\.(?:js|cjs|d\.ts)|index\.js|index\.d\.ts|package\.json|README\.md|LICENSE|CHANGELOG\.md|THIRD-PARTY-LICENSES\.md)$/;
 
 /** Throws at the first check that fails. */
 export async function checkPackages(tarballs, host) {
@@ -85,13 +86,19 @@ function nodeBinary(version, { os, cpu }) {
 }
 
 async function checkContent(tarball) {
-  const files = execFileSync("tar", ["-tzf", tarball], { encoding: "utf8" }).trim().split("\n").map((file) => file.replace(/^package\//, ""));
+  const files = execFileSync("tar", ["-tzf", tarball], { encoding: "utf8" })
+    .trim()
+    .split("\n")
+    .map((file) => file.replace(/^package\//, ""));
   const strange = files.filter((file) => !SHIPPED.test(file) && !/^[a-z0-9-]+\.[a-z0-9-]+\.node$/.test(file));
   const title = `${tarball.split("/").pop()}: ${files.length} files, ${(statSync(tarball).size / 1e6).toFixed(2)} MB packed`;
   await check(title, () => {
     if (strange.length > 0) throw new Error(`nobody needs ${strange.join(", ")}`);
-    for (const file of ["LICENSE", "THIRD-PARTY-LICENSES.md"]) if (!files.includes(file)) throw new Error(`${file} is missing`);
-    const { scripts } = JSON.parse(execFileSync("tar", ["-xzOf", tarball, "package/package.json"], { encoding: "utf8" }));
+    for (const file of ["LICENSE", "THIRD-PARTY-LICENSES.md"])
+      if (!files.includes(file)) throw new Error(`${file} is missing`);
+    const { scripts } = JSON.parse(
+      execFileSync("tar", ["-xzOf", tarball, "package/package.json"], { encoding: "utf8" }),
+    );
     if (scripts) throw new Error(`package.json has scripts: ${Object.keys(scripts).join(", ")}`);
   });
 }

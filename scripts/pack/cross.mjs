@@ -20,5 +20,7 @@ export function addTarget(triple) {
 
 function works(env) {
   const starts = (command, ...args) => spawnSync(command, args, { env }).status === 0;
-  return starts("cargo-zigbuild", "--version") && (starts("python3", "-m", "ziglang", "version") || starts("zig", "version"));
+  return (
+    starts("cargo-zigbuild", "--version") && (starts("python3", "-m", "ziglang", "version") || starts("zig", "version"))
+  );
 }

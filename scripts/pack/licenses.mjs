@@ -9,7 +9,9 @@ import { manifest } from "./platforms.mjs";
 
 const LICENCE_FILE = /^(?:licen[sc]e|copying|copyright|notice|unlicense)/i;
 /** The terms of the MIT licence, which is also ours. */
-const MIT_TERMS = readFileSync(`${root}LICENSE`, "utf8").replace(/^[^]*?(?=Permission is hereby granted)/, "").trim();
+const MIT_TERMS = readFileSync(`${root}LICENSE`, "utf8")
+  .replace(/^[^]*?(?=Permission is hereby granted)/, "")
+  .trim();
 
 /** The file's text. Identical texts stand once, below all the crates that ship them. */
 export function thirdPartyLicences() {
@@ -41,7 +43,9 @@ function linkedCrates() {
 
 function describe({ name, version, license, license_file, repository, authors, manifest_path }) {
   const folder = dirname(manifest_path);
-  const files = readdirSync(folder).filter((file) => LICENCE_FILE.test(file)).sort();
+  const files = readdirSync(folder)
+    .filter((file) => LICENCE_FILE.test(file))
+    .sort();
   const found = files.map((file) => readFileSync(join(folder, file), "utf8").replaceAll("\r\n", "\n").trim());
   const crate = { title: `${name} ${version}`, license: license ?? license_file, repository };
   return { ...crate, texts: found.length > 0 ? found : [standardText(crate, authors)] };
@@ -49,15 +53,21 @@ function describe({ name, version, license, license_file, repository, authors, m
 
 /** For a crate that ships no text: the terms of its licence, with the names it gives. */
 function standardText({ title, license }, authors) {
-  const holders = authors.length > 0 ? authors.map((author) => author.replace(/ <.*/, "")).join(", ") : `the authors of ${title}`;
+  const holders =
+    authors.length > 0 ? authors.map((author) => author.replace(/ <.*/, "")).join(", ") : `the authors of ${title}`;
   if (/\bMIT\b/.test(license)) return `Copyright (c) ${holders}\n\n${MIT_TERMS}`;
-  if (license === "Apache-2.0") return `Copyright ${holders}. Licensed under the Apache License, Version 2.0, whose text stands in this file.`;
+  if (license === "Apache-2.0")
+    return `Copyright ${holders}. Licensed under the Apache License, Version 2.0, whose text stands in this file.`;
   throw new Error(`${title} ships no licence text, and there is none here for ${license}`);
 }
 
 function standardLibrary() {
   const version = /^rustc (\S+)/.exec(spawnSync("rustc", ["--version"], { encoding: "utf8" }).stdout)?.[1];
-  const crate = { title: `Rust standard library ${version}`, license: "MIT OR Apache-2.0", repository: "https://github.com/rust-lang/rust" };
+  const crate = {
+    title: `Rust standard library ${version}`,
+    license: "MIT OR Apache-2.0",
+    repository: "https://github.com/rust-lang/rust",
+  };
   return { ...crate, texts: [standardText(crate, ["The Rust Project contributors"])] };
 }
 

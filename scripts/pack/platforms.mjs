@@ -13,7 +13,8 @@ export const platforms = manifest.napi.targets.map(describe);
 /** The platform of this name. */
 export function platformNamed(name) {
   const found = platforms.find((platform) => platform.name === name);
-  if (!found) throw new Error(`there is no platform ${name}; there are ${platforms.map(({ name }) => name).join(", ")}`);
+  if (!found)
+    throw new Error(`there is no platform ${name}; there are ${platforms.map(({ name }) => name).join(", ")}`);
   return found;
 }
 
@@ -23,8 +24,13 @@ export function hostPlatform() {
   process.report.excludeNetwork = true;
   const { header } = process.report.getReport();
   const libc = process.platform === "linux" ? (header.glibcVersionRuntime ? "gnu" : "musl") : undefined;
-  const found = platforms.find((platform) => platform.os === process.platform && platform.cpu === process.arch && platform.libc === libc);
-  if (!found) throw new Error(`${[process.platform, process.arch, libc].filter(Boolean).join("-")} is none of the package's platforms`);
+  const found = platforms.find(
+    (platform) => platform.os === process.platform && platform.cpu === process.arch && platform.libc === libc,
+  );
+  if (!found)
+    throw new Error(
+      `${[process.platform, process.arch, libc].filter(Boolean).join("-")} is none of the package's platforms`,
+    );
   return found;
 }
 

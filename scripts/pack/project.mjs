@@ -21,9 +21,15 @@ export class Project {
   /** `npm install --no-save …` with npm's defaults, as Paperclip runs it. */
   async install(...words) {
     const cache = `${this.folder}/.npm`;
-    const env = { ...process.env, npm_config_registry: this.registry, npm_config_cache: cache, npm_config_userconfig: `${this.folder}/.npmrc` };
+    const env = {
+      ...process.env,
+      npm_config_registry: this.registry,
+      npm_config_cache: cache,
+      npm_config_userconfig: `${this.folder}/.npmrc`,
+    };
     // What `npm run` adds to the environment is this package's own configuration, not the project's.
-    for (const name of Object.keys(env)) if (/^npm_(?:package|lifecycle|config_(?:local_)?prefix)/.test(name)) delete env[name];
+    for (const name of Object.keys(env))
+      if (/^npm_(?:package|lifecycle|config_(?:local_)?prefix)/.test(name)) delete env[name];
     await this.run("npm", ["install", "--no-save", ...words], env);
   }
 

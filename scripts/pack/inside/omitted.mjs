@@ -4,5 +4,8 @@ import assert from "node:assert/strict";
 
 const adapter = await import("paperclip-adapter-opencode-k8s");
 assert.equal(adapter.createServerAdapter().type, "opencode_k8s");
-const expected = new RegExp(`for ${process.platform}-${process.arch}[a-z-]* is missing.* Install the package paperclip-adapter-opencode-k8s-${process.platform}-${process.arch}`, "s");
+const expected = new RegExp(
+  `for ${process.platform}-${process.arch}[a-z-]* is missing.* Install the package paperclip-adapter-opencode-k8s-${process.platform}-${process.arch}`,
+  "s",
+);
 assert.throws(() => adapter.buildPodLogPath("c", "a", "r"), expected);

@@ -17,7 +17,10 @@ const source = readFileSync(file, "utf8");
 try {
   writeFileSync(file, source.replaceAll(`"${version}"`, '"99.0.0"'));
   const upgraded = await import(`${entry}?t=2`);
-  assert.throws(() => upgraded.buildPodLogPath("c", "a", "r"), new RegExp(`is version ${version}, .* is version 99\\.0\\.0.*[Rr]estart the server`, "s"));
+  assert.throws(
+    () => upgraded.buildPodLogPath("c", "a", "r"),
+    new RegExp(`is version ${version}, .* is version 99\\.0\\.0.*[Rr]estart the server`, "s"),
+  );
 } finally {
   writeFileSync(file, source);
 }
