@@ -10,7 +10,7 @@ import { adapter } from "./package.js";
 const fixtures = new URL("../../fixtures/opencode/", import.meta.url);
 const read = (path: string): string => readFileSync(new URL(path, fixtures), "utf8");
 
-/** What a person says who reads the recording; `tests/opencode_recordings.rs` reads the same file. */
+/** What a person says who reads the recording; `tests/it/opencode/recordings.rs` reads the same file. */
 interface Verdict {
   success: boolean;
   summary?: string;

@@ -12,7 +12,7 @@
 //!
 //! One thing this cannot keep: an operator's old switch `tools: {"read": false}` in a configuration file on the volume,
 //! because switches of all files come before ours. `permission: {"read": "deny"}` says the same and stays.
-//! Measured with opencode 1.18.33: tests/manifest_permissions.rs, to be run again with every other version.
+//! Measured with opencode 1.18.33: tests/it/manifest/permissions, to be run again with every other version.
 
 use crate::config::Json;
 

@@ -1,0 +1,3 @@
+//! The shared view of the cluster.
+
+mod view;

@@ -1,0 +1,6 @@
+//! The rendered Job.
+
+mod dry_run;
+mod golden;
+mod permissions;
+mod session;

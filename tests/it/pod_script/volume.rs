@@ -1,0 +1,69 @@
+//! A volume that is full or read-only, before the agent starts and in mid-run.
+
+use serde_json::json;
+
+use super::each;
+use crate::support::pod::left_out;
+
+/// Runs the agent on a small volume and gives exit code, stderr, last words and the names left in the folder.
+fn on_volume(agent: &str, prepare: &str, judge: impl Fn(i32, &str, &str, &str, &str) + Sync) {
+    each(agent, json!({}), |pod, shell| match pod.run_on_volume(prepare) {
+        Some((end, left)) => judge(end.code, &end.stderr, &pod.last_words(), &left, shell),
+        None => left_out("volumes that are full or read-only: nobody may mount here"),
+    });
+}
+
+#[test]
+fn a_read_only_volume_says_so() {
+    let prepare = "mount -t tmpfs -o ro none \"$DIR\"";
+    on_volume(
+        "touch \"$HOME/ran\"",
+        prepare,
+        |code, stderr, words, left, shell| {
+            assert_eq!(code, 66, "{shell}: {stderr}");
+            assert!(
+                stderr.contains("is read-only, full, or not ours"),
+                "{shell}: {stderr}"
+            );
+            assert_eq!((words, left), (stderr, ""), "{shell}");
+        },
+    );
+}
+
+#[test]
+fn a_volume_without_room_for_a_file_says_so() {
+    let prepare = "mount -t tmpfs -o nr_inodes=1 none \"$DIR\"";
+    on_volume("true", prepare, |code, stderr, words, left, shell| {
+        assert_eq!(code, 66, "{shell}: {stderr}");
+        assert!(
+            words.contains("is read-only, full, or not ours"),
+            "{shell}: {words}"
+        );
+        assert_eq!(left, "", "{shell}");
+    });
+}
+
+#[test]
+fn a_volume_without_room_for_a_byte_says_so() {
+    let prepare = "mount -t tmpfs -o size=4k none \"$DIR\"; head -c 4096 /dev/zero >\"$DIR/full\"";
+    on_volume("true", prepare, |code, stderr, words, left, shell| {
+        assert_eq!(code, 66, "{shell}: {stderr}");
+        assert!(words.contains("the shared volume is full"), "{shell}: {words}");
+        assert_eq!(left, "full\n", "{shell}: the start record is taken back");
+    });
+}
+
+#[test]
+fn a_volume_that_fills_up_keeps_the_agents_status_and_says_so() {
+    let prepare = "mount -t tmpfs -o size=64k none \"$DIR\"";
+    let agent = "head -c 100000 /dev/zero; exit 3";
+    on_volume(agent, prepare, |code, stderr, words, left, shell| {
+        assert_eq!(code, 3, "{shell}: {stderr}");
+        assert!(words.starts_with("{\"v\":1,"), "{shell}: {words}");
+        assert!(
+            words.contains("the shared volume is read-only, full"),
+            "{shell}: {words}"
+        );
+        assert!(!left.contains(".end"), "{shell}: {left}");
+    });
+}

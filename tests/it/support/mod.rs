@@ -1,0 +1,7 @@
+//! What several tests need.
+
+pub(crate) mod api;
+pub(crate) mod golden;
+pub(crate) mod pod;
+pub(crate) mod tail;
+pub(crate) mod watched;

@@ -1,0 +1,125 @@
+//! Drives one tail by hand: no thread, and the clock stands still unless the test moves it.
+
+pub(crate) mod faulty;
+pub(crate) mod live;
+
+use std::time::Duration;
+
+use opencode_k8s::tail::Pace;
+use opencode_k8s::tail::followed::{CHUNK, Ending, Followed, Look, Proof};
+use opencode_k8s::tail::source::LogSource;
+use sha2::{Digest as _, Sha256};
+
+/// Looks after which a tail that has not ended counts as hanging.
+pub(crate) const MANY: usize = 20_000;
+
+pub(crate) struct Driver {
+    pub(crate) followed: Followed,
+    pub(crate) now: Duration,
+    pub(crate) text: String,
+    pub(crate) notices: Vec<String>,
+    pub(crate) end: Option<Proof>,
+    pub(crate) waits: Vec<Duration>,
+    pub(crate) looks: usize,
+    buffer: Vec<u8>,
+}
+
+impl Driver {
+    pub(crate) fn new(source: impl LogSource + 'static) -> Self {
+        Self::with(
+            source,
+            Pace {
+                appear: None,
+                ..Pace::default()
+            },
+            CHUNK,
+        )
+    }
+
+    pub(crate) fn with(source: impl LogSource + 'static, pace: Pace, buffer: usize) -> Self {
+        // Not zero: nothing may depend on the clock's origin.
+        let now = Duration::from_secs(1_000);
+        Self {
+            followed: Followed::new(Box::new(source), "/shown".to_owned(), pace, now),
+            now,
+            text: String::new(),
+            notices: Vec::new(),
+            end: None,
+            waits: Vec::new(),
+            looks: 0,
+            buffer: vec![0; buffer],
+        }
+    }
+
+    /// One look; the clock moves on to the next one.
+    pub(crate) fn look(&mut self) -> bool {
+        let Look {
+            text,
+            notices,
+            end,
+            again_in,
+            ..
+        } = self.followed.look(self.now, &mut self.buffer);
+        let quiet = text.is_empty() && end.is_none() && again_in >= Duration::from_millis(250);
+        assert!(self.end.is_none(), "looked at after its end");
+        self.text.push_str(&text);
+        self.notices.extend(notices);
+        self.end = end;
+        self.waits.push(again_in);
+        if self.end.is_none() {
+            self.now += again_in;
+        }
+        self.looks += 1;
+        quiet
+    }
+
+    /// Looks until nothing comes any more: a local file is asked for its name every 2 s.
+    pub(crate) fn settle(&mut self) {
+        let mut quiet_since = None;
+        for _ in 0..MANY {
+            let now = self.now;
+            quiet_since = self.look().then(|| quiet_since.unwrap_or(now));
+            let settled = quiet_since.is_some_and(|since| self.now >= since + Duration::from_secs(3));
+            if settled || self.end.is_some() {
+                return;
+            }
+        }
+        panic!("no end of news");
+    }
+
+    /// Looks for this long.
+    pub(crate) fn run(&mut self, time: Duration) {
+        let until = self.now + time;
+        let mut looks = 0;
+        while self.now < until && self.end.is_none() {
+            self.look();
+            looks += 1;
+            assert!(looks < MANY, "looks without a pause");
+        }
+    }
+
+    /// Ends the run and looks until the tail says what it knows; gives the time that took.
+    pub(crate) fn finish(&mut self, ending: Ending) -> (Proof, Duration) {
+        let asked = self.now;
+        self.followed.end(ending, self.now);
+        let from = self.looks;
+        while self.end.is_none() {
+            self.look();
+            assert!(self.looks - from < MANY, "the tail hangs");
+        }
+        (self.end.clone().expect("an end"), self.now.saturating_sub(asked))
+    }
+}
+
+/// The ending that the record of this log asks for.
+pub(crate) fn record_of(bytes: &[u8]) -> Ending {
+    let hex: String = Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Ending::Prove {
+        bytes: bytes.len() as u64,
+        sha256: Some(hex),
+        limit: None,
+    }
+}

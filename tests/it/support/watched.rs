@@ -1,0 +1,135 @@
+//! A run that is watched to its end against an API server inside the test, on a stopped clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opencode_k8s::run::live::{FileNames, Limits, Live};
+use opencode_k8s::run::observe::observe;
+use opencode_k8s::run::stop::{Stopper, stop_signal};
+use opencode_k8s::run::told::End;
+use opencode_k8s::run::voice::{Nobody, Voice};
+use opencode_k8s::run::volume::Watchman;
+use opencode_k8s::tail::source::{Ownership, RunFiles};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+use crate::support::api::ApiServer;
+
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const OUTAGE: Duration = Duration::from_secs(600);
+
+/// A run that is being watched, with its API server.
+pub(crate) struct Watched {
+    pub(crate) api: ApiServer,
+    ended: JoinHandle<(End, Duration)>,
+    _stopper: Stopper,
+    pub(crate) folder: tempfile::TempDir,
+}
+
+impl Watched {
+    /// Whether it has ended, when everybody has had a turn.
+    pub(crate) async fn is_over(&self) -> bool {
+        sleep(Duration::from_millis(1)).await;
+        self.ended.is_finished()
+    }
+
+    pub(crate) async fn end(self) -> (End, u64) {
+        let (end, after) = self.ended.await.expect("an end");
+        (end, after.as_secs())
+    }
+}
+
+pub(crate) fn files(folder: &tempfile::TempDir) -> (RunFiles, FileNames) {
+    let files = RunFiles::new(folder.path(), &folder.path().join("r.pod.ndjson")).expect("files");
+    let name = |end: &str| format!("r.pod.{end}");
+    let names = FileNames {
+        log: name("ndjson"),
+        stderr: name("stderr.log"),
+        started: name("started"),
+        end: name("end.json"),
+        draft: name("end"),
+        nonce: name("nonce"),
+        heir: name("heir"),
+        bill: name("bill"),
+    };
+    (files, names)
+}
+
+pub(crate) fn live(api: &ApiServer, folder: &tempfile::TempDir, timeout: Option<u64>) -> (Live, Stopper) {
+    let (stopper, stop) = stop_signal();
+    let (files, names) = files(folder);
+    let (namespace, view) = api.view();
+    let after = |seconds| Instant::now() + Duration::from_secs(seconds);
+    let live = Live {
+        pulse: view.pulse_of("job"),
+        namespace,
+        view,
+        run_id: "r".to_owned(),
+        job_name: "job".to_owned(),
+        job_uid: "uid".to_owned(),
+        secret: None,
+        files,
+        names,
+        owner: Ownership::default(),
+        job_deadline: timeout.map(after),
+        deadline: timeout.map(|seconds| after(seconds + 60)),
+        limits: Limits {
+            schedule: Duration::from_secs(120),
+            start: Duration::from_secs(600),
+            outage: OUTAGE,
+        },
+        stop,
+        watchman: Watchman::default(),
+        heir: None,
+        without_job: false,
+    };
+    (live, stopper)
+}
+
+pub(crate) fn watch(api: ApiServer, timeout: Option<u64>) -> Watched {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (live, stopper) = live(&api, &folder, timeout);
+    let since = Instant::now();
+    let ended = tokio::spawn(async move {
+        let (voice, _) = Voice::new(Arc::new(Nobody), live.stop.clone());
+        (observe(&live, &voice).await, since.elapsed())
+    });
+    Watched {
+        api,
+        ended,
+        _stopper: stopper,
+        folder,
+    }
+}
+
+pub(crate) fn job(conditions: Value) -> Value {
+    json!({"metadata": {"name": "job", "namespace": "paperclip", "uid": "uid"}, "status": {"conditions": conditions}})
+}
+
+pub(crate) fn pod(meta: Value, status: Value) -> Value {
+    let mut pod = json!({"metadata": {"name": "job-1", "namespace": "paperclip", "uid": "pod-uid", "labels": {"job-name": "job"},
+        "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": "job", "uid": "uid"}]},
+        "spec": {"nodeName": "node", "containers": []}, "status": status});
+    for (key, value) in meta.as_object().into_iter().flatten() {
+        pod["metadata"][key] = value.clone();
+    }
+    pod
+}
+
+pub(crate) fn container(state: &Value) -> Value {
+    json!({"phase": "Running", "containerStatuses": [{"name": "opencode", "image": "", "imageID": "", "ready": false,
+        "restartCount": 0, "state": state}]})
+}
+
+pub(crate) fn running() -> Value {
+    container(&json!({"running": {}}))
+}
+
+pub(crate) fn is_being_deleted() -> Value {
+    json!({"deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 30})
+}
+
+pub(crate) fn at_work() -> ApiServer {
+    ApiServer::with(&[job(json!([]))], &[pod(json!({}), running())])
+}

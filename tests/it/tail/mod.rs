@@ -1,0 +1,10 @@
+//! The tail of a log: promises, faults, a model.
+
+mod faults;
+mod groups;
+mod harvested;
+mod hostile;
+mod hub;
+mod model;
+mod polls;
+mod sandbox;

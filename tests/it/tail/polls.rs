@@ -1,0 +1,179 @@
+//! What a tail asks of its file, how often, and what it believes.
+
+use std::time::Duration;
+
+use crate::support::tail::Driver;
+use crate::support::tail::faulty::{Faulty, HEAD, all, proven};
+use opencode_k8s::tail::Pace;
+use opencode_k8s::tail::followed::{Ending, Proof};
+use opencode_k8s::tail::source::{Freshness, SourceError};
+use rustix::io::Errno;
+
+#[test]
+fn a_file_that_is_seen_35_s_late_is_read() {
+    let source = Faulty::new(all().as_bytes());
+    source.set(|server| server.exists = false);
+    let mut tail = Driver::new(source.clone());
+    tail.run(Duration::from_secs(35));
+    assert_eq!((tail.text.as_str(), tail.notices.len()), ("", 0));
+    source.set(|server| server.exists = true);
+    proven(tail);
+}
+
+#[test]
+fn a_truncation_is_believed_when_a_fresh_handle_shows_it_too() {
+    let source = Faulty::new(HEAD.as_bytes());
+    let mut tail = Driver::new(source.clone());
+    tail.settle();
+    // An old page for one look: nothing is said, nothing comes twice.
+    source.set(|server| server.frozen_data = Some(3));
+    tail.look();
+    source.set(|server| server.frozen_data = None);
+    tail.settle();
+    assert_eq!((tail.text.as_str(), tail.notices.len()), (HEAD, 0));
+    source.set(|server| server.bytes = b"new\n".to_vec());
+    tail.settle();
+    assert_eq!(tail.text, format!("{HEAD}new\n"));
+    assert_eq!(
+        tail.notices,
+        ["the log file became shorter or was rewritten; it is read again from its start"]
+    );
+}
+
+#[test]
+fn a_handle_is_renewed_every_2_s_where_caches_lie_and_every_30_s_elsewhere() {
+    for (freshness, opens) in [
+        (Freshness::Cached, 28..=31),
+        (Freshness::Coherent, 28..=31),
+        (Freshness::Local, 2..=3),
+    ] {
+        let mut source = Faulty::new(HEAD.as_bytes());
+        source.1 = freshness;
+        let mut tail = Driver::new(source.clone());
+        tail.run(Duration::from_secs(60));
+        let seen = source.0.lock().expect("the server").opens;
+        assert!(opens.contains(&seen), "{freshness:?}: {seen}");
+    }
+}
+
+/// What a poll costs: one read where reads tell the truth, and what the caches ask for elsewhere.
+#[test]
+fn a_poll_of_a_local_file_is_one_read_and_its_name_is_asked_for_every_2_s() {
+    for (freshness, reads, looks) in [
+        (Freshness::Local, 100..=104, 12..=15),
+        (Freshness::Cached, 200..=210, 100..=105),
+    ] {
+        let mut source = Faulty::new(HEAD.as_bytes());
+        source.1 = freshness;
+        let mut tail = Driver::new(source.clone());
+        tail.look();
+        source.set(|server| (server.reads, server.looks) = (0, 0));
+        for _ in 0..100 {
+            source.set(|server| server.bytes.extend_from_slice(b"more\n"));
+            let before = tail.text.len();
+            while tail.text.len() == before {
+                tail.look();
+            }
+            // Where a read of nothing says that this was all, that is the look after.
+            while tail.waits.last().is_some_and(Duration::is_zero) {
+                tail.look();
+            }
+        }
+        let server = source.0.lock().expect("the server");
+        assert!(
+            reads.contains(&server.reads),
+            "{freshness:?}: {} reads",
+            server.reads
+        );
+        assert!(
+            looks.contains(&server.looks),
+            "{freshness:?}: {} looks",
+            server.looks
+        );
+    }
+}
+
+#[test]
+fn a_local_file_that_takes_the_place_of_the_log_is_seen_within_2_s() {
+    let mut source = Faulty::new(HEAD.as_bytes());
+    source.1 = Freshness::Local;
+    let mut tail = Driver::new(source.clone());
+    tail.run(Duration::from_secs(60));
+    source.set(|server| {
+        server.inode += 1;
+        server.bytes = format!("{HEAD}new\n").into_bytes();
+    });
+    tail.run(Duration::from_millis(3_100));
+    assert_eq!(tail.text, format!("{HEAD}new\n"));
+    assert_eq!(
+        tail.notices,
+        ["the log file was replaced; it is read again from its start"]
+    );
+}
+
+#[test]
+fn it_polls_at_250_ms_backs_off_after_five_and_speeds_up_on_growth() {
+    let source = Faulty::new(HEAD.as_bytes());
+    let mut tail = Driver::new(source.clone());
+    for _ in 0..8 {
+        tail.look();
+    }
+    source.set(|server| server.bytes = all().into_bytes());
+    tail.look();
+    tail.look();
+    let waits: Vec<u128> = tail.waits.iter().map(Duration::as_millis).collect();
+    assert_eq!(waits, [250, 250, 250, 250, 250, 1000, 1000, 1000, 250, 250]);
+}
+
+#[test]
+fn a_file_that_never_appears_fails_with_its_message_after_30_s() {
+    for errno in [None, Some(Errno::ACCESS)] {
+        let source = Faulty::new(b"");
+        source.set(|server| {
+            server.exists = false;
+            server.error = errno.map(|errno| (SourceError::Io(errno), u32::MAX));
+        });
+        let mut tail = Driver::with(source.clone(), Pace::default(), 4_096);
+        tail.run(Duration::from_millis(29_900));
+        assert_eq!(tail.end, None);
+        tail.run(Duration::from_millis(400));
+        assert_eq!(
+            tail.end,
+            Some(Proof::Failed("Pod log file never appeared at /shown".to_owned()))
+        );
+    }
+}
+
+#[test]
+fn a_file_that_appears_within_30_s_is_followed() {
+    let source = Faulty::new(HEAD.as_bytes());
+    source.set(|server| server.exists = false);
+    let mut tail = Driver::with(source.clone(), Pace::default(), 4_096);
+    tail.run(Duration::from_millis(29_500));
+    source.set(|server| server.exists = true);
+    tail.run(Duration::from_secs(60));
+    assert_eq!((tail.end.as_ref(), tail.text.as_str()), (None, HEAD));
+}
+
+#[test]
+fn a_single_line_of_5_mb_comes_whole_and_one_over_16_mib_is_cut_and_said_once() {
+    // Without the digest, which takes its time in a test build.
+    let pace = Pace {
+        digest: false,
+        ..Pace::default()
+    };
+    let line = format!("{}\n", "x".repeat(5 << 20));
+    let mut tail = Driver::with(Faulty::new(line.as_bytes()), pace, 1 << 20);
+    tail.finish(Ending::Drain);
+    assert!(tail.text == line);
+    let long = format!("{}\nnext\n", "y".repeat(17 << 20));
+    let log = format!("{long}{long}");
+    let mut tail = Driver::with(Faulty::new(log.as_bytes()), pace, 1 << 20);
+    tail.finish(Ending::Drain);
+    let lines: Vec<&str> = tail.text.lines().collect();
+    assert_eq!((lines.len(), lines[1], lines[3]), (4, "next", "next"));
+    assert!(
+        lines[0].ends_with("…[line cut: it is longer than the limit]") && lines[0].len() < (16 << 20) + 64
+    );
+    assert_eq!(tail.notices, ["a line of the log is over 16 MiB and was cut"]);
+}
