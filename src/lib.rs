@@ -1,6 +1,6 @@
 //! Runs OpenCode agents of Paperclip as Kubernetes Jobs.
 //!
-//! One flow, one way: request -> spec -> manifest -> Job -> bytes -> lines -> transcript -> result. A room is a stage
+//! One flow, one way: context -> request -> manifest -> Job -> bytes -> lines -> transcript -> result. A room is a stage
 //! of it: `config` reads and checks the request once, `session` decides what is resumed, `manifest` renders the Job,
 //! `cluster` awaits the API server, `tail` reads the log files of all runs, `opencode` knows what a line means, `run`
 //! joins them and judges, `probe` tests an environment, and `boundary` is all that Node sees.
@@ -16,5 +16,4 @@ pub mod manifest;
 pub mod opencode;
 pub mod probe;
 pub mod run;
-pub mod session;
 pub mod tail;

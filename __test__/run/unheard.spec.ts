@@ -75,7 +75,7 @@ describe("a Job that is gone, and whose end nobody heard", () => {
     await abandon(slow, steady(task, "unheard of", 0.5));
     await gone();
     const kept = filesLeft(stage).filter((name) => name.includes(task.agent.id));
-    expect(kept.some((name) => name.endsWith(".pod.heir"))).toBe(true);
+    expect(kept.some((name) => name.endsWith(".pod.holder"))).toBe(true);
     await gone();
     const { stdout } = await run(answer("the third"), task);
     expect(told(stdout)).toHaveLength(1);

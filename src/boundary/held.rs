@@ -4,7 +4,7 @@ use napi_derive::napi;
 use serde_json::json;
 
 use crate::cluster::View;
-use crate::run::guard::agents_with_a_run;
+use crate::run::admit::concurrency::agents_with_a_run;
 
 /// Counts as JSON text: `{"watches": …, "agents": …, "tails": …, "stuckThreads": …}`. Without a run all are 0: `watches` of
 /// the API server, mutexes of `agents`, followed files (`tails`), and threads that hang on a mount that does not answer.

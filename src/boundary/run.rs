@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::code::invalid;
 use super::text::{JsText, Text, Texts, sink_of, units};
 use super::{Result, tail, tasks};
-use crate::run::calls::{Call, Calls};
+use crate::run::host::batches::{Call, Calls};
 use crate::run::stop::{Stopper, stop_signal};
 
 /// The runs of one JavaScript environment.

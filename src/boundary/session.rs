@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::Result;
 use super::code::{error, invalid};
+use crate::config::session;
 use crate::config::{RenderRequest, working_dir};
-use crate::session;
 
 fn value(text: &str) -> Result<Value> {
     serde_json::from_str(text).map_err(|error| invalid(format!("session: {error}")))

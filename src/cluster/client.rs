@@ -8,7 +8,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use super::ClusterError;
-use super::words::chain;
+use super::error_chain::chain;
 
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long reading a kubeconfig may take, and how large it may be.
@@ -130,7 +130,7 @@ async fn from_files(files: &[PathBuf]) -> Result<Config, ClusterError> {
         .map_err(|error| unusable(chain(&error)))
 }
 
-/// Reads and merges them. Of several, those that do not exist are passed over, as kubectl does.
+/// Reads and merges them. ResourceKind several, those that do not exist are passed over, as kubectl does.
 fn read(files: &[PathBuf]) -> Result<Kubeconfig, String> {
     let mut merged = None;
     for path in files {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::words::chain;
+use super::error_chain::chain;
 
 /// A request that failed. The message names verb, object, the API's own reason and what to do.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -49,7 +49,7 @@ pub enum ClusterError {
     Config(String),
 }
 
-/// What a person can do. The status decides; the words only where one status has several causes.
+/// What a person can do. The status decides; its words only where one status has several causes.
 fn advice(code: u16, message: &str) -> &'static str {
     match code {
         400 | 403 if message.contains("admission webhook") => {

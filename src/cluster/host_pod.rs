@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Container, EnvVar, Pod, PodSpec, VolumeMount};
 use kube::api::ListParams;
 
-use super::verbs::{Namespace, call, patiently};
+use super::verbs::{Namespace, call, retry_transient};
 use super::{Cluster, ClusterError};
 use crate::config::{SecretVolume, SelfPod, Texts};
 
@@ -31,12 +31,12 @@ pub async fn introspect(
     let pods = Namespace::new(cluster, namespace).pods;
     let on = format!("pod/{pod_name}");
     let mut plainer = None;
-    let mut got = patiently(PATIENCE, "get", &on, || call("get", &on, pods.get(pod_name))).await;
+    let mut got = retry_transient(PATIENCE, "get", &on, || call("get", &on, pods.get(pod_name))).await;
     if let Err(refused) = &got
         && refused.is_forbidden()
     {
         let by_name = ListParams::default().fields(&format!("metadata.name={pod_name}"));
-        let listed = patiently(PATIENCE, "list", "pods", || {
+        let listed = retry_transient(PATIENCE, "list", "pods", || {
             call("list", "pods", pods.list(&by_name))
         })
         .await;

@@ -4,12 +4,12 @@
 pub mod client;
 pub mod conditions;
 pub mod error;
+mod error_chain;
 pub mod host_pod;
 pub mod identity;
-pub mod pulse;
+pub mod subscribers;
 pub mod verbs;
 pub mod view;
-mod words;
 
 pub use client::{Access, Cluster};
 pub use error::ClusterError;

@@ -45,7 +45,7 @@ pub async fn call<T>(
 ///
 /// # Errors
 /// The last failure.
-pub async fn patiently<T, F>(
+pub async fn retry_transient<T, F>(
     patience: Duration,
     verb: &'static str,
     on: &str,
@@ -214,7 +214,7 @@ where
 {
     let on = format!("{}/{name}", K::kind(&()).to_lowercase());
     let gone = |error: &ClusterError| error.is_not_found() || error.is_conflict();
-    match patiently(patience, "delete", &on, || {
+    match retry_transient(patience, "delete", &on, || {
         call("delete", &on, api.delete(name, params))
     })
     .await
@@ -233,10 +233,10 @@ mod tests {
     async fn a_request_that_hangs_is_waited_for_no_longer_than_there_is_patience() {
         let since = Instant::now();
         let hangs = || call::<()>("delete", "job/x", std::future::pending());
-        let hurried = patiently(Duration::from_secs(4), "delete", "job/x", hangs).await;
+        let hurried = retry_transient(Duration::from_secs(4), "delete", "job/x", hangs).await;
         assert!(hurried.is_err_and(|error| error.is_transient()));
         assert_eq!(since.elapsed().as_secs(), 4);
-        let calm = patiently(Duration::from_secs(40), "delete", "job/x", hangs).await;
+        let calm = retry_transient(Duration::from_secs(40), "delete", "job/x", hangs).await;
         assert!(calm.is_err_and(|error| error.to_string().contains("cannot delete job/x")));
         assert_eq!(since.elapsed().as_secs(), 44);
     }

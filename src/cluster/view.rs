@@ -21,7 +21,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::client::Access;
-use super::pulse::{Last, Of, Parted, Pulse, Pulses};
+use super::subscribers::{DeletedObject, LastKnown, ResourceKind, Subscribers, ViewStatus};
 use super::verbs::{CALL_LIMIT, Namespace, call};
 use super::{Cluster, ClusterError};
 
@@ -42,7 +42,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(10);
 pub struct View {
     jobs: Store<Job>,
     pods: Store<Pod>,
-    pulses: Arc<Pulses>,
+    subscribers: Arc<Subscribers>,
     tasks: [AbortHandle; 2],
 }
 
@@ -80,39 +80,39 @@ impl View {
     }
 
     fn open(namespace: &Namespace, labels: &str) -> Self {
-        let pulses = Arc::new(Pulses::default());
+        let subscribers = Arc::new(Subscribers::default());
         let (jobs, jobs_writer) = kube::runtime::reflector::store();
         let (pods, pods_writer) = kube::runtime::reflector::store();
-        let feed_jobs = Feed {
+        let list_jobs = ListWatch {
             api: namespace.jobs.clone(),
-            of: Of::Jobs,
+            of: ResourceKind::Jobs,
             what: "jobs",
             labels: labels.to_owned(),
-            pulses: pulses.clone(),
+            subscribers: subscribers.clone(),
         };
-        let feed_pods = Feed {
+        let list_pods = ListWatch {
             api: namespace.pods.clone(),
-            of: Of::Pods,
+            of: ResourceKind::Pods,
             what: "pods",
             labels: labels.to_owned(),
-            pulses: pulses.clone(),
+            subscribers: subscribers.clone(),
         };
         let tasks = [
-            tokio::spawn(feed_jobs.run(jobs_writer)).abort_handle(),
-            tokio::spawn(feed_pods.run(pods_writer)).abort_handle(),
+            tokio::spawn(list_jobs.run(jobs_writer)).abort_handle(),
+            tokio::spawn(list_pods.run(pods_writer)).abort_handle(),
         ];
         Self {
             jobs,
             pods,
-            pulses,
+            subscribers,
             tasks,
         }
     }
 
     /// Tells of every change of this Job and its pods; the value says how the view is doing.
     #[must_use]
-    pub fn pulse_of(&self, job_name: &str) -> watch::Receiver<Pulse> {
-        self.pulses.of(job_name)
+    pub fn subscribe(&self, job_name: &str) -> watch::Receiver<ViewStatus> {
+        self.subscribers.of(job_name)
     }
 
     /// The Job of that name as last seen.
@@ -123,8 +123,8 @@ impl View {
 
     /// Whether the last request for Jobs was answered.
     #[must_use]
-    pub fn hears_of_jobs(&self) -> bool {
-        self.pulses.hears_of_jobs()
+    pub fn jobs_synced(&self) -> bool {
+        self.subscribers.jobs_synced()
     }
 
     /// The pods that the Job's controller made.
@@ -139,10 +139,10 @@ impl View {
         })
     }
 
-    /// What was deleted of this Job since somebody listens to its pulse, as it last was.
+    /// What was deleted of this Job since somebody subscribed to it, as it last was.
     #[must_use]
-    pub fn parted(&self, job_name: &str) -> Parted {
-        self.pulses.parted(job_name)
+    pub fn last_known(&self, job_name: &str) -> LastKnown {
+        self.subscribers.last_known(job_name)
     }
 }
 
@@ -156,12 +156,12 @@ impl Drop for View {
 }
 
 /// Keeps one store equal to what the API server holds.
-struct Feed<K> {
+struct ListWatch<K> {
     api: Api<K>,
-    of: Of,
+    of: ResourceKind,
     what: &'static str,
     labels: String,
-    pulses: Arc<Pulses>,
+    subscribers: Arc<Subscribers>,
 }
 
 /// Why a watch came to its end.
@@ -174,9 +174,16 @@ enum WatchEnd {
     Forbidden,
 }
 
-impl<K> Feed<K>
+impl<K> ListWatch<K>
 where
-    K: Resource<DynamicType = ()> + Into<Last> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K: Resource<DynamicType = ()>
+        + Into<DeletedObject>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + Sync
+        + 'static,
     K::DynamicType: Hash + Eq,
 {
     async fn run(self, mut writer: Writer<K>) {
@@ -186,7 +193,7 @@ where
             let version = match self.list(&mut writer).await {
                 Ok(version) => version,
                 Err(error) => {
-                    self.pulses.trouble(self.of, &error);
+                    self.subscribers.failed(self.of, &error);
                     pause = (pause * 2).clamp(Duration::from_millis(500), MAX_PAUSE);
                     sleep(pause).await;
                     continue;
@@ -197,7 +204,7 @@ where
                 sleep(POLL).await;
             } else if self.watch_on(version, &mut writer).await {
                 poll_until = Some(Instant::now() + FORBIDDEN_FOR);
-                self.pulses.polling(true);
+                self.subscribers.polling(true);
             } else {
                 sleep(Duration::from_secs(1)).await;
             }
@@ -209,10 +216,10 @@ where
         let list = call("list", self.what, self.api.list(&params)).await?;
         writer.apply_watcher_event(&Event::Init);
         for item in list.items {
-            writer.apply_watcher_event(&Event::InitApply(slim(item)));
+            writer.apply_watcher_event(&Event::InitApply(without_managed_fields(item)));
         }
         writer.apply_watcher_event(&Event::InitDone);
-        self.pulses.changed(self.of, None);
+        self.subscribers.changed(self.of, None);
         Ok(list.metadata.resource_version.unwrap_or_default())
     }
 
@@ -256,7 +263,7 @@ where
             }
             Ok(Ok(stream)) => stream,
         };
-        self.pulses.polling(false);
+        self.subscribers.polling(false);
         let mut stream = stream.into_stream().boxed();
         loop {
             let event = match timeout(SILENCE, stream.next()).await {
@@ -264,11 +271,13 @@ where
                 Ok(Some(Err(_)) | None) | Err(_) => return WatchEnd::Resume(version),
             };
             let object = match event {
-                WatchEvent::Added(object) | WatchEvent::Modified(object) => Event::Apply(slim(object)),
-                WatchEvent::Deleted(object) => Event::Delete(slim(object)),
+                WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                    Event::Apply(without_managed_fields(object))
+                }
+                WatchEvent::Deleted(object) => Event::Delete(without_managed_fields(object)),
                 WatchEvent::Bookmark(mark) => {
                     version = mark.metadata.resource_version;
-                    self.pulses.heard(self.of);
+                    self.subscribers.heard(self.of);
                     continue;
                 }
                 WatchEvent::Error(_) => return WatchEnd::Relist(None),
@@ -281,11 +290,11 @@ where
             if let Event::Delete(object) = &object
                 && let Some(job) = job_of(object)
             {
-                self.pulses.parting(job, object.clone().into());
+                self.subscribers.remember_deleted(job, object.clone().into());
             }
             writer.apply_watcher_event(&object);
             if let Event::Apply(object) | Event::Delete(object) = &object {
-                self.pulses.changed(self.of, job_of(object));
+                self.subscribers.changed(self.of, job_of(object));
             }
         }
     }
@@ -299,7 +308,7 @@ fn job_of<K: Resource>(object: &K) -> Option<&str> {
 }
 
 /// Managed fields are half of an object's size and nobody here reads them.
-fn slim<K: Resource>(mut object: K) -> K {
+fn without_managed_fields<K: Resource>(mut object: K) -> K {
     object.meta_mut().managed_fields = None;
     object
 }

@@ -8,6 +8,7 @@ mod json;
 mod read;
 mod request;
 mod scheduling;
+pub mod session;
 mod spec;
 mod surrogates;
 

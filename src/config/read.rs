@@ -6,7 +6,7 @@ use super::{
     AgentDb, AgentDbMode, ConfigError, DbVolume, Json, RenderRequest, RunSpec, UserEnv, scheduling,
     working_dir,
 };
-use crate::session;
+use crate::config::session;
 
 /// The API server takes no longer deadline and no longer time to live.
 const MAX_SECONDS: u64 = i32::MAX as u64;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Toleration;
 
 use super::{Json, SelfPod, Texts, UserEnv};
-use crate::session::Resume;
+use crate::config::session::Resume;
 
 /// One run with every field read, defaulted and checked. In brackets: the configuration field, where it has one.
 #[derive(Clone, Debug)]
@@ -143,7 +143,7 @@ pub struct Resources {
 /// Where the database of one manifest lies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AgentDb {
-    /// Nobody decided: opencode's own place below HOME.
+    /// SilentHost decided: opencode's own place below HOME.
     #[default]
     Home,
     /// A volume that lives as long as the pod.

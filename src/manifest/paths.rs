@@ -62,6 +62,44 @@ impl LogPaths {
     }
 }
 
+/// The names of a run's files, beside each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileNames {
+    /// opencode's stdout.
+    pub log: String,
+    /// opencode's stderr.
+    pub stderr: String,
+    /// Taken by the first pod.
+    pub started: String,
+    /// The end record.
+    pub end: String,
+    /// The end record while it is written: stays when the container is killed at that moment.
+    pub draft: String,
+    /// What the init container compares. While it is there, nobody has harvested the run.
+    pub nonce: String,
+    /// Who took the Job over from the server that made it.
+    pub holder: String,
+    /// What was told of its usage while somebody else may tell it as well.
+    pub usage: String,
+}
+
+impl FileNames {
+    /// All of them in the order of removal. The nonce first: it tells an end that nobody heard, and a pod that finds the
+    /// start record gone looks whether it is there.
+    pub fn all(&self) -> [&str; 8] {
+        [
+            &self.nonce,
+            &self.log,
+            &self.stderr,
+            &self.started,
+            &self.end,
+            &self.draft,
+            &self.holder,
+            &self.usage,
+        ]
+    }
+}
+
 /// A path of the pod as the server sees it; a path outside the volume stays as it is.
 pub fn on_server(pod_path: &str, data_root: &str) -> String {
     match pod_path.strip_prefix(POD_ROOT) {

@@ -5,8 +5,8 @@
 //! - [`Transcript`] folds lines in constant memory into a [`Summary`]
 //! - [`parse_jsonl`], [`is_step_limit`] and [`is_unknown_session`] are the TypeScript adapter's exports
 
+mod activity;
 pub(crate) mod bounded;
-mod doing;
 mod event;
 mod lenient;
 pub(crate) mod log;
@@ -15,7 +15,7 @@ mod session;
 mod summary;
 mod transcript;
 
-pub use doing::Doing;
+pub use activity::Activity;
 pub use parse::{fold, is_step_limit, parse_jsonl};
 pub use session::is_unknown_session;
 pub(crate) use session::text_says_unknown_session;

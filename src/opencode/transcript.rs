@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
+use super::activity::Activity;
 use super::bounded::{self, LastFew, Messages};
-use super::doing::Doing;
 use super::event::{self, Event, Part, Read, error_text, js_trim};
 use super::session::text_says_unknown_session;
 use super::summary::{Done, RunError, Summary, Tokens, ToolError};
@@ -30,7 +30,7 @@ pub struct Transcript {
     finished: Option<String>,
     /// An error, or a text that asks for more, came after the last finished step.
     disturbed: bool,
-    doing: Doing,
+    activity: Activity,
 }
 
 impl Transcript {
@@ -66,8 +66,8 @@ impl Transcript {
 
     /// What the agent does, as far as its last lines tell.
     #[must_use]
-    pub fn doing(&self) -> &Doing {
-        &self.doing
+    pub fn activity(&self) -> &Activity {
+        &self.activity
     }
 
     /// What is known so far.
@@ -115,7 +115,7 @@ impl Transcript {
     }
 
     pub(crate) fn tool_done(&mut self, session: &str, tool: &str) {
-        self.doing.uses(tool);
+        self.activity.uses(tool);
         self.sum.lines += 1;
         self.sum.events += 1;
         self.session(session);
@@ -196,12 +196,12 @@ impl Transcript {
         }
         let message = bounded::prefix(part.message_id.as_str(), NAME);
         self.messages.say(message, part.text.as_str());
-        self.doing.says(part.text.as_str());
+        self.activity.says(part.text.as_str());
     }
 
     fn tool_use(&mut self, part: &Part<'_>) {
         self.sum.tool_calls += 1;
-        self.doing.uses(part.tool.as_str());
+        self.activity.uses(part.tool.as_str());
         if part.state.status.as_str() != "error" {
             return;
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Check, Level};
 use crate::config::AgentDbMode;
-use crate::run::volume::on_volume;
+use crate::run::volume::blocking::on_volume;
 use crate::tail::source::{Freshness, Ownership, RunFiles, freshness_at};
 
 /// A network volume that is away blocks for ever.

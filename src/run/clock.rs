@@ -4,6 +4,6 @@ use std::time::SystemTime;
 
 /// Now, by the clock of this machine.
 #[expect(clippy::disallowed_methods, reason = "this is the room of the wall clock")]
-pub(super) fn now() -> SystemTime {
+pub(crate) fn now() -> SystemTime {
     SystemTime::now()
 }

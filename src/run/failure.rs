@@ -32,7 +32,7 @@ pub const POD_SCHEDULE_FAILED: &str = "k8s_pod_schedule_failed";
 /// The API server cannot be reached for too long; the Job is kept.
 pub const OUTAGE: &str = "k8s_api_unreachable";
 /// These two are a judgement as well.
-pub use super::outcome::code::{CANCELLED, LOG_INCOMPLETE};
+pub use crate::run::outcome::code::{CANCELLED, LOG_INCOMPLETE};
 
 impl Failure {
     /// Before anything was created.

@@ -1,41 +1,21 @@
 //! One run, from the request to the result. Reads like the picture in `docs/design.md`; holds no rule about
 //! success: that is `outcome`.
 
-pub mod bill;
-pub mod calls;
-pub mod claim;
-pub mod conclude;
-pub mod crier;
-pub mod database;
-pub mod deliver;
+pub mod admit;
+mod attached;
+mod clock;
+pub mod context;
 pub mod failure;
-pub mod guard;
-pub mod live;
-pub mod news;
-pub mod observe;
+pub mod host;
+pub mod job;
 pub mod outcome;
-pub mod papers;
+mod recover;
 pub mod redact;
 pub mod request;
-pub mod snippet;
+pub mod start;
 pub mod stop;
-pub mod submit;
-mod sweep;
-pub mod told;
-pub mod voice;
+pub mod supervise;
 pub mod volume;
-
-mod adopt;
-mod clock;
-mod ending;
-mod finish;
-mod folder;
-mod gate;
-mod launch;
-mod site;
-mod stages;
-mod start;
-mod unheard;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,14 +23,16 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use admit::{Assignment, Role};
+use attached::AttachedJob;
+use context::RunContext;
 use failure::Failure;
-use finish::Finished;
+use host::log::HostLog;
+use host::{Host, SilentHost};
+use redact::display::Redactor;
 use request::RunRequest;
-use site::Site;
-use snippet::Veil;
-use start::{Begun, Role, Started};
 use stop::Stop;
-use voice::{Host, Voice};
+use supervise::{Conclusion, finish, usage};
 
 use crate::tail::Hub;
 
@@ -74,86 +56,86 @@ impl From<Value> for Outcome {
 /// # Example
 /// The binding calls it with the request's JSON text, a host that takes log lines, and a signal to stop.
 pub async fn execute(request: &str, host: Arc<dyn Host>, stop: Stop, hub: &Hub) -> Outcome {
-    let (voice, mut crier) = Voice::new(host, stop.clone());
+    let (host_log, mut reporter) = HostLog::new(host, stop.clone());
     let attempted = tokio::select! {
-        attempted = attempt(request, &voice, stop, hub) => attempted,
-        never = crier.cry() => match never {},
+        attempted = attempt(request, &host_log, stop, hub) => attempted,
+        never = reporter.run() => match never {},
     };
-    crier.farewell().await;
+    reporter.flush().await;
     match attempted {
         Ok(outcome) => outcome,
         Err(failure) => {
             if failure.code != failure::CANCELLED {
-                voice.warn(&failure.message).await;
+                host_log.warn(&failure.message).await;
             }
             failure.into_result().into()
         }
     }
 }
 
-async fn attempt(request: &str, voice: &Voice, stop: Stop, hub: &Hub) -> Result<Outcome, Failure> {
+async fn attempt(request: &str, host_log: &HostLog, stop: Stop, hub: &Hub) -> Result<Outcome, Failure> {
     let request = RunRequest::parse(request)?;
     if request.wants_progress {
         // The round before may have told something just now.
         let pause = if request.continues {
-            news::PACE
+            host::progress::PACE
         } else {
             Duration::ZERO
         };
-        voice.report_from(Instant::now() + pause);
+        host_log.report_from(Instant::now() + pause);
     }
-    let site = Site::reach(request, stop).await?;
-    voice.hide(Veil::of(&site.spec));
-    if let Some(plainer) = site.plainer {
-        voice.warn(format!("Warning: {plainer}")).await;
+    let context = RunContext::reach(request, stop).await?;
+    host_log.hide(Redactor::of(&context.spec));
+    if let Some(plainer) = context.plainer {
+        host_log.warn(format!("Warning: {plainer}")).await;
     }
-    let started = start::start(&site, voice, hub).await;
+    let started = admit::admit(&context, host_log, hub).await;
     let outcome = match started {
         Ok((started, turn)) => {
-            let outcome = follow(&site, started, voice).await;
+            let outcome = follow(&context, started, host_log).await;
             drop(turn);
             Ok(outcome)
         }
         Err(failure) => Err(failure),
     };
     // Never at import and never before a run: the first run of a cluster and namespace starts it.
-    sweep::start(&site);
+    recover::sweep::start(&context);
     outcome
 }
 
 /// Follows what was started, or found, to its end.
-async fn follow(site: &Site, started: Started, voice: &Voice) -> Outcome {
-    let mut bill = Vec::new();
-    for begun in started.before {
-        bill.push(told(site, begun, voice).await.result);
+async fn follow(context: &RunContext, assignment: Assignment, host_log: &HostLog) -> Outcome {
+    let mut usage = Vec::new();
+    for attached in assignment.before {
+        usage.push(told(context, attached, host_log).await.result);
     }
-    let mut outcome = match started.role {
-        Role::Own => finish::finish(started.begun, voice).await.result.into(),
-        Role::Earlier => after(site, finish::finish(started.begun, voice).await),
-        Role::Ended => after(site, told(site, started.begun, voice).await),
+    let mut outcome = match assignment.role {
+        Role::Own => finish(assignment.attached, host_log).await.result.into(),
+        Role::Earlier => after(context, finish(assignment.attached, host_log).await),
+        Role::Ended => after(context, told(context, assignment.attached, host_log).await),
     };
-    for earlier in &bill {
-        bill::add(&mut outcome.result, earlier);
+    for earlier in &usage {
+        usage::add(&mut outcome.result, earlier);
     }
     outcome
 }
 
 /// Harvests a run that has ended, and says in one line what came of it.
-async fn told(site: &Site, begun: Begun, voice: &Voice) -> Finished {
-    let name = begun.live.job_name.clone();
-    let (quiet, _) = Voice::new(Arc::new(voice::Nobody), site.stop.clone());
-    let finished = finish::finish(begun, &quiet).await;
+async fn told(context: &RunContext, attached: AttachedJob, host_log: &HostLog) -> Conclusion {
+    let name = attached.handle.job_name.clone();
+    let (quiet, _) = HostLog::new(Arc::new(SilentHost), context.stop.clone());
+    let finished = finish(attached, &quiet).await;
     // What another server has told meanwhile is no news, and its files were gone before they were read.
     if !finished.by_another {
-        voice.status(report(&name, &finished.result)).await;
+        host_log.status(report(&name, &finished.result)).await;
     }
     finished
 }
 
 /// What follows the harvest of an earlier Job.
-fn after(site: &Site, finished: Finished) -> Outcome {
-    let next = finished.settled.then(|| next(site, &finished.result));
-    let result = match site.stop.reason() {
+fn after(context: &RunContext, finished: Conclusion) -> Outcome {
+    let next = finished.settled.then(|| next(context, &finished.result));
+    let result = match context.stop.reason() {
         Some(reason) if next.is_none() => cancelled_after(&reason, finished.result),
         _ => finished.result,
     };
@@ -190,8 +172,8 @@ fn cancelled_after(reason: &str, earlier: Value) -> Value {
 }
 
 /// The session to go on with: the harvested one, else the stored one, unless it must be forgotten.
-fn next(site: &Site, result: &Value) -> Value {
-    let stored = &site.request.render.runtime;
+fn next(context: &RunContext, result: &Value) -> Value {
+    let stored = &context.request.render.runtime;
     if result["clearSession"] == true {
         return json!({"sessionId": null, "sessionParams": null});
     }

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::failure::{CONFIG_INVALID, Failure, INVALID_REQUEST};
 use crate::cluster::Access;
 use crate::config::{ConfigError, RenderRequest, RunSpec, check_ids};
 use crate::manifest::POD_ROOT;
+use crate::run::failure::{CONFIG_INVALID, Failure, INVALID_REQUEST};
 use crate::tail::source::Ownership;
 
 /// What the shim read from the server's environment.
@@ -158,7 +158,7 @@ impl Environment {
             .ok_or_else(|| {
                 let message =
                     "the server's own pod is unknown: set POD_NAME (or HOSTNAME) in the server's environment";
-                Failure::before_start(super::failure::SELF_POD_FAILED, message)
+                Failure::before_start(crate::run::failure::SELF_POD_FAILED, message)
             })
     }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::cadence::{Cadence, Pace};
 use super::collected::Collected;
+use super::delivered_lines::DeliveredLines;
 use super::ending::retry_wait;
 pub use super::ending::{Ending, Proof};
 use super::framer::{Framer, decode};
-use super::given::Given;
 use super::reader::{Got, Reader};
 use super::source::{LogSource, SourceError};
 
@@ -63,7 +63,7 @@ pub struct Followed {
     shown: String,
     pace: Pace,
     framer: Framer,
-    given: Given,
+    given: DeliveredLines,
     collected: Option<Box<Collected>>,
     cadence: Cadence,
     since: Duration,
@@ -81,7 +81,7 @@ impl Followed {
             shown,
             pace,
             framer: Framer::default(),
-            given: Given::default(),
+            given: DeliveredLines::default(),
             collected: pace.collect.then(Box::default),
             cadence: Cadence::default(),
             since: now,

@@ -62,15 +62,15 @@ pub(super) fn judge(facts: &FoldedFacts) -> Option<Failure> {
 
 /// What opencode was doing when it was ended, if it was waiting for the model.
 pub(super) fn waiting_for(facts: &FoldedFacts) -> Option<String> {
-    let doing = doing(facts);
+    let activity = activity(facts);
     let failed = stderr::failed_requests(&stderr::lines(&facts.stderr));
-    match (doing, failed) {
-        (Some(doing), Some(failed)) => Some(format!("{doing}; {failed}")),
-        (doing, failed) => doing.or(failed),
+    match (activity, failed) {
+        (Some(activity), Some(failed)) => Some(format!("{activity}; {failed}")),
+        (activity, failed) => activity.or(failed),
     }
 }
 
-fn doing(facts: &FoldedFacts) -> Option<String> {
+fn activity(facts: &FoldedFacts) -> Option<String> {
     let sum = &facts.summary;
     if facts.unstarted {
         return Some("its pod had not started opencode yet".to_owned());

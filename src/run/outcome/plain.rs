@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// The text without ANSI sequences and control characters (newlines and tabs stay).
-pub(in crate::run) fn without_ansi(text: &str) -> String {
+pub(crate) fn without_ansi(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
@@ -29,7 +29,7 @@ pub(in crate::run) fn without_ansi(text: &str) -> String {
 }
 
 /// The text with what a person would read out of a JSON document in the place of each document in it.
-pub(super) fn without_json(text: &str) -> String {
+pub(crate) fn without_json(text: &str) -> String {
     let text = text.trim();
     if text.starts_with(['{', '[']) {
         match serde_json::from_str::<Value>(text) {
@@ -99,7 +99,7 @@ fn said_in(value: &Value, depth: usize) -> Option<String> {
 }
 
 /// The text with everything that looks like a credential replaced.
-pub(in crate::run) fn without_secrets(text: &str) -> String {
+pub(crate) fn without_secrets(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut after = After::Nothing;
     for (word, gap) in words(text) {

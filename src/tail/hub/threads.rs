@@ -63,7 +63,7 @@ impl Shared {
                     self.send_apart(&mut state, id, file, mount, now);
                     state
                 }
-                Job::Bury(file) => self.bury(state, file, term, now),
+                Job::Bury(file) => self.close_later(state, file, term, now),
                 Job::Sleep(until) => self.sleep(state, until.saturating_sub(now), until),
                 Job::Leave => {
                     state.running = false;
@@ -123,7 +123,7 @@ impl Shared {
         let Some(file) = left else { return state };
         if state.term == term {
             // Closing it can hang as well, and must be counted as such.
-            state.bury(file);
+            state.close_later(file);
             return state;
         }
         drop(state);
@@ -131,7 +131,7 @@ impl Shared {
         self.lock()
     }
 
-    fn bury<'a>(
+    fn close_later<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
         file: Box<Followed>,

@@ -20,11 +20,11 @@ async fn watches_that_are_closed_at_once_are_not_asked_for_thousands_of_times() 
 async fn a_role_without_watch_is_polled_and_tried_again_later() {
     let server = ApiServer::new(Watch::Refuses(403), 200);
     let view = server.view().1;
-    let pulse = view.pulse_of("job");
+    let status = view.subscribe("job");
     sleep(Duration::from_secs(301)).await;
     let (lists, watches) = (server.times("list").len(), server.times("watch"));
     assert!((140..=155).contains(&lists), "every 2 s: {lists}");
-    assert!(pulse.borrow().polling && pulse.borrow().trouble.is_none());
+    assert!(status.borrow().polling && status.borrow().unreachable_since.is_none());
     assert_eq!(watches.first(), Some(&0));
     assert!(
         watches.len() <= 2 && watches.iter().skip(1).all(|at| *at >= 300),
@@ -46,7 +46,7 @@ async fn a_version_that_is_too_old_as_http_status_leads_to_a_fresh_list() {
 async fn a_connection_that_died_without_a_word_is_given_up() {
     let server = ApiServer::new(Watch::IsSilent, 200);
     let view = server.view().1;
-    let pulse = view.pulse_of("job");
+    let status = view.subscribe("job");
     sleep(Duration::from_secs(600)).await;
     assert_eq!(server.times("watch"), [0, 295, 590]);
     assert_eq!(
@@ -54,7 +54,10 @@ async fn a_connection_that_died_without_a_word_is_given_up() {
         1,
         "nothing was lost: it goes on from there"
     );
-    assert!(pulse.borrow().trouble.is_none(), "silence is no outage");
+    assert!(
+        status.borrow().unreachable_since.is_none(),
+        "silence is no outage"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -71,11 +74,11 @@ async fn a_watch_that_is_never_answered_is_bounded() {
 async fn lists_that_fail_are_asked_for_ever_more_slowly_and_are_an_outage_since_the_first() {
     let server = ApiServer::new(Watch::IsSilent, 500);
     let view = server.view().1;
-    let pulse = view.pulse_of("job");
+    let status = view.subscribe("job");
     sleep(Duration::from_secs(120)).await;
     let lists = server.times("list").len();
     assert!((10..=20).contains(&lists), "{lists}");
-    let trouble = pulse.borrow().trouble.clone();
+    let trouble = status.borrow().unreachable_since.clone();
     let (_, since) = trouble.expect("trouble");
     assert!(since.elapsed() >= Duration::from_secs(119));
 }

@@ -1,6 +1,6 @@
 //! The session codec against the golden cases.
 
-use opencode_k8s::session::{deserialize, display_id, serialize};
+use opencode_k8s::config::session::{deserialize, display_id, serialize};
 use serde_json::Value;
 
 #[test]

@@ -5,11 +5,11 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use opencode_k8s::config::{RenderRequest, RunSpec};
 use opencode_k8s::opencode::Transcript;
-use opencode_k8s::run::conclude::{self, Known};
-use opencode_k8s::run::deliver::Delivered;
 use opencode_k8s::run::failure::{Failure, POD_SCHEDULE_FAILED};
+use opencode_k8s::run::job::end::{RunEnd, end_of};
 use opencode_k8s::run::outcome::Excerpt;
-use opencode_k8s::run::told::{End, told_end};
+use opencode_k8s::run::supervise::conclude::{self, EndFacts};
+use opencode_k8s::run::supervise::deliver::Delivery;
 use opencode_k8s::tail::EndRecord;
 use opencode_k8s::tail::followed::Proof;
 use serde_json::{Value, json};
@@ -83,18 +83,18 @@ fn pod(row: Row) -> Option<Pod> {
 }
 
 /// What ended the run: a cancel and our own clock first, then what the cluster tells, then the record.
-fn end(row: Row) -> Option<End> {
+fn end(row: Row) -> Option<RunEnd> {
     if row.cancelled {
-        return Some(End::Cancelled("signal".to_owned()));
+        return Some(RunEnd::Cancelled("signal".to_owned()));
     }
     if row.deadline {
-        return Some(End::Deadline);
+        return Some(RunEnd::Deadline);
     }
     let (job, pod) = (job(row), pod(row));
-    match told_end(job.as_ref(), pod.as_ref()) {
+    match end_of(job.as_ref(), pod.as_ref()) {
         Some((end, _)) => Some(end),
-        None if job.is_none() => Some(End::JobGone),
-        None => record(row).map(End::Record),
+        None if job.is_none() => Some(RunEnd::JobGone),
+        None => record(row).map(RunEnd::Record),
     }
 }
 
@@ -153,27 +153,28 @@ fn spec() -> RunSpec {
 }
 
 /// The result, as `execute` makes it; none while the run is on.
-fn judge(row: Row, spec: &RunSpec) -> Option<(End, Value)> {
+fn judge(row: Row, spec: &RunSpec) -> Option<(RunEnd, Value)> {
     let end = end(row)?;
-    if let End::NotStarted(why) = &end {
+    if let RunEnd::NotStarted(why) = &end {
         let failure = Failure::of_input(POD_SCHEDULE_FAILED, why.clone());
         return Some((end, failure.into_result()));
     }
     let container = match &end {
-        End::Container(end) => Some(end.clone()),
+        RunEnd::Container(end) => Some(end.clone()),
         _ => None,
     };
     let record = record(row);
-    let known = Known {
+    let known = EndFacts {
         spec,
         end: &end,
         timed_out: row.deadline
-            || matches!(end, End::Deadline)
-            || (row.job == "deadline" && matches!(end, End::Container(_) | End::Record(_) | End::PodLost(_))),
+            || matches!(end, RunEnd::Deadline)
+            || (row.job == "deadline"
+                && matches!(end, RunEnd::Container(_) | RunEnd::Record(_) | RunEnd::PodLost(_))),
         container: container.as_ref(),
         record: record.as_ref(),
         unstarted: false,
-        delivered: Delivered {
+        delivered: Delivery {
             transcript: transcript(row.output),
             excerpt: Excerpt::default(),
             proof: proof(row.log),
@@ -208,16 +209,16 @@ fn rows() -> impl Iterator<Item = Row> {
 }
 
 /// One of these must be in the message of a failure.
-fn causes(row: Row, end: &End) -> Vec<String> {
+fn causes(row: Row, end: &RunEnd) -> Vec<String> {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let mut causes = match end {
-        End::Cancelled(_) => return words(&["cancelled"]),
+        RunEnd::Cancelled(_) => return words(&["cancelled"]),
         // An agent that had ended well all the same is judged by its words.
-        End::Deadline => words(&["Timed out"]),
-        End::NotStarted(_) => return words(&["write-prompt"]),
-        End::PodLost(why) => vec![why.clone()],
-        End::JobGone => words(&["the Job was deleted"]),
-        End::Container(end) => end.reason.clone().into_iter().collect(),
+        RunEnd::Deadline => words(&["Timed out"]),
+        RunEnd::NotStarted(_) => return words(&["write-prompt"]),
+        RunEnd::PodLost(why) => vec![why.clone()],
+        RunEnd::JobGone => words(&["the Job was deleted"]),
+        RunEnd::Container(end) => end.reason.clone().into_iter().collect(),
         _ => vec![],
     };
     causes.extend(words(&[
@@ -253,7 +254,7 @@ fn no_combination_invents_an_outcome() {
         let success =
             result["exitCode"] == 0 && result["errorMessage"].is_null() && result["signal"].is_null();
         let known_exit = record(row).map(|record| record.exit).or(match &end {
-            End::Container(end) => Some(end.exit_code),
+            RunEnd::Container(end) => Some(end.exit_code),
             _ => None,
         });
         if success {

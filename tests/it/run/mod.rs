@@ -1,7 +1,7 @@
 //! Parts of a run against an API server inside the test.
 
-mod bill;
 mod judgement;
-mod observe;
-mod stages;
+mod start_limits;
 mod submit;
+mod usage;
+mod watch;

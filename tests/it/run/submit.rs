@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::api::ApiServer;
-use opencode_k8s::run::submit::submit;
+use opencode_k8s::run::start::submit::submit;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 

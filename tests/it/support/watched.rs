@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use opencode_k8s::run::live::{FileNames, Limits, Live};
-use opencode_k8s::run::observe::observe;
+use opencode_k8s::manifest::FileNames;
+use opencode_k8s::run::host::SilentHost;
+use opencode_k8s::run::host::log::HostLog;
+use opencode_k8s::run::job::end::RunEnd;
+use opencode_k8s::run::job::handle::{JobHandle, Limits};
 use opencode_k8s::run::stop::{Stopper, stop_signal};
-use opencode_k8s::run::told::End;
-use opencode_k8s::run::voice::{Nobody, Voice};
-use opencode_k8s::run::volume::Watchman;
+use opencode_k8s::run::supervise::watch::watch_job;
+use opencode_k8s::run::volume::blocking::SingleFlight;
 use opencode_k8s::tail::source::{Ownership, RunFiles};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -22,7 +24,7 @@ pub(crate) const OUTAGE: Duration = Duration::from_secs(600);
 /// A run that is being watched, with its API server.
 pub(crate) struct Watched {
     pub(crate) api: ApiServer,
-    ended: JoinHandle<(End, Duration)>,
+    ended: JoinHandle<(RunEnd, Duration)>,
     _stopper: Stopper,
     pub(crate) folder: tempfile::TempDir,
 }
@@ -34,7 +36,7 @@ impl Watched {
         self.ended.is_finished()
     }
 
-    pub(crate) async fn end(self) -> (End, u64) {
+    pub(crate) async fn end(self) -> (RunEnd, u64) {
         let (end, after) = self.ended.await.expect("an end");
         (end, after.as_secs())
     }
@@ -50,19 +52,23 @@ pub(crate) fn files(folder: &tempfile::TempDir) -> (RunFiles, FileNames) {
         end: name("end.json"),
         draft: name("end"),
         nonce: name("nonce"),
-        heir: name("heir"),
-        bill: name("bill"),
+        holder: name("holder"),
+        usage: name("usage"),
     };
     (files, names)
 }
 
-pub(crate) fn live(api: &ApiServer, folder: &tempfile::TempDir, timeout: Option<u64>) -> (Live, Stopper) {
+pub(crate) fn handle(
+    api: &ApiServer,
+    folder: &tempfile::TempDir,
+    timeout: Option<u64>,
+) -> (JobHandle, Stopper) {
     let (stopper, stop) = stop_signal();
     let (files, names) = files(folder);
     let (namespace, view) = api.view();
     let after = |seconds| Instant::now() + Duration::from_secs(seconds);
-    let live = Live {
-        pulse: view.pulse_of("job"),
+    let handle = JobHandle {
+        status: view.subscribe("job"),
         namespace,
         view,
         run_id: "r".to_owned(),
@@ -80,20 +86,20 @@ pub(crate) fn live(api: &ApiServer, folder: &tempfile::TempDir, timeout: Option<
             outage: OUTAGE,
         },
         stop,
-        watchman: Watchman::default(),
-        heir: None,
+        single_flight: SingleFlight::default(),
+        holder: None,
         without_job: false,
     };
-    (live, stopper)
+    (handle, stopper)
 }
 
 pub(crate) fn watch(api: ApiServer, timeout: Option<u64>) -> Watched {
     let folder = tempfile::tempdir().expect("a folder");
-    let (live, stopper) = live(&api, &folder, timeout);
+    let (handle, stopper) = handle(&api, &folder, timeout);
     let since = Instant::now();
     let ended = tokio::spawn(async move {
-        let (voice, _) = Voice::new(Arc::new(Nobody), live.stop.clone());
-        (observe(&live, &voice).await, since.elapsed())
+        let (host_log, _) = HostLog::new(Arc::new(SilentHost), handle.stop.clone());
+        (watch_job(&handle, &host_log).await, since.elapsed())
     });
     Watched {
         api,

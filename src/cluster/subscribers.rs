@@ -1,0 +1,306 @@
+//! Who is told of which change: each run hears of its own Job, so that many runs do not wake each other.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::ClusterError;
+
+/// How the view is fed, and since when it hears nothing.
+#[derive(Debug, Clone)]
+pub struct ViewStatus {
+    /// Grows with every change.
+    pub version: u64,
+    /// Why the last request failed, and since when all fail; `None` while Jobs or pods are heard of.
+    pub unreachable_since: Option<(String, Instant)>,
+    /// The same of pods alone: what the view shows of them may be old.
+    pub pods_stale_since: Option<(String, Instant)>,
+    /// Watching is forbidden: the view lists every 2 s instead.
+    pub polling: bool,
+}
+
+/// What a Job and its pods last looked like when they were deleted. Their end and their deletion can come so close to
+/// each other that a store is only ever seen without them.
+#[derive(Debug, Clone, Default)]
+pub struct LastKnown {
+    /// The Job.
+    pub job: Option<Arc<Job>>,
+    /// Its pods.
+    pub pods: Vec<Arc<Pod>>,
+}
+
+struct Listener {
+    sender: watch::Sender<ViewStatus>,
+    last_known: LastKnown,
+}
+
+/// What is listed and watched, each on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ResourceKind {
+    Jobs,
+    Pods,
+}
+
+struct State {
+    now: ViewStatus,
+    /// Why nothing is heard of Jobs, and since when.
+    of_jobs: Option<(String, Instant)>,
+    listeners: HashMap<String, Listener>,
+}
+
+/// The last state of an object that was deleted.
+pub(super) enum DeletedObject {
+    Job(Box<Job>),
+    Pod(Box<Pod>),
+}
+
+impl From<Job> for DeletedObject {
+    fn from(job: Job) -> Self {
+        Self::Job(Box::new(job))
+    }
+}
+
+impl From<Pod> for DeletedObject {
+    fn from(pod: Pod) -> Self {
+        Self::Pod(Box::new(pod))
+    }
+}
+
+/// Who is told of the changes of which Job.
+pub(super) struct Subscribers(Mutex<State>);
+
+impl Default for Subscribers {
+    fn default() -> Self {
+        let now = ViewStatus {
+            version: 0,
+            unreachable_since: None,
+            pods_stale_since: Some(("pods were not listed yet".to_owned(), Instant::now())),
+            polling: false,
+        };
+        Self(Mutex::new(State {
+            now,
+            of_jobs: Some(("Jobs were not listed yet".to_owned(), Instant::now())),
+            listeners: HashMap::new(),
+        }))
+    }
+}
+
+impl Subscribers {
+    /// Subscribes to one Job.
+    pub(super) fn of(&self, job: &str) -> watch::Receiver<ViewStatus> {
+        let mut state = self.state();
+        state
+            .listeners
+            .retain(|_, listener| listener.sender.receiver_count() > 0);
+        let now = state.now.clone();
+        let listener = state.listeners.entry(job.to_owned());
+        let listener = listener.or_insert_with(|| Listener {
+            sender: watch::Sender::new(now),
+            last_known: LastKnown::default(),
+        });
+        listener.sender.subscribe()
+    }
+
+    /// What was deleted of this Job since somebody listens.
+    pub(super) fn last_known(&self, job: &str) -> LastKnown {
+        let state = self.state();
+        let listener = state.listeners.get(job);
+        listener
+            .map(|listener| listener.last_known.clone())
+            .unwrap_or_default()
+    }
+
+    /// The Job of that name was deleted, or one of its pods. Kept only for those who listen.
+    pub(super) fn remember_deleted(&self, job: &str, last: DeletedObject) {
+        if let Some(listener) = self.state().listeners.get_mut(job) {
+            match last {
+                DeletedObject::Job(job) => listener.last_known.job = Some(Arc::new(*job)),
+                DeletedObject::Pod(pod) => listener.last_known.pods.push(Arc::new(*pod)),
+            }
+        }
+    }
+
+    /// Whether Jobs were listed, and no request for them has failed since.
+    pub(super) fn jobs_synced(&self) -> bool {
+        self.state().of_jobs.is_none()
+    }
+
+    /// This Job or one of its pods changed; without a Job, anything may have.
+    pub(super) fn changed(&self, of: ResourceKind, job: Option<&str>) {
+        let mut state = self.state();
+        state.now.version += 1;
+        let recovered = state.set(of, None);
+        match job {
+            Some(job) if !recovered => {
+                if let Some(listener) = state.listeners.get(job) {
+                    listener.sender.send_replace(state.now.clone());
+                }
+            }
+            _ => state.tell_all(),
+        }
+    }
+
+    /// The API server answered, and nothing changed.
+    pub(super) fn heard(&self, of: ResourceKind) {
+        let mut state = self.state();
+        if state.set(of, None) {
+            state.tell_all();
+        }
+    }
+
+    /// A request failed.
+    pub(super) fn failed(&self, of: ResourceKind, error: &ClusterError) {
+        let mut state = self.state();
+        state.set(of, Some(error.to_string()));
+        state.tell_all();
+    }
+
+    /// Whether watching is forbidden.
+    pub(super) fn polling(&self, polling: bool) {
+        let mut state = self.state();
+        if state.now.polling != polling {
+            state.now.polling = polling;
+            state.tell_all();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Notes whether there is trouble; true when this changed. A quiet watch is no outage: what counts is the time since
+    /// the first failure.
+    fn set(&mut self, of: ResourceKind, trouble: Option<String>) -> bool {
+        let known = match of {
+            ResourceKind::Jobs => &mut self.of_jobs,
+            ResourceKind::Pods => &mut self.now.pods_stale_since,
+        };
+        let changed = known.is_some() != trouble.is_some();
+        let since = known.take().map(|(_, since)| since);
+        *known = trouble.map(|error| (error, since.unwrap_or_else(Instant::now)));
+        self.now.unreachable_since = match (&self.of_jobs, &self.now.pods_stale_since) {
+            (Some(of_jobs), Some(of_pods)) if of_jobs.1 >= of_pods.1 => Some(of_jobs.clone()),
+            (Some(_), Some(of_pods)) => Some(of_pods.clone()),
+            _ => None,
+        };
+        changed
+    }
+
+    fn tell_all(&self) {
+        for listener in self.listeners.values() {
+            listener.sender.send_replace(self.now.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_is_counted_from_its_first_failure() {
+        let subscribers = Subscribers::default();
+        let status = subscribers.of("a");
+        for of in [ResourceKind::Jobs, ResourceKind::Pods] {
+            subscribers.heard(of);
+        }
+        tokio::time::advance(std::time::Duration::from_secs(3_600)).await;
+        let down = ClusterError::Config("down".to_owned());
+        let both_fail = || [ResourceKind::Jobs, ResourceKind::Pods].map(|of| subscribers.failed(of, &down));
+        both_fail();
+        let began = Instant::now();
+        tokio::time::advance(std::time::Duration::from_secs(60)).await;
+        both_fail();
+        let since = status
+            .borrow()
+            .unreachable_since
+            .as_ref()
+            .map(|(_, since)| *since);
+        assert_eq!(
+            since,
+            Some(began),
+            "an hour without news is not an hour of outage"
+        );
+    }
+
+    #[test]
+    fn what_is_deleted_is_remembered_for_those_who_listen() {
+        let subscribers = Subscribers::default();
+        let named = |name: &str| {
+            let mut job = Job::default();
+            job.metadata.uid = Some(name.to_owned());
+            job
+        };
+        subscribers.remember_deleted("a", named("before").into());
+        let status = subscribers.of("a");
+        assert!(subscribers.last_known("a").job.is_none());
+        subscribers.remember_deleted("a", named("since").into());
+        subscribers.remember_deleted("a", Pod::default().into());
+        let last_known = subscribers.last_known("a");
+        let job = last_known.job.and_then(|job| job.metadata.uid.clone());
+        assert_eq!((job.as_deref(), last_known.pods.len()), (Some("since"), 1));
+        drop(status);
+        let _other = subscribers.of("b");
+        assert!(
+            subscribers.last_known("a").pods.is_empty(),
+            "and forgotten with them"
+        );
+    }
+
+    #[test]
+    fn a_job_hears_of_itself_and_of_trouble() {
+        let subscribers = Subscribers::default();
+        for of in [ResourceKind::Jobs, ResourceKind::Pods] {
+            subscribers.heard(of);
+        }
+        let (mut a, mut b) = (subscribers.of("a"), subscribers.of("b"));
+        subscribers.changed(ResourceKind::Jobs, Some("a"));
+        assert!(a.has_changed().is_ok_and(|yes| yes) && b.has_changed().is_ok_and(|yes| !yes));
+        a.mark_unchanged();
+        let down = ClusterError::Config("down".to_owned());
+        subscribers.failed(ResourceKind::Jobs, &down);
+        subscribers.failed(ResourceKind::Pods, &down);
+        assert!(
+            a.borrow_and_update().unreachable_since.is_some()
+                && b.borrow_and_update().unreachable_since.is_some()
+        );
+        subscribers.heard(ResourceKind::Jobs);
+        assert!(
+            a.borrow_and_update().unreachable_since.is_none()
+                && b.borrow_and_update().unreachable_since.is_none()
+        );
+        subscribers.changed(ResourceKind::Jobs, None);
+        assert!(b.has_changed().is_ok_and(|yes| yes));
+        drop((a, b));
+        drop(subscribers.of("c"));
+        assert_eq!(
+            subscribers.state().listeners.len(),
+            1,
+            "those who left are forgotten"
+        );
+    }
+
+    #[test]
+    fn who_hears_of_jobs_may_hear_nothing_of_pods() {
+        let subscribers = Subscribers::default();
+        let status = subscribers.of("a");
+        assert!(!subscribers.jobs_synced(), "nobody was asked yet");
+        subscribers.failed(ResourceKind::Pods, &ClusterError::Config("down".to_owned()));
+        subscribers.changed(ResourceKind::Jobs, Some("a"));
+        subscribers.heard(ResourceKind::Jobs);
+        assert!(subscribers.jobs_synced());
+        let now = status.borrow().clone();
+        assert!(
+            now.pods_stale_since.is_some() && now.unreachable_since.is_none(),
+            "{now:?}"
+        );
+        subscribers.changed(ResourceKind::Pods, None);
+        assert!(status.borrow().pods_stale_since.is_none());
+    }
+}

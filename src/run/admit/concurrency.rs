@@ -1,0 +1,266 @@
+//! One run per agent: a mutex in this process, and the Jobs and pods of the agent in the namespace.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::cluster::View;
+use crate::cluster::conditions::job_end;
+use crate::cluster::verbs::{Namespace, retry_transient};
+use crate::run::admit::decision::{Candidate, Decision, decide};
+use crate::run::failure::{Failure, GUARD_BLOCKED, GUARD_UNREACHABLE};
+use crate::run::host::log::HostLog;
+use crate::run::host::progress::Phase;
+
+/// How often to look whether the other Job is over, when nothing tells.
+const LOOK: Duration = Duration::from_secs(5);
+/// A list that fails is repeated for this time before the run is refused.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Pods that are being ended get their grace period and a margin; a dead node's pod would stay for ever.
+const LEAVING: Duration = Duration::from_secs(75);
+
+/// Held while a run of the agent is on.
+pub struct AgentLock(Option<OwnedMutexGuard<()>>);
+
+impl Drop for AgentLock {
+    fn drop(&mut self) {
+        drop(self.0.take());
+        drop(agents());
+    }
+}
+
+type Agents = HashMap<(String, String), Weak<AsyncMutex<()>>>;
+
+/// The mutexes of the agents that have a run; the others are forgotten.
+fn agents() -> MutexGuard<'static, Agents> {
+    static AGENTS: OnceLock<Mutex<Agents>> = OnceLock::new();
+    let mut agents = AGENTS
+        .get_or_init(Mutex::default)
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    agents.retain(|_, mutex| mutex.strong_count() > 0);
+    agents
+}
+
+/// Agents that have a run in this process, or one that waits for its turn.
+#[must_use]
+pub fn agents_with_a_run() -> usize {
+    agents().len()
+}
+
+/// The mutex of this agent.
+fn mutex_of(namespace: &str, agent: &str) -> Arc<AsyncMutex<()>> {
+    let mut agents = agents();
+    let key = (namespace.to_owned(), agent.to_owned());
+    if let Some(mutex) = agents.get(&key).and_then(Weak::upgrade) {
+        return mutex;
+    }
+    let mutex = Arc::new(AsyncMutex::new(()));
+    agents.insert(key, Arc::downgrade(&mutex));
+    mutex
+}
+
+/// Who waits, and for how long.
+pub struct Admission<'a> {
+    /// Where the Jobs are.
+    pub namespace: &'a Namespace,
+    /// What they look like.
+    pub view: &'a View,
+    /// The agent's id.
+    pub agent: &'a str,
+    /// Labels that all Jobs and pods of the agent have.
+    pub selector: &'a str,
+    /// `guardWaitSec`; none waits without limit.
+    pub until: Option<Instant>,
+    /// The run that waits.
+    pub candidate: Candidate,
+    /// How long the API server may be away once the run waits for another.
+    pub outage: Duration,
+    /// After this time a Job whose agent has not started is nobody's any more.
+    pub stalled: Duration,
+}
+
+impl Admission<'_> {
+    /// Waits for the runs of the agent in this process, in order of arrival.
+    ///
+    /// # Errors
+    /// When the wait is over.
+    pub async fn agent_lock(&self, host_log: &HostLog) -> Result<AgentLock, Failure> {
+        let mutex = mutex_of(&self.namespace.name, self.agent);
+        if let Ok(admission) = mutex.clone().try_lock_owned() {
+            return Ok(AgentLock(Some(admission)));
+        }
+        host_log.phase(Phase::Waiting {
+            who: "another run of this agent".to_owned(),
+        });
+        host_log
+            .status("Waiting for another run of this agent in this server to finish before starting")
+            .await;
+        let locked = mutex.lock_owned();
+        let admission = match self.until {
+            None => locked.await,
+            Some(until) => timeout_at(until, locked)
+                .await
+                .map_err(|_| self.blocked("in this server"))?,
+        };
+        Ok(AgentLock(Some(admission)))
+    }
+
+    /// Waits until there is something to do: a Job to harvest, or nothing in the way.
+    ///
+    /// # Errors
+    /// When the wait is over, or the Jobs cannot be listed.
+    pub async fn decision(&self, candidate: &Candidate, host_log: &HostLog) -> Result<Decision, Failure> {
+        let mut said = String::new();
+        let mut leaving_since = None;
+        let mut unstarted_since: HashMap<String, Instant> = HashMap::new();
+        loop {
+            // A run that has waited for an hour is not given up because the API server restarts.
+            let patience = if said.is_empty() { PATIENCE } else { self.outage };
+            let (jobs, pods) = match self.look(candidate, self.left_of(patience)).await? {
+                Decision::Wait {
+                    jobs,
+                    pods,
+                    unstarted,
+                } => {
+                    unstarted_since.retain(|uid, _| unstarted.iter().any(|job| job.job_uid == *uid));
+                    for job in unstarted {
+                        let since = *unstarted_since
+                            .entry(job.job_uid.clone())
+                            .or_insert_with(Instant::now);
+                        if since.elapsed() >= self.stalled {
+                            return Ok(Decision::Abandon(job));
+                        }
+                    }
+                    (jobs, pods)
+                }
+                decision => {
+                    host_log.phase(Phase::Preparing);
+                    if !said.is_empty() {
+                        host_log.status("Concurrent Job(s) done, going on").await;
+                    }
+                    return Ok(decision);
+                }
+            };
+            let names = [jobs.as_slice(), pods.as_slice()].concat().join(", ");
+            if jobs.is_empty() {
+                let since: Instant = *leaving_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= LEAVING {
+                    host_log
+                        .warn(format!(
+                            "Warning: pod(s) {names} do not end; starting beside them"
+                        ))
+                        .await;
+                    return Ok(Decision::Create);
+                }
+            }
+            if self.until.is_some_and(|until| Instant::now() >= until) {
+                return Err(self.blocked(&names));
+            }
+            if said != names {
+                host_log.phase(Phase::Waiting {
+                    who: format!("other runs of this agent: {names}"),
+                });
+                host_log
+                    .status(format!(
+                        "Waiting for concurrent Job(s) to finish before starting: {names}"
+                    ))
+                    .await;
+                said = names;
+            }
+            self.until_changed(&jobs).await;
+        }
+    }
+
+    /// The time, or what is left of `guardWaitSec`.
+    fn left_of(&self, patience: Duration) -> Duration {
+        self.until.map_or(patience, |until| {
+            let left = until.saturating_duration_since(Instant::now());
+            patience.min(left.max(PATIENCE))
+        })
+    }
+
+    async fn look(&self, candidate: &Candidate, patience: Duration) -> Result<Decision, Failure> {
+        let unreachable = |error: crate::cluster::ClusterError| {
+            Failure::before_start(
+                GUARD_UNREACHABLE,
+                format!("cannot tell whether another run of this agent is on: {error}"),
+            )
+        };
+        let jobs = retry_transient(patience, "list", "jobs", || {
+            self.namespace.list_jobs(self.selector)
+        })
+        .await;
+        let jobs = jobs.map_err(unreachable)?;
+        let pods = match retry_transient(patience, "list", "pods", || {
+            self.namespace.list_pods(self.selector)
+        })
+        .await
+        {
+            Ok(pods) => pods,
+            // Without them a pod that outlives its Job is not seen, as it always was.
+            Err(error) if error.is_forbidden() => Vec::new(),
+            Err(error) => return Err(unreachable(error)),
+        };
+        Ok(decide(&jobs, &pods, candidate))
+    }
+
+    /// Until one of the Jobs is over in the shared view, which costs no request, or some time has passed.
+    async fn until_changed(&self, jobs: &[String]) {
+        let wait = if jobs.is_empty() {
+            Duration::from_secs(2)
+        } else {
+            LOOK
+        };
+        let next = Instant::now()
+            + self.until.map_or(wait, |until| {
+                wait.min(until.saturating_duration_since(Instant::now()))
+            });
+        let mut status = self.view.subscribe(jobs.first().map_or("", String::as_str));
+        let is_on = |name: &String| {
+            let job = self.view.job(&self.namespace.name, name);
+            job.is_some_and(|job| job_end(&job).is_none())
+        };
+        // A view that has just been opened shows nothing yet.
+        let mut most = 0;
+        let changed = async {
+            loop {
+                let on = jobs.iter().filter(|name| is_on(name)).count();
+                if on < most || status.changed().await.is_err() {
+                    return;
+                }
+                most = on.max(most);
+            }
+        };
+        let _ = timeout_at(next, changed).await;
+        // Whatever changes how often: never more than a few requests a second.
+        sleep(Duration::from_millis(200)).await;
+    }
+
+    fn blocked(&self, what: &str) -> Failure {
+        let message = format!(
+            "another run of this agent is still on after guardWaitSec: {what}. Wait for it or cancel it, or raise \
+             guardWaitSec"
+        );
+        Failure::before_start(GUARD_BLOCKED, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_agent_has_one_mutex_while_it_is_used_and_none_afterwards() {
+        let first = mutex_of("ns", "a");
+        assert!(Arc::ptr_eq(&first, &mutex_of("ns", "a")));
+        assert!(!Arc::ptr_eq(&first, &mutex_of("ns", "b")));
+        let held = first.clone().try_lock_owned().expect("free");
+        assert!(mutex_of("ns", "a").try_lock_owned().is_err());
+        drop((held, first));
+        assert!(mutex_of("ns", "a").try_lock_owned().is_ok());
+    }
+}

@@ -1,0 +1,347 @@
+//! What the Jobs and pods of an agent mean for a run that wants to start. Pure.
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::cluster::conditions::{PodStage, job_end, stage};
+use crate::manifest::job_record::JobRecord;
+use crate::manifest::names::{OPENCODE_CONTAINER, SESSION_ID, TASK_ID, sanitize_label_value};
+
+/// The run that wants to start.
+#[derive(Debug, Clone, Default)]
+pub struct Candidate {
+    /// Name of its Job.
+    pub job_name: String,
+    /// Its task.
+    pub task: Option<String>,
+    /// The session that the host has stored.
+    pub session: Option<String>,
+    /// `reattachOrphanedJobs`, and this run has not harvested a Job already.
+    pub reattach: bool,
+    /// It has harvested a Job already, so that an ended one of its task is no news.
+    pub continues: bool,
+}
+
+/// What to do first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// A Job of this very run: its end is this run's, whether it runs or not.
+    Resume(JobRecord),
+    /// A running Job of the same task and session: its end comes first.
+    Adopt(JobRecord),
+    /// A Job of the same task has ended, and maybe nobody has harvested it.
+    Harvest(JobRecord),
+    /// Something else of the agent is on.
+    Wait {
+        /// Jobs that run.
+        jobs: Vec<String>,
+        /// Pods that are being ended: they may still write.
+        pods: Vec<String>,
+        /// Those of the Jobs whose agent has not started: somebody has to give them up.
+        unstarted: Vec<JobRecord>,
+    },
+    /// The agent of a Job has not started for longer than its server would have waited.
+    Abandon(JobRecord),
+    /// Nothing is on.
+    Create,
+}
+
+/// Decides.
+#[must_use]
+pub fn decide(jobs: &[Job], pods: &[Pod], candidate: &Candidate) -> Decision {
+    let own = jobs
+        .iter()
+        .find(|job| job.metadata.name.as_ref() == Some(&candidate.job_name));
+    if let Some(job_record) = own.filter(|job| !is_leaving(job)).and_then(JobRecord::of) {
+        return Decision::Resume(job_record);
+    }
+    let unfinished = || {
+        jobs.iter()
+            .filter(|job| job_end(job).is_none() && !is_leaving(job))
+    };
+    if candidate.reattach
+        && let Some(job_record) = unfinished()
+            .filter(|job| is_same_work(job, candidate))
+            .find_map(JobRecord::of)
+    {
+        return Decision::Adopt(job_record);
+    }
+    let waited_for = jobs_at_work(jobs, pods);
+    let leaving = leaving_pods(jobs, pods);
+    if !waited_for.is_empty() || !leaving.is_empty() {
+        let unstarted = waited_for.iter().filter(|job| is_unstarted(job, pods));
+        return Decision::Wait {
+            unstarted: unstarted.filter_map(|job| JobRecord::of(job)).collect(),
+            jobs: waited_for.into_iter().filter_map(name_of).collect(),
+            pods: leaving,
+        };
+    }
+    let ended = jobs
+        .iter()
+        .filter(|job| !candidate.continues && job_end(job).is_some() && !is_leaving(job));
+    let newest = ended
+        .filter(|job| is_same_task(job, candidate))
+        .max_by_key(|job| age_key(job));
+    newest
+        .and_then(JobRecord::of)
+        .map_or(Decision::Create, Decision::Harvest)
+}
+
+/// Jobs whose agent may be at work: without a terminal condition, and their agent's container has not ended (a
+/// sidecar may keep such a Job for ever).
+#[must_use]
+pub fn jobs_at_work<'a>(jobs: &'a [Job], pods: &[Pod]) -> Vec<&'a Job> {
+    let ended = |job: &Job| {
+        let mut of_job = pods.iter().filter(|pod| is_of(pod, job));
+        of_job.any(|pod| matches!(stage(pod, OPENCODE_CONTAINER), PodStage::Ended(_)))
+    };
+    let unfinished = jobs
+        .iter()
+        .filter(|job| job_end(job).is_none() && !is_leaving(job));
+    unfinished.filter(|job| !ended(job)).collect()
+}
+
+/// Whether no pod of the Job shows an agent that runs.
+fn is_unstarted(job: &Job, pods: &[Pod]) -> bool {
+    let mut of_job = pods.iter().filter(|pod| is_of(pod, job));
+    of_job.all(|pod| {
+        let stage = stage(pod, OPENCODE_CONTAINER);
+        !matches!(
+            stage,
+            PodStage::Running | PodStage::Ended(_) | PodStage::EndUnknown { .. }
+        )
+    })
+}
+
+/// Whether of several Jobs that were made at the same time this one stays: the order is the same for all who look.
+#[must_use]
+pub fn is_first(own_uid: &str, jobs: &[&Job]) -> bool {
+    let first = jobs.iter().min_by_key(|job| age_key(job));
+    first.is_some_and(|job| job.metadata.uid.as_deref() == Some(own_uid))
+}
+
+fn age_key(job: &Job) -> (Option<k8s_openapi::jiff::Timestamp>, Option<String>) {
+    let made = job.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    (made, job.metadata.name.clone())
+}
+
+fn name_of(job: &Job) -> Option<String> {
+    job.metadata.name.clone()
+}
+
+fn is_leaving(job: &Job) -> bool {
+    job.metadata.deletion_timestamp.is_some()
+}
+
+pub(crate) fn is_of(pod: &Pod, job: &Job) -> bool {
+    let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
+    owners
+        .iter()
+        .any(|owner| Some(&owner.uid) == job.metadata.uid.as_ref())
+}
+
+/// Pods that have not ended and whose Job is gone or going.
+fn leaving_pods(jobs: &[Job], pods: &[Pod]) -> Vec<String> {
+    let phase = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.clone());
+    let is_over = |pod: &Pod| matches!(phase(pod).as_deref(), Some("Succeeded" | "Failed"));
+    let stays = |pod: &Pod| jobs.iter().any(|job| !is_leaving(job) && is_of(pod, job));
+    let leaving = pods.iter().filter(|pod| !is_over(pod) && !stays(pod));
+    leaving.filter_map(|pod| pod.metadata.name.clone()).collect()
+}
+
+/// Without a task nobody can tell whose work a Job does.
+fn is_same_task(job: &Job, candidate: &Candidate) -> bool {
+    let task = candidate.task.as_deref().map(|task| sanitize_label_value(task).0);
+    let task = task.filter(|task| !task.is_empty());
+    task.is_some() && label(job, TASK_ID) == task.as_deref()
+}
+
+fn is_same_work(job: &Job, candidate: &Candidate) -> bool {
+    let session = candidate
+        .session
+        .as_deref()
+        .map(|session| sanitize_label_value(session).0);
+    let session = session.filter(|session| !session.is_empty());
+    is_same_task(job, candidate) && label(job, SESSION_ID) == session.as_deref()
+}
+
+fn label<'a>(job: &'a Job, key: &str) -> Option<&'a str> {
+    job.metadata.labels.as_ref()?.get(key).map(String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn job(name: &str, more: Value) -> Job {
+        let mut job = json!({
+            "metadata": {"name": name, "uid": format!("uid-{name}"), "creationTimestamp": "2026-01-01T00:00:00Z",
+                "labels": {"paperclip.io/task-id": "t-1"},
+                "annotations": {"paperclip.io/pod-log-path": format!("/paperclip/{name}.pod.ndjson"),
+                    "paperclip.io/pod-stderr-path": "/paperclip/e", "paperclip.io/pod-end-path": "/paperclip/r"}},
+            "spec": {"template": {"spec": {"containers": []}}},
+        });
+        merge(&mut job, &more);
+        serde_json::from_value(job).expect("a job")
+    }
+
+    fn merge(into: &mut Value, more: &Value) {
+        match (into, more) {
+            (Value::Object(into), Value::Object(more)) => {
+                for (key, value) in more {
+                    merge(into.entry(key.clone()).or_insert(Value::Null), value);
+                }
+            }
+            (into, more) => into.clone_from(more),
+        }
+    }
+
+    fn pod(job: &str, status: Value) -> Pod {
+        serde_json::from_value(json!({"metadata": {"name": format!("{job}-pod"), "ownerReferences": [
+            {"apiVersion": "batch/v1", "kind": "Job", "name": job, "uid": format!("uid-{job}")}]}, "status": status}))
+        .expect("a pod")
+    }
+
+    fn candidate() -> Candidate {
+        Candidate {
+            job_name: "candidate".to_owned(),
+            task: Some("T-1".to_owned()),
+            reattach: true,
+            ..Candidate::default()
+        }
+    }
+
+    /// The decision as a word and what it is about.
+    fn word(jobs: &[Job], pods: &[Pod], candidate: &Candidate) -> String {
+        match decide(jobs, pods, candidate) {
+            Decision::Resume(job_record) => format!("own {}", job_record.job_name),
+            Decision::Adopt(job_record) => format!("reattach {}", job_record.job_name),
+            Decision::Harvest(job_record) => format!("ended {}", job_record.job_name),
+            Decision::Wait { jobs, pods, .. } => format!("wait {}", [jobs, pods].concat().join(",")),
+            Decision::Abandon(job_record) => format!("stalled {}", job_record.job_name),
+            Decision::Create => "free".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_orphan_matrix() {
+        let complete = json!({"status": {"conditions": [{"type": "Complete", "status": "True"}]}});
+        let task = |task: &str| json!({"metadata": {"labels": {"paperclip.io/task-id": task}}});
+        let session = json!({"metadata": {"labels": {"paperclip.io/session-id": "ses_1"}}});
+        let leaving = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:09Z"}});
+        let foreign = json!({"metadata": {"annotations": null}});
+        let off = Candidate {
+            reattach: false,
+            ..candidate()
+        };
+        let again = Candidate {
+            reattach: false,
+            continues: true,
+            ..candidate()
+        };
+        let no_task = Candidate {
+            task: None,
+            ..candidate()
+        };
+        let resuming = Candidate {
+            session: Some("ses_1".to_owned()),
+            ..candidate()
+        };
+        let cases: [(&str, Value, &Candidate, &str); 15] = [
+            ("candidate", json!({}), &candidate(), "own candidate"),
+            ("candidate", complete.clone(), &candidate(), "own candidate"),
+            ("candidate", json!({}), &again, "own candidate"),
+            ("a", json!({}), &candidate(), "reattach a"),
+            ("a", json!({}), &off, "wait a"),
+            ("a", json!({}), &again, "wait a"),
+            ("a", json!({}), &no_task, "wait a"),
+            ("a", task("other"), &candidate(), "wait a"),
+            ("a", session.clone(), &candidate(), "wait a"),
+            ("a", json!({}), &resuming, "wait a"),
+            ("a", session, &resuming, "reattach a"),
+            ("a", foreign, &candidate(), "wait a"),
+            ("a", complete.clone(), &candidate(), "ended a"),
+            ("a", complete.clone(), &again, "free"),
+            ("a", leaving, &candidate(), "free"),
+        ];
+        for (name, more, candidate, expected) in cases {
+            assert_eq!(
+                word(&[job(name, more.clone())], &[], candidate),
+                expected,
+                "{name} {more}"
+            );
+        }
+        let other = job("b", complete);
+        assert_eq!(word(&[other], &[], &no_task), "free");
+    }
+
+    #[test]
+    fn the_same_task_comes_before_waiting_for_another() {
+        let other = job(
+            "a",
+            json!({"metadata": {"labels": {"paperclip.io/task-id": "t-2"}}}),
+        );
+        assert_eq!(
+            word(&[other, job("b", json!({}))], &[], &candidate()),
+            "reattach b"
+        );
+    }
+
+    #[test]
+    fn pods_without_a_job_are_waited_for_until_they_have_ended() {
+        let running = pod("gone", json!({"phase": "Running"}));
+        assert_eq!(
+            word(&[], std::slice::from_ref(&running), &candidate()),
+            "wait gone-pod"
+        );
+        assert_eq!(
+            word(&[], &[pod("gone", json!({"phase": "Failed"}))], &candidate()),
+            "free"
+        );
+        let leaving = job(
+            "gone",
+            json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:09Z"}}),
+        );
+        assert_eq!(word(&[leaving], &[running], &candidate()), "wait gone-pod");
+    }
+
+    #[test]
+    fn a_sidecar_does_not_keep_an_agent_busy() {
+        let ended = json!({"phase": "Running", "containerStatuses": [{"name": "opencode", "image": "", "imageID": "",
+            "ready": false, "restartCount": 0, "state": {"terminated": {"exitCode": 0}}}]});
+        let other = job(
+            "a",
+            json!({"metadata": {"labels": {"paperclip.io/task-id": "t-2"}}}),
+        );
+        assert_eq!(word(&[other], &[pod("a", ended)], &candidate()), "free");
+    }
+
+    #[test]
+    fn a_job_without_a_running_agent_is_named_as_such() {
+        let other = job(
+            "a",
+            json!({"metadata": {"labels": {"paperclip.io/task-id": "t-2"}}}),
+        );
+        let unstarted = |pods: &[Pod]| match decide(std::slice::from_ref(&other), pods, &candidate()) {
+            Decision::Wait { unstarted, .. } => unstarted.len(),
+            _ => usize::MAX,
+        };
+        let running = json!({"phase": "Running", "containerStatuses": [{"name": "opencode", "image": "", "imageID": "",
+            "ready": true, "restartCount": 0, "state": {"running": {}}}]});
+        assert_eq!(unstarted(&[]), 1, "no pod was made");
+        assert_eq!(unstarted(&[pod("a", json!({"phase": "Pending"}))]), 1);
+        assert_eq!(unstarted(&[pod("a", running)]), 0);
+    }
+
+    #[test]
+    fn of_two_jobs_made_at_once_all_see_the_same_first() {
+        let (a, b) = (job("a", json!({})), job("b", json!({})));
+        let older = job(
+            "c",
+            json!({"metadata": {"creationTimestamp": "2025-12-31T23:59:59Z"}}),
+        );
+        assert!(is_first("uid-a", &[&b, &a]) && !is_first("uid-b", &[&a, &b]));
+        assert!(is_first("uid-c", &[&a, &older]) && !is_first("uid-a", &[&a, &older]));
+    }
+}

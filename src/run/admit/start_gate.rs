@@ -1,0 +1,64 @@
+//! Two servers may create a Job for one agent at the same moment. A new Job's pod is held at a gate (its init container
+//! waits for a file), which is opened only when a list that was made after the creation shows no other Job: of two
+//! Jobs the later one is always seen by its maker, so never both go on.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::cluster::ClusterError;
+use crate::cluster::verbs::retry_transient;
+use crate::run::admit::decision::{is_first, jobs_at_work};
+use crate::run::context::RunContext;
+use crate::run::failure::{Failure, GUARD_UNREACHABLE};
+use crate::run::start::submit::CreatedJob;
+
+/// A list that fails is repeated for this time; the pod waits a minute at its gate.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The first of several waits this long for the others to step back; one that was let go on never does.
+const TIE: Duration = Duration::from_secs(4);
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Whether the Job may go on; if not, it must go.
+///
+/// # Errors
+/// When nobody can tell.
+pub(crate) async fn may_go_on(context: &RunContext, own: &CreatedJob) -> Result<bool, Failure> {
+    let until = Instant::now() + TIE;
+    loop {
+        let jobs = retry_transient(PATIENCE, "list", "jobs", || {
+            context.namespace.list_jobs(&context.selector)
+        });
+        let jobs = jobs.await.map_err(unknown)?;
+        let is_other = |uid: &Option<String>| uid.as_deref() != Some(own.uid.as_str());
+        if !jobs.iter().any(|job| is_other(&job.metadata.uid)) {
+            return Ok(true);
+        }
+        // One more request, and only then: a Job that is kept by a sidecar, or has ended, is in nobody's way.
+        let pods = retry_transient(PATIENCE, "list", "pods", || {
+            context.namespace.list_pods(&context.selector)
+        })
+        .await;
+        let pods = pods.or_else(|error| {
+            if error.is_forbidden() {
+                Ok(Vec::new())
+            } else {
+                Err(unknown(error))
+            }
+        })?;
+        let on = jobs_at_work(&jobs, &pods);
+        if !on.iter().any(|job| is_other(&job.metadata.uid)) {
+            return Ok(true);
+        }
+        if !is_first(&own.uid, &on) || Instant::now() >= until {
+            return Ok(false);
+        }
+        sleep(LOOK).await;
+    }
+}
+
+fn unknown(error: ClusterError) -> Failure {
+    let message =
+        format!("cannot tell whether another run of this agent was started at the same time: {error}");
+    Failure::before_start(GUARD_UNREACHABLE, message)
+}

@@ -1,0 +1,157 @@
+//! Where a run happens: the cluster, the namespace, the shared volume, and what the server's own pod says.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::cluster::verbs::Namespace;
+use crate::cluster::{Cluster, ClusterError, View, host_pod, identity};
+use crate::config::RunSpec;
+use crate::manifest::FileNames;
+use crate::manifest::names;
+use crate::run::failure::{Failure, INVALID_REQUEST, SELF_POD_FAILED, SHARED_VOLUME_MISSING, cancelled};
+use crate::run::job::handle::{JobHandle, Limits};
+use crate::run::request::{RunRequest, of_config};
+use crate::run::stop::Stop;
+use crate::run::volume::blocking::SingleFlight;
+use crate::tail::source::{Ownership, RunFiles};
+
+/// An exec plugin, DNS or a dead API server may take its time; a run does not wait longer.
+const CONNECT: Duration = Duration::from_secs(60);
+
+/// Where a run happens, known before it has a Job.
+pub(crate) struct RunContext {
+    pub(crate) spec: RunSpec,
+    pub(crate) cluster: Cluster,
+    pub(crate) namespace: Namespace,
+    pub(crate) view: Arc<View>,
+    pub(crate) selector: String,
+    pub(crate) root: PathBuf,
+    pub(crate) owner: Ownership,
+    /// The host's session as the request has it, and whether this run harvested a Job already.
+    pub(crate) request: RunRequest,
+    pub(crate) stop: Stop,
+    /// What is done in a plainer way than it could be.
+    pub(crate) plainer: Option<&'static str>,
+}
+
+impl RunContext {
+    /// A client, what the server's own pod says, and the checks that need both.
+    pub(crate) async fn reach(mut request: RunRequest, stop: Stop) -> Result<Self, Failure> {
+        let failed = |error: ClusterError| Failure::before_start(SELF_POD_FAILED, error.to_string());
+        let connected = unless_stopped(&stop, tokio::time::timeout(CONNECT, connect(&mut request))).await?;
+        let (cluster, namespace, plainer) = connected.unwrap_or_else(|_| {
+            Err(failed(ClusterError::Config(format!(
+                "the cluster could not be reached within {} s (credential plugin, DNS or network)",
+                CONNECT.as_secs()
+            ))))
+        })?;
+        let spec = RunSpec::from_request(&request.render).map_err(of_config)?;
+        if spec.self_pod.pvc_claim_name.is_none() {
+            return Err(Failure::before_start(
+                SHARED_VOLUME_MISSING,
+                "the server's pod mounts no PersistentVolumeClaim at /paperclip, so that a Job could not share its log \
+                 with it. Mount a ReadWriteMany claim at /paperclip in the container `paperclip`",
+            ));
+        }
+        let selector = names::agent_selector(&spec.agent_id).ok_or_else(|| {
+            let message = format!("agent id {:?} gives no label value", spec.agent_id);
+            Failure::of_input(INVALID_REQUEST, message)
+        })?;
+        let view = View::shared(&cluster, &namespace, &names::adapter_selector());
+        Ok(Self {
+            root: request.data_root(),
+            owner: request.environment.owner()?,
+            spec,
+            cluster,
+            namespace,
+            view,
+            selector,
+            request,
+            stop,
+            plainer,
+        })
+    }
+
+    /// The handle to a Job of this run.
+    pub(crate) fn handle(&self, job: JobIdentity, spec: &RunSpec) -> JobHandle {
+        let now = Instant::now();
+        let after = |start: Instant, seconds: Option<u64>| {
+            seconds.map(|seconds| start + Duration::from_secs(seconds))
+        };
+        JobHandle {
+            namespace: self.namespace.clone(),
+            view: self.view.clone(),
+            status: self.view.subscribe(&job.name),
+            run_id: spec.run_id.clone(),
+            job_name: job.name,
+            job_uid: job.uid,
+            secret: job.secret,
+            files: job.files,
+            names: job.names,
+            owner: self.owner,
+            job_deadline: match job.asked_for {
+                Some(asked_for) => after(asked_for, spec.timeout_sec),
+                // Its condition is asked for whenever it may have one.
+                None => spec.timeout_sec.map(|_| now),
+            },
+            deadline: after(now, spec.timeout_sec.map(|limit| limit + spec.grace_sec)),
+            limits: Limits {
+                schedule: Duration::from_secs(spec.schedule_timeout_sec),
+                start: Duration::from_secs(spec.start_timeout_sec),
+                outage: Duration::from_secs(spec.outage_timeout_sec),
+            },
+            stop: self.stop.clone(),
+            single_flight: SingleFlight::default(),
+            holder: job.holder,
+            without_job: job.without_job,
+        }
+    }
+}
+
+/// What makes a Job a run.
+pub(crate) struct JobIdentity {
+    pub(crate) name: String,
+    pub(crate) uid: String,
+    pub(crate) secret: Option<String>,
+    pub(crate) files: RunFiles,
+    pub(crate) names: FileNames,
+    /// When this server asked for the Job; unknown of an adopted one.
+    pub(crate) asked_for: Option<Instant>,
+    pub(crate) holder: Option<String>,
+    pub(crate) without_job: bool,
+}
+
+/// Waits for work that may be dropped half-way, or gives up when the run is to stop.
+pub(crate) async fn unless_stopped<T>(stop: &Stop, work: impl Future<Output = T>) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        // Work that is done is not lost: what it made must be known to be removed.
+        done = work => Ok(done),
+        reason = stop.asked() => Err(cancelled(&reason)),
+    }
+}
+
+type Connected = (Cluster, Namespace, Option<&'static str>);
+
+async fn connect(request: &mut RunRequest) -> Result<Connected, Failure> {
+    let failed = |error: ClusterError| Failure::before_start(SELF_POD_FAILED, error.to_string());
+    let cluster = Cluster::connect(request.access()).await.map_err(failed)?;
+    let own_namespace = request
+        .environment
+        .namespace
+        .clone()
+        .filter(|name| !name.is_empty());
+    let own_namespace = own_namespace.unwrap_or_else(|| cluster.default_namespace.clone());
+    let own_pod = request.environment.own_pod()?;
+    let (self_pod, plainer) = host_pod::introspect(&cluster, &own_namespace, own_pod)
+        .await
+        .map_err(failed)?;
+    request.render.self_pod = self_pod;
+    let spec = RunSpec::from_request(&request.render).map_err(of_config)?;
+    request.render.cluster = Some(identity::of_namespace(&cluster, &spec.namespace).await);
+    let namespace = Namespace::new(&cluster, &spec.namespace);
+    Ok((cluster, namespace, plainer))
+}

@@ -1,0 +1,301 @@
+//! Reports progress and events of a run beside its log: a host that is slow to take them, fails or hangs delays no line.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+
+use crate::run::host::progress::{RunState, Throttle};
+use crate::run::host::{Host, Kind};
+
+/// An event waits for the answer to the one before it, so that they stay in order, but not longer.
+const EVENT: Duration = Duration::from_secs(30);
+/// Patience at the end of a run, when somebody waits for its result.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// Where progress and events are left for the reporter.
+pub struct Reports {
+    now: watch::Sender<RunState>,
+    events: mpsc::UnboundedSender<Value>,
+}
+
+/// Who tells them.
+pub struct Reporter {
+    host: Arc<dyn Host>,
+    now: watch::Receiver<RunState>,
+    events: mpsc::UnboundedReceiver<Value>,
+    throttle: Throttle,
+}
+
+/// Reports for this host.
+#[must_use]
+pub fn reporter_for(host: Arc<dyn Host>) -> (Reports, Reporter) {
+    let (now, seen) = watch::channel(RunState::default());
+    let (events, inbox) = mpsc::unbounded_channel();
+    let reporter = Reporter {
+        host,
+        now: seen,
+        events: inbox,
+        throttle: Throttle::default(),
+    };
+    (Reports { now, events }, reporter)
+}
+
+impl Reports {
+    /// Changes what is known; costs nothing when nothing has changed.
+    pub fn change(&self, change: impl FnOnce(&mut RunState) -> bool) {
+        self.now.send_if_modified(change);
+    }
+
+    /// Something an operator looks for.
+    pub fn event(&self, event: Value) {
+        let _ = self.events.send(event);
+    }
+}
+
+impl Reporter {
+    /// Tells what comes, as long as it is polled.
+    pub async fn run(&mut self) -> Infallible {
+        let progress = tell_progress(self.host.as_ref(), &mut self.now, &mut self.throttle);
+        let events = tell_events(self.host.as_ref(), &mut self.events);
+        tokio::join!(progress, events).0
+    }
+
+    /// Tells what is left: the last state, and the events that are still there.
+    pub async fn flush(mut self) {
+        let host = self.host.as_ref();
+        let progress = async {
+            let now = self.now.borrow().clone();
+            if let Some(due) = self.throttle.due(&now) {
+                sleep_until(due).await;
+                let _ = timeout(FLUSH, host.say(Kind::Progress, text_of(&now))).await;
+            }
+        };
+        let until = Instant::now() + FLUSH;
+        let events = async {
+            while let Ok(event) = self.events.try_recv() {
+                // Without time left it is still handed over, only not waited for.
+                let _ = timeout_at(until, host.say(Kind::Event, event.to_string())).await;
+            }
+        };
+        tokio::join!(progress, events);
+    }
+}
+
+/// One call at a time: while the host has not answered, there is no other.
+async fn tell_progress(
+    host: &dyn Host,
+    seen: &mut watch::Receiver<RunState>,
+    throttle: &mut Throttle,
+) -> Infallible {
+    loop {
+        let now = seen.borrow_and_update().clone();
+        let Some(due) = throttle.due(&now) else {
+            if seen.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+            continue;
+        };
+        sleep_until(due).await;
+        // The newest state: what came in between is out of date.
+        let now = seen.borrow_and_update().clone();
+        if throttle.due(&now).is_none() {
+            continue;
+        }
+        throttle.told(Instant::now(), now.progress());
+        if let Err(problem) = host.say(Kind::Progress, text_of(&now)).await {
+            tracing::debug!(%problem, "progress");
+        }
+    }
+}
+
+async fn tell_events(host: &dyn Host, events: &mut mpsc::UnboundedReceiver<Value>) -> Infallible {
+    while let Some(event) = events.recv().await {
+        let told = timeout(EVENT, host.say(Kind::Event, event.to_string())).await;
+        if !matches!(told, Ok(Ok(()))) {
+            tracing::debug!(?told, "event");
+        }
+    }
+    std::future::pending().await
+}
+
+fn text_of(now: &RunState) -> String {
+    serde_json::to_string(&now.progress()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use futures::future::BoxFuture;
+    use serde_json::json;
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::opencode::Activity;
+    use crate::run::host::progress::{PACE, Phase};
+
+    /// Notes what it is told, and when; answers after a while, or never.
+    struct Listener {
+        heard: Mutex<Vec<(Instant, Kind, String)>>,
+        answers_after: Option<Duration>,
+    }
+
+    impl Listener {
+        fn new(answers_after: Option<Duration>) -> Arc<Self> {
+            let heard = Mutex::default();
+            Arc::new(Self { heard, answers_after })
+        }
+
+        fn messages(&self) -> Vec<String> {
+            let heard = self.heard.lock().expect("no panic");
+            let texts = heard
+                .iter()
+                .map(|(_, _, text)| serde_json::from_str::<Value>(text).expect("JSON"));
+            texts
+                .map(|value| value["message"].as_str().unwrap_or_default().to_owned())
+                .collect()
+        }
+
+        fn gaps(&self) -> Vec<Duration> {
+            let heard = self.heard.lock().expect("no panic");
+            heard.windows(2).map(|pair| pair[1].0 - pair[0].0).collect()
+        }
+    }
+
+    impl Host for Listener {
+        fn say(&self, kind: Kind, payload: String) -> BoxFuture<'_, Result<(), String>> {
+            self.heard
+                .lock()
+                .expect("no panic")
+                .push((Instant::now(), kind, payload));
+            Box::pin(async move {
+                match self.answers_after {
+                    Some(time) => sleep(time).await,
+                    None => std::future::pending().await,
+                }
+                Ok(())
+            })
+        }
+    }
+
+    fn wanted(reports: &Reports) {
+        reports.change(|now| {
+            now.wanted = Some(Instant::now());
+            true
+        });
+    }
+
+    fn phase(reports: &Reports, phase: Phase) {
+        reports.change(|now| {
+            now.phase = phase;
+            true
+        });
+    }
+
+    fn tool(reports: &Reports, n: usize) {
+        let tool = Some(format!("tool{n}"));
+        reports.change(|now| {
+            now.activity = Activity { tool, words: None };
+            true
+        });
+    }
+
+    async fn while_told(reporter: &mut Reporter, work: impl Future<Output = ()>) {
+        tokio::select! {
+            never = reporter.run() => match never {},
+            () = work => {}
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_thousand_changes_are_a_call_a_second_and_the_last_is_told() {
+        let host = Listener::new(Some(Duration::from_millis(3)));
+        let (reports, mut reporter) = reporter_for(host.clone());
+        wanted(&reports);
+        let work = async {
+            phase(&reports, Phase::Running);
+            for n in 0..1_000 {
+                tool(&reports, n);
+                sleep(Duration::from_millis(7)).await;
+            }
+            phase(&reports, Phase::Proving);
+            phase(&reports, Phase::CleaningUp);
+        };
+        while_told(&mut reporter, work).await;
+        reporter.flush().await;
+        let messages = host.messages();
+        assert!(host.gaps().iter().all(|gap| *gap >= PACE), "{:?}", host.gaps());
+        assert!((8..=9).contains(&messages.len()), "{messages:?}");
+        assert_eq!(messages.last().map(String::as_str), Some("Cleaning up"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_state_is_told_once_and_at_once() {
+        let host = Listener::new(Some(Duration::ZERO));
+        let (reports, mut reporter) = reporter_for(host.clone());
+        let start = Instant::now();
+        let work = async {
+            sleep(Duration::from_secs(5)).await;
+            wanted(&reports);
+            sleep(Duration::from_secs(5)).await;
+            phase(&reports, Phase::Starting);
+            sleep(Duration::from_secs(600)).await;
+        };
+        while_told(&mut reporter, work).await;
+        let heard: Vec<Duration> = host
+            .heard
+            .lock()
+            .expect("no panic")
+            .iter()
+            .map(|(at, ..)| *at - start)
+            .collect();
+        assert_eq!(heard, [Duration::from_secs(5), Duration::from_secs(10)]);
+        let before = Instant::now();
+        reporter.flush().await;
+        assert_eq!((host.messages().len(), before.elapsed()), (2, Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_host_that_never_answers_is_asked_once_and_holds_up_nothing() {
+        let host = Listener::new(None);
+        let (reports, mut reporter) = reporter_for(host.clone());
+        wanted(&reports);
+        let work = async {
+            for n in 0..100 {
+                tool(&reports, n);
+                phase(&reports, Phase::Running);
+                sleep(Duration::from_secs(1)).await;
+            }
+        };
+        while_told(&mut reporter, work).await;
+        assert_eq!(host.messages().len(), 1);
+        let before = Instant::now();
+        reporter.flush().await;
+        assert!(before.elapsed() <= FLUSH * 2);
+        assert_eq!(host.messages().last().map(String::as_str), Some("Using tool99"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_come_in_order_even_when_the_run_is_over_or_the_host_hangs() {
+        for answers_after in [Some(Duration::from_millis(400)), None] {
+            let host = Listener::new(answers_after);
+            let (reports, mut reporter) = reporter_for(host.clone());
+            while_told(&mut reporter, async {
+                for n in 0..5 {
+                    reports.event(json!({"message": format!("event {n}")}));
+                }
+                sleep(Duration::from_millis(1)).await;
+            })
+            .await;
+            let before = Instant::now();
+            reporter.flush().await;
+            assert!(before.elapsed() <= FLUSH);
+            let expected: Vec<String> = (0..5).map(|n| format!("event {n}")).collect();
+            assert_eq!(host.messages(), expected);
+        }
+    }
+}

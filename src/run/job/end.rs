@@ -1,0 +1,231 @@
+//! What a Job and its pods, as they were last seen, tell about the end of a run. Pure.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::cluster::conditions::{ContainerEnd, JobEnd, PodStage, first_pod, job_end, stage};
+use crate::manifest::names::OPENCODE_CONTAINER;
+use crate::tail::EndRecord;
+
+/// What ended the run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunEnd {
+    /// The agent's container ended.
+    Container(ContainerEnd),
+    /// The pod's record lies on the volume, whatever the API server says.
+    Record(EndRecord),
+    /// The pod cannot start, or did not in time.
+    NotStarted(String),
+    /// The first pod is gone or over, and nobody saw how.
+    PodLost(String),
+    /// The Job is gone.
+    JobGone,
+    /// The Job's own deadline, or ours.
+    Deadline,
+    /// Somebody asked to stop.
+    Cancelled(String),
+    /// The API server was not heard for too long.
+    Outage(String),
+}
+
+/// The container's status may follow the pod's phase a little later.
+const STATUS_LAG: Duration = Duration::from_secs(3);
+/// How long the pods of a Job that hit its deadline may take to end: their grace period and a margin.
+const AFTER_DEADLINE: Duration = Duration::from_secs(40);
+
+/// How long the Job's condition may follow the end of its container: the controller that sets it serves all Jobs.
+pub(crate) const DEADLINE_LAG: Duration = Duration::from_secs(15);
+
+/// How long a pod that is being ended may still run when its Job is gone or has failed: its grace period, and a margin for
+/// a node that is slow to hear of it.
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(75);
+
+/// The pod that runs the agent.
+pub(crate) enum AgentsPod<'a> {
+    /// None was seen yet.
+    Unseen,
+    /// It is there.
+    There(&'a Pod),
+    /// It was deleted.
+    Gone(RunEnd),
+}
+
+/// The pod of this uid, or the first that was made while none is known, among those that are there and those that are
+/// gone.
+pub(crate) fn agents_pod<'a>(uid: Option<&str>, there: &'a [Arc<Pod>], gone: &[Arc<Pod>]) -> AgentsPod<'a> {
+    let of_uid = |pod: &&Arc<Pod>| pod.metadata.uid.as_deref() == uid;
+    if uid.is_some() {
+        return match there.iter().find(of_uid) {
+            Some(pod) => AgentsPod::There(pod),
+            None => AgentsPod::Gone(end_of_deleted(gone.iter().rev().find(of_uid).map(AsRef::as_ref))),
+        };
+    }
+    let left = first_pod(there);
+    // It came, worked and went before anybody looked: its successor runs no agent.
+    let worked: Vec<&Arc<Pod>> = gone.iter().filter(|pod| has_started(pod)).collect();
+    match first_pod(&worked).filter(|first| left.is_none_or(|left| is_before(first, left))) {
+        Some(first) => AgentsPod::Gone(end_of_deleted(Some(first))),
+        None => left.map_or(AgentsPod::Unseen, AgentsPod::There),
+    }
+}
+
+/// Whether the agent's pod shows that nobody ended its container: a deadline deletes the pod first. A sidecar may keep such
+/// a Job until its deadline has passed.
+pub(crate) fn ended_by_itself(pods: &[Arc<Pod>]) -> bool {
+    let is_ended = |pod: &Pod| matches!(stage(pod, OPENCODE_CONTAINER), PodStage::Ended(_));
+    first_pod(pods).is_some_and(|pod| pod.metadata.deletion_timestamp.is_none() && is_ended(pod))
+}
+
+fn has_started(pod: &Pod) -> bool {
+    let stage = stage(pod, OPENCODE_CONTAINER);
+    matches!(
+        stage,
+        PodStage::Running | PodStage::Ended(_) | PodStage::EndUnknown { .. }
+    )
+}
+
+fn is_before(pod: &Pod, other: &Pod) -> bool {
+    let made = |pod: &Pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    made(pod) <= made(other)
+}
+
+/// Whether the agent's container runs, as far as anybody knows.
+pub(crate) fn is_running(pod: &Pod) -> bool {
+    stage(pod, OPENCODE_CONTAINER) == PodStage::Running
+}
+
+/// The end of the first pod when it is there no more: what its last state told, if anything. Pure.
+fn end_of_deleted(last: Option<&Pod>) -> RunEnd {
+    match last.map(|pod| stage(pod, OPENCODE_CONTAINER)) {
+        Some(PodStage::Ended(end)) => RunEnd::Container(end),
+        Some(PodStage::EndUnknown { why }) => RunEnd::PodLost(format!("the pod was deleted: {why}")),
+        _ => RunEnd::PodLost("the pod was deleted".to_owned()),
+    }
+}
+
+/// The end that a Job and its first pod tell, and how long a better word may follow it. Pure.
+#[must_use]
+pub fn end_of(job: Option<&Job>, pod: Option<&Pod>) -> Option<(RunEnd, Duration)> {
+    let of_pod = pod.and_then(|pod| match stage(pod, OPENCODE_CONTAINER) {
+        PodStage::Ended(end) => Some((RunEnd::Container(end), Duration::ZERO)),
+        PodStage::EndUnknown { why } => Some((RunEnd::PodLost(why), STATUS_LAG)),
+        PodStage::Blocked { container, why } => {
+            let name = pod.metadata.name.as_deref().unwrap_or_default();
+            let why = format!("pod {name}, container {container}: {why}");
+            match job.and_then(job_end) {
+                _ if pod.metadata.deletion_timestamp.is_none() => {
+                    Some((RunEnd::NotStarted(why), Duration::ZERO))
+                }
+                // What it ended with is the answer to being ended.
+                Some(JobEnd::Failed { reason, .. }) if reason == "DeadlineExceeded" => {
+                    Some((RunEnd::Deadline, Duration::ZERO))
+                }
+                _ => Some((RunEnd::NotStarted(why), DEADLINE_LAG)),
+            }
+        }
+        PodStage::Unscheduled { .. } | PodStage::Starting | PodStage::Running => None,
+    });
+    of_pod.or_else(|| match job.and_then(job_end)? {
+        // Its pods are being ended: their record is still to come.
+        JobEnd::Failed { reason, .. } if reason == "DeadlineExceeded" => Some((
+            RunEnd::Deadline,
+            if pod.is_some() {
+                AFTER_DEADLINE
+            } else {
+                Duration::ZERO
+            },
+        )),
+        // A second pod failed at once while the first, which has the agent, is still being ended.
+        JobEnd::Failed { reason, message } => Some((
+            RunEnd::PodLost(format!("the Job failed: {reason}: {message}")),
+            if pod.is_some_and(is_running) {
+                LAST_WORDS
+            } else {
+                STATUS_LAG
+            },
+        )),
+        JobEnd::Complete => {
+            let why = "the Job is complete, but its container's end was not reported";
+            Some((RunEnd::PodLost(why.to_owned()), STATUS_LAG))
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn pod(uid: &str, made: &str, state: Value) -> Arc<Pod> {
+        let pod = json!({"metadata": {"name": uid, "uid": uid, "creationTimestamp": made}, "spec": {"nodeName": "n", "containers": []},
+            "status": {"phase": "Running", "containerStatuses": [{"name": "opencode", "image": "", "imageID": "", "ready": false,
+            "restartCount": 0, "state": state}]}});
+        Arc::new(serde_json::from_value(pod).expect("a pod"))
+    }
+
+    fn early(state: Value) -> Arc<Pod> {
+        pod("early", "2026-01-01T00:00:00Z", state)
+    }
+
+    fn late() -> Arc<Pod> {
+        pod("late", "2026-01-01T00:00:09Z", json!({"running": {}}))
+    }
+
+    #[test]
+    fn the_successor_of_a_pod_that_worked_is_not_the_agents() {
+        let there = [late()];
+        let ended = agents_pod(None, &there, &[early(json!({"terminated": {"exitCode": 3}}))]);
+        assert!(matches!(ended, AgentsPod::Gone(RunEnd::Container(end)) if end.exit_code == 3));
+        let at_work = agents_pod(None, &there, &[early(json!({"running": {}}))]);
+        assert!(matches!(at_work, AgentsPod::Gone(RunEnd::PodLost(_))));
+    }
+
+    #[test]
+    fn the_successor_of_a_pod_that_never_started_is() {
+        let gone = [early(json!({"waiting": {"reason": "ContainerCreating"}}))];
+        let there = [late()];
+        assert!(
+            matches!(agents_pod(None, &there, &gone), AgentsPod::There(pod) if pod.metadata.uid.as_deref() == Some("late"))
+        );
+        assert!(matches!(agents_pod(None, &[], &gone), AgentsPod::Unseen));
+    }
+
+    #[test]
+    fn a_known_pod_stays_the_agents() {
+        let there = [early(json!({"running": {}})), late()];
+        assert!(
+            matches!(agents_pod(Some("late"), &there, &[]), AgentsPod::There(pod) if pod.metadata.uid.as_deref() == Some("late"))
+        );
+        assert!(matches!(
+            agents_pod(Some("other"), &there, &[]),
+            AgentsPod::Gone(RunEnd::PodLost(_))
+        ));
+    }
+
+    #[test]
+    fn an_init_container_that_the_deadline_ended_did_not_fail() {
+        let ended = json!({"name": "istio-init", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"terminated": {"exitCode": 143, "reason": "Error"}}});
+        let mut pod: Pod = serde_json::from_value(json!({"metadata": {"name": "p"},
+            "status": {"phase": "Failed", "initContainerStatuses": [ended]}}))
+        .expect("a pod");
+        let job: Job = serde_json::from_value(json!({"status": {"conditions": [
+            {"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}]}}))
+        .expect("a job");
+        let told = |job: Option<&Job>, pod: &Pod| end_of(job, Some(pod)).expect("an end");
+        assert!(
+            matches!(told(Some(&job), &pod), (RunEnd::NotStarted(_), Duration::ZERO)),
+            "it failed by itself"
+        );
+        pod.metadata.deletion_timestamp =
+            serde_json::from_value(json!("2026-01-01T00:00:00Z")).expect("a time");
+        assert!(
+            matches!(told(None, &pod), (RunEnd::NotStarted(_), lag) if lag > Duration::ZERO),
+            "its Job has yet to say why"
+        );
+        assert_eq!(told(Some(&job), &pod).0, RunEnd::Deadline);
+    }
+}

@@ -1,0 +1,4 @@
+//! A run's Job: the handle to it and its files, and what it tells about the end.
+
+pub mod end;
+pub mod handle;

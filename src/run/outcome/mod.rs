@@ -1,0 +1,51 @@
+//! One pure judgement over everything that is known about a finished run.
+//!
+//! [`resolve`] takes the whole stdout, [`resolve_folded`] a stream that was folded while it came. Both give the
+//! host's result: a success only where the stream shows one, otherwise a code (`code`) and a message that explains.
+//! The host takes `exitCode: null` without a message for success and a non-zero code or a signal for failure, so a
+//! success always says 0 and no signal, and every failure has a message.
+
+pub mod code;
+mod errors;
+mod excerpt;
+mod facts;
+mod kill;
+mod message;
+mod plain;
+mod provider;
+mod result;
+mod stderr;
+mod verdict;
+
+pub use excerpt::{Excerpt, STDOUT_LIMIT};
+pub use facts::{Facts, FoldedFacts, LogState, Session};
+pub(crate) use plain::{without_ansi, without_secrets};
+pub use result::{RunResult, Usage};
+
+use crate::opencode;
+
+/// The result of a run whose stdout is at hand.
+#[must_use]
+pub fn resolve(facts: &Facts) -> RunResult {
+    resolve_folded(&FoldedFacts {
+        summary: opencode::fold(&facts.stdout).finish(),
+        stdout_excerpt: excerpt::excerpt(&facts.stdout),
+        stderr: facts.stderr.clone(),
+        exit_code: facts.exit_code,
+        signal: facts.signal.clone(),
+        reason: facts.reason.clone(),
+        log_state: facts.log_state,
+        timed_out: facts.timed_out,
+        timeout_sec: facts.timeout_sec,
+        cancelled: facts.cancelled,
+        model: facts.model.clone(),
+        session: facts.session.clone(),
+        unstarted: false,
+    })
+}
+
+/// The result of a run whose stdout was folded line by line.
+#[must_use]
+pub fn resolve_folded(facts: &FoldedFacts) -> RunResult {
+    result::assemble(facts, verdict::judge(facts))
+}

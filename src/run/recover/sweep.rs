@@ -1,0 +1,250 @@
+//! What dead servers left: files whose Job is gone, and finished Jobs that nobody harvests. Starts after the first
+//! run of a cluster and namespace, and then comes back every hour while the process lives.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
+use serde::Deserialize;
+use tokio::time::sleep;
+
+use crate::cluster::client::{Access, Cluster};
+use crate::cluster::conditions::job_end;
+use crate::cluster::identity;
+use crate::cluster::verbs::{Namespace, call};
+use crate::manifest::{LogPaths, names, on_server};
+use crate::run::admit::decision::is_of;
+use crate::run::clock;
+use crate::run::context::RunContext;
+use crate::run::volume::blocking::on_volume;
+use crate::tail::record::MAX_RECORD_BYTES;
+use crate::tail::source::{OldRun, RunFiles, old_runs};
+
+const EVERY: Duration = Duration::from_secs(3_600);
+/// A big log folder on a slow volume takes its time; the next sweep goes on.
+const PATIENCE: Duration = Duration::from_secs(600);
+const DELETE: Duration = Duration::from_secs(30);
+/// A harvest takes minutes at most: a Job that ended longer ago has nobody, whatever its TTL.
+const NOBODY_COMES: Duration = Duration::from_secs(900);
+/// The folder of all run logs, as pods see it.
+const LOGS: &str = "/paperclip/instances/default/run-logs";
+
+/// What is swept.
+struct Sweep {
+    cluster: Cluster,
+    namespace: Namespace,
+    root: PathBuf,
+    retention: Duration,
+}
+
+/// Starts the sweep of this context's cluster and namespace, once per process.
+pub(crate) fn start(context: &RunContext) {
+    static STARTED: OnceLock<Mutex<HashSet<(Access, String)>>> = OnceLock::new();
+    let mut started = STARTED
+        .get_or_init(Mutex::default)
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    if !started.insert((context.cluster.access.clone(), context.namespace.name.clone())) {
+        return;
+    }
+    let sweep = Sweep {
+        cluster: context.cluster.clone(),
+        namespace: context.namespace.clone(),
+        root: context.root.clone(),
+        retention: Duration::from_secs(context.spec.log_retention_sec),
+    };
+    // It holds nothing but a client, and ends with the runtime.
+    tokio::spawn(async move {
+        loop {
+            sweep.once().await;
+            sleep(EVERY).await;
+        }
+    });
+}
+
+impl Sweep {
+    async fn once(&self) {
+        let jobs = match self.namespace.list_jobs(&names::adapter_selector()).await {
+            Ok(jobs) => jobs,
+            Err(error) => return tracing::debug!(%error, "sweep"),
+        };
+        let now = Timestamp::try_from(clock::now()).unwrap_or(Timestamp::UNIX_EPOCH);
+        // Only a sidecar needs them, and a Role may not grant them.
+        let pods = self.namespace.list_pods(&names::adapter_selector()).await;
+        let pods = pods.unwrap_or_default();
+        let nobodys = |job: &&Job| is_forgotten(job, now) || is_kept_by_a_sidecar(job, &pods, now);
+        for job in jobs.iter().filter(nobodys) {
+            if let (Some(name), Some(uid)) = (&job.metadata.name, &job.metadata.uid) {
+                tracing::info!(%name, "deleting a finished Job that nobody harvests");
+                let _ = self.namespace.delete_job(name, Some(uid), DELETE).await;
+            }
+        }
+        // Without its identity the cluster cannot tell its files from another's. It is asked for once an hour, and not
+        // taken from a run: the API server may have been away then.
+        let cluster = identity::of_namespace(&self.cluster, &self.namespace.name).await;
+        if cluster.is_empty() {
+            return;
+        }
+        let logs = PathBuf::from(on_server(LOGS, &self.root.to_string_lossy()));
+        let retention = self.retention;
+        let old = on_volume(PATIENCE, move || {
+            old_runs(&logs, retention, clock::now()).unwrap_or_default()
+        });
+        for run in old.await.unwrap_or_default() {
+            self.remove(run, &cluster).await;
+        }
+    }
+
+    /// Removes the files of an old run if this cluster made them and its Job is gone.
+    async fn remove(&self, run: OldRun, cluster: &str) {
+        let Some((files, paths)) = files_of(&self.root, &run) else {
+            return;
+        };
+        let (record_of, started) = (files.clone(), file_name(&paths.started));
+        let record = on_volume(DELETE, move || record_of.read_small(&started, MAX_RECORD_BYTES)).await;
+        // What was never started and is empty is nobody's, in whichever cluster.
+        if run.started
+            && !record
+                .flatten()
+                .is_some_and(|text| self.made(&text, &run.run, cluster))
+        {
+            return;
+        }
+        let name = names::job_name(&run.agent, &run.run);
+        let answer = call("get", &format!("job/{name}"), self.namespace.jobs.get(&name)).await;
+        if !answer.is_err_and(|error| error.is_not_found()) {
+            return;
+        }
+        tracing::info!(run = %run.run, "removing the files of a run whose Job is gone");
+        let all = crate::run::volume::folder::file_names(&paths);
+        on_volume(DELETE, move || files.remove(all.all())).await;
+    }
+
+    /// Whether the start record says that a pod of this cluster and namespace made the files.
+    fn made(&self, record: &[u8], run: &str, cluster: &str) -> bool {
+        #[derive(Deserialize)]
+        struct StartRecord {
+            run: String,
+            namespace: String,
+            cluster: String,
+        }
+        serde_json::from_slice::<StartRecord>(record).is_ok_and(|started| {
+            started.run == run && started.namespace == self.namespace.name && started.cluster == cluster
+        })
+    }
+}
+
+fn files_of(root: &Path, run: &OldRun) -> Option<(RunFiles, LogPaths)> {
+    let paths = LogPaths::new(&run.company, &run.agent, &run.run).ok()?;
+    let log = on_server(&paths.log, &root.to_string_lossy());
+    Some((RunFiles::new(root, Path::new(&log))?, paths))
+}
+
+fn file_name(path: &str) -> String {
+    path.rsplit('/').next().unwrap_or(path).to_owned()
+}
+
+/// A finished Job that was not made to stay and whose end is long ago.
+fn is_forgotten(job: &Job, now: Timestamp) -> bool {
+    let Some(ttl) = job.spec.as_ref().and_then(|spec| spec.ttl_seconds_after_finished) else {
+        return false;
+    };
+    let conditions = job.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let ended = conditions
+        .into_iter()
+        .flatten()
+        .filter(|condition| condition.status == "True");
+    let ended = ended
+        .filter_map(|condition| condition.last_transition_time.as_ref())
+        .map(|time| time.0)
+        .max();
+    let patience = NOBODY_COMES.max(Duration::from_secs(u64::try_from(ttl).unwrap_or_default()));
+    job_end(job).is_some()
+        && ended.is_some_and(|ended| now.duration_since(ended).as_secs() >= patience.as_secs().cast_signed())
+}
+
+/// A Job that a container beside the agent's keeps alive long after the agent ended, and that has a TTL, so was not
+/// made to stay.
+fn is_kept_by_a_sidecar(job: &Job, pods: &[Pod], now: Timestamp) -> bool {
+    let has_ttl = job
+        .spec
+        .as_ref()
+        .is_some_and(|spec| spec.ttl_seconds_after_finished.is_some());
+    let ended = |pod: &Pod| {
+        let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+        let agent = statuses
+            .iter()
+            .find(|status| status.name == names::OPENCODE_CONTAINER)?;
+        Some(agent.state.as_ref()?.terminated.as_ref()?.finished_at.as_ref()?.0)
+    };
+    let long_ago = |at: Timestamp| now.duration_since(at).as_secs() >= NOBODY_COMES.as_secs().cast_signed();
+    let mut of_job = pods.iter().filter(|pod| is_of(pod, job)).peekable();
+    job_end(job).is_none()
+        && has_ttl
+        && of_job.peek().is_some()
+        && of_job.all(|pod| ended(pod).is_some_and(long_ago))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_job_that_a_sidecar_keeps_is_forgotten_when_its_agent_ended_long_ago() {
+        let job = |ttl: Option<i32>| -> Job {
+            serde_json::from_value(json!({"metadata": {"uid": "u"},
+                "spec": {"template": {"spec": {"containers": []}}, "ttlSecondsAfterFinished": ttl}}))
+            .expect("a job")
+        };
+        let pod = |state: serde_json::Value| -> Pod {
+            serde_json::from_value(json!({"metadata": {"ownerReferences": [
+                {"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "u"}]}, "status": {"containerStatuses": [
+                {"name": "opencode", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state}]}}))
+            .expect("a pod")
+        };
+        let ended = pod(json!({"terminated": {"exitCode": 0, "finishedAt": "2026-01-01T10:00:00Z"}}));
+        let running = pod(json!({"running": {}}));
+        let at = |text: &str| text.parse::<Timestamp>().expect("a time");
+        let (soon, late) = (at("2026-01-01T10:14:59Z"), at("2026-01-01T10:15:00Z"));
+        let kept = |ttl, pods: &[Pod], now| is_kept_by_a_sidecar(&job(ttl), pods, now);
+        assert!(kept(Some(300), std::slice::from_ref(&ended), late));
+        assert!(
+            !kept(Some(300), std::slice::from_ref(&ended), soon),
+            "its harvest may be on"
+        );
+        assert!(!kept(None, std::slice::from_ref(&ended), late), "retained");
+        assert!(!kept(Some(300), &[running], late), "at work");
+        assert!(!kept(Some(300), &[], late), "nothing is known");
+    }
+
+    #[test]
+    fn only_jobs_that_ended_long_ago_and_were_not_kept_are_forgotten() {
+        let job = |ttl: Option<i32>, kind: &str| -> Job {
+            serde_json::from_value(json!({
+                "spec": {"template": {"spec": {"containers": []}}, "ttlSecondsAfterFinished": ttl},
+                "status": {"conditions": [{"type": kind, "status": "True", "lastTransitionTime": "2026-01-01T10:00:00Z"}]},
+            }))
+            .expect("a job")
+        };
+        let at = |text: &str| text.parse::<Timestamp>().expect("a time");
+        let (soon, late) = (at("2026-01-01T10:14:59Z"), at("2026-01-01T10:15:00Z"));
+        assert!(
+            is_forgotten(&job(Some(300), "Complete"), late) && is_forgotten(&job(Some(300), "Failed"), late)
+        );
+        assert!(
+            !is_forgotten(&job(Some(300), "Complete"), soon),
+            "its harvest may be on"
+        );
+        assert!(
+            !is_forgotten(&job(Some(7_200), "Complete"), late),
+            "the operator gave it longer"
+        );
+        assert!(!is_forgotten(&job(None, "Complete"), late), "retained");
+        assert!(!is_forgotten(&job(Some(300), "Suspended"), late), "not over");
+    }
+}

@@ -1,0 +1,171 @@
+//! Text for a person's page: one line, bounded, without control characters, people's home folders and secrets. Pure.
+
+use crate::config::RunSpec;
+use crate::run::outcome::{without_ansi, without_secrets};
+use crate::run::redact::home;
+
+/// Shorter values are words rather than secrets.
+const SHORTEST_SECRET: usize = 8;
+/// How much of a text's end is looked at for its last words.
+const END: usize = 2 << 10;
+
+/// What must not be shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Redactor {
+    secrets: Vec<String>,
+}
+
+impl Redactor {
+    /// The secrets that this run is known to have: its tokens, and variables that are named like one.
+    #[must_use]
+    pub fn of(spec: &RunSpec) -> Self {
+        let layers = [
+            &spec.runtime_tools_env,
+            &spec.env.kept,
+            &spec.self_pod.inherited_env,
+        ];
+        let named = layers.into_iter().flat_map(|layer| &layer.0);
+        let named = named.filter(|(name, _)| sounds_secret(name));
+        let all = named.map(|(_, value)| value).chain(&spec.auth_token);
+        let mut secrets: Vec<String> = all.map(|secret| secret.trim().to_owned()).collect();
+        secrets.retain(|secret| secret.len() >= SHORTEST_SECRET);
+        // One may be a part of another.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets.dedup();
+        Self { secrets }
+    }
+
+    /// The beginning of the text, at most `limit` characters.
+    #[must_use]
+    pub fn line(&self, text: &str, limit: usize) -> String {
+        let line = self.clean(text);
+        match line.char_indices().nth(limit) {
+            None => line,
+            Some(_) => format!("{}…", line.chars().take(limit - 1).collect::<String>()),
+        }
+    }
+
+    /// The end of the text, at most `limit` characters. It begins with a whole word: half a secret would not be known
+    /// as one.
+    #[must_use]
+    pub fn last_words(&self, text: &str, limit: usize) -> String {
+        let from = (text.len().saturating_sub(END)..=text.len()).find(|at| text.is_char_boundary(*at));
+        let end = from.and_then(|at| text.get(at..)).unwrap_or_default();
+        let line = self.clean(if end.len() < text.len() {
+            after_a_gap(end)
+        } else {
+            end
+        });
+        let over = line.chars().count().saturating_sub(limit);
+        if over == 0 {
+            return line;
+        }
+        // Room for the mark that something is missing.
+        let from = line.char_indices().nth(over + 1).map_or(0, |(at, _)| at);
+        let words = after_a_gap(line.get(from..).unwrap_or_default());
+        if words.is_empty() {
+            return String::new();
+        }
+        format!("…{words}")
+    }
+
+    fn clean(&self, text: &str) -> String {
+        let mut text = without_ansi(text);
+        for secret in &self.secrets {
+            if text.contains(secret.as_str()) {
+                text = text.replace(secret.as_str(), "***");
+            }
+        }
+        let plain: String = text.chars().map(|c| if is_hidden(c) { ' ' } else { c }).collect();
+        let line = plain.split_whitespace().collect::<Vec<_>>().join(" ");
+        home::home_paths(&without_secrets(&line))
+    }
+}
+
+fn after_a_gap(text: &str) -> &str {
+    text.split_once(char::is_whitespace)
+        .map_or("", |(_, rest)| rest.trim_start())
+}
+
+fn sounds_secret(name: &str) -> bool {
+    const WORDS: [&str; 6] = ["KEY", "TOKEN", "SECRET", "PASS", "CREDENTIAL", "AUTH"];
+    let name = name.to_ascii_uppercase();
+    WORDS.iter().any(|word| name.contains(word))
+}
+
+/// Control characters, and those that change the direction of text or have no width.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn redactor(secrets: &[&str]) -> Redactor {
+        Redactor {
+            secrets: secrets.iter().map(|secret| (*secret).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn a_line_is_one_line_without_controls_and_bounded() {
+        let shown = redactor(&[]).line("a\u{1b}[31m\r\n\tb\u{202e}c \u{0}d", 80);
+        assert_eq!(shown, "a b c d");
+        assert_eq!(redactor(&[]).line("日本語です", 3), "日本…");
+        assert_eq!(redactor(&[]).line("日本語", 3), "日本語");
+        assert_eq!(redactor(&[]).line("see /home/alice/x", 80), "see /home/a****/x");
+    }
+
+    #[test]
+    fn last_words_end_where_the_text_ends_and_begin_with_a_word() {
+        assert_eq!(
+            redactor(&[]).last_words("short and\nsweet", 80),
+            "short and sweet"
+        );
+        let shown = redactor(&[]).last_words("one two three four five", 12);
+        assert_eq!(shown, "…four five");
+        assert_eq!(redactor(&[]).last_words(&"x".repeat(500), 100), "");
+        let long = format!("{} the end", "日本語 ".repeat(9_000));
+        let shown = redactor(&[]).last_words(&long, 20);
+        assert!(
+            shown.starts_with('…') && shown.ends_with("the end") && shown.chars().count() <= 20,
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn secrets_are_masked_before_anything_is_cut() {
+        let hidden = redactor(&["eyJhbGciOi.payload.signature", "sk-12345678"]);
+        let text = format!(
+            "{} the token is eyJhbGciOi.payload.signature, the key sk-12345678",
+            "w ".repeat(200)
+        );
+        let shown = hidden.last_words(&text, 60);
+        assert!(shown.ends_with("the token is ***, the key ***"), "{shown}");
+        assert_eq!(hidden.line("key sk-12345678!", 80), "key ***!");
+        let foreign = redactor(&[]).line("use Bearer abcdefghijklmnop1234 now", 80);
+        assert!(!foreign.contains("abcdefghijklmnop1234"), "{foreign}");
+        for limit in 1..90 {
+            let shown = hidden.last_words(&text, limit);
+            assert!(
+                !shown.contains("signature") && !shown.contains("12345678"),
+                "{limit}: {shown}"
+            );
+        }
+    }
+
+    #[test]
+    fn names_tell_which_variables_are_secret() {
+        for name in [
+            "ANTHROPIC_API_KEY",
+            "gh_token",
+            "DB_PASSWORD",
+            "PAPERCLIP_RUNTIME_TOOLS_TOKEN",
+        ] {
+            assert!(sounds_secret(name), "{name}");
+        }
+        assert!(!sounds_secret("PATH") && !sounds_secret("NODE_ENV"));
+    }
+}

@@ -1,0 +1,5 @@
+//! From an admitted run to a Job that exists.
+
+pub mod database;
+pub mod launch;
+pub mod submit;

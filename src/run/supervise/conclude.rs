@@ -1,0 +1,163 @@
+//! From what was seen to the host's result.
+
+use serde_json::{Value, json};
+
+use crate::cluster::conditions::ContainerEnd;
+use crate::config::RunSpec;
+use crate::config::session::SESSION_CWD;
+use crate::manifest::exit_codes;
+use crate::run::job::end::RunEnd;
+use crate::run::outcome::{FoldedFacts, LogState, Session, code, resolve_folded};
+use crate::run::supervise::deliver::Delivery;
+use crate::tail::EndRecord;
+use crate::tail::followed::Proof;
+use crate::tail::record::split_termination_message;
+
+/// What is known when a run is over.
+pub struct EndFacts<'a> {
+    /// The run.
+    pub spec: &'a RunSpec,
+    /// What ended it.
+    pub end: &'a RunEnd,
+    /// A deadline ended it, the Job's or ours.
+    pub timed_out: bool,
+    /// The container's end, when the API server told it.
+    pub container: Option<&'a ContainerEnd>,
+    /// The pod's own record.
+    pub record: Option<&'a EndRecord>,
+    /// No start record was found on the volume.
+    pub unstarted: bool,
+    /// The agent's output.
+    pub delivered: Delivery,
+    /// The end of the agent's stderr.
+    pub stderr: String,
+}
+
+/// Judges the run: the result, and what a person should know about it.
+#[must_use]
+pub fn result(known: EndFacts<'_>) -> (Value, Vec<String>) {
+    let proof = known.delivered.proof.clone();
+    let log_state = match proof {
+        Proof::Proven => LogState::Proven,
+        Proof::Unproven => LogState::Unproven,
+        Proof::Incomplete { .. } | Proof::Failed(_) => LogState::Incomplete,
+    };
+    let facts = FoldedFacts {
+        summary: known.delivered.transcript.finish(),
+        stdout_excerpt: known.delivered.excerpt.finish(),
+        stderr: stderr(&known),
+        exit_code: known
+            .record
+            .map(|record| record.exit)
+            .or(known.container.map(|end| end.exit_code)),
+        signal: known.record.and_then(|record| record.signal).map(signal_name),
+        reason: reason(&known),
+        log_state,
+        timed_out: known.timed_out,
+        timeout_sec: known.spec.timeout_sec.map(|seconds| seconds as f64),
+        cancelled: matches!(known.end, RunEnd::Cancelled(_)),
+        model: Some(known.spec.model.clone()).filter(|model| !model.is_empty()),
+        session: session(known.spec),
+        unstarted: known.unstarted && known.record.is_none() && known.delivered.bytes == 0,
+    };
+    let outcome = resolve_folded(&facts);
+    let mut result = serde_json::to_value(&outcome).unwrap_or_else(|error| {
+        json!({"exitCode": null, "signal": null, "timedOut": false,
+               "errorCode": code::UNKNOWN_OUTCOME, "errorMessage": format!("the result cannot be written: {error}")})
+    });
+    if let Some(extra) = result.get_mut("resultJson").and_then(Value::as_object_mut) {
+        extra.insert(
+            "log".to_owned(),
+            json!({"bytes": known.delivered.bytes, "proof": proof_word(&proof)}),
+        );
+    }
+    (result, outcome.warnings)
+}
+
+/// A word for the state of the log, with numbers where bytes are missing.
+#[must_use]
+pub fn proof_word(proof: &Proof) -> String {
+    match proof {
+        Proof::Proven => "proven".to_owned(),
+        Proof::Unproven => "unproven".to_owned(),
+        Proof::Incomplete { have, want } => format!("incomplete: {have} of {want} bytes"),
+        Proof::Failed(message) => format!("incomplete: {message}"),
+    }
+}
+
+/// The stderr file, or what the kubelet kept of the output when there is none.
+fn stderr(known: &EndFacts<'_>) -> String {
+    if !known.stderr.trim().is_empty() {
+        return known.stderr.clone();
+    }
+    let message = known
+        .container
+        .map(|end| end.message.as_str())
+        .unwrap_or_default();
+    split_termination_message(message, &known.spec.run_id)
+        .1
+        .to_owned()
+}
+
+/// What the container, the pod or the script says about the end.
+fn reason(known: &EndFacts<'_>) -> Option<String> {
+    if known
+        .record
+        .is_some_and(|record| record.reason.as_deref() == Some("log_too_large"))
+    {
+        return Some(code::LOG_TOO_LARGE.to_owned());
+    }
+    let of_container = known.container.and_then(|end| {
+        let of_script = known
+            .record
+            .is_none()
+            .then(|| exit_codes::describe(end.exit_code))
+            .flatten();
+        of_script.map(str::to_owned).or_else(|| end.reason.clone())
+    });
+    of_container.or_else(|| match known.end {
+        RunEnd::PodLost(why) => Some(why.clone()),
+        RunEnd::JobGone => Some("the Job was deleted before its end was seen".to_owned()),
+        RunEnd::Outage(why) => Some(format!(
+            "the API server could not be reached: {why}; the Job is kept"
+        )),
+        _ => None,
+    })
+}
+
+/// The session of this run with what is stored beside its id.
+fn session(spec: &RunSpec) -> Option<Session> {
+    let workspace = spec.context.get("paperclipWorkspace");
+    let text = |key: &str| {
+        workspace
+            .and_then(|workspace| workspace.text(key))
+            .map(str::to_owned)
+    };
+    let pairs = [
+        ("sessionId", spec.resume.session_id.clone()),
+        ("cwd", Some(spec.working_dir.clone())),
+        (SESSION_CWD, Some(spec.working_dir.clone())),
+        ("workspaceId", text("workspaceId")),
+        ("repoUrl", text("repoUrl")),
+        ("repoRef", text("repoRef")),
+    ];
+    let params = pairs
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.to_owned(), Value::String(value?))))
+        .collect();
+    Some(Session::Params(params))
+}
+
+/// The name of a signal, as the host stores it.
+fn signal_name(number: i32) -> String {
+    match number {
+        1 => "SIGHUP".to_owned(),
+        2 => "SIGINT".to_owned(),
+        6 => "SIGABRT".to_owned(),
+        9 => "SIGKILL".to_owned(),
+        11 => "SIGSEGV".to_owned(),
+        13 => "SIGPIPE".to_owned(),
+        15 => "SIGTERM".to_owned(),
+        other => format!("signal {other}"),
+    }
+}

@@ -1,0 +1,69 @@
+//! What a run used, told by two servers that end at the same moment: on a stopped clock, and each time once.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::support::api::ApiServer;
+use crate::support::watched::{at_work, handle};
+use opencode_k8s::run::supervise::usage::settle;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+fn used(input: u64) -> Value {
+    json!({"usage": {"inputTokens": input, "outputTokens": 0, "cachedInputTokens": 0}, "costUsd": 0.5})
+}
+
+/// What this server bills of 30 tokens, when the other one has left the folder like this.
+async fn billed(api: ApiServer, folder: &tempfile::TempDir) -> u64 {
+    let (handle, _stopper) = handle(&api, folder, None);
+    let mut result = used(30);
+    settle(&handle, &mut result).await;
+    result["usage"]["inputTokens"].as_u64().expect("tokens")
+}
+
+fn usage(folder: &tempfile::TempDir) -> std::path::PathBuf {
+    folder.path().join("r.pod.usage")
+}
+
+fn leave(folder: &Path, name: &str, content: &str) {
+    fs::write(folder.join(name), content).expect("written");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_tells_all_and_leaves_a_note() {
+    let folder = tempfile::tempdir().expect("a folder");
+    leave(folder.path(), "r.pod.ndjson", "log");
+    assert_eq!(billed(at_work(), &folder).await, 30);
+    assert_eq!(billed(at_work(), &folder).await, 0, "the second tells the rest");
+    assert!(usage(&folder).exists());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_that_was_told_is_taken_off() {
+    let folder = tempfile::tempdir().expect("a folder");
+    leave(folder.path(), "r.pod.ndjson", "log");
+    leave(folder.path(), "r.pod.usage", &used(10).to_string());
+    assert_eq!(billed(at_work(), &folder).await, 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_after_a_clean_up_tells_nothing_and_leaves_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    assert_eq!(billed(ApiServer::with(&[], &[]), &folder).await, 0);
+    assert!(!usage(&folder).exists());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stands_between_the_log_and_its_note_has_been_told_to_the_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cleaning_up = async {
+        // The log is gone; the note is made, and taken away with the rest.
+        while !usage(&folder).exists() {
+            sleep(Duration::from_millis(1)).await;
+        }
+        fs::remove_file(usage(&folder)).expect("removed");
+    };
+    let (tokens, ()) = tokio::join!(billed(ApiServer::with(&[], &[]), &folder), cleaning_up);
+    assert_eq!(tokens, 30);
+}

@@ -1,0 +1,152 @@
+//! One Job watched to its end against an API server that is slow, away or has forgotten, on a stopped clock: what ends
+//! the run, when, and what does not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::support::api::ApiServer;
+use crate::support::watched::{
+    MINUTE, OUTAGE, at_work, container, handle, is_being_deleted, job, pod, running, watch,
+};
+use opencode_k8s::run::host::SilentHost;
+use opencode_k8s::run::host::log::HostLog;
+use opencode_k8s::run::job::end::RunEnd;
+use opencode_k8s::run::supervise::watch::watch_job;
+use serde_json::json;
+use tokio::time::sleep;
+
+#[tokio::test(start_paused = true)]
+async fn the_outcome_is_unknown_after_ten_minutes_without_the_api_server_and_not_before() {
+    let run = watch(at_work(), None);
+    sleep(MINUTE).await;
+    run.api.is_away(true);
+    sleep(OUTAGE - Duration::from_secs(10)).await;
+    assert!(!run.is_over().await);
+    let (end, after) = run.end().await;
+    assert!(matches!(end, RunEnd::Outage(_)), "{end:?}");
+    assert!((660..=680).contains(&after), "{after}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn hours_of_short_outages_end_nothing() {
+    let run = watch(at_work(), None);
+    for _ in 0..20 {
+        run.api.is_away(true);
+        sleep(9 * MINUTE).await;
+        run.api.is_away(false);
+        sleep(MINUTE).await;
+    }
+    assert!(!run.is_over().await);
+    run.api
+        .pods(&[pod(json!({}), container(&json!({"terminated": {"exitCode": 0}})))]);
+    assert!(matches!(run.end().await.0, RunEnd::Container(end) if end.exit_code == 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_outlives_its_job_until_its_own_pod_is_ended() {
+    let run = watch(at_work(), None);
+    sleep(MINUTE).await;
+    run.api.jobs(&[]);
+    sleep(60 * MINUTE).await;
+    assert!(!run.is_over().await, "it is at work");
+    run.api.pods(&[pod(is_being_deleted(), running())]);
+    sleep(Duration::from_secs(70)).await;
+    assert!(!run.is_over().await, "its last words are waited for");
+    assert_eq!(run.end().await.0, RunEnd::JobGone);
+}
+
+#[tokio::test(start_paused = true)]
+async fn our_own_clock_is_a_deadline_only_after_the_grace() {
+    let run = watch(at_work(), Some(300));
+    sleep(Duration::from_secs(355)).await;
+    assert!(!run.is_over().await, "the Job's own deadline comes first");
+    assert_eq!(run.end().await, (RunEnd::Deadline, 360));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_is_deleted_in_the_same_moment_is_heard() {
+    let ended = pod(
+        json!({"resourceVersion": "8"}),
+        container(&json!({"terminated": {"exitCode": 7, "reason": "Error"}})),
+    );
+    let api = at_work();
+    api.says_by_watch("pods", &[("MODIFIED", &ended), ("DELETED", &ended)]);
+    let (end, _) = watch(api, None).end().await;
+    assert!(
+        matches!(&end, RunEnd::Container(end) if end.exit_code == 7),
+        "{end:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_whose_job_is_deleted_in_the_same_moment_is_heard() {
+    let late = job(json!([{"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}]));
+    let api = at_work();
+    api.says_by_watch("jobs", &[("MODIFIED", &late), ("DELETED", &late)]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (handle, _stopper) = handle(&api, &folder, Some(3));
+    sleep(Duration::from_secs(3)).await;
+    assert!(handle.job().is_none(), "nothing but a memory is left");
+    assert!(handle.hit_its_deadline(MINUTE).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_word_of_the_controller_there_is_no_deadline() {
+    let api = at_work();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (handle, _stopper) = handle(&api, &folder, Some(3));
+    sleep(Duration::from_secs(10)).await;
+    assert!(!handle.hit_its_deadline(MINUTE).await);
+    api.jobs(&[job(
+        json!([{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]),
+    )]);
+    assert!(!handle.hit_its_deadline(MINUTE).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_ended_before_our_clock_ran_out_is_its_end() {
+    let ended = pod(
+        json!({}),
+        container(&json!({"terminated": {"exitCode": 3, "reason": "Error"}})),
+    );
+    let api = ApiServer::with(&[job(json!([]))], &[ended]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (handle, _stopper) = handle(&api, &folder, Some(1));
+    sleep(2 * MINUTE).await;
+    let (host_log, _) = HostLog::new(Arc::new(SilentHost), handle.stop.clone());
+    let end = watch_job(&handle, &host_log).await;
+    assert!(
+        matches!(&end, RunEnd::Container(end) if end.exit_code == 3),
+        "{end:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_may_not_be_asked_for_and_is_there_no_more_is_gone() {
+    let run = watch(ApiServer::with(&[job(json!([]))], &[]), None);
+    run.api.refuses_get();
+    sleep(MINUTE).await;
+    assert!(!run.is_over().await);
+    run.api.jobs(&[]);
+    let (end, after) = run.end().await;
+    assert_eq!(end, RunEnd::JobGone);
+    assert!((60..=70).contains(&after), "{after}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_ended_by_itself_before_a_sidecar_took_its_job_to_the_deadline_did_not_time_out() {
+    let ended = container(&json!({"terminated": {"exitCode": 3, "reason": "Error"}}));
+    let late = job(json!([{"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}]));
+    let folder = tempfile::tempdir().expect("a folder");
+    for (meta, timed_out) in [(json!({}), false), (is_being_deleted(), true)] {
+        let api = ApiServer::with(&[job(json!([]))], &[pod(meta, ended.clone())]);
+        let (handle, _stopper) = handle(&api, &folder, Some(3));
+        sleep(Duration::from_secs(3)).await;
+        let (said, api_later) = (late.clone(), api.clone());
+        tokio::spawn(async move {
+            sleep(Duration::from_secs(5)).await;
+            api_later.jobs(&[said]);
+        });
+        assert_eq!(handle.hit_its_deadline(MINUTE).await, timed_out);
+    }
+}
