@@ -72,6 +72,7 @@ export interface KubernetesJob {
     annotations: Record<string, string>;
   };
   // The API's own schema is the type; naming a Kubernetes client here would make it a dependency of every user.
+  // biome-ignore lint/suspicious/noExplicitAny: callers read fields of any depth.
   spec: Record<string, any>;
 }
 

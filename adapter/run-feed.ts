@@ -18,7 +18,10 @@ const feeds = new WeakMap<Native, RunFeed>();
 /** The feed of this addon; its runs share one callback. */
 export function runFeed(native: Native): RunFeed {
   let feed = feeds.get(native);
-  if (!feed) feeds.set(native, (feed = new RunFeed(native)));
+  if (!feed) {
+    feed = new RunFeed(native);
+    feeds.set(native, feed);
+  }
   return feed;
 }
 
@@ -56,7 +59,7 @@ export class RunFeed {
     let start = 0;
     for (let at = 0; at + 3 < words.length; at += 4) {
       const end = start + Number(words[at + 3]);
-      void this.call(Number(words[at]), Number(words[at + 1]), words[at + 2]!, batch.slice(start, end));
+      void this.call(Number(words[at]), Number(words[at + 1]), words[at + 2] ?? "", batch.slice(start, end));
       start = end;
     }
     this.runs.arrived();

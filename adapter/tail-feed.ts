@@ -31,7 +31,10 @@ const feeds = new WeakMap<Native, TailFeed>();
 /** The feed of this addon; its tails share one callback. */
 export function tailFeed(native: Native): TailFeed {
   let feed = feeds.get(native);
-  if (!feed) feeds.set(native, (feed = new TailFeed(native)));
+  if (!feed) {
+    feed = new TailFeed(native);
+    feeds.set(native, feed);
+  }
   return feed;
 }
 

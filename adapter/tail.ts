@@ -75,7 +75,8 @@ export function createTailPodLogFile(load: NativeLoader): TailPodLogFile {
 
 /** The user's times, or what the addon takes without them. */
 function readPace({ pollMs, maxPollMs, idlePolls }: TailOptions): ReadPace {
-  const time = (ms: number | undefined, usual: number): number => (Number.isFinite(ms) ? Math.max(1, ms!) : usual);
+  const time = (ms: number | undefined, usual: number): number =>
+    ms !== undefined && Number.isFinite(ms) ? Math.max(1, ms) : usual;
   return { pollMs: time(pollMs, 250), maxPollMs: time(maxPollMs, 1_000), idlePolls: idlePolls ?? 5 };
 }
 

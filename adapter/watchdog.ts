@@ -19,7 +19,8 @@ export function watch(who: Waiting, everyMs: number): void {
   if (!round) {
     const waiting = new Set<Waiting>();
     const timer = setInterval(() => checkAll(everyMs, waiting), everyMs).unref();
-    rounds.set(everyMs, (round = { timer, waiting }));
+    round = { timer, waiting };
+    rounds.set(everyMs, round);
   }
   round.waiting.add(who);
 }

@@ -43,7 +43,7 @@ export async function tailPodLogFile(filePath: string, { onLog, stopSignal }: Pe
     const parts = (partial + buffer.toString("utf-8", 0, bytesRead)).split("\n");
     partial = parts.pop() ?? "";
     for (const part of parts) {
-      const line = part + "\n";
+      const line = `${part}\n`;
       lines.push(line);
       await onLog("stdout", line);
     }
@@ -59,8 +59,8 @@ export async function tailPodLogFile(filePath: string, { onLog, stopSignal }: Pe
     }
     while (await readNew());
     if (partial) {
-      lines.push(partial + "\n");
-      await onLog("stdout", partial + "\n");
+      lines.push(`${partial}\n`);
+      await onLog("stdout", `${partial}\n`);
     }
     return lines.join("");
   } finally {

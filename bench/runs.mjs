@@ -146,7 +146,9 @@ async function round(cluster, count, minutes, withPeer) {
   const runs = Array.from({ length: count }, (_, i) => new Run(cluster, `run-${count}-${i}`));
   for (const { id } of runs) child.send({ action: "execute", id });
   await Promise.all(runs.map((run) => run.start()));
-  const writing = setInterval(() => runs.forEach((run) => run.write()), 1_000);
+  const writing = setInterval(() => {
+    for (const run of runs) run.write();
+  }, 1_000);
   await sleep(5_000);
   await cluster.resetRequests();
   child.send({ action: "measure" });

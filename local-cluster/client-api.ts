@@ -53,21 +53,8 @@ export function connect(url: string, token: string, namespace: string): KubeClie
     const scope = known.namespaced ? `/namespaces/${namespace}` : "";
     return `${base}${scope}/${resource}${name && `/${name}`}${subresource && `/${subresource}`}`;
   };
-  const send = async (
-    method: string,
-    target: string,
-    init: { body?: object; type?: string; signal?: AbortSignal } = {},
-  ): Promise<Response> => {
-    const request: RequestInit = {
-      method,
-      headers: { authorization: `Bearer ${token}`, "content-type": init.type ?? "application/json" },
-    };
-    if (init.body) request.body = JSON.stringify(init.body);
-    if (init.signal) request.signal = init.signal;
-    const response = await fetch(url + target, request);
-    if (!response.ok) throw new KubeError((await response.json()) as Status);
-    return response;
-  };
+  const send = (method: string, target: string, call?: Call): Promise<Response> =>
+    request(url + target, token, method, call);
   const call = async (...args: Parameters<typeof send>): Promise<any> => (await send(...args)).json();
   const collection = (resource: string, query: Query = {}): Promise<any> =>
     call("GET", `${path(resource)}?${new URLSearchParams({ ...query })}`);
@@ -104,9 +91,8 @@ export function connect(url: string, token: string, namespace: string): KubeClie
         throw new Error(`the watch of ${resource} ended`);
       } catch (error) {
         if (!aborted.signal.aborted) throw error;
-        throw new Error(
-          `waited ${timeoutMs} ms in vain; ${resource} now: ${JSON.stringify([...objects.values()].map(({ metadata, status }) => ({ name: metadata.name, status })))}`,
-        );
+        const now = [...objects.values()].map(({ metadata: { name }, status }) => ({ name, status }));
+        throw new Error(`waited ${timeoutMs} ms in vain; ${resource} now: ${JSON.stringify(now)}`);
       } finally {
         clearTimeout(timer);
         aborted.abort();
@@ -125,6 +111,24 @@ export function connect(url: string, token: string, namespace: string): KubeClie
       return () => aborted.abort();
     },
   };
+}
+
+interface Call {
+  body?: object;
+  type?: string;
+  signal?: AbortSignal;
+}
+
+async function request(url: string, token: string, method: string, call: Call = {}): Promise<Response> {
+  const init: RequestInit = {
+    method,
+    headers: { authorization: `Bearer ${token}`, "content-type": call.type ?? "application/json" },
+  };
+  if (call.body) init.body = JSON.stringify(call.body);
+  if (call.signal) init.signal = call.signal;
+  const response = await fetch(url, init);
+  if (!response.ok) throw new KubeError((await response.json()) as Status);
+  return response;
 }
 
 async function* lines(body: ReadableStream<Uint8Array>): AsyncGenerator<WatchEvent> {

@@ -124,7 +124,8 @@ export class Cluster {
     checkFault(fault);
     switch (fault.kind) {
       case "outage":
-        return (this.#startOutage(fault.ms), 0);
+        this.#startOutage(fault.ms);
+        return 0;
       case "compact":
         this.#store.compact();
         this.server.dropWatches();

@@ -33,6 +33,7 @@ run("cargo", [
   ...relaxed.flatMap((lint) => ["-A", `clippy::${lint}`]),
 ]);
 run("cargo", ["check", "--locked", "--target", target, "--no-default-features"]);
+run("node_modules/.bin/biome", ["ci", "--error-on-warnings", "."]);
 run("node_modules/.bin/tsc", ["-p", "tsconfig.json"]);
 run(process.execPath, ["scripts/deny.mjs"]);
 run(process.execPath, ["scripts/lint-workflows.mjs"]);

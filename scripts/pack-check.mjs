@@ -14,7 +14,7 @@ import { checkPackages } from "./pack/checks.mjs";
 import { packDevelopment } from "./pack/development.mjs";
 import { hostPlatform, platformNamed, platforms } from "./pack/platforms.mjs";
 import { packAll, packedAlready } from "./pack/stage.mjs";
-import { checkPrerequisites, installPackages, root, run } from "./prerequisites.mjs";
+import { checkPrerequisites, installPackages, run } from "./prerequisites.mjs";
 
 const { values: options } = parseArgs({
   options: {

@@ -135,7 +135,7 @@ describe("a run", () => {
     native.runs[0]?.finish(done);
     expect(await result).toMatchObject(done);
     expect(reports).toHaveLength(2);
-    expect(reports.join("")).toMatch(/disk full[^]*no meta/);
+    expect(reports.join("")).toMatch(/disk full[\s\S]*no meta/);
   });
 
   it("goes on from a harvested session with a prompt for that session", async () => {

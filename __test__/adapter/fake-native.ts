@@ -123,7 +123,7 @@ export class FakeTail {
   }
 
   wasTaken(): void {
-    this.taken.splice(0).forEach((resolve) => resolve());
+    for (const resolve of this.taken.splice(0)) resolve();
   }
 
   private give(kind: string, text: string): Promise<void> {
@@ -187,7 +187,9 @@ export function fakeNative(overrides: Partial<Native> = {}): FakeNative {
         tails.push(new FakeTail(tails.length, path, JSON.parse(options) as Record<string, unknown>, sink));
         return tails.length - 1;
       },
-      taken: (ids) => ids.forEach((id) => tails[id]?.wasTaken()),
+      taken: (ids) => {
+        for (const id of ids) tails[id]?.wasTaken();
+      },
       arrived: () => {},
       text: (id) => tails[id]?.text() ?? null,
       stop: (id) => tails[id]?.stop(),

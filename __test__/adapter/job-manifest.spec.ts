@@ -135,7 +135,7 @@ describe("the prompt", () => {
   it("follows the native side's resume decision, not the stored session", () => {
     const fresh = fakeNative({ planSession: () => JSON.stringify({ sessionId: null, note: null }) });
     expect(build({ config, ...resumed, context: { paperclipWake: wake } }, {}, fresh).prompt).toMatch(
-      /^BOOT run-1[^]*BEAT/,
+      /^BOOT run-1[\s\S]*BEAT/,
     );
   });
 });

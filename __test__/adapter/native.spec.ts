@@ -18,7 +18,7 @@ it("takes a binary of the same version, and any when the shim runs from its sour
 });
 
 it("asks for a restart when the versions differ or a function is missing", () => {
-  const mismatch = /is version 1\.2\.3, the adapter is version 2\.0\.0[^]*Restart the server/;
+  const mismatch = /is version 1\.2\.3, the adapter is version 2\.0\.0[\s\S]*Restart the server/;
   expect(() => checkNative(fakeNative(), "2.0.0")).toThrow(mismatch);
   for (const name of NATIVE_FUNCTIONS) {
     expect(() => checkNative({ ...fakeNative(), [name]: undefined }, null)).toThrow(NativeUnavailableError);

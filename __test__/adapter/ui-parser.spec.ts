@@ -69,7 +69,10 @@ describe("recordings of the real opencode", () => {
     expect(calls.map(({ toolUseId }) => toolUseId)).toEqual(results.map(({ toolUseId }) => toolUseId));
     expect(calls[0]?.input).toMatchObject({ command: "ls -1 && echo done" });
     expect(results[0]).toMatchObject({ toolName: "bash", content: expect.stringContaining("a.txt"), isError: false });
-    expect(results.at(-1)).toMatchObject({ content: expect.stringMatching(/new file[^]*exit code 3/), isError: true });
+    expect(results.at(-1)).toMatchObject({
+      content: expect.stringMatching(/new file[\s\S]*exit code 3/),
+      isError: true,
+    });
     expect(entries.at(-2)).toEqual({ kind: "assistant", ts: TS, text: "The file is fixed." });
   });
 

@@ -58,7 +58,7 @@ describe("tailPodLogFile", () => {
   });
 
   it("reads to the end after the stop", async () => {
-    const text = "x".repeat(99) + "\n";
+    const text = `${"x".repeat(99)}\n`;
     const { result, lines } = follow(text.repeat(20_000), { stopSignal: { stopped: true } });
     expect(await result).toBe(text.repeat(20_000));
     expect(lines).toHaveLength(20_000);

@@ -199,6 +199,7 @@ describe("rules", () => {
       "//a": "//a",
       "'/a'": "'/x'",
       "k=/a:/a/b": "k=/x:/y",
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: a variable of the shell.
       "${HOME}/a": "${HOME}/a",
       ">/dev/termination-log;": ">/t;",
       "(/a)": "(/x)",

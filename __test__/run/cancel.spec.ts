@@ -22,7 +22,9 @@ const acknowledged = { executionCancellation: { state: "acknowledged", acknowled
 
 describe.skipIf(isRealCluster)("a cancel", () => {
   let stage: Stage;
-  beforeAll(async () => void (stage = await openStage()));
+  beforeAll(async () => {
+    stage = await openStage();
+  });
   countAroundEachTest(() => stage);
   afterAll(() => stage.close());
 

@@ -71,7 +71,9 @@ const ours = (resource: string, agent: string): Promise<string> =>
 
 describe.skipIf(script === "")("a run survives", () => {
   let stage: Stage;
-  beforeAll(async () => void (stage = await openStage()));
+  beforeAll(async () => {
+    stage = await openStage();
+  });
   afterAll(() => stage.close());
 
   async function expectWhole({ agent, ended }: Going, seconds: number): Promise<void> {

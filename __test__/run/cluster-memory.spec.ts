@@ -18,7 +18,9 @@ const takeMe = (pid: string): string => `echo 1000 >/proc/${pid}/oom_score_adj`;
 
 describe.skipIf(!isRealCluster)("out of memory", () => {
   let stage: Stage;
-  beforeAll(async () => void (stage = await openStage()));
+  beforeAll(async () => {
+    stage = await openStage();
+  });
   afterAll(() => stage.close());
 
   test("the whole container: no record, unproven, and never a success", { timeout: 300_000 }, async () => {

@@ -20,7 +20,9 @@ import {
 // Faults can be had on request from the stand-in only.
 describe.skipIf(isRealCluster)("a run survives", () => {
   let stage: Stage;
-  beforeAll(async () => void (stage = await openStage()));
+  beforeAll(async () => {
+    stage = await openStage();
+  });
   countAroundEachTest(() => stage);
   afterAll(() => stage.close());
 

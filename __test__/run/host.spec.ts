@@ -5,7 +5,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { answer, isRealCluster, openStage, quote, run, type Stage } from "./stage.js";
 
 let stage: Stage;
-beforeAll(async () => void (stage = await openStage()));
+beforeAll(async () => {
+  stage = await openStage();
+});
 afterEach(async () => void (isRealCluster || (await stage.local.clearFaults())));
 afterAll(() => stage.close());
 
@@ -142,7 +144,9 @@ describe("a run for this host", () => {
     const { result, log } = await run(program, {
       runtimeTools,
       context: { paperclipRuntimeTools: runtimeTools, note: "kept" },
-      onMeta: async ({ prompt: _prompt, ...rest }: Record<string, unknown>) => void (meta = rest),
+      onMeta: async ({ prompt: _prompt, ...rest }: Record<string, unknown>) => {
+        meta = rest;
+      },
       onEvent: async (event: unknown) => void told.push(event),
       onRuntimeProgress: async (update: unknown) => void told.push(update),
     });

@@ -9,7 +9,9 @@ import { adapter } from "../boundary/package.js";
 import { answer, filesLeft, isRealCluster, openStage, run, type Stage } from "./stage.js";
 
 let stage: Stage;
-beforeAll(async () => void (stage = await openStage()));
+beforeAll(async () => {
+  stage = await openStage();
+});
 afterAll(() => stage.close());
 
 const agent = { id: "agent-1", companyId: "company-1", name: "Ada", adapterType: null, adapterConfig: null };

@@ -1,4 +1,5 @@
 /** The environment test through the public adapter: what it finds, what it says to do, and that it always ends soon. */
+import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
@@ -13,7 +14,9 @@ import { filesLeft, isRealCluster, openStage, type Stage } from "./stage.js";
 
 let stage: Stage;
 const apiUrl = "http://paperclip.paperclip.svc:3100";
-beforeAll(async () => void (stage = await openStage()));
+beforeAll(async () => {
+  stage = await openStage();
+});
 afterEach(async () => void (isRealCluster || (await stage.local.clearFaults())));
 afterAll(() => stage.close());
 
@@ -152,9 +155,10 @@ describe.skipIf(isRealCluster)("in the stand-in", () => {
 describe("a server that accepts and never answers", () => {
   let silent: Server;
   const folder = mkdtempSync(join(tmpdir(), "probe-"));
-  beforeAll(
-    () => new Promise<void>((resolve) => void (silent = createServer(() => {}).listen(0, "127.0.0.1", resolve))),
-  );
+  beforeAll(async () => {
+    silent = createServer(() => {}).listen(0, "127.0.0.1");
+    await once(silent, "listening");
+  });
   afterAll(() => {
     silent.closeAllConnections();
     silent.close();

@@ -6,7 +6,9 @@ import { answer, contextOf, isRealCluster, openStage, run, type Stage } from "./
 import { abandon, expectNothingLeft, STEADY, steady, timesRun, told, type Work, work } from "./work.js";
 
 let stage: Stage;
-beforeAll(async () => void (stage = await openStage()));
+beforeAll(async () => {
+  stage = await openStage();
+});
 afterAll(() => stage.close());
 
 /** How many moments of a run to be killed at; the default keeps the suite quick. */

@@ -8,7 +8,9 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { answer, countAroundEachTest, filesLeft, isRealCluster, openStage, run, type Stage } from "./stage.js";
 
 let stage: Stage;
-beforeAll(async () => void (stage = await openStage()));
+beforeAll(async () => {
+  stage = await openStage();
+});
 countAroundEachTest(() => stage);
 afterAll(() => stage.close());
 

@@ -150,7 +150,9 @@ export async function held(stage: Stage): Promise<Record<string, number>> {
 /** Counts before each test of the file and again after it, when no run is on. */
 export function countAroundEachTest(stage: () => Stage): void {
   let before: Record<string, number> = {};
-  beforeEach(async () => void (before = await held(stage())));
+  beforeEach(async () => {
+    before = await held(stage());
+  });
   afterEach(async () => {
     if (!isRealCluster) await stage().local.clearFaults();
     // What a cluster does in the background, and handles that a thread closes, take a moment.

@@ -8,7 +8,9 @@ import { serve } from "./server.js";
 import { answer, contextOf, filesLeft, giveAway, isRealCluster, openStage, type Stage } from "./stage.js";
 
 let stage: Stage;
-beforeAll(async () => void (stage = await openStage()));
+beforeAll(async () => {
+  stage = await openStage();
+});
 afterAll(() => stage.close());
 
 /** Leaves the files of a run as a dead server does. */

@@ -12,7 +12,9 @@ import { answer, contextOf, openStage, type Seen, type Stage } from "./stage.js"
 import { expectNothingLeft, STEADY, steady, timesRun, type Work, work } from "./work.js";
 
 let stage: Stage;
-beforeAll(async () => void (stage = await openStage()));
+beforeAll(async () => {
+  stage = await openStage();
+});
 afterAll(() => stage.close());
 
 /** An agent that prints its lines and then waits for {@link release}. */

@@ -10,7 +10,9 @@ import { answer, filesLeft, isRealCluster, openStage, run, type Stage } from "./
 import { abandon, expectNothingLeft, STEADY, steady, timesRun, told, type Work, work } from "./work.js";
 
 let stage: Stage;
-beforeAll(async () => void (stage = await openStage({ mapping: "mount" })));
+beforeAll(async () => {
+  stage = await openStage({ mapping: "mount" });
+});
 afterAll(() => stage.close());
 
 const brief = { config: { ttlSecondsAfterFinished: 1 } };

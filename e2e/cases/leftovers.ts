@@ -28,11 +28,12 @@ export async function leftovers(stage: Stage): Promise<void> {
   });
   if (options.keep) return;
   // A server of ours goes with all its companies.
-  if (!stage.server)
-    await stage.check("the company in Paperclip", "archived", async () => ({
-      seen: "archived",
-      ok: (await company.archive(), true),
-    }));
+  if (!stage.server) {
+    await stage.check("the company in Paperclip", "archived", async () => {
+      await company.archive();
+      return { seen: "archived", ok: true };
+    });
+  }
   for (const name of ["run-logs", "opencode-db"]) {
     rmSync(join(options.dataRoot, "instances/default", name, company.id), { recursive: true, force: true });
   }

@@ -90,8 +90,10 @@ function jsonPatch(document: Json, operations: Json): Json {
   for (const { op, path, from, value } of operations as Json[]) {
     if (op === "add") put(path, value);
     else if (op === "remove") take(path);
-    else if (op === "replace") take(path), put(path, value);
-    else if (op === "move") put(path, take(from));
+    else if (op === "replace") {
+      take(path);
+      put(path, value);
+    } else if (op === "move") put(path, take(from));
     else if (op === "copy") put(path, structuredClone(read(from)));
     else if (op === "test") {
       if (JSON.stringify(read(path)) !== JSON.stringify(value)) fail(`testing path ${path} failed`);

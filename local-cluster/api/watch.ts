@@ -124,6 +124,9 @@ const texts = new WeakMap<KubeObject, string>();
 
 function json(object: KubeObject): string {
   let text = texts.get(object);
-  if (text === undefined) texts.set(object, (text = JSON.stringify(object)));
+  if (text === undefined) {
+    text = JSON.stringify(object);
+    texts.set(object, text);
+  }
   return text;
 }

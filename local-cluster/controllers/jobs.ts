@@ -56,7 +56,10 @@ export class JobController {
 
   #memory(uid: string): Memory {
     let memory = this.#memories.get(uid);
-    if (!memory) this.#memories.set(uid, (memory = { lostPods: 0 }));
+    if (!memory) {
+      memory = { lostPods: 0 };
+      this.#memories.set(uid, memory);
+    }
     return memory;
   }
 

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import type { Container, Pod } from "../objects.js";
 import type { Launch } from "./container-process.js";
-import { type Environment } from "./env.js";
+import type { Environment } from "./env.js";
 import { expand } from "./expand.js";
 import { mapText, type PathMap } from "./paths.js";
 import { enterRoot } from "./rootfs.js";

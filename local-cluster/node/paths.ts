@@ -12,11 +12,11 @@ const BEFORE = String.raw`(?<![\w./~})-])`;
 // After it: a slash or an end, not the rest of a longer name (`/paperclip-old`, `/paperclip.bak`).
 const AFTER = String.raw`(?![\w-]|\.\w)`;
 
-const escape = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
+const escapePattern = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
 
 export function mapText(text: string, paths: PathMap): string {
   if (paths.size === 0) return text;
   const longestFirst = [...paths.keys()].sort((a, b) => b.length - a.length);
-  const pattern = new RegExp(`${BEFORE}(?:${longestFirst.map(escape).join("|")})${AFTER}`, "g");
+  const pattern = new RegExp(`${BEFORE}(?:${longestFirst.map(escapePattern).join("|")})${AFTER}`, "g");
   return text.replace(pattern, (path) => paths.get(path)!);
 }

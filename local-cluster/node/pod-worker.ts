@@ -234,7 +234,10 @@ export class PodWorker {
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, ms);
-      this.#stopListeners.add(() => (clearTimeout(timer), resolve()));
+      this.#stopListeners.add(() => {
+        clearTimeout(timer);
+        resolve();
+      });
     });
   }
 

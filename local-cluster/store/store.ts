@@ -143,7 +143,10 @@ export class Store {
 
   #table(resource: string): Map<string, KubeObject> {
     let table = this.#tables.get(resource);
-    if (!table) this.#tables.set(resource, (table = new Map()));
+    if (!table) {
+      table = new Map();
+      this.#tables.set(resource, table);
+    }
     return table;
   }
 }

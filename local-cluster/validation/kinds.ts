@@ -32,7 +32,7 @@ function checkJob(problems: Problems, { spec }: Job): void {
     "backoffLimit",
     "ttlSecondsAfterFinished",
   ] as const) {
-    if (spec?.[field]! < 0) problems.invalid(`spec.${field}`, spec[field], "must be greater than or equal to 0");
+    if ((spec?.[field] ?? 0) < 0) problems.invalid(`spec.${field}`, spec[field], "must be greater than or equal to 0");
   }
   const template = spec?.template;
   const restartPolicy = "spec.template.spec.restartPolicy";

@@ -10,7 +10,7 @@ import { manifest } from "./platforms.mjs";
 const LICENCE_FILE = /^(?:licen[sc]e|copying|copyright|notice|unlicense)/i;
 /** The terms of the MIT licence, which is also ours. */
 const MIT_TERMS = readFileSync(`${root}LICENSE`, "utf8")
-  .replace(/^[^]*?(?=Permission is hereby granted)/, "")
+  .replace(/^[\s\S]*?(?=Permission is hereby granted)/, "")
   .trim();
 
 /** The file's text. Identical texts stand once, below all the crates that ship them. */
