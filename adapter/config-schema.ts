@@ -19,7 +19,7 @@ const agent: ConfigFieldSchema[] = [
     label: "Skip permission questions",
     type: "toggle",
     default: true,
-    hint: "Answers opencode's own questions (files outside the workspace, repeated calls, .env files) with yes. Rules that deny stay.",
+    hint: "Answers opencode's own questions (files outside the workspace, repeated calls, .env files) with yes.",
   },
   {
     key: "resumeLastSession",
@@ -40,7 +40,7 @@ const database: ConfigFieldSchema[] = [
       { label: "A volume of its own for each agent (ReadWriteOnce)", value: "dedicated_pvc" },
       { label: "None: sessions end with their run", value: "ephemeral" },
     ],
-    hint: "Where opencode keeps its sessions. Unset: a volume of its own if a storage class is given, else the shared volume.",
+    hint: "Where opencode keeps its sessions. Unset: its own volume with a storage class, else the shared one.",
   },
   {
     key: "agentDbStorageClass",
@@ -140,7 +140,7 @@ const run: ConfigFieldSchema[] = [
     label: "Reattach after a restart",
     type: "toggle",
     default: true,
-    hint: "Takes over the Job of the same task that a former server process left running, instead of waiting for its end.",
+    hint: "Takes over the Job of the same task that a former server left running, instead of waiting for its end.",
   },
   {
     key: "guardWaitSec",

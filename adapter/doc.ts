@@ -1,4 +1,4 @@
-/** The page the host shows to people and agents who configure an agent of this type; its tables come from the schema. */
+/** The page the host shows to people and agents who configure an agent of this type; the schema makes its tables. */
 import type { ConfigFieldSchema } from "@paperclipai/adapter-utils";
 
 import { getConfigSchema } from "./config-schema.js";
@@ -28,7 +28,7 @@ const typeNames: Record<ConfigFieldSchema["type"], string> = {
 /** The document. */
 export const agentConfigurationDoc = [
   `# Agent configuration of ${type}`,
-  "Each run of the agent is a Kubernetes Job whose pod runs opencode. The pod shares the volume mounted at /paperclip " +
+  "Each run of the agent is a Kubernetes Job whose pod runs opencode. The pod shares the volume at /paperclip " +
     "with the Paperclip server; opencode's output goes to a file there and is followed from there.",
   section(
     "Fields of every adapter",

@@ -46,7 +46,7 @@ export interface Runs {
   failed(call: number, message: string): void;
 }
 
-/** What the addon exports, as `index.d.ts` declares it. JSON goes in and comes out as text: that is the faster crossing. */
+/** What the addon exports, as `index.d.ts` declares it. JSON crosses as text: that is faster. */
 export interface Native {
   nativeVersion(): string;
   buildPodLogPath(companyId: string, agentId: string, runId: string): string;
@@ -150,10 +150,11 @@ function loadFromDisk(): Native {
 export function loadFailure(error: unknown, shimVersion: string | null): NativeUnavailableError {
   const platform = platformTriple();
   const at = shimVersion === null ? "" : `@${shimVersion}`;
-  const packages = [PACKAGE_NAME + at, `${PACKAGE_NAME}-${platform}${at}`];
+  const platformPackage = `${PACKAGE_NAME}-${platform}${at}`;
   return new NativeUnavailableError(
-    `The native binary of ${PACKAGE_NAME} for ${platform} is missing or cannot be loaded. Install the package ${packages[1]} ` +
-      `(npm does so by itself unless optional dependencies are omitted) with npm install --no-save ${packages.join(" ")} and ` +
+    `The native binary of ${PACKAGE_NAME} for ${platform} is missing or cannot be loaded. ` +
+      `Install the package ${platformPackage} (npm does so by itself unless optional dependencies are omitted) ` +
+      `with npm install --no-save ${PACKAGE_NAME}${at} ${platformPackage} and ` +
       "whatever else is installed in that folder: npm removes what it is not told about. Then restart the server. " +
       `Cause: ${causesOf(error).join("; ")}`,
     error,

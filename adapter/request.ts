@@ -1,4 +1,4 @@
-/** Picks what the addon needs out of the host's execution context. Defaults and checks of values belong to the addon. */
+/** Picks what the addon needs out of the host's execution context. Defaults and checks of values are the addon's. */
 import type { AdapterExecutionContext } from "@paperclipai/adapter-utils";
 import { buildPaperclipEnv, parseObject, stringifyPaperclipWakePayload } from "@paperclipai/adapter-utils/server-utils";
 

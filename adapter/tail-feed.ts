@@ -23,7 +23,7 @@ type Part = [kind: string, text: string];
 
 /** Parts of a text that are joined in one turn of the event loop. */
 const PARTS_A_TURN = 8;
-/** A long log goes on in the next turn of the event loop after this time: Node would take batch after batch in this one. */
+/** After this time a long log goes on in the next turn of the event loop: Node would take batch after batch in one. */
 const TURN_MS = 5;
 
 const feeds = new WeakMap<Native, TailFeed>();

@@ -3,7 +3,7 @@ import type { AdapterExecutionResult } from "@paperclipai/adapter-utils";
 
 type Bill = Pick<AdapterExecutionResult, "usage" | "costUsd">;
 
-/** The result with what an earlier Job used on its bill: the run that made that Job is lost and will never report it. */
+/** The result with what an earlier Job used on its bill: the run that made that Job is lost and never reports it. */
 export function withUsageOf<Result extends Bill>(result: Result, earlier: Bill): Result {
   const usage = sumOfUsage(result.usage, earlier.usage);
   const costUsd = result.costUsd == null ? earlier.costUsd : result.costUsd + (earlier.costUsd ?? 0);

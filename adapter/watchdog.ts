@@ -1,4 +1,4 @@
-/** Shared timers that look after calls which may never answer: one for each interval, and only while there are calls. */
+/** Shared timers that look after calls which may never answer: one for each interval, only while there are calls. */
 
 /** Somebody who waits for a call. */
 export interface Waiting {

@@ -111,7 +111,8 @@ if (process.argv[1] && pathToFileURL(process.argv[1]).href === import.meta.url) 
     if (process.argv.includes("--json")) console.log(JSON.stringify(figures));
     else {
       console.log(
-        `Node ${process.versions.node}, ${cpus().length} cores (${cpus()[0]?.model ?? "unknown"}); µs per manifest, median of ${ROUNDS} rounds`,
+        `Node ${process.versions.node}, ${cpus().length} cores (${cpus()[0]?.model ?? "unknown"}); ` +
+          `µs per manifest, median of ${ROUNDS} rounds`,
       );
       console.table(figures);
     }

@@ -1,8 +1,8 @@
 // Many runs at once: `npm run bench -- runs [--runs 144] [--minutes 2]`, or `node bench/runs.mjs`.
 //
-// Three processes: the local cluster; this one, which plays the node (it writes the agents' logs and the pods' status, so
-// that no agent takes the machine's time); and a server that executes the runs through the public adapter. The peer asks
-// for every run as the TypeScript adapter does: the Job every 2 s and its pods every 15 s.
+// Three processes: the local cluster; this one, which plays the node (it writes the agents' logs and the pods' status,
+// so that no agent takes the machine's time); and a server that executes the runs through the public adapter. The peer
+// asks for every run as the TypeScript adapter does: the Job every 2 s and its pods every 15 s.
 
 import { createHash } from "node:crypto";
 import { fork } from "node:child_process";
@@ -117,7 +117,8 @@ async function bench() {
     const grows = many.requestsPerMinute > few.requestsPerMinute + 4;
     if (unproven > 0 || grows || many.seenAfterMs.p95 > 200) process.exitCode = 1;
     console.log(
-      `${count} runs: ${unproven} unproven; requests per minute ${few.requestsPerMinute} (${few.runs} runs) -> ${many.requestsPerMinute}; seen within ${many.seenAfterMs.p95} ms (p95)`,
+      `${count} runs: ${unproven} unproven; requests per minute ${few.requestsPerMinute} (${few.runs} runs) -> ` +
+        `${many.requestsPerMinute}; seen within ${many.seenAfterMs.p95} ms (p95)`,
     );
   } finally {
     await cluster.stop();

@@ -1,7 +1,7 @@
 /**
- * `npm run bench -- tail [seconds] [parts]`: the tail of this package against its peer (`peer.ts`), in one run on one machine.
- * Every reader is a process of its own; readers that are compared follow the same files at the same time, or take
- * turns. Prints Markdown. Parts: million, gigabyte, growing, idle, many, stalled; without a word all of them.
+ * `npm run bench -- tail [seconds] [parts]`: the tail of this package against its peer (`peer.ts`), in one run on one
+ * machine. Every reader is a process of its own; readers that are compared follow the same files at the same time, or
+ * take turns. Prints Markdown. Parts: million, gigabyte, growing, idle, many, stalled; without a word all of them.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { appendFileSync, closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
@@ -70,13 +70,15 @@ async function million(): Promise<void> {
   }
   say(`\n### 1,000,000 lines of 200 B (medians of 5 interleaved runs)\n`);
   say(
-    "| reader | klines/s until the promise resolves | main-thread CPU µs/line | process CPU s | longest block of the event loop ms | peak RSS MB |",
+    "| reader | klines/s until the promise resolves | main-thread CPU µs/line | process CPU s " +
+      "| longest block of the event loop ms | peak RSS MB |",
   );
   say("|---|---|---|---|---|---|");
   for (const [index, { name }] of kinds.entries()) {
     const of = (key: string): number => median(rounds[index]!.map((figures) => figures[key] ?? NaN));
     say(
-      `| ${name} | ${(lines / of("wallMs")).toFixed(0)} | ${((of("mainMs") * 1000) / lines).toFixed(3)} | ${(of("cpuMs") / 1000).toFixed(2)} | ` +
+      `| ${name} | ${(lines / of("wallMs")).toFixed(0)} | ${((of("mainMs") * 1000) / lines).toFixed(3)} ` +
+        `| ${(of("cpuMs") / 1000).toFixed(2)} | ` +
         `${of("delayMax").toFixed(1)} | ${of("peakRssMb").toFixed(0)} |`,
     );
   }
@@ -135,13 +137,15 @@ async function together(readers: Reader[], between: () => Promise<void> = async 
 function table(title: string, rows: [string, Figures][]): void {
   say(`\n### ${title} (${seconds} s)\n`);
   say(
-    "| reader | CPU % of one core | main-thread CPU % | latency p50 / p99 / max ms | event-loop delay p99 ms | threads |",
+    "| reader | CPU % of one core | main-thread CPU % | latency p50 / p99 / max ms " +
+      "| event-loop delay p99 ms | threads |",
   );
   say("|---|---|---|---|---|---|");
   for (const [name, f] of rows) {
     const share = (key: string): string => ((100 * f[key]!) / f.wallMs!).toFixed(3);
     say(
-      `| ${name} | ${share("cpuMs")} | ${share("mainMs")} | ${f.p50} / ${f.p99} / ${f.max} | ${f.delayP99! > 0 ? f.delayP99!.toFixed(1) : "-"} | ${f.threads} |`,
+      `| ${name} | ${share("cpuMs")} | ${share("mainMs")} | ${f.p50} / ${f.p99} / ${f.max} ` +
+        `| ${f.delayP99! > 0 ? f.delayP99!.toFixed(1) : "-"} | ${f.threads} |`,
     );
   }
 }
@@ -232,7 +236,8 @@ async function stalled(): Promise<void> {
 }
 
 say(
-  `Node ${process.version}, ${cpus().length} CPUs (${cpus()[0]?.model}), ${(totalmem() / 2 ** 30).toFixed(0)} GiB, ${new Date().toISOString().slice(0, 10)}.`,
+  `Node ${process.version}, ${cpus().length} CPUs (${cpus()[0]?.model}), ` +
+    `${(totalmem() / 2 ** 30).toFixed(0)} GiB, ${new Date().toISOString().slice(0, 10)}.`,
 );
 const parts = { million, gigabyte, growing: hundredFortyFour, idle, many: twoThousand, stalled };
 const wanted = process.argv[3]?.split(",") ?? Object.keys(parts);

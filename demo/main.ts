@@ -1,6 +1,6 @@
 /**
- * One agent run from end to end on this machine: a local stand-in for a cluster, a scratch shared volume, and the public
- * adapter as Paperclip uses it. The pod's opencode replays a recorded session unless a real one is given.
+ * One agent run from end to end on this machine: a local stand-in for a cluster, a scratch shared volume, and the
+ * public adapter as Paperclip uses it. The pod's opencode replays a recorded session unless a real one is given.
  */
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -23,7 +23,7 @@ export interface DemoOptions {
 export const usage = `npm run demo -- [options]
 
   --scenario NAME   the recorded session that the pod replays (default multi-step-tools); --list shows all
-  --opencode PATH   run this opencode binary instead; provider settings come from your OPENCODE_* and *_API_KEY variables
+  --opencode PATH   run this opencode binary instead; provider settings come from OPENCODE_* and *_API_KEY variables
   --adapter FILE    run this entry of an installed package instead of the one that is built here
   --model NAME      the model to ask for
   --speed N         replay N times as fast as recorded (default 1)

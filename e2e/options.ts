@@ -6,7 +6,7 @@ import { parseArgs } from "node:util";
 /** The release of `paperclipai` that is started unless the environment names another. */
 const PAPERCLIP_VERSION = "2026.916.1";
 
-/** The Node that runs Paperclip where this machine's own is older than it needs; a version of npm's `node-<platform>-<arch>`. */
+/** The Node that runs Paperclip where this machine's own is too old; a version of npm's `node-<platform>-<arch>`. */
 const NODE_VERSION = "24.21.0";
 
 /** Settings of one end-to-end run. */

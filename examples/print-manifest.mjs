@@ -1,4 +1,5 @@
-// Prints the Kubernetes Job of a run, without a cluster: node examples/print-manifest.mjs | kubectl apply --dry-run=client -f -
+// Prints the Kubernetes Job of a run, without a cluster:
+// node examples/print-manifest.mjs | kubectl apply --dry-run=client -f -
 //
 // `ctx` is what Paperclip hands to `execute`; `selfPod` is what the adapter reads from the server's own pod.
 

@@ -1,7 +1,7 @@
 // Follows a log file and prints its lines, until Ctrl-C: node examples/tail-file.mjs FILE
 //
-// The same function that Paperclip's runs use: it waits for the file, survives truncation and replacement, and gives every
-// complete line once.
+// The same function that Paperclip's runs use: it waits for the file, survives truncation and replacement, and gives
+// every complete line once.
 
 import { tailPodLogFile } from "paperclip-adapter-opencode-k8s";
 

@@ -14,7 +14,7 @@ export interface WatchEvent {
   object: KubeObject;
 }
 
-/** Resources are named by their plural: `jobs`, `pods`, `secrets`, `persistentvolumeclaims`, `configmaps`, `namespaces`. */
+/** Resources by their plural: `jobs`, `pods`, `secrets`, `persistentvolumeclaims`, `configmaps`, `namespaces`. */
 export interface KubeClient {
   create(resource: string, object: object): Promise<KubeObject>;
   get(resource: string, name: string): Promise<KubeObject>;

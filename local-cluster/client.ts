@@ -139,7 +139,7 @@ function firstLine(child: ChildProcess): Promise<Ready> {
   });
 }
 
-/** Closing its stdin ends the process; a cluster that does not end in time is killed, and its reaper ends the containers. */
+/** Closing its stdin ends the process. If that takes too long it is killed, and its reaper ends the containers. */
 function ended(child: ChildProcess): Promise<void> {
   return new Promise((resolve) => {
     if (child.exitCode !== null || child.signalCode !== null) return resolve();

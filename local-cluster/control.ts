@@ -1,6 +1,6 @@
 /**
- * The tests' own door, on a port apart from the API's so that it stays open in an outage: faults, request counts and the
- * output of containers. Only the administrator's token opens it.
+ * The tests' own door, on a port apart from the API's so that it stays open in an outage: faults, request counts and
+ * the output of containers. Only the administrator's token opens it.
  */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";

@@ -1,6 +1,6 @@
 /**
- * The process: a stand-in for a Kubernetes cluster on a loopback port, for tests, benchmarks and the demo. It says one line
- * of JSON when it is ready and ends when its stdin closes, so that it never outlives who started it.
+ * The process: a stand-in for a Kubernetes cluster on a loopback port, for tests, benchmarks and the demo. It says one
+ * line of JSON when it is ready and ends when its stdin closes, so that it never outlives who started it.
  */
 
 import { parseArgs } from "node:util";
@@ -10,7 +10,8 @@ import type { ClusterOptions, Ready } from "./options.js";
 
 const END_MS = 4_000;
 
-const USAGE = `usage: node local-cluster.js --root DIR [--port N] [--data DIR] [--bin DIR] [--mapping text|mount] [--options JSON]`;
+const USAGE =
+  "usage: node local-cluster.js --root DIR [--port N] [--data DIR] [--bin DIR] [--mapping text|mount] [--options JSON]";
 
 function readArguments(): { root: string; options: ClusterOptions } {
   const { values } = parseArgs({

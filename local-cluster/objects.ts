@@ -1,6 +1,6 @@
 /**
- * The Kubernetes objects as far as this stand-in reads them. Every field that the stand-in only passes on is left to the
- * index signature: what a client sent comes back as it was.
+ * The Kubernetes objects as far as this stand-in reads them. Every field that the stand-in only passes on is left to
+ * the index signature: what a client sent comes back as it was.
  */
 
 export interface OwnerReference {

@@ -1,5 +1,5 @@
-// `npm run test:compat`: the suites with the oldest release of @paperclipai/adapter-utils that can be installed, and with
-// the newest one. The built package is what is tested. Versions can be named: `npm run test:compat -- 2026.722.0`.
+// `npm run test:compat`: the suites with the oldest release of @paperclipai/adapter-utils that can be installed, and
+// with the newest one. The built package is what is tested. Versions can be named: `npm run test:compat -- 2026.722.0`.
 
 import { spawnSync } from "node:child_process";
 import {

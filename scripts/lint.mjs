@@ -33,11 +33,12 @@ run("cargo", [
   ...relaxed.flatMap((lint) => ["-A", `clippy::${lint}`]),
 ]);
 run("cargo", ["check", "--locked", "--target", target, "--no-default-features"]);
-run("node_modules/.bin/biome", ["ci", "--error-on-warnings", "."]);
+run("node_modules/.bin/biome", ["check", "--error-on-warnings", "."]);
 run("node_modules/.bin/tsc", ["-p", "tsconfig.json"]);
 run(process.execPath, ["scripts/deny.mjs"]);
 run(process.execPath, ["scripts/lint-workflows.mjs"]);
 checkVersion();
+checkLineLengths();
 checkNapiRoom();
 checkPanics();
 checkLock();
@@ -48,6 +49,17 @@ console.log("lint: all clean");
 function checkVersion() {
   const crate = /^version = "([^"]+)"/m.exec(readFileSync(`${root}Cargo.toml`, "utf8"))?.[1];
   if (crate !== packageVersion()) fail(`Cargo.toml has version ${crate}, package.json ${packageVersion()}`);
+}
+
+/** The formatter breaks neither texts nor comments. */
+function checkLineLengths() {
+  const args = ["ls-files", "-z", "--", "*.ts", "*.mts", "*.cts", "*.mjs", ":!index.d.ts"];
+  const { stdout } = spawnSync("git", args, { cwd: root, encoding: "utf8" });
+  const long = stdout.split("\0").flatMap((file) => {
+    const lines = file ? readFileSync(root + file, "utf8").split("\n") : [];
+    return lines.flatMap((line, index) => (line.length > 120 ? [`${file}:${index + 1}`] : []));
+  });
+  if (long.length > 0) fail(`more than 120 columns in ${long.join(", ")}`);
 }
 
 /** src/boundary is the only room that says napi. */

@@ -1,5 +1,5 @@
-// `npm run pack:check`: is what would be published fit to be installed? Builds the release binaries that this machine can
-// build, packs them, and installs and runs the packages as an operator would.
+// `npm run pack:check`: is what would be published fit to be installed? Builds the release binaries that this machine
+// can build, packs them, and installs and runs the packages as an operator would.
 //
 //   --platforms A,B   build only these
 //   --no-build        build nothing: take what is in build/native

@@ -1,5 +1,5 @@
-// `npm run pack`: build/packages/*.tgz, exactly what is published, of the binaries in build/native. Every platform must be
-// there and fit to be published.
+// `npm run pack`: build/packages/*.tgz, exactly what is published, of the binaries in build/native. Every platform must
+// be there and fit to be published.
 
 import { existsSync } from "node:fs";
 

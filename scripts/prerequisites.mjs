@@ -45,7 +45,8 @@ export function installPackages() {
   const marker = `${root}node_modules/.package-lock.json`;
   const lock = `${root}package-lock.json`;
   if (existsSync(marker) && statSync(marker).mtimeMs >= statSync(lock).mtimeMs) return;
-  // Not `npm ci`: it refuses a lock file that lacks optional packages of other platforms, which a registry may not have.
+  // Not `npm ci`: it refuses a lock file that lacks optional packages of other platforms, which a registry may not
+  // have.
   run("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"]);
 }
 

@@ -1,5 +1,5 @@
-// `npm run publish:packages`: publishes build/packages as it is, the platforms before the package that asks for them. What
-// the registry has already is left alone, so a release that broke off can be run again.
+// `npm run publish:packages`: publishes build/packages as it is, the platforms before the package that asks for them.
+// What the registry has already is left alone, so a release that broke off can be run again.
 //
 //   --dry-run   everything but the publishing itself
 
@@ -45,7 +45,7 @@ function publish(packed, file, userconfig) {
   if (status !== 0) throw new Error(`${packed} was not published`);
 }
 
-/** With a token npm is given a configuration of its own; without one it asks GitHub for an identity (trusted publishing). */
+/** With a token npm gets a configuration of its own; without one it asks GitHub who it is (trusted publishing). */
 function npmrc() {
   if (!token) return [];
   const registry = npm(["config", "get", "registry"], "pipe").stdout.trim();

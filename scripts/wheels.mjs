@@ -1,4 +1,5 @@
-// Tools that registries have ready to run, as Python wheels: installed into a folder of build/ when the machine lacks them.
+// Tools that registries have ready to run, as Python wheels: installed into a folder of build/ when the machine lacks
+// them.
 
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";

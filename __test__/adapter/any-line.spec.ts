@@ -1,4 +1,4 @@
-/** Transcript parser and command line over lines nobody meant: mutated recordings, random JSON, a megabyte of anything. */
+/** Transcript parser and command line over strange lines: mutated recordings, random JSON, a megabyte of one letter. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 
 import { describe, expect, it } from "vitest";

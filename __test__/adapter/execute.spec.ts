@@ -210,7 +210,7 @@ describe("cancelling", () => {
     expect(order).toEqual(["ready"]);
   });
 
-  it("between an earlier Job and its own is no success of the earlier one, and what that used is paid for", async () => {
+  it("between an earlier Job and its own is no success of the earlier one, and what that used is billed", async () => {
     const controller = new AbortController();
     const { native, result } = start(context({ signal: controller.signal }).ctx);
     await eventually(() => native.runs.length === 1);

@@ -12,7 +12,7 @@ describe("models", () => {
 
   it("reads ids and skips remarks, colours and blank lines", () => {
     const output =
-      "loading…\n\nanthropic/claude-sonnet-4-6\r\nopenrouter/meta/llama-3\nopenrouter/meta/llama-3\n\u001b[1mError: x\n";
+      "loading…\n\nanthropic/claude-sonnet-4-6\r\nopenrouter/meta/llama-3\nopenrouter/meta/llama-3\n\u001b[1mError\n";
     expect(parseModelList(output)).toEqual([
       { id: "anthropic/claude-sonnet-4-6", label: "Claude Sonnet 4.6" },
       { id: "openrouter/meta/llama-3", label: "openrouter/meta/llama-3" },

@@ -1,4 +1,4 @@
-/** Every recording of the real opencode through the public entry: judgement, parser, transcript and command line agree. */
+/** Every recording of the real opencode through the entry: judgement, parser, transcript and command line agree. */
 import { readdirSync, readFileSync } from "node:fs";
 
 import type { TranscriptEntry } from "@paperclipai/adapter-utils";

@@ -107,8 +107,10 @@ linux(
         }
       });\`;
     for (const end of ["terminate", "exit"]) {
-      const body = end === "exit" ? source.replace('postMessage("line")', 'postMessage("line") && process.exit()') : source;
-      const workers = Array.from({ length: 4 }, () => new Worker(body, { eval: true, execArgv: [], workerData: { entry, path } }));
+      const exits = 'postMessage("line") && process.exit()';
+      const body = end === "exit" ? source.replace('postMessage("line")', exits) : source;
+      const options = { eval: true, execArgv: [], workerData: { entry, path } };
+      const workers = Array.from({ length: 4 }, () => new Worker(body, options));
       await Promise.all(workers.map(async (worker) => {
         const gone = new Promise((resolve) => worker.once("exit", resolve));
         // The message of a worker that exits at once may get lost.
@@ -183,7 +185,8 @@ it("process.exit in the middle of many lines is clean", async () => {
   const path = log("x".repeat(99).concat("\n").repeat(50_000));
   const printed = await script(
     `let lines = 0;
-     void tailPodLogFile(args[0], { onLog: async () => { if (++lines === 1_000) { console.log(lines); process.exit(0); } } });`,
+     const exit = () => { console.log(lines); process.exit(0); };
+     void tailPodLogFile(args[0], { onLog: async () => { if (++lines === 1_000) exit(); } });`,
     [path],
   );
   expect(printed).toBe("1000\n");

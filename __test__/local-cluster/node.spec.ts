@@ -158,12 +158,12 @@ describe("environment and paths", () => {
   });
 
   it("maps mount paths at path boundaries only, and leaves their look-alikes alone", async () => {
-    const script =
-      'for p in /paperclip /paperclip/a "/paperclip" --x=/paperclip; do echo "$p"; done; echo /paperclip-old /opt/paperclip http://paperclip/paperclip /paperclip.bak';
-    const result = await run(cluster.current, job(script));
+    const alike = "/paperclip-old /opt/paperclip http://paperclip/paperclip /paperclip.bak";
+    const paths = '/paperclip /paperclip/a "/paperclip" --x=/paperclip';
+    const result = await run(cluster.current, job(`for p in ${paths}; do echo "$p"; done; echo ${alike}`));
     const data = cluster.current.dataDir;
     expect(await cluster.current.logs(result.pod.metadata.name)).toBe(
-      `${data}\n${data}/a\n${data}\n--x=${data}\n/paperclip-old /opt/paperclip http://paperclip/paperclip /paperclip.bak\n`,
+      `${data}\n${data}/a\n${data}\n--x=${data}\n${alike}\n`,
     );
   });
 

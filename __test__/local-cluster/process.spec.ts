@@ -107,7 +107,8 @@ describe("mount mapping", () => {
         "pwd; echo said >/dev/stderr; opencode",
         `printf 'cd /paperclip/work && cat /tmp/prompt/p && echo /paperclip > answer' > /tmp/script; sh /tmp/script`,
         "(echo no > /etc/paperclip/files/x) 2>/dev/null || echo read-only",
-        "cat /etc/paperclip/files/settings.json; ls /etc/paperclip; ls -d /usr/bin; echo record > /dev/termination-log; exit 4",
+        "cat /etc/paperclip/files/settings.json; ls /etc/paperclip; ls -d /usr/bin",
+        "echo record > /dev/termination-log; exit 4",
       ].join("\n");
       const files = { name: "files", secret: { secretName: "paperclip-files" } };
       const data = { name: "data", persistentVolumeClaim: { claimName: "paperclip-data" } };

@@ -105,7 +105,8 @@ describe.skipIf(isRealCluster)("a cancel", () => {
     timeout: 30_000,
   }, async () => {
     const mark = `term-${Date.now()}`;
-    const program = `trap 'date +%s%3N >/paperclip/test-bin/${mark}; echo last-words; exit 143' TERM; echo started; i=0; while [ $i -lt 200 ]; do sleep 0.1; i=$((i+1)); done`;
+    const atEnd = `date +%s%3N >/paperclip/test-bin/${mark}; echo last-words; exit 143`;
+    const program = `trap '${atEnd}' TERM; echo started; i=0; while [ $i -lt 200 ]; do sleep 0.1; i=$((i+1)); done`;
     const agent = agentOf(`cancel-${Date.now()}`);
     const cancel = new AbortController();
     let aborted = 0;
@@ -193,7 +194,8 @@ describe.skipIf(isRealCluster)("a cancel", () => {
     const agent = agentOf(`cancel-${Date.now()}`);
     const task = { agent, context: { issueId: agent.id } };
     await stage.local.fault({ kind: "hang", verb: "delete", resource: "jobs" });
-    const program = `trap '. /paperclip/test-bin/more-${agent.id}; exit 0' TERM; ${answer("one")}\necho started; sleep 300 & wait`;
+    const atEnd = `. /paperclip/test-bin/more-${agent.id}; exit 0`;
+    const program = `trap '${atEnd}' TERM; ${answer("one")}\necho started; sleep 300 & wait`;
     writeFileSync(join(stage.dataRoot, "test-bin", `more-${agent.id}`), answer("two"));
     const { result, took } = await cancelAt("started\n", program, task);
     expect(result.errorCode).toBe("cancelled");

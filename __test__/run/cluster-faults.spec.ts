@@ -1,9 +1,9 @@
 /**
- * Faults of a real cluster, which only its administrator can cause. Opt-in, because everybody else on the cluster feels them:
+ * Faults of a real cluster, which only its administrator can cause. Opt-in: everybody else on the cluster feels them.
  *
  * TEST_KUBECONFIG, TEST_DATA_ROOT, TEST_OWN_POD   as in stage.ts
- * TEST_FAULTS      a script with the verbs apiserver-stop, apiserver-start, apiserver-pause SECONDS, compact-etcd, node-down,
- *                  node-up and kill-pod NAME
+ * TEST_FAULTS      a script with the verbs apiserver-stop, apiserver-start, apiserver-pause SECONDS, compact-etcd,
+ *                  node-down, node-up and kill-pod NAME
  * TEST_KUBECTL     kubectl as administrator: a command, its arguments separated by spaces
  */
 import { execFile } from "node:child_process";

@@ -1,12 +1,12 @@
 /**
- * Out of memory on a real cluster: who the kernel kills decides what is left to read. Needs TEST_KUBECONFIG as in stage.ts and
- * a node with 2 GiB to spare; the stand-in has no memory limits.
+ * Out of memory on a real cluster: who the kernel kills decides what is left to read. Needs TEST_KUBECONFIG as in
+ * stage.ts and a node with 2 GiB to spare; the stand-in has no memory limits.
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { answer, isRealCluster, openStage, run, type Stage } from "./stage.js";
 
-/** The more a pod requests, the lower its processes' score: small eaters then stay below one that says "take me" (1000). */
+/** The more a pod requests, the lower its score: small eaters then stay below one that says "take me" (1000). */
 const size = { cpu: "10m", memory: "2Gi" };
 const config = { resources: { requests: size, limits: { cpu: "2000m", memory: "2Gi" } } };
 

@@ -167,13 +167,14 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     rmSync(join(stage.dataRoot, "instances/default/run-logs/company-1", agent.id), { recursive: true });
   });
 
-  test("an API server that stays away: unknown, the Job is kept, and the next run of the task delivers all and bills the rest", {
+  test("an API server that stays away: unknown, the Job is kept, the next run delivers all and bills the rest", {
     timeout: 90_000,
   }, async () => {
     const id = `away-${process.pid}`;
     const task = { agent: { id, companyId: "company-1", name: "Ada" }, context: { issueId: id } };
     const step = answer("first").replace('"reason":"stop"', '"reason":"tool-calls"');
-    const program = `${step}\necho at-work; while [ ! -e /paperclip/test-bin/go-${id} ]; do sleep 0.1; done; ${answer("made it")}`;
+    const wait = `while [ ! -e /paperclip/test-bin/go-${id} ]; do sleep 0.1; done`;
+    const program = `${step}\necho at-work; ${wait}; ${answer("made it")}`;
     const atWork = (chunk: string): void =>
       void (chunk.includes("at-work") && void stage.local.fault({ kind: "outage", ms: 8_000 }));
     const onLog = async (_stream: string, chunk: string): Promise<void> => atWork(chunk);
@@ -383,7 +384,7 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     expect(result).toMatchObject({ timedOut: false, exitCode: 3 });
   });
 
-  test("an agent that fails by itself before its deadline did not time out, though a sidecar keeps its adopted Job until then", {
+  test("an agent that fails by itself before its deadline did not time out, though a sidecar keeps its Job until it", {
     timeout: 60_000,
   }, async () => {
     await stage.local.fault({ kind: "sidecar" });

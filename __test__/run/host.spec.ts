@@ -139,7 +139,9 @@ describe("a run for this host", () => {
     };
     const told: unknown[] = [];
     let meta: object | undefined;
-    const program = `if [ "$PAPERCLIP_RUNTIME_TOOLS_TOKEN" = token-of-the-tools ] && [ "$PAPERCLIP_RUNTIME_TOOLS_GUIDANCE" = 'Use $TOOLS well' ]; then ${answer("has tools")}; else ${answer("has none")}; fi`;
+    const isToken = '[ "$PAPERCLIP_RUNTIME_TOOLS_TOKEN" = token-of-the-tools ]';
+    const isGuidance = `[ "$PAPERCLIP_RUNTIME_TOOLS_GUIDANCE" = 'Use $TOOLS well' ]`;
+    const program = `if ${isToken} && ${isGuidance}; then ${answer("has tools")}; else ${answer("has none")}; fi`;
     // The program itself names the token; everything but the prompt is looked at.
     const { result, log } = await run(program, {
       runtimeTools,

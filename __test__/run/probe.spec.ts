@@ -101,7 +101,7 @@ test("a configuration that runs would refuse, and a root that is not there, are 
 });
 
 describe.skipIf(isRealCluster)("in the stand-in", () => {
-  test("a missing right is an error that says what to grant, a missing watch a warning, a needless one nothing", async () => {
+  test("a missing right is an error that says what to grant, a watch a warning, a needless one nothing", async () => {
     for (const [verb, resource] of [
       ["create", "jobs"],
       ["watch", "pods"],

@@ -185,7 +185,7 @@ test("a server that is done after its successor has cleaned up bills nothing aga
 });
 
 test.skipIf(isRealCluster)(
-  "an agent that failed by itself, and a sidecar that keeps its Job until the deadline: no timeout for whoever takes it over",
+  "an agent that failed by itself, a sidecar that keeps its Job until the deadline: no timeout for who takes over",
   { timeout: 60_000 },
   async () => {
     await stage.local.fault({ kind: "sidecar" });

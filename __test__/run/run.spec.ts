@@ -36,7 +36,7 @@ test("a run delivers its lines, succeeds with proof, and leaves nothing behind",
   expect(stdout).toContain("[paperclip] Created K8s Job: agent-opencode-");
   expect(filesLeft(stage)).toEqual(before);
   if (isRealCluster) return;
-  // "Well under 2 s" is what the stand-in promises for a run without agent time; the bound leaves room for a busy machine.
+  // "Well under 2 s" is what the stand-in promises for a run without agent time; the bound suits a busy machine.
   expect(seconds).toBeLessThan(8);
   expect(await stage.local.objects("jobs")).toEqual([]);
   expect((await stage.local.objects("secrets")).filter(({ metadata }) => metadata.name.includes("prompt"))).toEqual([]);
@@ -77,7 +77,8 @@ test("a cancel ends the agent with TERM and is acknowledged when its pod is gone
   const mark = `cancel-${Date.now()}`;
   const cancel = new AbortController();
   let seen = "";
-  const program = `trap 'echo got-term >/paperclip/test-bin/${mark}; exit 143' TERM; echo started; i=0; while [ $i -lt 600 ]; do sleep 0.1; i=$((i+1)); done`;
+  const atEnd = `echo got-term >/paperclip/test-bin/${mark}; exit 143`;
+  const program = `trap '${atEnd}' TERM; echo started; i=0; while [ $i -lt 600 ]; do sleep 0.1; i=$((i+1)); done`;
   const running = run(program, {
     signal: cancel.signal,
     onCancellationReady: async () => {},
@@ -122,8 +123,8 @@ test("two runs of one agent never overlap", async () => {
     adapterType: null,
     adapterConfig: null,
   };
-  const guarded = (n: number) =>
-    `mkdir /paperclip/test-bin/lock-${process.pid} || exit 9; sleep 0.3; rmdir /paperclip/test-bin/lock-${process.pid}; ${answer(`turn ${n}`)}`;
+  const lock = `/paperclip/test-bin/lock-${process.pid}`;
+  const guarded = (n: number) => `mkdir ${lock} || exit 9; sleep 0.3; rmdir ${lock}; ${answer(`turn ${n}`)}`;
   const both = await Promise.all([1, 2].map((n) => run(guarded(n), { agent })));
   expect(both.map(({ result }) => result.exitCode)).toEqual([0, 0]);
 });

@@ -1,6 +1,6 @@
 /**
- * A cluster for the suites of whole runs: the local stand-in, or with TEST_KUBECONFIG a real one. The product does not know
- * which. The agent is a shell script on the shared volume that runs its prompt as a program, so any image with `sh` serves.
+ * A cluster for the suites of whole runs: the local stand-in, or with TEST_KUBECONFIG a real one. The product does not
+ * know which. The agent is a shell script on the shared volume that runs its prompt, so any image with `sh` serves.
  *
  * TEST_KUBECONFIG    kubeconfig of the adapter's account
  * TEST_DATA_ROOT     where this machine sees the claim that pods mount at /paperclip (default /paperclip)

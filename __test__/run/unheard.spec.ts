@@ -174,7 +174,8 @@ describe.skipIf(isRealCluster)("what lies on the volume", () => {
       "sh",
       [
         "-c",
-        "rm fifo.pod.started && mkfifo fifo.pod.started && ln -sf /etc/passwd link.pod.started && echo n >link.pod.nonce",
+        "rm fifo.pod.started && mkfifo fifo.pod.started && " +
+          "ln -sf /etc/passwd link.pod.started && echo n >link.pod.nonce",
       ],
       { cwd: folder },
     );

@@ -28,7 +28,8 @@ export function timesRun(stage: Stage, { agent }: Work): number {
 
 /** Counts itself, prints eleven lines over a good second, and answers. */
 export const steady = (task: Work, text = "steady", pause = 0.1): string =>
-  `echo x >>/paperclip/test-bin/ran-${task.agent.id}; for i in 0 1 2 3 4 5 6 7 8 9 10; do echo "line $i"; sleep ${pause}; done; ${answer(text)}`;
+  `echo x >>/paperclip/test-bin/ran-${task.agent.id}
+for i in 0 1 2 3 4 5 6 7 8 9 10; do echo "line $i"; sleep ${pause}; done; ${answer(text)}`;
 export const STEADY = Array.from({ length: 11 }, (_, i) => `line ${i}`);
 
 export async function expectNothingLeft(stage: Stage, { agent }: Work): Promise<void> {

@@ -1,4 +1,4 @@
-/** The server is killed while two agents work: one is done before it is back, one works on until somebody asks for it again. */
+/** The server is killed while two agents work: one is done before it is back, one works until somebody asks for it. */
 import { answerOf, LONG, stepMark } from "../provider/scripts.js";
 import type { Worker } from "../paperclip/company.js";
 import { readLog, runEnded, textOf } from "../paperclip/run.js";
@@ -63,7 +63,9 @@ async function reattached(stage: Stage, worker: Worker): Promise<void> {
       );
       const answers = [1, 2].filter((turn) => stdout.includes(answerOf(turn)));
       const isTakenOver = stdout.includes("[paperclip] Reattaching");
-      const seen = `${describe(run)}${isTakenOver ? ", reattached" : ""}, ${LONG.steps - missing.length} of ${LONG.steps} steps, answers of turns ${answers}; ${usageOf(run)}`;
+      const how = `${describe(run)}${isTakenOver ? ", reattached" : ""}`;
+      const steps = `${LONG.steps - missing.length} of ${LONG.steps} steps`;
+      const seen = `${how}, ${steps}, answers of turns ${answers}; ${usageOf(run)}`;
       return { seen, ok: run.status === "succeeded" && isTakenOver && missing.length === 0 && answers.length === 2 };
     },
   );
@@ -77,7 +79,8 @@ async function harvested(stage: Stage, worker: Worker): Promise<void> {
       const { run, stdout } = await stage.ended(await stage.company.wake(worker), 600);
       const said = stdout.split("\n").find((line) => line.startsWith("[paperclip]") && line.includes(answerOf(1)));
       const resumes = stdout.includes(answerOf(2));
-      const seen = `${describe(run)}; ${said ?? "no word of it"}; ${resumes ? "resumed" : "not resumed"}; ${usageOf(run)}`;
+      const session = resumes ? "resumed" : "not resumed";
+      const seen = `${describe(run)}; ${said ?? "no word of it"}; ${session}; ${usageOf(run)}`;
       return { seen, ok: run.status === "succeeded" && said !== undefined && resumes };
     },
   );

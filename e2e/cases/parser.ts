@@ -26,7 +26,8 @@ export async function parser(stage: Stage, { stdout }: EndedRun): Promise<void> 
     const raw = of("stdout").filter(({ text }) => text?.trim().startsWith("{")).length;
     const hasAnswer = of("assistant").some(({ text }) => text === answerOf(1));
     const [calls, results] = [of("tool_call").length, of("tool_result").length];
-    const seen = `${entries.length} entries: answer ${hasAnswer ? "there" : "missing"}, ${calls} calls, ${results} results, ${raw} raw`;
+    const answer = hasAnswer ? "there" : "missing";
+    const seen = `${entries.length} entries: answer ${answer}, ${calls} calls, ${results} results, ${raw} raw`;
     return { seen, ok: hasAnswer && calls === 2 && results === 2 && raw === 0 };
   });
 }

@@ -75,7 +75,8 @@ async function resumed(stage: Stage, first: EndedRun, runId: string): Promise<vo
     const { run, stdout } = await stage.ended(runId);
     const hasAnswer = stdout.includes(answerOf(2));
     const isSame = run.sessionIdAfter === first.run.sessionIdAfter;
-    const seen = `${describe(run)}, ${isSame ? "the same session" : `session ${run.sessionIdAfter}`}, answer ${hasAnswer ? "of turn 2" : "missing"}`;
+    const session = isSame ? "the same session" : `session ${run.sessionIdAfter}`;
+    const seen = `${describe(run)}, ${session}, answer ${hasAnswer ? "of turn 2" : "missing"}`;
     return { seen, ok: run.status === "succeeded" && isSame && hasAnswer };
   });
 }

@@ -1,4 +1,4 @@
-/** The configuration file that Paperclip's own setup would write: one person, this machine only, a database of its own. */
+/** The configuration file that Paperclip's own setup would write: one person, this machine, a database of its own. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";

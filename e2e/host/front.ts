@@ -1,6 +1,6 @@
 /**
- * The one port that pods need: the scripted provider below `/v1`, and below `/api` Paperclip itself, which listens on this machine's
- * loopback only and may be restarted meanwhile.
+ * The one port that pods need: the scripted provider below `/v1`, and below `/api` Paperclip itself, which listens on
+ * this machine's loopback only and may be restarted meanwhile.
  */
 import {
   createServer,
@@ -21,7 +21,7 @@ export class Front {
 
   static async open(listen: string, port: number): Promise<Front> {
     const server = createServer();
-    // Agents pause between requests; a connection that is closed as they begin the next one looks like a fault of the provider.
+    // Agents pause between requests; a connection that is closed as they begin the next looks like a provider's fault.
     server.keepAliveTimeout = 600_000;
     const front = new Front(server);
     server.on("request", (request, response) => void front.serve(request, response));

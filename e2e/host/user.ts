@@ -14,8 +14,8 @@ export interface User {
 const USUAL_UID = "1000";
 
 /**
- * The embedded database refuses root, and wants a user that has a name. Root therefore gives the server to the user of Paperclip's
- * images; anybody else keeps it. `null`: as this process.
+ * The embedded database refuses root, and wants a user that has a name. Root therefore gives the server to the user of
+ * Paperclip's images; anybody else keeps it. `null`: as this process.
  */
 export function serverUser({ user }: Pick<Options, "user">): User | null {
   if (process.getuid?.() !== 0) return null;

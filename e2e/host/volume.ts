@@ -7,7 +7,7 @@ export function claimVolume(dataRoot: string): void {
   const found = existsSync(dataRoot) ? readdirSync(dataRoot) : [];
   if (found.length > 0) {
     throw new Error(
-      `${dataRoot} is not empty (${found.slice(0, 5).join(", ")}): E2E_DATA_ROOT must be a folder of the end-to-end run's own`,
+      `${dataRoot} is not empty (${found.slice(0, 5).join(", ")}): E2E_DATA_ROOT must be a folder of this run's own`,
     );
   }
   mkdirSync(dataRoot, { recursive: true });

@@ -86,8 +86,8 @@ export class Company {
   }
 
   /**
-   * After a lost run Paperclip lets nobody go on with the issue before a person has said what became of the work. The answer here is
-   * what an operator of this adapter may say: its next run finds the agent's Job again.
+   * After a lost run Paperclip lets nobody go on with the issue before a person has said what became of the work. The
+   * answer here is what an operator of this adapter may say: its next run finds the agent's Job again.
    */
   private async restore(issueId: string): Promise<void> {
     const issue = await this.api.get<{

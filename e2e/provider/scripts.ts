@@ -16,14 +16,16 @@ export function answerOf(turn: number): string {
 }
 
 /**
- * Closes the agent's issue over the server's API, as agents do: proves that address, key and ids in the pod are right. Without it
- * Paperclip asks again for the state of the issue in a run of its own.
+ * Closes the agent's issue over the server's API, as agents do: proves that address, key and ids in the pod are right.
+ * Without it Paperclip asks again for the state of the issue in a run of its own.
  */
 const CLOSE_ISSUE = `node -e '
 const { PAPERCLIP_API_URL: url, PAPERCLIP_API_KEY: key, PAPERCLIP_RUN_ID: run, PAPERCLIP_TASK_ID: task } = process.env;
 const headers = { authorization: "Bearer " + key, "content-type": "application/json", "x-paperclip-run-id": run };
 fetch(url + "/api/issues/" + task, { method: "PATCH", headers, body: JSON.stringify({ status: "done" }) })
-  .then(async (r) => console.log(r.ok ? "issue-closed" : "HTTP " + r.status + " " + (await r.text()).slice(0, 300)), (e) => console.log("no way to " + url + ": " + e));
+  .then(
+    async (r) => console.log(r.ok ? "issue-closed" : "HTTP " + r.status + " " + (await r.text()).slice(0, 300)),
+    (e) => console.log("no way to " + url + ": " + e));
 '`;
 
 function bash(command: string, description: string): Reply {

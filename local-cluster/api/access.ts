@@ -46,7 +46,8 @@ export class Access {
     if (account === "admin") return undefined;
     const inReach = namespace === this.#namespace || resource === "selfsubjectaccessreviews";
     if (inReach && ROLE[resource]?.includes(verb) && (GROUPS[resource] ?? "") === group) return undefined;
-    return `${refusalText(verb, group, resource)}${namespace ? ` in the namespace "${namespace}"` : " at the cluster scope"}`;
+    const scope = namespace ? ` in the namespace "${namespace}"` : " at the cluster scope";
+    return refusalText(verb, group, resource) + scope;
   }
 
   /** Answers a SelfSubjectAccessReview. */

@@ -1,6 +1,6 @@
 /**
- * The three patch formats. Strategic merge is read as a merge patch in which lists whose entries have a `name` (or `uid`,
- * for owner references) merge by it: enough for metadata, env and containers.
+ * The three patch formats. Strategic merge is read as a merge patch in which lists whose entries have a `name` (or
+ * `uid`, for owner references) merge by it: enough for metadata, env and containers.
  */
 
 import { ApiError, unsupportedPatch } from "./status.js";

@@ -48,7 +48,7 @@ export interface Target {
   subresource?: string;
 }
 
-/** `/apis/batch/v1/namespaces/NS/jobs/NAME/status` -> its parts; undefined when the path is not one of an object or collection. */
+/** `/apis/batch/v1/namespaces/NS/jobs/NAME/status` -> its parts; undefined for no path of an object or collection. */
 export function parsePath(path: string): Target | undefined {
   const parts: string[] = path.split("/").filter(Boolean).map(decodeURIComponent);
   const [root, second, third] = parts;

@@ -1,4 +1,4 @@
-/** The API server's front: one HTTP listener that knows who asks for what, applies the faults and hands on to the verbs. */
+/** The API server's front: one HTTP listener that knows who asks for what, applies faults and hands on to the verbs. */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";

@@ -112,18 +112,15 @@ export const noSuchPath = (): ApiError =>
 export const methodNotAllowed = (): ApiError =>
   new ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {});
 
-export const unsupportedPatch = (): ApiError =>
+const unsupported = (accepted: string): ApiError =>
   new ApiError(
     415,
     "UnsupportedMediaType",
-    "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json",
+    `the body of the request was in an unknown format - accepted media types include: ${accepted}`,
     {},
   );
 
-export const unsupportedMedia = (): ApiError =>
-  new ApiError(
-    415,
-    "UnsupportedMediaType",
-    "the body of the request was in an unknown format - accepted media types include: application/json",
-    {},
-  );
+export const unsupportedPatch = (): ApiError =>
+  unsupported("application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json");
+
+export const unsupportedMedia = (): ApiError => unsupported("application/json");

@@ -50,7 +50,8 @@ export class Verbs {
       const rest = this.#rests.get(token);
       if (!rest || rest.revision < this.#store.compacted) {
         throw expired(
-          "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.",
+          "The provided continue parameter is too old to display a consistent list result. " +
+            "You can start a new list without the continue parameter.",
         );
       }
       ({ items, revision } = rest);
@@ -82,7 +83,8 @@ export class Verbs {
       const messages = fields.map((field) => `unknown field "${field}"`);
       if (query.get("fieldValidation") === "Strict") {
         throw badRequest(
-          `${resource.kind} in version "v1" cannot be handled as a ${resource.kind}: strict decoding error: ${messages.join(", ")}`,
+          `${resource.kind} in version "v1" cannot be handled as a ${resource.kind}: ` +
+            `strict decoding error: ${messages.join(", ")}`,
         );
       }
       if (query.get("fieldValidation") !== "Ignore") warnings.push(...messages);

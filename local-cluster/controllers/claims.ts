@@ -1,4 +1,4 @@
-/** Binds PersistentVolumeClaims at once when their storage class has volumes; a claim of another class stays Pending. */
+/** Binds PersistentVolumeClaims at once when their storage class has volumes; one of another class stays Pending. */
 
 import type { KubeObject } from "../objects.js";
 import type { Change, Store } from "../store/store.js";

@@ -1,6 +1,6 @@
 /**
- * The garbage collector: objects whose owners are all gone are deleted; deletes that wait by finalizer (foreground, orphan)
- * are brought to their end.
+ * The garbage collector: objects whose owners are all gone are deleted; deletes that wait by finalizer (foreground,
+ * orphan) are brought to their end.
  */
 
 import type { KubeObject } from "../objects.js";

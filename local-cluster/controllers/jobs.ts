@@ -1,6 +1,6 @@
 /**
- * The Job controller, for Jobs of one pod: makes the pod, counts its end, watches the deadline, and removes the Job after
- * its TTL. A pod that is deleted before it ended is replaced, whatever the backoff limit: only a pod that failed counts.
+ * The Job controller, for Jobs of one pod: makes the pod, counts its end, watches the deadline, and removes the Job
+ * after its TTL. A pod that is deleted before it ended is replaced, whatever the backoff limit: only failed pods count.
  */
 
 import type { Condition, Job, KubeObject, Pod } from "../objects.js";

@@ -85,7 +85,7 @@ export class Faults {
     );
   }
 
-  /** The fault of this kind that hits a pod (and container). The same pod is counted once, however often it is asked about. */
+  /** The fault of this kind that hits a pod (and container). The same pod is counted once, however often it asks. */
   forPod<K extends PodFault["kind"]>(kind: K, pod: string, container?: string): OfKind<K> | undefined {
     for (const standing of this.#standing) {
       const fault = standing.fault;

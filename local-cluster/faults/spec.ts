@@ -1,6 +1,6 @@
 /**
- * What can be made to go wrong. Patterns are regular expressions, matched against the whole word; a missing pattern matches
- * everything. A fault stays until it is cleared, or has happened `count` times.
+ * What can be made to go wrong. Patterns are regular expressions, matched against the whole word; a missing pattern
+ * matches everything. A fault stays until it is cleared, or has happened `count` times.
  */
 
 export interface RequestMatch {
@@ -58,12 +58,12 @@ export type PodFault =
   /** A container that waits with this reason for ever: CreateContainerConfigError, CrashLoopBackOff... */
   | (PodMatch & { kind: "waiting"; reason: string; message?: string })
   | (PodMatch & { kind: "init-failure"; exitCode?: number; message?: string })
-  /** Killed for memory so long after its start; with `exitCode` 0 only a child died, and the container's own end says so. */
+  /** Killed for memory so long after its start; with `exitCode` 0 only a child died, as the container's end says. */
   | (PodMatch & { kind: "oom"; afterMs?: number; exitCode?: 0 })
   /** `node-pressure`: the kubelet fails the pod and keeps the object. `drain`: the pod is deleted gracefully. */
   | (PodMatch & { kind: "evict"; mode?: "node-pressure" | "drain"; afterMs?: number })
   | (PodMatch & { kind: "delete-pod"; force?: boolean; afterMs?: number })
-  /** At the end, `phase` first and the terminated state `ms` later, or the other way round; `ms` 0: the state never comes. */
+  /** At the end, `phase` first and the terminated state `ms` later, or the other way round; `ms` 0: no state at all. */
   | (PodMatch & { kind: "lag-status"; ms: number; first?: "phase" | "state" })
   /** A webhook adds a container that never ends. */
   | (PodMatch & { kind: "sidecar"; name?: string; image?: string; command?: string[] });

@@ -114,6 +114,8 @@ function startFailure(error: Error, { argv }: Launch): ProcessEnd {
         : code === "EACCES"
           ? "permission denied"
           : error.message;
-  const startError = `failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: "${argv[0]}": ${why}: unknown`;
+  const startError =
+    "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: " +
+    `unable to start container process: exec: "${argv[0]}": ${why}: unknown`;
   return { exitCode: 128, startError };
 }

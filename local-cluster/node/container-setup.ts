@@ -72,7 +72,7 @@ export function prepare(pod: Pod, container: Container, context: SetupContext): 
   const paths: PathMap = new Map(mounts.map((mount) => [mount.path, mount.folder]));
   paths.set(terminationPath, terminationFile);
   const mapped = Object.fromEntries(Object.entries(env).map(([name, value]) => [name, mapText(value, paths)]));
-  // The machine's own folders and those of the image stand as they are; only what the manifest says is a path of the container.
+  // The machine's own folders and those of the image stand as they are; only the manifest names the container's paths.
   const search = declared.PATH === undefined ? (image.env?.PATH ?? machinePath) : mapText(declared.PATH, paths);
   mapped.PATH = image.binDir ? `${image.binDir}${delimiter}${search}` : search;
   mapped.HOME ??= home;
@@ -85,7 +85,7 @@ export function prepare(pod: Pod, container: Container, context: SetupContext): 
   };
 }
 
-/** A missing working directory is made, as a runtime does, but only below a mount; elsewhere the machine's own is used. */
+/** A missing working directory is made, as a runtime does, but only below a mount; else the machine's own is used. */
 function workingFolder(container: Container, paths: PathMap, home: string): string {
   if (!container.workingDir) return home;
   const folder = mapText(container.workingDir, paths);

@@ -1,6 +1,6 @@
 /**
- * A container's output, kept in a bounded file for `logs`. The container writes into a FIFO: unlike Node's own pipes (which
- * are sockets) it can be opened again as /dev/stdout, and it pushes back when nobody reads.
+ * A container's output, kept in a bounded file for `logs`. The container writes into a FIFO: unlike Node's own pipes
+ * (which are sockets) it can be opened again as /dev/stdout, and it pushes back when nobody reads.
  */
 
 import { execFile } from "node:child_process";

@@ -185,7 +185,8 @@ export class PodWorker {
       if (!fault || this.#stopping) return;
       if (fault.kind === "waiting") set(waiting(fault.reason, fault.message));
       else if (!tried) {
-        const message = `failed to pull and unpack image "${container.image}": failed to resolve reference "${container.image}": not found`;
+        const { image } = container;
+        const message = `failed to pull and unpack image "${image}": failed to resolve reference "${image}": not found`;
         set(waiting("ErrImagePull", fault.message ?? message));
         tried = true;
         await this.#pause(200);

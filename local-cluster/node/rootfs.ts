@@ -1,7 +1,7 @@
 /**
  * Mount mapping (opt-in): a mount namespace and a root of its own, so that the manifest's paths are exactly as written.
  * The new root is made of symbolic links to the machine's own files, with real folders only where something is mounted:
- * nothing outside the pod's folder is touched. Needs Linux with unshare, mount and chroot; without root, user namespaces.
+ * nothing outside the pod's folder is touched. Needs Linux with unshare, mount, chroot; without root, user namespaces.
  */
 
 import { spawnSync } from "node:child_process";
@@ -12,8 +12,8 @@ import type { Mount } from "./volumes.js";
 // Where the machine's own root is seen inside.
 const HOST = "/.host";
 
-// Folders that a container has for itself: what it makes there is not the machine's business. What the machine already has
-// in its /tmp stays visible (a `binDir` may be there); of its /dev only a few devices do.
+// Folders that a container has for itself: what it makes there is not the machine's business. What the machine already
+// has in its /tmp stays visible (a `binDir` may be there); of its /dev only a few devices do.
 const PRIVATE = ["tmp", "dev"];
 const DEVICES = ["null", "zero", "full", "random", "urandom", "tty"];
 

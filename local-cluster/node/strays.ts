@@ -1,6 +1,6 @@
 /**
- * Processes that left their container's process group (`setsid`, daemons). A real runtime ends them with the container; here
- * they are found, where /proc exists, by the environment that only this cluster's containers have.
+ * Processes that left their container's process group (`setsid`, daemons). A real runtime ends them with the container;
+ * here they are found, where /proc exists, by the environment that only this cluster's containers have.
  */
 
 import { readdirSync, readFileSync } from "node:fs";

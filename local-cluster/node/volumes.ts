@@ -75,7 +75,7 @@ function project(
     const file = join(folder, path);
     mkdirSync(dirname(file), { recursive: true });
     rmSync(file, { force: true });
-    // By rename, so that a container never reads half a file; the owner may always read, whatever mode the manifest gives.
+    // By rename, so that a container never reads half a file; the owner may read, whatever mode the manifest gives.
     writeFileSync(`${file}.new`, content[key]!, { mode: 0o400 | (mode ?? source.defaultMode ?? 0o644) });
     renameSync(`${file}.new`, file);
   }

@@ -1,6 +1,6 @@
 /**
- * How an object goes away: pods gracefully (the kubelet finishes it), owners with their dependents in the background, in the
- * foreground or not at all, by finalizers that the garbage collector takes off.
+ * How an object goes away: pods gracefully (the kubelet finishes it), owners with their dependents in the background,
+ * in the foreground or not at all, by finalizers that the garbage collector takes off.
  */
 
 import type { KubeObject, Pod } from "../objects.js";
@@ -72,7 +72,8 @@ function propagation(resource: Resource, options: DeleteOptions): string {
   const policy = options.propagationPolicy;
   if (policy && !["Background", "Foreground", "Orphan"].includes(policy)) {
     throw badRequest(
-      `DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Unsupported value: "${policy}": supported values: "Foreground", "Background", "Orphan", "nil"`,
+      `DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Unsupported value: "${policy}": ` +
+        'supported values: "Foreground", "Background", "Orphan", "nil"',
     );
   }
   if (policy) return policy;
@@ -93,7 +94,8 @@ function checkPreconditions(resource: Resource, object: KubeObject, { preconditi
     throw conflict(
       resource,
       name,
-      `Precondition failed: ResourceVersion in precondition: ${preconditions.resourceVersion}, ResourceVersion in object meta: ${resourceVersion}`,
+      `Precondition failed: ResourceVersion in precondition: ${preconditions.resourceVersion}, ` +
+        `ResourceVersion in object meta: ${resourceVersion}`,
     );
   }
 }

@@ -1,6 +1,6 @@
 /**
- * What etcd and the watch cache are to a real cluster: the objects, one revision counter for all of them, and the history
- * of changes that watches resume from. Objects handed out are shared: change them only through `modify`.
+ * What etcd and the watch cache are to a real cluster: the objects, one revision counter for all of them, and the
+ * history of changes that watches resume from. Objects handed out are shared: change them only through `modify`.
  */
 
 import { randomUUID } from "node:crypto";

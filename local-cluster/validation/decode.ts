@@ -1,4 +1,4 @@
-/** Reads a body as a kind, as Go's JSON decoder does: the first value of a wrong type ends it, unknown fields are dropped. */
+/** Reads a body as a kind, as Go's JSON decoder does: the first value of a wrong type ends it, unknown fields drop. */
 
 import type { KubeObject } from "../objects.js";
 import type { Resource } from "../api/resources.js";
@@ -34,12 +34,14 @@ export function decode(resource: Resource, body: unknown): Decoded {
   const { apiVersion = version, kind = resource.kind } = (body ?? {}) as Partial<KubeObject>;
   if (typeof body !== "object" || body === null || Array.isArray(body)) {
     throw badRequest(
-      `the object provided is unrecognized (must be of type ${resource.kind}): couldn't get version/kind; json parse error`,
+      `the object provided is unrecognized (must be of type ${resource.kind}): ` +
+        "couldn't get version/kind; json parse error",
     );
   }
   if (kind !== resource.kind || apiVersion !== version) {
     throw badRequest(
-      `${kind} in version "${apiVersion.split("/").at(-1)}" cannot be handled as a ${resource.kind}: no kind "${kind}" is registered for version "${apiVersion}" in scheme "pkg/api/legacyscheme/scheme.go:30"`,
+      `${kind} in version "${apiVersion.split("/").at(-1)}" cannot be handled as a ${resource.kind}: ` +
+        `no kind "${kind}" is registered for version "${apiVersion}" in scheme "pkg/api/legacyscheme/scheme.go:30"`,
     );
   }
   const unknown: string[] = [];

@@ -97,7 +97,9 @@ export function checkImmutable(problems: Problems, before: KubeObject, after: Ku
       if (!same(before.spec, after.spec)) {
         problems.forbidden(
           "spec",
-          "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
+          "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`," +
+            "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations)," +
+            "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
         );
       }
       break;

@@ -11,6 +11,9 @@ const LABEL_VALUE = `(${QUALIFIED})?`;
 const ENV_NAME = "[-._a-zA-Z][-._a-zA-Z0-9]*";
 const CONFIG_KEY = "[-._a-zA-Z0-9]+";
 
+const WORD_CHARACTERS = "alphanumeric characters, '-', '_' or '.'";
+const ENDS = "and must start and end with an alphanumeric character";
+
 const whole = (pattern: string): RegExp => new RegExp(`^(?:${pattern})$`);
 const max = (length: number): string => `must be no more than ${length} characters`;
 
@@ -24,32 +27,28 @@ interface Form {
 const DNS_LABEL: Form = {
   pattern: LABEL,
   length: 63,
-  sentence:
-    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character",
+  sentence: `a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', ${ENDS}`,
   examples: ["my-name", "123-abc"],
 };
 
 const DNS_SUBDOMAIN: Form = {
   pattern: SUBDOMAIN,
   length: 253,
-  sentence:
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
+  sentence: `a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', ${ENDS}`,
   examples: ["example.com"],
 };
 
 const VALUE: Form = {
   pattern: LABEL_VALUE,
   length: 63,
-  sentence:
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
+  sentence: `a valid label must be an empty string or consist of ${WORD_CHARACTERS}, ${ENDS}`,
   examples: ["MyValue", "my_value", "12345"],
 };
 
 const NAME_PART: Form = {
   pattern: QUALIFIED,
   length: 63,
-  sentence:
-    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
+  sentence: `name part must consist of ${WORD_CHARACTERS}, ${ENDS}`,
   examples: ["MyName", "my.name", "123-abc"],
 };
 
@@ -57,14 +56,15 @@ const ENV: Form = {
   pattern: ENV_NAME,
   length: Infinity,
   sentence:
-    "a valid environment variable name must consist of alphabetic characters, digits, '_', '-', or '.', and must not start with a digit",
+    "a valid environment variable name must consist of alphabetic characters, digits, '_', '-', or '.', " +
+    "and must not start with a digit",
   examples: ["my.env-name", "MY_ENV.NAME", "MyEnvName1"],
 };
 
 const KEY: Form = {
   pattern: CONFIG_KEY,
   length: 253,
-  sentence: "a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
+  sentence: `a valid config key must consist of ${WORD_CHARACTERS}`,
   examples: ["key.name", "KEY_NAME", "key-name"],
 };
 
@@ -100,7 +100,9 @@ function checkQualifiedName(problems: Problems, field: string, key: string): voi
     return problems.invalid(
       field,
       key,
-      `a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '${QUALIFIED}') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')`,
+      `a qualified name must consist of ${WORD_CHARACTERS}, ${ENDS} (e.g. 'MyName',  or 'my.name',  or '123-abc', ` +
+        `regex used for validation is '${QUALIFIED}') with an optional DNS subdomain prefix and '/' ` +
+        "(e.g. 'example.com/MyName')",
     );
   }
   const name = parts.at(-1)!;

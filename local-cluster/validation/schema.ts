@@ -1,6 +1,6 @@
 /**
- * The fields of the kinds served here and their Go types, as far as clients of this project use them. A field that is not
- * listed is unknown to the API: it is dropped with a warning, or refused with `fieldValidation=Strict`.
+ * The fields of the kinds served here and their Go types, as far as clients of this project use them. A field that is
+ * not listed is unknown to the API: it is dropped with a warning, or refused with `fieldValidation=Strict`.
  */
 
 export type Scalar = "string" | "int32" | "int64" | "bool" | "quantity" | "bytes" | "any";
@@ -102,13 +102,15 @@ const POD_SPEC = struct("PodSpec", {
   volumes: list(VOLUME),
   ...all(
     "string",
-    "restartPolicy nodeName schedulerName serviceAccountName serviceAccount dnsPolicy hostname subdomain priorityClassName runtimeClassName preemptionPolicy",
+    "restartPolicy nodeName schedulerName serviceAccountName serviceAccount dnsPolicy hostname subdomain " +
+      "priorityClassName runtimeClassName preemptionPolicy",
   ),
   ...all("int64", "terminationGracePeriodSeconds activeDeadlineSeconds"),
   priority: "int32",
   ...all(
     "bool",
-    "automountServiceAccountToken hostNetwork hostPID hostIPC hostUsers shareProcessNamespace enableServiceLinks setHostnameAsFQDN",
+    "automountServiceAccountToken hostNetwork hostPID hostIPC hostUsers shareProcessNamespace enableServiceLinks " +
+      "setHostnameAsFQDN",
   ),
   nodeSelector: map("string"),
   imagePullSecrets: list(struct("LocalObjectReference", { name: "string" })),
@@ -122,7 +124,8 @@ const POD_SPEC = struct("PodSpec", {
     supplementalGroups: list("int64"),
     ...all(
       "any",
-      "seccompProfile seLinuxOptions sysctls appArmorProfile windowsOptions supplementalGroupsPolicy seLinuxChangePolicy",
+      "seccompProfile seLinuxOptions sysctls appArmorProfile windowsOptions supplementalGroupsPolicy " +
+        "seLinuxChangePolicy",
     ),
   }),
   dnsConfig: struct("PodDNSConfig", {
@@ -132,7 +135,8 @@ const POD_SPEC = struct("PodSpec", {
   }),
   ...all(
     "any",
-    "affinity topologySpreadConstraints hostAliases readinessGates overhead schedulingGates os resourceClaims ephemeralContainers resources",
+    "affinity topologySpreadConstraints hostAliases readinessGates overhead schedulingGates os resourceClaims " +
+      "ephemeralContainers resources",
   ),
 });
 

@@ -12,10 +12,15 @@ import { serveTarballs } from "./registry.mjs";
 const { name } = manifest;
 /** An adapter of Paperclip from npm that pins adapter-utils its own way. */
 const NEIGHBOUR = "hermes-paperclip-adapter@0.3.0";
-/** The oldest Node and the one that Paperclip runs on, beside the one that runs this; npm has their binaries, for glibc. */
+/** The oldest Node and Paperclip's own, beside the one that runs this; npm has their binaries, for glibc. */
 const NODES = ["20.19.0", "24.21.0"];
-const SHIPPED =
-  /^(?:dist\/[a-z-]+\.(?:js|cjs|d\.ts)|index\.js|index\.d\.ts|package\.json|README\.md|LICENSE|CHANGELOG\.md|THIRD-PARTY-LICENSES\.md)$/;
+/** What a package may have. */
+const SHIPPED = [
+  /^dist\/[a-z-]+\.(?:js|cjs|d\.ts)$/,
+  /^(?:index\.js|index\.d\.ts|package\.json)$/,
+  /^(?:README|LICENSE|CHANGELOG|THIRD-PARTY-LICENSES)(?:\.md)?$/,
+  /^[a-z0-9-]+\.[a-z0-9-]+\.node$/,
+];
 
 /** Throws at the first check that fails. */
 export async function checkPackages(tarballs, host) {
@@ -90,8 +95,9 @@ async function checkContent(tarball) {
     .trim()
     .split("\n")
     .map((file) => file.replace(/^package\//, ""));
-  const strange = files.filter((file) => !SHIPPED.test(file) && !/^[a-z0-9-]+\.[a-z0-9-]+\.node$/.test(file));
-  const title = `${tarball.split("/").pop()}: ${files.length} files, ${(statSync(tarball).size / 1e6).toFixed(2)} MB packed`;
+  const strange = files.filter((file) => !SHIPPED.some((pattern) => pattern.test(file)));
+  const size = (statSync(tarball).size / 1e6).toFixed(2);
+  const title = `${tarball.split("/").pop()}: ${files.length} files, ${size} MB packed`;
   await check(title, () => {
     if (strange.length > 0) throw new Error(`nobody needs ${strange.join(", ")}`);
     for (const file of ["LICENSE", "THIRD-PARTY-LICENSES.md"])

@@ -22,7 +22,8 @@ export function thirdPartyLicences() {
   }
   const list = crates.map(({ title, license, repository }) => `| ${title} | ${license} | ${repository ?? ""} |`);
   const sections = [...texts].map(([text, titles]) => `## ${titles.join(", ")}\n\n\`\`\`\`text\n${text}\n\`\`\`\`\n`);
-  const head = `# Third-party licences\n\nThe binaries of ${manifest.name} ${manifest.version} contain these libraries.\n`;
+  const { name, version } = manifest;
+  const head = `# Third-party licences\n\nThe binaries of ${name} ${version} contain these libraries.\n`;
   return [head, "| library | licence | source |\n|---|---|---|", ...list, "", ...sections].join("\n");
 }
 

@@ -1,5 +1,5 @@
-// A registry on this machine that has the packed packages, and sends npm to the configured one for everything else: so an
-// install is npm's own, with its choice of optional dependencies, before anything is published.
+// A registry on this machine that has the packed packages, and sends npm to the configured one for everything else: so
+// an install is npm's own, with its choice of optional dependencies, before anything is published.
 
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";

@@ -4,8 +4,9 @@ import assert from "node:assert/strict";
 
 const adapter = await import("paperclip-adapter-opencode-k8s");
 assert.equal(adapter.createServerAdapter().type, "opencode_k8s");
+const platform = `${process.platform}-${process.arch}`;
 const expected = new RegExp(
-  `for ${process.platform}-${process.arch}[a-z-]* is missing.* Install the package paperclip-adapter-opencode-k8s-${process.platform}-${process.arch}`,
+  `for ${platform}[a-z-]* is missing.* Install the package paperclip-adapter-opencode-k8s-${platform}`,
   "s",
 );
 assert.throws(() => adapter.buildPodLogPath("c", "a", "r"), expected);

@@ -1,4 +1,4 @@
-// Runs in a project that has the package installed: after an upgrade without a restart, new JavaScript meets the old binary.
+// Runs in a project with the package installed: after an upgrade without a restart, new JavaScript meets an old binary.
 
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
