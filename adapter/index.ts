@@ -1,11 +1,11 @@
 /** The adapter's entry. The build bundles it into one file, which is what a reload of the host evaluates again. */
-import { createBuildJobManifest, createBuildPodLogPath, createSanitizeLabelValue } from "./job-manifest.js";
-import { loadNative } from "./native.js";
-import { createTailPodLogFile } from "./tail.js";
-import { createTranscriptFunctions } from "./transcript.js";
+import { createBuildJobManifest, createBuildPodLogPath, createSanitizeLabelValue } from "./run/job-manifest.js";
+import { loadNative } from "./addon/native.js";
+import { createTailPodLogFile } from "./tail/tail.js";
+import { createTranscriptFunctions } from "./run/transcript.js";
 
-export { cliAdapter } from "./cli.js";
-export { agentConfigurationDoc } from "./doc.js";
+export { cliAdapter } from "./ui/terminal.js";
+export { agentConfigurationDoc } from "./settings/doc.js";
 export {
   type JobBuildInput,
   type JobBuildResult,
@@ -13,7 +13,7 @@ export {
   LARGE_PROMPT_THRESHOLD_BYTES,
   type SelfPodInfo,
   type SelfPodSecretVolume,
-} from "./job-manifest.js";
+} from "./run/job-manifest.js";
 export {
   createServerAdapter,
   execute,
@@ -21,10 +21,11 @@ export {
   sessionCodec,
   testEnvironment,
 } from "./server-adapter.js";
-export type { StopSignal, TailOptions } from "./tail.js";
-export type { OutcomeFacts, ParsedTranscript } from "./transcript.js";
-export { parseStdoutLine } from "./ui-parser.js";
-export { label, type } from "./version.js";
+export type { StopSignal } from "./tail/stop-flags.js";
+export type { TailOptions } from "./tail/tail.js";
+export type { OutcomeFacts, ParsedTranscript } from "./run/transcript.js";
+export { parseStdoutLine } from "./ui/stdout-line.js";
+export { label, type } from "./host/version.js";
 
 /** Builds the Kubernetes Job of a run: synchronous, without side effects. */
 export const buildJobManifest = createBuildJobManifest(loadNative);

@@ -1,15 +1,15 @@
 /** The module the host registers: a plain object, because the host copies own properties only. */
 import { getAdapterSessionManagement, type ServerAdapterModule } from "@paperclipai/adapter-utils";
 
-import { getConfigSchema } from "./config-schema.js";
-import { agentConfigurationDoc } from "./doc.js";
-import { createExecute } from "./execute.js";
-import { listModels, models } from "./models.js";
-import { loadNative } from "./native.js";
-import { createSessionCodec } from "./session-codec.js";
-import { listSkills, syncSkills } from "./skills.js";
-import { createTestEnvironment } from "./test-environment.js";
-import { type } from "./version.js";
+import { getConfigSchema } from "./settings/config-schema.js";
+import { agentConfigurationDoc } from "./settings/doc.js";
+import { createExecute } from "./run/execute.js";
+import { listModels, models } from "./settings/models.js";
+import { loadNative } from "./addon/native.js";
+import { createSessionCodec } from "./run/session-codec.js";
+import { listSkills, syncSkills } from "./settings/skills.js";
+import { createTestEnvironment } from "./settings/test-environment.js";
+import { type } from "./host/version.js";
 
 /** The module's type, with the liveness field that some builds of the host read. */
 export interface OpenCodeK8sAdapterModule extends ServerAdapterModule {

@@ -5,6 +5,7 @@
 
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 
 import { hostTriple, packageVersion, root } from "./prerequisites.mjs";
@@ -64,10 +65,10 @@ async function buildTypeScript() {
 function pruneDeclarations(entries) {
   const reached = new Set(entries);
   for (const file of reached) {
-    for (const [, name] of readFileSync(`${root}dist/${file}`, "utf8").matchAll(/"\.\/([\w-]+)\.js"/g))
-      reached.add(`${name}.d.ts`);
+    for (const [, path] of readFileSync(`${root}dist/${file}`, "utf8").matchAll(/"(\.{1,2}\/[\w/-]+)\.js"/g))
+      reached.add(`${join(dirname(file), path)}.d.ts`);
   }
-  for (const file of readdirSync(`${root}dist`))
+  for (const file of readdirSync(`${root}dist`, { recursive: true }))
     if (file.endsWith(".d.ts") && !reached.has(file)) rmSync(`${root}dist/${file}`);
 }
 

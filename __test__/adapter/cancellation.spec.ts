@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 
 import { afterEach, describe, expect, it } from "vitest";
 
-import { watchCancellation } from "../../adapter/cancellation.js";
+import { watchCancellation } from "../../adapter/run/cancellation.js";
 import { eventually } from "./fake-native.js";
 
 let server: Server | undefined;

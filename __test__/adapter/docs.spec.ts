@@ -4,8 +4,8 @@ import { fileURLToPath } from "node:url";
 
 import { describe, expect, it } from "vitest";
 
-import { getConfigSchema } from "../../adapter/config-schema.js";
-import { agentConfigurationDoc, hostFields } from "../../adapter/doc.js";
+import { getConfigSchema } from "../../adapter/settings/config-schema.js";
+import { agentConfigurationDoc, hostFields } from "../../adapter/settings/doc.js";
 import { ROLE } from "../../local-cluster/api/access.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -127,7 +127,7 @@ describe("the error codes", () => {
       ([, code, other]) => code ?? other!,
     );
     // The environment test has codes of its own, which are no results.
-    const shim = ["execute.ts", "native.ts"].map((name) => text(`adapter/${name}`)).join("\n");
+    const shim = ["run/execute.ts", "addon/native.ts"].map((name) => text(`adapter/${name}`)).join("\n");
     const ofShim = [...shim.matchAll(/"(k8s_[a-z_]+|cancelled)"/g)].map(([, code]) => code!);
     const documented = table("When a run fails").flatMap(([codes]) => words(codes));
     expect(new Set(documented)).toEqual(new Set([...ofRust, ...ofShim]));

@@ -2,8 +2,8 @@ import { getEventListeners } from "node:events";
 
 import { describe, expect, it, vi } from "vitest";
 
-import { createExecute } from "../../adapter/execute.js";
-import { NativeUnavailableError } from "../../adapter/native.js";
+import { createExecute } from "../../adapter/run/execute.js";
+import { NativeUnavailableError } from "../../adapter/addon/native.js";
 import { context, eventually, fakeNative } from "./fake-native.js";
 
 const done = { exitCode: 0, signal: null, timedOut: false };

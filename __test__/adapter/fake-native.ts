@@ -1,7 +1,7 @@
 /** A stand-in for the addon: real enough for the shim's own logic, with every answer in the hands of the test. */
 import type { AdapterExecutionContext } from "@paperclipai/adapter-utils";
 
-import type { Native, NativeRun, Runs, Tails } from "../../adapter/native.js";
+import type { Native, NativeRun, Runs, Tails } from "../../adapter/addon/native.js";
 
 /** A promise and its two ends. */
 export function deferred<T>() {

@@ -5,7 +5,7 @@ import {
   createSanitizeLabelValue,
   type JobBuildInput,
   LARGE_PROMPT_THRESHOLD_BYTES,
-} from "../../adapter/job-manifest.js";
+} from "../../adapter/run/job-manifest.js";
 import { context, fakeNative } from "./fake-native.js";
 
 const selfPod: JobBuildInput["selfPod"] = {

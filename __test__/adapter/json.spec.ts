@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { toJsonText } from "../../adapter/json.js";
+import { toJsonText } from "../../adapter/addon/json.js";
 
 describe("toJsonText", () => {
   it("keeps what JSON knows", () => {

@@ -6,9 +6,9 @@ import {
   NATIVE_FUNCTIONS,
   NativeUnavailableError,
   platformTriple,
-} from "../../adapter/native.js";
-import { createSessionCodec } from "../../adapter/session-codec.js";
-import { createTestEnvironment } from "../../adapter/test-environment.js";
+} from "../../adapter/addon/native.js";
+import { createSessionCodec } from "../../adapter/run/session-codec.js";
+import { createTestEnvironment } from "../../adapter/settings/test-environment.js";
 import { fakeNative } from "./fake-native.js";
 
 it("takes a binary of the same version, and any when the shim runs from its sources", () => {

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 
-import { createExecute } from "../../adapter/execute.js";
-import { withPodPaths } from "../../adapter/pod-paths.js";
+import { createExecute } from "../../adapter/run/execute.js";
+import { withPodPaths } from "../../adapter/run/pod-paths.js";
 import { context, eventually, fakeNative } from "./fake-native.js";
 
 afterEach(() => vi.unstubAllEnvs());

@@ -5,8 +5,8 @@ import { join } from "node:path";
 
 import { afterAll, beforeAll, expect, it } from "vitest";
 
-import { readPromptInputs } from "../../adapter/prompt-inputs.js";
-import { listSkills, syncSkills } from "../../adapter/skills.js";
+import { readPromptInputs } from "../../adapter/run/prompt-inputs.js";
+import { listSkills, syncSkills } from "../../adapter/settings/skills.js";
 
 let dir: string;
 beforeAll(() => {

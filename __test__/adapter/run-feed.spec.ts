@@ -1,7 +1,7 @@
 import { expect, it, vi } from "vitest";
 
-import type { Runs } from "../../adapter/native.js";
-import { runFeed } from "../../adapter/run-feed.js";
+import type { Runs } from "../../adapter/addon/native.js";
+import { runFeed } from "../../adapter/run/feed.js";
 import { deferred, fakeNative } from "./fake-native.js";
 
 /** The addon's side of the feed: sends batches and notes the answers. */

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 
-import { watchStopFlag } from "../../adapter/stop-flags.js";
+import { watchStopFlag } from "../../adapter/tail/stop-flags.js";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 
-import { getConfigSchema } from "../../adapter/config-schema.js";
-import { agentConfigurationDoc } from "../../adapter/doc.js";
-import { readServerEnvironment } from "../../adapter/environment.js";
-import { createListModels, models, outputOf, parseModelList } from "../../adapter/models.js";
+import { getConfigSchema } from "../../adapter/settings/config-schema.js";
+import { agentConfigurationDoc } from "../../adapter/settings/doc.js";
+import { readServerEnvironment } from "../../adapter/host/environment.js";
+import { createListModels, models, outputOf, parseModelList } from "../../adapter/settings/models.js";
 
 describe("models", () => {
   it("has a static list", () => {

@@ -2,7 +2,7 @@ import { getEventListeners } from "node:events";
 
 import { describe, expect, it } from "vitest";
 
-import { createTailPodLogFile, type TailOptions } from "../../adapter/tail.js";
+import { createTailPodLogFile, type TailOptions } from "../../adapter/tail/tail.js";
 import { deferred, eventually, fakeNative } from "./fake-native.js";
 
 function tail(options: Partial<TailOptions> = {}) {

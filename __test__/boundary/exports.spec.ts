@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 
 import { describe, expect, it } from "vitest";
 
-import { NATIVE_FUNCTIONS } from "../../adapter/native.js";
+import { NATIVE_FUNCTIONS } from "../../adapter/addon/native.js";
 import { adapter, native } from "./package.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));

@@ -16,7 +16,7 @@ const NEIGHBOUR = "hermes-paperclip-adapter@0.3.0";
 const NODES = ["20.19.0", "24.21.0"];
 /** What a package may have. */
 const SHIPPED = [
-  /^dist\/[a-z-]+\.(?:js|cjs|d\.ts)$/,
+  /^dist\/(?:[a-z-]+\.(?:js|cjs)|(?:[a-z-]+\/)?[a-z-]+\.d\.ts)$/,
   /^(?:index\.js|index\.d\.ts|package\.json)$/,
   /^(?:README|LICENSE|CHANGELOG|THIRD-PARTY-LICENSES)(?:\.md)?$/,
   /^[a-z0-9-]+\.[a-z0-9-]+\.node$/,

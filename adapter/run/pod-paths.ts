@@ -1,5 +1,5 @@
 /** Paths of the shared volume as agents' pods see them: the server may have mounted it elsewhere. */
-import { DEFAULT_DATA_ROOT, dataRootOf } from "./environment.js";
+import { DEFAULT_DATA_ROOT, dataRootOf } from "../host/environment.js";
 import type { RunRequest } from "./request.js";
 
 /** Where the host puts paths of its own in a run's context. */

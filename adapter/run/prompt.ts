@@ -6,7 +6,7 @@ import {
   renderTemplate,
 } from "@paperclipai/adapter-utils/server-utils";
 
-import { isRecoveryWake, taskMarkdown } from "./adapter-utils.js";
+import { isRecoveryWake, taskMarkdown } from "../host/adapter-utils.js";
 import type { RunRequest } from "./request.js";
 
 const DEFAULT_PROMPT_TEMPLATE = "You are agent {{agent.id}} ({{agent.name}}). Continue your Paperclip work.";

@@ -1,5 +1,8 @@
 /** Mutable stop flags cannot announce that they were set, so one timer of the process reads all of them. */
-import type { StopSignal } from "./tail.js";
+/** A flag that its owner sets to end a tail. */
+export interface StopSignal {
+  stopped: boolean;
+}
 
 /** How often a flag is read: at the pace at which its file is. Times are in milliseconds. */
 export interface ReadPace {

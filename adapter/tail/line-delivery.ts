@@ -1,5 +1,5 @@
 /** Hands lines to a callback one at a time, whatever that callback does: it may throw, reject, or never answer. */
-import { callHost, describeError, HOST_CALL_LIMIT_MS, statusLine } from "./host.js";
+import { callHost, describeError, HOST_CALL_LIMIT_MS, statusLine } from "../host/calls.js";
 import { unwatch, type Waiting, watch } from "./watchdog.js";
 
 /** How long a call may go on once the tail was asked to stop: whoever stops it waits for its end. */

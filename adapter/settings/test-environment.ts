@@ -6,11 +6,11 @@ import type {
 } from "@paperclipai/adapter-utils";
 import { buildPaperclipEnv, parseObject } from "@paperclipai/adapter-utils/server-utils";
 
-import { readServerEnvironment } from "./environment.js";
-import { describeError } from "./host.js";
-import { toJsonText } from "./json.js";
-import { type NativeLoader, NativeUnavailableError } from "./native.js";
-import { type } from "./version.js";
+import { readServerEnvironment } from "../host/environment.js";
+import { describeError } from "../host/calls.js";
+import { toJsonText } from "../addon/json.js";
+import { type NativeLoader, NativeUnavailableError } from "../addon/native.js";
+import { type } from "../host/version.js";
 
 /** Makes `testEnvironment` over an addon. It never rejects: what keeps it from probing is itself a finding. */
 export function createTestEnvironment(load: NativeLoader) {

@@ -4,8 +4,8 @@
  */
 import { createRequire } from "node:module";
 
-import { describeError } from "./host.js";
-import { SHIM_VERSION } from "./version.js";
+import { describeError } from "../host/calls.js";
+import { SHIM_VERSION } from "../host/version.js";
 
 const PACKAGE_NAME = "paperclip-adapter-opencode-k8s";
 const ERROR_CODE = "k8s_native_unavailable";
@@ -60,9 +60,9 @@ export interface Native {
   sessionDeserialize(rawJson: string): string;
   sessionSerialize(paramsJson: string): string;
   sessionDisplayId(paramsJson: string): string | null;
-  /** `sink` gets, at most once in a tick, what was found in all files: see `tail-feed.ts`. */
+  /** `sink` gets, at most once in a tick, what was found in all files: see `tail/feed.ts`. */
   openTails(sink: (batch: string) => void): Tails;
-  /** `sink` gets, at most once in a look at all logs, what the runs tell: see `run-feed.ts`. */
+  /** `sink` gets, at most once in a look at all logs, what the runs tell: see `run/feed.ts`. */
   openRuns(sink: (batch: string) => void): Runs;
   probeEnvironment(requestJson: string): Promise<string>;
 }
@@ -139,6 +139,7 @@ function loadFromDisk(): Native {
   const load = createRequire(import.meta.url);
   let loaded: unknown;
   try {
+    // As seen from the bundle, `dist/index.js`.
     loaded = load("../index.js");
   } catch (error) {
     throw loadFailure(error, SHIM_VERSION);

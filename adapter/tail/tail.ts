@@ -1,14 +1,9 @@
 /** Follows a pod's log file: the addon reads it, this file hands its lines to a JavaScript callback one at a time. */
-import { statusLine } from "./host.js";
+import { statusLine } from "../host/calls.js";
 import { LineDelivery, type OnLog } from "./line-delivery.js";
-import type { NativeLoader } from "./native.js";
-import { type FlagWatch, type ReadPace, watchStopFlag } from "./stop-flags.js";
-import { type RunningTail, type TailFeed, tailFeed } from "./tail-feed.js";
-
-/** A flag that its owner sets to end a tail. */
-export interface StopSignal {
-  stopped: boolean;
-}
+import type { NativeLoader } from "../addon/native.js";
+import { type FlagWatch, type ReadPace, type StopSignal, watchStopFlag } from "./stop-flags.js";
+import { type RunningTail, type TailFeed, tailFeed } from "./feed.js";
 
 /** Options of {@link TailPodLogFile}; times are in milliseconds. */
 export interface TailOptions {

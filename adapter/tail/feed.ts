@@ -1,5 +1,5 @@
 /** The tails of one addon: takes apart the batches in which the addon delivers what it found in all files. */
-import type { Native, Tails } from "./native.js";
+import type { Native, Tails } from "../addon/native.js";
 
 /** What a tail gets, one thing at a time: the next one comes after `done` was called. */
 export interface TailListener {

@@ -1,8 +1,8 @@
 /** Session parameters in the host's store: the addon knows every spelling that was ever written. */
 import type { AdapterSessionCodec } from "@paperclipai/adapter-utils";
 
-import { toJsonText } from "./json.js";
-import { type Native, type NativeLoader, NativeUnavailableError } from "./native.js";
+import { toJsonText } from "../addon/json.js";
+import { type Native, type NativeLoader, NativeUnavailableError } from "../addon/native.js";
 
 type Params = Record<string, unknown> | null;
 

@@ -2,8 +2,8 @@
 import type { AdapterExecutionContext } from "@paperclipai/adapter-utils";
 import { buildPaperclipEnv, parseObject, stringifyPaperclipWakePayload } from "@paperclipai/adapter-utils/server-utils";
 
-import { forbiddenEnvKeys, runtimeToolsEnv } from "./adapter-utils.js";
-import { serverPath } from "./environment.js";
+import { forbiddenEnvKeys, runtimeToolsEnv } from "../host/adapter-utils.js";
+import { serverPath } from "../host/environment.js";
 
 /** The session state a run starts from. */
 export interface SessionState {

@@ -4,9 +4,9 @@
  */
 import type { AdapterExecutionContext, AdapterInvocationMeta, AdapterRuntimeEvent } from "@paperclipai/adapter-utils";
 
-import { callHost, describeError, statusLine } from "./host.js";
+import { callHost, describeError, statusLine } from "../host/calls.js";
 import type { RenderedPrompt } from "./prompt.js";
-import type { RunSink } from "./run-feed.js";
+import type { RunSink } from "./feed.js";
 
 function withoutAccess(context: unknown): Record<string, unknown> {
   return Object.fromEntries(Object.entries(context ?? {}).filter(([key]) => !ACCESS_KEYS.includes(key)));

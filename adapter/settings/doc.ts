@@ -2,7 +2,7 @@
 import type { ConfigFieldSchema } from "@paperclipai/adapter-utils";
 
 import { getConfigSchema } from "./config-schema.js";
-import { type } from "./version.js";
+import { type } from "../host/version.js";
 
 /** Fields the host's own form has for every adapter, with what they mean. */
 export const hostFields: readonly (readonly [key: string, meaning: string])[] = [

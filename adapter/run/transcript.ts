@@ -1,8 +1,8 @@
 /** What the addon reads out of opencode's output, and its judgement of a run, for callers in JavaScript. */
 import type { AdapterExecutionResult } from "@paperclipai/adapter-utils";
 
-import { toJsonText } from "./json.js";
-import type { NativeLoader } from "./native.js";
+import { toJsonText } from "../addon/json.js";
+import type { NativeLoader } from "../addon/native.js";
 
 /** What opencode's JSON lines add up to. The addon may add further fields. */
 export interface ParsedTranscript {

@@ -7,16 +7,16 @@ import {
 import { asString, buildPaperclipEnv, parseObject } from "@paperclipai/adapter-utils/server-utils";
 
 import { type CancelReason, watchCancellation } from "./cancellation.js";
-import { billingEnvironment, readServerEnvironment } from "./environment.js";
-import { callHostWithin, describeError, statusLine } from "./host.js";
-import { toJsonText } from "./json.js";
-import { type Native, type NativeLoader, NativeUnavailableError } from "./native.js";
+import { billingEnvironment, readServerEnvironment } from "../host/environment.js";
+import { callHostWithin, describeError, statusLine } from "../host/calls.js";
+import { toJsonText } from "../addon/json.js";
+import { type Native, type NativeLoader, NativeUnavailableError } from "../addon/native.js";
 import { withPodPaths } from "./pod-paths.js";
 import { type PromptInputs, renderPrompt } from "./prompt.js";
 import { readPromptInputs } from "./prompt-inputs.js";
 import { buildRunRequest, findShapeProblem, type RunRequest, type SessionState } from "./request.js";
-import { type RunHandle, runFeed } from "./run-feed.js";
-import { createRunSink } from "./run-sink.js";
+import { type RunHandle, runFeed } from "./feed.js";
+import { createRunSink } from "./sink.js";
 import { withUsageOf } from "./usage.js";
 
 /** A harvested Job may ask for a run of its own; more than a few in a row mean that something is wrong. */

@@ -1,9 +1,9 @@
 /** The Kubernetes objects of a run, built by the addon: synchronous and without side effects. */
 import type { AdapterExecutionContext } from "@paperclipai/adapter-utils";
 
-import { callHost, statusLine } from "./host.js";
-import { joinJsonObjects, toJsonText } from "./json.js";
-import type { Native, NativeLoader } from "./native.js";
+import { callHost, statusLine } from "../host/calls.js";
+import { joinJsonObjects, toJsonText } from "../addon/json.js";
+import type { Native, NativeLoader } from "../addon/native.js";
 import { renderPrompt } from "./prompt.js";
 import { buildRunRequest } from "./request.js";
 

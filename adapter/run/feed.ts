@@ -1,6 +1,6 @@
 /** The runs of one addon: takes apart the batches in which the addon delivers what all runs tell. */
-import { describeError } from "./host.js";
-import type { Native, NativeRun, Runs } from "./native.js";
+import { describeError } from "../host/calls.js";
+import type { Native, NativeRun, Runs } from "../addon/native.js";
 
 /** Receives `(kind, payload)` of a run. Lines come when the last were taken; news of the run come beside them. */
 export type RunSink = (kind: string, payload: string) => Promise<void> | void;

@@ -1,0 +1,213 @@
+/**
+ * Turns one line of a run's log into entries of the host's transcript.
+ *
+ * The host evaluates the built text of this file in a browser worker: it must not import anything at run time, keep
+ * no state between lines, and never throw.
+ */
+import type { TranscriptEntry } from "@paperclipai/adapter-utils";
+
+/** What a transcript shows of one tool result; opencode itself stores the rest. */
+const MAX_RESULT_CHARS = 64 * 1024;
+/** What it shows of one text inside a tool's input, such as the content of a written file. */
+const MAX_INPUT_TEXT_CHARS = 16 * 1024;
+const MAX_INPUT_NODES = 2_000;
+const MAX_INPUT_DEPTH = 20;
+const MAX_RAW_CHARS = 64 * 1024;
+
+type Json = Record<string, unknown>;
+
+/** Parses one line; unknown and broken lines come back as raw text. */
+export function parseStdoutLine(line: string, ts: string): TranscriptEntry[] {
+  try {
+    return parse(typeof line === "string" ? line.trim() : String(line), ts);
+  } catch {
+    return typeof line === "string" ? raw(line, ts) : [];
+  }
+}
+
+function parse(line: string, ts: string): TranscriptEntry[] {
+  if (line === "") return [];
+  if (line.startsWith("[paperclip]")) return [{ kind: "system", ts, text: clip(line, MAX_RAW_CHARS) }];
+  const event = line.startsWith("{") ? readObject(line) : null;
+  return (event && fromEvent(event, ts)) ?? raw(line, ts);
+}
+
+function raw(line: string, ts: string): TranscriptEntry[] {
+  return [{ kind: "stdout", ts, text: clip(stripAnsi(line), MAX_RAW_CHARS) }];
+}
+
+/** `null` for what is no event of opencode. */
+function fromEvent(event: Json, ts: string): TranscriptEntry[] | null {
+  const part = record(event["part"]);
+  switch (event["type"]) {
+    case "step_start":
+      return [{ kind: "system", ts, text: "Step started" }];
+    case "text":
+      return fromText(part, ts);
+    case "reasoning":
+      return spoken(part) ? [{ kind: "thinking", ts, text: spoken(part) }] : [];
+    case "tool_use":
+      return fromTool(part, ts);
+    case "step_finish":
+      return fromStepFinish(part, ts);
+    case "error":
+      return [{ kind: "stderr", ts, text: clip(describeError(event["error"] ?? event["message"]), MAX_RAW_CHARS) }];
+    case "done":
+      return fromDone(event, ts);
+    default:
+      return null;
+  }
+}
+
+/** Synthetic text is opencode talking to the model, not the agent talking to people. */
+function fromText(part: Json, ts: string): TranscriptEntry[] {
+  const text = spoken(part);
+  if (!text) return [];
+  return part["synthetic"] === true ? [{ kind: "system", ts, text }] : [{ kind: "assistant", ts, text }];
+}
+
+function spoken(part: Json): string {
+  return string(part["text"]).trim();
+}
+
+/** opencode prints a tool once, when it has finished: call and result come from the same line. */
+function fromTool(part: Json, ts: string): TranscriptEntry[] {
+  const state = record(part["state"]);
+  const toolName = string(part["tool"]) || "tool";
+  const toolUseId = string(part["callID"]) || string(part["id"]) || toolName;
+  const call: TranscriptEntry = {
+    kind: "tool_call",
+    ts,
+    name: toolName,
+    input: clipInput(state["input"] ?? {}),
+    toolUseId,
+  };
+  const status = string(state["status"]);
+  if (status !== "completed" && status !== "error") return [call];
+  const { content, isError } = toolResult(toolName, status, state);
+  return [call, { kind: "tool_result", ts, toolUseId, toolName, content: clip(content, MAX_RESULT_CHARS), isError }];
+}
+
+function toolResult(tool: string, status: string, state: Json): { content: string; isError: boolean } {
+  const output = string(state["output"]).trimEnd();
+  if (status === "error") {
+    const error = string(state["error"]) || "The tool failed without a message.";
+    return { content: output ? `${output}\n${error}` : error, isError: true };
+  }
+  const content = output || string(state["title"]) || "(no output)";
+  const metadata = record(state["metadata"]);
+  // A command that fails or runs out of time is a finished tool call for opencode.
+  const exit = "exit" in metadata ? metadata["exit"] : 0;
+  if (exit === 0 || exit === undefined) return { content, isError: tool === "invalid" };
+  const note = typeof exit === "number" ? `(exit code ${exit})` : "(ended without an exit code)";
+  return { content: `${clip(content, MAX_RESULT_CHARS - 64)}\n${note}`, isError: true };
+}
+
+/** Reasons that mean more than "the step is over". */
+const stepProblems: Record<string, string> = {
+  length: "The answer was cut: the model reached its output limit.",
+  "content-filter": "The provider's content filter stopped the answer.",
+  unknown: "The model's answer ended without a reason.",
+  error: "The model's answer ended with an error.",
+};
+
+function fromStepFinish(part: Json, ts: string): TranscriptEntry[] {
+  const tokens = record(part["tokens"]);
+  const cache = record(tokens["cache"]);
+  const cacheWrite = number(cache["write"]);
+  const reason = string(part["reason"]) || "done";
+  const problem = Object.hasOwn(stepProblems, reason) ? stepProblems[reason] : undefined;
+  const errors = problem === undefined ? [] : [problem];
+  const written = cacheWrite > 0 ? `, ${cacheWrite} tokens written to the cache` : "";
+  return [
+    {
+      kind: "result",
+      ts,
+      text: `Step finished: ${reason}${written}`,
+      // What the provider stored in its cache was read as input first.
+      inputTokens: number(tokens["input"]) + cacheWrite,
+      outputTokens: number(tokens["output"]) + number(tokens["reasoning"]),
+      cachedTokens: number(cache["read"]),
+      costUsd: number(part["cost"]),
+      subtype: reason,
+      isError: errors.length > 0,
+      errors,
+    },
+  ];
+}
+
+function fromDone(event: Json, ts: string): TranscriptEntry[] {
+  const rejected = list(event["rejected"]).map(string).filter(Boolean);
+  const reason = string(event["reason"]) || "done";
+  if (rejected.length === 0) return [{ kind: "system", ts, text: `opencode finished: ${reason}` }];
+  return [{ kind: "stderr", ts, text: `opencode finished: ${reason}; rejected permissions: ${rejected.join(", ")}` }];
+}
+
+function describeError(value: unknown): string {
+  if (typeof value === "string") return value || "Unknown error";
+  const error = record(value);
+  const data = record(error["data"]);
+  const name = string(error["name"]);
+  const message = string(data["message"]) || string(error["message"]);
+  const facts = [
+    typeof data["statusCode"] === "number" ? `status ${data["statusCode"]}` : "",
+    // Without user, password and query, which may hold a key.
+    string(record(data["metadata"])["url"])
+      .split(/[?#]/, 1)[0]
+      ?.replace(/^(\w+:\/\/)[^/]*@/, "$1") ?? "",
+    data["isRetryable"] === true ? "retries used up" : "",
+  ].filter(Boolean);
+  const text = [name, message].filter(Boolean).join(": ") || "Unknown error";
+  return facts.length > 0 ? `${text} (${facts.join(", ")})` : text;
+}
+
+/** A copy of a tool's input with long texts cut and deep or wide structures pruned. */
+function clipInput(value: unknown): unknown {
+  let nodes = MAX_INPUT_NODES;
+  const prune = (inner: unknown, depth: number): unknown => {
+    if (typeof inner === "string") return clip(inner, MAX_INPUT_TEXT_CHARS);
+    if (typeof inner !== "object" || inner === null) return inner;
+    if (depth >= MAX_INPUT_DEPTH || nodes <= 0) return "…";
+    if (Array.isArray(inner)) {
+      return inner.slice(0, nodes).map((entry) => (nodes-- > 0 ? prune(entry, depth + 1) : "…"));
+    }
+    const entries = Object.entries(inner).slice(0, nodes);
+    return Object.fromEntries(entries.map(([key, entry]) => [key, nodes-- > 0 ? prune(entry, depth + 1) : "…"]));
+  };
+  return prune(value, 0);
+}
+
+function clip(text: string, limit: number): string {
+  if (text.length <= limit) return text;
+  const cut = text.length - limit;
+  return `${text.slice(0, limit)}\n… ${cut} more characters`;
+}
+
+function stripAnsi(text: string): string {
+  return text.includes("\u001b") ? text.replace(/\u001b\[[0-9;?]*[ -/]*[@-~]/g, "") : text;
+}
+
+function readObject(line: string): Json | null {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Json) : null;
+  } catch {
+    return null;
+  }
+}
+
+function record(value: unknown): Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Json) : {};
+}
+
+function list(value: unknown): unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function string(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+function number(value: unknown): number {
+  return typeof value === "number" && Number.isFinite(value) ? value : 0;
+}
