@@ -2,7 +2,6 @@
 export {
   cliAdapter,
   type FormatOptions,
-  formatEvent,
   formatLine,
   formatStdoutEvent,
   parseStdoutLine,

@@ -12,7 +12,7 @@ const ROUNDS = 15;
 const MS_PER_ROUND = 150;
 
 /** Figures of all cases: `{prompt, ours, peer, peerAsJson}`, medians in microseconds. */
-export async function benchManifest() {
+async function benchManifest() {
   if (!existsSync(`${root}dist/index.js`)) throw new Error('dist/ is missing: run "npm run build:release" first');
   const { buildJobManifest } = await import(pathToFileURL(`${root}dist/index.js`).href);
   const { buildWithObjects } = await loadPeer();

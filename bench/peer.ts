@@ -7,7 +7,7 @@
 import { open, stat } from "node:fs/promises";
 
 /** The user's options. */
-export interface PeerOptions {
+interface PeerOptions {
   onLog: (stream: "stdout" | "stderr", chunk: string) => Promise<void>;
   stopSignal: { stopped: boolean };
 }

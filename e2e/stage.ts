@@ -38,7 +38,7 @@ export class Stage {
 }
 
 /** What was seen, and whether it is right. */
-export interface Finding {
+interface Finding {
   seen: string;
   ok: boolean | null;
 }

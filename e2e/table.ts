@@ -1,7 +1,7 @@
 /** What was checked, as rows that are printed when they are known and once more, as a table, at the end. */
 
 /** One thing that was checked. */
-export interface Row {
+interface Row {
   what: string;
   expected: string;
   seen: string;

@@ -36,7 +36,7 @@ export interface KubeObject {
   [field: string]: any;
 }
 
-export interface KeyRef {
+interface KeyRef {
   name?: string;
   key: string;
   optional?: boolean;
@@ -48,7 +48,7 @@ export interface EnvVar {
   valueFrom?: { fieldRef?: { fieldPath: string }; secretKeyRef?: KeyRef; configMapKeyRef?: KeyRef };
 }
 
-export interface EnvFrom {
+interface EnvFrom {
   prefix?: string;
   secretRef?: { name?: string; optional?: boolean };
   configMapRef?: { name?: string; optional?: boolean };
@@ -154,7 +154,7 @@ export interface Pod extends KubeObject {
   status: PodStatus;
 }
 
-export interface JobStatus {
+interface JobStatus {
   startTime?: string;
   completionTime?: string;
   active?: number;

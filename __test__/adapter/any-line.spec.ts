@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 
 import { describe, expect, it } from "vitest";
 
-import { formatEvent, formatLine } from "../../adapter/cli.js";
+import { formatLine } from "../../adapter/cli.js";
 import { parseStdoutLine } from "../../adapter/ui-parser.js";
 
 const fixtures = new URL("../../fixtures/opencode/", import.meta.url);
@@ -102,7 +102,9 @@ function survive(line: string): void {
   // The browser gets the entries by postMessage, which refuses what cannot be cloned.
   expect(structuredClone(entries)).toEqual(entries);
   for (const debug of [true, false])
-    expect(formatEvent(line, debug)).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/);
+    expect(formatLine(line, { colour: false, verbose: debug })).not.toMatch(
+      /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/,
+    );
 }
 
 describe("nothing throws on", () => {

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 
 import { describe, expect, it, vi } from "vitest";
 
-import { cliAdapter, formatEvent, formatLine } from "../../adapter/cli.js";
+import { cliAdapter, formatLine } from "../../adapter/cli.js";
 
 const fixtures = new URL("../../fixtures/opencode/", import.meta.url);
 const plain = (value: object, verbose = false) => formatLine(JSON.stringify(value), { colour: false, verbose });
@@ -44,7 +44,8 @@ describe("a line", () => {
     const state = { status: "completed", input: { command: "seq" }, output };
     expect(tool(state).split("\n")).toHaveLength(10);
     expect(tool(state)).toContain("… and 22 more");
-    expect(formatEvent(JSON.stringify({ type: "tool_use", part: { tool: "bash", state } }), true)).toContain("line 29");
+    const line = JSON.stringify({ type: "tool_use", part: { tool: "bash", state } });
+    expect(formatLine(line, { colour: false, verbose: true })).toContain("line 29");
   });
 
   it("of a tool names its inputs", () => {

@@ -76,7 +76,7 @@ describe("a run", () => {
     expect(run?.request).toMatchObject({
       runId: "run-1",
       agent: { id: "agent-1", name: "Ada", companyId: "company-1" },
-      runtime: { sessionId: null, sessionParams: null, taskKey: null },
+      runtime: { sessionId: null, sessionParams: null },
       config: { model: "m/x" },
       authToken: "secret",
       prompt: "Hello Ada",

@@ -15,7 +15,7 @@ export function deferred<T>() {
 }
 
 /** A run whose end the test decides. */
-export class FakeRun implements NativeRun {
+class FakeRun implements NativeRun {
   readonly cancels: string[] = [];
   readonly request: Record<string, any>;
   private readonly end = deferred<string>();
@@ -53,7 +53,7 @@ export class FakeRun implements NativeRun {
 }
 
 /** The runs of a fake addon. */
-export class FakeRuns implements Runs {
+class FakeRuns implements Runs {
   private readonly calls: ReturnType<typeof deferred<void>>[] = [];
 
   constructor(
@@ -85,7 +85,7 @@ export class FakeRuns implements Runs {
 }
 
 /** One tail whose end the test decides. */
-export class FakeTail {
+class FakeTail {
   stops = 0;
   private taken: (() => void)[] = [];
   private given = "";
@@ -136,7 +136,7 @@ export class FakeTail {
 }
 
 /** What the fake was asked for. */
-export interface FakeNative extends Native {
+interface FakeNative extends Native {
   readonly runs: FakeRun[];
   readonly tails: FakeTail[];
   readonly manifests: Record<string, any>[];

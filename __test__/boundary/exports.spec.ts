@@ -53,7 +53,7 @@ const surface: Record<string, string[]> = {
   ],
   "./server": ["createServerAdapter", "execute", "sessionCodec", "testEnvironment"],
   "./ui-parser": ["parseStdoutLine"],
-  "./cli": ["cliAdapter", "formatEvent", "formatLine", "formatStdoutEvent", "parseStdoutLine"],
+  "./cli": ["cliAdapter", "formatLine", "formatStdoutEvent", "parseStdoutLine"],
 };
 
 describe("each entry", () => {

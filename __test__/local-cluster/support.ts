@@ -33,7 +33,7 @@ export function processesWith(text: string): string[] {
 
 let counter = 0;
 
-export interface JobShape {
+interface JobShape {
   name?: string;
   spec?: object;
   pod?: object;

@@ -9,7 +9,7 @@ const MAX_NODES = 500_000;
 const MAX_DEPTH = 100;
 
 /** A value as JSON knows it. */
-export type JsonValue = string | number | boolean | null | JsonValue[] | { [key: string]: JsonValue };
+type JsonValue = string | number | boolean | null | JsonValue[] | { [key: string]: JsonValue };
 
 /** JSON text of anything; what JSON cannot hold is left out (in lists: `null`). */
 export function toJsonText(value: unknown): string {

@@ -4,7 +4,7 @@
 export const HOST_CALL_LIMIT_MS = 30_000;
 
 /** How a call into the host went. */
-export type HostCall = { readonly ok: true } | { readonly ok: false; readonly error: unknown };
+type HostCall = { readonly ok: true } | { readonly ok: false; readonly error: unknown };
 
 const DONE: HostCall = { ok: true };
 

@@ -2,7 +2,7 @@
 import { hostname } from "node:os";
 
 /** Where the server process runs, as the addon needs to know it. */
-export interface ServerEnvironment {
+interface ServerEnvironment {
   /** Host name; inside a cluster that is the name of the own pod. */
   hostname: string;
   /** The own pod's name where the Deployment states it (downward API). */
@@ -13,8 +13,6 @@ export interface ServerEnvironment {
   kubeconfig?: string;
   /** Set by Kubernetes in every pod. */
   kubernetesServiceHost?: string;
-  /** Set by Kubernetes in every pod. */
-  kubernetesServicePort?: string;
   /** Where this server sees the shared volume; the default is the pod's own `/paperclip`. */
   dataRoot?: string;
   /** `uid:gid` under which pods' files appear on this server's mount, where the volume maps ids. */
@@ -33,7 +31,6 @@ export function readServerEnvironment(env: NodeJS.ProcessEnv = process.env): Ser
     namespace: env["PAPERCLIP_NAMESPACE"]?.trim() || env["POD_NAMESPACE"],
     kubeconfig: env["KUBECONFIG"],
     kubernetesServiceHost: env["KUBERNETES_SERVICE_HOST"],
-    kubernetesServicePort: env["KUBERNETES_SERVICE_PORT"],
     dataRoot: env["PAPERCLIP_K8S_DATA_ROOT"],
     volumeOwner: env["PAPERCLIP_K8S_VOLUME_OWNER"],
     paperclipApiUrl: env["PAPERCLIP_API_URL"],

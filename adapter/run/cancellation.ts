@@ -10,7 +10,7 @@ const REQUEST_LIMIT_MS = 10_000;
 export type CancelReason = "signal" | "issue";
 
 /** What watching needs; the parts a test replaces have defaults. */
-export interface CancellationInput {
+interface CancellationInput {
   ctx: Pick<AdapterExecutionContext, "signal" | "authToken">;
   /** The run's issue, if it has one. */
   issueId: string | null;

@@ -2,16 +2,11 @@
 import { describeError } from "../host/calls.js";
 import type { Native, NativeRun, Runs } from "../addon/native.js";
 
-/** Receives `(kind, payload)` of a run. Lines come when the last were taken; news of the run come beside them. */
+/** Receives `(kind, payload)` of a run. Lines come when the last were taken; progress and events beside them. */
 export type RunSink = (kind: string, payload: string) => Promise<void> | void;
 
 /** A run that is driven by the addon. */
-export interface RunHandle {
-  /** Asks for the Job to be deleted; the first reason wins. */
-  cancel(reason: string): void;
-  /** JSON of `{result, next?}`. */
-  result(): Promise<string>;
-}
+export type RunHandle = Pick<NativeRun, "cancel" | "result">;
 
 const feeds = new WeakMap<Native, RunFeed>();
 
@@ -26,7 +21,7 @@ export function runFeed(native: Native): RunFeed {
 }
 
 /** See {@link runFeed}. */
-export class RunFeed {
+class RunFeed {
   private readonly sinks = new Map<number, RunSink>();
   /** Calls that have ended, until the addon is told. */
   private answered: number[] = [];

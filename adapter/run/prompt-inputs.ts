@@ -11,7 +11,7 @@ import type { PromptInputs } from "./prompt.js";
 const SKILL_SEPARATOR = "\n\n---\n\n";
 
 /** Takes a warning that does not end the run. */
-export type Warn = (message: string) => Promise<void>;
+type Warn = (message: string) => Promise<void>;
 
 /** Reads instructions and skills; what cannot be read becomes a warning and is left out. */
 export async function readPromptInputs(config: Record<string, unknown>, warn: Warn): Promise<PromptInputs> {

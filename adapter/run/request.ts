@@ -15,7 +15,7 @@ export interface SessionState {
 export interface RunRequest {
   runId: string;
   agent: { id: string; name: string; companyId: string };
-  runtime: SessionState & { taskKey: string | null };
+  runtime: SessionState;
   config: Record<string, unknown>;
   context: Record<string, unknown>;
   authToken: string | null;
@@ -40,12 +40,9 @@ export function buildRunRequest(ctx: AdapterExecutionContext, session?: SessionS
   return {
     runId: ctx.runId,
     agent: { id, name: textOr(ctx.agent.name, ""), companyId },
-    runtime: {
-      ...(session ?? {
-        sessionId: textOr(runtime["sessionId"], null),
-        sessionParams: recordOrNull(runtime["sessionParams"]),
-      }),
-      taskKey: textOr(runtime["taskKey"], null),
+    runtime: session ?? {
+      sessionId: textOr(runtime["sessionId"], null),
+      sessionParams: recordOrNull(runtime["sessionParams"]),
     },
     config,
     context,

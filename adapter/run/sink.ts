@@ -1,6 +1,6 @@
 /**
- * Delivers what a run tells to the callbacks of the host. Lines come one call at a time; news (progress and events)
- * come beside them, so that they delay no line. How long an answer is waited for is the addon's business.
+ * Delivers what a run tells to the callbacks of the host. Lines come one call at a time; progress and
+ * events come beside them, so that they delay no line. How long an answer is waited for is the addon's business.
  */
 import type { AdapterExecutionContext, AdapterInvocationMeta, AdapterRuntimeEvent } from "@paperclipai/adapter-utils";
 

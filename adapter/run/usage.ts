@@ -1,16 +1,17 @@
 /** What several Jobs of one run used together. */
 import type { AdapterExecutionResult } from "@paperclipai/adapter-utils";
 
-type Bill = Pick<AdapterExecutionResult, "usage" | "costUsd">;
+type UsageAndCost = Pick<AdapterExecutionResult, "usage" | "costUsd">;
+type Usage = AdapterExecutionResult["usage"];
 
-/** The result with what an earlier Job used on its bill: the run that made that Job is lost and never reports it. */
-export function withUsageOf<Result extends Bill>(result: Result, earlier: Bill): Result {
+/** The result with what an earlier Job used added to it: the run that made that Job is lost and never reports it. */
+export function withUsageOf<Result extends UsageAndCost>(result: Result, earlier: UsageAndCost): Result {
   const usage = sumOfUsage(result.usage, earlier.usage);
   const costUsd = result.costUsd == null ? earlier.costUsd : result.costUsd + (earlier.costUsd ?? 0);
   return { ...result, ...(usage && { usage }), ...(costUsd != null && { costUsd }) };
 }
 
-function sumOfUsage(one: Bill["usage"], other: Bill["usage"]): Bill["usage"] {
+function sumOfUsage(one: Usage, other: Usage): Usage {
   if (!one || !other) return one ?? other;
   const cached = (one.cachedInputTokens ?? 0) + (other.cachedInputTokens ?? 0);
   return {

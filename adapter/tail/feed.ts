@@ -2,7 +2,7 @@
 import type { Native, Tails } from "../addon/native.js";
 
 /** What a tail gets, one thing at a time: the next one comes after `done` was called. */
-export interface TailListener {
+interface TailListener {
   /** Whole lines of the log. */
   lines(text: string, done: () => void): void;
   /** A remark of the tail. */

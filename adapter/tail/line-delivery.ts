@@ -1,6 +1,6 @@
 /** Hands lines to a callback one at a time, whatever that callback does: it may throw, reject, or never answer. */
 import { callHost, describeError, HOST_CALL_LIMIT_MS, statusLine } from "../host/calls.js";
-import { unwatch, type Waiting, watch } from "./watchdog.js";
+import { unwatch, type Waiter, watch } from "./watchdog.js";
 
 /** How long a call may go on once the tail was asked to stop: whoever stops it waits for its end. */
 const STOPPED_LIMIT_MS = 2_000;
@@ -19,7 +19,7 @@ interface Batch {
 }
 
 /** Delivers batches of whole lines. Not reentrant: the next batch comes after the last one was taken. */
-export class LineDelivery implements Waiting {
+export class LineDelivery implements Waiter {
   private readonly reported = new Set<string>();
   private batch: Batch | null = null;
   /** Grows when a call is given up: the loop that waits for it is no longer the one that goes on. */
@@ -41,7 +41,7 @@ export class LineDelivery implements Waiting {
   }
 
   /** From now on a call that does not answer is given up sooner. */
-  hurry(): void {
+  shortenLimit(): void {
     this.limitMs = Math.min(this.limitMs, STOPPED_LIMIT_MS);
   }
 

@@ -22,21 +22,21 @@ export interface FlagWatch {
   forget(): void;
 }
 
-const watched = new Set<Watched>();
+const readers = new Set<FlagReader>();
 let timer: NodeJS.Timeout | undefined;
 let timerMs = Infinity;
 
 /** Calls `stop` once the flag is set. */
 export function watchStopFlag(flag: StopSignal, stop: () => void, pace: ReadPace): FlagWatch {
-  const entry = new Watched(flag, stop, pace);
+  const entry = new FlagReader(flag, stop, pace);
   if (!entry.stopIfSet()) {
-    watched.add(entry);
+    readers.add(entry);
     readEvery(Math.min(timerMs, pace.pollMs));
   }
   return entry;
 }
 
-class Watched implements FlagWatch {
+class FlagReader implements FlagWatch {
   private idle = 0;
 
   constructor(
@@ -46,15 +46,15 @@ class Watched implements FlagWatch {
   ) {}
 
   check(): void {
-    if (!watched.has(this)) return;
+    if (!readers.has(this)) return;
     this.idle = 0;
     if (this.stopIfSet()) this.forget();
     else if (timerMs > this.pace.pollMs) readEvery(this.pace.pollMs);
   }
 
   forget(): void {
-    watched.delete(this);
-    if (watched.size === 0) readEvery(Infinity);
+    readers.delete(this);
+    if (readers.size === 0) readEvery(Infinity);
   }
 
   /** Called by the timer; says when it wants to be called again. */
@@ -77,8 +77,8 @@ class Watched implements FlagWatch {
 
 function readAll(): void {
   let soonest = Infinity;
-  for (const entry of watched) {
-    if (entry.stopIfSet()) watched.delete(entry);
+  for (const entry of readers) {
+    if (entry.stopIfSet()) readers.delete(entry);
     else soonest = Math.min(soonest, entry.nextRead());
   }
   readEvery(soonest);

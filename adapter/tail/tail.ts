@@ -50,7 +50,7 @@ export function createTailPodLogFile(load: NativeLoader): TailPodLogFile {
     const { tail, ended } = follow(tailFeed(load()), filePath, forAddon, delivery, taken);
     const release = ref ? holdProcess() : undefined;
     const stop = (): void => {
-      delivery.hurry();
+      delivery.shortenLimit();
       tail.stop();
     };
     watch = stopSignal && watchStopFlag(stopSignal, stop, readPace(options));
@@ -99,16 +99,16 @@ function follow(
   return { tail, ended };
 }
 
-let holders = 0;
-let holder: NodeJS.Timeout | undefined;
+let pendingTails = 0;
+let keepAlive: NodeJS.Timeout | undefined;
 
 /** Keeps the process alive until the returned function is called; the addon itself never does. */
 function holdProcess(): () => void {
-  holders++;
-  holder ??= setInterval(() => {}, 2 ** 31 - 1);
+  pendingTails++;
+  keepAlive ??= setInterval(() => {}, 2 ** 31 - 1);
   return () => {
-    if (--holders > 0) return;
-    clearInterval(holder);
-    holder = undefined;
+    if (--pendingTails > 0) return;
+    clearInterval(keepAlive);
+    keepAlive = undefined;
   };
 }

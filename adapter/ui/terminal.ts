@@ -29,11 +29,6 @@ export function formatLine(line: string, options: FormatOptions): string {
     .join("\n");
 }
 
-/** As {@link formatLine}, in the shape the host's command line knows: plain text, `debug` shows everything. */
-export function formatEvent(line: string, debug: boolean): string {
-  return formatLine(line, { colour: false, verbose: debug });
-}
-
 /** Prints one line of the log; nothing for what need not be shown. */
 export function formatStdoutEvent(line: string, debug: boolean): void {
   const text = formatLine(line, { colour: terminalHasColours(), verbose: debug });

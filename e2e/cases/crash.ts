@@ -6,7 +6,7 @@ import { describe, type Stage, usageOf } from "../stage.js";
 import { until } from "../wait.js";
 
 /** The agents whose server was killed. */
-export interface Crashed {
+interface Crashed {
   long: Worker;
   short: Worker;
 }

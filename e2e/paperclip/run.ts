@@ -36,7 +36,7 @@ export function readRun(api: Api, runId: string): Promise<Run> {
 }
 
 /** What the adapter reported beside the log. */
-export interface RunEvent {
+interface RunEvent {
   eventType: string;
   message: string | null;
 }
@@ -47,7 +47,7 @@ export function readEvents(api: Api, runId: string): Promise<RunEvent[]> {
 }
 
 /** One call of the adapter's `onLog`. */
-export interface LogEntry {
+interface LogEntry {
   stream: "stdout" | "stderr" | "system";
   chunk: string;
 }

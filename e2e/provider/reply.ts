@@ -23,7 +23,7 @@ export interface ChatRequest {
 export type Script = (conversation: Conversation) => Reply;
 
 /** How far a conversation is. */
-export interface Conversation {
+interface Conversation {
   /** Prompts so far, so 2 in a resumed session. */
   turn: number;
   /** Tool results since the last prompt. */

@@ -8,7 +8,7 @@ export function stepMark(step: number): string {
 
 /** How the agents of the server's crash work: many short steps, so that some lie before the kill and some after. */
 export const LONG = { steps: 90, secondsEach: 5 };
-export const SHORT = { steps: 6, secondsEach: 4 };
+const SHORT = { steps: 6, secondsEach: 4 };
 
 /** What the agent's answer says; a resumed session sends both prompts. */
 export function answerOf(turn: number): string {

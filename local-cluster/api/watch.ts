@@ -7,7 +7,7 @@ import type { Resource } from "./resources.js";
 import type { Predicate } from "./selectors.js";
 import { failure } from "./status.js";
 
-export interface WatchRequest {
+interface WatchRequest {
   resource: Resource;
   namespace?: string;
   matches: Predicate;

@@ -10,7 +10,7 @@ import { deleteObject, isOwnedBy } from "../store/deletion.js";
 import type { Change, Store } from "../store/store.js";
 import { WorkQueue } from "../store/work-queue.js";
 
-export interface JobControllerOptions {
+interface JobControllerOptions {
   /** `fails-job` is how Kubernetes 1.26 and later count it, `replaced` how earlier ones do. */
   deletedPod: "replaced" | "fails-job";
   createPod: (pod: KubeObject) => void;

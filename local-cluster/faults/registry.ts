@@ -3,7 +3,7 @@
 import { badRequest } from "../api/status.js";
 import type { Fault, PodFault, RequestFault } from "./spec.js";
 
-export interface RequestFacts {
+interface RequestFacts {
   verb: string;
   resource: string;
   name: string;

@@ -19,7 +19,7 @@ export interface ImageOptions {
   entrypoint?: string[];
 }
 
-export interface SetupContext {
+interface SetupContext {
   environment: Environment;
   mapping: "text" | "mount";
   image: ImageOptions;

@@ -24,7 +24,7 @@ import { PodTroubles } from "./troubles.js";
 
 const SWEEP_MS = 50;
 
-export interface NodeOptions {
+interface NodeOptions {
   root: string;
   dataDir: string;
   apiPort: number;

@@ -10,7 +10,7 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
-export interface OutputLog {
+interface OutputLog {
   /** The end that the container writes to; close it once the process has it. */
   writeFd: number;
   /** Resolves when every writer is gone and all is in the file; gives up after `ms`, when some process kept it open. */

@@ -3,7 +3,7 @@
 import type { Condition, Container, ContainerState, ContainerStatus, Pod, PodStatus } from "../objects.js";
 import { timestamp } from "../objects.js";
 
-export type States = Map<string, ContainerState>;
+type States = Map<string, ContainerState>;
 
 export interface PodFacts {
   init: States;

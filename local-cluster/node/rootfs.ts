@@ -32,7 +32,7 @@ export function canMount(): boolean {
   return tried.status === 0;
 }
 
-export interface RootRequest {
+interface RootRequest {
   /** An empty folder of the container. */
   folder: string;
   mounts: Mount[];

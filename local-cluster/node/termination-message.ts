@@ -7,7 +7,7 @@ const FILE_LIMIT = 4096;
 const LOG_LIMIT = 2048;
 const LOG_LINES = 80;
 
-export interface LastWords {
+interface LastWords {
   file: string;
   output: string;
   policy: string | undefined;

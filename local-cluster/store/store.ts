@@ -18,7 +18,7 @@ export interface Change {
   previous?: KubeObject;
 }
 
-export type Listener = (change: Change) => void;
+type Listener = (change: Change) => void;
 
 const HISTORY = 20_000;
 

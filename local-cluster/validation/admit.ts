@@ -14,7 +14,7 @@ import { Problems } from "./problems.js";
 const STORED_BYTES = 1.5 * 1024 * 1024;
 
 /** Called with the paths of unknown fields: they are dropped, and whoever asked is told or refused. */
-export type OnUnknown = (fields: string[]) => void;
+type OnUnknown = (fields: string[]) => void;
 
 export function admit(
   resource: Resource,

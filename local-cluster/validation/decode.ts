@@ -23,7 +23,7 @@ interface Place {
   path: string;
 }
 
-export interface Decoded {
+interface Decoded {
   object: KubeObject;
   /** Paths of unknown fields. */
   unknown: string[];

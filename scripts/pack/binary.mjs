@@ -8,7 +8,7 @@ import { hostTriple, root } from "../prerequisites.mjs";
 import { addTarget, crossEnvironment } from "./cross.mjs";
 
 /** The oldest glibc that the binaries must load with: Debian 10, RHEL 8. */
-export const GLIBC = "2.28";
+const GLIBC = "2.28";
 
 /** Builds `platform.file`, fit to be published. Gives `{summary}`, or `{missing}`: why this machine cannot. */
 export function buildBinary(platform) {
