@@ -25,7 +25,7 @@ export interface KubeClient {
   delete(resource: string, name: string, options?: { force?: boolean; propagationPolicy?: string }): Promise<void>;
   /** A merge patch; of the status with `subresource`. */
   patch(resource: string, name: string, patch: object, subresource?: "status"): Promise<KubeObject>;
-  /** The first list of the resource's objects that satisfies the predicate, learnt by watching. */
+  /** The first list of the resource's objects that satisfies the predicate, learnt by watching; fails after three minutes. */
   waitFor(resource: string, predicate: (objects: KubeObject[]) => boolean, timeoutMs?: number): Promise<KubeObject[]>;
   /** What there is, then every change, until the returned function is called or the cluster ends. */
   watch(resource: string, listener: (event: WatchEvent) => void, query?: Query): () => void;
@@ -71,7 +71,7 @@ export function connect(url: string, token: string, namespace: string): KubeClie
     },
     patch: (resource, name, patch, subresource) =>
       call("PATCH", path(resource, name, subresource), { body: patch, type: "application/merge-patch+json" }),
-    async waitFor(resource, predicate, timeoutMs = 10_000) {
+    async waitFor(resource, predicate, timeoutMs = 180_000) {
       const list = await collection(resource);
       const objects = new Map<string, KubeObject>(list.items.map((item: KubeObject) => [item.metadata.uid, item]));
       if (predicate([...objects.values()])) return [...objects.values()];

@@ -143,7 +143,7 @@ function firstLine(child: ChildProcess): Promise<Ready> {
 function ended(child: ChildProcess): Promise<void> {
   return new Promise((resolve) => {
     if (child.exitCode !== null || child.signalCode !== null) return resolve();
-    const patience = setTimeout(() => child.kill("SIGKILL"), 5_000);
+    const patience = setTimeout(() => child.kill("SIGKILL"), 90_000);
     child.once("exit", () => {
       clearTimeout(patience);
       resolve();

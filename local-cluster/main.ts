@@ -8,7 +8,8 @@ import { Cluster } from "./cluster.js";
 import { controlUrl, openControl } from "./control.js";
 import type { ClusterOptions, Ready } from "./options.js";
 
-const END_MS = 4_000;
+// For what hangs; a busy machine takes its time to end many containers.
+const END_MS = 60_000;
 
 const USAGE =
   "usage: node local-cluster.js --root DIR [--port N] [--data DIR] [--bin DIR] [--mapping text|mount] [--options JSON]";

@@ -217,11 +217,11 @@ export function context(overrides: Record<string, unknown> = {}) {
   return { ctx, log, text: () => log.map(([, chunk]) => chunk).join("") };
 }
 
-/** Waits until `condition` holds; fails after two seconds. */
+/** Waits until `condition` holds; fails after three minutes. */
 export async function eventually(condition: () => boolean): Promise<void> {
-  const end = Date.now() + 2_000;
+  const end = Date.now() + 180_000;
   while (!condition()) {
-    if (Date.now() > end) throw new Error("did not happen within 2 s");
+    if (Date.now() > end) throw new Error("did not happen within three minutes");
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }

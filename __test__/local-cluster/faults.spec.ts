@@ -150,7 +150,7 @@ describe("faults of requests", () => {
             ({ code }) => code,
             () => 0,
           ),
-        { timeout: 2000, interval: 20 },
+        { interval: 20 },
       )
       .toBe(200);
     expect(condition(await finished(c(), manifest.metadata.name))).toBe("Complete");
@@ -271,7 +271,7 @@ describe("faults of pods", () => {
     const name = await start("sleep 0.1; echo ran on");
     const running = await pod(c(), name, isRunning);
     const clear = await c().fault({ kind: "kubelet-down" });
-    await expect.poll(() => c().logs(running.metadata.name), { timeout: 2000, interval: 20 }).toBe("ran on\n");
+    await expect.poll(() => c().logs(running.metadata.name), { interval: 20 }).toBe("ran on\n");
     const later = await start("exit 0");
     await sleep(100);
     expect([(await podsOf(c(), name))[0]!.status.phase, (await podsOf(c(), later))[0]!.status.phase]).toEqual([

@@ -270,7 +270,7 @@ describe("how containers end", () => {
 
   it("ends what the main process leaves behind, in its group or out of it", async () => {
     await run(cluster.current, job("sleep 4322 & setsid sleep 4323 >/dev/null 2>&1 & exit 0"));
-    await expect.poll(() => processesWith("sleep 432"), { timeout: 2000, interval: 20 }).toEqual([]);
+    await expect.poll(() => processesWith("sleep 432"), { interval: 20 }).toEqual([]);
   });
 
   it("leaves no process when the cluster is killed", async () => {
@@ -280,7 +280,7 @@ describe("how containers end", () => {
     await pod(other, manifest.metadata.name, isRunning);
     process.kill(other.pid, "SIGKILL");
     await expect
-      .poll(() => [...processesWith("sleep 4324"), ...processesWith(other.root)], { timeout: 2000, interval: 20 })
+      .poll(() => [...processesWith("sleep 4324"), ...processesWith(other.root)], { interval: 20 })
       .toEqual([]);
     await other.stop();
     expect(existsSync(other.root)).toBe(false);

@@ -63,7 +63,7 @@ describe.skipIf(isRealCluster)("a cancel", () => {
   /** What an agent that goes on must keep is taken away when it has ended. */
   async function forget(agent: string): Promise<void> {
     const pods = (): Promise<object[]> => stage.local.list("pods", { labelSelector: `paperclip.io/agent-id=${agent}` });
-    await expect.poll(pods, { timeout: 40_000 }).toEqual([]);
+    await expect.poll(pods).toEqual([]);
     rmSync(join(stage.dataRoot, "instances/default/run-logs/company-1", agent), { recursive: true });
   }
 
@@ -77,7 +77,7 @@ describe.skipIf(isRealCluster)("a cancel", () => {
     ],
     ["while watching is forbidden", [{ kind: "status", code: 403, verb: "watch" }], "Created K8s Job"],
   ];
-  test.each(stages)("%s", { timeout: 30_000 }, async (_what, faults, at) => {
+  test.each(stages)("%s", async (_what, faults, at) => {
     for (const fault of faults) await stage.local.fault(fault);
     const agent = agentOf(`cancel-${Date.now()}`);
     const { result, took } = await cancelAt(at, answer("never"), { agent });
@@ -86,7 +86,7 @@ describe.skipIf(isRealCluster)("a cancel", () => {
     await expectNothingLeft(agent.id);
   });
 
-  test("while another run of the agent is on, in this server and in another", { timeout: 30_000 }, async () => {
+  test("while another run of the agent is on, in this server and in another", async () => {
     const agent = agentOf(`cancel-${Date.now()}`);
     const other = serve(contextOf(`echo at-work; sleep 20`, { agent, context: { issueId: "other" } }));
     await other.said("at-work");
@@ -101,9 +101,7 @@ describe.skipIf(isRealCluster)("a cancel", () => {
     await expectNothingLeft(agent.id);
   });
 
-  test("while the agent works: TERM within 2 s, its last words arrive, and the host may be slow", {
-    timeout: 30_000,
-  }, async () => {
+  test("while the agent works: TERM within 2 s, its last words arrive, and the host may be slow", async () => {
     const mark = `term-${Date.now()}`;
     const atEnd = `date +%s%3N >/paperclip/test-bin/${mark}; echo last-words; exit 143`;
     const program = `trap '${atEnd}' TERM; echo started; i=0; while [ $i -lt 200 ]; do sleep 0.1; i=$((i+1)); done`;
@@ -130,9 +128,7 @@ describe.skipIf(isRealCluster)("a cancel", () => {
     await expectNothingLeft(agent.id);
   });
 
-  test("while the end is being delivered: the answer comes soon, with what the run was", {
-    timeout: 30_000,
-  }, async () => {
+  test("while the end is being delivered: the answer comes soon, with what the run was", async () => {
     const agent = agentOf(`cancel-${Date.now()}`);
     const cancel = new AbortController();
     let aborted = 0;
@@ -154,9 +150,7 @@ describe.skipIf(isRealCluster)("a cancel", () => {
     await expectNothingLeft(agent.id);
   });
 
-  test("while the API server does not answer the create: the answer comes soon, and no agent starts", {
-    timeout: 60_000,
-  }, async () => {
+  test("while the API server does not answer the create: the answer comes soon, and no agent starts", async () => {
     await stage.local.fault({ kind: "hang", verb: "create", resource: "jobs" });
     const agent = agentOf(`cancel-create-${Date.now()}`);
     const cancel = new AbortController();
@@ -174,7 +168,7 @@ describe.skipIf(isRealCluster)("a cancel", () => {
     await expectNothingLeft(agent.id);
   });
 
-  test("whose Job may not be deleted keeps the files of the agent that goes on", { timeout: 120_000 }, async () => {
+  test("whose Job may not be deleted keeps the files of the agent that goes on", async () => {
     await stage.local.fault({ kind: "status", code: 403, verb: "delete", resource: "jobs" });
     const agent = agentOf(`cancel-denied-${Date.now()}`);
     const { result } = await cancelAt("started", "echo started; sleep 8", { agent });
@@ -188,9 +182,7 @@ describe.skipIf(isRealCluster)("a cancel", () => {
     await forget(agent.id);
   });
 
-  test("is not acknowledged when nobody can say that the pod is gone, and what it used later is told by the next run", {
-    timeout: 90_000,
-  }, async () => {
+  test("is not acknowledged when nobody can say that the pod is gone, and what it used later is told by the next run", async () => {
     const agent = agentOf(`cancel-${Date.now()}`);
     const task = { agent, context: { issueId: agent.id } };
     await stage.local.fault({ kind: "hang", verb: "delete", resource: "jobs" });
@@ -205,7 +197,7 @@ describe.skipIf(isRealCluster)("a cancel", () => {
     await stage.local.clearFaults();
     const pods = (): Promise<object[]> =>
       stage.local.list("pods", { labelSelector: `paperclip.io/agent-id=${agent.id}` });
-    await expect.poll(pods, { timeout: 40_000 }).toEqual([]);
+    await expect.poll(pods).toEqual([]);
     const next = await run(answer("three"), task);
     expect(next.result).toMatchObject({ exitCode: 0, summary: "three", usage: { inputTokens: 20 }, costUsd: 1 });
     await expectNothingLeft(agent.id);

@@ -51,7 +51,7 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     ["an out-of-memory kill of a child", [{ kind: "oom", afterMs: 100, exitCode: 0 }]],
   ];
 
-  test.each(harmless)("%s", { timeout: 60_000 }, async (_what, faults) => {
+  test.each(harmless)("%s", async (_what, faults) => {
     for (const fault of faults) await stage.local.fault(fault);
     const { result, lines } = await run(slow);
     expect(result, JSON.stringify(result)).toMatchObject({
@@ -71,22 +71,20 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     expect(await stage.local.objects("jobs")).toEqual([]);
   });
 
-  test("says once that it polls where watching is not granted", { timeout: 60_000 }, async () => {
+  test("says once that it polls where watching is not granted", async () => {
     await stage.local.fault({ kind: "status", code: 403, verb: "watch" });
     const { stdout } = await run(slow);
     expect(stdout.split("polling every 2 s").length - 1).toBe(1);
   });
 
-  test("a Role without get on pods, with one warning", { timeout: 60_000 }, async () => {
+  test("a Role without get on pods, with one warning", async () => {
     await stage.local.fault({ kind: "status", code: 403, verb: "get", resource: "pods" });
     const { result, stderr } = await run(slow);
     expect(result, JSON.stringify(result)).toMatchObject({ exitCode: 0, errorMessage: null });
     expect(stderr.split("verb `get` on pods").length - 1).toBe(1);
   });
 
-  test("an API server that is away for longer than a list may take, while it waits for its turn", {
-    timeout: 90_000,
-  }, async () => {
+  test("an API server that is away for longer than a list may take, while it waits for its turn", async () => {
     const agent = { id: `waits-${process.pid}`, companyId: "company-1", name: "Ada" };
     const other = serve(
       contextOf(`echo at-work; sleep 25; ${answer("the other")}`, { agent, context: { issueId: "other" } }),
@@ -103,7 +101,7 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     expect((await other.ended)?.result).toMatchObject({ exitCode: 0, summary: "the other" });
   });
 
-  test("another run of the agent whose server died before the agent could start", { timeout: 90_000 }, async () => {
+  test("another run of the agent whose server died before the agent could start", async () => {
     const agent = { id: `stalled-${process.pid}`, companyId: "company-1", name: "Ada" };
     const limits = { config: { scheduleTimeoutSec: 1, startTimeoutSec: 1 } };
     await stage.local.fault({ kind: "unschedulable", count: 1 });
@@ -117,7 +115,7 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     expect(stderr).toContain("has not started, and no server gives it up");
   });
 
-  test("an outage in mid-run", { timeout: 60_000 }, async () => {
+  test("an outage in mid-run", async () => {
     const running = run(`echo one; sleep 2; echo two; ${answer("made it")}`);
     await stage.local.waitFor("pods", (pods) =>
       pods.some(({ metadata, status }) => metadata.name.startsWith("agent-") && (status as any)?.phase === "Running"),
@@ -128,7 +126,7 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     expect(lines.slice(0, 2)).toEqual(["one", "two"]);
   });
 
-  test("an outage while the pod is on its way is longer than that may take", { timeout: 60_000 }, async () => {
+  test("an outage while the pod is on its way is longer than that may take", async () => {
     const goesAway = async (_stream: string, chunk: string): Promise<void> => {
       if (chunk.includes("Waiting for pod to be scheduled")) await stage.local.fault({ kind: "outage", ms: 6_000 });
     };
@@ -143,9 +141,7 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     });
   });
 
-  test("a Role that may not list pods: its Job and its files tell of an agent that works", {
-    timeout: 60_000,
-  }, async () => {
+  test("a Role that may not list pods: its Job and its files tell of an agent that works", async () => {
     await stage.local.fault({ kind: "status", code: 403, verb: "list|watch", resource: "pods" });
     const { result } = await run(`sleep 4; ${answer("made it")}`, {
       config: { scheduleTimeoutSec: 1, startTimeoutSec: 1 },
@@ -157,7 +153,7 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     });
   });
 
-  test("what cannot start does not stay, and is not said to", { timeout: 60_000 }, async () => {
+  test("what cannot start does not stay, and is not said to", async () => {
     await stage.local.fault({ kind: "image-pull" });
     const agent = { id: `kept-${process.pid}`, companyId: "company-1", name: "Ada" };
     const { result, stdout } = await run("echo never", { agent, config: { retainJobs: true } });
@@ -167,9 +163,7 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     rmSync(join(stage.dataRoot, "instances/default/run-logs/company-1", agent.id), { recursive: true });
   });
 
-  test("an API server that stays away: unknown, the Job is kept, the next run delivers all and bills the rest", {
-    timeout: 90_000,
-  }, async () => {
+  test("an API server that stays away: unknown, the Job is kept, and the next run of the task delivers all and bills the rest", async () => {
     const id = `away-${process.pid}`;
     const task = { agent: { id, companyId: "company-1", name: "Ada" }, context: { issueId: id } };
     const step = answer("first").replace('"reason":"stop"', '"reason":"tool-calls"');
@@ -187,7 +181,7 @@ describe.skipIf(isRealCluster)("a run survives", () => {
       costUsd: 0.5,
     });
     expect(result.errorMessage).toMatch(/API server could not be reached.*the Job is kept/);
-    await expect.poll(() => stage.local.list("jobs").catch(() => []), { timeout: 20_000 }).toHaveLength(1);
+    await expect.poll(() => stage.local.list("jobs").catch(() => [])).toHaveLength(1);
     writeFileSync(join(stage.dataRoot, "test-bin", `go-${id}`), "");
     const next = await run(program, task);
     expect(next.result, JSON.stringify(next.result)).toMatchObject({
@@ -201,7 +195,7 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     expect(filesLeft(stage)).toEqual([]);
   });
 
-  test("the loss of all events after 410", { timeout: 60_000 }, async () => {
+  test("the loss of all events after 410", async () => {
     const running = run(slow);
     await stage.local.waitFor("jobs", (jobs) => jobs.length > 0);
     await stage.local.fault({ kind: "compact" });
@@ -325,20 +319,16 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     ["an eviction", { kind: "evict", mode: "node-pressure", afterMs: 200 }, {}, "opencode_killed", /Evicted|evict/i],
   ];
 
-  test.each(failures)(
-    "%s, as a failure that names it",
-    { timeout: 60_000 },
-    async (_what, fault, config, code, says) => {
-      await stage.local.fault(fault);
-      const { result } = await run(`echo started; sleep 3; ${answer("never said")}`, { config });
-      expect(result.errorMessage).toMatch(says);
-      expect(result.errorCode).toBe(code);
-      expect(result.timedOut).toBe(false);
-      await stage.local.clearFaults();
-      expect(await stage.local.objects("jobs")).toEqual([]);
-      expect(filesLeft(stage)).toEqual([]);
-    },
-  );
+  test.each(failures)("%s, as a failure that names it", async (_what, fault, config, code, says) => {
+    await stage.local.fault(fault);
+    const { result } = await run(`echo started; sleep 3; ${answer("never said")}`, { config });
+    expect(result.errorMessage).toMatch(says);
+    expect(result.errorCode).toBe(code);
+    expect(result.timedOut).toBe(false);
+    await stage.local.clearFaults();
+    expect(await stage.local.objects("jobs")).toEqual([]);
+    expect(filesLeft(stage)).toEqual([]);
+  });
 
   const lateOnes: [what: string, fault: Fault | undefined, program: string, config?: Record<string, unknown>][] = [
     ["whose pod no node takes", { kind: "unschedulable" }, "echo never"],
@@ -357,36 +347,30 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     ["behind a Role without watch", { kind: "status", code: 403, verb: "watch" }, "echo working; sleep 60"],
   ];
 
-  test.each(lateOnes)(
-    "a Job's own deadline for an agent %s: a timeout",
-    { timeout: 60_000 },
-    async (_what, fault, program, config) => {
-      if (fault) await stage.local.fault(fault);
-      const { result } = await run(program, { config: { timeoutSec: 1, graceSec: 30, ...config } });
-      expect(result, JSON.stringify(result)).toMatchObject({
-        timedOut: true,
-        errorCode: "timeout",
-        errorMessage: expect.stringMatching(/^Timed out after 1s/),
-      });
-      await stage.local.clearFaults();
-      expect(filesLeft(stage)).toEqual([]);
-    },
-  );
+  test.each(lateOnes)("a Job's own deadline for an agent %s: a timeout", async (_what, fault, program, config) => {
+    if (fault) await stage.local.fault(fault);
+    const { result } = await run(program, { config: { timeoutSec: 1, graceSec: 30, ...config } });
+    expect(result, JSON.stringify(result)).toMatchObject({
+      timedOut: true,
+      errorCode: "timeout",
+      errorMessage: expect.stringMatching(/^Timed out after 1s/),
+    });
+    await stage.local.clearFaults();
+    expect(filesLeft(stage)).toEqual([]);
+  });
 
-  test("a deadline for an agent that never started says so", { timeout: 60_000 }, async () => {
+  test("a deadline for an agent that never started says so", async () => {
     await stage.local.fault({ kind: "unschedulable" });
     const { result } = await run("echo never", { config: { timeoutSec: 1, graceSec: 30 } });
     expect(result.errorMessage).toMatch(/^Timed out after 1s; its pod had not started opencode yet/);
   });
 
-  test("an agent that fails by itself before its deadline did not time out", { timeout: 60_000 }, async () => {
+  test("an agent that fails by itself before its deadline did not time out", async () => {
     const { result } = await run("echo working; exit 3", { config: { timeoutSec: 20 } });
     expect(result).toMatchObject({ timedOut: false, exitCode: 3 });
   });
 
-  test("an agent that fails by itself before its deadline did not time out, though a sidecar keeps its Job until it", {
-    timeout: 60_000,
-  }, async () => {
+  test("an agent that fails by itself before its deadline did not time out, though a sidecar keeps its adopted Job until then", async () => {
     await stage.local.fault({ kind: "sidecar" });
     const id = `sidecar-${process.pid}`;
     const config = { timeoutSec: 8, graceSec: 30 };
@@ -411,28 +395,24 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     ],
     ["whose pod could still start", { kind: "image-pull" }, {}, "k8s_pod_schedule_failed", 0],
   ];
-  test.each(retained)(
-    "retainJobs keeps what it says: a Job %s",
-    { timeout: 60_000 },
-    async (what, fault, config, code, jobs) => {
-      if (fault) await stage.local.fault(fault);
-      const id = `kept-${what.replaceAll(" ", "-")}`;
-      const { result, stdout } = await run("echo working; sleep 60", {
-        agent: { id, companyId: "company-1", name: "Ada" },
-        config: { ...config, retainJobs: true },
-      });
-      expect(result.errorCode).toBe(code);
-      expect(stdout).toMatch(
-        jobs === 1 ? /Retaining job .* for debugging/ : /could not stay, but the files of its run do/,
-      );
-      const left = await stage.local.list("jobs", { labelSelector: `paperclip.io/agent-id=${id}` });
-      expect(left).toHaveLength(jobs);
-      for (const { metadata } of left) await stage.local.delete("jobs", metadata.name);
-      rmSync(join(stage.dataRoot, "instances/default/run-logs/company-1", id), { recursive: true });
-    },
-  );
+  test.each(retained)("retainJobs keeps what it says: a Job %s", async (what, fault, config, code, jobs) => {
+    if (fault) await stage.local.fault(fault);
+    const id = `kept-${what.replaceAll(" ", "-")}`;
+    const { result, stdout } = await run("echo working; sleep 60", {
+      agent: { id, companyId: "company-1", name: "Ada" },
+      config: { ...config, retainJobs: true },
+    });
+    expect(result.errorCode).toBe(code);
+    expect(stdout).toMatch(
+      jobs === 1 ? /Retaining job .* for debugging/ : /could not stay, but the files of its run do/,
+    );
+    const left = await stage.local.list("jobs", { labelSelector: `paperclip.io/agent-id=${id}` });
+    expect(left).toHaveLength(jobs);
+    for (const { metadata } of left) await stage.local.delete("jobs", metadata.name);
+    rmSync(join(stage.dataRoot, "instances/default/run-logs/company-1", id), { recursive: true });
+  });
 
-  test("a pod deleted in mid-run: the agent ran exactly once", { timeout: 60_000 }, async () => {
+  test("a pod deleted in mid-run: the agent ran exactly once", async () => {
     const mark = `/paperclip/test-bin/once-${process.pid}`;
     const running = run(`echo x >>${mark}; echo started; sleep 3; ${answer("never said")}`);
     const pods = await stage.local.waitFor("pods", (all) =>
@@ -447,9 +427,7 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     expect(lines.filter((line) => line === "started")).toHaveLength(1);
   });
 
-  test("its Job deleted while its node is not heard: the agent's own end is still the end", {
-    timeout: 60_000,
-  }, async () => {
+  test("its Job deleted while its node is not heard: the agent's own end is still the end", async () => {
     const agent = { id: "job-lost", companyId: "company-1", name: "Ada", adapterType: null, adapterConfig: null };
     const running = run(`i=0; while [ $i -lt 30 ]; do echo tick; sleep 0.2; i=$((i+1)); done; ${answer("made it")}`, {
       agent,
@@ -469,9 +447,7 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     expect(lines).toHaveLength(33);
   });
 
-  test("its Job deleted by hand, and a node that is slow to hear of it: its last words are heard", {
-    timeout: 60_000,
-  }, async () => {
+  test("its Job deleted by hand, and a node that is slow to hear of it: its last words are heard", async () => {
     const agent = { id: "job-slow", companyId: "company-1", name: "Ada", adapterType: null, adapterConfig: null };
     const running = run(
       `trap 'echo last-words; exit 143' TERM; i=0; while [ $i -lt 600 ]; do echo "tick"; sleep 1; i=$((i+1)); done`,
@@ -492,7 +468,7 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     expect(lines).toContain("last-words");
   });
 
-  test("its Job deleted by hand, as a failure", { timeout: 60_000 }, async () => {
+  test("its Job deleted by hand, as a failure", async () => {
     const agent = { id: "job-deleted", companyId: "company-1", name: "Ada", adapterType: null, adapterConfig: null };
     const running = run(`echo started; sleep 5; ${answer("never said")}`, { agent });
     const isOurs = ({ metadata, status }: any) =>

@@ -241,7 +241,7 @@ describe.skipIf(isRealCluster)("a repetition by the host", () => {
       undefined,
     ],
   ];
-  test.each(cases)("%s", { timeout: 60_000 }, async (_what, fault, config, recovery) => {
+  test.each(cases)("%s", async (_what, fault, config, recovery) => {
     await stage.local.fault(fault as never);
     const { result } = await run(`echo started; sleep 3; ${answer("never said")}`, { config });
     expect(result.errorMessage).toBeTruthy();

@@ -42,9 +42,7 @@ async function killedAt(ms: number): Promise<string> {
   return stdout.includes("Reattaching") ? "reattached" : reported ? "reported" : times === 1 ? "started" : "again";
 }
 
-test("a server killed at any moment of a run: the next one delivers the whole output, and the agent ran once", {
-  timeout: 300_000,
-}, async () => {
+test("a server killed at any moment of a run: the next one delivers the whole output, and the agent ran once", async () => {
   const moments = Array.from({ length: MOMENTS }, (_, i) =>
     i < MOMENTS / 5 ? -Math.random() * 1_500 : (i * 1_200) / MOMENTS + Math.random() * 100,
   );
@@ -55,9 +53,7 @@ test("a server killed at any moment of a run: the next one delivers the whole ou
 });
 
 describe("after a server was killed in mid-run", () => {
-  test("a new wake delivers the old output, and then gets a Job of its own in the same session", {
-    timeout: 60_000,
-  }, async () => {
+  test("a new wake delivers the old output, and then gets a Job of its own in the same session", async () => {
     const task = work();
     await abandon(task, steady(task));
     const invocations: { commandArgs?: string[] }[] = [];
@@ -73,9 +69,7 @@ describe("after a server was killed in mid-run", () => {
     await expectNothingLeft(stage, task);
   });
 
-  test("an end that nobody heard is told once, and the next Job goes on from its session", {
-    timeout: 60_000,
-  }, async () => {
+  test("an end that nobody heard is told once, and the next Job goes on from its session", async () => {
     const task = work();
     await abandon(task, steady(task, "unheard of"));
     await new Promise((resolve) => setTimeout(resolve, isRealCluster ? 6_000 : 2_500));
@@ -86,7 +80,7 @@ describe("after a server was killed in mid-run", () => {
     await expectNothingLeft(stage, task);
   });
 
-  test("the same run goes on with its own Job, also when that has ended", { timeout: 60_000 }, async () => {
+  test("the same run goes on with its own Job, also when that has ended", async () => {
     const task = { ...work(), runId: `same-${process.pid}-${Date.now()}` };
     await abandon(task, steady(task));
     await new Promise((resolve) => setTimeout(resolve, isRealCluster ? 6_000 : 2_500));
@@ -101,7 +95,7 @@ describe("after a server was killed in mid-run", () => {
     ["without reattaching", (task: Work) => ({ ...task, config: { reattachOrphanedJobs: false } })],
     ["another task", (task: Work) => ({ ...task, context: { issueId: "another" } })],
     ["another session", (task: Work) => ({ ...task, runtime: { sessionId: "ses_9", sessionParams: null } })],
-  ])("%s: the old Job is waited for", { timeout: 60_000 }, async (what, change) => {
+  ])("%s: the old Job is waited for", async (what, change) => {
     const task = work();
     await abandon(task, steady(task));
     const { result, stdout } = await run(answer("after it"), change(task));
@@ -111,9 +105,7 @@ describe("after a server was killed in mid-run", () => {
     expect(stdout.includes("ended while nobody was listening")).toBe(what !== "another task");
   });
 
-  test("a cancel while the old Job is taken over ends it, and says so when it is gone", {
-    timeout: 60_000,
-  }, async () => {
+  test("a cancel while the old Job is taken over ends it, and says so when it is gone", async () => {
     const task = work();
     await abandon(task, steady(task, "steady", 1));
     const cancel = new AbortController();
@@ -132,7 +124,7 @@ describe("after a server was killed in mid-run", () => {
     await expectNothingLeft(stage, task);
   });
 
-  test("SIGTERM leaves everything to the next server", { timeout: 60_000 }, async () => {
+  test("SIGTERM leaves everything to the next server", async () => {
     const task = work();
     await abandon(task, steady(task), "SIGTERM");
     const { result, lines } = await run(steady(task), task);
@@ -142,7 +134,7 @@ describe("after a server was killed in mid-run", () => {
   });
 });
 
-test("a Job that is kept is not reported again and again", { timeout: 60_000 }, async () => {
+test("a Job that is kept is not reported again and again", async () => {
   const task = { ...work(), config: { retainJobs: true } };
   await run(answer("kept"), task);
   const { stdout } = await run(answer("second"), task);
@@ -150,12 +142,10 @@ test("a Job that is kept is not reported again and again", { timeout: 60_000 }, 
   expect(stdout).not.toContain("Reattaching");
 });
 
-test("a Job that its server heard to the end is not told again, though its heir died", {
-  timeout: 90_000,
-}, async () => {
+test("a Job that its server heard to the end is not told again, though its heir died", async () => {
   const task = work();
   const first = run(steady(task, "heard", 0.6), task);
-  await expect.poll(() => timesRun(stage, task), { timeout: 30_000 }).toBe(1);
+  await expect.poll(() => timesRun(stage, task)).toBe(1);
   const heir = serve(contextOf(steady(task), task));
   await heir.said("line 2");
   heir.child.kill("SIGKILL");
@@ -168,7 +158,7 @@ test("a Job that its server heard to the end is not told again, though its heir 
   expect(told(next.stdout)).toEqual([]);
 });
 
-test("a server that is done after its successor has cleaned up bills nothing again", { timeout: 90_000 }, async () => {
+test("a server that is done after its successor has cleaned up bills nothing again", async () => {
   const task = work();
   const told: string[] = [];
   const slow = async (_stream: string, chunk: string): Promise<void> => {
@@ -176,7 +166,7 @@ test("a server that is done after its successor has cleaned up bills nothing aga
     if (chunk.includes('"type":"text"')) await new Promise((resolve) => setTimeout(resolve, 4_000));
   };
   const first = run(steady(task, "heard", 0.4), { ...task, onLog: slow });
-  await expect.poll(() => told.join(""), { timeout: 30_000 }).toContain("line 1");
+  await expect.poll(() => told.join("")).toContain("line 1");
   const heir = await serve(contextOf(steady(task, "heard", 0.4), task)).ended;
   const results = [(await first).result, heir!.result];
   expect(results.map(({ summary }) => summary)).toEqual(["heard", "heard"]);
@@ -185,8 +175,7 @@ test("a server that is done after its successor has cleaned up bills nothing aga
 });
 
 test.skipIf(isRealCluster)(
-  "an agent that failed by itself, a sidecar that keeps its Job until the deadline: no timeout for who takes over",
-  { timeout: 60_000 },
+  "an agent that failed by itself, and a sidecar that keeps its Job until the deadline: no timeout for whoever takes it over",
   async () => {
     await stage.local.fault({ kind: "sidecar" });
     const task = { ...work(), config: { timeoutSec: 9 } };
@@ -198,7 +187,7 @@ test.skipIf(isRealCluster)(
   },
 );
 
-test("two servers at once never run two Jobs of one agent", { timeout: 120_000 }, async () => {
+test("two servers at once never run two Jobs of one agent", async () => {
   const task = work();
   const lock = `/paperclip/test-bin/lock-${task.agent.id}`;
   const guarded = `mkdir ${lock} || exit 9; sleep 0.2; rmdir ${lock}; ${answer("alone")}`;

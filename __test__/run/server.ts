@@ -11,7 +11,7 @@ export interface Server {
   log: [stream: string, chunk: string][];
   /** Resolves with the run's end; with nothing when the process ended before. */
   ended: Promise<Seen | undefined>;
-  /** Resolves when the text was told. */
+  /** Resolves when the text was told; rejects when the server ended without it. */
   said(text: string): Promise<void>;
 }
 
@@ -24,6 +24,7 @@ export function serve(context: object, stay = false): Server {
   });
   const log: [string, string][] = [];
   const waiting = new Set<() => void>();
+  let isOver = false;
   const ended = new Promise<Seen | undefined>((resolve) => {
     createInterface({ input: child.stdout! })
       .on("line", (line) => {
@@ -32,12 +33,19 @@ export function serve(context: object, stay = false): Server {
         log.push(chunk);
         for (const look of waiting) look();
       })
-      .on("close", () => resolve(undefined));
+      .on("close", () => {
+        resolve(undefined);
+        isOver = true;
+        for (const look of waiting) look();
+      });
   });
   const said = (text: string): Promise<void> =>
-    new Promise((resolve) => {
+    new Promise((resolve, reject) => {
       const look = (): void => {
-        if (log.some(([, chunk]) => chunk.includes(text))) resolve(void waiting.delete(look));
+        if (log.some(([, chunk]) => chunk.includes(text))) resolve();
+        else if (isOver) reject(new Error(`the server ended without ${text}: ${JSON.stringify(log)}`));
+        else return;
+        waiting.delete(look);
       };
       waiting.add(look);
       look();

@@ -156,7 +156,7 @@ export function countAroundEachTest(stage: () => Stage): void {
   afterEach(async () => {
     if (!isRealCluster) await stage().local.clearFaults();
     // What a cluster does in the background, and handles that a thread closes, take a moment.
-    await expect.poll(() => held(stage()), { timeout: 20_000 }).toEqual(before);
+    await expect.poll(() => held(stage())).toEqual(before);
   });
 }
 

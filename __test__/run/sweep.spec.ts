@@ -39,26 +39,20 @@ const runsLeft = (): string[] =>
     ),
   ].sort();
 
-test.skipIf(isRealCluster)(
-  "after the first run, once, and only what is ours, old and without a Job",
-  { timeout: 60_000 },
-  async () => {
-    const uid = (await stage.local.get("namespaces", "paperclip")).metadata.uid;
-    leave("gone", uid);
-    leave("foreign-cluster", "another-uid");
-    leave("foreign-namespace", uid, "elsewhere");
-    leave("unknown-cluster", "");
-    const young = contextOf(answer("first"), { config: { logRetentionSec: 3_600 } });
-    const first = serve(young, true);
-    await first.ended;
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    first.child.kill();
-    expect(runsLeft()).toEqual(["foreign-cluster", "foreign-namespace", "gone", "unknown-cluster"]);
-    const server = serve(contextOf(`sleep 1; ${answer("second")}`, { config: { logRetentionSec: 1 } }), true);
-    await server.ended;
-    await expect
-      .poll(runsLeft, { timeout: 5_000 })
-      .toEqual(["foreign-cluster", "foreign-namespace", "unknown-cluster"]);
-    server.child.kill();
-  },
-);
+test.skipIf(isRealCluster)("after the first run, once, and only what is ours, old and without a Job", async () => {
+  const uid = (await stage.local.get("namespaces", "paperclip")).metadata.uid;
+  leave("gone", uid);
+  leave("foreign-cluster", "another-uid");
+  leave("foreign-namespace", uid, "elsewhere");
+  leave("unknown-cluster", "");
+  const young = contextOf(answer("first"), { config: { logRetentionSec: 3_600 } });
+  const first = serve(young, true);
+  await first.ended;
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  first.child.kill();
+  expect(runsLeft()).toEqual(["foreign-cluster", "foreign-namespace", "gone", "unknown-cluster"]);
+  const server = serve(contextOf(`sleep 1; ${answer("second")}`, { config: { logRetentionSec: 1 } }), true);
+  await server.ended;
+  await expect.poll(runsLeft).toEqual(["foreign-cluster", "foreign-namespace", "unknown-cluster"]);
+  server.child.kill();
+});

@@ -51,7 +51,7 @@ function expectOneBill(ends: (Seen | undefined)[], times = 1): void {
   expect(sum((result) => result.costUsd)).toBeCloseTo(0.5 * times);
 }
 
-test("both deliver everything, and nothing is left", { timeout: 60_000 }, async () => {
+test("both deliver everything, and nothing is left", async () => {
   const task = work();
   const [first, second] = await both(task, (program) => program);
   release(task);
@@ -62,9 +62,7 @@ test("both deliver everything, and nothing is left", { timeout: 60_000 }, async 
   await expectNothingLeft(stage, task);
 });
 
-test("the first one leaves cleaning up to a successor that is slow to hear of the end", {
-  timeout: 60_000,
-}, async () => {
+test("the first one leaves cleaning up to a successor that is slow to hear of the end", async () => {
   const task = work();
   const [first, second] = await both(task, (program) => program);
   second.child.kill("SIGSTOP");
@@ -80,9 +78,7 @@ test("the first one leaves cleaning up to a successor that is slow to hear of th
   await expectNothingLeft(stage, task);
 });
 
-test("the first one, slow to hear, ends in a named state when its successor has cleaned up", {
-  timeout: 60_000,
-}, async () => {
+test("the first one, slow to hear, ends in a named state when its successor has cleaned up", async () => {
   const task = work();
   const [first, second] = await both(task, (program) => program);
   first.child.kill("SIGSTOP");
@@ -104,7 +100,7 @@ test("the first one, slow to hear, ends in a named state when its successor has 
   await expectNothingLeft(stage, task);
 });
 
-test("a new wake beside a living server gets the old output, and then its own Job", { timeout: 60_000 }, async () => {
+test("a new wake beside a living server gets the old output, and then its own Job", async () => {
   const task = work();
   const [first, second] = await both(task, () => `echo another; ${answer("the second")}`);
   release(task);

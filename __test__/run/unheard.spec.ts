@@ -28,7 +28,7 @@ async function abandonForGood(task: Work, program = steady(task, "unheard of"), 
 }
 
 describe("a Job that is gone, and whose end nobody heard", () => {
-  test("is told once, and the next Job goes on from its session", { timeout: 90_000 }, async () => {
+  test("is told once, and the next Job goes on from its session", async () => {
     const task = work();
     await abandonForGood(task);
     const invocations: { commandArgs?: string[] }[] = [];
@@ -49,7 +49,7 @@ describe("a Job that is gone, and whose end nobody heard", () => {
     expect(timesRun(stage, task)).toBe(1);
   });
 
-  test("of the very same run is its result", { timeout: 90_000 }, async () => {
+  test("of the very same run is its result", async () => {
     const task = { ...work(), runId: `gone-${process.pid}-${Date.now()}` };
     await abandonForGood(task);
     const { result, lines } = await run(steady(task), task);
@@ -59,7 +59,7 @@ describe("a Job that is gone, and whose end nobody heard", () => {
     await expectNothingLeft(stage, task);
   });
 
-  test("says so when it failed", { timeout: 120_000 }, async () => {
+  test("says so when it failed", async () => {
     const task = work();
     await abandonForGood(task, `for i in 0 1 2 3 4; do echo "line $i"; sleep 0.1; done; echo "no moon" >&2; exit 7`);
     const kept = filesLeft(stage).filter((name) => name.includes(task.agent.id));
@@ -70,7 +70,7 @@ describe("a Job that is gone, and whose end nobody heard", () => {
     await expectNothingLeft(stage, task);
   });
 
-  test("and that a server had taken over which died as well", { timeout: 120_000 }, async () => {
+  test("and that a server had taken over which died as well", async () => {
     const task = work();
     const slow = { ...task, ...brief };
     await abandon(slow, steady(task, "unheard of", 0.5));
@@ -85,7 +85,7 @@ describe("a Job that is gone, and whose end nobody heard", () => {
     await expectNothingLeft(stage, task);
   });
 
-  test("is nothing to another task, and stays for its own", { timeout: 90_000 }, async () => {
+  test("is nothing to another task, and stays for its own", async () => {
     const task = work();
     await abandonForGood(task);
     const other = await run(answer("other"), { ...task, context: { issueId: "another" } });
@@ -95,7 +95,7 @@ describe("a Job that is gone, and whose end nobody heard", () => {
     await expectNothingLeft(stage, task);
   });
 
-  test("and was made to stay is told once as well", { timeout: 90_000 }, async () => {
+  test("and was made to stay is told once as well", async () => {
     const task = { ...work(), config: { retainJobs: true } };
     await run(answer("kept"), task);
     const kept = filesLeft(stage).filter((name) => name.includes(task.agent.id));
@@ -149,7 +149,7 @@ describe.skipIf(isRealCluster)("what lies on the volume", () => {
     return folder;
   }
 
-  test("is told in its order, whoever comes first in the alphabet", { timeout: 60_000 }, async () => {
+  test("is told in its order, whoever comes first in the alphabet", async () => {
     const task = work();
     await leave(task, "b-first", "one", 300);
     await leave(task, "c-second", "two", 200);
@@ -160,9 +160,7 @@ describe.skipIf(isRealCluster)("what lies on the volume", () => {
     await expectNothingLeft(stage, task);
   });
 
-  test("and is not this run's business is left alone: another task, cluster or namespace, and what is hostile", {
-    timeout: 60_000,
-  }, async () => {
+  test("and is not this run's business is left alone: another task, cluster or namespace, and what is hostile", async () => {
     const task = work();
     const folder = await leave(task, "other-task", "no", 100, { task: "another" });
     await leave(task, "other-cluster", "no", 100, { cluster: "another" });
