@@ -7,6 +7,8 @@ import type { KubeObject } from "./objects.js";
 export interface Query {
   labelSelector?: string;
   fieldSelector?: string;
+  /** Of a watch: every change after this version, of whatever kind of object it is. */
+  resourceVersion?: string;
 }
 
 export interface WatchEvent {
@@ -25,7 +27,7 @@ export interface KubeClient {
   delete(resource: string, name: string, options?: { force?: boolean; propagationPolicy?: string }): Promise<void>;
   /** A merge patch; of the status with `subresource`. */
   patch(resource: string, name: string, patch: object, subresource?: "status"): Promise<KubeObject>;
-  /** The first list of the resource's objects that satisfies the predicate, learnt by watching; fails after three minutes. */
+  /** The first list of objects that satisfies the predicate, learnt by watching; given up after three minutes. */
   waitFor(resource: string, predicate: (objects: KubeObject[]) => boolean, timeoutMs?: number): Promise<KubeObject[]>;
   /** What there is, then every change, until the returned function is called or the cluster ends. */
   watch(resource: string, listener: (event: WatchEvent) => void, query?: Query): () => void;

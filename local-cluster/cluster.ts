@@ -34,7 +34,8 @@ export class Cluster {
   readonly #garbage: GarbageCollector;
   readonly #claims: ClaimController;
   readonly #node: Node;
-  #outage: NodeJS.Timeout | undefined;
+  #away = false;
+  #backAgain: NodeJS.Timeout | undefined;
   #stopped = false;
 
   static async start(folder: string, options: ClusterOptions): Promise<Cluster> {
@@ -140,9 +141,10 @@ export class Cluster {
     }
   }
 
-  clearFaults(id?: number): void {
+  /** One fault, or all, an outage too: afterwards the API answers again. */
+  async clearFaults(id?: number): Promise<void> {
     this.faults.clear(id);
-    if (id === undefined) void this.#endOutage();
+    if (id === undefined) await this.#endOutage();
   }
 
   /** The output of a container, also after its pod is gone. */
@@ -156,7 +158,7 @@ export class Cluster {
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
-    clearTimeout(this.#outage);
+    clearTimeout(this.#backAgain);
     this.#jobs.stop();
     this.#pauseControllers(true);
     await Promise.all([this.#node.stop(), this.server.close()]);
@@ -164,26 +166,26 @@ export class Cluster {
     if (this.#temporary) rmSync(this.#root, { recursive: true, force: true, maxRetries: 3 });
   }
 
-  #startOutage(ms: number): void {
-    clearTimeout(this.#outage);
-    this.#outage = setTimeout(() => void this.#endOutage(), ms);
+  #startOutage(ms: number | undefined): void {
+    clearTimeout(this.#backAgain);
+    if (ms !== undefined) this.#backAgain = setTimeout(() => void this.#endOutage(), ms);
+    this.#away = true;
     this.#freeze();
     void this.server.close();
   }
 
   async #endOutage(): Promise<void> {
-    if (!this.#outage) return;
-    clearTimeout(this.#outage);
-    this.#outage = undefined;
+    if (!this.#away) return;
+    clearTimeout(this.#backAgain);
+    this.#away = false;
     await this.server.listen();
     this.#freeze();
   }
 
   /** Without its API no part of a cluster can change anything; without its kubelet the node cannot. */
   #freeze(): void {
-    const outage = this.#outage !== undefined;
-    this.#pauseControllers(outage);
-    this.#node.freeze(outage || this.faults.has("kubelet-down"));
+    this.#pauseControllers(this.#away);
+    this.#node.freeze(this.#away || this.faults.has("kubelet-down"));
   }
 
   #pauseControllers(paused: boolean): void {

@@ -36,7 +36,7 @@ async function act(cluster: Cluster, request: IncomingMessage): Promise<unknown>
     case "POST faults":
       return { id: cluster.addFault((await json(request)) as Fault) };
     case "DELETE faults":
-      cluster.clearFaults(id === undefined ? undefined : Number(id));
+      await cluster.clearFaults(id === undefined ? undefined : Number(id));
       return {};
     case "GET requests":
       return cluster.server.counts;

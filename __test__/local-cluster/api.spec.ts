@@ -28,8 +28,12 @@ const NS = "/namespaces/paperclip";
 const JOBS = `/apis/batch/v1${NS}/jobs`;
 const SECRETS = `/api/v1${NS}/secrets`;
 
-/** The events of a watch, until enough or its end. */
-function watch(path: string, enough: (events: any[]) => boolean = () => false): Promise<any[]> {
+/** The events of a watch, until enough or its end; it is told of each. */
+function watch(
+  path: string,
+  enough: (events: any[]) => boolean = () => false,
+  told: (events: any[]) => void = () => {},
+): Promise<any[]> {
   const token = /token: "(.*)"/.exec(readFileSync(cluster.current.kubeconfig, "utf8"))![1];
   return new Promise((resolve, reject) => {
     const events: any[] = [];
@@ -39,6 +43,7 @@ function watch(path: string, enough: (events: any[]) => boolean = () => false): 
         const lines = (rest + String(chunk)).split("\n");
         rest = lines.pop()!;
         events.push(...lines.map((line) => JSON.parse(line)));
+        told(events);
         if (enough(events)) asked.destroy();
       });
       response.on("close", () => resolve(events));
@@ -341,7 +346,11 @@ describe("watch", () => {
       "jobs",
       job("exit 0", { name: "w1", spec: { suspend: true }, metadata: { labels: { w: "1" } } }),
     );
-    const seen = watch(`${WATCH}&labelSelector=w%3D1`, (events) => events.at(-1)?.type === "DELETED");
+    let isOpen = (): void => {};
+    const opened = new Promise<void>((resolve) => (isOpen = resolve));
+    const isOver = (events: any[]): boolean => events.at(-1)?.type === "DELETED";
+    const seen = watch(`${WATCH}&labelSelector=w%3D1`, isOver, (events) => events.length > 0 && isOpen());
+    await opened;
     await cluster.current.create("jobs", job("exit 0", { name: "w2", spec: { suspend: true } }));
     await cluster.current.patch("jobs", "w2", { metadata: { labels: { w: "1" } } });
     await cluster.current.patch("jobs", "w1", { metadata: { labels: { w: "2" } } });

@@ -2,13 +2,11 @@
 
 import { describe, expect, it } from "vitest";
 import { startLocalCluster, type Job } from "../../local-cluster/client.js";
-import { condition, finished, isRunning, job, pod, podsOf, run, useCluster } from "./support.js";
+import { condition, finished, gate, isRunning, job, noPods, pod, podsOf, run, useCluster } from "./support.js";
 
 const cluster = useCluster();
 const c = () => cluster.current;
 
-const noPods = (name: string) =>
-  c().waitFor("pods", (pods) => !pods.some(({ metadata }) => metadata.labels?.["job-name"] === name));
 const noJob = (name: string) => c().waitFor("jobs", (jobs) => !jobs.some(({ metadata }) => metadata.name === name));
 const owned = (owner: Job, name: string) => ({
   apiVersion: "v1",
@@ -28,13 +26,13 @@ describe("Jobs", () => {
     expect(condition(ended)).toBe("Failed/DeadlineExceeded");
     expect(ended.status.conditions![0]!.message).toBe("Job was active longer than specified deadline");
     expect(Date.now() - begun).toBeGreaterThan(950);
-    await noPods(manifest.metadata.name);
+    await noPods(c(), manifest.metadata.name);
   });
 
   it("are removed with their pods after their TTL", async () => {
     const result = await run(c(), job("exit 0", { spec: { ttlSecondsAfterFinished: 1 } }));
     await noJob(result.job.metadata.name);
-    await noPods(result.job.metadata.name);
+    await noPods(c(), result.job.metadata.name);
   });
 
   it("start a second pod when the first is deleted, by force or gracefully", async () => {
@@ -54,7 +52,7 @@ describe("Jobs", () => {
   it("start no second pod when the first failed", async () => {
     const result = await run(c(), job("exit 1"));
     await c().delete("pods", result.pod.metadata.name);
-    await noPods(result.job.metadata.name);
+    await noPods(c(), result.job.metadata.name);
     expect(await podsOf(c(), result.job.metadata.name)).toEqual([]);
   });
 
@@ -78,17 +76,22 @@ describe("owners", () => {
     await c().create("secrets", owned(result.job, "owned"));
     await c().delete("jobs", result.job.metadata.name);
     await c().waitFor("secrets", (secrets) => !secrets.some(({ metadata }) => metadata.name === "owned"));
-    await noPods(result.job.metadata.name);
+    await noPods(c(), result.job.metadata.name);
   });
 
   it("stay in the foreground until their dependents are gone", async () => {
-    const manifest = job("trap 'sleep 0.3; exit 0' TERM; while :; do sleep 0.05; done");
+    const { wait, open } = gate(c());
+    const manifest = job(`trap '${wait}; exit 0' TERM; echo ready; while :; do sleep 0.05; done`, {
+      pod: { terminationGracePeriodSeconds: 3_600 },
+    });
     const { name } = manifest.metadata;
     await c().create("jobs", manifest);
-    await pod(c(), name, isRunning);
+    const running = await pod(c(), name, isRunning);
+    await expect.poll(() => c().logs(running.metadata.name), { interval: 10 }).toContain("ready");
     await c().delete("jobs", name, { propagationPolicy: "Foreground" });
     const held = (await c().get("jobs", name)) as Job;
     expect(held.metadata).toMatchObject({ deletionTimestamp: expect.any(String), finalizers: ["foregroundDeletion"] });
+    open();
     await noJob(name);
     expect(await podsOf(c(), name)).toEqual([]);
   });

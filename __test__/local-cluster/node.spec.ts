@@ -6,13 +6,15 @@ import { describe, expect, it } from "vitest";
 import { startLocalCluster } from "../../local-cluster/client.js";
 import {
   condition,
+  history,
   isRunning,
   job,
+  nap,
+  noPods,
   pod,
   podsOf,
   processesWith,
   run,
-  sleep,
   useCluster,
   waitingReason,
 } from "./support.js";
@@ -20,14 +22,12 @@ import {
 const cluster = useCluster({ images: { "other:1": { env: { FROM_IMAGE: "yes" }, entrypoint: ["sh", "-c"] } } });
 
 describe("a Job from its creation to its end", () => {
-  it("runs init and main containers in order and completes, well under two seconds", async () => {
-    const begun = Date.now();
+  it("runs init and main containers in order and completes", async () => {
     const script = "cat /tmp/prompt/prompt.txt > /paperclip/answer.txt; echo said; echo warned >/dev/stderr";
     const result = await run(
       cluster.current,
       job(script, { init: ["printf one > /tmp/prompt/prompt.txt", "printf ' two' >> /tmp/prompt/prompt.txt"] }),
     );
-    expect(Date.now() - begun).toBeLessThan(2000);
     expect(condition(result.job)).toBe("Complete");
     expect(result.job.status).toMatchObject({
       succeeded: 1,
@@ -44,18 +44,16 @@ describe("a Job from its creation to its end", () => {
   });
 
   it("shows each state on the way", async () => {
-    const states: string[] = [];
-    const manifest = job("exit 0", { init: ["exit 0"] });
-    const labelSelector = `job-name=${manifest.metadata.name}`;
-    const stop = cluster.current.watch(
-      "pods",
-      ({ object }) => states.push(`${object.status.phase}:${waitingReason(object as any) ?? ""}`),
-      { labelSelector },
+    const { states, stop } = history(
+      cluster.current,
+      await cluster.current.create("jobs", job("exit 0", { init: ["exit 0"] })),
     );
-    await run(cluster.current, manifest);
-    await expect.poll(() => states.at(-1), { interval: 10 }).toBe("Succeeded:");
+    const shown = (): string[] => states.map((one) => `${one.status.phase}:${waitingReason(one) ?? ""}`);
+    await expect.poll(() => shown().at(-1), { interval: 10 }).toBe("Succeeded:");
     stop();
-    expect([...new Set(states)]).toEqual(expect.arrayContaining(["Pending:PodInitializing", "Running:", "Succeeded:"]));
+    expect([...new Set(shown())]).toEqual(
+      expect.arrayContaining(["Pending:PodInitializing", "Running:", "Succeeded:"]),
+    );
   });
 
   it("gives the pod its owner and its labels", async () => {
@@ -239,49 +237,40 @@ describe("last words", () => {
 describe("how containers end", () => {
   it("sends TERM to the first process, KILL to the group after the grace period", async () => {
     const polite = job("trap 'echo bye >> /paperclip/polite; exit 0' TERM; echo ready; while :; do sleep 0.05; done", {
-      pod: { terminationGracePeriodSeconds: 30 },
+      // Longer than the test may take: what ends sooner was not killed.
+      pod: { terminationGracePeriodSeconds: 3_600 },
     });
-    const deaf = job("sleep 4321 & sleep 4321");
+    const deaf = job(`${nap(4321)} & ${nap(4321)}`);
     for (const manifest of [polite, deaf]) {
       await cluster.current.create("jobs", manifest);
       const running = await pod(cluster.current, manifest.metadata.name, isRunning);
-      while (manifest === polite && !(await cluster.current.logs(running.metadata.name)).includes("ready"))
-        await sleep(10);
+      if (manifest === polite)
+        await expect.poll(() => cluster.current.logs(running.metadata.name), { interval: 10 }).toContain("ready");
     }
-    const begun = Date.now();
     await cluster.current.delete("jobs", polite.metadata.name);
-    await cluster.current.waitFor(
-      "pods",
-      (pods) => !pods.some(({ metadata }) => metadata.labels?.["job-name"] === polite.metadata.name),
-    );
-    expect(Date.now() - begun).toBeLessThan(900);
+    await noPods(cluster.current, polite.metadata.name);
     expect(readFileSync(join(cluster.current.dataDir, "polite"), "utf8")).toBe("bye\n");
 
     // A shell without a trap does not hear TERM as PID 1: it takes the whole second of grace.
     const second = Date.now();
     await cluster.current.delete("jobs", deaf.metadata.name);
-    await cluster.current.waitFor(
-      "pods",
-      (pods) => !pods.some(({ metadata }) => metadata.labels?.["job-name"] === deaf.metadata.name),
-    );
+    await noPods(cluster.current, deaf.metadata.name);
     if (process.platform === "linux") expect(Date.now() - second).toBeGreaterThan(900);
-    expect(processesWith("sleep 4321")).toEqual([]);
+    await expect.poll(() => processesWith(nap(4321)), { interval: 20 }).toEqual([]);
   });
 
   it("ends what the main process leaves behind, in its group or out of it", async () => {
-    await run(cluster.current, job("sleep 4322 & setsid sleep 4323 >/dev/null 2>&1 & exit 0"));
-    await expect.poll(() => processesWith("sleep 432"), { interval: 20 }).toEqual([]);
+    await run(cluster.current, job(`${nap(4322)} & setsid ${nap(4323)} >/dev/null 2>&1 & exit 0`));
+    await expect.poll(() => [...processesWith(nap(4322)), ...processesWith(nap(4323))], { interval: 20 }).toEqual([]);
   });
 
   it("leaves no process when the cluster is killed", async () => {
     const other = await startLocalCluster();
-    const manifest = job("sleep 4324");
+    const manifest = job(nap(4324));
     await other.create("jobs", manifest);
     await pod(other, manifest.metadata.name, isRunning);
     process.kill(other.pid, "SIGKILL");
-    await expect
-      .poll(() => [...processesWith("sleep 4324"), ...processesWith(other.root)], { interval: 20 })
-      .toEqual([]);
+    await expect.poll(() => [...processesWith(nap(4324)), ...processesWith(other.root)], { interval: 20 }).toEqual([]);
     await other.stop();
     expect(existsSync(other.root)).toBe(false);
   });

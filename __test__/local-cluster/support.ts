@@ -1,9 +1,12 @@
 /** What the cluster's specs share: Jobs as short as they can be, and the processes that must be gone afterwards. */
 
 import { execFileSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect } from "vitest";
 import {
   type Job,
+  type KubeObject,
   type LocalCluster,
   type Pod,
   type StartOptions,
@@ -25,6 +28,9 @@ export function useCluster(options: StartOptions = {}): { current: LocalCluster 
   return holder;
 }
 
+/** The command line of a process that nobody else on this machine has. */
+export const nap = (number: number): string => `sleep ${number}${process.pid}`;
+
 /** Command lines of this machine that contain the text. */
 export function processesWith(text: string): string[] {
   const lines = execFileSync("ps", ["-eo", "args="], { encoding: "utf8" }).split("\n");
@@ -33,7 +39,16 @@ export function processesWith(text: string): string[] {
 
 let counter = 0;
 
-interface JobShape {
+/** A place in a script of a Job where it waits until the test lets it go on. */
+export function gate(cluster: LocalCluster): { wait: string; open: () => void } {
+  const name = `gate-${++counter}`;
+  return {
+    wait: `while [ ! -e /paperclip/${name} ]; do sleep 0.05; done`,
+    open: () => writeFileSync(join(cluster.dataDir, name), ""),
+  };
+}
+
+export interface JobShape {
   name?: string;
   spec?: object;
   pod?: object;
@@ -101,6 +116,18 @@ export async function finished(cluster: LocalCluster, name: string): Promise<Job
 
 export const podsOf = async (cluster: LocalCluster, name: string): Promise<Pod[]> =>
   (await cluster.list("pods", { labelSelector: `job-name=${name}` })) as Pod[];
+
+/** Waits until the Job has no pod any more. */
+export const noPods = (cluster: LocalCluster, name: string): Promise<unknown> =>
+  cluster.waitFor("pods", (pods) => !pods.some(({ metadata }) => metadata.labels?.["job-name"] === name));
+
+/** Every state of the pods of a Job from its creation on: also one that is over before anybody looks. */
+export function history(cluster: LocalCluster, { metadata }: KubeObject): { states: Pod[]; stop: () => void } {
+  const states: Pod[] = [];
+  const query = { labelSelector: `job-name=${metadata.name}`, resourceVersion: metadata.resourceVersion! };
+  const stop = cluster.watch("pods", ({ object }) => void states.push(object as Pod), query);
+  return { states, stop };
+}
 
 /** Waits until a pod of the Job satisfies the predicate. */
 export async function pod(cluster: LocalCluster, name: string, predicate: (pod: Pod) => boolean): Promise<Pod> {

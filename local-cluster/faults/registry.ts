@@ -55,6 +55,19 @@ export class Faults {
     return this.#standing.some((standing) => standing.fault === fault);
   }
 
+  /** Resolves when the fault stands no more. */
+  cleared(fault: Fault): Promise<void> {
+    return new Promise((resolve) => {
+      const look = (): void => {
+        if (this.isStanding(fault)) return;
+        this.#listeners.delete(look);
+        resolve();
+      };
+      this.#listeners.add(look);
+      look();
+    });
+  }
+
   /** The first fault that hits this request; it counts as having happened. */
   forRequest(request: RequestFacts): RequestFault | undefined {
     for (const standing of this.#standing) {

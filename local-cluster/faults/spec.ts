@@ -43,8 +43,8 @@ export type RequestFault =
   | (RequestMatch & { kind: "close-watch" });
 
 export type ServerFault =
-  /** Connections are refused, and nothing changes in the cluster, for so long. Containers run on. */
-  | { kind: "outage"; ms: number }
+  /** Connections are refused, and nothing changes, for so long or until all faults are cleared. Containers run on. */
+  | { kind: "outage"; ms?: number }
   /** History is dropped: watches break off, and going on from an older version answers 410. */
   | { kind: "compact" }
   /** No pod of a Job is admitted, as with a quota on pods or a webhook: the Job stays, without any pod. */
@@ -63,8 +63,8 @@ export type PodFault =
   /** `node-pressure`: the kubelet fails the pod and keeps the object. `drain`: the pod is deleted gracefully. */
   | (PodMatch & { kind: "evict"; mode?: "node-pressure" | "drain"; afterMs?: number })
   | (PodMatch & { kind: "delete-pod"; force?: boolean; afterMs?: number })
-  /** At the end, `phase` first and the terminated state `ms` later, or the other way round; `ms` 0: no state at all. */
-  | (PodMatch & { kind: "lag-status"; ms: number; first?: "phase" | "state" })
+  /** At the end, `phase` first, and the terminated state `ms` later or when this is cleared; or the other way round. */
+  | (PodMatch & { kind: "lag-status"; ms?: number; first?: "phase" | "state" })
   /** A webhook adds a container that never ends. */
   | (PodMatch & { kind: "sidecar"; name?: string; image?: string; command?: string[] });
 

@@ -262,8 +262,8 @@ export class PodWorker {
     if (lag && !this.#stopping) {
       this.hide = lag.first === "state" ? "phase" : "state";
       this.#publish();
-      if (lag.ms === 0) return;
-      await this.#pause(lag.ms);
+      const over = this.#node.faults.cleared(lag);
+      await (lag.ms === undefined ? over : Promise.race([over, this.#pause(lag.ms)]));
       this.hide = "nothing";
     }
     this.#publish();
