@@ -2,8 +2,20 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { serve } from "./server.js";
-import { answer, contextOf, isRealCluster, openStage, run, type Stage } from "./stage.js";
-import { abandon, expectNothingLeft, STEADY, steady, timesRun, told, type Work, work } from "./work.js";
+import { answer, contextOf, gate, isRealCluster, openStage, run, type Stage, whenTold } from "./stage.js";
+import {
+  abandon,
+  expectNothingLeft,
+  held,
+  over,
+  release,
+  STEADY,
+  steady,
+  timesRun,
+  told,
+  type Work,
+  work,
+} from "./work.js";
 
 let stage: Stage;
 beforeAll(async () => {
@@ -13,9 +25,10 @@ afterAll(() => stage.close());
 
 /** How many moments of a run to be killed at; the default keeps the suite quick. */
 const MOMENTS = Number(process.env["TEST_RESTARTS"] ?? 8);
-async function killedAt(ms: number): Promise<string> {
+/** The agent ends in its own time, or not before somebody has taken its Job over. */
+async function killedAt(ms: number, isHeld: boolean): Promise<string> {
   const task = work();
-  const program = steady(task);
+  const program = isHeld ? held(task) : steady(task);
   const first = serve(contextOf(program, task));
   // A process needs its time to start: only the first moments are counted from there, the others from its Job.
   if (ms >= 0) await first.said("Created K8s Job");
@@ -23,7 +36,10 @@ async function killedAt(ms: number): Promise<string> {
   first.child.kill("SIGKILL");
   await first.ended;
   const heardAll = first.log.some(([, chunk]) => chunk.includes('"reason":"stop"'));
-  const { result, lines, stdout } = await run(program, task);
+  const hasJob = first.log.some(([, chunk]) => chunk.includes("Created K8s Job"));
+  const isTaken = (_stream: string, chunk: string): void =>
+    void (/Reattaching|Created K8s Job/.test(chunk) && release(stage, task));
+  const { result, lines, stdout } = await run(program, { ...task, onLog: isTaken });
   expect(result, JSON.stringify(result)).toMatchObject({
     exitCode: 0,
     errorMessage: null,
@@ -31,6 +47,7 @@ async function killedAt(ms: number): Promise<string> {
   });
   expect(lines.slice(0, 11)).toEqual(STEADY);
   expect(lines).toHaveLength(14);
+  if (isHeld && hasJob) expect(stdout).toContain("Reattaching");
   const reported = told(stdout).length;
   const times = timesRun(stage, task);
   // Twice only after the first one had ended and somebody was told.
@@ -42,12 +59,15 @@ async function killedAt(ms: number): Promise<string> {
   return stdout.includes("Reattaching") ? "reattached" : reported ? "reported" : times === 1 ? "started" : "again";
 }
 
-test("a server killed at any moment of a run: the next one delivers the whole output, and the agent ran once", async () => {
+test("a server killed at any moment of a run: the next one delivers all, and the agent ran once", async () => {
   const moments = Array.from({ length: MOMENTS }, (_, i) =>
     i < MOMENTS / 5 ? -Math.random() * 1_500 : (i * 1_200) / MOMENTS + Math.random() * 100,
   );
   const seen: string[] = [];
-  for (let i = 0; i < moments.length; i += 4) seen.push(...(await Promise.all(moments.slice(i, i + 4).map(killedAt))));
+  for (let i = 0; i < moments.length; i += 4) {
+    const some = moments.slice(i, i + 4).map((ms, index) => killedAt(ms, index % 2 === 0));
+    seen.push(...(await Promise.all(some)));
+  }
   console.log(`killed at ${MOMENTS} moments: ${seen.join(", ")}`);
   expect(seen).toContain("reattached");
 });
@@ -55,10 +75,11 @@ test("a server killed at any moment of a run: the next one delivers the whole ou
 describe("after a server was killed in mid-run", () => {
   test("a new wake delivers the old output, and then gets a Job of its own in the same session", async () => {
     const task = work();
-    await abandon(task, steady(task));
+    await abandon(task, held(task));
     const invocations: { commandArgs?: string[] }[] = [];
     const onMeta = async (meta: object): Promise<void> => void invocations.push(meta);
-    const { result, lines, stdout } = await run(`echo another; ${answer("the second")}`, { ...task, onMeta });
+    const onLog = whenTold("Reattaching", () => release(stage, task));
+    const { result, lines, stdout } = await run(`echo another; ${answer("the second")}`, { ...task, onMeta, onLog });
     expect(result).toMatchObject({ exitCode: 0, summary: "the second" });
     expect(lines.slice(0, 11)).toEqual(STEADY);
     expect(lines.slice(14, 15)).toEqual(["another"]);
@@ -71,8 +92,9 @@ describe("after a server was killed in mid-run", () => {
 
   test("an end that nobody heard is told once, and the next Job goes on from its session", async () => {
     const task = work();
-    await abandon(task, steady(task, "unheard of"));
-    await new Promise((resolve) => setTimeout(resolve, isRealCluster ? 6_000 : 2_500));
+    await abandon(task, held(task, "unheard of"));
+    release(stage, task);
+    await over(stage, task);
     const { result, lines, stdout } = await run(`echo another; ${answer("the second")}`, task);
     expect(result).toMatchObject({ exitCode: 0, summary: "the second" });
     expect(lines).toHaveLength(4);
@@ -82,9 +104,10 @@ describe("after a server was killed in mid-run", () => {
 
   test("the same run goes on with its own Job, also when that has ended", async () => {
     const task = { ...work(), runId: `same-${process.pid}-${Date.now()}` };
-    await abandon(task, steady(task));
-    await new Promise((resolve) => setTimeout(resolve, isRealCluster ? 6_000 : 2_500));
-    const { result, lines } = await run(steady(task), task);
+    await abandon(task, held(task));
+    release(stage, task);
+    await over(stage, task);
+    const { result, lines } = await run(held(task), task);
     expect(result).toMatchObject({ exitCode: 0, summary: "steady" });
     expect(lines).toHaveLength(14);
     expect(timesRun(stage, task)).toBe(1);
@@ -97,8 +120,9 @@ describe("after a server was killed in mid-run", () => {
     ["another session", (task: Work) => ({ ...task, runtime: { sessionId: "ses_9", sessionParams: null } })],
   ])("%s: the old Job is waited for", async (what, change) => {
     const task = work();
-    await abandon(task, steady(task));
-    const { result, stdout } = await run(answer("after it"), change(task));
+    await abandon(task, held(task));
+    const onLog = whenTold("Waiting for concurrent Job(s)", () => release(stage, task));
+    const { result, stdout } = await run(answer("after it"), { ...change(task), onLog });
     expect(result).toMatchObject({ exitCode: 0, summary: "after it" });
     expect(stdout).toContain("Waiting for concurrent Job(s)");
     expect(stdout).not.toContain("Reattaching");
@@ -107,10 +131,9 @@ describe("after a server was killed in mid-run", () => {
 
   test("a cancel while the old Job is taken over ends it, and says so when it is gone", async () => {
     const task = work();
-    await abandon(task, steady(task, "steady", 1));
+    await abandon(task, held(task));
     const cancel = new AbortController();
-    const onLog = async (_stream: string, chunk: string): Promise<void> =>
-      void (chunk.includes("Reattaching") && cancel.abort());
+    const onLog = whenTold("Reattaching", () => cancel.abort());
     const { result } = await run(answer("never"), {
       ...task,
       signal: cancel.signal,
@@ -126,8 +149,9 @@ describe("after a server was killed in mid-run", () => {
 
   test("SIGTERM leaves everything to the next server", async () => {
     const task = work();
-    await abandon(task, steady(task), "SIGTERM");
-    const { result, lines } = await run(steady(task), task);
+    await abandon(task, held(task), "SIGTERM");
+    const onLog = whenTold("Reattaching", () => release(stage, task));
+    const { result, lines } = await run(held(task), { ...task, onLog });
     expect(result).toMatchObject({ exitCode: 0 });
     expect(lines).toHaveLength(14);
     expect(timesRun(stage, task)).toBe(1);
@@ -144,12 +168,13 @@ test("a Job that is kept is not reported again and again", async () => {
 
 test("a Job that its server heard to the end is not told again, though its heir died", async () => {
   const task = work();
-  const first = run(steady(task, "heard", 0.6), task);
+  const first = run(held(task, "heard"), task);
   await expect.poll(() => timesRun(stage, task)).toBe(1);
-  const heir = serve(contextOf(steady(task), task));
+  const heir = serve(contextOf(held(task), task));
   await heir.said("line 2");
   heir.child.kill("SIGKILL");
   await heir.ended;
+  release(stage, task);
   const { result, stdout } = await first;
   expect(result).toMatchObject({ exitCode: 0, summary: "heard" });
   expect(stdout).toContain("cleaning up is left to it");
@@ -160,28 +185,32 @@ test("a Job that its server heard to the end is not told again, though its heir 
 
 test("a server that is done after its successor has cleaned up bills nothing again", async () => {
   const task = work();
-  const told: string[] = [];
-  const slow = async (_stream: string, chunk: string): Promise<void> => {
-    told.push(chunk);
-    if (chunk.includes('"type":"text"')) await new Promise((resolve) => setTimeout(resolve, 4_000));
-  };
-  const first = run(steady(task, "heard", 0.4), { ...task, onLog: slow });
-  await expect.poll(() => told.join("")).toContain("line 1");
-  const heir = await serve(contextOf(steady(task, "heard", 0.4), task)).ended;
-  const results = [(await first).result, heir!.result];
+  const program = held(task, "heard");
+  // It has read the answer, and stands still before it takes it in.
+  const first = serve(contextOf(program, task), { stopsAt: '"type":"text"' });
+  await first.said("line 10");
+  const heir = serve(contextOf(program, task));
+  await heir.said("line 10");
+  release(stage, task);
+  await first.said('"type":"text"');
+  const ofHeir = await heir.ended;
+  first.child.kill("SIGCONT");
+  const results = [(await first.ended)!.result, ofHeir!.result];
   expect(results.map(({ summary }) => summary)).toEqual(["heard", "heard"]);
   expect(results.map(({ usage }) => usage?.inputTokens)).toEqual([0, 10]);
   await expectNothingLeft(stage, task);
 });
 
 test.skipIf(isRealCluster)(
-  "an agent that failed by itself, and a sidecar that keeps its Job until the deadline: no timeout for whoever takes it over",
+  "an agent that failed by itself, a sidecar that keeps its Job until the deadline: no timeout for who takes over",
   async () => {
     await stage.local.fault({ kind: "sidecar" });
-    const task = { ...work(), config: { timeoutSec: 9 } };
-    const program = `echo "line 2"; sleep 3; exit 3`;
+    // The deadline is further away than the test takes: that its coming changes nothing is for a stopped clock.
+    const task = { ...work(), config: { timeoutSec: 900 } };
+    const { wait, open } = gate(stage);
+    const program = `echo "line 2"; ${wait}; exit 3`;
     await abandon(task, program);
-    const { result } = await run(program, task);
+    const { result } = await run(program, { ...task, onLog: whenTold("Reattaching", open) });
     expect(result, JSON.stringify(result)).toMatchObject({ timedOut: false, exitCode: 3 });
     await stage.local.clearFaults();
   },

@@ -1,16 +1,20 @@
 // A Paperclip server that executes one run and may be killed at any moment: takes the context as JSON from its first
 // argument and prints one JSON value per line: each chunk of the log, then the result. Any message aborts the run.
-// With `stay` as second argument the server lives on after its run.
+// Its second argument is what `Serving` in server.ts says.
 import { createServerAdapter } from "../../dist/index.js";
 
 const say = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
+const { stays, stopsAt } = JSON.parse(process.argv[3]);
 const cancel = new AbortController();
 process.on("message", () => cancel.abort());
 const result = await createServerAdapter().execute({
   ...JSON.parse(process.argv[2]),
   signal: cancel.signal,
   onCancellationReady: async () => {},
-  onLog: async (stream, chunk) => say({ chunk: [stream, chunk] }),
+  onLog: async (stream, chunk) => {
+    say({ chunk: [stream, chunk] });
+    if (stopsAt && chunk.includes(stopsAt)) process.kill(process.pid, "SIGSTOP");
+  },
 });
 say({ result });
-if (process.argv[3] !== "stay") process.disconnect?.();
+if (!stays) process.disconnect?.();

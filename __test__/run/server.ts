@@ -15,10 +15,17 @@ export interface Server {
   said(text: string): Promise<void>;
 }
 
-/** Starts a server that executes this run; with `stay` it lives on until it is killed. */
-export function serve(context: object, stay = false): Server {
+export interface Serving {
+  /** It lives on after its run, until it is killed. */
+  stays?: boolean;
+  /** It stands still (SIGSTOP) in the call that tells it this text, before it answers. */
+  stopsAt?: string;
+}
+
+/** Starts a server that executes this run. */
+export function serve(context: object, serving: Serving = {}): Server {
   const script = fileURLToPath(new URL("./server.mjs", import.meta.url));
-  const child = fork(script, [JSON.stringify(context), stay ? "stay" : ""], {
+  const child = fork(script, [JSON.stringify(context), JSON.stringify(serving)], {
     stdio: ["ignore", "pipe", "inherit", "ipc"],
     execArgv: [],
   });

@@ -6,7 +6,16 @@
  * TEST_DATA_ROOT     where this machine sees the claim that pods mount at /paperclip (default /paperclip)
  * TEST_OWN_POD       name of the server's pod (default paperclip-0), in the namespace of the kubeconfig's context
  */
-import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 
 import { afterEach, beforeEach, expect } from "vitest";
@@ -96,11 +105,17 @@ export function contextOf(program: string, overrides: Record<string, any> = {}):
   };
 }
 
-/** Executes the program as an agent's run through the public adapter. */
+/** The host's callback for a run's lines. */
+export type OnLog = (stream: string, chunk: string) => Promise<void> | void;
+
+/** Executes the program as an agent's run through the public adapter; an `onLog` of the test hears what is noted here. */
 export async function run(program: string, overrides: Record<string, any> = {}): Promise<Seen> {
   const log: [string, string][] = [];
-  const onLog = async (stream: string, chunk: string): Promise<void> => void log.push([stream, chunk]);
-  const ctx = { ...contextOf(program, overrides), onLog: overrides["onLog"] ?? onLog };
+  const onLog: OnLog = (stream, chunk) => {
+    log.push([stream, chunk]);
+    return overrides["onLog"]?.(stream, chunk) ?? Promise.resolve();
+  };
+  const ctx = { ...contextOf(program, overrides), onLog };
   const result = await adapter.createServerAdapter().execute(ctx as unknown as AdapterExecutionContext);
   return seen(result, log);
 }
@@ -114,6 +129,44 @@ export function seen(result: AdapterExecutionResult, log: [string, string][]): S
   const stdout = text("stdout");
   const lines = stdout.split("\n").filter((line) => line !== "" && !line.startsWith("[paperclip] "));
   return { result, log, stdout, stderr: text("stderr"), lines };
+}
+
+/**
+ * A host's callback that acts once, when the text was told: what is to happen after a line happens after it, on any machine.
+ * The host takes the line when the act is done.
+ */
+export function whenTold(text: string, act: () => unknown): OnLog {
+  let heard = "";
+  let acted = false;
+  return async (_stream, chunk) => {
+    heard += chunk;
+    if (acted || !heard.includes(text)) return;
+    acted = true;
+    await act();
+  };
+}
+
+let gates = 0;
+
+/** A place in a program where the agent waits until the test lets it go on. */
+export interface Gate {
+  wait: string;
+  open(): void;
+}
+
+export function gate(stage: Stage): Gate {
+  const name = `gate-${process.pid}-${Date.now()}-${gates++}`;
+  return {
+    wait: `while [ ! -e /paperclip/test-bin/${name} ]; do sleep 0.1; done`,
+    open: () => writeFileSync(join(stage.dataRoot, "test-bin", name), ""),
+  };
+}
+
+/** Waits until the agent has left this file in `test-bin`, and answers what it wrote. */
+export async function leftByAgent(stage: Stage, name: string): Promise<string> {
+  const path = join(stage.dataRoot, "test-bin", name);
+  await expect.poll(() => existsSync(path) && readFileSync(path, "utf8").endsWith("\n")).toBe(true);
+  return readFileSync(path, "utf8");
 }
 
 /** A program that prints one finished answer, as opencode does. */
@@ -166,6 +219,12 @@ export function filesLeft(stage: Stage): string[] {
   if (!existsSync(logs)) return [];
   const all = readdirSync(logs, { recursive: true, encoding: "utf8" });
   return all.filter((name) => statSync(join(logs, name), { throwIfNoEntry: false })?.isFile());
+}
+
+/** Waits until the record of the end of this agent's run lies on the volume. */
+export async function recordOf(stage: Stage, agent: string): Promise<void> {
+  const isRecord = (name: string): boolean => name.includes(`/${agent}/`) && name.endsWith(".pod.end.json");
+  await expect.poll(() => filesLeft(stage).some(isRecord)).toBe(true);
 }
 
 /** Makes a folder of the volume usable by pods of the real cluster, which run as 1000. */

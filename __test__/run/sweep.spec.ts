@@ -46,12 +46,12 @@ test.skipIf(isRealCluster)("after the first run, once, and only what is ours, ol
   leave("foreign-namespace", uid, "elsewhere");
   leave("unknown-cluster", "");
   const young = contextOf(answer("first"), { config: { logRetentionSec: 3_600 } });
-  const first = serve(young, true);
+  const first = serve(young, { stays: true });
   await first.ended;
   await new Promise((resolve) => setTimeout(resolve, 500));
   first.child.kill();
   expect(runsLeft()).toEqual(["foreign-cluster", "foreign-namespace", "gone", "unknown-cluster"]);
-  const server = serve(contextOf(`sleep 1; ${answer("second")}`, { config: { logRetentionSec: 1 } }), true);
+  const server = serve(contextOf(`sleep 1; ${answer("second")}`, { config: { logRetentionSec: 1 } }), { stays: true });
   await server.ended;
   await expect.poll(runsLeft).toEqual(["foreign-cluster", "foreign-namespace", "unknown-cluster"]);
   server.child.kill();

@@ -7,7 +7,19 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { answer, filesLeft, isRealCluster, openStage, run, type Stage } from "./stage.js";
-import { abandon, expectNothingLeft, STEADY, steady, timesRun, told, type Work, work } from "./work.js";
+import {
+  abandon,
+  expectNothingLeft,
+  held,
+  over,
+  release,
+  STEADY,
+  timesRun,
+  told,
+  untilReleased,
+  type Work,
+  work,
+} from "./work.js";
 
 let stage: Stage;
 beforeAll(async () => {
@@ -16,14 +28,11 @@ beforeAll(async () => {
 afterAll(() => stage.close());
 
 const brief = { config: { ttlSecondsAfterFinished: 1 } };
-/** Until the agent has ended and the Job is gone with its pod. */
-const goneBy = isRealCluster ? 15_000 : 4_000;
-const gone = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, goneBy));
-
 /** The Job of this task is gone, and all that is left of its run are its files. */
-async function abandonForGood(task: Work, program = steady(task, "unheard of"), more: object = {}): Promise<void> {
+async function abandonForGood(task: Work, program = held(task, "unheard of"), more: object = {}): Promise<void> {
   await abandon({ ...task, ...brief, ...more }, program);
-  await gone();
+  release(stage, task);
+  await over(stage, task, true);
   expect(filesLeft(stage).filter((name) => name.includes(task.agent.id))).not.toEqual([]);
 }
 
@@ -52,7 +61,7 @@ describe("a Job that is gone, and whose end nobody heard", () => {
   test("of the very same run is its result", async () => {
     const task = { ...work(), runId: `gone-${process.pid}-${Date.now()}` };
     await abandonForGood(task);
-    const { result, lines } = await run(steady(task), task);
+    const { result, lines } = await run(held(task), task);
     expect(result).toMatchObject({ exitCode: 0, summary: "unheard of", resultJson: { log: { proof: "proven" } } });
     expect(lines.slice(0, 11)).toEqual(STEADY);
     expect(timesRun(stage, task)).toBe(1);
@@ -61,7 +70,10 @@ describe("a Job that is gone, and whose end nobody heard", () => {
 
   test("says so when it failed", async () => {
     const task = work();
-    await abandonForGood(task, `for i in 0 1 2 3 4; do echo "line $i"; sleep 0.1; done; echo "no moon" >&2; exit 7`);
+    await abandonForGood(
+      task,
+      `for i in 0 1 2 3 4; do echo "line $i"; done; ${untilReleased(task)}echo "no moon" >&2; exit 7`,
+    );
     const kept = filesLeft(stage).filter((name) => name.includes(task.agent.id));
     expect(kept.some((name) => name.endsWith(".pod.started"))).toBe(true);
     const { stdout, result } = await run(answer("went on"), task);
@@ -73,12 +85,12 @@ describe("a Job that is gone, and whose end nobody heard", () => {
   test("and that a server had taken over which died as well", async () => {
     const task = work();
     const slow = { ...task, ...brief };
-    await abandon(slow, steady(task, "unheard of", 0.5));
-    await abandon(slow, steady(task, "unheard of", 0.5));
-    await gone();
+    await abandon(slow, held(task, "unheard of"));
+    await abandon(slow, held(task, "unheard of"));
+    release(stage, task);
+    await over(stage, task, true);
     const kept = filesLeft(stage).filter((name) => name.includes(task.agent.id));
-    expect(kept.some((name) => name.endsWith(".pod.holder"))).toBe(true);
-    await gone();
+    expect(kept.some((name) => name.endsWith(".pod.heir"))).toBe(true);
     const { stdout } = await run(answer("the third"), task);
     expect(told(stdout)).toHaveLength(1);
     expect(timesRun(stage, task)).toBe(1);
@@ -160,7 +172,7 @@ describe.skipIf(isRealCluster)("what lies on the volume", () => {
     await expectNothingLeft(stage, task);
   });
 
-  test("and is not this run's business is left alone: another task, cluster or namespace, and what is hostile", async () => {
+  test("and is not this run's business is left alone: of another task, cluster or namespace, or hostile", async () => {
     const task = work();
     const folder = await leave(task, "other-task", "no", 100, { task: "another" });
     await leave(task, "other-cluster", "no", 100, { cluster: "another" });

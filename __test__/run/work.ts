@@ -1,11 +1,11 @@
 /** Agents with a task of their own that count how often they ran, for the suites in which servers die or meet. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { expect } from "vitest";
 
 import { serve } from "./server.js";
-import { answer, contextOf, filesLeft, isRealCluster, type Stage } from "./stage.js";
+import { answer, contextOf, filesLeft, isRealCluster, recordOf, type Stage } from "./stage.js";
 
 let agents = 0;
 
@@ -26,10 +26,25 @@ export function timesRun(stage: Stage, { agent }: Work): number {
   return existsSync(mark) ? readFileSync(mark, "utf8").split("\n").length - 1 : 0;
 }
 
-/** Counts itself, prints eleven lines over a good second, and answers. */
-export const steady = (task: Work, text = "steady", pause = 0.1): string =>
-  `echo x >>/paperclip/test-bin/ran-${task.agent.id}
-for i in 0 1 2 3 4 5 6 7 8 9 10; do echo "line $i"; sleep ${pause}; done; ${answer(text)}`;
+const goes = (task: Work): string => `go-${task.agent.id}`;
+/** Counts itself, prints eleven lines over a good second, does something, and answers. */
+const counted = (task: Work, text: string, last: string): string =>
+  [
+    `echo x >>/paperclip/test-bin/ran-${task.agent.id}`,
+    `for i in 0 1 2 3 4 5 6 7 8 9 10; do echo "line $i"; sleep 0.1; done`,
+    `${last}${answer(text)}`,
+  ].join("; ");
+
+/** What makes an agent of this task wait for {@link release}. */
+export const untilReleased = (task: Work): string =>
+  `while [ ! -e /paperclip/test-bin/${goes(task)} ]; do sleep 0.1; done; `;
+/** Counts itself, prints eleven lines and answers, in its own time. */
+export const steady = (task: Work, text = "steady"): string => counted(task, text, "");
+/** The same, but it is at work until it is released. */
+export const held = (task: Work, text = "steady"): string => counted(task, text, untilReleased(task));
+/** Lets the agents of this task come to their end, now and from now on. */
+export const release = (stage: Stage, task: Work): void =>
+  writeFileSync(join(stage.dataRoot, "test-bin", goes(task)), "");
 export const STEADY = Array.from({ length: 11 }, (_, i) => `line ${i}`);
 
 export async function expectNothingLeft(stage: Stage, { agent }: Work): Promise<void> {
@@ -43,7 +58,24 @@ export async function expectNothingLeft(stage: Stage, { agent }: Work): Promise<
   expect(await left("secrets")).toEqual([]);
 }
 
-/** Starts the program on a server that is killed while the agent works. */
+/** A real cluster's own view is not asked for in a test: what it does within this time after an end is done. */
+const REAL_CLUSTER_MS = 15_000;
+
+/** Waits until the Job of the task has ended, and is gone where it has a short TTL. */
+export async function over(stage: Stage, { agent }: Work, isGone = false): Promise<void> {
+  await recordOf(stage, agent.id);
+  if (isRealCluster) return new Promise((resolve) => setTimeout(resolve, REAL_CLUSTER_MS));
+  const query = { labelSelector: `paperclip.io/agent-id=${agent.id}` };
+  const on = async (): Promise<unknown[]> => {
+    const jobs = await stage.local.list("jobs", query);
+    return isGone
+      ? [...jobs, ...(await stage.local.list("pods", query))]
+      : jobs.filter(({ status }) => !status?.conditions);
+  };
+  await expect.poll(on).toEqual([]);
+}
+
+/** Starts a program that waits for its release on a server that is killed while the agent works. */
 export async function abandon(task: object, program: string, signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
   const server = serve(contextOf(program, task));
   await server.said("line 2");
