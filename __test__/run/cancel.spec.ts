@@ -1,5 +1,5 @@
-/** A cancel at every stage of a run: heard at once, acknowledged when nothing is left that could run. */
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+/** A cancel at every stage of a run: heard, and acknowledged when nothing is left that could run. */
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -12,10 +12,12 @@ import {
   countAroundEachTest,
   filesLeft,
   isRealCluster,
+  leftByAgent,
   openStage,
   run,
   type Seen,
   type Stage,
+  whenTold,
 } from "./stage.js";
 
 const acknowledged = { executionCancellation: { state: "acknowledged", acknowledgedAt: expect.any(String) } };
@@ -28,27 +30,19 @@ describe.skipIf(isRealCluster)("a cancel", () => {
   countAroundEachTest(() => stage);
   afterAll(() => stage.close());
 
-  /** Runs, aborts as soon as the text was told, and says how long the answer took after that. */
+  /** Runs, and aborts as soon as the texts were told. What it runs does not end by itself: only a cancel can end it. */
   async function cancelAt(
-    text: string,
+    texts: string | string[],
     program: string,
     overrides: Record<string, any> = {},
-  ): Promise<Seen & { took: number }> {
+  ): Promise<Seen> {
     const cancel = new AbortController();
-    const log: [string, string][] = [];
-    let since = 0;
-    const ended = await run(program, {
+    return run(program, {
       signal: cancel.signal,
       onCancellationReady: async () => {},
       ...overrides,
-      onLog: async (stream: string, chunk: string) => {
-        log.push([stream, chunk]);
-        if (since > 0 || !chunk.includes(text)) return;
-        since = Date.now();
-        cancel.abort();
-      },
+      onLog: whenTold(texts, () => cancel.abort()),
     });
-    return { ...ended, took: Date.now() - since };
   }
 
   async function expectNothingLeft(agent: string): Promise<void> {
@@ -80,20 +74,18 @@ describe.skipIf(isRealCluster)("a cancel", () => {
   test.each(stages)("%s", async (_what, faults, at) => {
     for (const fault of faults) await stage.local.fault(fault);
     const agent = agentOf(`cancel-${Date.now()}`);
-    const { result, took } = await cancelAt(at, answer("never"), { agent });
+    const { result } = await cancelAt(at, `sleep 3600; ${answer("never")}`, { agent });
     expect(result).toMatchObject({ errorCode: "cancelled", exitCode: null, resultJson: acknowledged });
-    expect(took).toBeLessThan(4_000);
     await expectNothingLeft(agent.id);
   });
 
   test("while another run of the agent is on, in this server and in another", async () => {
     const agent = agentOf(`cancel-${Date.now()}`);
-    const other = serve(contextOf(`echo at-work; sleep 20`, { agent, context: { issueId: "other" } }));
+    const other = serve(contextOf(`echo at-work; sleep 3600`, { agent, context: { issueId: "other" } }));
     await other.said("at-work");
     const both = [1, 2].map(() => cancelAt("Waiting for", answer("never"), { agent, context: { issueId: "mine" } }));
-    for (const { result, took } of await Promise.all(both)) {
+    for (const { result } of await Promise.all(both)) {
       expect(result).toMatchObject({ errorCode: "cancelled", resultJson: acknowledged });
-      expect(took).toBeLessThan(2_000);
     }
     expect(await stage.local.list("jobs", { labelSelector: `paperclip.io/agent-id=${agent.id}` })).toHaveLength(1);
     other.child.send("cancel");
@@ -101,69 +93,60 @@ describe.skipIf(isRealCluster)("a cancel", () => {
     await expectNothingLeft(agent.id);
   });
 
-  test("while the agent works: TERM within 2 s, its last words arrive, and the host may be slow", async () => {
-    const mark = `term-${Date.now()}`;
-    const atEnd = `date +%s%3N >/paperclip/test-bin/${mark}; echo last-words; exit 143`;
-    const program = `trap '${atEnd}' TERM; echo started; i=0; while [ $i -lt 200 ]; do sleep 0.1; i=$((i+1)); done`;
+  test("while the agent works: TERM comes while the host is slow, and its last words arrive", async () => {
+    const mark = `term-${process.pid}-${Date.now()}`;
+    const onTerm = `echo got-term >/paperclip/test-bin/${mark}; echo last-words; exit 143`;
+    const program = `trap '${onTerm}' TERM; echo started; while :; do sleep 0.1; done`;
     const agent = agentOf(`cancel-${Date.now()}`);
     const cancel = new AbortController();
-    let aborted = 0;
-    const told: string[] = [];
-    const { result } = await run(program, {
+    // The host does not take the line before the agent has got its TERM.
+    const slowly = async (): Promise<void> => {
+      cancel.abort();
+      expect(await leftByAgent(stage, mark)).toBe("got-term\n");
+    };
+    const { result, lines } = await run(program, {
       agent,
       signal: cancel.signal,
       onCancellationReady: async () => {},
-      onLog: async (_stream: string, chunk: string) => {
-        told.push(chunk);
-        if (!chunk.includes("started\n") || aborted > 0) return;
-        aborted = Date.now();
-        cancel.abort();
-        // A host that does not take this line for a long time must not hold up the TERM.
-        await new Promise((resolve) => setTimeout(resolve, 4_000));
-      },
+      onLog: whenTold(["started\n", "Pod running"], slowly),
     });
     expect(result).toMatchObject({ errorCode: "cancelled", resultJson: acknowledged });
-    expect(Number(readFileSync(join(stage.dataRoot, "test-bin", mark), "utf8")) - aborted).toBeLessThan(2_000);
-    expect(told.join("")).toContain("last-words\n");
+    expect(lines).toContain("last-words");
     await expectNothingLeft(agent.id);
   });
 
-  test("while the end is being delivered: the answer comes soon, with what the run was", async () => {
+  test("while the end is being delivered to a host that never answers: an answer, with what the run was", async () => {
     const agent = agentOf(`cancel-${Date.now()}`);
     const cancel = new AbortController();
-    let aborted = 0;
-    const { result } = await run(answer("it had ended"), {
+    const never = (): Promise<void> => {
+      cancel.abort();
+      return new Promise(() => {});
+    };
+    const { result, stderr } = await run(answer("it had ended"), {
       agent,
       signal: cancel.signal,
       onCancellationReady: async () => {},
-      onLog: async (_stream: string, chunk: string) => {
-        if (!chunk.includes('"stop"')) return;
-        setTimeout(() => {
-          aborted = Date.now();
-          cancel.abort();
-        }, 1_000);
-        await new Promise(() => {});
-      },
+      onLog: whenTold('"stop"', never),
     });
-    expect(Date.now() - aborted).toBeLessThan(5_000);
     expect(result).toMatchObject({ summary: "it had ended", resultJson: acknowledged });
+    // What it says of a host for which it has waited as long as without a cancel.
+    expect(stderr).not.toContain("did not return within");
     await expectNothingLeft(agent.id);
   });
 
-  test("while the API server does not answer the create: the answer comes soon, and no agent starts", async () => {
+  test("while the API server does not answer the create: no agent starts", async () => {
     await stage.local.fault({ kind: "hang", verb: "create", resource: "jobs" });
+    await stage.local.resetRequests();
     const agent = agentOf(`cancel-create-${Date.now()}`);
     const cancel = new AbortController();
-    const onDispatch = (): void => void setTimeout(() => cancel.abort(), 300);
-    const started = Date.now();
-    const { result } = await run(answer("never"), {
+    const running = run(answer("never"), {
       agent,
       signal: cancel.signal,
       onCancellationReady: async () => {},
-      onDispatch,
     });
-    expect(result).toMatchObject({ errorCode: "cancelled", exitCode: null });
-    expect(Date.now() - started).toBeLessThan(10_000);
+    await expect.poll(async () => (await stage.local.requests())["create jobs"]).toBe(1);
+    cancel.abort();
+    expect((await running).result).toMatchObject({ errorCode: "cancelled", exitCode: null });
     await stage.local.clearFaults();
     await expectNothingLeft(agent.id);
   });
@@ -171,7 +154,7 @@ describe.skipIf(isRealCluster)("a cancel", () => {
   test("whose Job may not be deleted keeps the files of the agent that goes on", async () => {
     await stage.local.fault({ kind: "status", code: 403, verb: "delete", resource: "jobs" });
     const agent = agentOf(`cancel-denied-${Date.now()}`);
-    const { result } = await cancelAt("started", "echo started; sleep 8", { agent });
+    const { result } = await cancelAt(["started\n", "Pod running"], "echo started; sleep 3600", { agent });
     expect(result.errorCode).toBe("cancelled");
     expect(result.resultJson).not.toMatchObject(acknowledged);
     expect(filesLeft(stage).filter((name) => name.includes(agent.id))).not.toEqual([]);
@@ -182,17 +165,16 @@ describe.skipIf(isRealCluster)("a cancel", () => {
     await forget(agent.id);
   });
 
-  test("is not acknowledged when nobody can say that the pod is gone, and what it used later is told by the next run", async () => {
+  test("is not acknowledged when nobody knows that its pod is gone; the next run tells the rest", async () => {
     const agent = agentOf(`cancel-${Date.now()}`);
     const task = { agent, context: { issueId: agent.id } };
     await stage.local.fault({ kind: "hang", verb: "delete", resource: "jobs" });
-    const atEnd = `. /paperclip/test-bin/more-${agent.id}; exit 0`;
-    const program = `trap '${atEnd}' TERM; ${answer("one")}\necho started; sleep 300 & wait`;
+    const onTerm = `. /paperclip/test-bin/more-${agent.id}; exit 0`;
+    const program = `trap '${onTerm}' TERM; ${answer("one")}\necho started; sleep 3600 & wait`;
     writeFileSync(join(stage.dataRoot, "test-bin", `more-${agent.id}`), answer("two"));
-    const { result, took } = await cancelAt("started\n", program, task);
+    const { result } = await cancelAt(["started\n", "Pod running"], program, task);
     expect(result.errorCode).toBe("cancelled");
     expect(result.resultJson ?? {}).not.toHaveProperty("executionCancellation");
-    expect(took).toBeLessThan(50_000);
     expect(result).toMatchObject({ usage: { inputTokens: 10 }, costUsd: 0.5 });
     await stage.local.clearFaults();
     const pods = (): Promise<object[]> =>

@@ -5,7 +5,16 @@ import { join } from "node:path";
 
 import { afterAll, beforeAll, expect, test } from "vitest";
 
-import { answer, countAroundEachTest, filesLeft, isRealCluster, openStage, run, type Stage } from "./stage.js";
+import {
+  answer,
+  countAroundEachTest,
+  filesLeft,
+  isRealCluster,
+  openStage,
+  run,
+  type Stage,
+  whenTold,
+} from "./stage.js";
 
 let stage: Stage;
 beforeAll(async () => {
@@ -16,9 +25,7 @@ afterAll(() => stage.close());
 
 test("a run delivers its lines, succeeds with proof, and leaves nothing behind", async () => {
   const before = filesLeft(stage);
-  const started = performance.now();
   const { result, lines, stdout } = await run(answer("Done and dusted."));
-  const seconds = (performance.now() - started) / 1000;
   expect(result).toMatchObject({
     exitCode: 0,
     errorMessage: null,
@@ -36,8 +43,6 @@ test("a run delivers its lines, succeeds with proof, and leaves nothing behind",
   expect(stdout).toContain("[paperclip] Created K8s Job: agent-opencode-");
   expect(filesLeft(stage)).toEqual(before);
   if (isRealCluster) return;
-  // "Well under 2 s" is what the stand-in promises for a run without agent time; the bound suits a busy machine.
-  expect(seconds).toBeLessThan(8);
   expect(await stage.local.objects("jobs")).toEqual([]);
   expect((await stage.local.objects("secrets")).filter(({ metadata }) => metadata.name.includes("prompt"))).toEqual([]);
 });
@@ -76,19 +81,14 @@ test("1 MB and an immediate exit arrive complete", async () => {
 test("a cancel ends the agent with TERM and is acknowledged when its pod is gone", async () => {
   const mark = `cancel-${Date.now()}`;
   const cancel = new AbortController();
-  let seen = "";
-  const atEnd = `echo got-term >/paperclip/test-bin/${mark}; exit 143`;
-  const program = `trap '${atEnd}' TERM; echo started; i=0; while [ $i -lt 600 ]; do sleep 0.1; i=$((i+1)); done`;
-  const running = run(program, {
+  const onTerm = `echo got-term >/paperclip/test-bin/${mark}; exit 143`;
+  const program = `trap '${onTerm}' TERM; echo started; while :; do sleep 0.1; done`;
+  const { result } = await run(program, {
     signal: cancel.signal,
     onCancellationReady: async () => {},
-    onLog: async (_stream: string, chunk: string) => {
-      // An old kubelet may not see a container that it is just starting: it is cancelled when it is known to run.
-      seen += chunk;
-      if (seen.includes("\nstarted\n") && seen.includes("Pod running")) cancel.abort();
-    },
+    // An old kubelet may not see a container that it is just starting: it is cancelled when it is known to run.
+    onLog: whenTold(["started\n", "Pod running"], () => cancel.abort()),
   });
-  const { result } = await running;
   expect(result).toMatchObject({ errorCode: "cancelled", timedOut: false });
   expect(result.resultJson).toMatchObject({
     executionCancellation: { state: "acknowledged", acknowledgedAt: expect.any(String) },
@@ -98,7 +98,7 @@ test("a cancel ends the agent with TERM and is acknowledged when its pod is gone
 });
 
 test("a deadline is a timeout, and only that", async () => {
-  const { result } = await run("echo working; sleep 60", { config: { timeoutSec: 2, graceSec: 60 } });
+  const { result } = await run("echo working; sleep 3600", { config: { timeoutSec: 2, graceSec: 300 } });
   expect(result).toMatchObject({ timedOut: true, errorCode: "timeout" });
 });
 
