@@ -1,10 +1,10 @@
 /** What dead servers left on the volume is removed when its Job is gone and its time is over; nothing else is. */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { afterAll, beforeAll, expect, test } from "vitest";
 
-import { serve } from "./server.js";
+import { type Server, serve } from "./server.js";
 import { answer, contextOf, filesLeft, giveAway, isRealCluster, openStage, type Stage } from "./stage.js";
 
 let stage: Stage;
@@ -13,8 +13,8 @@ beforeAll(async () => {
 });
 afterAll(() => stage.close());
 
-/** Leaves the files of a run as a dead server does. */
-function leave(run: string, cluster: string, namespace = "paperclip"): void {
+/** Leaves the files of a run as a server that died so many minutes ago. */
+function leave(run: string, minutes: number, cluster: string, namespace = "paperclip"): void {
   const folder = join(stage.dataRoot, "instances/default/run-logs/company-sweep/agent-sweep");
   mkdirSync(folder, { recursive: true });
   const started = JSON.stringify({ v: 1, run, pod: "p", podUid: "u", namespace, cluster });
@@ -25,8 +25,10 @@ function leave(run: string, cluster: string, namespace = "paperclip"): void {
     ["end.json", "{}"],
     ["nonce", "n"],
   ]) {
-    writeFileSync(join(folder, `${run}.pod.${end}`), text!);
-    giveAway(join(folder, `${run}.pod.${end}`));
+    const path = join(folder, `${run}.pod.${end}`);
+    writeFileSync(path, text!);
+    utimesSync(path, Date.now() / 1000 - minutes * 60, Date.now() / 1000 - minutes * 60);
+    giveAway(path);
   }
 }
 
@@ -41,18 +43,20 @@ const runsLeft = (): string[] =>
 
 test.skipIf(isRealCluster)("after the first run, once, and only what is ours, old and without a Job", async () => {
   const uid = (await stage.local.get("namespaces", "paperclip")).metadata.uid;
-  leave("gone", uid);
-  leave("foreign-cluster", "another-uid");
-  leave("foreign-namespace", uid, "elsewhere");
-  leave("unknown-cluster", "");
-  const young = contextOf(answer("first"), { config: { logRetentionSec: 3_600 } });
-  const first = serve(young, { stays: true });
+  const foreign = ["foreign-cluster", "foreign-namespace", "unknown-cluster"];
+  leave("gone", 30, uid);
+  leave("long-gone", 120, uid);
+  leave("foreign-cluster", 120, "another-uid");
+  leave("foreign-namespace", 120, uid, "elsewhere");
+  leave("unknown-cluster", 120, "");
+  const sweeps = (logRetentionSec: number): Server =>
+    serve(contextOf(answer("done"), { config: { logRetentionSec } }), { stays: true });
+  const first = sweeps(3_600);
   await first.ended;
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  await expect.poll(runsLeft).toEqual([...foreign.slice(0, 2), "gone", ...foreign.slice(2)]);
   first.child.kill();
-  expect(runsLeft()).toEqual(["foreign-cluster", "foreign-namespace", "gone", "unknown-cluster"]);
-  const server = serve(contextOf(`sleep 1; ${answer("second")}`, { config: { logRetentionSec: 1 } }), { stays: true });
-  await server.ended;
-  await expect.poll(runsLeft).toEqual(["foreign-cluster", "foreign-namespace", "unknown-cluster"]);
-  server.child.kill();
+  const second = sweeps(60);
+  await second.ended;
+  await expect.poll(runsLeft).toEqual(foreign);
+  second.child.kill();
 });
