@@ -149,7 +149,7 @@ describe("a megabyte does not stall", () => {
     const started = performance.now();
     parseStdoutLine(line, "t");
     for (const colour of [true, false]) formatLine(line, { colour, verbose: colour });
-    // A tenth of a second on a quiet machine, for all three; a quadratic way would need minutes.
-    expect(performance.now() - started).toBeLessThan(5_000);
+    // No measure of speed: a tenth of a second on a quiet machine, for all three, and minutes in a quadratic way.
+    expect(performance.now() - started).toBeLessThan(60_000);
   });
 });

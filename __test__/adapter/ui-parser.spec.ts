@@ -228,7 +228,8 @@ describe("hostile lines", () => {
     ];
     const started = performance.now();
     const sizes = lines.map((line) => JSON.stringify(parse(line, TS)).length);
-    expect(performance.now() - started).toBeLessThan(2_000);
+    // No measure of speed: parts of a second on a quiet machine, and minutes in a quadratic way.
+    expect(performance.now() - started).toBeLessThan(60_000);
     // Only the agent's own words are shown whole.
     for (const [index, size] of sizes.entries()) expect(size).toBeLessThan(index === 1 ? 2 * megabyte : 300_000);
   });

@@ -124,8 +124,9 @@ linux("worker threads that die take their tails with them", async () => {
 it("a pending tail holds the process, and with ref: false it does not", async () => {
   const path = log("one\n");
   const free = await script(
-    `void tailPodLogFile(args[0], { onLog: (stream, line) => process.stdout.write(line), ref: false, pollMs: 5 });
-     await sleep(300);`,
+    `const hold = setInterval(() => {}, 1_000);
+     const onLog = (stream, line) => { process.stdout.write(line); clearInterval(hold); };
+     void tailPodLogFile(args[0], { onLog, ref: false, pollMs: 5 });`,
     [path],
   );
   expect(free).toBe("one\n");
