@@ -8,9 +8,8 @@ mod volume;
 use std::fs;
 use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
 
-use crate::support::pod::{Pod, ended, expand, shells};
+use crate::support::pod::{Pod, ended, expand, shells, unread};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -124,8 +123,10 @@ fn a_megabyte_and_an_immediate_exit_are_complete() {
 #[test]
 fn output_is_shown_while_the_agent_runs() {
     use std::io::Read as _;
-    each("echo first; sleep 2; echo last", json!({}), |pod, shell| {
-        let start = Instant::now();
+    // It says the rest when the first line has been read, or gives up.
+    let agent = "echo first; i=0; while [ ! -e \"$HOME/go\" ]; do i=$((i+1)); [ $i -lt 1800 ] || exit 9; sleep 0.1; done; \
+        echo last";
+    each(agent, json!({}), |pod, shell| {
         let mut child = pod.start("pod-1");
         let mut first = [0; 6];
         child
@@ -135,20 +136,15 @@ fn output_is_shown_while_the_agent_runs() {
             .read_exact(&mut first)
             .expect("a line");
         assert_eq!(&first, b"first\n", "{shell}");
-        assert!(start.elapsed() < Duration::from_millis(1500), "{shell}");
+        fs::write(pod.path("paperclip/go"), "").expect("let go");
         assert_eq!(ended(child).stdout, b"last\n", "{shell}");
     });
 }
 
 fn a_grandchild_that_holds_the_output() {
-    each("(sleep 30; echo late) & echo done", json!({}), |pod, shell| {
-        let start = Instant::now();
+    each("(sleep 300; echo late) & echo done", json!({}), |pod, shell| {
         let mut child = pod.start("pod-1");
-        let status = child.wait().expect("an end");
-        assert!(
-            status.success() && start.elapsed() < Duration::from_secs(10),
-            "{shell}"
-        );
+        assert!(unread(&mut child).success(), "{shell}");
         assert_eq!(pod.log(), b"done\n", "{shell}");
         assert!(pod.record().is_some(), "{shell}");
     });
@@ -156,14 +152,8 @@ fn a_grandchild_that_holds_the_output() {
 
 fn a_reader_that_never_reads() {
     each("head -c 1000000 /dev/zero", json!({}), |pod, shell| {
-        let start = Instant::now();
         let mut child = pod.start("pod-1");
-        let status = child.wait().expect("an end");
-        assert!(
-            status.success() && start.elapsed() < Duration::from_secs(10),
-            "{shell} {:?}",
-            start.elapsed()
-        );
+        assert!(unread(&mut child).success(), "{shell}");
         assert_eq!(pod.record().expect("a record")["bytes"], 1_000_000, "{shell}");
     });
 }
@@ -298,10 +288,8 @@ fn a_folder_that_cannot_be_written_says_so() {
 fn a_log_over_the_limit_ends_the_agent() {
     let agent = "while :; do head -c 2000 /dev/zero | tr '\\0' x; sleep 0.05; done";
     each(agent, json!({"config": {"maxLogBytes": 10_000}}), |pod, shell| {
-        let start = Instant::now();
         let end = pod.run("pod-1");
         assert_eq!(end.code, 68, "{shell}: {}", end.stderr);
-        assert!(start.elapsed() < Duration::from_secs(10), "{shell}");
         let record = pod.record().expect("a record");
         assert_eq!(
             (&record["exit"], &record["reason"]),

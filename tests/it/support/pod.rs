@@ -6,8 +6,9 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use opencode_k8s::config::{RenderRequest, RunSpec};
 use opencode_k8s::manifest::{self, Manifest};
@@ -267,6 +268,28 @@ impl Pod {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
     }
+}
+
+/// A bound, not an expectation: a machine may be slow.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Waits until it is so.
+pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < PATIENCE, "{what} did not come");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The end of a container whose output nobody reads, or whose output outlives it.
+pub(crate) fn unread(child: &mut Child) -> ExitStatus {
+    let mut status = None;
+    until("the end of the container", || {
+        status = child.try_wait().expect("a child");
+        status.is_some()
+    });
+    status.expect("an end")
 }
 
 pub(crate) fn ended(child: Child) -> Ended {

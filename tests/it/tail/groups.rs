@@ -61,8 +61,8 @@ fn one_tick_of_many_files_is_one_batch() {
         group.arrived();
         had == count
     });
-    // The files may have been written across one tick; a batch may be cut when looking takes long.
-    assert!(batches.lock().expect("the batches").len() <= 8);
+    // The files may have been written across some ticks; a batch is cut when looking takes long.
+    assert!(batches.lock().expect("the batches").len() < count / 2);
 }
 
 #[test]

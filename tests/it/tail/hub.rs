@@ -2,11 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[cfg(target_os = "linux")]
 use crate::support::tail::live::open_files;
-use crate::support::tail::live::{eventually, file, pace};
+use crate::support::tail::live::{PATIENCE, eventually, file, pace};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use opencode_k8s::tail::followed::{Ending, Look, Proof};
@@ -86,7 +86,7 @@ impl Drop for Hanging {
 }
 
 async fn next(tail: &opencode_k8s::tail::Tail) -> Look {
-    tokio::time::timeout(Duration::from_secs(10), tail.next())
+    tokio::time::timeout(PATIENCE, tail.next())
         .await
         .expect("a look in time")
 }
@@ -105,17 +105,10 @@ async fn a_file_that_hangs_is_parked_and_no_other_waits_for_it() {
                 .expect("a tail")
         })
         .collect();
-    let start = Instant::now();
     for tail in &healthy {
         assert_eq!(next(tail).await.text, "ok\n");
     }
-    // 50 ms until another thread takes over, and what a busy machine takes.
-    assert!(
-        start.elapsed() < Duration::from_millis(500),
-        "{:?}",
-        start.elapsed()
-    );
-    assert_eq!(hub.stuck_threads(), 1);
+    eventually("the hanging thread", || hub.stuck_threads() == 1);
     mount.hangs(false);
     assert_eq!(next(&hung).await.text, "hung\n");
     eventually("the thread", || hub.stuck_threads() == 0);
@@ -135,7 +128,7 @@ async fn at_most_16_threads_hang_and_the_other_files_of_the_mount_wait_by_name()
     eventually("16 hanging threads", || hub.stuck_threads() == 16);
     let mut looks: FuturesUnordered<_> = hung.iter().map(opencode_k8s::tail::Tail::next).collect();
     for _ in 0..24 {
-        let look = tokio::time::timeout(Duration::from_secs(10), looks.next()).await;
+        let look = tokio::time::timeout(PATIENCE, looks.next()).await;
         assert_eq!(
             look.expect("in time").expect("a look").notices,
             ["the volume at /dead does not answer (16 reads hang); the log waits for it"]
@@ -169,7 +162,7 @@ async fn a_run_whose_volume_is_dead_ends_in_a_named_state() {
         sha256: None,
         limit: Some(Duration::from_millis(1)),
     });
-    let look = tokio::time::timeout(Duration::from_secs(15), tail.next())
+    let look = tokio::time::timeout(PATIENCE, tail.next())
         .await
         .expect("no hang");
     assert_eq!(look.end, Some(Proof::Incomplete { have: 5, want: 99 }));
@@ -191,13 +184,8 @@ async fn dropping_a_tail_never_waits_for_its_file_to_close() {
         .expect("a tail");
     assert_eq!(next(&tail).await.text, "hung\n");
     mount.hangs(true);
-    let start = Instant::now();
-    drop(tail);
-    assert!(
-        start.elapsed() < Duration::from_millis(20),
-        "{:?}",
-        start.elapsed()
-    );
+    let dropped = std::thread::spawn(move || drop(tail));
+    eventually("the end of the drop", || dropped.is_finished());
     let healthy = hub
         .follow(file(folder.path(), "log", "ok\n"), "log".to_owned(), pace())
         .expect("a tail");
@@ -257,6 +245,5 @@ fn tails_that_come_and_go_leave_no_thread_counted_as_hanging() {
         std::thread::sleep(Duration::from_millis(45));
     }
     busy.store(false, Ordering::Relaxed);
-    std::thread::sleep(Duration::from_millis(200));
-    assert_eq!(hub.stuck_threads(), 0);
+    eventually("no hanging thread", || hub.stuck_threads() == 0);
 }
