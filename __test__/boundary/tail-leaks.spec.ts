@@ -198,6 +198,7 @@ it("a log that grows while nobody looks is not read ahead", async () => {
      const before = process.memoryUsage().rss;
      const block = ("x".repeat(199) + "\\n").repeat(5_000);
      for (let index = 0; index < 100; index++) appendFileSync(args[0], block);
+     await until(() => lines === 1);
      await sleep(300);
      const grown = (process.memoryUsage().rss - before) / 1024 / 1024;
      go();
