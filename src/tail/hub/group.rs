@@ -1,17 +1,12 @@
 //! Tails that are delivered together: what one tick found in all of them goes out as one batch.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
-use super::state::{Consumer, TailId};
-use super::threads::now;
+use super::consumer::{Batch, Consumer, Members, TailId};
 use super::{Hub, Shared};
 use crate::tail::cadence::Pace;
-use crate::tail::followed::{Ending, Look};
+use crate::tail::followed::Ending;
 use crate::tail::source::LogSource;
-
-/// What goes out at once: each tail at most once.
-pub type Batch = Vec<(TailId, Look)>;
-type Deliver = Box<dyn Fn(Batch) + Send + Sync>;
 
 /// Bytes of one batch, roughly: taking it must not hold up the consumer's thread.
 const BATCH_BYTES: usize = 512 << 10;
@@ -25,32 +20,13 @@ struct Inner {
     members: Arc<Members>,
 }
 
-/// The part that the hub knows.
-pub(super) struct Members {
-    outbox: Mutex<Outbox>,
-    deliver: Deliver,
-}
-
-#[derive(Default)]
-struct Outbox {
-    /// Tails with something to deliver, in the order in which it was found.
-    waiting: Vec<TailId>,
-    /// A batch is on its way: the next one goes when it has arrived.
-    under_way: bool,
-    closed: bool,
-}
-
 impl Group {
     /// `deliver` must not block. It is called from any thread with the next batch, and again only after
     /// [`Group::arrived`].
     pub fn new(hub: &Hub, deliver: impl Fn(Batch) + Send + Sync + 'static) -> Self {
-        let members = Arc::new(Members {
-            outbox: Mutex::default(),
-            deliver: Box::new(deliver),
-        });
         Self(Arc::new(Inner {
             shared: hub.shared.clone(),
-            members,
+            members: Arc::new(Members::new(deliver)),
         }))
     }
 
@@ -89,7 +65,7 @@ impl Group {
     /// Tells a tail that its run is over, and how to finish.
     pub fn end(&self, id: TailId, ending: Ending) {
         let mut state = self.0.shared.lock();
-        state.end(id, ending, now());
+        state.end(id, ending, self.0.shared.now());
         self.0.shared.wake(state);
     }
 
@@ -115,15 +91,6 @@ impl Drop for Inner {
 }
 
 impl Members {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Outbox> {
-        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Something of this tail waits to be delivered.
-    pub(super) fn post(&self, id: TailId) {
-        self.lock().waiting.push(id);
-    }
-
     /// Sends what waits, unless a batch is on its way.
     pub(super) fn flush(&self, shared: &Shared) {
         let Some(batch) = self.next_batch(shared) else {
@@ -141,7 +108,7 @@ impl Members {
         let (mut batch, mut bytes, mut used) = (Batch::new(), 0, 0);
         for id in &outbox.waiting {
             used += 1;
-            let Some(look) = state.take_ready(*id, now()) else {
+            let Some(look) = state.take_ready(*id, shared.now()) else {
                 continue;
             };
             bytes += look.text.len();
@@ -156,9 +123,4 @@ impl Members {
         shared.wake(state);
         (!batch.is_empty()).then_some(batch)
     }
-}
-
-/// Whether two handles are of one group.
-pub(super) fn same(a: &Weak<Members>, b: &Weak<Members>) -> bool {
-    Weak::ptr_eq(a, b)
 }

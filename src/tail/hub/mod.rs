@@ -1,24 +1,29 @@
 //! One hub per process polls the files of all tails: one thread that does the syscalls of every file, and one that
 //! stands by to take over when a call hangs on a dead mount. The threads live while there are tails.
 //!
-//! `state` decides which file is next and what becomes of it; `threads` owns the threads and the clock; here is what
-//! the other rooms use: a [`Tail`] is awaited on its own, the tails of a [`Group`] are delivered together.
+//! `state` decides which file is next and what becomes of it; `threads` owns the threads, `task` does without, `clock` has the
+//! time; here is what the other rooms use: a [`Tail`] is awaited on its own, the tails of a [`Group`] are delivered together.
 
+mod clock;
+mod consumer;
 mod group;
 mod state;
+mod task;
 mod threads;
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use super::cadence::Pace;
 use super::followed::{Ending, Followed, Look};
 use super::source::LogSource;
-pub use group::{Batch, Group};
-pub use state::TailId;
-use state::{Consumer, State};
-use threads::now;
+use clock::Clock;
+use consumer::{Consumer, Members};
+pub use consumer::{Batch, TailId};
+pub use group::Group;
+use state::State;
 
 /// The poller of all followed files.
 #[derive(Clone, Default)]
@@ -29,8 +34,11 @@ pub struct Hub {
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
+    clock: Clock,
     leader: Condvar,
     standby: Condvar,
+    /// Wakes the task of a hub without threads.
+    task: Notify,
 }
 
 impl Shared {
@@ -43,12 +51,49 @@ impl Shared {
         let early = state.is_due_before_wake();
         drop(state);
         if early {
-            self.leader.notify_all();
+            match self.clock {
+                Clock::Machine => self.leader.notify_all(),
+                Clock::Runtime(_) => self.task.notify_one(),
+            }
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.clock.now()
+    }
+
+    fn ensure_poller(self: Arc<Self>, state: &mut State) -> std::io::Result<()> {
+        match self.clock {
+            Clock::Machine => self.ensure_threads(state),
+            Clock::Runtime(since) => {
+                self.ensure_task(state, since);
+                Ok(())
+            }
+        }
+    }
+
+    fn flush(&self, posted: Vec<Weak<Members>>) {
+        for members in posted {
+            if let Some(members) = members.upgrade() {
+                members.flush(self);
+            }
         }
     }
 }
 
 impl Hub {
+    /// A hub that polls in a task of this runtime and by its clock, for simulations: a file whose call hangs holds all up.
+    #[must_use]
+    pub fn on_runtime() -> Self {
+        let shared = Shared {
+            clock: Clock::Runtime(tokio::time::Instant::now()),
+            ..Shared::default()
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
     /// Starts to follow a file. The handle gives its lines; dropping it ends the tail.
     ///
     /// # Errors
@@ -70,11 +115,11 @@ impl Hub {
         pace: Pace,
         consumer: Consumer,
     ) -> std::io::Result<TailId> {
-        let now = now();
+        let now = self.shared.now();
         let file = Box::new(Followed::new(source, shown, pace, now));
         let mut state = self.shared.lock();
         let id = state.add(file, consumer, pace.poll, now);
-        if let Err(error) = self.shared.clone().ensure_threads(&mut state) {
+        if let Err(error) = self.shared.clone().ensure_poller(&mut state) {
             state.remove(id);
             return Err(error);
         }
@@ -117,7 +162,7 @@ impl Tail {
 
     fn take(&self) -> Option<Look> {
         let mut state = self.shared.lock();
-        let look = state.take_ready(self.id, now())?;
+        let look = state.take_ready(self.id, self.shared.now())?;
         self.shared.wake(state);
         Some(look)
     }
@@ -125,7 +170,7 @@ impl Tail {
     /// Tells the tail that its run is over, and how to finish.
     pub fn end(&self, ending: Ending) {
         let mut state = self.shared.lock();
-        state.end(self.id, ending, now());
+        state.end(self.id, ending, self.shared.now());
         self.shared.wake(state);
     }
 }

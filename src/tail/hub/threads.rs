@@ -1,11 +1,11 @@
-//! The threads of the hub, and its clock.
+//! The threads of the hub.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::Shared;
-use super::group::Members;
-use super::state::{Job, State, TailId};
+use super::consumer::TailId;
+use super::state::{Job, State};
 use crate::tail::followed::{CHUNK, Followed, Look};
 
 /// A call that takes longer is left alone with its file; another thread goes on with the others, which must not be
@@ -35,10 +35,10 @@ impl Shared {
     /// The loop of the thread that looks at the files.
     fn lead(self: &Arc<Self>, term: u64) {
         let mut buffer = vec![0; CHUNK];
-        let mut flushed = now();
+        let mut flushed = self.now();
         let mut state = self.lock();
         while state.term == term {
-            let now = now();
+            let now = self.now();
             let job = state.next_job(now);
             let idle = matches!(job, Job::Sleep(_) | Job::Leave);
             if idle || now.saturating_sub(flushed) >= FLUSH_AFTER {
@@ -63,7 +63,7 @@ impl Shared {
                     self.send_apart(&mut state, id, file, mount, now);
                     state
                 }
-                Job::Bury(file) => self.close_later(state, file, term, now),
+                Job::Close(file) => self.close_later(state, file, term, now),
                 Job::Sleep(until) => self.sleep(state, until.saturating_sub(now), until),
                 Job::Leave => {
                     state.running = false;
@@ -74,14 +74,6 @@ impl Shared {
                     return;
                 }
             };
-        }
-    }
-
-    fn flush(&self, posted: Vec<Weak<Members>>) {
-        for members in posted {
-            if let Some(members) = members.upgrade() {
-                members.flush(self);
-            }
         }
     }
 
@@ -112,9 +104,9 @@ impl Shared {
         buffer: &mut [u8],
     ) -> MutexGuard<'a, State> {
         drop(state);
-        let look = file.look(now(), buffer);
+        let look = file.look(self.now(), buffer);
         let mut state = self.lock();
-        let now = now();
+        let now = self.now();
         let left = state.put_back(id, file, look, now);
         if state.term != term {
             state.came_back(mount, now);
@@ -144,7 +136,7 @@ impl Shared {
         drop(file);
         let mut state = self.lock();
         if state.term != term {
-            state.came_back(&mount, self::now());
+            state.came_back(&mount, self.now());
             self.leader.notify_all();
         }
         state
@@ -193,9 +185,9 @@ impl Shared {
     /// A look at a file whose mount has not answered another one: on a thread that may hang.
     fn look_apart(&self, id: TailId, mut file: Box<Followed>, mount: &Arc<str>) {
         let mut buffer = vec![0; CHUNK];
-        let look = file.look(now(), &mut buffer);
+        let look = file.look(self.now(), &mut buffer);
         let mut state = self.lock();
-        let now = now();
+        let now = self.now();
         let left = state.put_back(id, file, look, now);
         state.came_back(mount, now);
         drop(state);
@@ -207,7 +199,7 @@ impl Shared {
     fn stand_by(self: Arc<Self>, term: u64) {
         let mut state = self.lock();
         while state.term == term {
-            let now = now();
+            let now = self.now();
             let check_at = match (&state.busy, state.wakes_at) {
                 (Some((since, _)), _) => *since + STUCK_AFTER,
                 (None, Some(wakes_at)) => wakes_at.max(now) + STUCK_AFTER,
@@ -242,14 +234,4 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()
         .name(name.to_owned())
         .spawn(work)
         .map(drop)
-}
-
-/// Time since the first use of the hub: the one place where the tail reads a clock.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the edge of the tail: a thread has no stoppable clock"
-)]
-pub(super) fn now() -> Duration {
-    static EPOCH: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-    EPOCH.get_or_init(Instant::now).elapsed()
 }

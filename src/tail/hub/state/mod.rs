@@ -8,9 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::sync::Notify;
-
-use super::group::{Members, same};
+use super::consumer::{Consumer, Members, TailId, same};
 use crate::tail::followed::{Ending, Followed, Look};
 
 /// Threads that may hang in calls at one time.
@@ -20,17 +18,6 @@ const PARKED_LIMIT: Duration = Duration::from_secs(65);
 
 /// And at least: a hiccup of the file system must not cost the end of a log.
 const PARKED_LEAST: Duration = Duration::from_secs(10);
-
-/// Names a tail of this process.
-pub type TailId = u32;
-
-/// Who gets what was found.
-pub(super) enum Consumer {
-    /// A task that waits for this tail.
-    Waits(Arc<Notify>),
-    /// A consumer of many tails.
-    Group(Weak<Members>),
-}
 
 struct Entry {
     /// `None` while a thread looks at it.
@@ -60,7 +47,7 @@ pub(super) enum Job {
     /// Look at this file on a thread of its own: its mount has not answered another one.
     LookApart(TailId, Box<Followed>, Arc<str>),
     /// Close this file.
-    Bury(Box<Followed>),
+    Close(Box<Followed>),
     /// Nothing before this time.
     Sleep(Duration),
     /// No tail is left.
@@ -142,7 +129,7 @@ impl State {
     /// What the leader does now.
     pub(super) fn next_job(&mut self, now: Duration) -> Job {
         if let Some(file) = self.closing.pop() {
-            return Job::Bury(file);
+            return Job::Close(file);
         }
         while let Some(&(at, id)) = self.due.first() {
             if at > now {

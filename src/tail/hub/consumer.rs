@@ -1,0 +1,58 @@
+//! Who gets what was found in a file.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tokio::sync::Notify;
+
+use crate::tail::followed::Look;
+
+/// Names a tail of this process.
+pub type TailId = u32;
+/// What goes out at once: each tail at most once.
+pub type Batch = Vec<(TailId, Look)>;
+
+/// Who gets what was found.
+pub(super) enum Consumer {
+    /// A task that waits for this tail.
+    Waits(Arc<Notify>),
+    /// A consumer of many tails.
+    Group(Weak<Members>),
+}
+
+/// The part of a group that the hub knows.
+pub(super) struct Members {
+    outbox: Mutex<Outbox>,
+    pub(super) deliver: Box<dyn Fn(Batch) + Send + Sync>,
+}
+
+#[derive(Default)]
+pub(super) struct Outbox {
+    /// Tails with something to deliver, in the order in which it was found.
+    pub(super) waiting: Vec<TailId>,
+    /// A batch is on its way: the next one goes when it has arrived.
+    pub(super) under_way: bool,
+    pub(super) closed: bool,
+}
+
+impl Members {
+    pub(super) fn new(deliver: impl Fn(Batch) + Send + Sync + 'static) -> Self {
+        Self {
+            outbox: Mutex::default(),
+            deliver: Box::new(deliver),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Outbox> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something of this tail waits to be delivered.
+    pub(super) fn post(&self, id: TailId) {
+        self.lock().waiting.push(id);
+    }
+}
+
+/// Whether two handles are of one group.
+pub(super) fn same(a: &Weak<Members>, b: &Weak<Members>) -> bool {
+    Weak::ptr_eq(a, b)
+}
