@@ -17,11 +17,21 @@ mod tail;
 mod tasks;
 mod text;
 
+use std::sync::{Arc, OnceLock};
+
 use napi_derive::napi;
 
 use code::Code;
 
+use crate::run::server::Server;
+
 type Result<T> = napi::Result<T, Code>;
+
+/// What this process holds for the runs and tails of all its environments.
+fn server() -> &'static Arc<Server> {
+    static SERVER: OnceLock<Arc<Server>> = OnceLock::new();
+    SERVER.get_or_init(Arc::default)
+}
 
 /// Version of this addon. The adapter compares it with its own.
 #[napi(catch_unwind)]

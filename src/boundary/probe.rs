@@ -7,5 +7,5 @@ use serde_json::json;
 /// Bounded in time; never rejects.
 #[napi]
 pub async fn probe_environment(request_json: String) -> String {
-    json!({ "checks": crate::probe::probe(&request_json).await }).to_string()
+    json!({ "checks": crate::probe::probe(super::server(), &request_json).await }).to_string()
 }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::code::invalid;
 use super::text::{JsText, Text, Texts, sink_of, units};
-use super::{Result, tail, tasks};
+use super::{Result, server, tasks};
 use crate::run::host::batches::{Call, Calls};
 use crate::run::stop::{Stopper, stop_signal};
 
@@ -31,7 +31,7 @@ impl Runs {
         let (done, result) = watch::channel(None);
         let calls = self.calls.clone();
         let work = async move {
-            let outcome = crate::run::execute(&request_json, Arc::new(host), stop, tail::hub()).await;
+            let outcome = crate::run::execute(server(), &request_json, Arc::new(host), stop).await;
             calls.told(number).await;
             let text = serde_json::json!({ "result": outcome.result, "next": outcome.next }).to_string();
             done.send_replace(Some(text));

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use napi::Env;
@@ -12,20 +12,14 @@ use napi::bindgen_prelude::Function;
 use napi_derive::napi;
 use serde::Deserialize;
 
-use super::Result;
 use super::code::{error, invalid};
 use super::text::{JsPart, JsText, Text, Texts, sink_of, units};
+use super::{Result, server};
+use crate::tail::Pace;
 use crate::tail::collected::Part;
 use crate::tail::followed::{Ending, Look, Proof};
 use crate::tail::hub::{Batch, Group};
 use crate::tail::source::{FileSource, Place};
-use crate::tail::{Hub, Pace};
-
-/// The hub of this process.
-pub fn hub() -> &'static Hub {
-    static HUB: OnceLock<Hub> = OnceLock::new();
-    HUB.get_or_init(Hub::default)
-}
 
 /// The tails of one JavaScript environment.
 #[napi]
@@ -98,7 +92,7 @@ pub fn open_tails(env: Env, sink: Function<'_, JsText, ()>) -> Result<Tails> {
     let collected = Collection::default();
     let kept = collected.clone();
     let deliver = move |batch: Batch| sink(as_text(keep_collected(batch, &kept)));
-    let group = Group::new(hub(), deliver);
+    let group = Group::new(&server().hub, deliver);
     // When a worker thread dies, its tails die with it.
     env.add_env_cleanup_hook(group.clone(), |group| group.close())
         .map_err(invalid)?;

@@ -1,8 +1,10 @@
 //! From a kubeconfig or the pod's own account to a client with limits set on purpose.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use http::header::USER_AGENT;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
@@ -23,6 +25,34 @@ pub struct Access {
     pub kubeconfigs: Vec<PathBuf>,
     /// Whether the server runs in a pod (`KUBERNETES_SERVICE_HOST` is set).
     pub in_cluster: bool,
+}
+
+/// How a server makes its clients.
+#[derive(Clone)]
+pub struct Connect(Arc<dyn Fn(Access) -> BoxFuture<'static, Result<Cluster, ClusterError>> + Send + Sync>);
+
+impl Default for Connect {
+    fn default() -> Self {
+        Self::new(Cluster::connect)
+    }
+}
+
+impl Connect {
+    /// Makes them in this way.
+    pub fn new<F>(connect: impl Fn(Access) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Cluster, ClusterError>> + Send + 'static,
+    {
+        Self(Arc::new(move |access| Box::pin(connect(access))))
+    }
+
+    /// A client of the cluster there.
+    ///
+    /// # Errors
+    /// As [`Cluster::connect`].
+    pub async fn to(&self, access: Access) -> Result<Cluster, ClusterError> {
+        (self.0)(access).await
+    }
 }
 
 /// A connection to one cluster. Cheap to clone.

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -46,39 +46,39 @@ pub struct View {
     tasks: [AbortHandle; 2],
 }
 
-type Shared = HashMap<(Access, String), Weak<View>>;
+/// The views of a server. Each is open while some run uses it.
+#[derive(Default)]
+pub struct Views(Mutex<HashMap<(Access, String), Weak<View>>>);
 
-/// The views that some run uses; the others are forgotten.
-fn views() -> MutexGuard<'static, Shared> {
-    static VIEWS: OnceLock<Mutex<Shared>> = OnceLock::new();
-    let mut views = VIEWS
-        .get_or_init(Mutex::default)
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    views.retain(|_, view| view.strong_count() > 0);
-    views
-}
-
-impl View {
+impl Views {
     /// The view of this namespace: an existing one while some run uses it, else a new one.
     #[must_use]
-    pub fn shared(cluster: &Cluster, namespace: &Namespace, labels: &str) -> Arc<Self> {
-        let mut views = views();
+    pub fn of(&self, cluster: &Cluster, namespace: &Namespace, labels: &str) -> Arc<View> {
+        let mut open = self.open();
         let key = (cluster.access.clone(), namespace.name.clone());
-        if let Some(view) = views.get(&key).and_then(Weak::upgrade) {
+        if let Some(view) = open.get(&key).and_then(Weak::upgrade) {
             return view;
         }
-        let view = Arc::new(Self::open(namespace, labels));
-        views.insert(key, Arc::downgrade(&view));
+        let view = Arc::new(View::open(namespace, labels));
+        open.insert(key, Arc::downgrade(&view));
         view
     }
 
-    /// Views that are open in this process, each with two watches.
+    /// How many are open, each with two watches.
     #[must_use]
-    pub fn open_ones() -> usize {
-        views().len()
+    pub fn count(&self) -> usize {
+        self.open().len()
     }
 
+    /// Those that some run uses; the others are forgotten.
+    fn open(&self) -> MutexGuard<'_, HashMap<(Access, String), Weak<View>>> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|_, view| view.strong_count() > 0);
+        open
+    }
+}
+
+impl View {
     fn open(namespace: &Namespace, labels: &str) -> Self {
         let subscribers = Arc::new(Subscribers::default());
         let (jobs, jobs_writer) = kube::runtime::reflector::store();
@@ -151,7 +151,6 @@ impl Drop for View {
         for task in &self.tasks {
             task.abort();
         }
-        drop(views());
     }
 }
 

@@ -16,6 +16,7 @@ use crate::config::{Json, RenderRequest, RunSpec, SelfPod};
 use crate::manifest::POD_ROOT;
 use crate::run::failure::CONFIG_INVALID;
 use crate::run::request::Environment;
+use crate::run::server::Server;
 
 /// No single question takes longer.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -67,9 +68,9 @@ pub struct ProbeRequest {
 }
 
 /// Asks everything; never fails.
-pub async fn probe(text: &str) -> Vec<Check> {
+pub async fn probe(server: &Server, text: &str) -> Vec<Check> {
     match serde_json::from_str(text) {
-        Ok(request) => ask_all(&request).await,
+        Ok(request) => ask_all(server, &request).await,
         Err(error) => {
             let message = format!("the request is no JSON: {error}");
             let hint = "Save the agent's configuration again; if that does not help, report the message";
@@ -78,18 +79,18 @@ pub async fn probe(text: &str) -> Vec<Check> {
     }
 }
 
-async fn ask_all(request: &ProbeRequest) -> Vec<Check> {
-    let (of_cluster, of_volume) = tokio::join!(ask_cluster(request), ask_volume(request));
+async fn ask_all(server: &Server, request: &ProbeRequest) -> Vec<Check> {
+    let (of_cluster, of_volume) = tokio::join!(ask_cluster(server, request), ask_volume(server, request));
     of_cluster.into_iter().chain(of_volume).collect()
 }
 
 /// The questions to the API server stop where it does not answer.
-async fn ask_cluster(request: &ProbeRequest) -> Vec<Check> {
+async fn ask_cluster(server: &Server, request: &ProbeRequest) -> Vec<Check> {
     let config = &request.config;
     let access = request
         .environment
         .access(config.text("kubeconfig").map(str::to_owned));
-    let (cluster, reached) = match objects::reach(access).await {
+    let (cluster, reached) = match objects::reach(&server.connect, access).await {
         Ok(reached) => reached,
         Err(unreachable) => return vec![unreachable],
     };
@@ -118,7 +119,7 @@ async fn ask_cluster(request: &ProbeRequest) -> Vec<Check> {
 }
 
 /// The volume, and what of the configuration decides about it. Neither needs the API server.
-async fn ask_volume(request: &ProbeRequest) -> Vec<Check> {
+async fn ask_volume(server: &Server, request: &ProbeRequest) -> Vec<Check> {
     let spec = spec_of(request);
     let database = spec.as_ref().ok().map(|spec| spec.agent_db_mode);
     let mut checks: Vec<Check> = spec.err().into_iter().collect();
@@ -126,7 +127,7 @@ async fn ask_volume(request: &ProbeRequest) -> Vec<Check> {
     let configured = request.config.text("dataRoot").unwrap_or(POD_ROOT);
     let root = request.environment.data_root(configured);
     match request.environment.owner() {
-        Ok(owner) => checks.extend(volume::check(root, owner, database).await),
+        Ok(owner) => checks.extend(volume::check(&server.volume, root, owner, database).await),
         Err(failure) => {
             let hint = "Remove PAPERCLIP_K8S_VOLUME_OWNER unless the volume maps ids";
             checks.push(Check::new(
@@ -191,7 +192,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_that_is_no_json_is_a_finding() {
-        let checks = probe("{").await;
+        let checks = probe(&Server::default(), "{").await;
         assert_eq!((checks.len(), checks[0].level), (1, Level::Error));
     }
 

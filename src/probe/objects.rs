@@ -5,6 +5,7 @@ use kube::Api;
 use tokio::time::timeout;
 
 use super::{Check, LIMIT, Level, bounded};
+use crate::cluster::client::Connect;
 use crate::cluster::{Access, Cluster, ClusterError, host_pod};
 use crate::config::SelfPod;
 use crate::run::request::Environment;
@@ -13,10 +14,10 @@ use crate::run::request::Environment;
 const DEFAULT_SECRET: &str = "paperclip-secrets";
 
 /// A client, and whether somebody answers it.
-pub(super) async fn reach(access: Access) -> Result<(Cluster, Check), Check> {
+pub(super) async fn reach(connect: &Connect, access: Access) -> Result<(Cluster, Check), Check> {
     let connected = async {
         // A credential plugin may hang while the client is made.
-        let cluster = timeout(LIMIT, Cluster::connect(access)).await.map_err(|_| {
+        let cluster = timeout(LIMIT, connect.to(access)).await.map_err(|_| {
             ClusterError::Config(format!(
                 "no client could be made within {} s: a credential plugin or the disk of the kubeconfig hangs",
                 LIMIT.as_secs()

@@ -5,16 +5,21 @@ use std::time::Duration;
 
 use super::{Check, Level};
 use crate::config::AgentDbMode;
-use crate::run::volume::blocking::on_volume;
+use crate::run::volume::blocking::Volume;
 use crate::tail::source::{Freshness, Ownership, RunFiles, freshness_at};
 
 /// A network volume that is away blocks for ever.
 const PATIENCE: Duration = Duration::from_secs(5);
 const NOT_WRITABLE: &str = "k8s_log_root_not_writable";
 
-pub(super) async fn check(data_root: &str, owner: Ownership, database: Option<AgentDbMode>) -> Vec<Check> {
+pub(super) async fn check(
+    volume: &Volume,
+    data_root: &str,
+    owner: Ownership,
+    database: Option<AgentDbMode>,
+) -> Vec<Check> {
     let root = PathBuf::from(data_root);
-    let seen = on_volume(PATIENCE, {
+    let seen = volume.within(PATIENCE, {
         let root = root.clone();
         move || (is_writable(&root, owner), freshness_at(&root).ok())
     });

@@ -1,21 +1,21 @@
 //! Where a run happens: the cluster, the namespace, the shared volume, and what the server's own pod says.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::cluster::verbs::Namespace;
-use crate::cluster::{Cluster, ClusterError, View, host_pod, identity};
+use crate::cluster::{Cluster, ClusterError, View, host_pod};
 use crate::config::RunSpec;
 use crate::manifest::FileNames;
 use crate::manifest::names;
 use crate::run::failure::{Failure, INVALID_REQUEST, SELF_POD_FAILED, SHARED_VOLUME_MISSING, cancelled};
 use crate::run::job::handle::{JobHandle, Limits};
 use crate::run::request::{RunRequest, of_config};
+use crate::run::server::Server;
 use crate::run::stop::Stop;
-use crate::run::volume::blocking::SingleFlight;
+use crate::run::volume::blocking::{DataRoot, SingleFlight};
 use crate::tail::source::{Ownership, RunFiles};
 
 /// An exec plugin, DNS or a dead API server may take its time; a run does not wait longer.
@@ -23,12 +23,13 @@ const CONNECT: Duration = Duration::from_secs(60);
 
 /// Where a run happens, known before it has a Job.
 pub(crate) struct RunContext {
+    pub(crate) server: Arc<Server>,
     pub(crate) spec: RunSpec,
     pub(crate) cluster: Cluster,
     pub(crate) namespace: Namespace,
     pub(crate) view: Arc<View>,
     pub(crate) selector: String,
-    pub(crate) root: PathBuf,
+    pub(crate) root: DataRoot,
     pub(crate) owner: Ownership,
     /// The host's session as the request has it, and whether this run harvested a Job already.
     pub(crate) request: RunRequest,
@@ -39,9 +40,17 @@ pub(crate) struct RunContext {
 
 impl RunContext {
     /// A client, what the server's own pod says, and the checks that need both.
-    pub(crate) async fn reach(mut request: RunRequest, stop: Stop) -> Result<Self, Failure> {
+    pub(crate) async fn reach(
+        server: Arc<Server>,
+        mut request: RunRequest,
+        stop: Stop,
+    ) -> Result<Self, Failure> {
         let failed = |error: ClusterError| Failure::before_start(SELF_POD_FAILED, error.to_string());
-        let connected = unless_stopped(&stop, tokio::time::timeout(CONNECT, connect(&mut request))).await?;
+        let connected = unless_stopped(
+            &stop,
+            tokio::time::timeout(CONNECT, connect(&server, &mut request)),
+        )
+        .await?;
         let (cluster, namespace, plainer) = connected.unwrap_or_else(|_| {
             Err(failed(ClusterError::Config(format!(
                 "the cluster could not be reached within {} s (credential plugin, DNS or network)",
@@ -60,9 +69,12 @@ impl RunContext {
             let message = format!("agent id {:?} gives no label value", spec.agent_id);
             Failure::of_input(INVALID_REQUEST, message)
         })?;
-        let view = View::shared(&cluster, &namespace, &names::adapter_selector());
+        let view = server.views.of(&cluster, &namespace, &names::adapter_selector());
         Ok(Self {
-            root: request.data_root(),
+            root: DataRoot {
+                path: request.data_root(),
+                volume: server.volume.clone(),
+            },
             owner: request.environment.owner()?,
             spec,
             cluster,
@@ -72,6 +84,7 @@ impl RunContext {
             request,
             stop,
             plainer,
+            server,
         })
     }
 
@@ -104,6 +117,7 @@ impl RunContext {
                 outage: Duration::from_secs(spec.outage_timeout_sec),
             },
             stop: self.stop.clone(),
+            volume: self.server.volume.clone(),
             single_flight: SingleFlight::default(),
             holder: job.holder,
             without_job: job.without_job,
@@ -136,9 +150,9 @@ pub(crate) async fn unless_stopped<T>(stop: &Stop, work: impl Future<Output = T>
 
 type Connected = (Cluster, Namespace, Option<&'static str>);
 
-async fn connect(request: &mut RunRequest) -> Result<Connected, Failure> {
+async fn connect(server: &Server, request: &mut RunRequest) -> Result<Connected, Failure> {
     let failed = |error: ClusterError| Failure::before_start(SELF_POD_FAILED, error.to_string());
-    let cluster = Cluster::connect(request.access()).await.map_err(failed)?;
+    let cluster = server.connect.to(request.access()).await.map_err(failed)?;
     let own_namespace = request
         .environment
         .namespace
@@ -151,7 +165,7 @@ async fn connect(request: &mut RunRequest) -> Result<Connected, Failure> {
         .map_err(failed)?;
     request.render.self_pod = self_pod;
     let spec = RunSpec::from_request(&request.render).map_err(of_config)?;
-    request.render.cluster = Some(identity::of_namespace(&cluster, &spec.namespace).await);
+    request.render.cluster = Some(server.identities.of_namespace(&cluster, &spec.namespace).await);
     let namespace = Namespace::new(&cluster, &spec.namespace);
     Ok((cluster, namespace, plainer))
 }

@@ -2,8 +2,9 @@
 //! success: that is `outcome`.
 
 pub mod admit;
+pub mod agent_lock;
 mod attached;
-mod clock;
+pub mod clock;
 pub mod context;
 pub mod failure;
 pub mod host;
@@ -12,6 +13,7 @@ pub mod outcome;
 mod recover;
 pub mod redact;
 pub mod request;
+pub mod server;
 pub mod start;
 pub mod stop;
 pub mod supervise;
@@ -31,10 +33,9 @@ use host::log::HostLog;
 use host::{Host, SilentHost};
 use redact::display::Redactor;
 use request::RunRequest;
+use server::Server;
 use stop::Stop;
 use supervise::{Conclusion, finish, usage};
-
-use crate::tail::Hub;
 
 /// What a round of a run ended with.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,10 +56,10 @@ impl From<Value> for Outcome {
 ///
 /// # Example
 /// The binding calls it with the request's JSON text, a host that takes log lines, and a signal to stop.
-pub async fn execute(request: &str, host: Arc<dyn Host>, stop: Stop, hub: &Hub) -> Outcome {
+pub async fn execute(server: &Arc<Server>, request: &str, host: Arc<dyn Host>, stop: Stop) -> Outcome {
     let (host_log, mut reporter) = HostLog::new(host, stop.clone());
     let attempted = tokio::select! {
-        attempted = attempt(request, &host_log, stop, hub) => attempted,
+        attempted = attempt(server, request, &host_log, stop) => attempted,
         never = reporter.run() => match never {},
     };
     reporter.flush().await;
@@ -73,7 +74,12 @@ pub async fn execute(request: &str, host: Arc<dyn Host>, stop: Stop, hub: &Hub) 
     }
 }
 
-async fn attempt(request: &str, host_log: &HostLog, stop: Stop, hub: &Hub) -> Result<Outcome, Failure> {
+async fn attempt(
+    server: &Arc<Server>,
+    request: &str,
+    host_log: &HostLog,
+    stop: Stop,
+) -> Result<Outcome, Failure> {
     let request = RunRequest::parse(request)?;
     if request.wants_progress {
         // The round before may have told something just now.
@@ -84,12 +90,12 @@ async fn attempt(request: &str, host_log: &HostLog, stop: Stop, hub: &Hub) -> Re
         };
         host_log.report_from(Instant::now() + pause);
     }
-    let context = RunContext::reach(request, stop).await?;
+    let context = RunContext::reach(server.clone(), request, stop).await?;
     host_log.hide(Redactor::of(&context.spec));
     if let Some(plainer) = context.plainer {
         host_log.warn(format!("Warning: {plainer}")).await;
     }
-    let started = admit::admit(&context, host_log, hub).await;
+    let started = admit::admit(&context, host_log, &server.hub).await;
     let outcome = match started {
         Ok((started, turn)) => {
             let outcome = follow(&context, started, host_log).await;

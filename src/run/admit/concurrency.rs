@@ -1,16 +1,15 @@
 //! One run per agent: a mutex in this process, and the Jobs and pods of the agent in the namespace.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::cluster::View;
 use crate::cluster::conditions::job_end;
 use crate::cluster::verbs::{Namespace, retry_transient};
 use crate::run::admit::decision::{Candidate, Decision, decide};
+use crate::run::agent_lock::{AgentLock, AgentLocks};
 use crate::run::failure::{Failure, GUARD_BLOCKED, GUARD_UNREACHABLE};
 use crate::run::host::log::HostLog;
 use crate::run::host::progress::Phase;
@@ -22,53 +21,14 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Pods that are being ended get their grace period and a margin; a dead node's pod would stay for ever.
 const LEAVING: Duration = Duration::from_secs(75);
 
-/// Held while a run of the agent is on.
-pub struct AgentLock(Option<OwnedMutexGuard<()>>);
-
-impl Drop for AgentLock {
-    fn drop(&mut self) {
-        drop(self.0.take());
-        drop(agents());
-    }
-}
-
-type Agents = HashMap<(String, String), Weak<AsyncMutex<()>>>;
-
-/// The mutexes of the agents that have a run; the others are forgotten.
-fn agents() -> MutexGuard<'static, Agents> {
-    static AGENTS: OnceLock<Mutex<Agents>> = OnceLock::new();
-    let mut agents = AGENTS
-        .get_or_init(Mutex::default)
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    agents.retain(|_, mutex| mutex.strong_count() > 0);
-    agents
-}
-
-/// Agents that have a run in this process, or one that waits for its turn.
-#[must_use]
-pub fn agents_with_a_run() -> usize {
-    agents().len()
-}
-
-/// The mutex of this agent.
-fn mutex_of(namespace: &str, agent: &str) -> Arc<AsyncMutex<()>> {
-    let mut agents = agents();
-    let key = (namespace.to_owned(), agent.to_owned());
-    if let Some(mutex) = agents.get(&key).and_then(Weak::upgrade) {
-        return mutex;
-    }
-    let mutex = Arc::new(AsyncMutex::new(()));
-    agents.insert(key, Arc::downgrade(&mutex));
-    mutex
-}
-
 /// Who waits, and for how long.
 pub struct Admission<'a> {
     /// Where the Jobs are.
     pub namespace: &'a Namespace,
     /// What they look like.
     pub view: &'a View,
+    /// The agents that have a run in this server.
+    pub agents: &'a AgentLocks,
     /// The agent's id.
     pub agent: &'a str,
     /// Labels that all Jobs and pods of the agent have.
@@ -89,9 +49,9 @@ impl Admission<'_> {
     /// # Errors
     /// When the wait is over.
     pub async fn agent_lock(&self, host_log: &HostLog) -> Result<AgentLock, Failure> {
-        let mutex = mutex_of(&self.namespace.name, self.agent);
+        let mutex = self.agents.of(&self.namespace.name, self.agent);
         if let Ok(admission) = mutex.clone().try_lock_owned() {
-            return Ok(AgentLock(Some(admission)));
+            return Ok(admission.into());
         }
         host_log.phase(Phase::Waiting {
             who: "another run of this agent".to_owned(),
@@ -106,7 +66,7 @@ impl Admission<'_> {
                 .await
                 .map_err(|_| self.blocked("in this server"))?,
         };
-        Ok(AgentLock(Some(admission)))
+        Ok(admission.into())
     }
 
     /// Waits until there is something to do: a Job to harvest, or nothing in the way.
@@ -246,21 +206,5 @@ impl Admission<'_> {
              guardWaitSec"
         );
         Failure::before_start(GUARD_BLOCKED, message)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn an_agent_has_one_mutex_while_it_is_used_and_none_afterwards() {
-        let first = mutex_of("ns", "a");
-        assert!(Arc::ptr_eq(&first, &mutex_of("ns", "a")));
-        assert!(!Arc::ptr_eq(&first, &mutex_of("ns", "b")));
-        let held = first.clone().try_lock_owned().expect("free");
-        assert!(mutex_of("ns", "a").try_lock_owned().is_err());
-        drop((held, first));
-        assert!(mutex_of("ns", "a").try_lock_owned().is_ok());
     }
 }

@@ -11,8 +11,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::manifest::job_record::JobRecord;
 use crate::manifest::names;
-use crate::run::admit::concurrency::{Admission, AgentLock};
+use crate::run::admit::concurrency::Admission;
 use crate::run::admit::decision::{Candidate, Decision};
+use crate::run::agent_lock::AgentLock;
 use crate::run::attached::AttachedJob;
 use crate::run::context::{RunContext, unless_stopped};
 use crate::run::failure::Failure;
@@ -59,6 +60,7 @@ pub(crate) async fn admit(
     let admission = Admission {
         namespace: &context.namespace,
         view: &context.view,
+        agents: &context.server.agents,
         agent: &spec.agent_id,
         selector: &context.selector,
         until: (spec.guard_wait_sec > 0).then(|| Instant::now() + Duration::from_secs(spec.guard_wait_sec)),

@@ -15,7 +15,7 @@ use crate::cluster::{ClusterError, View};
 use crate::manifest::FileNames;
 use crate::run::job::end::ended_by_itself;
 use crate::run::stop::Stop;
-use crate::run::volume::blocking::{SingleFlight, on_volume};
+use crate::run::volume::blocking::{SingleFlight, Volume};
 use crate::tail::EndRecord;
 use crate::tail::record::MAX_RECORD_BYTES;
 use crate::tail::source::{FileSource, LogSource as _, Ownership, RunFiles, SourceError};
@@ -61,6 +61,8 @@ pub struct JobHandle {
     pub limits: Limits,
     /// Asks it to stop.
     pub stop: Stop,
+    /// Who works on the volume.
+    pub volume: Volume,
     /// Looks at the volume while the run is on.
     pub single_flight: SingleFlight,
     /// The word that this server left when it took the Job over.
@@ -81,7 +83,7 @@ impl JobHandle {
             let content = files.read_small(&name, MAX_RECORD_BYTES)?;
             EndRecord::parse(&String::from_utf8_lossy(&content), &run)
         };
-        self.single_flight.look(LOOK, read).await.flatten()
+        self.single_flight.look(&self.volume, LOOK, read).await.flatten()
     }
 
     /// The record of a pod that has just ended: it may take a moment to be seen here.
@@ -102,7 +104,8 @@ impl JobHandle {
     /// One of the run's small files; `None` when the volume does not answer, `Some(None)` when the file is not there.
     pub(crate) async fn small(&self, name: &str, limit: Duration) -> Option<Option<Vec<u8>>> {
         let (files, name) = (self.files.clone(), name.to_owned());
-        on_volume(limit, move || files.read_small(&name, MAX_RECORD_BYTES)).await
+        let read = move || files.read_small(&name, MAX_RECORD_BYTES);
+        self.volume.within(limit, read).await
     }
 
     /// Whether opencode provably never started: no pod took the start file.
@@ -127,7 +130,7 @@ impl JobHandle {
     pub async fn is_harvested(&self) -> bool {
         let place = self.files.place(&self.names.log);
         let limit = self.patience(LOOK, GLANCE);
-        let missing = on_volume(limit, move || {
+        let missing = self.volume.within(limit, move || {
             FileSource::new(place, true).look() == Err(SourceError::Missing)
         });
         missing.await.unwrap_or(false) && (self.without_job || self.job_is_gone().await)

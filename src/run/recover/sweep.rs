@@ -1,9 +1,8 @@
 //! What dead servers left: files whose Job is gone, and finished Jobs that nobody harvests. Starts after the first
 //! run of a cluster and namespace, and then comes back every hour while the process lives.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
@@ -12,15 +11,14 @@ use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
 use tokio::time::sleep;
 
-use crate::cluster::client::{Access, Cluster};
+use crate::cluster::Cluster;
 use crate::cluster::conditions::job_end;
-use crate::cluster::identity;
 use crate::cluster::verbs::{Namespace, call};
 use crate::manifest::{LogPaths, names, on_server};
 use crate::run::admit::decision::is_of;
-use crate::run::clock;
 use crate::run::context::RunContext;
-use crate::run::volume::blocking::on_volume;
+use crate::run::server::Server;
+use crate::run::volume::blocking::DataRoot;
 use crate::tail::record::MAX_RECORD_BYTES;
 use crate::tail::source::{OldRun, RunFiles, old_runs};
 
@@ -35,29 +33,27 @@ const LOGS: &str = "/paperclip/instances/default/run-logs";
 
 /// What is swept.
 struct Sweep {
+    server: Arc<Server>,
     cluster: Cluster,
     namespace: Namespace,
-    root: PathBuf,
+    root: DataRoot,
     retention: Duration,
 }
 
-/// Starts the sweep of this context's cluster and namespace, once per process.
+/// Starts the sweep of this context's cluster and namespace, once per server.
 pub(crate) fn start(context: &RunContext) {
-    static STARTED: OnceLock<Mutex<HashSet<(Access, String)>>> = OnceLock::new();
-    let mut started = STARTED
-        .get_or_init(Mutex::default)
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    if !started.insert((context.cluster.access.clone(), context.namespace.name.clone())) {
+    let server = context.server.clone();
+    if !server.begins_to_sweep(&context.cluster, &context.namespace.name) {
         return;
     }
     let sweep = Sweep {
+        server,
         cluster: context.cluster.clone(),
         namespace: context.namespace.clone(),
         root: context.root.clone(),
         retention: Duration::from_secs(context.spec.log_retention_sec),
     };
-    // It holds nothing but a client, and ends with the runtime.
+    // It ends with the runtime.
     tokio::spawn(async move {
         loop {
             sweep.once().await;
@@ -72,7 +68,7 @@ impl Sweep {
             Ok(jobs) => jobs,
             Err(error) => return tracing::debug!(%error, "sweep"),
         };
-        let now = Timestamp::try_from(clock::now()).unwrap_or(Timestamp::UNIX_EPOCH);
+        let now = Timestamp::try_from(self.server.clock.now()).unwrap_or(Timestamp::UNIX_EPOCH);
         // Only a sidecar needs them, and a Role may not grant them.
         let pods = self.namespace.list_pods(&names::adapter_selector()).await;
         let pods = pods.unwrap_or_default();
@@ -85,14 +81,18 @@ impl Sweep {
         }
         // Without its identity the cluster cannot tell its files from another's. It is asked for once an hour, and not
         // taken from a run: the API server may have been away then.
-        let cluster = identity::of_namespace(&self.cluster, &self.namespace.name).await;
+        let cluster = self
+            .server
+            .identities
+            .of_namespace(&self.cluster, &self.namespace.name)
+            .await;
         if cluster.is_empty() {
             return;
         }
-        let logs = PathBuf::from(on_server(LOGS, &self.root.to_string_lossy()));
-        let retention = self.retention;
-        let old = on_volume(PATIENCE, move || {
-            old_runs(&logs, retention, clock::now()).unwrap_or_default()
+        let logs = PathBuf::from(on_server(LOGS, &self.root.path.to_string_lossy()));
+        let (retention, now) = (self.retention, self.server.clock.now());
+        let old = self.root.volume.within(PATIENCE, move || {
+            old_runs(&logs, retention, now).unwrap_or_default()
         });
         for run in old.await.unwrap_or_default() {
             self.remove(run, &cluster).await;
@@ -101,11 +101,12 @@ impl Sweep {
 
     /// Removes the files of an old run if this cluster made them and its Job is gone.
     async fn remove(&self, run: OldRun, cluster: &str) {
-        let Some((files, paths)) = files_of(&self.root, &run) else {
+        let Some((files, paths)) = files_of(&self.root.path, &run) else {
             return;
         };
         let (record_of, started) = (files.clone(), file_name(&paths.started));
-        let record = on_volume(DELETE, move || record_of.read_small(&started, MAX_RECORD_BYTES)).await;
+        let read = move || record_of.read_small(&started, MAX_RECORD_BYTES);
+        let record = self.root.volume.within(DELETE, read).await;
         // What was never started and is empty is nobody's, in whichever cluster.
         if run.started
             && !record
@@ -121,7 +122,8 @@ impl Sweep {
         }
         tracing::info!(run = %run.run, "removing the files of a run whose Job is gone");
         let all = crate::run::volume::folder::file_names(&paths);
-        on_volume(DELETE, move || files.remove(all.all())).await;
+        let removed = self.root.volume.within(DELETE, move || files.remove(all.all()));
+        removed.await;
     }
 
     /// Whether the start record says that a pod of this cluster and namespace made the files.

@@ -12,7 +12,6 @@ use crate::manifest::names::{job_name, sanitize_label_value};
 use crate::run::attached::AttachedJob;
 use crate::run::context::{JobIdentity, RunContext};
 use crate::run::failure::{Failure, GUARD_UNREACHABLE};
-use crate::run::volume::blocking::on_volume;
 use crate::run::volume::folder::RunFolder;
 use crate::tail::Hub;
 
@@ -73,7 +72,10 @@ pub(crate) async fn earlier(context: &RunContext, hub: &Hub) -> Result<Vec<Attac
     let own = RunFolder::of_run(&context.root, context.owner, &context.spec, &context.spec.run_id)?;
     let files = own.files.clone();
     // Whoever harvests a run removes its nonce, also where all else is kept.
-    let listed = on_volume(LISTING, move || files.runs_with([".pod.started", ".pod.nonce"]));
+    let listed = context
+        .root
+        .volume
+        .within(LISTING, move || files.runs_with([".pod.started", ".pod.nonce"]));
     let runs = listed.await.unwrap_or_default();
     let mut left = Vec::new();
     for run in runs.iter().rev().filter(|run| **run != context.spec.run_id) {

@@ -20,7 +20,6 @@ use crate::run::host::progress::Phase;
 use crate::run::job::end::{LAST_WORDS, RunEnd};
 use crate::run::job::handle::JobHandle;
 use crate::run::supervise::termination::{CANCELLED_PROOF, Termination, await_termination, stop_job};
-use crate::run::volume::blocking::on_volume;
 use crate::tail::followed::Ending;
 use conclude::EndFacts;
 use deliver::Delivery;
@@ -333,7 +332,7 @@ async fn remove_objects(handle: &JobHandle, termination: &Termination, host_log:
 async fn remove_files(handle: &JobHandle, host_log: &HostLog) {
     let patience = handle.patience(CLEANUP, HURRIED_CLEANUP);
     let (files, names) = (handle.files.clone(), handle.names.clone());
-    let removed = on_volume(patience, move || files.remove(names.all()));
+    let removed = handle.volume.within(patience, move || files.remove(names.all()));
     let job = &handle.job_name;
     let problem = match removed.await {
         Some(None) => return,
@@ -362,7 +361,10 @@ fn retaining(handle: &JobHandle, termination: &Termination) -> String {
 /// told and billed again.
 async fn mark_heard(handle: &JobHandle) {
     let (files, gate) = (handle.files.clone(), handle.names.nonce.clone());
-    on_volume(HURRIED_CLEANUP, move || files.remove([gate.as_str()])).await;
+    let removed = handle
+        .volume
+        .within(HURRIED_CLEANUP, move || files.remove([gate.as_str()]));
+    removed.await;
 }
 
 /// The API server is away: the Job goes when it is back. Its Secret goes with it.

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::run::job::handle::JobHandle;
-use crate::run::volume::blocking::on_volume;
 
 const TOKENS: [&str; 3] = ["inputTokens", "outputTokens", "cachedInputTokens"];
 /// How long each look at the volume may take, and the same when the host waits for the answer to its cancel.
@@ -60,17 +59,17 @@ async fn is_taken_away(handle: &JobHandle) -> bool {
 
 async fn forget(handle: &JobHandle) {
     let (files, name) = (handle.files.clone(), handle.names.usage.clone());
-    on_volume(handle.patience(PATIENCE, HURRY), move || {
-        files.remove([name.as_str()])
-    })
-    .await;
+    let limit = handle.patience(PATIENCE, HURRY);
+    let forgotten = handle.volume.within(limit, move || files.remove([name.as_str()]));
+    forgotten.await;
 }
 
 /// Leaves a note of what is told; false when somebody else's is there, or none can be made.
 async fn note(handle: &JobHandle, used: &Value, instead: bool) -> bool {
     let (files, name, owner) = (handle.files.clone(), handle.names.usage.clone(), handle.owner);
     let used = used.to_string();
-    let made = on_volume(handle.patience(PATIENCE, HURRY), move || {
+    let limit = handle.patience(PATIENCE, HURRY);
+    let made = handle.volume.within(limit, move || {
         if instead {
             files.remove([name.as_str()]);
         }

@@ -12,7 +12,7 @@ use crate::manifest::FileNames;
 use crate::manifest::job_record::JobRecord;
 use crate::manifest::{self, LogPaths};
 use crate::run::failure::{Failure, LOG_INCOMPLETE, SHARED_VOLUME_MISSING};
-use crate::run::volume::blocking::on_volume;
+use crate::run::volume::blocking::{DataRoot, Volume};
 use crate::tail::record::MAX_RECORD_BYTES;
 use crate::tail::source::{FileSource, Ownership, PrepareError, RunFiles};
 use crate::tail::{Hub, Pace, Tail};
@@ -29,26 +29,30 @@ pub(crate) struct RunFolder {
     pub(crate) names: FileNames,
     shown: [String; 2],
     owner: Ownership,
+    volume: Volume,
     /// The server made the log itself, and can open the gate of the pod.
     pub(crate) by_server: bool,
 }
 
 impl RunFolder {
     /// Makes the log folder and the empty files. The pod is held at its gate until [`Self::open_gate`].
-    pub(crate) async fn prepare(root: &Path, owner: Ownership, spec: &RunSpec) -> Result<Self, Failure> {
+    pub(crate) async fn prepare(root: &DataRoot, owner: Ownership, spec: &RunSpec) -> Result<Self, Failure> {
         let paths = LogPaths::new(&spec.company_id, &spec.agent_id, &spec.run_id)
             .map_err(|error| missing(error.to_string()))?;
         let mut folder = Self::at(root, owner, &paths.log, &paths.stderr, file_names(&paths))?;
         let database = match &spec.agent_db {
-            AgentDb::File(path) => Some(PathBuf::from(manifest::on_server(path, &root.to_string_lossy()))),
+            AgentDb::File(path) => Some(PathBuf::from(manifest::on_server(
+                path,
+                &root.path.to_string_lossy(),
+            ))),
             _ => None,
         };
-        let (files, names, root) = (folder.files.clone(), folder.names.clone(), root.to_owned());
+        let (files, names, below) = (folder.files.clone(), folder.names.clone(), root.path.clone());
         let waiting = Waiting::default();
         let given_up = waiting.0.clone();
-        let made = on_volume(PATIENCE, move || {
+        let made = root.volume.within(PATIENCE, move || {
             if let Some(file) = database {
-                RunFiles::prepare_folder_of(&root, &file, owner);
+                RunFiles::prepare_folder_of(&below, &file, owner);
             }
             let made = files.prepare(owner, &[(&names.log, b""), (&names.stderr, b"")]);
             // The volume came back after nobody waited for it any more.
@@ -73,7 +77,11 @@ impl RunFolder {
     }
 
     /// The files that a Job's record names.
-    pub(crate) fn of_papers(root: &Path, owner: Ownership, job_record: &JobRecord) -> Result<Self, Failure> {
+    pub(crate) fn of_papers(
+        root: &DataRoot,
+        owner: Ownership,
+        job_record: &JobRecord,
+    ) -> Result<Self, Failure> {
         Self::at(
             root,
             owner,
@@ -83,22 +91,34 @@ impl RunFolder {
         )
     }
 
-    fn at(root: &Path, owner: Ownership, log: &str, stderr: &str, names: FileNames) -> Result<Self, Failure> {
-        let here = |path: &str| manifest::on_server(path, &root.to_string_lossy());
+    fn at(
+        root: &DataRoot,
+        owner: Ownership,
+        log: &str,
+        stderr: &str,
+        names: FileNames,
+    ) -> Result<Self, Failure> {
+        let here = |path: &str| manifest::on_server(path, &root.path.to_string_lossy());
         let shown = [here(log), here(stderr)];
-        let files = RunFiles::new(root, Path::new(&shown[0]))
+        let files = RunFiles::new(&root.path, Path::new(&shown[0]))
             .ok_or_else(|| missing(format!("{} is not below the data root", shown[0])))?;
         Ok(Self {
             files,
             names,
             shown,
             owner,
+            volume: root.volume.clone(),
             by_server: false,
         })
     }
 
     /// The files of another run of this agent, of which nothing but its id is known.
-    pub(crate) fn of_run(root: &Path, owner: Ownership, spec: &RunSpec, run: &str) -> Result<Self, Failure> {
+    pub(crate) fn of_run(
+        root: &DataRoot,
+        owner: Ownership,
+        spec: &RunSpec,
+        run: &str,
+    ) -> Result<Self, Failure> {
         let paths = LogPaths::new(&spec.company_id, &spec.agent_id, run)
             .map_err(|error| missing(error.to_string()))?;
         Self::at(root, owner, &paths.log, &paths.stderr, file_names(&paths))
@@ -108,7 +128,7 @@ impl RunFolder {
     pub(crate) async fn open_gate(&self, nonce: &str) -> Result<(), Failure> {
         let (files, name, owner) = (self.files.clone(), self.names.nonce.clone(), self.owner);
         let content = nonce.to_owned();
-        let opened = on_volume(PATIENCE, move || {
+        let opened = self.volume.within(PATIENCE, move || {
             files.prepare(owner, &[(&name, content.as_bytes())]).map(drop)
         });
         let error = match opened.await {
@@ -132,11 +152,11 @@ impl RunFolder {
     pub(crate) async fn take_over(&self, word: &str) {
         let (files, name, owner) = (self.files.clone(), self.names.holder.clone(), self.owner);
         let word = word.to_owned();
-        on_volume(PATIENCE, move || {
+        let left = self.volume.within(PATIENCE, move || {
             files.remove([name.as_str()]);
             let _ = files.prepare(owner, &[(&name, word.as_bytes())]);
-        })
-        .await;
+        });
+        left.await;
     }
 
     /// What the pod that ran the agent says about it: its start record.
@@ -152,12 +172,11 @@ impl RunFolder {
     /// Whether the log is still there: whoever harvests a run removes it.
     pub(crate) async fn has_log(&self) -> bool {
         let place = self.files.place(&self.names.log);
-        on_volume(PATIENCE, move || {
+        let look = move || {
             use crate::tail::source::LogSource as _;
             FileSource::new(place, true).look().is_ok()
-        })
-        .await
-        .unwrap_or(false)
+        };
+        self.volume.within(PATIENCE, look).await.unwrap_or(false)
     }
 
     /// Whether the pod has written its end record.
@@ -167,9 +186,8 @@ impl RunFolder {
 
     async fn content(&self, name: String) -> Option<Vec<u8>> {
         let files = self.files.clone();
-        on_volume(PATIENCE, move || files.read_small(&name, MAX_RECORD_BYTES))
-            .await
-            .flatten()
+        let read = move || files.read_small(&name, MAX_RECORD_BYTES);
+        self.volume.within(PATIENCE, read).await.flatten()
     }
 
     /// Follows stdout and stderr.
@@ -181,7 +199,7 @@ impl RunFolder {
         };
         let follow = |name: &str, shown: &str| {
             let source = FileSource::new(self.files.place(name), self.by_server);
-            hub.follow(Box::new(source), shown.to_owned(), pace)
+            hub.follow(self.volume.log(source), shown.to_owned(), pace)
                 .map_err(|error| {
                     Failure::of_input(LOG_INCOMPLETE, format!("no thread to read the log with: {error}"))
                 })
@@ -193,7 +211,8 @@ impl RunFolder {
     /// Removes all files of the run.
     pub(crate) async fn remove(&self) {
         let (files, names) = (self.files.clone(), self.names.clone());
-        on_volume(PATIENCE, move || files.remove(names.all())).await;
+        let removed = self.volume.within(PATIENCE, move || files.remove(names.all()));
+        removed.await;
     }
 }
 

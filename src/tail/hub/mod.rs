@@ -20,8 +20,8 @@ use super::cadence::Pace;
 use super::followed::{Ending, Followed, Look};
 use super::source::LogSource;
 use clock::Clock;
-use consumer::{Consumer, Members};
 pub use consumer::{Batch, TailId};
+use consumer::{Consumer, Members};
 pub use group::Group;
 use state::State;
 

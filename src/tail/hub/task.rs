@@ -47,13 +47,17 @@ impl Shared {
                     drop(file);
                 }
                 Job::Sleep(until) => {
-                    let Some(state) = self.flushed(state) else { continue };
+                    let Some(state) = self.flushed(state) else {
+                        continue;
+                    };
                     let mut state = state;
                     state.wakes_at = Some(until);
                     return Some(until);
                 }
                 Job::Leave => {
-                    let Some(mut state) = self.flushed(state) else { continue };
+                    let Some(mut state) = self.flushed(state) else {
+                        continue;
+                    };
                     state.running = false;
                     return None;
                 }

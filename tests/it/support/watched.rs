@@ -10,7 +10,7 @@ use opencode_k8s::run::job::end::RunEnd;
 use opencode_k8s::run::job::handle::{JobHandle, Limits};
 use opencode_k8s::run::stop::{Stopper, stop_signal};
 use opencode_k8s::run::supervise::watch::watch_job;
-use opencode_k8s::run::volume::blocking::SingleFlight;
+use opencode_k8s::run::volume::blocking::{SingleFlight, Volume};
 use opencode_k8s::tail::source::{Ownership, RunFiles};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -86,6 +86,7 @@ pub(crate) fn handle(
             outage: OUTAGE,
         },
         stop,
+        volume: Volume::default(),
         single_flight: SingleFlight::default(),
         holder: None,
         without_job: false,

@@ -5,7 +5,7 @@ mod said;
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use http::{Request, Response};
 use kube::Client;
 use kube::client::Body;
 use opencode_k8s::cluster::verbs::Namespace;
+use opencode_k8s::cluster::view::Views;
 use opencode_k8s::cluster::{Access, Cluster, View};
 use said::{Said, status};
 use serde_json::{Value, json};
@@ -32,7 +33,7 @@ pub(crate) enum Watch {
 }
 
 struct Known {
-    number: usize,
+    views: Views,
     watch: Watch,
     /// The status of its lists.
     list: u16,
@@ -51,9 +52,8 @@ pub(crate) struct ApiServer(Arc<Known>);
 
 impl ApiServer {
     pub(crate) fn new(watch: Watch, list: u16) -> Self {
-        static SERVERS: AtomicUsize = AtomicUsize::new(0);
         Self(Arc::new(Known {
-            number: SERVERS.fetch_add(1, Ordering::SeqCst),
+            views: Views::default(),
             watch,
             list,
             objects: Mutex::default(),
@@ -117,7 +117,7 @@ impl ApiServer {
             .insert(resource.to_owned(), lines);
     }
 
-    /// The view of this server. Each has an address of its own, since views are shared by it.
+    /// The view of this server.
     pub(crate) fn view(&self) -> (Namespace, Arc<View>) {
         let server = self.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
@@ -130,13 +130,10 @@ impl ApiServer {
         let cluster = Cluster {
             client: Client::new(service, "paperclip"),
             default_namespace: "paperclip".to_owned(),
-            access: Access {
-                kubeconfigs: vec![self.0.number.to_string().into()],
-                in_cluster: false,
-            },
+            access: Access::default(),
         };
         let namespace = Namespace::new(&cluster, "paperclip");
-        let view = View::shared(&cluster, &namespace, "a=b");
+        let view = self.0.views.of(&cluster, &namespace, "a=b");
         (namespace, view)
     }
 

@@ -1,0 +1,43 @@
+//! What one server process holds for all its runs, and what it asks of the world outside. The process has one; a simulation
+//! has several, with a world of its own.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use crate::cluster::client::Connect;
+use crate::cluster::identity::Identities;
+use crate::cluster::view::Views;
+use crate::cluster::{Access, Cluster};
+use crate::run::agent_lock::AgentLocks;
+use crate::run::clock::Clock;
+use crate::run::volume::blocking::Volume;
+use crate::tail::Hub;
+
+/// One server.
+#[derive(Default)]
+pub struct Server {
+    /// Follows the logs of all runs.
+    pub hub: Hub,
+    /// What the clusters look like.
+    pub views: Views,
+    /// One run per agent.
+    pub agents: AgentLocks,
+    /// How clients are made.
+    pub connect: Connect,
+    /// Who works on the shared volume.
+    pub volume: Volume,
+    /// The wall clock.
+    pub clock: Clock,
+    /// Which cluster is which.
+    pub(crate) identities: Identities,
+    /// What is swept.
+    sweeps: Mutex<HashSet<(Access, String)>>,
+}
+
+impl Server {
+    /// Whether this is the first call for this cluster and namespace: then it is swept from now on.
+    pub(crate) fn begins_to_sweep(&self, cluster: &Cluster, namespace: &str) -> bool {
+        let mut sweeps = self.sweeps.lock().unwrap_or_else(PoisonError::into_inner);
+        sweeps.insert((cluster.access.clone(), namespace.to_owned()))
+    }
+}
