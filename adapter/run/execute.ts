@@ -12,32 +12,14 @@ import { callHostWithin, describeError, statusLine } from "../host/calls.js";
 import { toJsonText } from "../addon/json.js";
 import { type Native, type NativeLoader, NativeUnavailableError } from "../addon/native.js";
 import { withPodPaths } from "./pod-paths.js";
-import { type PromptInputs, renderPrompt } from "./prompt.js";
+import { type PromptInputs, renderPrompts } from "./prompt.js";
 import { readPromptInputs } from "./prompt-inputs.js";
-import { buildRunRequest, findShapeProblem, type RunRequest, type SessionState } from "./request.js";
+import { buildRunRequest, findShapeProblem, type RunRequest } from "./request.js";
 import { type RunHandle, runFeed } from "./feed.js";
 import { createRunSink } from "./sink.js";
-import { withUsageOf } from "./usage.js";
-
-/** A harvested Job may ask for a run of its own; more than a few in a row mean that something is wrong. */
-const MAX_ROUNDS = 5;
 
 /** A status line of ours is not worth holding up a run. */
 const STATUS_LINE_LIMIT_MS = 5_000;
-
-/** What the addon hands back: the result of this round and, if there is more to do, how to go on. */
-interface RunOutcome {
-  result: AdapterExecutionResult;
-  /** The run goes on with a Job of its own, from the session that was just harvested. */
-  next?:
-    | ({ sessionId?: string | null; sessionParams?: Record<string, unknown> | null } & Record<string, unknown>)
-    | null;
-}
-
-interface SessionPlan {
-  sessionId: string | null;
-  note: string | null;
-}
 
 /** The host's entry point. It never throws: whatever goes wrong is a result with an error code. */
 export type Execute = (ctx: AdapterExecutionContext) => Promise<AdapterExecutionResult>;
@@ -72,76 +54,57 @@ async function startValidated(native: Native, ctx: AdapterExecutionContext): Pro
   }
   if (ctx.signal?.aborted) return cancelledBeforeStart();
   const inputs = await readPromptInputs(parseObject(ctx.config), (message) => say(ctx, "stderr", message));
-  return withBiller(ctx, withCancellationTime(await runRounds(native, ctx, inputs)));
+  return withBiller(ctx, withCancellationTime(await run(native, ctx, inputs)));
 }
 
-async function runRounds(
+async function run(
   native: Native,
   ctx: AdapterExecutionContext,
   inputs: PromptInputs,
 ): Promise<AdapterExecutionResult> {
-  const run = new CancellableRun();
+  const cancellable = new CancellableRun();
   const stopWatching = watchCancellation({
     ctx,
     issueId: issueIdOf(ctx),
     apiUrl: buildPaperclipEnv(ctx.agent)["PAPERCLIP_API_URL"],
-    cancel: (reason) => run.cancel(reason),
+    cancel: (reason) => cancellable.cancel(reason),
   });
   try {
-    let continuation: RunOutcome["next"];
-    let earlier: Pick<AdapterExecutionResult, "usage" | "costUsd"> = {};
-    for (let round = 1; ; round++) {
-      if (run.reason !== null && round === 1) return cancelledBeforeStart();
-      const outcome = await runRound(native, ctx, inputs, run, continuation);
-      const result = withUsageOf(outcome.result, earlier);
-      if (!outcome.next || round >= MAX_ROUNDS) return result;
-      if (run.reason !== null) return cancelledAfter(result);
-      continuation = outcome.next;
-      earlier = result;
-    }
+    if (cancellable.reason !== null) return cancelledBeforeStart();
+    const request = withPodPaths(buildRunRequest(ctx));
+    const prompts = renderPrompts(request, inputs, ctx.agent);
+    const start: StartRequest = {
+      ...request,
+      ...prompts.fresh,
+      resumedPrompt: prompts.resumed?.prompt,
+      resumedPromptMetrics: prompts.resumed?.promptMetrics,
+      environment: readServerEnvironment(),
+      wantsProgress: typeof ctx.onRuntimeProgress === "function",
+    };
+    const handle = runFeed(native).start(toJsonText(start), createRunSink(ctx, prompts));
+    cancellable.attach(handle);
+    return readResult(await handle.result());
   } finally {
     stopWatching();
   }
 }
 
-async function runRound(
-  native: Native,
-  ctx: AdapterExecutionContext,
-  inputs: PromptInputs,
-  run: CancellableRun,
-  continuation: RunOutcome["next"],
-): Promise<RunOutcome> {
-  const request = withPodPaths(buildRunRequest(ctx, harvestedSession(continuation)));
-  const plan = JSON.parse(native.planSession(toJsonText(request))) as SessionPlan;
-  if (plan.note) await say(ctx, "stdout", plan.note);
-  const prompt = renderPrompt(request, inputs, plan.sessionId !== null, ctx.agent);
-  const handle = runFeed(native).start(
-    toJsonText({
-      ...request,
-      ...prompt,
-      continuation,
-      environment: readServerEnvironment(),
-      wantsProgress: typeof ctx.onRuntimeProgress === "function",
-    } satisfies StartRequest),
-    createRunSink(ctx, prompt),
-  );
-  run.attach(handle);
-  return readOutcome(await handle.result());
-}
-
 /** An answer that is no result must not count as one: the host takes a missing exit code for a success. */
-function readOutcome(json: string): RunOutcome {
-  const outcome = JSON.parse(json) as RunOutcome | null;
-  if (typeof outcome?.result !== "object" || outcome.result === null) {
+function readResult(json: string): AdapterExecutionResult {
+  const result = JSON.parse(json) as AdapterExecutionResult | null;
+  if (typeof result !== "object" || result === null) {
     throw new Error("the native part returned no result; look for the Job in the cluster before starting again");
   }
-  return outcome;
+  return result;
 }
 
 interface StartRequest extends RunRequest {
+  /** The prompt of a fresh session. */
   prompt: string;
   promptMetrics: Record<string, number>;
-  continuation: RunOutcome["next"];
+  /** The prompt of a resumed one, where it differs: the addon decides which of them opencode gets. */
+  resumedPrompt: string | undefined;
+  resumedPromptMetrics: Record<string, number> | undefined;
   environment: object;
   /** The host shows where a run is. */
   wantsProgress: boolean;
@@ -162,11 +125,6 @@ class CancellableRun {
     this.reason = reason;
     this.handle?.cancel(reason);
   }
-}
-
-function harvestedSession(continuation: RunOutcome["next"]): SessionState | undefined {
-  if (!continuation) return undefined;
-  return { sessionId: continuation.sessionId ?? null, sessionParams: continuation.sessionParams ?? null };
 }
 
 function issueIdOf(ctx: AdapterExecutionContext): string | null {
@@ -205,15 +163,6 @@ function cancelledBeforeStart(): AdapterExecutionResult {
     ...failure("cancelled", "Run cancelled before anything was created"),
     resultJson: { executionCancellation: { state: "acknowledged", acknowledgedAt: new Date().toISOString() } },
   };
-}
-
-/** Cancelled between an earlier Job and its own: what that one came to is not this run's result, but it is paid for. */
-function cancelledAfter(earlier: AdapterExecutionResult): AdapterExecutionResult {
-  const { usage, usageBasis, costUsd, provider, model, billingType, sessionId, sessionParams, sessionDisplayId } =
-    earlier;
-  const kept = { usage, usageBasis, costUsd, provider, model, billingType, sessionId, sessionParams, sessionDisplayId };
-  const present = Object.entries(kept).filter(([, value]) => value !== undefined);
-  return { ...Object.fromEntries(present), ...cancelledBeforeStart() };
 }
 
 /** Codes of ours are lower case; the binding's own (`GenericFailure`) say nothing to an operator. */

@@ -25,6 +25,23 @@ export interface RenderedPrompt {
   promptMetrics: Record<string, number>;
 }
 
+/** The prompt of a fresh session, and that of a resumed one where it differs. */
+export interface RenderedPrompts {
+  fresh: RenderedPrompt;
+  resumed: RenderedPrompt | undefined;
+}
+
+/** Renders both prompts that a run may need: whether it resumes a session is the addon's decision. */
+export function renderPrompts(
+  request: Parameters<typeof renderPrompt>[0],
+  inputs: PromptInputs,
+  agentRow: object = request.agent,
+): RenderedPrompts {
+  const fresh = renderPrompt(request, inputs, false, agentRow);
+  const resumed = renderPrompt(request, inputs, true, agentRow);
+  return { fresh, resumed: resumed.prompt === fresh.prompt ? undefined : resumed };
+}
+
 /**
  * Renders the prompt. A resumed session already knows the bootstrap text, and with a wake message it needs no
  * heartbeat text either; `resuming` must be the same decision that gives opencode its `--session`.

@@ -31,8 +31,8 @@ export interface RunRequest {
   forbiddenEnvKeys: string[];
 }
 
-/** Builds the shared request; `session` replaces the session the host remembers. */
-export function buildRunRequest(ctx: AdapterExecutionContext, session?: SessionState): RunRequest {
+/** Builds the shared request. */
+export function buildRunRequest(ctx: AdapterExecutionContext): RunRequest {
   const runtime = parseObject(ctx.runtime);
   const config = parseObject(ctx.config);
   const context = parseObject(ctx.context);
@@ -40,7 +40,7 @@ export function buildRunRequest(ctx: AdapterExecutionContext, session?: SessionS
   return {
     runId: ctx.runId,
     agent: { id, name: textOr(ctx.agent.name, ""), companyId },
-    runtime: session ?? {
+    runtime: {
       sessionId: textOr(runtime["sessionId"], null),
       sessionParams: recordOrNull(runtime["sessionParams"]),
     },

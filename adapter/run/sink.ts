@@ -5,7 +5,7 @@
 import type { AdapterExecutionContext, AdapterInvocationMeta, AdapterRuntimeEvent } from "@paperclipai/adapter-utils";
 
 import { callHost, describeError, statusLine } from "../host/calls.js";
-import type { RenderedPrompt } from "./prompt.js";
+import type { RenderedPrompts } from "./prompt.js";
 import type { RunSink } from "./feed.js";
 
 function withoutAccess(context: unknown): Record<string, unknown> {
@@ -20,8 +20,8 @@ type Handler = (payload: string) => unknown;
 const ACCESS_KEYS: readonly string[] = ["paperclipRuntimeTools", "paperclipManagedMcp"];
 
 /** A sink for one run: never throws, never rejects, and reports a failing callback once per kind. */
-export function createRunSink(ctx: AdapterExecutionContext, prompt: RenderedPrompt): RunSink {
-  const handlers = handlersFor(ctx, prompt);
+export function createRunSink(ctx: AdapterExecutionContext, prompts: RenderedPrompts): RunSink {
+  const handlers = handlersFor(ctx, prompts);
   const reported = new Set<string>();
   return async (kind, payload) => {
     const handle = handlers[kind];
@@ -36,19 +36,25 @@ export function createRunSink(ctx: AdapterExecutionContext, prompt: RenderedProm
   };
 }
 
-function handlersFor(ctx: AdapterExecutionContext, prompt: RenderedPrompt): Record<string, Handler | undefined> {
+function handlersFor(ctx: AdapterExecutionContext, prompts: RenderedPrompts): Record<string, Handler | undefined> {
   return {
     stdout: (lines) => ctx.onLog("stdout", lines),
     stderr: (lines) => ctx.onLog("stderr", lines),
-    meta: (json) => ctx.onMeta?.(invocationMeta(json, ctx, prompt)),
+    meta: (json) => ctx.onMeta?.(invocationMeta(json, ctx, prompts)),
     event: (json) => ctx.onEvent?.(JSON.parse(json) as AdapterRuntimeEvent),
     progress: (json) => reportProgress(json, ctx),
     dispatch: () => ctx.onDispatch?.(),
   };
 }
 
-function invocationMeta(json: string, ctx: AdapterExecutionContext, prompt: RenderedPrompt): AdapterInvocationMeta {
-  return { ...(JSON.parse(json) as AdapterInvocationMeta), ...prompt, context: withoutAccess(ctx.context) };
+function invocationMeta(
+  json: string,
+  ctx: AdapterExecutionContext,
+  prompts: RenderedPrompts,
+): AdapterInvocationMeta {
+  const { resumesSession, ...meta } = JSON.parse(json) as AdapterInvocationMeta & { resumesSession: boolean };
+  const prompt = (resumesSession ? prompts.resumed : undefined) ?? prompts.fresh;
+  return { ...meta, ...prompt, context: withoutAccess(ctx.context) };
 }
 
 function reportProgress(json: string, ctx: AdapterExecutionContext): unknown {

@@ -31,10 +31,9 @@ impl Runs {
         let (done, result) = watch::channel(None);
         let calls = self.calls.clone();
         let work = async move {
-            let outcome = crate::run::execute(server(), &request_json, Arc::new(host), stop).await;
+            let report = crate::run::execute(server(), &request_json, Arc::new(host), stop).await;
             calls.told(number).await;
-            let text = serde_json::json!({ "result": outcome.result, "next": outcome.next }).to_string();
-            done.send_replace(Some(text));
+            done.send_replace(Some(report.to_value().to_string()));
         };
         tasks::spawn(env, work).map_err(invalid)?;
         Ok(RunHandle {
@@ -88,8 +87,7 @@ impl RunHandle {
         self.stopper.stop(&reason);
     }
 
-    /// Resolves with `{"result": AdapterExecutionResult, "next": {sessionId, sessionParams} | null}` as JSON text.
-    /// With `next` an earlier Job was harvested, and the run goes on from that session. Holds the process until then.
+    /// Resolves with an `AdapterExecutionResult` as JSON text. Holds the process until then.
     #[napi]
     pub async fn result(&self) -> napi::Result<String> {
         let mut result = self.result.clone();

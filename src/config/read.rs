@@ -18,6 +18,17 @@ impl RunSpec {
         let fields = Fields(&request.config);
         let retain_jobs = retain_jobs(request, fields);
         let storage_class = fields.text("agentDbStorageClass").map(str::to_owned);
+        let resume = session::resume(request);
+        // A resumed session knows some sections already.
+        let resumed_prompt = request
+            .resumed_prompt
+            .as_ref()
+            .filter(|_| resume.session_id.is_some());
+        let resumed_metrics = request
+            .resumed_prompt_metrics
+            .as_ref()
+            .filter(|_| resumed_prompt.is_some());
+        let metrics = resumed_metrics.unwrap_or(&request.prompt_metrics);
         Ok(RunSpec {
             run_id: request.run_id.clone(),
             agent_id: request.agent.id.clone(),
@@ -25,12 +36,12 @@ impl RunSpec {
             company_id: request.agent.company_id.clone(),
             task_id: task_id(&request.context),
             stored_session: session::stored_id(request),
-            resume: session::resume(request),
+            resume,
             auth_token: request.auth_token.clone().filter(|token| !token.is_empty()),
             cluster: request.cluster.clone().unwrap_or_default(),
             nonce: request.nonce.clone().filter(|nonce| !nonce.is_empty()),
-            prompt: request.prompt.clone(),
-            prompt_metrics: request.prompt_metrics.clone(),
+            prompt: resumed_prompt.unwrap_or(&request.prompt).clone(),
+            prompt_metrics: metrics.clone(),
             prompt_secret_name: request.prompt_secret_name.clone().filter(|name| !name.is_empty()),
             context: request.context.clone(),
             base_env: request.base_env.clone(),

@@ -49,6 +49,10 @@ pub struct RenderRequest {
     /// What the server knows about its own pod.
     #[serde(deserialize_with = "or_default")]
     pub self_pod: SelfPod,
+    /// The prompt of a run that resumes a session, where it differs.
+    pub resumed_prompt: Option<String>,
+    /// Characters of its sections.
+    pub resumed_prompt_metrics: Option<BTreeMap<String, serde_json::Number>>,
     /// A Secret that already holds the prompt.
     pub prompt_secret_name: Option<String>,
     /// Where the agent's database lives: absent, `null` for a volume of the pod, or the name of a claim.

@@ -3,10 +3,10 @@
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 
-use crate::manifest::FileNames;
 use crate::manifest::names::{
     END_PATH, LOG_PATH, OPENCODE_CONTAINER, PROMPT_CONTAINER, PROMPT_HASH, STDERR_PATH,
 };
+use crate::manifest::{FileNames, last_component};
 use crate::manifest::{PROMPT_SECRET_VOLUME, nonce_argument, session_argument};
 
 /// What a Job says about its run.
@@ -48,19 +48,11 @@ impl JobRecord {
         let pod = spec.template.spec.as_ref()?;
         let annotation = |key: &str| job.metadata.annotations.as_ref()?.get(key).cloned();
         let log = annotation(LOG_PATH)?;
-        let base = file_name(&log).strip_suffix(".ndjson")?.to_owned();
+        let base = last_component(&log).strip_suffix(".ndjson")?.to_owned();
         let run_id = base.strip_suffix(".pod")?.to_owned();
         let stderr = annotation(STDERR_PATH)?;
-        let names = FileNames {
-            log: file_name(&log).to_owned(),
-            stderr: file_name(&stderr).to_owned(),
-            started: format!("{base}.started"),
-            end: file_name(&annotation(END_PATH)?).to_owned(),
-            draft: format!(".{base}.end"),
-            nonce: format!("{base}.nonce"),
-            holder: format!("{base}.holder"),
-            usage: format!("{base}.usage"),
-        };
+        annotation(END_PATH)?;
+        let names = FileNames::of_base(&base);
         let agent = container(&pod.containers, OPENCODE_CONTAINER);
         let command =
             |container: Option<&Container>| container.and_then(|it| it.command.clone()).unwrap_or_default();
@@ -98,10 +90,6 @@ fn prompt_secret(pod: &PodSpec) -> Option<String> {
         .iter()
         .find(|volume| volume.name == PROMPT_SECRET_VOLUME)?;
     volume.secret.as_ref()?.secret_name.clone()
-}
-
-fn file_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 pub use command::{nonce_argument, session_argument};
 pub use error::ManifestError;
 pub use names::sanitize_label_value;
+pub(crate) use paths::last_component;
 pub use paths::{FileNames, LogPaths, POD_ROOT, on_server, pod_log_path};
 pub use prompt::{
     LARGE_PROMPT_THRESHOLD_BYTES, PromptSecret, SECRET_KEY, SECRET_PROMPT_LIMIT_BYTES, prompt_secret,

@@ -43,6 +43,12 @@ impl LogPaths {
         })
     }
 
+    /// The names of the run's files.
+    #[must_use]
+    pub fn file_names(&self) -> FileNames {
+        FileNames::of_base(last_component(self.base()))
+    }
+
     /// The same files as a server sees them whose volume is mounted at `data_root`.
     pub fn on_server(&self, data_root: &str) -> Self {
         let move_to = |path: &String| on_server(path, data_root);
@@ -83,7 +89,28 @@ pub struct FileNames {
     pub usage: String,
 }
 
+/// The last component of a path.
+pub(crate) fn last_component(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
 impl FileNames {
+    /// The files beside each other that start with `base`: `<runId>.pod`.
+    #[must_use]
+    pub fn of_base(base: &str) -> Self {
+        let file = |end: &str| format!("{base}.{end}");
+        Self {
+            log: file("ndjson"),
+            stderr: file("stderr.log"),
+            started: file("started"),
+            end: file("end.json"),
+            draft: format!(".{base}.end"),
+            nonce: file("nonce"),
+            holder: file("holder"),
+            usage: file("usage"),
+        }
+    }
+
     /// All of them in the order of removal. The nonce first: it tells an end that nobody heard, and a pod that finds the
     /// start record gone looks whether it is there.
     pub fn all(&self) -> [&str; 8] {

@@ -3,23 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::cluster::verbs::Namespace;
 use crate::cluster::{Cluster, ClusterError, View, host_pod};
-use crate::config::RunSpec;
+use crate::config::{Json, RunSpec};
 use crate::manifest::FileNames;
 use crate::manifest::names;
 use crate::run::failure::{Failure, INVALID_REQUEST, SELF_POD_FAILED, SHARED_VOLUME_MISSING, cancelled};
 use crate::run::job::handle::{JobHandle, Limits};
+use crate::run::report::{Harvest, HarvestedSession};
 use crate::run::request::{RunRequest, of_config};
 use crate::run::server::Server;
 use crate::run::stop::Stop;
+use crate::run::timing::{Budget, CONNECT};
 use crate::run::volume::blocking::{DataRoot, SingleFlight};
-use crate::tail::source::{Ownership, RunFiles};
-
-/// An exec plugin, DNS or a dead API server may take its time; a run does not wait longer.
-const CONNECT: Duration = Duration::from_secs(60);
+use crate::run::volume::folder::SharedVolume;
+use crate::tail::source::RunFiles;
 
 /// Where a run happens, known before it has a Job.
 pub(crate) struct RunContext {
@@ -29,10 +30,13 @@ pub(crate) struct RunContext {
     pub(crate) namespace: Namespace,
     pub(crate) view: Arc<View>,
     pub(crate) selector: String,
-    pub(crate) root: DataRoot,
-    pub(crate) owner: Ownership,
-    /// The host's session as the request has it, and whether this run harvested a Job already.
+    pub(crate) volume: SharedVolume,
+    /// With the session that the run goes on from.
     pub(crate) request: RunRequest,
+    /// This run harvested a Job already: an ended one of its task is no news.
+    pub(crate) has_harvested: bool,
+    /// When `guardWaitSec` is over; `None` waits without limit.
+    pub(crate) admit_by: Option<Instant>,
     pub(crate) stop: Stop,
     /// What is done in a plainer way than it could be.
     pub(crate) plainer: Option<&'static str>,
@@ -46,11 +50,11 @@ impl RunContext {
         stop: Stop,
     ) -> Result<Self, Failure> {
         let failed = |error: ClusterError| Failure::before_start(SELF_POD_FAILED, error.to_string());
-        let connected = unless_stopped(
-            &stop,
-            tokio::time::timeout(CONNECT, connect(&server, &mut request)),
-        )
-        .await?;
+        let connected = tokio::time::timeout(CONNECT, connect(&server, &mut request));
+        let connected = tokio::select! {
+            connected = connected => connected,
+            reason = stop.asked() => return Err(cancelled(&reason)),
+        };
         let (cluster, namespace, plainer) = connected.unwrap_or_else(|_| {
             Err(failed(ClusterError::Config(format!(
                 "the cluster could not be reached within {} s (credential plugin, DNS or network)",
@@ -71,11 +75,17 @@ impl RunContext {
         })?;
         let view = server.views.of(&cluster, &namespace, &names::adapter_selector());
         Ok(Self {
-            root: DataRoot {
-                path: request.data_root(),
-                volume: server.volume.clone(),
+            volume: SharedVolume {
+                root: DataRoot {
+                    path: request.data_root(),
+                    volume: server.volume.clone(),
+                },
+                owner: request.environment.owner()?,
+                budget: Budget::of(&stop),
             },
-            owner: request.environment.owner()?,
+            admit_by: (spec.guard_wait_sec > 0)
+                .then(|| Instant::now() + Duration::from_secs(spec.guard_wait_sec)),
+            has_harvested: false,
             spec,
             cluster,
             namespace,
@@ -86,6 +96,25 @@ impl RunContext {
             plainer,
             server,
         })
+    }
+
+    /// Goes on from the session of the earlier runs that were harvested.
+    pub(crate) fn resume_from(&mut self, harvest: &Harvest) -> Result<(), Failure> {
+        self.has_harvested = true;
+        let runtime = &mut self.request.render.runtime;
+        match harvest.session() {
+            Some(HarvestedSession::Known { id, params }) => {
+                runtime.session_id = Some(id);
+                runtime.session_params = json_of(&Value::Object(params));
+            }
+            Some(HarvestedSession::Cleared) => {
+                runtime.session_id = None;
+                runtime.session_params = Json::default();
+            }
+            None => {}
+        }
+        self.spec = RunSpec::from_request(&self.request.render).map_err(of_config)?;
+        Ok(())
     }
 
     /// The handle to a Job of this run.
@@ -104,14 +133,14 @@ impl RunContext {
             secret: job.secret,
             files: job.files,
             names: job.names,
-            owner: self.owner,
-            job_deadline: match job.asked_for {
-                Some(asked_for) => after(asked_for, spec.timeout_sec),
-                // Its condition is asked for whenever it may have one.
-                None => spec.timeout_sec.map(|_| now),
-            },
-            deadline: after(now, spec.timeout_sec.map(|limit| limit + spec.grace_sec)),
+            owner: self.volume.owner,
             limits: Limits {
+                job_deadline: match job.asked_for {
+                    Some(asked_for) => after(asked_for, spec.timeout_sec),
+                    // Its condition is asked for whenever it may have one.
+                    None => spec.timeout_sec.map(|_| now),
+                },
+                deadline: after(now, spec.timeout_sec.map(|limit| limit + spec.grace_sec)),
                 schedule: Duration::from_secs(spec.schedule_timeout_sec),
                 start: Duration::from_secs(spec.start_timeout_sec),
                 outage: Duration::from_secs(spec.outage_timeout_sec),
@@ -138,14 +167,9 @@ pub(crate) struct JobIdentity {
     pub(crate) without_job: bool,
 }
 
-/// Waits for work that may be dropped half-way, or gives up when the run is to stop.
-pub(crate) async fn unless_stopped<T>(stop: &Stop, work: impl Future<Output = T>) -> Result<T, Failure> {
-    tokio::select! {
-        biased;
-        // Work that is done is not lost: what it made must be known to be removed.
-        done = work => Ok(done),
-        reason = stop.asked() => Err(cancelled(&reason)),
-    }
+/// What the request's own type of JSON holds.
+fn json_of(value: &Value) -> Json {
+    Json::parse(&value.to_string()).unwrap_or_default()
 }
 
 type Connected = (Cluster, Namespace, Option<&'static str>);

@@ -1,9 +1,9 @@
-//! One run, from the request to the result. Reads like the picture in `docs/design.md`; holds no rule about
-//! success: that is `outcome`.
+//! One run, from the request to the report. Reads like the picture in `docs/design.md`; holds no rule about success: that
+//! is `outcome`.
 
 pub mod admit;
 pub mod agent_lock;
-mod attached;
+pub mod attached;
 pub mod clock;
 pub mod context;
 pub mod failure;
@@ -12,51 +12,40 @@ pub mod job;
 pub mod outcome;
 mod recover;
 pub mod redact;
+pub mod report;
 pub mod request;
 pub mod server;
 pub mod start;
 pub mod stop;
 pub mod supervise;
+pub mod timing;
 pub mod volume;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use admit::{Assignment, Role};
-use attached::AttachedJob;
+use admit::{AgentTurn, Assignment, Role};
 use context::RunContext;
-use failure::Failure;
+use failure::{Failure, cancelled};
+use host::Host;
 use host::log::HostLog;
-use host::{Host, SilentHost};
+use recover::harvest::{harvest_silently, say_taken_over};
 use redact::display::Redactor;
+use report::{Harvest, Report};
 use request::RunRequest;
 use server::Server;
 use stop::Stop;
-use supervise::{Conclusion, finish, usage};
+use supervise::supervise;
 
-/// What a round of a run ended with.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
-    /// An `AdapterExecutionResult`.
-    pub result: Value,
-    /// An earlier Job was harvested: the run goes on from this session with a Job of its own.
-    pub next: Option<Value>,
-}
+/// Each harvested Job gives the run one more round; more than a few in a row mean that something is wrong.
+const MAX_ROUNDS: usize = 5;
 
-impl From<Value> for Outcome {
-    fn from(result: Value) -> Self {
-        Self { result, next: None }
-    }
-}
-
-/// Executes one round of a run. Never fails: a failure is a result.
+/// Executes a run. Never fails: a failure is a report.
 ///
 /// # Example
 /// The binding calls it with the request's JSON text, a host that takes log lines, and a signal to stop.
-pub async fn execute(server: &Arc<Server>, request: &str, host: Arc<dyn Host>, stop: Stop) -> Outcome {
+pub async fn execute(server: &Arc<Server>, request: &str, host: Arc<dyn Host>, stop: Stop) -> Report {
     let (host_log, mut reporter) = HostLog::new(host, stop.clone());
     let attempted = tokio::select! {
         attempted = attempt(server, request, &host_log, stop) => attempted,
@@ -64,12 +53,15 @@ pub async fn execute(server: &Arc<Server>, request: &str, host: Arc<dyn Host>, s
     };
     reporter.flush().await;
     match attempted {
-        Ok(outcome) => outcome,
-        Err(failure) => {
+        Ok(report) => report,
+        Err((failure, harvest)) => {
             if failure.code != failure::CANCELLED {
                 host_log.warn(&failure.message).await;
             }
-            failure.into_result().into()
+            Report {
+                harvest,
+                ..failure.into()
+            }
         }
     }
 }
@@ -79,153 +71,88 @@ async fn attempt(
     request: &str,
     host_log: &HostLog,
     stop: Stop,
-) -> Result<Outcome, Failure> {
+) -> Result<Report, (Failure, Harvest)> {
+    let mut harvest = Harvest::default();
+    match in_rounds(server, request, host_log, stop, &mut harvest).await {
+        Ok(report) => Ok(Report { harvest, ..report }),
+        Err(failure) => Err((failure, harvest)),
+    }
+}
+
+/// Harvests what earlier runs of the task left, one round each, and then follows a Job of its own.
+async fn in_rounds(
+    server: &Arc<Server>,
+    request: &str,
+    host_log: &HostLog,
+    stop: Stop,
+    harvest: &mut Harvest,
+) -> Result<Report, Failure> {
     let request = RunRequest::parse(request)?;
     if request.wants_progress {
-        // The round before may have told something just now.
-        let pause = if request.continues {
-            host::progress::PACE
-        } else {
-            Duration::ZERO
-        };
-        host_log.report_from(Instant::now() + pause);
+        host_log.report_from(Instant::now());
     }
-    let context = RunContext::reach(server.clone(), request, stop).await?;
+    let mut context = RunContext::reach(server.clone(), request, stop).await?;
     host_log.hide(Redactor::of(&context.spec));
     if let Some(plainer) = context.plainer {
         host_log.warn(format!("Warning: {plainer}")).await;
     }
-    let started = admit::admit(&context, host_log, &server.hub).await;
-    let outcome = match started {
-        Ok((started, turn)) => {
-            let outcome = follow(&context, started, host_log).await;
-            drop(turn);
-            Ok(outcome)
-        }
-        Err(failure) => Err(failure),
+    let turn = AgentTurn::take(&context, host_log).await;
+    let done = match &turn {
+        Ok(turn) => rounds(&mut context, turn, host_log, harvest).await,
+        Err(failure) => Err(failure.clone()),
     };
+    drop(turn);
     // Never at import and never before a run: the first run of a cluster and namespace starts it.
     recover::sweep::start(&context);
-    outcome
+    done
 }
 
-/// Follows what was started, or found, to its end.
-async fn follow(context: &RunContext, assignment: Assignment, host_log: &HostLog) -> Outcome {
-    let mut usage = Vec::new();
-    for attached in assignment.before {
-        usage.push(told(context, attached, host_log).await.result);
-    }
-    let mut outcome = match assignment.role {
-        Role::Own => finish(assignment.attached, host_log).await.result.into(),
-        Role::Earlier => after(context, finish(assignment.attached, host_log).await),
-        Role::Ended => after(context, told(context, assignment.attached, host_log).await),
-    };
-    for earlier in &usage {
-        usage::add(&mut outcome.result, earlier);
-    }
-    outcome
-}
-
-/// Harvests a run that has ended, and says in one line what came of it.
-async fn told(context: &RunContext, attached: AttachedJob, host_log: &HostLog) -> Conclusion {
-    let name = attached.handle.job_name.clone();
-    let (quiet, _) = HostLog::new(Arc::new(SilentHost), context.stop.clone());
-    let finished = finish(attached, &quiet).await;
-    // What another server has told meanwhile is no news, and its files were gone before they were read.
-    if !finished.by_another {
-        host_log.status(report(&name, &finished.result)).await;
-    }
-    finished
-}
-
-/// What follows the harvest of an earlier Job.
-fn after(context: &RunContext, finished: Conclusion) -> Outcome {
-    let next = finished.settled.then(|| next(context, &finished.result));
-    let result = match context.stop.reason() {
-        Some(reason) if next.is_none() => cancelled_after(&reason, finished.result),
-        _ => finished.result,
-    };
-    Outcome { result, next }
-}
-
-/// This run was cancelled before it had a Job of its own: the end of an earlier one is not its end. What that used, its
-/// session and what is verified about the cancel stay.
-fn cancelled_after(reason: &str, earlier: Value) -> Value {
-    if earlier["errorCode"] == failure::CANCELLED {
-        return earlier;
-    }
-    let mut result = failure::cancelled(reason).into_result();
-    let kept = [
-        "usage",
-        "usageBasis",
-        "costUsd",
-        "provider",
-        "model",
-        "billingType",
-        "sessionId",
-        "sessionParams",
-        "sessionDisplayId",
-        "clearSession",
-    ];
-    for field in kept {
-        if let Some(value) = earlier.get(field) {
-            result[field] = value.clone();
+async fn rounds(
+    context: &mut RunContext,
+    turn: &AgentTurn,
+    host_log: &HostLog,
+    harvest: &mut Harvest,
+) -> Result<Report, Failure> {
+    for _ in 0..MAX_ROUNDS {
+        if let Some(note) = &context.spec.resume.note {
+            host_log.status(note).await;
         }
+        let Assignment {
+            before,
+            attached,
+            role,
+        } = turn.next(context, host_log).await?;
+        for earlier in before {
+            harvest.add(harvest_silently(context, earlier, host_log).await.report);
+        }
+        let earlier = match role {
+            Role::Own => return Ok(supervise(attached, host_log).await.report),
+            Role::Earlier => {
+                say_taken_over(&attached, host_log);
+                supervise(attached, host_log).await
+            }
+            Role::Ended => harvest_silently(context, attached, host_log).await,
+        };
+        let is_gone = earlier.report.is_acknowledged;
+        let is_settled = earlier.is_settled;
+        if !is_settled && context.stop.reason().is_none() {
+            // The API server is away: what became of the earlier run nobody knows.
+            return Ok(earlier.report);
+        }
+        harvest.add(earlier.report);
+        if let Some(reason) = context.stop.reason() {
+            // Cancelled before it had a Job of its own: the end of an earlier one is not its end.
+            return Err(Failure {
+                nothing_started: is_settled || is_gone,
+                ..cancelled(&reason)
+            });
+        }
+        context.resume_from(harvest)?;
     }
-    let verified = earlier.pointer("/resultJson/executionCancellation");
-    result["resultJson"] = verified.map_or(json!({}), |verified| json!({"executionCancellation": verified}));
-    result
-}
-
-/// The session to go on with: the harvested one, else the stored one, unless it must be forgotten.
-fn next(context: &RunContext, result: &Value) -> Value {
-    let stored = &context.request.render.runtime;
-    if result["clearSession"] == true {
-        return json!({"sessionId": null, "sessionParams": null});
-    }
-    match result["sessionId"].as_str() {
-        Some(id) => json!({"sessionId": id, "sessionParams": result["sessionParams"]}),
-        None => json!({"sessionId": stored.session_id, "sessionParams": stored.session_params.to_value()}),
-    }
-}
-
-/// One line about an earlier run that nobody heard the end of.
-fn report(job: &str, result: &Value) -> String {
-    let session = result["sessionId"].as_str().unwrap_or("unknown");
-    let proof = result.pointer("/resultJson/logState").and_then(Value::as_str);
-    let said = match result["errorMessage"].as_str() {
-        Some(error) => format!("it failed: {error}"),
-        None => format!("it said: {}", result["summary"].as_str().unwrap_or_default()),
-    };
-    format!(
-        "An earlier Job of this task, {job}, ended while nobody was listening (session {session}, log {}): {said}",
-        proof.unwrap_or("not read")
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_run_that_is_cancelled_while_it_harvests_another_does_not_take_its_success() {
-        let verified = json!({"state": "acknowledged"});
-        let earlier = json!({"exitCode": 0, "summary": "done", "sessionId": "ses_1", "usage": {"inputTokens": 3},
-            "resultJson": {"logState": "proven", "executionCancellation": verified}});
-        let result = cancelled_after("signal", earlier.clone());
-        assert_eq!(result["errorCode"], "cancelled");
-        assert_eq!(result["exitCode"], Value::Null);
-        assert!(result.get("summary").is_none());
-        assert_eq!(
-            (&result["sessionId"], &result["usage"]["inputTokens"]),
-            (&json!("ses_1"), &json!(3))
-        );
-        assert_eq!(result["resultJson"]["executionCancellation"], verified);
-        let unverified = json!({"exitCode": 0, "resultJson": {}});
-        assert_eq!(
-            cancelled_after("signal", unverified)["resultJson"],
-            json!({}),
-            "nothing is claimed"
-        );
-    }
+    Err(Failure::of_input(
+        failure::GUARD_BLOCKED,
+        format!(
+            "{MAX_ROUNDS} earlier Jobs of this task were harvested one after another: start the run again"
+        ),
+    ))
 }

@@ -39,8 +39,6 @@ pub struct RunRequest {
     pub environment: Environment,
     /// Read once, before the server's own pod is known: for checks and for the connection.
     pub spec: RunSpec,
-    /// This round follows the harvest of another Job in the same run.
-    pub continues: bool,
     /// The host shows where a run is.
     pub wants_progress: bool,
 }
@@ -49,8 +47,6 @@ pub struct RunRequest {
 struct Outer {
     #[serde(default)]
     environment: Option<Environment>,
-    #[serde(default)]
-    continuation: Option<serde_json::Value>,
     #[serde(default, rename = "wantsProgress")]
     wants_progress: bool,
 }
@@ -103,7 +99,6 @@ impl RunRequest {
             render,
             environment,
             spec,
-            continues: outer.continuation.is_some(),
             wants_progress: outer.wants_progress,
         })
     }

@@ -1,14 +1,21 @@
 //! The one signal that ends a run from outside. Set once; the first reason wins.
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// The host's half: asks a run to stop.
 #[derive(Debug, Clone)]
-pub struct Stopper(watch::Sender<Option<String>>);
+pub struct Stopper(watch::Sender<Option<Request>>);
 
 /// The run's half: learns that it should stop.
 #[derive(Debug, Clone)]
-pub struct Stop(watch::Receiver<Option<String>>);
+pub struct Stop(watch::Receiver<Option<Request>>);
+
+#[derive(Debug, Clone)]
+struct Request {
+    reason: String,
+    at: Instant,
+}
 
 /// A connected pair.
 #[must_use]
@@ -23,7 +30,10 @@ impl Stopper {
         self.0.send_if_modified(|known| {
             let first = known.is_none();
             if first {
-                *known = Some(reason.to_owned());
+                *known = Some(Request {
+                    reason: reason.to_owned(),
+                    at: Instant::now(),
+                });
             }
             first
         });
@@ -34,7 +44,13 @@ impl Stop {
     /// The reason, if the run should stop.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
-        self.0.borrow().clone()
+        self.0.borrow().as_ref().map(|request| request.reason.clone())
+    }
+
+    /// When the run was asked to stop.
+    #[must_use]
+    pub fn asked_at(&self) -> Option<Instant> {
+        self.0.borrow().as_ref().map(|request| request.at)
     }
 
     /// Resolves with the reason when the run should stop; never, when nobody can ask any more.
@@ -44,7 +60,7 @@ impl Stop {
             .wait_for(Option::is_some)
             .await
             .ok()
-            .and_then(|reason| reason.clone());
+            .and_then(|request| request.as_ref().map(|request| request.reason.clone()));
         match reason {
             Some(reason) => reason,
             None => std::future::pending().await,

@@ -13,13 +13,7 @@ use crate::run::agent_lock::{AgentLock, AgentLocks};
 use crate::run::failure::{Failure, GUARD_BLOCKED, GUARD_UNREACHABLE};
 use crate::run::host::log::HostLog;
 use crate::run::host::progress::Phase;
-
-/// How often to look whether the other Job is over, when nothing tells.
-const LOOK: Duration = Duration::from_secs(5);
-/// A list that fails is repeated for this time before the run is refused.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// Pods that are being ended get their grace period and a margin; a dead node's pod would stay for ever.
-const LEAVING: Duration = Duration::from_secs(75);
+use crate::run::timing::{ADMISSION_LIST, ADMISSION_LOOK, ADMISSION_PAUSE, ADMISSION_POD_LOOK, LAST_WORDS};
 
 /// Who waits, and for how long.
 pub struct Admission<'a> {
@@ -35,12 +29,10 @@ pub struct Admission<'a> {
     pub selector: &'a str,
     /// `guardWaitSec`; none waits without limit.
     pub until: Option<Instant>,
-    /// The run that waits.
-    pub candidate: Candidate,
     /// How long the API server may be away once the run waits for another.
     pub outage: Duration,
     /// After this time a Job whose agent has not started is nobody's any more.
-    pub stalled: Duration,
+    pub abandon_after: Duration,
 }
 
 impl Admission<'_> {
@@ -79,7 +71,11 @@ impl Admission<'_> {
         let mut unstarted_since: HashMap<String, Instant> = HashMap::new();
         loop {
             // A run that has waited for an hour is not given up because the API server restarts.
-            let patience = if said.is_empty() { PATIENCE } else { self.outage };
+            let patience = if said.is_empty() {
+                ADMISSION_LIST
+            } else {
+                self.outage
+            };
             let (jobs, pods) = match self.look(candidate, self.left_of(patience)).await? {
                 Decision::Wait {
                     jobs,
@@ -91,7 +87,7 @@ impl Admission<'_> {
                         let since = *unstarted_since
                             .entry(job.job_uid.clone())
                             .or_insert_with(Instant::now);
-                        if since.elapsed() >= self.stalled {
+                        if since.elapsed() >= self.abandon_after {
                             return Ok(Decision::Abandon(job));
                         }
                     }
@@ -108,7 +104,7 @@ impl Admission<'_> {
             let names = [jobs.as_slice(), pods.as_slice()].concat().join(", ");
             if jobs.is_empty() {
                 let since: Instant = *leaving_since.get_or_insert_with(Instant::now);
-                if since.elapsed() >= LEAVING {
+                if since.elapsed() >= LAST_WORDS {
                     host_log
                         .warn(format!(
                             "Warning: pod(s) {names} do not end; starting beside them"
@@ -139,7 +135,7 @@ impl Admission<'_> {
     fn left_of(&self, patience: Duration) -> Duration {
         self.until.map_or(patience, |until| {
             let left = until.saturating_duration_since(Instant::now());
-            patience.min(left.max(PATIENCE))
+            patience.min(left.max(ADMISSION_LIST))
         })
     }
 
@@ -171,9 +167,9 @@ impl Admission<'_> {
     /// Until one of the Jobs is over in the shared view, which costs no request, or some time has passed.
     async fn until_changed(&self, jobs: &[String]) {
         let wait = if jobs.is_empty() {
-            Duration::from_secs(2)
+            ADMISSION_POD_LOOK
         } else {
-            LOOK
+            ADMISSION_LOOK
         };
         let next = Instant::now()
             + self.until.map_or(wait, |until| {
@@ -197,7 +193,7 @@ impl Admission<'_> {
         };
         let _ = timeout_at(next, changed).await;
         // Whatever changes how often: never more than a few requests a second.
-        sleep(Duration::from_millis(200)).await;
+        sleep(ADMISSION_PAUSE).await;
     }
 
     fn blocked(&self, what: &str) -> Failure {

@@ -17,9 +17,9 @@ pub struct Candidate {
     /// The session that the host has stored.
     pub session: Option<String>,
     /// `reattachOrphanedJobs`, and this run has not harvested a Job already.
-    pub reattach: bool,
+    pub may_adopt: bool,
     /// It has harvested a Job already, so that an ended one of its task is no news.
-    pub continues: bool,
+    pub has_harvested: bool,
 }
 
 /// What to do first.
@@ -59,7 +59,7 @@ pub fn decide(jobs: &[Job], pods: &[Pod], candidate: &Candidate) -> Decision {
         jobs.iter()
             .filter(|job| job_end(job).is_none() && !is_leaving(job))
     };
-    if candidate.reattach
+    if candidate.may_adopt
         && let Some(job_record) = unfinished()
             .filter(|job| is_same_work(job, candidate))
             .find_map(JobRecord::of)
@@ -78,7 +78,7 @@ pub fn decide(jobs: &[Job], pods: &[Pod], candidate: &Candidate) -> Decision {
     }
     let ended = jobs
         .iter()
-        .filter(|job| !candidate.continues && job_end(job).is_some() && !is_leaving(job));
+        .filter(|job| !candidate.has_harvested && job_end(job).is_some() && !is_leaving(job));
     let newest = ended
         .filter(|job| is_same_task(job, candidate))
         .max_by_key(|job| age_key(job));
@@ -207,7 +207,7 @@ mod tests {
         Candidate {
             job_name: "candidate".to_owned(),
             task: Some("T-1".to_owned()),
-            reattach: true,
+            may_adopt: true,
             ..Candidate::default()
         }
     }
@@ -232,12 +232,12 @@ mod tests {
         let leaving = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:09Z"}});
         let foreign = json!({"metadata": {"annotations": null}});
         let off = Candidate {
-            reattach: false,
+            may_adopt: false,
             ..candidate()
         };
         let again = Candidate {
-            reattach: false,
-            continues: true,
+            may_adopt: false,
+            has_harvested: true,
             ..candidate()
         };
         let no_task = Candidate {
@@ -284,7 +284,7 @@ mod tests {
         );
         assert_eq!(
             word(&[other, job("b", json!({}))], &[], &candidate()),
-            "reattach b"
+            "may_adopt b"
         );
     }
 

@@ -6,33 +6,28 @@ pub mod start_gate;
 
 use std::time::Duration;
 
-use serde_json::json;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
+use self::concurrency::Admission;
+use self::decision::{Candidate, Decision};
 use crate::manifest::job_record::JobRecord;
 use crate::manifest::names;
-use crate::run::admit::concurrency::Admission;
-use crate::run::admit::decision::{Candidate, Decision};
 use crate::run::agent_lock::AgentLock;
 use crate::run::attached::AttachedJob;
-use crate::run::context::{RunContext, unless_stopped};
-use crate::run::failure::Failure;
+use crate::run::context::RunContext;
+use crate::run::failure::{Failure, cancelled};
 use crate::run::host::log::HostLog;
 use crate::run::recover::adopt::{adopt, is_same_prompt};
 use crate::run::recover::unreported;
 use crate::run::start::launch::launch;
+use crate::run::start::ledger::Ledger;
+use crate::run::timing::{ABANDON_AFTER, CLEAN_UP, KEEPALIVE};
 use crate::run::volume::folder::RunFolder;
-use crate::tail::Hub;
-
-/// How much longer than a Job's own server would have waited for its agent to start.
-const STALLED: Duration = Duration::from_secs(30);
-/// Patience of a request in passing.
-const DELETE: Duration = Duration::from_secs(30);
 
 /// What the followed Job is to this run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// The run itself, or one that answers the same prompt: its result is the run's.
+    /// The run itself, or one that answers the same prompt: its report is the run's.
     Own,
     /// An earlier run of the task that is still on: it is delivered, and then this run starts.
     Earlier,
@@ -50,105 +45,150 @@ pub(crate) struct Assignment {
     pub(crate) role: Role,
 }
 
-/// From the place to a Job that is followed.
-pub(crate) async fn admit(
-    context: &RunContext,
-    host_log: &HostLog,
-    hub: &Hub,
-) -> Result<(Assignment, AgentLock), Failure> {
-    let spec = &context.spec;
-    let admission = Admission {
-        namespace: &context.namespace,
-        view: &context.view,
-        agents: &context.server.agents,
-        agent: &spec.agent_id,
-        selector: &context.selector,
-        until: (spec.guard_wait_sec > 0).then(|| Instant::now() + Duration::from_secs(spec.guard_wait_sec)),
-        candidate: candidate(context),
-        outage: Duration::from_secs(spec.outage_timeout_sec),
-        stalled: Duration::from_secs(spec.schedule_timeout_sec + spec.start_timeout_sec) + STALLED,
-    };
-    let begin = async {
-        let agent_lock = unless_stopped(&context.stop, admission.agent_lock(host_log)).await??;
-        let mut known = admission.candidate.clone();
-        loop {
-            let decision = unless_stopped(&context.stop, admission.decision(&known, host_log)).await??;
-            if let Decision::Abandon(job_record) = decision {
-                unless_stopped(&context.stop, give_up(context, &job_record, host_log)).await??;
-                continue;
-            }
-            match take(context, decision, known.continues, host_log, hub).await? {
-                Some(assignment) => return Ok((assignment, agent_lock)),
-                // Somebody else has harvested it, or another server was first and is at work: look again.
-                None => {
-                    known.continues = true;
-                    known.reattach = false;
-                }
-            }
+impl Assignment {
+    fn of(role: Role, attached: AttachedJob) -> Self {
+        Self {
+            before: Vec::new(),
+            attached,
+            role,
         }
-    };
-    tokio::select! {
-        attached = begin => attached,
-        never = keepalive(host_log) => match never {},
     }
 }
 
-/// Acts on a decision; `None` when there is to be another look.
-async fn take(
-    context: &RunContext,
-    decision: Decision,
-    continues: bool,
-    host_log: &HostLog,
-    hub: &Hub,
-) -> Result<Option<Assignment>, Failure> {
-    match decision {
-        Decision::Resume(job_record) => {
-            say_reattached(&job_record, host_log);
-            host_log
-                .status(format!(
-                    "Reattaching to the Job {} of this run",
-                    job_record.job_name
-                ))
-                .await;
-            let attached = adopt(context, &job_record, false, hub).await?;
-            Ok(attached.map(|attached| Role::Own.of(attached)))
+/// What comes first for a run that has its turn.
+enum Plan {
+    /// A Job that another server made.
+    Adopt(Box<JobRecord>, Role),
+    /// A Job or files that are followed already.
+    Follow(Box<Assignment>),
+    /// Somebody else was first: look again.
+    LookAgain,
+}
+
+/// The agent's turn: held while the run is on.
+pub(crate) struct AgentTurn {
+    _lock: AgentLock,
+}
+
+impl AgentTurn {
+    /// Waits for the runs of the agent in this process.
+    ///
+    /// # Errors
+    /// When the run is to stop, or `guardWaitSec` is over.
+    pub(crate) async fn take(context: &RunContext, host_log: &HostLog) -> Result<Self, Failure> {
+        let admission = admission(context);
+        tokio::select! {
+            biased;
+            lock = admission.agent_lock(host_log) => Ok(Self { _lock: lock? }),
+            reason = context.stop.asked() => Err(cancelled(&reason)),
+            never = keepalive(host_log) => match never {},
         }
-        Decision::Adopt(job_record) => {
-            let task = context.spec.task_id.as_deref().unwrap_or_default();
-            say_reattached(&job_record, host_log);
-            host_log
-                .status(format!(
-                    "Reattaching to orphaned Job {} from prior server instance (task: {task})...",
-                    job_record.job_name
-                ))
-                .await;
-            let same = is_same_prompt(context, &job_record);
-            let attached = adopt(context, &job_record, false, hub).await?;
-            let role = if same { Role::Own } else { Role::Earlier };
-            Ok(attached.map(|attached| role.of(attached)))
-        }
-        Decision::Harvest(job_record) => {
-            let attached = adopt(context, &job_record, true, hub).await?;
-            Ok(attached.map(|attached| Role::Ended.of(attached)))
-        }
-        Decision::Wait { .. } | Decision::Abandon(_) | Decision::Create => {
-            if let Some(left) = unless_stopped(&context.stop, left(context, continues, hub)).await?? {
-                return Ok(Some(left));
+    }
+
+    /// What the run follows next: what earlier runs of the task left, and then a Job of its own.
+    ///
+    /// # Errors
+    /// When there can be none. Nothing that was made for it is left.
+    pub(crate) async fn next(&self, context: &RunContext, host_log: &HostLog) -> Result<Assignment, Failure> {
+        let next = async {
+            let mut candidate = candidate(context);
+            loop {
+                match plan(context, &candidate, host_log).await? {
+                    Plan::Follow(assignment) => return Ok(*assignment),
+                    Plan::Adopt(record, role) => {
+                        let is_ended = role == Role::Ended;
+                        if let Some(attached) = adopt(context, &record, is_ended).await? {
+                            return Ok(Assignment::of(role, attached));
+                        }
+                    }
+                    Plan::LookAgain => {}
+                }
+                // Somebody else has harvested it, or another server was first and is at work.
+                candidate.has_harvested = true;
+                candidate.may_adopt = false;
             }
-            let attached = launch(context, host_log, hub).await?;
-            Ok(attached.map(|attached| Role::Own.of(attached)))
+        };
+        tokio::select! {
+            next = next => next,
+            never = keepalive(host_log) => match never {},
         }
+    }
+}
+
+/// What comes first. A stop ends this wherever it is, and what was made by then is undone.
+async fn plan(context: &RunContext, candidate: &Candidate, host_log: &HostLog) -> Result<Plan, Failure> {
+    let ledger = Ledger::default();
+    let planned = tokio::select! {
+        biased;
+        // What is done is not lost: what it made must be known to be removed.
+        planned = undisturbed(context, candidate, &ledger, host_log) => planned,
+        reason = context.stop.asked() => Err(cancelled(&reason)),
+    };
+    match planned {
+        Ok(Plan::LookAgain) => {
+            // Another Job of the agent was first: this one must be gone before it may be made again.
+            let stepped_back = cancelled("another server was first");
+            ledger.undo(context, stepped_back).await;
+            Ok(Plan::LookAgain)
+        }
+        Ok(plan) => Ok(plan),
+        Err(failure) => Err(ledger.undo(context, failure).await),
+    }
+}
+
+async fn undisturbed(
+    context: &RunContext,
+    candidate: &Candidate,
+    ledger: &Ledger,
+    host_log: &HostLog,
+) -> Result<Plan, Failure> {
+    let admission = admission(context);
+    let follow = |role, attached| Plan::Follow(Box::new(Assignment::of(role, attached)));
+    loop {
+        return Ok(match admission.decision(candidate, host_log).await? {
+            Decision::Abandon(record) => {
+                abandon(context, &record, host_log).await?;
+                continue;
+            }
+            Decision::Resume(record) => {
+                let line = format!("Reattaching to the Job {} of this run", record.job_name);
+                host_log.status(line).await;
+                Plan::Adopt(Box::new(record), Role::Own)
+            }
+            Decision::Adopt(record) => {
+                let task = context.spec.task_id.as_deref().unwrap_or_default();
+                let job = &record.job_name;
+                host_log
+                    .status(format!(
+                        "Reattaching to orphaned Job {job} from prior server instance (task: {task})..."
+                    ))
+                    .await;
+                let is_same = is_same_prompt(context, &record);
+                let role = if is_same { Role::Own } else { Role::Earlier };
+                Plan::Adopt(Box::new(record), role)
+            }
+            Decision::Harvest(record) => Plan::Adopt(Box::new(record), Role::Ended),
+            Decision::Wait { .. } | Decision::Create => {
+                if let Some(left) = left(context).await? {
+                    return Ok(Plan::Follow(Box::new(left)));
+                }
+                match launch(context, ledger, host_log).await? {
+                    Some(attached) => follow(Role::Own, attached),
+                    None => Plan::LookAgain,
+                }
+            }
+        });
     }
 }
 
 /// A Job of a dead server that never started its agent would keep all others of the agent waiting for ever.
-async fn give_up(context: &RunContext, job_record: &JobRecord, host_log: &HostLog) -> Result<(), Failure> {
-    let folder = RunFolder::of_papers(&context.root, context.owner, job_record)?;
-    if folder.started().await.is_some() {
+async fn abandon(context: &RunContext, record: &JobRecord, host_log: &HostLog) -> Result<(), Failure> {
+    let folder = RunFolder::of_record(&context.volume, record)?;
+    if folder.started().await?.is_some() {
         // It works, and its node is not heard.
         return Ok(());
     }
-    let name = &job_record.job_name;
+    let name = &record.job_name;
     host_log
         .warn(format!(
             "Warning: the agent of job {name} has not started, and no server gives it up: deleting it"
@@ -156,52 +196,47 @@ async fn give_up(context: &RunContext, job_record: &JobRecord, host_log: &HostLo
         .await;
     let deleted = context
         .namespace
-        .delete_job(name, Some(&job_record.job_uid), DELETE)
+        .delete_job(name, Some(&record.job_uid), CLEAN_UP.calm)
         .await;
-    if let Err(error) = deleted {
-        host_log
-            .warn(format!("Warning: failed to delete job {name}: {error}"))
-            .await;
-        return Ok(());
+    match deleted {
+        Ok(()) => folder.remove().await,
+        Err(error) => {
+            let line = format!("Warning: failed to delete job {name}: {error}");
+            host_log.warn(line).await;
+        }
     }
-    folder.remove().await;
     Ok(())
 }
 
-/// What runs without a Job left behind that must be told before this one starts.
-async fn left(context: &RunContext, continues: bool, hub: &Hub) -> Result<Option<Assignment>, Failure> {
-    if let Some(attached) = unreported::own(context, hub).await? {
-        return Ok(Some(Role::Own.of(attached)));
+/// What runs without a Job left behind that must be reported before this one starts.
+async fn left(context: &RunContext) -> Result<Option<Assignment>, Failure> {
+    if let Some(attached) = unreported::own(context).await? {
+        return Ok(Some(Assignment::of(Role::Own, attached)));
     }
-    if continues {
+    if context.has_harvested {
         return Ok(None);
     }
-    let mut before = unreported::earlier(context, hub).await?;
+    let mut before = unreported::earlier(context).await?;
     let last = before.pop();
     Ok(last.map(|attached| Assignment {
         before,
-        ..Role::Ended.of(attached)
+        ..Assignment::of(Role::Ended, attached)
     }))
 }
 
-impl Role {
-    fn of(self, attached: AttachedJob) -> Assignment {
-        Assignment {
-            before: Vec::new(),
-            attached,
-            role: self,
-        }
+fn admission(context: &RunContext) -> Admission<'_> {
+    let spec = &context.spec;
+    Admission {
+        namespace: &context.namespace,
+        view: &context.view,
+        agents: &context.server.agents,
+        agent: &spec.agent_id,
+        selector: &context.selector,
+        until: context.admit_by,
+        outage: Duration::from_secs(spec.outage_timeout_sec),
+        abandon_after: Duration::from_secs(spec.schedule_timeout_sec + spec.start_timeout_sec)
+            + ABANDON_AFTER,
     }
-}
-
-fn say_reattached(job_record: &JobRecord, host_log: &HostLog) {
-    host_log.event(json!({
-        "eventType": "opencode_k8s.reattached",
-        "stream": "system",
-        "level": "info",
-        "message": format!("Job {} was taken over", job_record.job_name),
-        "payload": {"job": job_record.job_name, "runId": job_record.run_id},
-    }));
 }
 
 fn candidate(context: &RunContext) -> Candidate {
@@ -209,15 +244,15 @@ fn candidate(context: &RunContext) -> Candidate {
         job_name: names::job_name(&context.spec.agent_id, &context.spec.run_id),
         task: context.spec.task_id.clone(),
         session: context.spec.stored_session.clone(),
-        reattach: context.spec.reattach_orphaned_jobs && !context.request.continues,
-        continues: context.request.continues,
+        may_adopt: context.spec.reattach_orphaned_jobs && !context.has_harvested,
+        has_harvested: context.has_harvested,
     }
 }
 
 /// The host takes a run without a sign of life for lost.
 async fn keepalive(host_log: &HostLog) -> std::convert::Infallible {
     loop {
-        sleep(Duration::from_secs(15)).await;
+        sleep(KEEPALIVE).await;
         host_log.status("keepalive — waiting for this agent's turn").await;
     }
 }

@@ -2,8 +2,6 @@
 //! waits for a file), which is opened only when a list that was made after the creation shows no other Job: of two
 //! Jobs the later one is always seen by its maker, so never both go on.
 
-use std::time::Duration;
-
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::ClusterError;
@@ -12,21 +10,16 @@ use crate::run::admit::decision::{is_first, jobs_at_work};
 use crate::run::context::RunContext;
 use crate::run::failure::{Failure, GUARD_UNREACHABLE};
 use crate::run::start::submit::CreatedJob;
-
-/// A list that fails is repeated for this time; the pod waits a minute at its gate.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// The first of several waits this long for the others to step back; one that was let go on never does.
-const TIE: Duration = Duration::from_secs(4);
-const LOOK: Duration = Duration::from_millis(200);
+use crate::run::timing::{GATE_LIST, GATE_LOOK, GATE_TIE};
 
 /// Whether the Job may go on; if not, it must go.
 ///
 /// # Errors
 /// When nobody can tell.
 pub(crate) async fn may_go_on(context: &RunContext, own: &CreatedJob) -> Result<bool, Failure> {
-    let until = Instant::now() + TIE;
+    let until = Instant::now() + GATE_TIE;
     loop {
-        let jobs = retry_transient(PATIENCE, "list", "jobs", || {
+        let jobs = retry_transient(GATE_LIST, "list", "jobs", || {
             context.namespace.list_jobs(&context.selector)
         });
         let jobs = jobs.await.map_err(unknown)?;
@@ -35,7 +28,7 @@ pub(crate) async fn may_go_on(context: &RunContext, own: &CreatedJob) -> Result<
             return Ok(true);
         }
         // One more request, and only then: a Job that is kept by a sidecar, or has ended, is in nobody's way.
-        let pods = retry_transient(PATIENCE, "list", "pods", || {
+        let pods = retry_transient(GATE_LIST, "list", "pods", || {
             context.namespace.list_pods(&context.selector)
         })
         .await;
@@ -53,7 +46,7 @@ pub(crate) async fn may_go_on(context: &RunContext, own: &CreatedJob) -> Result<
         if !is_first(&own.uid, &on) || Instant::now() >= until {
             return Ok(false);
         }
-        sleep(LOOK).await;
+        sleep(GATE_LOOK).await;
     }
 }
 

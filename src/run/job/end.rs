@@ -8,49 +8,115 @@ use k8s_openapi::api::core::v1::Pod;
 
 use crate::cluster::conditions::{ContainerEnd, JobEnd, PodStage, first_pod, job_end, stage};
 use crate::manifest::names::OPENCODE_CONTAINER;
+use crate::run::timing::{AFTER_DEADLINE, DEADLINE_LAG, LAST_WORDS, STATUS_LAG};
 use crate::tail::EndRecord;
 
-/// What ended the run.
+/// What the API server and the pod told about the end of opencode.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// How the container ended, as the API server says.
+    pub container: Option<ContainerEnd>,
+    /// The pod's own record: from the container's termination message, or from the volume.
+    pub record: Option<EndRecord>,
+}
+
+/// Why a run is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunEnd {
+    /// opencode ended by itself.
+    Exited(Evidence),
+    /// opencode's container cannot start, or did not in time.
+    NeverStarted {
+        /// The API server's reason.
+        why: String,
+    },
+    /// The Job's own deadline passed, or ours.
+    DeadlineExceeded {
+        /// What is known of opencode's end.
+        evidence: Evidence,
+        /// Whether the Job's pods are verifiably gone; `None` where nobody had to look.
+        gone: Option<bool>,
+    },
+    /// Somebody asked to stop.
+    Cancelled {
+        /// What is known of opencode's end.
+        evidence: Evidence,
+        /// Whether the Job's pods are verifiably gone.
+        gone: bool,
+    },
+    /// The Job or the first pod is gone or over, and nobody saw how.
+    Lost {
+        /// What was seen.
+        why: String,
+        /// What is known of opencode's end.
+        evidence: Evidence,
+    },
+    /// The API server was not heard for too long. The Job stays.
+    Unreachable {
+        /// Its last answer.
+        why: String,
+    },
+}
+
+impl RunEnd {
+    /// What is known of opencode's end.
+    #[must_use]
+    pub fn evidence(&self) -> Option<&Evidence> {
+        match self {
+            Self::Exited(evidence)
+            | Self::DeadlineExceeded { evidence, .. }
+            | Self::Cancelled { evidence, .. }
+            | Self::Lost { evidence, .. } => Some(evidence),
+            Self::NeverStarted { .. } | Self::Unreachable { .. } => None,
+        }
+    }
+
+    /// Whether the agent had to be ended by us, and nobody could verify that it is gone.
+    #[must_use]
+    pub fn may_still_run(&self) -> bool {
+        matches!(
+            self,
+            Self::Cancelled { gone: false, .. }
+                | Self::DeadlineExceeded {
+                    gone: Some(false),
+                    ..
+                }
+        )
+    }
+}
+
+/// What ends a run, before all is known about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
     /// The agent's container ended.
-    Container(ContainerEnd),
-    /// The pod's record lies on the volume, whatever the API server says.
-    Record(EndRecord),
-    /// The pod cannot start, or did not in time.
-    NotStarted(String),
-    /// The first pod is gone or over, and nobody saw how.
-    PodLost(String),
-    /// The Job is gone.
-    JobGone,
+    Exited(ContainerEnd),
+    /// The pod's record lies on the volume, while the API server cannot say more.
+    Recorded(EndRecord),
+    /// The agent's container cannot start, or did not in time.
+    NeverStarted(String),
+    /// The Job or the first pod is gone or over, and nobody saw how.
+    Lost(String),
     /// The Job's own deadline, or ours.
     Deadline,
     /// Somebody asked to stop.
-    Cancelled(String),
+    Cancelled,
     /// The API server was not heard for too long.
-    Outage(String),
+    Unreachable(String),
 }
 
-/// The container's status may follow the pod's phase a little later.
-const STATUS_LAG: Duration = Duration::from_secs(3);
-/// How long the pods of a Job that hit its deadline may take to end: their grace period and a margin.
-const AFTER_DEADLINE: Duration = Duration::from_secs(40);
-
-/// How long the Job's condition may follow the end of its container: the controller that sets it serves all Jobs.
-pub(crate) const DEADLINE_LAG: Duration = Duration::from_secs(15);
-
-/// How long a pod that is being ended may still run when its Job is gone or has failed: its grace period, and a margin for
-/// a node that is slow to hear of it.
-pub(crate) const LAST_WORDS: Duration = Duration::from_secs(75);
+/// The reason of a Job that ran into its own deadline.
+const DEADLINE_EXCEEDED: &str = "DeadlineExceeded";
+/// What is said of a Job that is there no more.
+pub(crate) const JOB_DELETED: &str = "the Job was deleted before its end was seen";
 
 /// The pod that runs the agent.
 pub(crate) enum AgentsPod<'a> {
     /// None was seen yet.
     Unseen,
     /// It is there.
-    There(&'a Pod),
-    /// It was deleted.
-    Gone(RunEnd),
+    There(&'a Arc<Pod>),
+    /// It was deleted, and this is what its last state told.
+    Gone(Cause),
 }
 
 /// The pod of this uid, or the first that was made while none is known, among those that are there and those that are
@@ -63,7 +129,10 @@ pub(crate) fn agents_pod<'a>(uid: Option<&str>, there: &'a [Arc<Pod>], gone: &[A
             None => AgentsPod::Gone(end_of_deleted(gone.iter().rev().find(of_uid).map(AsRef::as_ref))),
         };
     }
-    let left = first_pod(there);
+    let first_there = first_pod(there);
+    let left = there
+        .iter()
+        .find(|pod| first_there.is_some_and(|first| std::ptr::eq(first, pod.as_ref())));
     // It came, worked and went before anybody looked: its successor runs no agent.
     let worked: Vec<&Arc<Pod>> = gone.iter().filter(|pod| has_started(pod)).collect();
     match first_pod(&worked).filter(|first| left.is_none_or(|left| is_before(first, left))) {
@@ -92,46 +161,65 @@ fn is_before(pod: &Pod, other: &Pod) -> bool {
     made(pod) <= made(other)
 }
 
+/// Whether the agent was ended by the Job's own deadline; `None` while its condition may still come. An agent that ended
+/// by itself before is not late. Pure.
+#[must_use]
+pub fn hit_its_deadline(job: Option<&Job>, deleted_job: Option<&Job>, pods: &[Arc<Pod>]) -> Option<bool> {
+    if ended_by_itself(pods) {
+        return Some(false);
+    }
+    match job.or(deleted_job).and_then(job_end) {
+        Some(JobEnd::Failed { reason, .. }) => Some(reason == DEADLINE_EXCEEDED),
+        Some(JobEnd::Complete) => Some(false),
+        None => job.is_none().then_some(false),
+    }
+}
+
+/// Whether the Job waits in a queue: nothing of it runs, and none of its clocks does.
+pub(crate) fn is_suspended(job: &Job) -> bool {
+    job.spec.as_ref().is_some_and(|spec| spec.suspend == Some(true)) && job_end(job).is_none()
+}
+
 /// Whether the agent's container runs, as far as anybody knows.
 pub(crate) fn is_running(pod: &Pod) -> bool {
     stage(pod, OPENCODE_CONTAINER) == PodStage::Running
 }
 
 /// The end of the first pod when it is there no more: what its last state told, if anything. Pure.
-fn end_of_deleted(last: Option<&Pod>) -> RunEnd {
+fn end_of_deleted(last: Option<&Pod>) -> Cause {
     match last.map(|pod| stage(pod, OPENCODE_CONTAINER)) {
-        Some(PodStage::Ended(end)) => RunEnd::Container(end),
-        Some(PodStage::EndUnknown { why }) => RunEnd::PodLost(format!("the pod was deleted: {why}")),
-        _ => RunEnd::PodLost("the pod was deleted".to_owned()),
+        Some(PodStage::Ended(end)) => Cause::Exited(end),
+        Some(PodStage::EndUnknown { why }) => Cause::Lost(format!("the pod was deleted: {why}")),
+        _ => Cause::Lost("the pod was deleted".to_owned()),
     }
 }
 
 /// The end that a Job and its first pod tell, and how long a better word may follow it. Pure.
 #[must_use]
-pub fn end_of(job: Option<&Job>, pod: Option<&Pod>) -> Option<(RunEnd, Duration)> {
+pub fn end_of(job: Option<&Job>, pod: Option<&Pod>) -> Option<(Cause, Duration)> {
     let of_pod = pod.and_then(|pod| match stage(pod, OPENCODE_CONTAINER) {
-        PodStage::Ended(end) => Some((RunEnd::Container(end), Duration::ZERO)),
-        PodStage::EndUnknown { why } => Some((RunEnd::PodLost(why), STATUS_LAG)),
+        PodStage::Ended(end) => Some((Cause::Exited(end), Duration::ZERO)),
+        PodStage::EndUnknown { why } => Some((Cause::Lost(why), STATUS_LAG)),
         PodStage::Blocked { container, why } => {
             let name = pod.metadata.name.as_deref().unwrap_or_default();
             let why = format!("pod {name}, container {container}: {why}");
             match job.and_then(job_end) {
                 _ if pod.metadata.deletion_timestamp.is_none() => {
-                    Some((RunEnd::NotStarted(why), Duration::ZERO))
+                    Some((Cause::NeverStarted(why), Duration::ZERO))
                 }
                 // What it ended with is the answer to being ended.
-                Some(JobEnd::Failed { reason, .. }) if reason == "DeadlineExceeded" => {
-                    Some((RunEnd::Deadline, Duration::ZERO))
+                Some(JobEnd::Failed { reason, .. }) if reason == DEADLINE_EXCEEDED => {
+                    Some((Cause::Deadline, Duration::ZERO))
                 }
-                _ => Some((RunEnd::NotStarted(why), DEADLINE_LAG)),
+                _ => Some((Cause::NeverStarted(why), DEADLINE_LAG)),
             }
         }
         PodStage::Unscheduled { .. } | PodStage::Starting | PodStage::Running => None,
     });
     of_pod.or_else(|| match job.and_then(job_end)? {
         // Its pods are being ended: their record is still to come.
-        JobEnd::Failed { reason, .. } if reason == "DeadlineExceeded" => Some((
-            RunEnd::Deadline,
+        JobEnd::Failed { reason, .. } if reason == DEADLINE_EXCEEDED => Some((
+            Cause::Deadline,
             if pod.is_some() {
                 AFTER_DEADLINE
             } else {
@@ -140,7 +228,7 @@ pub fn end_of(job: Option<&Job>, pod: Option<&Pod>) -> Option<(RunEnd, Duration)
         )),
         // A second pod failed at once while the first, which has the agent, is still being ended.
         JobEnd::Failed { reason, message } => Some((
-            RunEnd::PodLost(format!("the Job failed: {reason}: {message}")),
+            Cause::Lost(format!("the Job failed: {reason}: {message}")),
             if pod.is_some_and(is_running) {
                 LAST_WORDS
             } else {
@@ -149,7 +237,7 @@ pub fn end_of(job: Option<&Job>, pod: Option<&Pod>) -> Option<(RunEnd, Duration)
         )),
         JobEnd::Complete => {
             let why = "the Job is complete, but its container's end was not reported";
-            Some((RunEnd::PodLost(why.to_owned()), STATUS_LAG))
+            Some((Cause::Lost(why.to_owned()), STATUS_LAG))
         }
     })
 }
@@ -178,9 +266,9 @@ mod tests {
     fn the_successor_of_a_pod_that_worked_is_not_the_agents() {
         let there = [late()];
         let ended = agents_pod(None, &there, &[early(json!({"terminated": {"exitCode": 3}}))]);
-        assert!(matches!(ended, AgentsPod::Gone(RunEnd::Container(end)) if end.exit_code == 3));
+        assert!(matches!(ended, AgentsPod::Gone(Cause::Exited(end)) if end.exit_code == 3));
         let at_work = agents_pod(None, &there, &[early(json!({"running": {}}))]);
-        assert!(matches!(at_work, AgentsPod::Gone(RunEnd::PodLost(_))));
+        assert!(matches!(at_work, AgentsPod::Gone(Cause::Lost(_))));
     }
 
     #[test]
@@ -201,7 +289,7 @@ mod tests {
         );
         assert!(matches!(
             agents_pod(Some("other"), &there, &[]),
-            AgentsPod::Gone(RunEnd::PodLost(_))
+            AgentsPod::Gone(Cause::Lost(_))
         ));
     }
 
@@ -217,15 +305,15 @@ mod tests {
         .expect("a job");
         let told = |job: Option<&Job>, pod: &Pod| end_of(job, Some(pod)).expect("an end");
         assert!(
-            matches!(told(Some(&job), &pod), (RunEnd::NotStarted(_), Duration::ZERO)),
+            matches!(told(Some(&job), &pod), (Cause::NeverStarted(_), Duration::ZERO)),
             "it failed by itself"
         );
         pod.metadata.deletion_timestamp =
             serde_json::from_value(json!("2026-01-01T00:00:00Z")).expect("a time");
         assert!(
-            matches!(told(None, &pod), (RunEnd::NotStarted(_), lag) if lag > Duration::ZERO),
+            matches!(told(None, &pod), (Cause::NeverStarted(_), lag) if lag > Duration::ZERO),
             "its Job has yet to say why"
         );
-        assert_eq!(told(Some(&job), &pod).0, RunEnd::Deadline);
+        assert_eq!(told(Some(&job), &pod).0, Cause::Deadline);
     }
 }

@@ -6,15 +6,16 @@ use std::time::Duration;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep};
 
-use crate::cluster::conditions::{JobEnd, job_end};
+use crate::cluster::conditions::{PodStage, job_end, stage};
 use crate::cluster::subscribers::ViewStatus;
 use crate::cluster::verbs::{Namespace, call, retry_transient};
 use crate::cluster::{ClusterError, View};
 use crate::manifest::FileNames;
-use crate::run::job::end::ended_by_itself;
+use crate::manifest::names::OPENCODE_CONTAINER;
 use crate::run::stop::Stop;
+use crate::run::timing::{Budget, Limit, REQUEST, SMALL_FILE};
 use crate::run::volume::blocking::{SingleFlight, Volume};
 use crate::tail::EndRecord;
 use crate::tail::record::MAX_RECORD_BYTES;
@@ -29,6 +30,19 @@ pub struct Limits {
     pub start: Duration,
     /// Of a total outage of the API server.
     pub outage: Duration,
+    /// When the Job's own deadline passes at the earliest: `timeoutSec` after it was asked for.
+    pub job_deadline: Option<Instant>,
+    /// Our own clock: `graceSec` later.
+    pub deadline: Option<Instant>,
+}
+
+/// What the API server said about one object. That it could not be asked is `None` beside this.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer<T> {
+    /// It is not there.
+    Absent,
+    /// It is.
+    Found(T),
 }
 
 /// The run.
@@ -53,10 +67,6 @@ pub struct JobHandle {
     pub names: FileNames,
     /// Who is to own them.
     pub owner: Ownership,
-    /// When the Job's own deadline passes at the earliest: `timeoutSec` after it was asked for.
-    pub job_deadline: Option<Instant>,
-    /// Our own clock: `graceSec` later.
-    pub deadline: Option<Instant>,
     /// How long each stage may take.
     pub limits: Limits,
     /// Asks it to stop.
@@ -71,79 +81,53 @@ pub struct JobHandle {
     pub without_job: bool,
 }
 
-/// How long one look at a small file may take, and the same when the host waits for the answer to its cancel.
-const LOOK: Duration = Duration::from_secs(5);
-const GLANCE: Duration = Duration::from_secs(1);
-
 impl JobHandle {
+    /// What is left of the time for the answer to a cancel.
+    #[must_use]
+    pub fn budget(&self) -> Budget {
+        Budget::of(&self.stop)
+    }
+
     /// The end record on the volume, if it is there.
     pub async fn record(&self) -> Option<EndRecord> {
         let (files, name, run) = (self.files.clone(), self.names.end.clone(), self.run_id.clone());
         let read = move || {
-            let content = files.read_small(&name, MAX_RECORD_BYTES)?;
+            let content = files.read_small(&name, MAX_RECORD_BYTES).ok()??;
             EndRecord::parse(&String::from_utf8_lossy(&content), &run)
         };
-        self.single_flight.look(&self.volume, LOOK, read).await.flatten()
+        let look = self.single_flight.look(&self.volume, SMALL_FILE.calm, read);
+        self.budget().within(SMALL_FILE, look).await.flatten().flatten()
     }
 
-    /// The record of a pod that has just ended: it may take a moment to be seen here.
-    pub async fn record_within(&self, patience: Duration) -> Option<EndRecord> {
-        let until = Instant::now() + patience;
-        loop {
-            let at_least = Instant::now() + GLANCE;
-            if let Ok(Some(record)) = timeout_at(until.max(at_least), self.record()).await {
-                return Some(record);
-            }
-            if Instant::now() >= until {
-                return None;
-            }
-            sleep(Duration::from_millis(100)).await;
-        }
-    }
-
-    /// One of the run's small files; `None` when the volume does not answer, `Some(None)` when the file is not there.
-    pub(crate) async fn small(&self, name: &str, limit: Duration) -> Option<Option<Vec<u8>>> {
+    /// One of the run's small files; `None` when the volume does not say, `Some(None)` when the file is not there.
+    pub(crate) async fn small(&self, name: &str, limit: Limit) -> Option<Option<Vec<u8>>> {
         let (files, name) = (self.files.clone(), name.to_owned());
-        let read = move || files.read_small(&name, MAX_RECORD_BYTES);
-        self.volume.within(limit, read).await
+        let read = self
+            .volume
+            .within(limit.calm, move || files.read_small(&name, MAX_RECORD_BYTES));
+        self.budget().within(limit, read).await.flatten()?.ok()
     }
 
-    /// Whether opencode provably never started: no pod took the start file.
-    pub async fn never_started(&self) -> bool {
-        let limit = self.patience(LOOK, GLANCE);
-        self.small(&self.names.started, limit).await == Some(None)
-    }
-
-    /// Whether the agent was started: its pod's word of it lies on the volume.
-    pub async fn has_started(&self) -> bool {
-        matches!(self.small(&self.names.started, LOOK).await, Some(Some(_)))
+    /// Whether a pod took the start record, and so may have started opencode; `None` when the volume does not answer.
+    pub async fn started(&self) -> Option<bool> {
+        let found = self.small(&self.names.started, SMALL_FILE).await;
+        found.map(|found| found.is_some())
     }
 
     /// Whether another server has taken the Job over since: then it is the one that cleans up.
     pub async fn is_taken_over(&self) -> bool {
-        let limit = self.patience(LOOK, GLANCE);
-        let found = self.small(&self.names.holder, limit).await.flatten();
+        let found = self.small(&self.names.holder, SMALL_FILE).await.flatten();
         found.is_some_and(|found| Some(found.as_slice()) != self.holder.as_deref().map(str::as_bytes))
     }
 
     /// Whether another server has harvested the run and cleaned up behind it: the Job is removed, and then the log.
     pub async fn is_harvested(&self) -> bool {
         let place = self.files.place(&self.names.log);
-        let limit = self.patience(LOOK, GLANCE);
-        let missing = self.volume.within(limit, move || {
+        let missing = self.volume.within(SMALL_FILE.calm, move || {
             FileSource::new(place, true).look() == Err(SourceError::Missing)
         });
-        missing.await.unwrap_or(false) && (self.without_job || self.job_is_gone().await)
-    }
-
-    /// How long a request may take: less once the host waits for the answer to its cancel.
-    #[must_use]
-    pub fn patience(&self, calm: Duration, hurried: Duration) -> Duration {
-        if self.stop.reason().is_some() {
-            hurried
-        } else {
-            calm
-        }
+        let missing = self.budget().within(SMALL_FILE, missing).await.flatten();
+        missing == Some(true) && (self.without_job || self.job_gone().await == Some(true))
     }
 
     /// Whether the pod belongs to this very Job.
@@ -193,21 +177,53 @@ impl JobHandle {
         job.metadata.uid.as_deref() == Some(self.job_uid.as_str())
     }
 
-    /// Asks the API server itself; false when it cannot say. Where it may not be asked, the view has the last word while it
-    /// hears of Jobs.
-    pub async fn job_is_gone(&self) -> bool {
+    /// Whether the Job is gone, by the API server itself; `None` when it cannot say. Where it may not be asked, the view has
+    /// the last word while it hears of Jobs.
+    pub async fn job_gone(&self) -> Option<bool> {
         let on = format!("job/{}", self.job_name);
-        match call("get", &on, self.namespace.jobs.get(&self.job_name)).await {
-            Ok(job) => !self.is_job(&job),
-            Err(error) if error.is_forbidden() => self.job().is_none() && self.view.jobs_synced(),
-            Err(error) => error.is_not_found(),
+        let asked = call("get", &on, self.namespace.jobs.get(&self.job_name));
+        match self.budget().within(REQUEST, asked).await? {
+            Ok(job) => Some(!self.is_job(&job)),
+            Err(error) if error.is_not_found() => Some(true),
+            Err(error) if error.is_forbidden() => self.view.jobs_synced().then(|| self.job().is_none()),
+            Err(_) => None,
         }
     }
 
+    /// The pod of this name, by the API server itself; `None` when it cannot say. Where it may not be asked, a pod that the
+    /// view does not show is not there.
+    pub(crate) async fn pod(&self, name: &str) -> Option<Answer<Arc<Pod>>> {
+        let on = format!("pod/{name}");
+        let asked = call("get", &on, self.namespace.pods.get(name));
+        match self.budget().within(REQUEST, asked).await? {
+            Ok(pod) if self.owns(&pod) => Some(Answer::Found(Arc::new(pod))),
+            Ok(_) => Some(Answer::Absent),
+            Err(error) if error.is_not_found() => Some(Answer::Absent),
+            Err(error) if error.is_forbidden() => {
+                let of_name = |pod: &Arc<Pod>| pod.metadata.name.as_deref() == Some(name);
+                Some(
+                    self.pods()
+                        .into_iter()
+                        .find(of_name)
+                        .map_or(Answer::Absent, Answer::Found),
+                )
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// The Job's pods, by the API server itself; `None` when it cannot say.
+    pub(crate) async fn list_pods(&self) -> Option<Vec<Arc<Pod>>> {
+        let listed = self.namespace.pods_of(&self.job_name);
+        let mut pods = self.budget().within(REQUEST, listed).await?.ok()?;
+        pods.retain(|pod| self.owns(pod));
+        Some(pods.into_iter().map(Arc::new).collect())
+    }
+
     /// Waits until the Job is gone, so that one of the same name can be made.
-    pub async fn job_gone_within(&self, patience: Duration) -> bool {
-        let until = Instant::now() + patience;
-        while !self.job_is_gone().await {
+    pub async fn job_gone_within(&self, limit: Duration) -> bool {
+        let until = Instant::now() + limit;
+        while self.job_gone().await != Some(true) {
             if Instant::now() >= until {
                 return false;
             }
@@ -226,41 +242,16 @@ impl JobHandle {
             .await
     }
 
-    /// Whether the agent was ended by the Job's own deadline: its condition may come after the end of its container.
-    pub async fn hit_its_deadline(&self, patience: Duration) -> bool {
-        // The API server counts whole seconds.
-        let about_now = Instant::now() + Duration::from_secs(1);
-        if self.job_deadline.is_none_or(|deadline| about_now < deadline) {
-            return false;
-        }
-        let mut status = self.status.clone();
-        let ended = async {
-            loop {
-                status.borrow_and_update();
-                let job = self.job();
-                let is_there = job.is_some();
-                let told = job.or_else(|| self.last_known_job());
-                if ended_by_itself(&self.pods()) {
-                    return false;
-                }
-                if let Some(end) = told.as_deref().and_then(job_end) {
-                    return matches!(end, JobEnd::Failed { reason, .. } if reason == "DeadlineExceeded");
-                }
-                if !is_there || status.changed().await.is_err() {
-                    return false;
-                }
-            }
-        };
-        timeout(patience, ended).await.unwrap_or(false)
-    }
-
-    /// Waits until no pod of the Job exists; false when that cannot be verified in time.
-    pub async fn pods_gone(&self, patience: Duration) -> bool {
-        let until = Instant::now() + patience;
+    /// Waits until no pod of the Job runs the agent; false when that cannot be verified in time. A pod whose agent has
+    /// ended is as good as gone: a finalizer may keep the object.
+    pub async fn pods_gone(&self, limit: Duration) -> bool {
+        let until = Instant::now() + limit;
+        let is_gone =
+            |pod: &Pod| !self.owns(pod) || matches!(stage(pod, OPENCODE_CONTAINER), PodStage::Ended(_));
         while Instant::now() < until {
             let left = until.saturating_duration_since(Instant::now());
             let pods = retry_transient(left, "list", "pods", || self.namespace.pods_of(&self.job_name)).await;
-            if pods.is_ok_and(|pods| pods.iter().all(|pod| !self.owns(pod))) {
+            if pods.is_ok_and(|pods| pods.iter().all(is_gone)) {
                 return true;
             }
             sleep(Duration::from_millis(500)).await;

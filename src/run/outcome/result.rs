@@ -71,6 +71,16 @@ pub struct RunResult {
     pub warnings: Vec<String>,
 }
 
+impl RunResult {
+    /// The same work, but the run failed for this reason, which nothing in its output can tell.
+    pub(crate) fn fail(&mut self, code: &'static str, message: String) {
+        (self.exit_code, self.signal, self.timed_out) = (None, None, false);
+        (self.error_code, self.error_message) = (Some(code), Some(message));
+        (self.error_family, self.error_meta) = (None, None);
+        self.warnings.clear();
+    }
+}
+
 pub(super) fn assemble(facts: &FoldedFacts, verdict: Verdict) -> RunResult {
     let (warnings, failure) = match verdict {
         Verdict::Success(warnings) => (warnings, None),

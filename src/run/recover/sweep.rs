@@ -50,7 +50,7 @@ pub(crate) fn start(context: &RunContext) {
         server,
         cluster: context.cluster.clone(),
         namespace: context.namespace.clone(),
-        root: context.root.clone(),
+        root: context.volume.root.clone(),
         retention: Duration::from_secs(context.spec.log_retention_sec),
     };
     // It ends with the runtime.
@@ -104,12 +104,13 @@ impl Sweep {
         let Some((files, paths)) = files_of(&self.root.path, &run) else {
             return;
         };
-        let (record_of, started) = (files.clone(), file_name(&paths.started));
+        let (record_of, started) = (files.clone(), paths.file_names().started);
         let read = move || record_of.read_small(&started, MAX_RECORD_BYTES);
         let record = self.root.volume.within(DELETE, read).await;
         // What was never started and is empty is nobody's, in whichever cluster.
         if run.started
             && !record
+                .and_then(Result::ok)
                 .flatten()
                 .is_some_and(|text| self.made(&text, &run.run, cluster))
         {
@@ -121,7 +122,7 @@ impl Sweep {
             return;
         }
         tracing::info!(run = %run.run, "removing the files of a run whose Job is gone");
-        let all = crate::run::volume::folder::file_names(&paths);
+        let all = paths.file_names();
         let removed = self.root.volume.within(DELETE, move || files.remove(all.all()));
         removed.await;
     }
@@ -144,10 +145,6 @@ fn files_of(root: &Path, run: &OldRun) -> Option<(RunFiles, LogPaths)> {
     let paths = LogPaths::new(&run.company, &run.agent, &run.run).ok()?;
     let log = on_server(&paths.log, &root.to_string_lossy());
     Some((RunFiles::new(root, Path::new(&log))?, paths))
-}
-
-fn file_name(path: &str) -> String {
-    path.rsplit('/').next().unwrap_or(path).to_owned()
 }
 
 /// A finished Job that was not made to stay and whose end is long ago.

@@ -1,8 +1,6 @@
 //! Runs whose Job is gone (its TTL, or somebody, removed it) before any server heard how it ended. What their pod left
 //! on the shared volume still tells: nothing of it is repeated without a word.
 
-use std::time::Duration;
-
 use serde::Deserialize;
 use tokio::time::sleep;
 
@@ -12,15 +10,9 @@ use crate::manifest::names::{job_name, sanitize_label_value};
 use crate::run::attached::AttachedJob;
 use crate::run::context::{JobIdentity, RunContext};
 use crate::run::failure::{Failure, GUARD_UNREACHABLE};
+use crate::run::timing::{CLEANING_UP, EARLIER_JOB, VOLUME};
 use crate::run::volume::folder::RunFolder;
-use crate::tail::Hub;
 
-/// Another server that is just cleaning up has removed the Job and not yet the files: they are looked at twice.
-const CLEANING: Duration = Duration::from_secs(3);
-/// How long the API server may take to say whether the Job is there.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// A volume that does not answer for this long is not there: making the run's own files says so.
-const LISTING: Duration = Duration::from_secs(30);
 /// More of them are left for the next run of the task.
 const MOST: usize = 8;
 
@@ -40,12 +32,12 @@ struct StartRecord {
 ///
 /// # Errors
 /// When nobody can tell.
-pub(crate) async fn own(context: &RunContext, hub: &Hub) -> Result<Option<AttachedJob>, Failure> {
+pub(crate) async fn own(context: &RunContext) -> Result<Option<AttachedJob>, Failure> {
     let run = context.spec.run_id.clone();
-    let folder = RunFolder::of_run(&context.root, context.owner, &context.spec, &run)?;
-    let Some(started) = started(context, &folder, &run).await else {
+    let folder = RunFolder::of_run(&context.volume, &context.spec, &run)?;
+    let Some(started) = started(context, &folder, &run).await? else {
         // A server that died before its Job could start anything leaves files without a word in them.
-        if folder.started().await.is_none() && folder.has_log().await {
+        if folder.started().await?.is_none() && folder.has_log().await? {
             folder.remove().await;
         }
         return Ok(None);
@@ -53,14 +45,14 @@ pub(crate) async fn own(context: &RunContext, hub: &Hub) -> Result<Option<Attach
     if !is_left(context, &folder, &run).await? {
         return Ok(None);
     }
-    begin(context, folder, &started, hub).map(Some)
+    begin(context, folder, &started).map(Some)
 }
 
 /// Earlier runs of this task that nobody has harvested and whose Job is gone, the latest at the end.
 ///
 /// # Errors
 /// When nobody can tell.
-pub(crate) async fn earlier(context: &RunContext, hub: &Hub) -> Result<Vec<AttachedJob>, Failure> {
+pub(crate) async fn earlier(context: &RunContext) -> Result<Vec<AttachedJob>, Failure> {
     let task = context
         .spec
         .task_id
@@ -69,13 +61,14 @@ pub(crate) async fn earlier(context: &RunContext, hub: &Hub) -> Result<Vec<Attac
     let Some(task) = task.filter(|task| !task.is_empty()) else {
         return Ok(Vec::new());
     };
-    let own = RunFolder::of_run(&context.root, context.owner, &context.spec, &context.spec.run_id)?;
+    let own = RunFolder::of_run(&context.volume, &context.spec, &context.spec.run_id)?;
     let files = own.files.clone();
     // Whoever harvests a run removes its nonce, also where all else is kept.
-    let listed = context
-        .root
+    let limit = context.volume.budget.limit(VOLUME);
+    let root = &context.volume.root;
+    let listed = root
         .volume
-        .within(LISTING, move || files.runs_with([".pod.started", ".pod.nonce"]));
+        .within(limit, move || files.runs_with([".pod.started", ".pod.nonce"]));
     let runs = listed.await.unwrap_or_default();
     let mut left = Vec::new();
     for run in runs.iter().rev().filter(|run| **run != context.spec.run_id) {
@@ -83,15 +76,15 @@ pub(crate) async fn earlier(context: &RunContext, hub: &Hub) -> Result<Vec<Attac
             break;
         }
         // A name that is no run's is nothing that a server made.
-        let Ok(folder) = RunFolder::of_run(&context.root, context.owner, &context.spec, run) else {
+        let Ok(folder) = RunFolder::of_run(&context.volume, &context.spec, run) else {
             continue;
         };
-        let started = started(context, &folder, run).await;
+        let started = started(context, &folder, run).await?;
         let Some(started) = started.filter(|started| started.task.as_ref() == Some(&task)) else {
             continue;
         };
         if is_left(context, &folder, run).await? {
-            left.push(begin(context, folder, &started, hub)?);
+            left.push(begin(context, folder, &started)?);
         }
     }
     left.reverse();
@@ -99,22 +92,28 @@ pub(crate) async fn earlier(context: &RunContext, hub: &Hub) -> Result<Vec<Attac
 }
 
 /// The start record of the run, if a pod of this cluster and namespace wrote it.
-async fn started(context: &RunContext, folder: &RunFolder, run: &str) -> Option<StartRecord> {
-    let started: StartRecord = serde_json::from_slice(&folder.started().await?).ok()?;
+async fn started(
+    context: &RunContext,
+    folder: &RunFolder,
+    run: &str,
+) -> Result<Option<StartRecord>, Failure> {
+    let content = folder.started().await?.unwrap_or_default();
     let spec = &context.spec;
-    (started.run == run && started.namespace == spec.namespace && started.cluster == spec.cluster)
-        .then_some(started)
+    let is_ours = |started: &StartRecord| {
+        started.run == run && started.namespace == spec.namespace && started.cluster == spec.cluster
+    };
+    Ok(serde_json::from_slice(&content).ok().filter(is_ours))
 }
 
 /// Whether the run's Job is gone, and nobody is cleaning up behind it.
 async fn is_left(context: &RunContext, folder: &RunFolder, run: &str) -> Result<bool, Failure> {
     // A cluster without a name may be another one, where the agent is at work: its own word that it ended is needed.
-    let may_run = context.spec.cluster.is_empty() && !folder.has_ended().await;
+    let may_run = context.spec.cluster.is_empty() && !folder.has_ended().await?;
     if may_run || !is_gone(context, run).await? {
         return Ok(false);
     }
-    sleep(CLEANING).await;
-    Ok(folder.started().await.is_some())
+    sleep(CLEANING_UP).await;
+    Ok(folder.started().await?.is_some())
 }
 
 async fn is_gone(context: &RunContext, run: &str) -> Result<bool, Failure> {
@@ -124,7 +123,7 @@ async fn is_gone(context: &RunContext, run: &str) -> Result<bool, Failure> {
         let message = format!("cannot tell what became of the earlier run {run}: {error}");
         Failure::before_start(GUARD_UNREACHABLE, message)
     };
-    match retry_transient(PATIENCE, "get", &on, || {
+    match retry_transient(EARLIER_JOB, "get", &on, || {
         call("get", &on, context.namespace.jobs.get(&name))
     })
     .await
@@ -137,12 +136,7 @@ async fn is_gone(context: &RunContext, run: &str) -> Result<bool, Failure> {
     }
 }
 
-fn begin(
-    context: &RunContext,
-    mut folder: RunFolder,
-    started: &StartRecord,
-    hub: &Hub,
-) -> Result<AttachedJob, Failure> {
+fn begin(context: &RunContext, mut folder: RunFolder, started: &StartRecord) -> Result<AttachedJob, Failure> {
     let mut spec = context.spec.clone();
     spec.run_id.clone_from(&started.run);
     spec.timeout_sec = None;
@@ -151,7 +145,7 @@ fn begin(
         spec.working_dir.clone_from(cwd);
     }
     folder.by_server = true;
-    let (stdout, stderr) = folder.follow(hub)?;
+    let (stdout, stderr) = folder.follow(&context.server.hub)?;
     let job = JobIdentity {
         name: job_name(&spec.agent_id, &started.run),
         uid: String::new(),

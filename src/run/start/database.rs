@@ -1,7 +1,5 @@
 //! Where the agent's database lies. `execute` decides, the manifest only follows.
 
-use std::time::Duration;
-
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::Api;
 use serde_json::json;
@@ -11,8 +9,8 @@ use crate::cluster::{Cluster, ClusterError};
 use crate::config::{AgentDb, AgentDbMode, RunSpec};
 use crate::manifest::names;
 use crate::run::failure::{Failure, JOB_CREATE_FAILED};
+use crate::run::timing::DATABASE_CLAIM;
 
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Below the instance's folder, beside the run logs.
 const FOLDER: &str = "/paperclip/instances/default/opencode-db";
 
@@ -66,7 +64,7 @@ fn claim_name(agent_id: &str) -> String {
 
 async fn ensure_claim(api: &Api<PersistentVolumeClaim>, name: &str, spec: &RunSpec) -> Result<(), String> {
     let on = format!("persistentvolumeclaim/{name}");
-    match retry_transient(PATIENCE, "get", &on, || call("get", &on, api.get(name))).await {
+    match retry_transient(DATABASE_CLAIM, "get", &on, || call("get", &on, api.get(name))).await {
         Ok(_) => return Ok(()),
         Err(error) if error.is_not_found() => {}
         Err(error) => return Err(error.to_string()),
@@ -96,7 +94,7 @@ async fn ensure_claim(api: &Api<PersistentVolumeClaim>, name: &str, spec: &RunSp
         Err(error) => return Err(error.to_string()),
     }
     // Some admission chains answer success and store nothing.
-    retry_transient(PATIENCE, "get", &on, || call("get", &on, api.get(name)))
+    retry_transient(DATABASE_CLAIM, "get", &on, || call("get", &on, api.get(name)))
         .await
         .map(drop)
         .map_err(|error| error.to_string())

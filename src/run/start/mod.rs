@@ -2,4 +2,5 @@
 
 pub mod database;
 pub mod launch;
+pub mod ledger;
 pub mod submit;

@@ -5,8 +5,9 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use crate::cluster::ClusterError;
-use crate::cluster::verbs::{CALL_LIMIT, Namespace};
+use crate::cluster::verbs::Namespace;
 use crate::run::failure::{Failure, JOB_CREATE_FAILED};
+use crate::run::start::ledger::Ledger;
 
 /// The created Job's identity.
 #[derive(Debug, Clone)]
@@ -21,35 +22,35 @@ pub struct CreatedJob {
 /// process dies. The pod waits for the volume until the Secret is there.
 ///
 /// # Errors
-/// `k8s_job_create_failed` with the API's reason; nothing stays behind. Unless the pod waits at a gate, a Job that may have
-/// been made and could not be removed may start.
+/// `k8s_job_create_failed` with the API's reason. What may have been made stands in the ledger.
 pub async fn submit(
     namespace: &Namespace,
     job: &Job,
     secret: Option<Secret>,
-    gated: bool,
+    is_gated: bool,
+    ledger: &Ledger,
 ) -> Result<CreatedJob, Failure> {
     let name = job.metadata.name.clone().unwrap_or_default();
     let failed = |what: &str, error: &ClusterError| {
         Failure::before_start(JOB_CREATE_FAILED, format!("Failed to create {what}: {error}"))
     };
-    let created = namespace.create(&namespace.jobs, &name, job, same_run).await;
-    let created = match created {
-        Ok(created) => created,
-        Err(error) => {
-            // Nobody knows whether it was made. Its name is this run's own, so it may be removed by it.
-            let is_gone =
-                !error.is_transient() || namespace.delete_job(&name, None, CALL_LIMIT).await.is_ok();
-            return Err(Failure {
-                nothing_started: is_gone || gated,
-                ..failed("K8s Job", &error)
-            });
+    ledger.job(&name, is_gated);
+    let made = namespace.create(&namespace.jobs, &name, job, same_run).await;
+    let made = made.inspect_err(|error| {
+        // Else nobody knows whether it was made.
+        if !error.is_transient() {
+            ledger.job_was_refused();
         }
-    };
+    });
     let created = CreatedJob {
         name: name.clone(),
-        uid: created.metadata.uid.clone().unwrap_or_default(),
+        uid: made
+            .map_err(|error| failed("K8s Job", &error))?
+            .metadata
+            .uid
+            .unwrap_or_default(),
     };
+    ledger.job_has_uid(&created.uid);
     let Some(mut secret) = secret else {
         return Ok(created);
     };
@@ -63,15 +64,10 @@ pub async fn submit(
         block_owner_deletion: Some(false),
     }]);
     let secret_name = secret.metadata.name.clone().unwrap_or_default();
-    if let Err(error) = namespace
+    let made = namespace
         .create(&namespace.secrets, &secret_name, &secret, same_owner)
-        .await
-    {
-        let _ = namespace
-            .delete_job(&name, Some(&created.uid), CALL_LIMIT * 2)
-            .await;
-        return Err(failed("prompt Secret", &error));
-    }
+        .await;
+    made.map_err(|error| failed("prompt Secret", &error))?;
     Ok(created)
 }
 

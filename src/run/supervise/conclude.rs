@@ -1,15 +1,15 @@
 //! From what was seen to the host's result.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::cluster::conditions::ContainerEnd;
 use crate::config::RunSpec;
 use crate::config::session::SESSION_CWD;
 use crate::manifest::exit_codes;
-use crate::run::job::end::RunEnd;
+use crate::run::job::end::{Evidence, RunEnd};
 use crate::run::outcome::{FoldedFacts, LogState, Session, code, resolve_folded};
+use crate::run::report::{Harvest, LogReport, Outcome, Report};
 use crate::run::supervise::deliver::Delivery;
-use crate::tail::EndRecord;
 use crate::tail::followed::Proof;
 use crate::tail::record::split_termination_message;
 
@@ -19,12 +19,6 @@ pub struct EndFacts<'a> {
     pub spec: &'a RunSpec,
     /// What ended it.
     pub end: &'a RunEnd,
-    /// A deadline ended it, the Job's or ours.
-    pub timed_out: bool,
-    /// The container's end, when the API server told it.
-    pub container: Option<&'a ContainerEnd>,
-    /// The pod's own record.
-    pub record: Option<&'a EndRecord>,
     /// No start record was found on the volume.
     pub unstarted: bool,
     /// The agent's output.
@@ -33,45 +27,43 @@ pub struct EndFacts<'a> {
     pub stderr: String,
 }
 
-/// Judges the run: the result, and what a person should know about it.
+/// Judges the run.
 #[must_use]
-pub fn result(known: EndFacts<'_>) -> (Value, Vec<String>) {
+pub fn judge(known: EndFacts<'_>) -> Report {
+    let nothing = Evidence::default();
+    let evidence = known.end.evidence().unwrap_or(&nothing);
+    let (record, container) = (evidence.record.as_ref(), evidence.container.as_ref());
     let proof = known.delivered.proof.clone();
     let log_state = match proof {
         Proof::Proven => LogState::Proven,
         Proof::Unproven => LogState::Unproven,
         Proof::Incomplete { .. } | Proof::Failed(_) => LogState::Incomplete,
     };
-    let facts = FoldedFacts {
-        summary: known.delivered.transcript.finish(),
-        stdout_excerpt: known.delivered.excerpt.finish(),
-        stderr: stderr(&known),
-        exit_code: known
-            .record
-            .map(|record| record.exit)
-            .or(known.container.map(|end| end.exit_code)),
-        signal: known.record.and_then(|record| record.signal).map(signal_name),
-        reason: reason(&known),
+    let exit_code = record.map(|record| record.exit);
+    let outcome = resolve_folded(&FoldedFacts {
+        stderr: stderr(&known, container),
+        exit_code: exit_code.or(container.map(|end| end.exit_code)),
+        signal: record.and_then(|record| record.signal).map(signal_name),
+        reason: reason(known.end, evidence),
         log_state,
-        timed_out: known.timed_out,
+        timed_out: matches!(known.end, RunEnd::DeadlineExceeded { .. }),
         timeout_sec: known.spec.timeout_sec.map(|seconds| seconds as f64),
-        cancelled: matches!(known.end, RunEnd::Cancelled(_)),
+        cancelled: matches!(known.end, RunEnd::Cancelled { .. }),
         model: Some(known.spec.model.clone()).filter(|model| !model.is_empty()),
         session: session(known.spec),
-        unstarted: known.unstarted && known.record.is_none() && known.delivered.bytes == 0,
-    };
-    let outcome = resolve_folded(&facts);
-    let mut result = serde_json::to_value(&outcome).unwrap_or_else(|error| {
-        json!({"exitCode": null, "signal": null, "timedOut": false,
-               "errorCode": code::UNKNOWN_OUTCOME, "errorMessage": format!("the result cannot be written: {error}")})
+        unstarted: known.unstarted && record.is_none() && known.delivered.bytes == 0,
+        summary: known.delivered.transcript.finish(),
+        stdout_excerpt: known.delivered.excerpt.finish(),
     });
-    if let Some(extra) = result.get_mut("resultJson").and_then(Value::as_object_mut) {
-        extra.insert(
-            "log".to_owned(),
-            json!({"bytes": known.delivered.bytes, "proof": proof_word(&proof)}),
-        );
+    Report {
+        outcome: Outcome::Judged(Box::new(outcome)),
+        log: Some(LogReport {
+            bytes: known.delivered.bytes,
+            proof: proof_word(&proof),
+        }),
+        is_acknowledged: false,
+        harvest: Harvest::default(),
     }
-    (result, outcome.warnings)
 }
 
 /// A word for the state of the log, with numbers where bytes are missing.
@@ -86,41 +78,30 @@ pub fn proof_word(proof: &Proof) -> String {
 }
 
 /// The stderr file, or what the kubelet kept of the output when there is none.
-fn stderr(known: &EndFacts<'_>) -> String {
+fn stderr(known: &EndFacts<'_>, container: Option<&ContainerEnd>) -> String {
     if !known.stderr.trim().is_empty() {
         return known.stderr.clone();
     }
-    let message = known
-        .container
-        .map(|end| end.message.as_str())
-        .unwrap_or_default();
-    split_termination_message(message, &known.spec.run_id)
-        .1
-        .to_owned()
+    let message = container.map(|end| end.message.as_str()).unwrap_or_default();
+    let (_, text) = split_termination_message(message, &known.spec.run_id);
+    text.to_owned()
 }
 
 /// What the container, the pod or the script says about the end.
-fn reason(known: &EndFacts<'_>) -> Option<String> {
-    if known
-        .record
-        .is_some_and(|record| record.reason.as_deref() == Some("log_too_large"))
-    {
+fn reason(end: &RunEnd, evidence: &Evidence) -> Option<String> {
+    let record = evidence.record.as_ref();
+    if record.is_some_and(|record| record.reason.as_deref() == Some("log_too_large")) {
         return Some(code::LOG_TOO_LARGE.to_owned());
     }
-    let of_container = known.container.and_then(|end| {
-        let of_script = known
-            .record
+    let of_container = evidence.container.as_ref().and_then(|end| {
+        let of_script = record
             .is_none()
             .then(|| exit_codes::describe(end.exit_code))
             .flatten();
         of_script.map(str::to_owned).or_else(|| end.reason.clone())
     });
-    of_container.or_else(|| match known.end {
-        RunEnd::PodLost(why) => Some(why.clone()),
-        RunEnd::JobGone => Some("the Job was deleted before its end was seen".to_owned()),
-        RunEnd::Outage(why) => Some(format!(
-            "the API server could not be reached: {why}; the Job is kept"
-        )),
+    of_container.or_else(|| match end {
+        RunEnd::Lost { why, .. } => Some(why.clone()),
         _ => None,
     })
 }

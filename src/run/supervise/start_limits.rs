@@ -1,4 +1,4 @@
-//! How long a pod may stay on its way. Pure, but for tokio's clock.
+//! How long a pod may stay on its way. Pure: times are arguments.
 
 use std::time::Duration;
 
@@ -7,26 +7,27 @@ use tokio::time::Instant;
 
 use crate::cluster::conditions::{PodStage, describe, stage};
 use crate::manifest::names::OPENCODE_CONTAINER;
-use crate::run::job::end::{LAST_WORDS, RunEnd};
+use crate::run::job::end::Cause;
 use crate::run::job::handle::Limits;
+use crate::run::timing::LAST_WORDS;
 
-/// The clocks of one pod's stages. They stand still while nothing is heard of pods: what cannot be seen is not late, and
-/// what was cut off from the API server was not at work on it either.
+/// The clocks of one pod's way. They stand still while nothing is heard of pods or the Job is suspended: what cannot be
+/// seen is not late, and what was cut off from the API server was not at work on it either.
+#[derive(Debug)]
 pub(crate) struct StartClocks {
     since: Instant,
     bound_at: Option<Instant>,
-    leaving_since: Option<Instant>,
-    pods_stale_since: Option<Instant>,
-    at_work: bool,
+    deleted_at: Option<Instant>,
+    paused_at: Option<Instant>,
 }
 
 /// A pod that is not where it should be by now.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Lateness {
-    /// What that makes of the run.
-    pub(crate) end: RunEnd,
-    /// Nothing else needs to be asked. A view can be old, and a node fall silent before it has told that its pod runs.
-    pub(crate) is_sure: bool,
+pub(crate) enum Lateness {
+    /// Nothing else needs to be asked.
+    Sure(Cause),
+    /// A view can be old, and a node fall silent before it has told that its pod runs: ask before it counts.
+    Apparent(Cause),
 }
 
 impl StartClocks {
@@ -34,112 +35,99 @@ impl StartClocks {
         Self {
             since,
             bound_at: None,
-            leaving_since: None,
-            pods_stale_since: None,
-            at_work: false,
+            deleted_at: None,
+            paused_at: None,
         }
     }
 
-    /// Since when nothing is heard of pods, if so.
-    pub(crate) fn pause(&mut self, stale: Option<Instant>) {
-        match (self.pods_stale_since, stale) {
-            (None, Some(since)) => self.pods_stale_since = Some(since),
-            (Some(since), None) => {
-                let of_run = since.max(self.since).elapsed();
-                self.since += of_run;
-                for at in [&mut self.bound_at, &mut self.leaving_since] {
-                    *at = at.map(|at| at + since.max(at).elapsed());
+    /// Since when the clocks stand still, if they do.
+    pub(crate) fn pause(&mut self, paused_at: Option<Instant>, now: Instant) {
+        match (self.paused_at, paused_at) {
+            (None, Some(at)) => self.paused_at = Some(at),
+            (Some(at), None) => {
+                self.since += now - at.max(self.since).min(now);
+                for start in [&mut self.bound_at, &mut self.deleted_at].into_iter().flatten() {
+                    *start += now - at.max(*start).min(now);
                 }
-                self.pods_stale_since = None;
+                self.paused_at = None;
             }
             _ => {}
         }
     }
 
-    /// The agent works, though no pod shows it.
-    pub(crate) fn at_work(&mut self) {
-        self.at_work = true;
-    }
-
-    pub(crate) fn is_at_work(&self) -> bool {
-        self.at_work
-    }
-
-    /// What is late about the Job's pod, or about its having none.
-    pub(crate) fn late(&mut self, pod: Option<&Pod>, job: &str, limits: &Limits) -> Option<Lateness> {
-        if self.pods_stale_since.is_some() {
+    /// What is late about the Job's pod, or about its having none. `at_work`: the agent is known to have started.
+    pub(crate) fn late(
+        &mut self,
+        pod: Option<&Pod>,
+        at_work: bool,
+        job: &str,
+        limits: &Limits,
+        now: Instant,
+    ) -> Option<Lateness> {
+        if self.paused_at.is_some() {
             return None;
         }
         let Some(pod) = pod else {
-            return self.without_pod(job, limits);
+            return self.without_pod(job, limits, now).filter(|_| !at_work);
         };
-        let never = self.never_ends(pod, limits);
-        never.or_else(|| self.too_late(pod, limits))
+        let never = self.never_ends(pod, limits, now);
+        never.or_else(|| self.too_late(pod, limits, now).filter(|_| !at_work))
     }
 
-    /// When a look is due again.
-    pub(crate) fn next(&self, limits: &Limits) -> Option<Instant> {
+    /// When the next limit passes.
+    pub(crate) fn next(&self, limits: &Limits, now: Instant) -> Option<Instant> {
         let due = self
             .bound_at
             .map_or(self.since + limits.schedule, |at| at + limits.start);
-        (self.pods_stale_since.is_none() && due > Instant::now()).then_some(due)
+        (self.paused_at.is_none() && due > now).then_some(due)
     }
 
     /// A pod that is being deleted on a node that is dead stays for ever.
-    fn never_ends(&mut self, pod: &Pod, limits: &Limits) -> Option<Lateness> {
+    fn never_ends(&mut self, pod: &Pod, limits: &Limits, now: Instant) -> Option<Lateness> {
         pod.metadata.deletion_timestamp.as_ref()?;
         let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or_default();
         let grace = Duration::from_secs(u64::try_from(grace).unwrap_or_default());
-        let since = *self.leaving_since.get_or_insert_with(Instant::now);
-        let limit = limits.outage.max(grace + LAST_WORDS);
+        let since = *self.deleted_at.get_or_insert(now);
+        let limit = limits.outage.max(grace.saturating_add(LAST_WORDS));
         let seconds = limit.as_secs();
         let why = format!("the pod is being deleted, and its node did not end it within {seconds} s");
-        (since.elapsed() >= limit).then_some(Lateness {
-            end: RunEnd::PodLost(why),
-            is_sure: true,
-        })
+        (now - since >= limit).then_some(Lateness::Sure(Cause::Lost(why)))
     }
 
-    fn too_late(&mut self, pod: &Pod, limits: &Limits) -> Option<Lateness> {
+    fn too_late(&mut self, pod: &Pod, limits: &Limits, now: Instant) -> Option<Lateness> {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
-        match stage(pod, OPENCODE_CONTAINER) {
+        let (since, limit, why) = match stage(pod, OPENCODE_CONTAINER) {
             PodStage::Unscheduled { why } => {
-                (!self.at_work && self.since.elapsed() >= limits.schedule).then(|| {
-                    let why = why.unwrap_or_else(|| "the scheduler said nothing".to_owned());
-                    let seconds = limits.schedule.as_secs();
-                    Lateness {
-                        end: RunEnd::NotStarted(format!(
-                            "pod {name} was not scheduled within {seconds} s: {why}"
-                        )),
-                        is_sure: false,
-                    }
-                })
+                let why = why.unwrap_or_else(|| "the scheduler said nothing".to_owned());
+                (
+                    self.since,
+                    limits.schedule,
+                    format!("was not scheduled within {} s: {why}", limits.schedule.as_secs()),
+                )
             }
-            PodStage::Starting if !self.at_work => {
-                let bound_at = *self.bound_at.get_or_insert_with(Instant::now);
-                (bound_at.elapsed() >= limits.start).then(|| {
-                    let (seconds, state) = (limits.start.as_secs(), describe(pod));
-                    Lateness {
-                        end: RunEnd::NotStarted(format!(
-                            "pod {name} did not start within {seconds} s: {state}"
-                        )),
-                        is_sure: false,
-                    }
-                })
+            PodStage::Starting => {
+                let since = *self.bound_at.get_or_insert(now);
+                let state = describe(pod);
+                (
+                    since,
+                    limits.start,
+                    format!("did not start within {} s: {state}", limits.start.as_secs()),
+                )
             }
-            _ => None,
-        }
+            _ => return None,
+        };
+        let late = now - since >= limit;
+        late.then(|| Lateness::Apparent(Cause::NeverStarted(format!("pod {name} {why}"))))
     }
 
     /// A Job whose controller makes no pod: what refuses it tells the controller, and never us.
-    fn without_pod(&self, job: &str, limits: &Limits) -> Option<Lateness> {
+    fn without_pod(&self, job: &str, limits: &Limits, now: Instant) -> Option<Lateness> {
         let seconds = limits.schedule.as_secs();
-        (!self.at_work && self.since.elapsed() >= limits.schedule).then(|| Lateness {
-            end: RunEnd::NotStarted(format!(
+        (now - self.since >= limits.schedule).then(|| {
+            Lateness::Apparent(Cause::NeverStarted(format!(
                 "no pod was made for job {job} within {seconds} s: look at the Job's events for what refuses it (a quota \
                  on pods, an admission webhook, a missing service account)"
-            )),
-            is_sure: false,
+            )))
         })
     }
 }

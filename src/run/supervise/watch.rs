@@ -1,267 +1,436 @@
-//! Watches one Job until its run is over. Decides nothing about success: it names what was seen first.
+//! The state of a run that has a Job, and its one step: from what a look shows to what is said, asked and done next.
+//! Pure. It decides nothing about success: it says what ended the run, and what is known about that.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use tokio::time::{Instant, interval, sleep_until};
+use serde_json::{Value, json};
+use tokio::time::Instant;
 
+use super::facts::{Ask, Facts};
+use super::leaving::{Leaving, LogFinish};
+use super::start_limits::{Lateness, StartClocks};
 use crate::cluster::conditions::{PodStage, describe, stage};
 use crate::manifest::names::OPENCODE_CONTAINER;
-use crate::run::context::unless_stopped;
-use crate::run::host::log::HostLog;
-use crate::run::host::progress::phase_of;
-use crate::run::job::end::{AgentsPod, LAST_WORDS, RunEnd, agents_pod, end_of, is_running};
-use crate::run::job::handle::JobHandle;
-use crate::run::supervise::start_limits::StartClocks;
+use crate::run::host::progress::{Phase, phase_of};
+use crate::run::job::end::{
+    AgentsPod, Cause, JOB_DELETED, RunEnd, agents_pod, end_of, is_running, is_suspended,
+};
+use crate::run::job::handle::{Answer, Limits};
+use crate::run::timing::{LAST_WORDS, LEAVING_LOOK, LOOK, SAY_PODS_STALE, UNSEEN_JOB};
 
-/// How often to look for the record on the volume.
-const RECORD_CHECK: Duration = Duration::from_secs(5);
-/// A Job that the view has never shown is asked for after this time.
-const UNSEEN: Duration = Duration::from_secs(5);
-/// When it is said that nothing is heard of pods.
-const PODS_STALE: Duration = Duration::from_secs(30);
-
-/// What is remembered between two looks.
-struct Progress {
-    stages: StartClocks,
-    pod_uid: Option<String>,
-    job_seen: bool,
-    job_asked: Instant,
-    job_gone: bool,
-    over_since: Option<Instant>,
-    said: String,
-    bound: bool,
-    running: bool,
-    polling: bool,
-    said_stale: bool,
+/// What the host is told of a look.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Say {
+    /// A status line.
+    Status(String),
+    /// A warning.
+    Warning(String),
+    /// How far the run is.
+    Phase(Phase),
+    /// Something an operator looks for.
+    Event(Value),
 }
 
-/// Waits for the end of the run.
-pub async fn watch_job(handle: &JobHandle, host_log: &HostLog) -> RunEnd {
-    let mut updates = handle.status.clone();
-    let mut records = interval(RECORD_CHECK);
-    let now = Instant::now();
-    let mut progress = Progress {
-        stages: StartClocks::from(now),
-        pod_uid: None,
-        job_seen: false,
-        job_asked: now,
-        job_gone: false,
-        over_since: None,
-        said: String::new(),
-        bound: false,
-        running: false,
-        polling: false,
-        said_stale: false,
-    };
-    loop {
-        // Before the look: what changes while it tells the host of a state wakes it again.
-        let status = updates.borrow_and_update().clone();
-        progress
-            .stages
-            .pause(status.pods_stale_since.as_ref().map(|(_, since)| *since));
-        if let Some(end) = progress.look(handle, host_log).await {
-            return end;
-        }
-        if is_out_of_time(handle) {
-            // What has ended by itself and was not heard yet is not late.
-            return tokio::select! {
-                reason = handle.stop.asked() => RunEnd::Cancelled(reason),
-                record = handle.record() => record.map_or(RunEnd::Deadline, RunEnd::Record),
-            };
-        }
-        if status.polling && !std::mem::replace(&mut progress.polling, true) {
-            let line =
-                "Warning: watching Jobs and Pods is not granted (verb `watch`): polling every 2 s instead";
-            say(handle, host_log, line).await;
-        }
-        if let Some((trouble, since)) = status.unreachable_since
-            && since.elapsed() >= handle.limits.outage
-        {
-            return RunEnd::Outage(trouble);
-        }
-        if let Some((trouble, since)) = status.pods_stale_since
-            && let Some(end) = progress
-                .while_pods_are_stale(&trouble, since, handle, host_log)
-                .await
-        {
-            return end;
-        }
-        tokio::select! {
-            reason = handle.stop.asked() => return RunEnd::Cancelled(reason),
-            changed = updates.changed() => if changed.is_err() {
-                return RunEnd::Outage("the watch of the cluster ended".to_owned());
-            },
-            _ = records.tick() => tokio::select! {
-                reason = handle.stop.asked() => return RunEnd::Cancelled(reason),
-                record = handle.record() => if let Some(record) = record {
-                    return RunEnd::Record(record);
-                },
-            },
-            () = sleep_until(progress.next_look(handle)) => {}
+/// What follows from one look.
+#[derive(Debug)]
+pub struct Step {
+    /// What the host is told.
+    pub say: Vec<Say>,
+    /// What the next look asks for.
+    pub ask: Vec<Ask>,
+    /// How the tails of stdout and stderr are to finish, from now on.
+    pub finish: Option<LogFinish>,
+    /// The run is over.
+    pub end: Option<RunEnd>,
+    /// When to look again, whatever wakes the run before.
+    pub look_at: Instant,
+}
+
+/// How far a run is.
+#[derive(Debug)]
+enum Stage {
+    /// No pod of it runs the agent yet.
+    Starting,
+    /// The agent works.
+    Running,
+    /// Its end is known, and not yet all about it.
+    Leaving(Box<Leaving>),
+    /// All is known.
+    Over,
+}
+
+/// The pod that runs the agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct BoundPod {
+    pub(super) name: String,
+    pub(super) uid: String,
+}
+
+/// What does not change while a run is watched.
+#[derive(Debug, Clone)]
+pub struct Watched {
+    /// The run's id.
+    pub run_id: String,
+    /// The name of its Job.
+    pub job_name: String,
+    /// How long each stage may take.
+    pub limits: Limits,
+}
+
+/// The state of a run that has a Job. The only thing about it that changes.
+#[derive(Debug)]
+pub struct Watch {
+    run: Watched,
+    stage: Stage,
+    clocks: StartClocks,
+    pod: Option<BoundPod>,
+    /// The agent works, though no pod shows it.
+    at_work: bool,
+    job_was_seen: bool,
+    job_asked_at: Instant,
+    job_is_gone: bool,
+    /// Since when an end is known for which a better word may come.
+    end_known_since: Option<Instant>,
+    suspended_at: Option<Instant>,
+    record_due: Instant,
+    asked: Vec<Ask>,
+    said: Said,
+}
+
+/// What was said, so that it is said once.
+#[derive(Debug, Default)]
+struct Said {
+    state: String,
+    on_node: bool,
+    is_running: bool,
+    is_polling: bool,
+    pods_are_stale: bool,
+}
+
+impl Watch {
+    /// A run whose Job exists.
+    #[must_use]
+    pub fn new(run: Watched, now: Instant) -> Self {
+        Self {
+            run,
+            stage: Stage::Starting,
+            clocks: StartClocks::from(now),
+            pod: None,
+            at_work: false,
+            job_was_seen: false,
+            job_asked_at: now,
+            job_is_gone: false,
+            end_known_since: None,
+            suspended_at: None,
+            record_due: now + LOOK,
+            asked: Vec::new(),
+            said: Said::default(),
         }
     }
-}
 
-impl Progress {
-    async fn look(&mut self, handle: &JobHandle, host_log: &HostLog) -> Option<RunEnd> {
-        let job = handle.job();
-        self.job_seen |= job.is_some();
-        let pods = handle.pods();
-        let gone = handle.last_known_pods();
-        let pod = match agents_pod(self.pod_uid.as_deref(), &pods, &gone) {
-            AgentsPod::Unseen => None,
-            AgentsPod::There(pod) => Some(pod),
-            AgentsPod::Gone(end) => return Some(end),
+    /// A run of which only files are left: the API server has said that its Job is gone.
+    #[must_use]
+    pub fn of_files(run: Watched, now: Instant) -> Self {
+        let stage = Stage::Leaving(Box::new(Leaving::of_files(now)));
+        Self {
+            stage,
+            ..Self::new(run, now)
+        }
+    }
+
+    /// What follows from a look.
+    pub fn step(&mut self, facts: &Facts) -> Step {
+        let mut step = Step {
+            say: Vec::new(),
+            ask: Vec::new(),
+            finish: None,
+            end: None,
+            look_at: facts.now + LOOK,
         };
+        if matches!(self.stage, Stage::Starting | Stage::Running)
+            && let Some(cause) = self.cause(facts, &mut step)
+        {
+            step.ask.clear();
+            step.say.push(Say::Phase(Phase::Proving));
+            self.stage = Stage::Leaving(Box::new(Leaving::new(cause, facts.now)));
+        }
+        if let Stage::Leaving(leaving) = &mut self.stage {
+            step.end = leaving.step(&self.run, self.pod.as_ref(), facts, &mut step);
+            if step.end.is_some() {
+                self.stage = Stage::Over;
+            }
+        }
+        self.asked.clone_from(&step.ask);
+        step
+    }
+
+    /// What ends the run, if something does.
+    fn cause(&mut self, facts: &Facts, step: &mut Step) -> Option<Cause> {
+        if facts.cancelled_at.is_some() {
+            return Some(Cause::Cancelled);
+        }
+        self.job_was_seen |= facts.job.is_some();
+        self.pause_clocks(facts, step);
+        let pod = match self.agents_pod(facts, step) {
+            Ok(pod) => pod,
+            Err(cause) => return Some(cause),
+        };
+        let pod = pod.as_deref();
         if let Some(pod) = pod {
-            self.tell(pod, handle, host_log).await;
+            self.bind(pod, step);
         }
-        let last = job.clone().or_else(|| handle.last_known_job());
-        if let Some((end, lag)) = end_of(last.as_deref(), pod) {
-            return self.after(lag, end);
+        let job = facts.job.as_deref().or(facts.deleted_job.as_deref());
+        let known = end_of(job, pod);
+        let by_now = match known {
+            Some((cause, lag)) => self.after(lag, cause, facts, step),
+            None if facts.job.is_none() => self.without_job(pod, facts, step),
+            None if self.is_out_of_time(facts) => None,
+            None => self.late(pod, facts, step),
+        };
+        by_now
+            .or_else(|| self.recorded(pod, facts, step))
+            .or_else(|| self.is_out_of_time(facts).then_some(Cause::Deadline))
+            .or_else(|| self.unreachable(facts, step))
+    }
+
+    /// What cannot be seen is not late, and what waits in a queue is not either.
+    fn pause_clocks(&mut self, facts: &Facts, step: &mut Step) {
+        let is_suspended = facts.job.as_deref().is_some_and(is_suspended);
+        if is_suspended && self.suspended_at.is_none() {
+            self.suspended_at = Some(facts.now);
+            step.say.push(Say::Status(format!(
+                "Job {} is suspended: it waits in its queue",
+                self.run.job_name
+            )));
+        } else if !is_suspended && let Some(at) = self.suspended_at.take() {
+            let limits = &mut self.run.limits;
+            for deadline in [&mut limits.deadline, &mut limits.job_deadline]
+                .into_iter()
+                .flatten()
+            {
+                *deadline += facts.now - at;
+            }
         }
-        if job.is_none() {
-            self.job_gone = self.job_gone || self.is_gone(handle).await;
-            return match pod {
-                _ if !self.job_gone => None,
-                // Its agent works on until somebody ends the pod.
-                Some(pod) if is_running(pod) && pod.metadata.deletion_timestamp.is_none() => None,
-                Some(pod) if is_running(pod) => self.after(LAST_WORDS, RunEnd::JobGone),
-                _ => Some(RunEnd::JobGone),
-            };
+        let stale_since = facts.view.pods_stale_since.as_ref().map(|(_, since)| *since);
+        self.clocks.pause(self.suspended_at.or(stale_since), facts.now);
+    }
+
+    /// The agent's pod. What the view shows no more is asked for by name before it counts as deleted.
+    fn agents_pod(&self, facts: &Facts, step: &mut Step) -> Result<Option<Arc<Pod>>, Cause> {
+        let uid = self.pod.as_ref().map(|pod| pod.uid.as_str());
+        let cause = match agents_pod(uid, &facts.pods, &facts.deleted_pods) {
+            AgentsPod::Unseen => return Ok(None),
+            AgentsPod::There(pod) => return Ok(Some(pod.clone())),
+            AgentsPod::Gone(cause) => cause,
+        };
+        let (Cause::Lost(_), Some(bound)) = (&cause, &self.pod) else {
+            return Err(cause);
+        };
+        match &facts.answers.pod {
+            Some(Answer::Absent) => Err(cause),
+            Some(Answer::Found(pod)) if pod.metadata.uid.as_deref() != Some(bound.uid.as_str()) => Err(cause),
+            found => {
+                self.ask(Ask::Pod(bound.name.clone()), facts, step);
+                match found {
+                    Some(Answer::Found(pod)) => Ok(Some(pod.clone())),
+                    _ => Ok(None),
+                }
+            }
         }
-        if is_out_of_time(handle) {
+    }
+
+    /// Binds to the first pod, and says where it is.
+    fn bind(&mut self, pod: &Pod, step: &mut Step) {
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        self.pod.get_or_insert_with(|| BoundPod {
+            name: name.to_owned(),
+            uid: pod.metadata.uid.clone().unwrap_or_default(),
+        });
+        step.say.extend(phase_of(pod).map(Say::Phase));
+        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+        if let Some(node) = node.filter(|_| !std::mem::replace(&mut self.said.on_node, node.is_some())) {
+            step.say.push(Say::Event(on_node(&self.run.job_name, name, node)));
+        }
+        let state = format!("Pod {name}: {}", describe(pod));
+        if state != self.said.state {
+            step.say.push(Say::Status(state.clone()));
+            self.said.state = state;
+        }
+        if stage(pod, OPENCODE_CONTAINER) == PodStage::Running {
+            self.stage = Stage::Running;
+            if !std::mem::replace(&mut self.said.is_running, true) {
+                step.say.push(Say::Status(format!("Pod running: {name}")));
+            }
+        }
+    }
+
+    /// An end that a better word may follow for so long.
+    fn after(
+        &mut self,
+        lag: std::time::Duration,
+        cause: Cause,
+        facts: &Facts,
+        step: &mut Step,
+    ) -> Option<Cause> {
+        let known_since = *self.end_known_since.get_or_insert(facts.now);
+        step.look_at = facts.now + LEAVING_LOOK;
+        (facts.now - known_since >= lag).then_some(cause)
+    }
+
+    /// The view shows no Job: the API server itself has the last word.
+    fn without_job(&mut self, pod: Option<&Pod>, facts: &Facts, step: &mut Step) -> Option<Cause> {
+        self.job_is_gone |= facts.answers.job_is_gone == Some(true);
+        if !self.job_is_gone {
+            if self.job_was_seen || facts.now - self.job_asked_at >= UNSEEN_JOB {
+                self.job_asked_at = facts.now;
+                self.ask(Ask::JobIsGone, facts, step);
+            }
             return None;
         }
-        let late = self.stages.late(pod, &handle.job_name, &handle.limits)?;
-        if late.is_sure || self.is_late_indeed(handle).await? {
-            return Some(late.end);
+        let cause = Cause::Lost(JOB_DELETED.to_owned());
+        match pod {
+            // Its agent works on until somebody ends the pod.
+            Some(pod) if is_running(pod) && pod.metadata.deletion_timestamp.is_none() => None,
+            Some(pod) if is_running(pod) => self.after(LAST_WORDS, cause, facts, step),
+            _ => Some(cause),
+        }
+    }
+
+    /// A pod that is late in the view must be so on the volume and for the API server itself.
+    fn late(&mut self, pod: Option<&Pod>, facts: &Facts, step: &mut Step) -> Option<Cause> {
+        if pod.is_none() && self.pod.is_some() {
+            // It is being asked for by name.
+            return None;
+        }
+        let (job, limits) = (&self.run.job_name, &self.run.limits);
+        if matches!(self.stage, Stage::Starting)
+            && let Some(next) = self.clocks.next(limits, facts.now)
+        {
+            step.look_at = step.look_at.min(next);
+        }
+        let cause = match self.clocks.late(pod, self.at_work, job, limits, facts.now)? {
+            Lateness::Sure(cause) => return Some(cause),
+            Lateness::Apparent(cause) => cause,
+        };
+        self.at_work |= facts.answers.has_started == Some(true);
+        if self.at_work {
+            return None;
+        }
+        let uid = self.pod.as_ref().map(|pod| pod.uid.as_str());
+        let Some(asked) = facts
+            .answers
+            .pods
+            .as_deref()
+            .filter(|_| facts.answers.has_started.is_some())
+        else {
+            self.ask(Ask::HasStarted, facts, step);
+            self.ask(Ask::Pods, facts, step);
+            return None;
+        };
+        match agents_pod(uid, asked, &[]) {
+            AgentsPod::There(pod) => {
+                let late = self.clocks.late(Some(pod), false, job, limits, facts.now);
+                late.map(|_| cause)
+            }
+            AgentsPod::Unseen => Some(cause),
+            // The view is about to hear of it.
+            AgentsPod::Gone(_) => None,
+        }
+    }
+
+    /// A record on the volume lies where any pod can write. It ends the run while the API server cannot be asked; else it
+    /// is a reason to ask whether the container has ended: a watch may be silent.
+    fn recorded(&mut self, pod: Option<&Pod>, facts: &Facts, step: &mut Step) -> Option<Cause> {
+        let record = facts.record.as_ref().filter(|record| {
+            let of_bound = |bound: &BoundPod| bound.name == record.pod;
+            self.pod.as_ref().is_none_or(of_bound)
+        });
+        let Some(record) = record else {
+            if facts.now >= self.record_due {
+                self.record_due = facts.now + LOOK;
+                step.ask.push(Ask::Record);
+                step.look_at = facts.now;
+            } else {
+                step.look_at = step.look_at.min(self.record_due);
+            }
+            return None;
+        };
+        let is_heard = facts.view.unreachable_since.is_none() && facts.view.pods_stale_since.is_none();
+        let is_leaving = pod.is_some_and(|pod| pod.metadata.deletion_timestamp.is_some());
+        if !is_heard || is_leaving {
+            return Some(Cause::Recorded(record.clone()));
+        }
+        let asked = Ask::Pod(record.pod.clone());
+        match &facts.answers.pod {
+            Some(Answer::Found(pod)) => match stage(pod, OPENCODE_CONTAINER) {
+                PodStage::Ended(end) => return Some(Cause::Exited(end)),
+                _ => step.ask.extend([Ask::Record, asked]),
+            },
+            Some(Answer::Absent) => return Some(Cause::Recorded(record.clone())),
+            None if self.asked.contains(&asked) => return Some(Cause::Recorded(record.clone())),
+            None => {
+                step.ask.extend([Ask::Record, asked]);
+                step.look_at = facts.now;
+            }
         }
         None
     }
 
-    /// Whether a pod that is late in the view is so on the volume and for the API server itself; `None` when nobody can say.
-    async fn is_late_indeed(&mut self, handle: &JobHandle) -> Option<bool> {
-        if unless_stopped(&handle.stop, handle.has_started()).await.ok()? {
-            // Its agent is at work, whatever its node has told.
-            self.stages.at_work();
-            return Some(false);
+    /// The API server is away for too long, or what it tells of pods.
+    fn unreachable(&mut self, facts: &Facts, step: &mut Step) -> Option<Cause> {
+        let view = &facts.view;
+        if view.polling && !std::mem::replace(&mut self.said.is_polling, true) {
+            let line =
+                "Warning: watching Jobs and Pods is not granted (verb `watch`): polling every 2 s instead";
+            step.say.push(Say::Status(line.to_owned()));
         }
-        let pods = unless_stopped(&handle.stop, handle.namespace.pods_of(&handle.job_name))
-            .await
-            .ok()?
-            .ok()?;
-        let pods: Vec<Arc<Pod>> = pods
-            .into_iter()
-            .filter(|pod| handle.owns(pod))
-            .map(Arc::new)
-            .collect();
-        match agents_pod(self.pod_uid.as_deref(), &pods, &[]) {
-            AgentsPod::There(pod) => Some(
-                self.stages
-                    .late(Some(pod), &handle.job_name, &handle.limits)
-                    .is_some(),
-            ),
-            AgentsPod::Unseen => Some(true),
-            // The view is about to hear of it.
-            AgentsPod::Gone(_) => Some(false),
-        }
-    }
-
-    /// Nothing is heard of pods. A Job, and the files of one whose agent works, still tell how the run goes.
-    async fn while_pods_are_stale(
-        &mut self,
-        trouble: &str,
-        since: Instant,
-        handle: &JobHandle,
-        host_log: &HostLog,
-    ) -> Option<RunEnd> {
-        if since.elapsed() >= PODS_STALE && !std::mem::replace(&mut self.said_stale, true) {
-            let line = format!("Warning: nothing is heard of pods: {trouble}");
-            say(handle, host_log, &line).await;
-        }
-        let too_long = since.elapsed() >= handle.limits.outage && !self.running && !self.stages.is_at_work();
-        if !too_long {
-            return None;
-        }
-        if unless_stopped(&handle.stop, handle.has_started()).await.ok()? {
-            self.stages.at_work();
-            return None;
-        }
-        Some(RunEnd::Outage(trouble.to_owned()))
-    }
-
-    /// An end that a better word may follow for so long.
-    fn after(&mut self, lag: Duration, end: RunEnd) -> Option<RunEnd> {
-        let known = *self.over_since.get_or_insert_with(Instant::now);
-        (known.elapsed() >= lag).then_some(end)
-    }
-
-    /// Binds to the first pod, and says where it is.
-    async fn tell(&mut self, pod: &Pod, handle: &JobHandle, host_log: &HostLog) {
-        let name = pod.metadata.name.as_deref().unwrap_or_default();
-        if self.pod_uid.is_none() {
-            self.pod_uid.clone_from(&pod.metadata.uid);
-        }
-        if let Some(phase) = phase_of(pod) {
-            host_log.phase(phase);
-        }
-        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
-        if let Some(node) = node.filter(|_| !std::mem::replace(&mut self.bound, node.is_some())) {
-            host_log.event(bound_event(&handle.job_name, name, node));
-        }
-        let line = format!("Pod {name}: {}", describe(pod));
-        if line != self.said {
-            say(handle, host_log, &line).await;
-            self.said = line;
-        }
-        if stage(pod, OPENCODE_CONTAINER) == PodStage::Running && !std::mem::replace(&mut self.running, true)
+        let outage = self.run.limits.outage;
+        if let Some((why, since)) = &view.unreachable_since
+            && facts.now - *since >= outage
         {
-            say(handle, host_log, &format!("Pod running: {name}")).await;
+            return Some(Cause::Unreachable(why.clone()));
+        }
+        let (why, since) = view.pods_stale_since.as_ref()?;
+        let stale_for = facts.now - *since;
+        if stale_for >= SAY_PODS_STALE && !std::mem::replace(&mut self.said.pods_are_stale, true) {
+            let line = format!("Warning: nothing is heard of pods: {why}");
+            step.say.push(Say::Status(line));
+        }
+        // The files of an agent that works still tell how the run goes.
+        self.at_work |= facts.answers.has_started == Some(true);
+        if stale_for < outage || matches!(self.stage, Stage::Running) || self.at_work {
+            return None;
+        }
+        if self.asked.contains(&Ask::HasStarted) {
+            return Some(Cause::Unreachable(why.clone()));
+        }
+        self.ask(Ask::HasStarted, facts, step);
+        None
+    }
+
+    /// Asks at once, or, where nobody could say it just now, with the next look.
+    fn ask(&self, ask: Ask, facts: &Facts, step: &mut Step) {
+        if !self.asked.contains(&ask) {
+            step.look_at = facts.now;
+        }
+        if !step.ask.contains(&ask) {
+            step.ask.push(ask);
         }
     }
 
-    /// A Job that the view does not show: the API server itself has the last word.
-    async fn is_gone(&mut self, handle: &JobHandle) -> bool {
-        if !self.job_seen && self.job_asked.elapsed() < UNSEEN {
-            return false;
-        }
-        self.job_asked = Instant::now();
-        unless_stopped(&handle.stop, handle.job_is_gone()).await == Ok(true)
-    }
-
-    fn next_look(&self, handle: &JobHandle) -> Instant {
-        let mut next = Instant::now() + Duration::from_secs(5);
-        if self.over_since.is_some() {
-            next = Instant::now() + Duration::from_millis(250);
-        }
-        if !self.running {
-            next = next.min(self.stages.next(&handle.limits).unwrap_or(next));
-        }
-        handle.deadline.map_or(next, |deadline| next.min(deadline))
+    fn is_out_of_time(&self, facts: &Facts) -> bool {
+        let is_over = |deadline| facts.now >= deadline;
+        self.suspended_at.is_none() && self.run.limits.deadline.is_some_and(is_over)
     }
 }
 
-fn is_out_of_time(handle: &JobHandle) -> bool {
-    handle.deadline.is_some_and(|deadline| Instant::now() >= deadline)
-}
-
-fn bound_event(job: &str, pod: &str, node: &str) -> serde_json::Value {
-    serde_json::json!({
+fn on_node(job: &str, pod: &str, node: &str) -> Value {
+    json!({
         "eventType": "opencode_k8s.pod",
         "stream": "system",
         "level": "info",
         "message": format!("Pod {pod} is on node {node}"),
         "payload": {"job": job, "pod": pod, "node": node},
     })
-}
-
-/// A status line that does not stand in the way of a cancel.
-async fn say(handle: &JobHandle, host_log: &HostLog, line: &str) {
-    tokio::select! {
-        () = host_log.status(line) => {}
-        _ = handle.stop.asked() => {}
-    }
 }

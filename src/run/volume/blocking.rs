@@ -206,9 +206,6 @@ mod tests {
             None
         );
         drop(all);
-        assert_eq!(
-            single_flight.look(&volume, PATIENCE, || true).await,
-            Some(true)
-        );
+        assert_eq!(single_flight.look(&volume, PATIENCE, || true).await, Some(true));
     }
 }

@@ -140,22 +140,34 @@ impl RunFiles {
         }
     }
 
-    /// The content of a small file of the run; `None` when it is absent, too large or nothing that may be read.
-    #[must_use]
-    pub fn read_small(&self, name: &str, limit: usize) -> Option<Vec<u8>> {
+    /// The content of a small file of the run; `None` when it is absent.
+    ///
+    /// # Errors
+    /// What the volume answers, which says nothing about whether the file is there; or that the file is too large, or
+    /// nothing that may be read.
+    pub fn read_small(&self, name: &str, limit: usize) -> Result<Option<Vec<u8>>, SourceError> {
         let place = self.log.sibling(name);
-        let (file, _) = place.open_file(&place.open_folder().ok()?).ok()?;
+        let open = || Ok(place.open_file(&place.open_folder()?)?.0);
+        let file = match open() {
+            Ok(file) => file,
+            Err(SourceError::Missing) => return Ok(None),
+            Err(error) => return Err(error),
+        };
         let mut buffer = vec![0; limit + 1];
         let mut length = 0;
-        while length < buffer.len() {
-            let rest = buffer.get_mut(length..)?;
-            match rustix::io::retry_on_intr(|| rustix::io::read(&file, &mut *rest)).ok()? {
+        while let Some(rest) = buffer.get_mut(length..).filter(|rest| !rest.is_empty()) {
+            match rustix::io::retry_on_intr(|| rustix::io::read(&file, &mut *rest))? {
                 0 => break,
                 n => length += n,
             }
         }
         buffer.truncate(length);
-        (length <= limit).then_some(buffer)
+        if length > limit {
+            return Err(SourceError::Hostile(format!(
+                "{name} is larger than {limit} bytes"
+            )));
+        }
+        Ok(Some(buffer))
     }
 
     /// Ids of the runs in this folder that have both of these files beside each other (such as `.pod.started`), the

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use opencode_k8s::config::{RenderRequest, RunSpec};
 use opencode_k8s::opencode::Transcript;
 use opencode_k8s::run::failure::{Failure, POD_SCHEDULE_FAILED};
-use opencode_k8s::run::job::end::{RunEnd, end_of};
+use opencode_k8s::run::job::end::{Cause, Evidence, RunEnd, end_of};
 use opencode_k8s::run::outcome::Excerpt;
 use opencode_k8s::run::supervise::conclude::{self, EndFacts};
 use opencode_k8s::run::supervise::deliver::Delivery;
@@ -84,17 +84,53 @@ fn pod(row: Row) -> Option<Pod> {
 
 /// What ended the run: a cancel and our own clock first, then what the cluster tells, then the record.
 fn end(row: Row) -> Option<RunEnd> {
-    if row.cancelled {
-        return Some(RunEnd::Cancelled("signal".to_owned()));
-    }
-    if row.deadline {
-        return Some(RunEnd::Deadline);
-    }
     let (job, pod) = (job(row), pod(row));
-    match end_of(job.as_ref(), pod.as_ref()) {
-        Some((end, _)) => Some(end),
-        None if job.is_none() => Some(RunEnd::JobGone),
-        None => record(row).map(RunEnd::Record),
+    let evidence = Evidence {
+        container: None,
+        record: record(row),
+    };
+    if row.cancelled {
+        return Some(RunEnd::Cancelled { evidence, gone: true });
+    }
+    let late = |evidence| RunEnd::DeadlineExceeded {
+        evidence,
+        gone: Some(true),
+    };
+    if row.deadline {
+        return Some(late(evidence));
+    }
+    let (end, evidence) = match end_of(job.as_ref(), pod.as_ref()) {
+        Some((Cause::Deadline, _)) => return Some(late(evidence)),
+        Some((Cause::NeverStarted(why), _)) => return Some(RunEnd::NeverStarted { why }),
+        Some((Cause::Exited(end), _)) => {
+            let evidence = Evidence {
+                container: Some(end),
+                ..evidence
+            };
+            (RunEnd::Exited(evidence.clone()), evidence)
+        }
+        Some((Cause::Lost(why), _)) => (lost(why, &evidence), evidence),
+        Some((other, _)) => panic!("{other:?}"),
+        None if job.is_none() => (lost("the Job was deleted".to_owned(), &evidence), evidence),
+        None => (
+            evidence
+                .record
+                .is_some()
+                .then(|| RunEnd::Exited(evidence.clone()))?,
+            evidence,
+        ),
+    };
+    Some(if row.job == "deadline" {
+        late(evidence)
+    } else {
+        end
+    })
+}
+
+fn lost(why: String, evidence: &Evidence) -> RunEnd {
+    RunEnd::Lost {
+        why,
+        evidence: evidence.clone(),
     }
 }
 
@@ -155,24 +191,13 @@ fn spec() -> RunSpec {
 /// The result, as `execute` makes it; none while the run is on.
 fn judge(row: Row, spec: &RunSpec) -> Option<(RunEnd, Value)> {
     let end = end(row)?;
-    if let RunEnd::NotStarted(why) = &end {
+    if let RunEnd::NeverStarted { why } = &end {
         let failure = Failure::of_input(POD_SCHEDULE_FAILED, why.clone());
-        return Some((end, failure.into_result()));
+        return Some((end, failure.to_value()));
     }
-    let container = match &end {
-        RunEnd::Container(end) => Some(end.clone()),
-        _ => None,
-    };
-    let record = record(row);
-    let known = EndFacts {
+    let report = conclude::judge(EndFacts {
         spec,
         end: &end,
-        timed_out: row.deadline
-            || matches!(end, RunEnd::Deadline)
-            || (row.job == "deadline"
-                && matches!(end, RunEnd::Container(_) | RunEnd::Record(_) | RunEnd::PodLost(_))),
-        container: container.as_ref(),
-        record: record.as_ref(),
         unstarted: false,
         delivered: Delivery {
             transcript: transcript(row.output),
@@ -181,9 +206,8 @@ fn judge(row: Row, spec: &RunSpec) -> Option<(RunEnd, Value)> {
             bytes: 9,
         },
         stderr: String::new(),
-    };
-    let result = conclude::result(known).0;
-    Some((end, result))
+    });
+    Some((end, report.to_value()))
 }
 
 fn rows() -> impl Iterator<Item = Row> {
@@ -212,13 +236,15 @@ fn rows() -> impl Iterator<Item = Row> {
 fn causes(row: Row, end: &RunEnd) -> Vec<String> {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let mut causes = match end {
-        RunEnd::Cancelled(_) => return words(&["cancelled"]),
+        RunEnd::Cancelled { .. } => return words(&["cancelled"]),
         // An agent that had ended well all the same is judged by its words.
-        RunEnd::Deadline => words(&["Timed out"]),
-        RunEnd::NotStarted(_) => return words(&["write-prompt"]),
-        RunEnd::PodLost(why) => vec![why.clone()],
-        RunEnd::JobGone => words(&["the Job was deleted"]),
-        RunEnd::Container(end) => end.reason.clone().into_iter().collect(),
+        RunEnd::DeadlineExceeded { .. } => words(&["Timed out"]),
+        RunEnd::NeverStarted { .. } => return words(&["write-prompt"]),
+        RunEnd::Lost { why, .. } => vec![why.clone()],
+        RunEnd::Exited(evidence) => {
+            let container = evidence.container.as_ref();
+            container.and_then(|end| end.reason.clone()).into_iter().collect()
+        }
         _ => vec![],
     };
     causes.extend(words(&[
@@ -254,7 +280,7 @@ fn no_combination_invents_an_outcome() {
         let success =
             result["exitCode"] == 0 && result["errorMessage"].is_null() && result["signal"].is_null();
         let known_exit = record(row).map(|record| record.exit).or(match &end {
-            RunEnd::Container(end) => Some(end.exit_code),
+            RunEnd::Exited(evidence) => evidence.container.as_ref().map(|end| end.exit_code),
             _ => None,
         });
         if success {

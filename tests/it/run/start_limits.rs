@@ -21,7 +21,7 @@ async fn a_pod_that_its_dead_node_never_ends_is_lost_after_the_limit_of_an_outag
     assert!(!run.is_over().await);
     let (end, after) = run.end().await;
     assert!(
-        matches!(&end, RunEnd::PodLost(why) if why.contains("its node did not end it within 600 s")),
+        matches!(&end, RunEnd::Lost { why, .. } if why.contains("its node did not end it within 600 s")),
         "{end:?}"
     );
     assert!((1_200..=1_206).contains(&after), "{after}");
@@ -35,7 +35,7 @@ async fn a_pod_is_waited_for_until_it_is_bound_and_then_until_it_runs() {
         .end()
         .await;
     assert!(
-        matches!(&end, RunEnd::NotStarted(why) if why.contains("was not scheduled within 120 s")),
+        matches!(&end, RunEnd::NeverStarted { why } if why.contains("was not scheduled within 120 s")),
         "{end:?}"
     );
     assert!((120..=122).contains(&after), "{after}");
@@ -48,7 +48,7 @@ async fn a_pod_is_waited_for_until_it_is_bound_and_then_until_it_runs() {
     )]);
     let (end, after) = run.end().await;
     assert!(
-        matches!(&end, RunEnd::NotStarted(why) if why.contains("did not start within 600 s")),
+        matches!(&end, RunEnd::NeverStarted { why } if why.contains("did not start within 600 s")),
         "{end:?}"
     );
     assert!((700..=704).contains(&after), "{after}");
@@ -58,7 +58,7 @@ async fn a_pod_is_waited_for_until_it_is_bound_and_then_until_it_runs() {
 async fn a_job_without_a_pod_ends_when_it_should_have_been_scheduled() {
     let (end, after) = watch(ApiServer::with(&[job(json!([]))], &[]), None).end().await;
     assert!(
-        matches!(&end, RunEnd::NotStarted(why) if why.contains("no pod was made")),
+        matches!(&end, RunEnd::NeverStarted { why } if why.contains("no pod was made")),
         "{end:?}"
     );
     assert!((120..=122).contains(&after), "{after}");
@@ -77,7 +77,7 @@ async fn what_an_outage_hides_is_not_late() {
     sleep(Duration::from_secs(50)).await;
     assert!(!run.is_over().await, "its scheduler was cut off as well");
     let (end, after) = run.end().await;
-    assert!(matches!(end, RunEnd::NotStarted(_)), "{end:?}");
+    assert!(matches!(end, RunEnd::NeverStarted { .. }), "{end:?}");
     assert!((655..=680).contains(&after), "{after}");
 }
 
@@ -91,7 +91,7 @@ async fn a_job_whose_pods_cannot_be_listed_is_not_one_without_a_pod() {
     assert!(!run.is_over().await, "its agent works");
     run.api
         .jobs(&[job(json!([{"type": "Complete", "status": "True"}]))]);
-    assert!(matches!(run.end().await.0, RunEnd::PodLost(why) if why.contains("the Job is complete")));
+    assert!(matches!(run.end().await.0, RunEnd::Lost { why, .. } if why.contains("the Job is complete")));
 }
 
 #[tokio::test(start_paused = true)]
@@ -100,7 +100,7 @@ async fn nothing_is_known_of_an_agent_that_never_started_while_pods_cannot_be_li
     api.refuses("pods");
     let (end, after) = watch(api, None).end().await;
     assert!(
-        matches!(&end, RunEnd::Outage(why) if why.contains("cannot list pods")),
+        matches!(&end, RunEnd::Unreachable { why } if why.contains("cannot list pods")),
         "{end:?}"
     );
     assert!((600..=606).contains(&after), "{after}");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::support::api::ApiServer;
+use opencode_k8s::run::start::ledger::Ledger;
 use opencode_k8s::run::start::submit::submit;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
@@ -12,17 +13,14 @@ fn job() -> k8s_openapi::api::batch::v1::Job {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_may_have_been_made_without_a_gate_may_have_started() {
-    for gated in [true, false] {
-        let api = ApiServer::with(&[], &[]);
-        api.is_away(true);
-        let (namespace, _view) = api.view();
-        let failure = submit(&namespace, &job(), None, gated)
-            .await
-            .expect_err("no answer");
-        assert_eq!(failure.code, "k8s_job_create_failed");
-        assert_eq!(failure.nothing_started, gated);
-    }
+async fn a_job_that_cannot_be_made_is_said_after_half_a_minute() {
+    let api = ApiServer::with(&[], &[]);
+    api.is_away(true);
+    let (namespace, _view) = api.view();
+    let failure = submit(&namespace, &job(), None, true, &Ledger::default())
+        .await
+        .expect_err("no answer");
+    assert_eq!(failure.code, "k8s_job_create_failed");
 }
 
 #[tokio::test(start_paused = true)]
@@ -35,8 +33,8 @@ async fn an_api_server_that_restarts_does_not_end_a_run_that_begins() {
         sleep(Duration::from_secs(20)).await;
         api.is_away(false);
     };
-    let job = job();
-    let (made, ()) = tokio::join!(submit(&namespace, &job, None, true), back);
+    let (job, ledger) = (job(), Ledger::default());
+    let (made, ()) = tokio::join!(submit(&namespace, &job, None, true, &ledger), back);
     assert_eq!(made.expect("made").name, "job");
     assert!((20..=25).contains(&since.elapsed().as_secs()));
 }

@@ -1,4 +1,4 @@
-//! What a run used, told by two servers that end at the same moment: on a stopped clock, and each time once.
+//! What a run used, reported by two servers that end at the same moment: on a stopped clock, and each time once.
 
 use std::fs;
 use std::path::Path;
@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use crate::support::api::ApiServer;
 use crate::support::watched::{at_work, handle};
+use opencode_k8s::run::outcome::{Facts, Usage, resolve};
+use opencode_k8s::run::report::{Harvest, Outcome, Report, Used};
 use opencode_k8s::run::supervise::usage::settle;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -14,12 +16,25 @@ fn used(input: u64) -> Value {
     json!({"usage": {"inputTokens": input, "outputTokens": 0, "cachedInputTokens": 0}, "costUsd": 0.5})
 }
 
-/// What this server bills of 30 tokens, when the other one has left the folder like this.
-async fn billed(api: ApiServer, folder: &tempfile::TempDir) -> u64 {
+/// What this server reports of 30 tokens, when the other one has left the folder like this.
+async fn reported(api: ApiServer, folder: &tempfile::TempDir) -> u64 {
     let (handle, _stopper) = handle(&api, folder, None);
-    let mut result = used(30);
-    settle(&handle, &mut result).await;
-    result["usage"]["inputTokens"].as_u64().expect("tokens")
+    let facts: Facts = serde_json::from_value(json!({"stdout": ""})).expect("facts");
+    let mut report = Report {
+        outcome: Outcome::Judged(Box::new(resolve(&facts))),
+        log: None,
+        is_acknowledged: false,
+        harvest: Harvest::default(),
+    };
+    report.set_used(Used {
+        usage: Usage {
+            input_tokens: 30,
+            ..Usage::default()
+        },
+        cost_usd: 0.5,
+    });
+    settle(&handle, &mut report).await;
+    report.used().usage.input_tokens
 }
 
 fn usage(folder: &tempfile::TempDir) -> std::path::PathBuf {
@@ -31,31 +46,35 @@ fn leave(folder: &Path, name: &str, content: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_tells_all_and_leaves_a_note() {
+async fn the_first_reports_all_and_leaves_a_note() {
     let folder = tempfile::tempdir().expect("a folder");
     leave(folder.path(), "r.pod.ndjson", "log");
-    assert_eq!(billed(at_work(), &folder).await, 30);
-    assert_eq!(billed(at_work(), &folder).await, 0, "the second tells the rest");
+    assert_eq!(reported(at_work(), &folder).await, 30);
+    assert_eq!(
+        reported(at_work(), &folder).await,
+        0,
+        "the second reports the rest"
+    );
     assert!(usage(&folder).exists());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_part_that_was_told_is_taken_off() {
+async fn a_part_that_was_reported_is_taken_off() {
     let folder = tempfile::tempdir().expect("a folder");
     leave(folder.path(), "r.pod.ndjson", "log");
     leave(folder.path(), "r.pod.usage", &used(10).to_string());
-    assert_eq!(billed(at_work(), &folder).await, 20);
+    assert_eq!(reported(at_work(), &folder).await, 20);
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_comes_after_a_clean_up_tells_nothing_and_leaves_nothing() {
+async fn who_comes_after_a_clean_up_reports_nothing_and_leaves_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
-    assert_eq!(billed(ApiServer::with(&[], &[]), &folder).await, 0);
+    assert_eq!(reported(ApiServer::with(&[], &[]), &folder).await, 0);
     assert!(!usage(&folder).exists());
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_stands_between_the_log_and_its_note_has_been_told_to_the_other() {
+async fn who_stands_between_the_log_and_its_note_was_counted_by_the_other() {
     let folder = tempfile::tempdir().expect("a folder");
     let cleaning_up = async {
         // The log is gone; the note is made, and taken away with the rest.
@@ -64,6 +83,6 @@ async fn who_stands_between_the_log_and_its_note_has_been_told_to_the_other() {
         }
         fs::remove_file(usage(&folder)).expect("removed");
     };
-    let (tokens, ()) = tokio::join!(billed(ApiServer::with(&[], &[]), &folder), cleaning_up);
+    let (tokens, ()) = tokio::join!(reported(ApiServer::with(&[], &[]), &folder), cleaning_up);
     assert_eq!(tokens, 30);
 }

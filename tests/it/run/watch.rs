@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use crate::support::api::ApiServer;
 use crate::support::watched::{
-    MINUTE, OUTAGE, at_work, container, handle, is_being_deleted, job, pod, running, watch,
+    MINUTE, OUTAGE, at_work, container, handle, is_being_deleted, job, pod, running, watch, watch_to_the_end,
 };
 use opencode_k8s::run::host::SilentHost;
 use opencode_k8s::run::host::log::HostLog;
 use opencode_k8s::run::job::end::RunEnd;
-use opencode_k8s::run::supervise::watch::watch_job;
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -23,7 +22,7 @@ async fn the_outcome_is_unknown_after_ten_minutes_without_the_api_server_and_not
     sleep(OUTAGE - Duration::from_secs(10)).await;
     assert!(!run.is_over().await);
     let (end, after) = run.end().await;
-    assert!(matches!(end, RunEnd::Outage(_)), "{end:?}");
+    assert!(matches!(end, RunEnd::Unreachable { .. }), "{end:?}");
     assert!((660..=680).contains(&after), "{after}");
 }
 
@@ -39,7 +38,7 @@ async fn hours_of_short_outages_end_nothing() {
     assert!(!run.is_over().await);
     run.api
         .pods(&[pod(json!({}), container(&json!({"terminated": {"exitCode": 0}})))]);
-    assert!(matches!(run.end().await.0, RunEnd::Container(end) if end.exit_code == 0));
+    assert!(has_exited(&run.end().await.0, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -52,7 +51,7 @@ async fn an_agent_outlives_its_job_until_its_own_pod_is_ended() {
     run.api.pods(&[pod(is_being_deleted(), running())]);
     sleep(Duration::from_secs(70)).await;
     assert!(!run.is_over().await, "its last words are waited for");
-    assert_eq!(run.end().await.0, RunEnd::JobGone);
+    assert!(is_lost(&run.end().await.0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -60,7 +59,10 @@ async fn our_own_clock_is_a_deadline_only_after_the_grace() {
     let run = watch(at_work(), Some(300));
     sleep(Duration::from_secs(355)).await;
     assert!(!run.is_over().await, "the Job's own deadline comes first");
-    assert_eq!(run.end().await, (RunEnd::Deadline, 360));
+    let (end, after) = run.end().await;
+    assert!(matches!(end, RunEnd::DeadlineExceeded { .. }), "{end:?}");
+    // Its Job is deleted, and its pod, which nobody ends here, is waited for.
+    assert!((398..=402).contains(&after), "{after}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -72,10 +74,7 @@ async fn an_end_that_is_deleted_in_the_same_moment_is_heard() {
     let api = at_work();
     api.says_by_watch("pods", &[("MODIFIED", &ended), ("DELETED", &ended)]);
     let (end, _) = watch(api, None).end().await;
-    assert!(
-        matches!(&end, RunEnd::Container(end) if end.exit_code == 7),
-        "{end:?}"
-    );
+    assert!(has_exited(&end, 7), "{end:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -83,24 +82,33 @@ async fn a_deadline_whose_job_is_deleted_in_the_same_moment_is_heard() {
     let late = job(json!([{"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}]));
     let api = at_work();
     api.says_by_watch("jobs", &[("MODIFIED", &late), ("DELETED", &late)]);
-    let folder = tempfile::tempdir().expect("a folder");
-    let (handle, _stopper) = handle(&api, &folder, Some(3));
+    let (end, _) = watch(api, Some(3)).end().await;
+    assert!(matches!(end, RunEnd::DeadlineExceeded { .. }), "{end:?}");
+}
+
+/// A container that was ended, as the deadline ends it.
+fn ended() -> serde_json::Value {
+    pod(
+        is_being_deleted(),
+        container(&json!({"terminated": {"exitCode": 143, "reason": "Error"}})),
+    )
+}
+
+/// What the agent's end is called when it comes 3 s after the Job was asked for, with a deadline of 3 s.
+async fn end_at_the_deadline(api: ApiServer, pod: serde_json::Value) -> RunEnd {
+    let run = watch(api.clone(), Some(3));
     sleep(Duration::from_secs(3)).await;
-    assert!(handle.job().is_none(), "nothing but a memory is left");
-    assert!(handle.hit_its_deadline(MINUTE).await);
+    api.pods(&[pod]);
+    run.end().await.0
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_a_word_of_the_controller_there_is_no_deadline() {
-    let api = at_work();
-    let folder = tempfile::tempdir().expect("a folder");
-    let (handle, _stopper) = handle(&api, &folder, Some(3));
-    sleep(Duration::from_secs(10)).await;
-    assert!(!handle.hit_its_deadline(MINUTE).await);
-    api.jobs(&[job(
-        json!([{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]),
-    )]);
-    assert!(!handle.hit_its_deadline(MINUTE).await);
+    let end = end_at_the_deadline(at_work(), ended()).await;
+    assert!(has_exited(&end, 143), "{end:?}");
+    let failed = job(json!([{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]));
+    let end = end_at_the_deadline(ApiServer::with(&[failed], &[pod(json!({}), running())]), ended()).await;
+    assert!(!matches!(end, RunEnd::DeadlineExceeded { .. }), "{end:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -114,11 +122,8 @@ async fn what_has_ended_before_our_clock_ran_out_is_its_end() {
     let (handle, _stopper) = handle(&api, &folder, Some(1));
     sleep(2 * MINUTE).await;
     let (host_log, _) = HostLog::new(Arc::new(SilentHost), handle.stop.clone());
-    let end = watch_job(&handle, &host_log).await;
-    assert!(
-        matches!(&end, RunEnd::Container(end) if end.exit_code == 3),
-        "{end:?}"
-    );
+    let end = watch_to_the_end(&handle, &host_log).await;
+    assert!(has_exited(&end, 3), "{end:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,24 +134,36 @@ async fn a_job_that_may_not_be_asked_for_and_is_there_no_more_is_gone() {
     assert!(!run.is_over().await);
     run.api.jobs(&[]);
     let (end, after) = run.end().await;
-    assert_eq!(end, RunEnd::JobGone);
+    assert!(is_lost(&end), "{end:?}");
     assert!((60..=70).contains(&after), "{after}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_agent_that_ended_by_itself_before_a_sidecar_took_its_job_to_the_deadline_did_not_time_out() {
-    let ended = container(&json!({"terminated": {"exitCode": 3, "reason": "Error"}}));
+    let failed = container(&json!({"terminated": {"exitCode": 3, "reason": "Error"}}));
     let late = job(json!([{"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}]));
-    let folder = tempfile::tempdir().expect("a folder");
-    for (meta, timed_out) in [(json!({}), false), (is_being_deleted(), true)] {
-        let api = ApiServer::with(&[job(json!([]))], &[pod(meta, ended.clone())]);
-        let (handle, _stopper) = handle(&api, &folder, Some(3));
-        sleep(Duration::from_secs(3)).await;
+    for (meta, is_late) in [(json!({}), false), (is_being_deleted(), true)] {
+        let api = at_work();
         let (said, api_later) = (late.clone(), api.clone());
         tokio::spawn(async move {
-            sleep(Duration::from_secs(5)).await;
+            sleep(Duration::from_secs(8)).await;
             api_later.jobs(&[said]);
         });
-        assert_eq!(handle.hit_its_deadline(MINUTE).await, timed_out);
+        let end = end_at_the_deadline(api, pod(meta, failed.clone())).await;
+        assert_eq!(matches!(end, RunEnd::DeadlineExceeded { .. }), is_late, "{end:?}");
     }
+}
+
+fn has_exited(end: &RunEnd, exit_code: i32) -> bool {
+    let RunEnd::Exited(evidence) = end else {
+        return false;
+    };
+    evidence
+        .container
+        .as_ref()
+        .is_some_and(|container| container.exit_code == exit_code)
+}
+
+fn is_lost(end: &RunEnd) -> bool {
+    matches!(end, RunEnd::Lost { why, .. } if why.contains("the Job was deleted"))
 }

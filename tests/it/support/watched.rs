@@ -9,7 +9,7 @@ use opencode_k8s::run::host::log::HostLog;
 use opencode_k8s::run::job::end::RunEnd;
 use opencode_k8s::run::job::handle::{JobHandle, Limits};
 use opencode_k8s::run::stop::{Stopper, stop_signal};
-use opencode_k8s::run::supervise::watch::watch_job;
+use opencode_k8s::run::supervise::watch_job;
 use opencode_k8s::run::volume::blocking::{SingleFlight, Volume};
 use opencode_k8s::tail::source::{Ownership, RunFiles};
 use serde_json::{Value, json};
@@ -44,17 +44,7 @@ impl Watched {
 
 pub(crate) fn files(folder: &tempfile::TempDir) -> (RunFiles, FileNames) {
     let files = RunFiles::new(folder.path(), &folder.path().join("r.pod.ndjson")).expect("files");
-    let name = |end: &str| format!("r.pod.{end}");
-    let names = FileNames {
-        log: name("ndjson"),
-        stderr: name("stderr.log"),
-        started: name("started"),
-        end: name("end.json"),
-        draft: name("end"),
-        nonce: name("nonce"),
-        holder: name("holder"),
-        usage: name("usage"),
-    };
+    let names = FileNames::of_base("r.pod");
     (files, names)
 }
 
@@ -78,9 +68,9 @@ pub(crate) fn handle(
         files,
         names,
         owner: Ownership::default(),
-        job_deadline: timeout.map(after),
-        deadline: timeout.map(|seconds| after(seconds + 60)),
         limits: Limits {
+            job_deadline: timeout.map(after),
+            deadline: timeout.map(|seconds| after(seconds + 60)),
             schedule: Duration::from_secs(120),
             start: Duration::from_secs(600),
             outage: OUTAGE,
@@ -94,13 +84,22 @@ pub(crate) fn handle(
     (handle, stopper)
 }
 
+/// Watches until the run is over; its log is over as soon as it is told to finish.
+pub(crate) async fn watch_to_the_end(handle: &JobHandle, host_log: &HostLog) -> RunEnd {
+    let (log_is_over, mut until_over) = tokio::sync::watch::channel(false);
+    watch_job(handle, host_log, &mut until_over, |_| {
+        log_is_over.send_replace(true);
+    })
+    .await
+}
+
 pub(crate) fn watch(api: ApiServer, timeout: Option<u64>) -> Watched {
     let folder = tempfile::tempdir().expect("a folder");
     let (handle, stopper) = handle(&api, &folder, timeout);
     let since = Instant::now();
     let ended = tokio::spawn(async move {
         let (host_log, _) = HostLog::new(Arc::new(SilentHost), handle.stop.clone());
-        (watch_job(&handle, &host_log).await, since.elapsed())
+        (watch_to_the_end(&handle, &host_log).await, since.elapsed())
     });
     Watched {
         api,

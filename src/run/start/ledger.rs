@@ -1,0 +1,109 @@
+//! What a start has made so far. Whatever ends the start (a failure, a stop, another server that was first) undoes all of
+//! it in reverse, in one place.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::time::{Instant, sleep};
+
+use crate::cluster::verbs::{Namespace, retry_transient};
+use crate::run::context::RunContext;
+use crate::run::failure::{CANCELLED, Failure};
+use crate::run::timing::{Budget, GATE_LOOK, WITHDRAW};
+use crate::run::volume::folder::RunFolder;
+
+/// See the module.
+#[derive(Default)]
+pub struct Ledger(Mutex<Made>);
+
+/// Written down before it is made: the start may be dropped while it waits for the answer.
+#[derive(Default)]
+struct Made {
+    folder: Option<RunFolder>,
+    job: Option<MadeJob>,
+    gate_is_open: bool,
+}
+
+#[derive(Debug, Clone)]
+struct MadeJob {
+    name: String,
+    /// Known once the API server has answered. Its name is this run's own, so it may be removed by it.
+    uid: Option<String>,
+    /// Its pod waits at a gate.
+    is_gated: bool,
+}
+
+impl Ledger {
+    pub(crate) fn folder(&self, folder: &RunFolder) {
+        self.made().folder = Some(folder.clone());
+    }
+
+    pub(super) fn job(&self, name: &str, is_gated: bool) {
+        self.made().job = Some(MadeJob {
+            name: name.to_owned(),
+            uid: None,
+            is_gated,
+        });
+    }
+
+    /// The API server has made the Job.
+    pub(super) fn job_has_uid(&self, uid: &str) {
+        if let Some(job) = &mut self.made().job {
+            job.uid = Some(uid.to_owned());
+        }
+    }
+
+    /// The API server has refused it.
+    pub(super) fn job_was_refused(&self) {
+        self.made().job = None;
+    }
+
+    /// From now on the pod may pass its gate.
+    pub(super) fn gate(&self) {
+        self.made().gate_is_open = true;
+    }
+
+    /// Undoes all of it. Behind a closed gate no agent starts, whatever became of the pod; a cancel promises that the pod
+    /// is gone.
+    pub(crate) async fn undo(&self, context: &RunContext, failure: Failure) -> Failure {
+        let made = std::mem::take(&mut *self.made());
+        let mut nothing_started = true;
+        if let Some(job) = &made.job {
+            let is_gone = withdraw(&context.namespace, job, &Budget::of(&context.stop)).await;
+            nothing_started = is_gone || (job.is_gated && !made.gate_is_open && failure.code != CANCELLED);
+        }
+        if let Some(folder) = &made.folder {
+            folder.remove().await;
+        }
+        Failure {
+            nothing_started: failure.nothing_started && nothing_started,
+            ..failure
+        }
+    }
+
+    fn made(&self) -> MutexGuard<'_, Made> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Deletes the Job and waits until its pods are gone, and then itself: another of its name may be made.
+async fn withdraw(namespace: &Namespace, job: &MadeJob, budget: &Budget) -> bool {
+    let until = Instant::now() + budget.at_most(WITHDRAW);
+    let left = || until.saturating_duration_since(Instant::now());
+    if namespace
+        .delete_job(&job.name, job.uid.as_deref(), left())
+        .await
+        .is_err()
+    {
+        return false;
+    }
+    loop {
+        let pods = retry_transient(left(), "list", "pods", || namespace.pods_of(&job.name)).await;
+        if pods.is_ok_and(|pods| pods.is_empty()) {
+            return true;
+        }
+        if Instant::now() >= until {
+            return false;
+        }
+        sleep(GATE_LOOK).await;
+    }
+}
