@@ -15,10 +15,7 @@ export declare class RunHandle {
   number(): number
   /** Asks the run to stop: its Job is deleted and the result says `cancelled`. Later calls change nothing. */
   cancel(reason: string): void
-  /**
-   * Resolves with `{"result": AdapterExecutionResult, "next": {sessionId, sessionParams} | null}` as JSON text.
-   * With `next` an earlier Job was harvested, and the run goes on from that session. Holds the process until then.
-   */
+  /** Resolves with an `AdapterExecutionResult` as JSON text. Holds the process until then. */
   result(): Promise<string>
 }
 

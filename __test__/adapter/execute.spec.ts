@@ -46,7 +46,7 @@ describe("a request that cannot be run", () => {
   it("an error of the native side keeps its code when that is one of ours", async () => {
     const fail = (code: string) =>
       fakeNative({
-        planSession: () => {
+        openRuns: () => {
           throw Object.assign(new Error("bad tolerations"), { code });
         },
       });
@@ -138,69 +138,37 @@ describe("a run", () => {
     expect(reports.join("")).toMatch(/disk full[\s\S]*no meta/);
   });
 
-  it("goes on from a harvested session with a prompt for that session", async () => {
+  it("hands over both prompts, and the host is told of the one that the native side chose", async () => {
     const config = { bootstrapPromptTemplate: "BOOT", promptTemplate: "BEAT" };
-    const { native, result } = start(context({ config }).ctx);
+    const told: unknown[] = [];
+    const { native, result } = start(context({ config, onMeta: async (meta: unknown) => void told.push(meta) }).ctx);
     await eventually(() => native.runs.length === 1);
-    expect(native.runs[0]?.request["prompt"]).toBe("BOOT\n\nBEAT");
-    native.runs[0]?.finish(done, { sessionId: "ses_1", sessionParams: { sessionId: "ses_1" }, token: 7 });
-    await eventually(() => native.runs.length === 2);
-    expect(native.runs[1]?.request).toMatchObject({
-      prompt: "BEAT",
-      runtime: { sessionId: "ses_1", sessionParams: { sessionId: "ses_1" } },
-      continuation: { token: 7 },
+    expect(native.runs[0]?.request).toMatchObject({
+      prompt: "BOOT\n\nBEAT",
+      resumedPrompt: "BEAT",
+      resumedPromptMetrics: { promptChars: 4 },
     });
-    native.runs[1]?.finish({ ...done, summary: "second" });
-    expect(await result).toMatchObject({ summary: "second" });
-  });
-
-  it("has what the harvested Job used on its own bill: nobody else will ever report it", async () => {
-    const { native, result } = start(context().ctx);
-    await eventually(() => native.runs.length === 1);
-    const first = { usage: { inputTokens: 100, outputTokens: 10, cachedInputTokens: 5 }, costUsd: 0.5 };
-    native.runs[0]?.finish({ ...done, ...first }, { sessionId: "ses_1" });
-    await eventually(() => native.runs.length === 2);
-    native.runs[1]?.finish(
-      { ...done, usage: { inputTokens: 7, outputTokens: 1 }, costUsd: 0.25 },
-      { sessionId: "ses_1" },
-    );
-    await eventually(() => native.runs.length === 3);
-    native.runs[2]?.finish({
-      exitCode: null,
-      signal: null,
-      timedOut: false,
-      errorCode: "k8s_job_create_failed",
-      errorMessage: "no",
-    });
-    expect(await result).toMatchObject({
-      errorCode: "k8s_job_create_failed",
-      usage: { inputTokens: 107, outputTokens: 11, cachedInputTokens: 5 },
-      costUsd: 0.75,
-    });
-  });
-
-  it("says the note of the session plan", async () => {
-    const native = fakeNative({
-      planSession: () => JSON.stringify({ sessionId: null, note: "Fresh session: other folder" }),
-    });
-    const { ctx, text } = context();
-    const { result } = start(ctx, native);
-    await eventually(() => native.runs.length === 1);
+    await native.runs[0]?.sink("meta", JSON.stringify({ resumesSession: true }));
+    await native.runs[0]?.sink("meta", JSON.stringify({ resumesSession: false }));
     native.runs[0]?.finish(done);
     await result;
-    expect(text()).toBe("[paperclip] Fresh session: other folder\n");
+    expect(told).toMatchObject([{ prompt: "BEAT" }, { prompt: "BOOT\n\nBEAT" }]);
+    expect(told[0]).not.toHaveProperty("resumesSession");
+  });
+
+  it("hands over one prompt where a resumed session needs no other", async () => {
+    const { native, result } = start(context({ config: { promptTemplate: "BEAT" } }).ctx);
+    await eventually(() => native.runs.length === 1);
+    expect(native.runs[0]?.request).not.toHaveProperty("resumedPrompt");
+    native.runs[0]?.finish(done);
+    await result;
   });
 });
 
 describe("cancelling", () => {
   it("says it is ready before anything else, and creates nothing when the signal is already set", async () => {
     const order: string[] = [];
-    const native = fakeNative({
-      planSession: () => {
-        order.push("plan");
-        return "{}";
-      },
-    });
+    const native = fakeNative();
     const onCancellationReady = vi.fn(async () => void order.push("ready"));
     const { result } = start(context({ onCancellationReady, signal: AbortSignal.abort() }).ctx, native);
     expect(await result).toMatchObject({
@@ -208,27 +176,7 @@ describe("cancelling", () => {
       resultJson: { executionCancellation: { state: "acknowledged", acknowledgedAt: expect.any(String) } },
     });
     expect(order).toEqual(["ready"]);
-  });
-
-  it("between an earlier Job and its own is no success of the earlier one, and what that used is billed", async () => {
-    const controller = new AbortController();
-    const { native, result } = start(context({ signal: controller.signal }).ctx);
-    await eventually(() => native.runs.length === 1);
-    controller.abort();
-    const usage = { inputTokens: 3, outputTokens: 2 };
-    native.runs[0]?.finish(
-      { exitCode: 0, signal: null, timedOut: false, summary: "done", usage, costUsd: 0.5, sessionId: "s" },
-      { sessionId: "s" },
-    );
-    expect(await result).toMatchObject({
-      exitCode: null,
-      errorCode: "cancelled",
-      usage,
-      costUsd: 0.5,
-      sessionId: "s",
-      resultJson: { executionCancellation: { state: "acknowledged" } },
-    });
-    expect(await result).not.toHaveProperty("summary");
+    expect(native.runs).toHaveLength(0);
   });
 
   it("passes the signal on once and leaves no listener behind", async () => {
@@ -237,10 +185,7 @@ describe("cancelling", () => {
     await eventually(() => native.runs.length === 1);
     expect(getEventListeners(controller.signal, "abort")).toHaveLength(1);
     controller.abort();
-    native.runs[0]?.finish(
-      { exitCode: null, signal: null, timedOut: false, errorCode: "cancelled" },
-      { sessionId: "s" },
-    );
+    native.runs[0]?.finish({ exitCode: null, signal: null, timedOut: false, errorCode: "cancelled" });
     expect(await result).toMatchObject({ errorCode: "cancelled" });
     expect(native.runs).toHaveLength(1);
     expect(native.runs[0]?.cancels).toEqual(["signal"]);

@@ -43,8 +43,8 @@ class FakeRun implements NativeRun {
     return this.end.promise;
   }
 
-  finish(result: object, next?: object): void {
-    this.end.resolve(JSON.stringify({ result, next }));
+  finish(result: object): void {
+    this.end.resolve(JSON.stringify(result));
   }
 
   answer(text: string): void {

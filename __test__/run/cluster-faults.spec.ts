@@ -124,8 +124,8 @@ describe.skipIf(script === "")("a run survives", () => {
     const { agent, ended } = await going(program, { outageTimeoutSec: 10 });
     await fault("apiserver-stop");
     const { result } = await ended.finally(() => fault("apiserver-start"));
-    expect(result).toMatchObject({ exitCode: null, errorCode: "unknown_outcome", timedOut: false });
-    expect(result.errorMessage).toMatch(/API server could not be reached.*the Job is kept/);
+    expect(result).toMatchObject({ exitCode: null, errorCode: "k8s_api_unreachable", timedOut: false });
+    expect(result.errorMessage).toMatch(/API server was not reachable.*the Job .* is kept/);
     expect(await ours("jobs", agent)).not.toBe("");
     await expectWhole({ agent, ended: again(agent, program) }, 60);
   });

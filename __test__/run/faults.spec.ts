@@ -183,12 +183,12 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     const { result } = await run(program, { ...task, config: { outageTimeoutSec: 2 }, onLog });
     expect(result, JSON.stringify(result)).toMatchObject({
       exitCode: null,
-      errorCode: "unknown_outcome",
+      errorCode: "k8s_api_unreachable",
       timedOut: false,
       usage: { inputTokens: 10 },
       costUsd: 0.5,
     });
-    expect(result.errorMessage).toMatch(/API server could not be reached.*the Job is kept/);
+    expect(result.errorMessage).toMatch(/API server was not reachable.*the Job .* is kept/);
     await stage.local.clearFaults();
     expect(await stage.local.list("jobs")).toHaveLength(1);
     const next = await run(program, { ...task, onLog: whenTold("Reattaching", open) });

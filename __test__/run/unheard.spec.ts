@@ -90,7 +90,7 @@ describe("a Job that is gone, and whose end nobody heard", () => {
     release(stage, task);
     await over(stage, task, true);
     const kept = filesLeft(stage).filter((name) => name.includes(task.agent.id));
-    expect(kept.some((name) => name.endsWith(".pod.heir"))).toBe(true);
+    expect(kept.some((name) => name.endsWith(".pod.holder"))).toBe(true);
     const { stdout } = await run(answer("the third"), task);
     expect(told(stdout)).toHaveLength(1);
     expect(timesRun(stage, task)).toBe(1);

@@ -92,7 +92,7 @@ async function run(
 /** An answer that is no result must not count as one: the host takes a missing exit code for a success. */
 function readResult(json: string): AdapterExecutionResult {
   const result = JSON.parse(json) as AdapterExecutionResult | null;
-  if (typeof result !== "object" || result === null) {
+  if (typeof result?.timedOut !== "boolean") {
     throw new Error("the native part returned no result; look for the Job in the cluster before starting again");
   }
   return result;

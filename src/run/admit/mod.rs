@@ -97,6 +97,9 @@ impl AgentTurn {
                     Plan::Follow(assignment) => return Ok(*assignment),
                     Plan::Adopt(record, role) => {
                         let is_ended = role == Role::Ended;
+                        if !is_ended {
+                            host_log.status(reattaching(context, &record)).await;
+                        }
                         if let Some(attached) = adopt(context, &record, is_ended).await? {
                             return Ok(Assignment::of(role, attached));
                         }
@@ -143,26 +146,15 @@ async fn undisturbed(
     host_log: &HostLog,
 ) -> Result<Plan, Failure> {
     let admission = admission(context);
-    let follow = |role, attached| Plan::Follow(Box::new(Assignment::of(role, attached)));
     loop {
         return Ok(match admission.decision(candidate, host_log).await? {
             Decision::Abandon(record) => {
                 abandon(context, &record, host_log).await?;
                 continue;
             }
-            Decision::Resume(record) => {
-                let line = format!("Reattaching to the Job {} of this run", record.job_name);
-                host_log.status(line).await;
-                Plan::Adopt(Box::new(record), Role::Own)
-            }
+            // From here on a stop is the adopted Job's: whoever follows it ends it, and knows that it is gone.
+            Decision::Resume(record) => Plan::Adopt(Box::new(record), Role::Own),
             Decision::Adopt(record) => {
-                let task = context.spec.task_id.as_deref().unwrap_or_default();
-                let job = &record.job_name;
-                host_log
-                    .status(format!(
-                        "Reattaching to orphaned Job {job} from prior server instance (task: {task})..."
-                    ))
-                    .await;
                 let is_same = is_same_prompt(context, &record);
                 let role = if is_same { Role::Own } else { Role::Earlier };
                 Plan::Adopt(Box::new(record), role)
@@ -173,12 +165,21 @@ async fn undisturbed(
                     return Ok(Plan::Follow(Box::new(left)));
                 }
                 match launch(context, ledger, host_log).await? {
-                    Some(attached) => follow(Role::Own, attached),
+                    Some(attached) => Plan::Follow(Box::new(Assignment::of(Role::Own, attached))),
                     None => Plan::LookAgain,
                 }
             }
         });
     }
+}
+
+fn reattaching(context: &RunContext, record: &JobRecord) -> String {
+    let job = &record.job_name;
+    if record.run_id == context.spec.run_id {
+        return format!("Reattaching to the Job {job} of this run");
+    }
+    let task = context.spec.task_id.as_deref().unwrap_or_default();
+    format!("Reattaching to orphaned Job {job} from prior server instance (task: {task})...")
 }
 
 /// A Job of a dead server that never started its agent would keep all others of the agent waiting for ever.

@@ -217,10 +217,11 @@ impl Leaving {
         }
         let told = self.evidence.container.as_ref().or(ended.as_ref());
         let in_message = told.and_then(|end| split_termination_message(&end.message, &run.run_id).0);
-        let on_volume = facts
-            .record
-            .as_ref()
-            .filter(|record| pod.is_none_or(|pod| pod.name == record.pod));
+        let is_heard = facts.view.unreachable_since.is_none() && facts.view.pods_stale_since.is_none();
+        let on_volume = facts.record.as_ref().filter(|record| match pod {
+            Some(pod) => pod.name == record.pod,
+            None => self.is_of_files || !is_heard,
+        });
         let recorded = match &self.cause {
             Cause::Recorded(record) => Some(record),
             _ => None,

@@ -342,9 +342,11 @@ impl Watch {
     /// A record on the volume lies where any pod can write. It ends the run while the API server cannot be asked; else it
     /// is a reason to ask whether the container has ended: a watch may be silent.
     fn recorded(&mut self, pod: Option<&Pod>, facts: &Facts, step: &mut Step) -> Option<Cause> {
-        let record = facts.record.as_ref().filter(|record| {
-            let of_bound = |bound: &BoundPod| bound.name == record.pod;
-            self.pod.as_ref().is_none_or(of_bound)
+        let is_heard = facts.view.unreachable_since.is_none() && facts.view.pods_stale_since.is_none();
+        let record = facts.record.as_ref().filter(|record| match &self.pod {
+            Some(bound) => bound.name == record.pod,
+            // No pod was seen: nothing of this run can have ended, unless nobody can see.
+            None => !is_heard,
         });
         let Some(record) = record else {
             if facts.now >= self.record_due {
@@ -356,7 +358,6 @@ impl Watch {
             }
             return None;
         };
-        let is_heard = facts.view.unreachable_since.is_none() && facts.view.pods_stale_since.is_none();
         let is_leaving = pod.is_some_and(|pod| pod.metadata.deletion_timestamp.is_some());
         if !is_heard || is_leaving {
             return Some(Cause::Recorded(record.clone()));

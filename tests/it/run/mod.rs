@@ -2,6 +2,7 @@
 
 mod judgement;
 mod start_limits;
+mod step;
 mod submit;
 mod usage;
 mod watch;

@@ -1,0 +1,276 @@
+//! The step of a watched run over every combination of what a look can show: which ends it finds, which it must not, and
+//! that it never asks for ever without a pause.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use opencode_k8s::cluster::subscribers::ViewStatus;
+use opencode_k8s::run::job::end::RunEnd;
+use opencode_k8s::run::job::handle::{Answer, Limits};
+use opencode_k8s::run::supervise::facts::{Answers, Ask, Facts};
+use opencode_k8s::run::supervise::watch::{Watch, Watched};
+use opencode_k8s::tail::EndRecord;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::support::watched::{container, is_being_deleted, job, pod};
+
+const JOBS: [&str; 6] = ["active", "complete", "failed", "deadline", "suspended", "gone"];
+const PODS: [&str; 9] = [
+    "none",
+    "unscheduled",
+    "starting",
+    "blocked",
+    "running",
+    "leaving",
+    "ended",
+    "lost",
+    "deleted",
+];
+const VIEWS: [&str; 4] = ["fresh", "stale", "unreachable", "polling"];
+const RECORDS: [&str; 3] = ["none", "own", "foreign"];
+const ANSWERS: [&str; 3] = ["silent", "agrees", "nothing"];
+
+/// What the looks of one run show, all the time.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    job: &'static str,
+    pod: &'static str,
+    view: &'static str,
+    record: &'static str,
+    /// What the API server and the volume answer when they are asked.
+    answers: &'static str,
+    is_cancelled: bool,
+    has_deadline: bool,
+}
+
+fn rows() -> impl Iterator<Item = Row> {
+    let count = JOBS.len() * PODS.len() * VIEWS.len() * RECORDS.len() * ANSWERS.len() * 4;
+    (0..count).map(|index| {
+        let mut rest = index;
+        let mut take = |length: usize| {
+            let at = rest % length;
+            rest /= length;
+            at
+        };
+        Row {
+            job: JOBS[take(JOBS.len())],
+            pod: PODS[take(PODS.len())],
+            view: VIEWS[take(VIEWS.len())],
+            record: RECORDS[take(RECORDS.len())],
+            answers: ANSWERS[take(ANSWERS.len())],
+            is_cancelled: take(2) == 1,
+            has_deadline: take(2) == 1,
+        }
+    })
+}
+
+fn job_of(row: Row) -> Option<Value> {
+    let failed = |reason: &str| json!([{"type": "Failed", "status": "True", "reason": reason}]);
+    let mut job = job(match row.job {
+        "gone" => return None,
+        "complete" => json!([{"type": "Complete", "status": "True"}]),
+        "failed" => failed("BackoffLimitExceeded"),
+        "deadline" => failed("DeadlineExceeded"),
+        _ => json!([]),
+    });
+    if row.job == "suspended" {
+        job["spec"] = json!({"suspend": true, "template": {}});
+    }
+    Some(job)
+}
+
+fn pod_of(row: Row) -> Option<Value> {
+    let waiting = |reason: &str| container(&json!({"waiting": {"reason": reason}}));
+    let here = json!({});
+    let mut pod = match row.pod {
+        "none" => return None,
+        "unscheduled" => pod(here, json!({"phase": "Pending"})),
+        "starting" => pod(here, waiting("ContainerCreating")),
+        "blocked" => pod(here, waiting("InvalidImageName")),
+        "leaving" => pod(is_being_deleted(), container(&json!({"running": {}}))),
+        "ended" => pod(
+            here,
+            container(&json!({"terminated": {"exitCode": 3, "reason": "Error"}})),
+        ),
+        "lost" => pod(here, json!({"phase": "Failed", "reason": "NodeLost"})),
+        _ => pod(here, container(&json!({"running": {}}))),
+    };
+    if row.pod == "unscheduled" {
+        pod["spec"] = json!({"containers": []});
+    }
+    Some(pod)
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(value: Value) -> Arc<T> {
+    Arc::new(serde_json::from_value(value).expect("an object"))
+}
+
+fn record(pod: &str) -> Option<EndRecord> {
+    EndRecord::parse(
+        &json!({"v": 1, "run": "r", "pod": pod, "exit": 0, "bytes": 0}).to_string(),
+        "r",
+    )
+}
+
+/// What a look at this moment shows to a run that asked for this.
+fn facts(row: Row, ask: &[Ask], since: Instant, now: Instant) -> Facts {
+    let pod = pod_of(row).map(parsed::<Pod>);
+    let (mut pods, mut deleted_pods) = (Vec::from_iter(pod), Vec::new());
+    // It was there at the first look.
+    if row.pod == "deleted" && now > since {
+        deleted_pods.append(&mut pods);
+    }
+    let trouble = Some(("no answer".to_owned(), since));
+    let can_answer = row.answers != "silent";
+    let is_there = row.answers == "agrees";
+    let wants = |wanted: &Ask| ask.contains(wanted);
+    let asks_pod = ask.iter().any(|ask| matches!(ask, Ask::Pod(_)));
+    let stops = ask.iter().any(|ask| matches!(ask, Ask::DeleteJob(_)));
+    let waits = ask.iter().any(|ask| matches!(ask, Ask::PodsGone(_)));
+    let found = pods.first().or(deleted_pods.first()).cloned();
+    Facts {
+        now,
+        cancelled_at: row.is_cancelled.then_some(since),
+        job: job_of(row).map(parsed),
+        view: ViewStatus {
+            version: 0,
+            unreachable_since: trouble.clone().filter(|_| row.view == "unreachable"),
+            pods_stale_since: trouble.filter(|_| row.view != "fresh" && row.view != "polling"),
+            polling: row.view == "polling",
+        },
+        record: match row.record {
+            "own" if wants(&Ask::Record) => record("job-1"),
+            "foreign" if wants(&Ask::Record) => record("another"),
+            _ => None,
+        },
+        log_is_over: true,
+        answers: Answers {
+            job_is_gone: (wants(&Ask::JobIsGone) && can_answer).then_some(row.job == "gone"),
+            has_started: (wants(&Ask::HasStarted) && can_answer).then_some(is_there),
+            pods: (wants(&Ask::Pods) && can_answer).then(|| pods.clone()),
+            pod: (asks_pod && can_answer)
+                .then(|| found.filter(|_| is_there).map_or(Answer::Absent, Answer::Found)),
+            deleted: stops.then(|| {
+                if can_answer {
+                    Ok(())
+                } else {
+                    Err("no answer".to_owned())
+                }
+            }),
+            pods_gone: waits.then_some(can_answer),
+        },
+        deleted_job: None,
+        pods,
+        deleted_pods,
+    }
+}
+
+const OUTAGE: Duration = Duration::from_secs(600);
+
+/// Watches an hour; the end, if one comes.
+fn watch(row: Row) -> Option<(RunEnd, Duration)> {
+    let since = Instant::now();
+    let deadline = row.has_deadline.then(|| since + Duration::from_secs(60));
+    let limits = Limits {
+        schedule: Duration::from_secs(120),
+        start: OUTAGE,
+        outage: OUTAGE,
+        job_deadline: deadline,
+        deadline: deadline.map(|at| at + Duration::from_secs(60)),
+    };
+    let run = Watched {
+        run_id: "r".to_owned(),
+        job_name: "job".to_owned(),
+        limits,
+    };
+    let mut watch = Watch::new(run, since);
+    let (mut now, mut ask, mut at_once) = (since, Vec::new(), 0);
+    while now < since + Duration::from_secs(3_600) {
+        let step = watch.step(&facts(row, &ask, since, now));
+        if let Some(end) = step.end {
+            return Some((end, now - since));
+        }
+        at_once = if step.look_at > now { 0 } else { at_once + 1 };
+        assert!(
+            at_once < 5 && step.ask.len() < 6,
+            "it asks without a pause: {row:?} {:?}",
+            step.ask
+        );
+        now = now.max(step.look_at);
+        ask = step.ask;
+    }
+    None
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_combination_finds_an_end_without_evidence() {
+    let mut ends = std::collections::BTreeMap::<&str, usize>::new();
+    for row in rows() {
+        let found = watch(row);
+        let Some((end, after)) = found else {
+            *ends.entry("none").or_default() += 1;
+            let is_at_work = matches!(
+                row.pod,
+                "running" | "leaving" | "deleted" | "starting" | "unscheduled" | "none"
+            );
+            assert!(is_at_work && !row.is_cancelled, "nothing ends it: {row:?}");
+            continue;
+        };
+        let says = format!("{row:?} after {after:?}: {end:?}");
+        let has_ended = row.pod == "ended";
+        let is_unheard = matches!(row.view, "stale" | "unreachable");
+        let evidence = end.evidence().cloned().unwrap_or_default();
+        assert!(
+            evidence
+                .record
+                .is_none_or(|record| record.pod == "job-1" || is_unheard),
+            "{says}"
+        );
+        assert_eq!(
+            matches!(end, RunEnd::Cancelled { .. }),
+            row.is_cancelled,
+            "{says}"
+        );
+        let word = match end {
+            RunEnd::Exited(_) => {
+                let is_recorded = row.record != "none"
+                    && (row.pod != "none" || is_unheard)
+                    && (is_unheard || row.answers != "agrees" || row.pod == "leaving");
+                assert!(has_ended || is_recorded, "nobody said that it ended: {says}");
+                "exited"
+            }
+            RunEnd::NeverStarted { .. } => {
+                let may_be = matches!(row.pod, "none" | "unscheduled" | "starting" | "blocked");
+                assert!(
+                    may_be && !(row.answers == "agrees" && row.pod != "blocked"),
+                    "{says}"
+                );
+                "never started"
+            }
+            RunEnd::DeadlineExceeded { .. } => {
+                assert!(row.has_deadline || row.job == "deadline", "{says}");
+                "deadline"
+            }
+            RunEnd::Cancelled { .. } => {
+                assert!(after <= Duration::from_secs(55), "{says}");
+                "cancelled"
+            }
+            RunEnd::Lost { .. } => {
+                let is_seen = matches!(row.pod, "leaving" | "lost" | "deleted") || row.job != "active";
+                assert!(is_seen, "{says}");
+                "lost"
+            }
+            RunEnd::Unreachable { .. } => {
+                assert!(is_unheard && after >= OUTAGE, "{says}");
+                "unreachable"
+            }
+        };
+        *ends.entry(word).or_default() += 1;
+    }
+    assert!(
+        ends.len() == 7 && ends.values().all(|count| *count > 10),
+        "{ends:?}"
+    );
+}
