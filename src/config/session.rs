@@ -4,6 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::{RenderRequest, working_dir};
+use crate::ids::is_id;
 
 /// The folder that opencode really ran in. The host writes another `cwd` into a stored session when the issue's project
 /// gets a workspace; opencode cannot be moved like that and hangs.
@@ -30,15 +31,14 @@ pub struct Resume {
 
 /// Reads what the host stored; without a session id there is no session.
 pub fn deserialize(raw: &Value) -> Option<Value> {
+    display_id(raw)?;
     let mut session = Map::new();
     for (name, spellings) in KEYS {
         if let Some(text) = first_text(raw, spellings) {
             session.insert(name.to_owned(), Value::String(text.to_owned()));
         }
     }
-    session
-        .contains_key("sessionId")
-        .then_some(Value::Object(session))
+    Some(Value::Object(session))
 }
 
 /// What the host is to store; the same shape that [`deserialize`] gives.
@@ -46,9 +46,11 @@ pub fn serialize(params: &Value) -> Option<Value> {
     deserialize(params)
 }
 
-/// The session id for people to read.
+/// The session id for people to read; none where the stored text is no id.
 pub fn display_id(params: &Value) -> Option<String> {
-    first_text(params, KEYS[0].1).map(str::to_owned)
+    first_text(params, KEYS[0].1)
+        .filter(|id| is_id(id))
+        .map(str::to_owned)
 }
 
 /// The session that the host has stored for this run, resumed or not.
@@ -59,8 +61,15 @@ pub fn stored_id(request: &RenderRequest) -> Option<String> {
         .session_id
         .as_deref()
         .map(str::trim)
-        .filter(|id| !id.is_empty());
+        .filter(|id| is_id(id));
     stored.or_else(|| legacy.map(str::to_owned))
+}
+
+/// Whether something is stored where an id should be.
+fn has_stored(request: &RenderRequest) -> bool {
+    let legacy = request.runtime.session_id.as_deref().map(str::trim);
+    let params = request.runtime.session_params.to_value();
+    first_text(&params, KEYS[0].1).is_some() || legacy.is_some_and(|id| !id.is_empty())
 }
 
 /// Decides whether this run resumes the stored session.
@@ -73,8 +82,16 @@ pub fn resume(request: &RenderRequest) -> Resume {
         .get("resumeLastSession")
         .and_then(crate::config::Json::as_bool)
         .unwrap_or(true);
-    let Some(id) = stored_id(request).filter(|_| wanted) else {
+    if !wanted {
         return Resume::default();
+    }
+    let Some(id) = stored_id(request) else {
+        // The text itself is not repeated: whoever wrote it may not be whom the reader thinks of.
+        let said = "The stored session is no id of opencode's: starting a fresh session.";
+        return Resume {
+            session_id: None,
+            note: has_stored(request).then(|| said.to_owned()),
+        };
     };
     let params = request.runtime.session_params.to_value();
     let here = working_dir(request);
@@ -127,6 +144,36 @@ mod tests {
         let legacy = r#"{"runtime":{"sessionId":"old","sessionParams":{"sessionId":""}}}"#;
         assert_eq!(of(legacy).session_id.as_deref(), Some("old"));
         assert_eq!(of(r#"{"runtime":{"sessionId":"  "}}"#), Resume::default());
+    }
+
+    #[test]
+    fn what_is_no_id_never_becomes_an_argument() {
+        for id in [
+            "--attach=http://x",
+            "-s",
+            "_a",
+            "ses 1",
+            "ses/1",
+            "é",
+            &"a".repeat(129),
+        ] {
+            let params = serde_json::json!({"sessionId": id, "cwd": "/w"});
+            assert_eq!(deserialize(&params), None, "{id}");
+            assert_eq!(display_id(&params), None, "{id}");
+            let stored = serde_json::json!({"runtime": {"sessionId": id, "sessionParams": params}});
+            let resume = of(&stored.to_string());
+            assert_eq!(resume.session_id, None, "{id}");
+            assert!(
+                resume
+                    .note
+                    .is_some_and(|note| note.starts_with("The stored session is no id")),
+                "{id}"
+            );
+        }
+        let mixed = r#"{"runtime":{"sessionId":"ses_1","sessionParams":{"sessionId":"--attach=http://x"}}}"#;
+        assert_eq!(of(mixed).session_id.as_deref(), Some("ses_1"));
+        let longest = format!(r#"{{"runtime":{{"sessionId":"{}"}}}}"#, "a".repeat(128));
+        assert!(of(&longest).session_id.is_some());
     }
 
     #[test]

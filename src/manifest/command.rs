@@ -4,6 +4,7 @@ use super::LogPaths;
 use super::env::double_dollars;
 use super::names::sanitize_label_value;
 use crate::config::{AgentDb, RunSpec};
+use crate::ids::is_id;
 
 const POD_SCRIPT: &str = include_str!("pod.sh");
 const INIT_SCRIPT: &str = include_str!("init.sh");
@@ -110,10 +111,10 @@ pub fn nonce_argument(command: &[String]) -> Option<&str> {
         .filter(|nonce| !nonce.is_empty())
 }
 
-/// The session that a container resumes whose command [`pod_command`] made.
+/// The session that a container resumes whose command [`pod_command`] made; none where what stands there is no id.
 pub fn session_argument(command: &[String]) -> Option<&str> {
     // Behind the pod's own arguments come those of opencode.
     let args = command.get(13..)?;
     let flag = args.iter().position(|word| word == "--session")?;
-    args.get(flag + 1).map(String::as_str)
+    args.get(flag + 1).map(String::as_str).filter(|id| is_id(id))
 }

@@ -338,3 +338,18 @@ fn a_session_of_another_folder_is_not_passed_on() {
         "ses_1"
     );
 }
+
+#[test]
+fn no_value_of_an_option_is_an_option() {
+    let stored =
+        json!({"sessionId": "--attach=http://x", "sessionParams": {"sessionId": "--attach=http://x"}});
+    let rendered = manifest(json!({"runtime": stored})).expect("a manifest");
+    assert_eq!(rendered.opencode_args, ["run", "--format", "json"]);
+    let command = |session: &str| {
+        let mut words = vec!["sh".to_owned(); 13];
+        words.extend(["run", "--session", session].map(str::to_owned));
+        words
+    };
+    assert_eq!(session_argument(&command("ses_1")), Some("ses_1"));
+    assert_eq!(session_argument(&command("--attach=http://x")), None);
+}

@@ -7,6 +7,7 @@ use super::bounded::{self, LastFew, Messages};
 use super::event::{self, Event, Part, Read, error_text, js_trim};
 use super::session::text_says_unknown_session;
 use super::summary::{Done, RunError, Summary, Tokens, ToolError};
+use crate::ids::is_id;
 
 /// Longest name, id or reason that is kept.
 const NAME: usize = 256;
@@ -131,8 +132,9 @@ impl Transcript {
 
     fn session(&mut self, id: &str) {
         let id = js_trim(id);
-        if !id.is_empty() && self.sum.session_id.as_deref() != Some(id) {
-            self.sum.session_id = Some(bounded::head(id, NAME));
+        // Nearly every event names the same session, and its id was looked at then.
+        if self.sum.session_id.as_deref() != Some(id) && is_id(id) {
+            self.sum.session_id = Some(id.to_owned());
         }
     }
 
@@ -290,4 +292,26 @@ fn host(url: &str) -> Option<String> {
     let authority = rest.split(['/', '?', '#']).next()?;
     let host = authority.rsplit('@').next()?;
     (!host.is_empty()).then(|| bounded::head(host, NAME))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_is_none_is_not_taken_from_the_stream() {
+        let mut transcript = Transcript::new();
+        transcript
+            .push_line(r#"{"type":"step_start","timestamp":1,"sessionID":"ses_1","part":{"messageID":"m"}}"#);
+        for id in ["--attach=http://x", "-s", "a b", "../a"] {
+            let part = r#""part":{"id":"p","messageID":"m","type":"step-start"}"#;
+            transcript.push_line(&format!(
+                r#"{{"type":"step_start","timestamp":1,"sessionID":"{id}",{part}}}"#
+            ));
+            transcript.push_line(&format!(
+                r#"{{"type":"text","sessionID":"{id}","part":{{"text":"x"}}}}"#
+            ));
+        }
+        assert_eq!(transcript.finish().session_id.as_deref(), Some("ses_1"));
+    }
 }
