@@ -1,5 +1,7 @@
 //! Ids: whatever reads one checks it here.
 
+use thiserror::Error;
+
 /// Longest id that becomes an argument.
 const LONGEST: usize = 128;
 
@@ -13,4 +15,53 @@ pub(crate) fn is_id(text: &str) -> bool {
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+}
+
+/// Checks company, agent and run id, in this order, for the use in a path.
+pub fn check_ids(company_id: &str, agent_id: &str, run_id: &str) -> Result<(), InvalidId> {
+    let ids = [
+        ("companyId", company_id),
+        ("agentId", agent_id),
+        ("runId", run_id),
+    ];
+    match ids.into_iter().find(|(_, value)| !is_path_id(value)) {
+        Some((field, value)) => Err(InvalidId {
+            field,
+            value: value.to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn is_path_id(value: &str) -> bool {
+    !value.is_empty()
+        && value
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// An id with characters other than ASCII letters, digits and `-`, or without any.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("Invalid {field} for log path: {value}")]
+pub struct InvalidId {
+    /// `companyId`, `agentId` or `runId`.
+    pub field: &'static str,
+    /// The refused value.
+    pub value: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_refused_in_order_with_their_value() {
+        let refused = |company, agent, run| check_ids(company, agent, run).expect_err("refused").to_string();
+        assert_eq!(refused("a b", "x/y", ""), "Invalid companyId for log path: a b");
+        assert_eq!(refused("c", "x/y", ""), "Invalid agentId for log path: x/y");
+        assert_eq!(refused("c", "-a-", ""), "Invalid runId for log path: ");
+        assert_eq!(refused("c", "a", "r\n"), "Invalid runId for log path: r\n");
+        assert_eq!(refused("..", "a", "r"), "Invalid companyId for log path: ..");
+        assert!(check_ids("A-9", "-", "z").is_ok());
+    }
 }

@@ -12,7 +12,7 @@
 mod boundary;
 pub mod cluster;
 pub mod config;
-mod ids;
+pub mod ids;
 pub mod manifest;
 pub mod opencode;
 pub mod probe;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::Result;
 use super::code::{error, invalid};
 use crate::config::session;
-use crate::config::{RenderRequest, working_dir};
+use crate::config::{RenderRequest, Settings, working_dir};
 
 fn value(text: &str) -> Result<Value> {
     serde_json::from_str(text).map_err(|error| invalid(format!("session: {error}")))
@@ -35,8 +35,12 @@ pub fn session_display_id(params_json: String) -> Result<Option<String>> {
 pub fn plan_session(request_json: String) -> Result<String> {
     let request =
         RenderRequest::from_json(&request_json).map_err(|cause| error("k8s_invalid_request", cause))?;
-    let resume = session::resume(&request);
-    let plan =
-        json!({"sessionId": resume.session_id, "note": resume.note, "workingDir": working_dir(&request)});
+    let settings = Settings::read(&request).map_err(|cause| error("k8s_config_invalid", cause))?;
+    let resume = session::resume(
+        &request.runtime,
+        working_dir(&request.context, &settings),
+        settings.resume_last_session,
+    );
+    let plan = json!({"sessionId": resume.session_id, "note": resume.note, "workingDir": working_dir(&request.context, &settings)});
     Ok(plan.to_string())
 }

@@ -1,7 +1,7 @@
 //! The operator's `env`, without what only makes sense on the server's own disk.
 
 use super::checks::is_env_name;
-use super::{ConfigError, Json, Texts};
+use super::{ConfigError, POD_ROOT, Texts};
 
 /// The `env` of the configuration, sorted into what reaches the pod and what does not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,15 +17,11 @@ pub struct UserEnv {
 impl UserEnv {
     /// `server_path`: the PATH of the server's own process.
     pub(super) fn read(
-        env: Option<&Json>,
+        env: Vec<(String, String)>,
         forbidden: &[String],
         server_path: Option<&str>,
     ) -> Result<Self, ConfigError> {
-        if let Some(shape @ (Json::Array(_) | Json::Number(_) | Json::Bool(_))) = env {
-            let problem = format!("must be an object of names and values, it is {}", shape.kind());
-            return Err(ConfigError::field("env", problem));
-        }
-        let texts = env.map(Texts::from).unwrap_or_default();
+        let texts = Texts(env);
         if let Some((name, _)) = texts.0.iter().find(|(name, _)| !is_env_name(name)) {
             let problem =
                 format!("has the name {name:?}; use letters, digits, `_`, `-` and `.`, not first a digit");
@@ -96,7 +92,7 @@ impl HostOnly<'_> {
     /// Temporary and scratch folders are per run on the server and deleted at its end. Other places are only the
     /// server's when they do not lie on the shared volume.
     fn is(&self, name: &str, value: &str) -> bool {
-        let shared = value == "/paperclip" || value.starts_with("/paperclip/");
+        let shared = is_in(value, POD_ROOT);
         match name {
             "TMPDIR" | "TMP" | "TEMP" => !shared || Some(value) == self.scratch,
             "PAPERCLIP_GIT_METADATA_ROOTS"
@@ -134,11 +130,15 @@ fn is_in(path: &str, folder: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
+    use super::super::map::pairs;
     use super::*;
 
     fn read(env: &str, server_path: Option<&str>) -> UserEnv {
         let forbidden = ["PAPERCLIP_API_KEY".to_owned()];
-        UserEnv::read(Json::parse(env).as_ref(), &forbidden, server_path).expect("valid")
+        let pairs = pairs("env", &Value::from(env)).expect("an object");
+        UserEnv::read(pairs, &forbidden, server_path).expect("valid")
     }
 
     fn kept(env: &UserEnv) -> Vec<(&str, &str)> {
@@ -154,7 +154,7 @@ mod tests {
             "PAPERCLIP_TMPDIR":"/t","PAPERCLIP_RUNNER_NETWORK_ROOTS":"[]","N":5,"PAPERCLIP_RUN_ID":"mine","PAPERCLIP_API_KEY":"k"}"#,
             None,
         );
-        assert_eq!(kept(&env), [("A", "1"), ("PAPERCLIP_RUN_ID", "mine")]);
+        assert_eq!(kept(&env), [("A", "1"), ("N", "5"), ("PAPERCLIP_RUN_ID", "mine")]);
         assert_eq!(
             (env.host_only.len(), env.forbidden.as_slice()),
             (6, ["PAPERCLIP_API_KEY".to_owned()].as_slice())
@@ -205,34 +205,21 @@ mod tests {
 
     #[test]
     fn a_name_the_api_refuses_is_an_error() {
-        let env = Json::parse(r#"{"A B":"1"}"#);
-        let message = UserEnv::read(env.as_ref(), &[], None)
+        let message = UserEnv::read(vec![("A B".to_owned(), "1".to_owned())], &[], None)
             .expect_err("refused")
             .to_string();
-        assert!(
-            message.starts_with("adapter configuration: env has the name \"A B\""),
-            "{message}"
-        );
-        assert_eq!(
-            UserEnv::read(Some(&Json::String("bad".into())), &[], None),
-            Ok(UserEnv::default())
-        );
-        assert!(UserEnv::read(Json::parse(r#"["A=b"]"#).as_ref(), &[], None).is_err());
+        assert!(message.starts_with("env has the name \"A B\""), "{message}");
+        assert_eq!(UserEnv::read(Vec::new(), &[], None), Ok(UserEnv::default()));
     }
 
     #[test]
     fn a_value_that_no_program_can_start_with_is_an_error_that_names_it() {
         for value in ["a\0b".to_owned(), "x".repeat(131_069)] {
-            let env = Json::Object(vec![("BIG".to_owned(), Json::String(value))]);
-            let message = UserEnv::read(Some(&env), &[], None)
+            let message = UserEnv::read(vec![("BIG".to_owned(), value)], &[], None)
                 .expect_err("refused")
                 .to_string();
-            assert!(
-                message.starts_with("adapter configuration: env.BIG h"),
-                "{message}"
-            );
+            assert!(message.starts_with("env.BIG h"), "{message}");
         }
-        let env = Json::Object(vec![("BIG".to_owned(), Json::String("x".repeat(131_067)))]);
-        assert!(UserEnv::read(Some(&env), &[], None).is_ok());
+        assert!(UserEnv::read(vec![("BIG".to_owned(), "x".repeat(131_067))], &[], None).is_ok());
     }
 }

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::ids::InvalidId;
+
 /// A request or a configuration that cannot be turned into a Job.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
@@ -13,7 +15,7 @@ pub enum ConfigError {
     #[error(transparent)]
     Id(#[from] InvalidId),
     /// A configuration field holds something that cannot be used.
-    #[error("adapter configuration: {field} {problem}")]
+    #[error("{field} {problem}")]
     Field {
         /// Name of the field, as the operator wrote it.
         field: String,
@@ -29,14 +31,4 @@ impl ConfigError {
             problem: problem.into(),
         }
     }
-}
-
-/// An id with characters other than ASCII letters, digits and `-`, or without any.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("Invalid {field} for log path: {value}")]
-pub struct InvalidId {
-    /// `companyId`, `agentId` or `runId`.
-    pub field: &'static str,
-    /// The refused value.
-    pub value: String,
 }

@@ -3,18 +3,26 @@
 mod checks;
 mod environment;
 mod error;
-mod fields;
 mod json;
-mod read;
+mod map;
 mod request;
+pub mod row;
 mod scheduling;
 pub mod session;
+mod settings;
 mod spec;
-mod surrogates;
+mod value;
+mod values;
 
-pub use checks::check_ids;
 pub use environment::UserEnv;
-pub use error::{ConfigError, InvalidId};
+pub use error::ConfigError;
 pub use json::Json;
-pub use request::{Agent, DbVolume, RenderRequest, Runtime, SecretVolume, SelfPod, Texts, working_dir};
-pub use spec::{AgentDb, AgentDbMode, Resources, RunSpec};
+pub(crate) use json::items;
+pub use request::{Agent, DbVolume, RenderRequest, Runtime, SecretVolume, SelfPod, Texts};
+pub use scheduling::Resources;
+pub use settings::Settings;
+pub use spec::{AgentDb, AgentDbMode, Run, RunSpec, working_dir};
+pub use values::text_setting;
+
+/// Where every pod sees the shared volume: the HOME of all agents.
+pub const POD_ROOT: &str = "/paperclip";

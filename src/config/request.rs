@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, LocalObjectReference, PodDNSConfig, Toleration};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
-use super::{ConfigError, Json, surrogates};
+use super::ConfigError;
+use super::json::kind;
 
 /// Everything one run needs to know. Unknown fields are ignored, `null` equals absent.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -22,9 +24,9 @@ pub struct RenderRequest {
     #[serde(deserialize_with = "or_default")]
     pub runtime: Runtime,
     /// The raw adapter configuration.
-    pub config: Json,
+    pub config: Value,
     /// The raw run context of the host.
-    pub context: Json,
+    pub context: Value,
     /// The agent's token for the Paperclip API.
     pub auth_token: Option<String>,
     /// What adapter-utils' `buildPaperclipEnv(agent)` returned.
@@ -90,9 +92,7 @@ pub struct Runtime {
     /// A session id kept by old hosts.
     pub session_id: Option<String>,
     /// What the session codec stored.
-    pub session_params: Json,
-    /// The host's key of the task.
-    pub task_key: Option<String>,
+    pub session_params: Value,
 }
 
 /// What the Job inherits from the pod that the server runs in.
@@ -179,42 +179,21 @@ impl Texts {
     }
 }
 
-impl From<&Json> for Texts {
-    fn from(object: &Json) -> Self {
-        let entries = object.entries().iter();
-        Texts(
-            entries
-                .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
-                .collect(),
-        )
-    }
-}
-
 impl<'de> Deserialize<'de> for Texts {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        Ok(Texts::from(&Json::deserialize(input)?))
+        let Value::Object(entries) = Value::deserialize(input)? else {
+            return Ok(Texts::default());
+        };
+        let text = |(key, value): (String, Value)| Some((key, value.as_str()?.to_owned()));
+        Ok(Texts(entries.into_iter().filter_map(text).collect()))
     }
 }
 
 impl RenderRequest {
     /// Reads the JSON text of a request.
     pub fn from_json(text: &str) -> Result<Self, ConfigError> {
-        // Half characters are rare: only a text that cannot be read is looked at for them.
-        let request = serde_json::from_str(text).or_else(|_| serde_json::from_str(&surrogates::repair(text)));
-        request.map_err(|error| ConfigError::Request(error.to_string()))
+        serde_json::from_str(text).map_err(|error| ConfigError::Request(error.to_string()))
     }
-}
-
-/// The run's working directory: the workspace's, else the configured one, else the shared HOME.
-pub fn working_dir(request: &RenderRequest) -> String {
-    let workspace = request
-        .context
-        .get("paperclipWorkspace")
-        .and_then(|workspace| workspace.text("cwd"));
-    workspace
-        .or_else(|| request.config.text("cwd"))
-        .unwrap_or("/paperclip")
-        .to_owned()
 }
 
 fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(input: D) -> Result<T, D::Error> {
@@ -238,18 +217,18 @@ fn company_id<'de, D: Deserializer<'de>>(input: D) -> Result<String, D::Error> {
 }
 
 fn id<'de, D: Deserializer<'de>>(input: D, field: &str) -> Result<String, D::Error> {
-    match Json::deserialize(input)? {
-        Json::String(text) => Ok(text),
+    match Value::deserialize(input)? {
+        Value::String(text) => Ok(text),
         other => Err(D::Error::custom(format!(
             "{field} must be a text, it is {}",
-            other.kind()
+            kind(&other)
         ))),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{DbVolume, RenderRequest, working_dir};
+    use super::{DbVolume, RenderRequest};
 
     #[test]
     fn null_equals_absent_but_for_the_database_volume() {
@@ -259,7 +238,6 @@ mod tests {
         let request = RenderRequest::from_json(text).expect("valid");
         assert_eq!(request.agent.name, "");
         assert_eq!(request.agent_db_claim_name, DbVolume::Ephemeral);
-        assert_eq!(working_dir(&request), "/paperclip");
         let absent = RenderRequest::from_json(r#"{"runId":"r"}"#).expect("valid");
         assert_eq!(absent.agent_db_claim_name, DbVolume::None);
     }
@@ -277,28 +255,5 @@ mod tests {
             .expect_err("refused")
             .to_string();
         assert!(wrong.contains("runId must be a text, it is null"), "{wrong}");
-    }
-
-    #[test]
-    fn half_a_character_does_not_refuse_a_run() {
-        let request = RenderRequest::from_json(r#"{"prompt":"cut \ud83d"}"#).expect("valid");
-        assert_eq!(request.prompt, "cut \u{FFFD}");
-    }
-
-    #[test]
-    fn the_working_directory_prefers_the_workspace() {
-        let with = |text: &str| working_dir(&RenderRequest::from_json(text).expect("valid"));
-        assert_eq!(
-            with(r#"{"config":{"cwd":"/c"},"context":{"paperclipWorkspace":{"cwd":"/w"}}}"#),
-            "/w"
-        );
-        assert_eq!(
-            with(r#"{"config":{"cwd":"/c"},"context":{"paperclipWorkspace":{"cwd":""}}}"#),
-            "/c"
-        );
-        assert_eq!(
-            with(r#"{"config":{"cwd":5},"context":{"paperclipWorkspace":"bad"}}"#),
-            "/paperclip"
-        );
     }
 }

@@ -3,45 +3,60 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Toleration;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
+use super::ConfigError;
 use super::checks::{is_label_key, is_label_value, quantity};
-use super::fields::{Fields, pairs, shown};
-use super::{ConfigError, Json, Resources, SelfPod};
+use super::values::Values;
 
-/// The configured node selector; without the key the server's own.
-pub(super) fn node_selector(fields: Fields, own: &SelfPod) -> Result<BTreeMap<String, String>, ConfigError> {
-    let Some(value) = fields.0.get("nodeSelector") else {
-        return Ok(own.node_selector.clone());
+/// Requests and limits of the agent's container, as Kubernetes quantities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resources {
+    /// CPU that the scheduler reserves.
+    pub cpu_request: String,
+    /// Memory that the scheduler reserves.
+    pub memory_request: String,
+    /// CPU that the kernel allows.
+    pub cpu_limit: String,
+    /// Memory beyond which the kernel kills.
+    pub memory_limit: String,
+}
+
+/// The configured node selector; present but empty is one as well.
+pub(super) fn node_selector(read: &mut Values) -> Result<Option<BTreeMap<String, String>>, ConfigError> {
+    let Some(selector) = read.pairs("nodeSelector")? else {
+        return Ok(None);
     };
-    let selector = pairs(Some(value));
     for (key, value) in &selector {
         if !is_label_key(key) || !is_label_value(value) {
             let problem = format!("has {key:?}={value:?}, which is no label; write one `key=value` per line");
             return Err(ConfigError::field("nodeSelector", problem));
         }
     }
-    Ok(selector.into_iter().collect())
+    Ok(Some(selector.into_iter().collect()))
 }
 
-/// The configured tolerations, as a list or as JSON or YAML text of one; without the key the server's own.
-pub(super) fn tolerations(fields: Fields, own: &SelfPod) -> Result<Vec<Toleration>, ConfigError> {
-    let refused = |problem: String| ConfigError::field("tolerations", problem);
-    let list: Vec<Toleration> = match fields.0.get("tolerations") {
-        None => return Ok(own.tolerations.clone()),
-        Some(Json::String(text)) if text.trim().is_empty() => Vec::new(),
-        Some(Json::String(text)) => serde_saphyr::from_str(text)
-            .map_err(|error| refused(format!("must be a JSON or YAML list of tolerations: {error}")))?,
-        Some(list @ Json::Array(_)) => serde_json::from_value(list.to_value())
-            .map_err(|error| refused(format!("must be a list of tolerations: {error}")))?,
-        Some(other) => {
-            return Err(refused(format!(
-                "must be a list of tolerations, it is {}",
-                shown(other)
-            )));
-        }
+/// The configured tolerations; present but empty is a list as well.
+pub(super) fn tolerations(read: &mut Values) -> Result<Option<Vec<Toleration>>, ConfigError> {
+    let Some(list) = read.list("tolerations")? else {
+        return Ok(None);
     };
+    let list: Vec<Toleration> = objects("tolerations", list)?;
     list.iter().try_for_each(toleration)?;
-    Ok(list)
+    Ok(Some(list))
+}
+
+/// The objects of a list, or of JSON or YAML text of one. Text is read with the type in mind: YAML's `1` is the text "1"
+/// where a text is wanted.
+fn objects<T: DeserializeOwned>(field: &str, list: Value) -> Result<Vec<T>, ConfigError> {
+    let refused =
+        |error: String| ConfigError::field(field, format!("must be a JSON or YAML list of {field}: {error}"));
+    match list {
+        Value::String(text) if text.trim().is_empty() => Ok(Vec::new()),
+        Value::String(text) => serde_saphyr::from_str(&text).map_err(|error| refused(error.to_string())),
+        list => serde_json::from_value(list).map_err(|error| refused(error.to_string())),
+    }
 }
 
 const OPERATORS: [&str; 3] = ["Exists", "Equal", ""];
@@ -73,8 +88,8 @@ fn toleration(toleration: &Toleration) -> Result<(), ConfigError> {
 }
 
 /// User labels, checked for keys that the API server refuses; values are cleaned later.
-pub(super) fn label_pairs(fields: Fields, key: &str) -> Result<Vec<(String, String)>, ConfigError> {
-    let pairs = pairs(fields.0.get(key));
+pub(super) fn label_pairs(read: &mut Values, key: &str) -> Result<Vec<(String, String)>, ConfigError> {
+    let pairs = read.pairs(key)?.unwrap_or_default();
     match pairs.iter().find(|(name, _)| !is_label_key(name)) {
         Some((name, _)) => {
             let problem =
@@ -86,26 +101,13 @@ pub(super) fn label_pairs(fields: Fields, key: &str) -> Result<Vec<(String, Stri
 }
 
 /// Requests and limits of the agent's container.
-pub(super) fn resources(fields: Fields) -> Result<Resources, ConfigError> {
-    let read = |path: &str, default: &str| -> Result<String, ConfigError> {
-        let text = match fields.dotted(path) {
-            Some(Json::String(text)) => text.trim().to_owned(),
-            Some(Json::Number(number)) => number.to_string(),
-            _ => default.to_owned(),
-        };
-        match quantity(&text) {
-            Some(_) => Ok(text),
-            None => {
-                let problem = format!("must be a quantity such as 500m or 2Gi, it is {text:?}");
-                Err(ConfigError::field(path, problem))
-            }
-        }
-    };
+pub(super) fn resources(read: &mut Values) -> Result<Resources, ConfigError> {
+    let mut text = |key: &str| read.text(key).map(Option::unwrap_or_default);
     let resources = Resources {
-        cpu_request: read("resources.requests.cpu", "1000m")?,
-        memory_request: read("resources.requests.memory", "2Gi")?,
-        cpu_limit: read("resources.limits.cpu", "4000m")?,
-        memory_limit: read("resources.limits.memory", "8Gi")?,
+        cpu_request: text("resources.requests.cpu")?,
+        memory_request: text("resources.requests.memory")?,
+        cpu_limit: text("resources.limits.cpu")?,
+        memory_limit: text("resources.limits.memory")?,
     };
     fits("cpu", &resources.cpu_request, &resources.cpu_limit)?;
     fits("memory", &resources.memory_request, &resources.memory_limit)?;
@@ -125,99 +127,80 @@ fn fits(name: &str, request: &str, limit: &str) -> Result<(), ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
-    fn config(text: &str) -> Json {
-        Json::parse(text).expect("valid")
-    }
-
-    fn server() -> SelfPod {
-        let text = r#"{"nodeSelector":{"pool":"own"},"tolerations":[{"key":"own","operator":"Exists"}]}"#;
-        serde_json::from_str(text).expect("valid")
+    fn values(config: Value) -> Values {
+        Values::read(&config).expect("readable")
     }
 
     #[test]
     fn scheduling_is_inherited_only_without_the_key() {
-        let of = |text: &str| {
-            let config = config(text);
-            let selector = node_selector(Fields(&config), &server()).expect("valid");
+        let of = |config: Value| {
+            let mut read = values(config);
+            let selector = node_selector(&mut read).expect("valid");
+            let tolerations = tolerations(&mut read).expect("valid");
             (
-                selector.into_keys().collect::<Vec<_>>(),
-                tolerations(Fields(&config), &server()).expect("valid").len(),
+                selector.map(|selector| selector.into_keys().collect::<Vec<_>>()),
+                tolerations.map(|list| list.len()),
             )
         };
-        assert_eq!(of("{}"), (vec!["pool".to_owned()], 1));
+        assert_eq!(of(json!({})), (None, None));
         assert_eq!(
-            of(r#"{"nodeSelector":null,"tolerations":null}"#),
-            (vec!["pool".to_owned()], 1)
+            of(json!({"nodeSelector": null, "tolerations": null})),
+            (None, None)
         );
-        assert_eq!(of(r#"{"nodeSelector":"","tolerations":""}"#), (vec![], 0));
-        assert_eq!(of(r#"{"nodeSelector":{},"tolerations":[]}"#), (vec![], 0));
         assert_eq!(
-            of(r#"{"nodeSelector":"a=b","tolerations":"[]"}"#),
-            (vec!["a".to_owned()], 0)
+            of(json!({"nodeSelector": "", "tolerations": ""})),
+            (Some(vec![]), Some(0))
+        );
+        assert_eq!(
+            of(json!({"nodeSelector": {}, "tolerations": []})),
+            (Some(vec![]), Some(0))
+        );
+        assert_eq!(
+            of(json!({"nodeSelector": "a: b", "tolerations": "[]"})),
+            (Some(vec!["a".to_owned()]), Some(0))
         );
     }
 
     #[test]
     fn tolerations_are_read_from_lists_json_and_yaml() {
-        let read = |text: &str| tolerations(Fields(&config(text)), &SelfPod::default());
-        let list = read(r#"{"tolerations":[{"key":"k","operator":"Exists","effect":"NoSchedule"}]}"#);
-        let json =
-            read(r#"{"tolerations":"[{\"key\":\"k\",\"operator\":\"Exists\",\"effect\":\"NoSchedule\"}]"}"#);
-        let yaml = read(r#"{"tolerations":"- key: k\n  operator: Exists\n  effect: NoSchedule\n"}"#);
-        assert_eq!(list, json);
-        assert_eq!(list, yaml);
-        assert_eq!(list.expect("valid").len(), 1);
+        let read = |list: Value| tolerations(&mut values(json!({"tolerations": list})));
+        let list = read(json!([{"key": "k", "operator": "Equal", "value": "1", "effect": "NoSchedule"}]));
+        let text = r#"[{"key":"k","operator":"Equal","value":"1","effect":"NoSchedule"}]"#;
+        assert_eq!(list, read(json!(text)));
+        assert_eq!(
+            list,
+            read(json!(
+                "- key: k\n  operator: Equal\n  value: 1\n  effect: NoSchedule\n"
+            ))
+        );
+        assert_eq!(list.expect("valid").map(|list| list.len()), Some(1));
         for bad in [
-            r#""{nope""#,
-            r#""key: k""#,
-            "5",
-            r#"[5]"#,
-            r#"[{"effect":"Never"}]"#,
-            r#"[{"operator":"In"}]"#,
-            r#"[{}]"#,
-            r#"[{"operator":"Equal","value":"x"}]"#,
-            r#"[{"key":"a b","operator":"Exists"}]"#,
-            r#"[{"key":"a","operator":"Exists","value":"x"}]"#,
-            r#"[{"key":"a","value":"x y"}]"#,
-            r#"[{"key":"a","operator":"Exists","tolerationSeconds":5}]"#,
+            json!("{nope"),
+            json!("key: k"),
+            json!([5]),
+            json!([{"effect": "Never"}]),
+            json!([{"operator": "In"}]),
+            json!([{}]),
+            json!([{"operator": "Equal", "value": "x"}]),
+            json!([{"key": "a b", "operator": "Exists"}]),
+            json!([{"key": "a", "operator": "Exists", "value": "x"}]),
+            json!([{"key": "a", "value": "x y"}]),
+            json!([{"key": "a", "operator": "Exists", "tolerationSeconds": 5}]),
         ] {
-            let message = read(&format!(r#"{{"tolerations":{bad}}}"#))
-                .expect_err(bad)
-                .to_string();
-            assert!(
-                message.starts_with("adapter configuration: tolerations "),
-                "{message}"
-            );
+            let message = read(bad.clone()).expect_err("refused").to_string();
+            assert!(message.starts_with("tolerations "), "{message}");
         }
+        assert!(Values::read(&json!({"tolerations": 5})).is_err());
     }
 
     #[test]
-    fn resources_have_two_shapes_and_dotted_wins() {
-        let read = |text: &str| resources(Fields(&config(text)));
-        let text = r#"{"resources.requests.cpu":"250m","resources":{"requests":{"cpu":"9","memory":"1Gi"},"limits":{"cpu":2}}}"#;
-        let both = read(text).expect("valid");
-        assert_eq!(
-            (both.cpu_request.as_str(), both.memory_request.as_str()),
-            ("250m", "1Gi")
-        );
-        assert_eq!(
-            (both.cpu_limit.as_str(), both.memory_limit.as_str()),
-            ("2", "8Gi")
-        );
-        assert!(read(r#"{"resources":"bad"}"#).is_ok());
-        let message = read(r#"{"resources.limits.memory":"lots"}"#)
-            .expect_err("refused")
-            .to_string();
+    fn a_request_above_its_limit_is_refused() {
+        let message = resources(&mut values(json!({"resources.limits.cpu": "500m"})));
+        let message = message.expect_err("refused").to_string();
         assert!(
-            message.contains("resources.limits.memory must be a quantity"),
-            "{message}"
-        );
-        let message = read(r#"{"resources.limits.cpu":"500m"}"#)
-            .expect_err("refused")
-            .to_string();
-        assert!(
-            message.contains("resources.requests.cpu is 1000m, more than resources.limits.cpu"),
+            message.starts_with("resources.requests.cpu is 1000m, more than resources.limits.cpu"),
             "{message}"
         );
     }

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{RenderRequest, working_dir};
+use super::Runtime;
 use crate::ids::is_id;
 
 /// The folder that opencode really ran in. The host writes another `cwd` into a stored session when the issue's project
@@ -54,10 +54,9 @@ pub fn display_id(params: &Value) -> Option<String> {
 }
 
 /// The session that the host has stored for this run, resumed or not.
-pub fn stored_id(request: &RenderRequest) -> Option<String> {
-    let stored = display_id(&request.runtime.session_params.to_value());
-    let legacy = request
-        .runtime
+pub fn stored_id(runtime: &Runtime) -> Option<String> {
+    let stored = display_id(&runtime.session_params);
+    let legacy = runtime
         .session_id
         .as_deref()
         .map(str::trim)
@@ -66,38 +65,32 @@ pub fn stored_id(request: &RenderRequest) -> Option<String> {
 }
 
 /// Whether something is stored where an id should be.
-fn has_stored(request: &RenderRequest) -> bool {
-    let legacy = request.runtime.session_id.as_deref().map(str::trim);
-    let params = request.runtime.session_params.to_value();
-    first_text(&params, KEYS[0].1).is_some() || legacy.is_some_and(|id| !id.is_empty())
+fn has_stored(runtime: &Runtime) -> bool {
+    let legacy = runtime.session_id.as_deref().map(str::trim);
+    let params = &runtime.session_params;
+    first_text(params, KEYS[0].1).is_some() || legacy.is_some_and(|id| !id.is_empty())
 }
 
 /// Decides whether this run resumes the stored session.
 ///
 /// opencode hangs for ever when a session is resumed from another working directory, so a session that was left in
 /// another one is not resumed; an unknown directory counts as the same.
-pub fn resume(request: &RenderRequest) -> Resume {
-    let wanted = request
-        .config
-        .get("resumeLastSession")
-        .and_then(crate::config::Json::as_bool)
-        .unwrap_or(true);
-    if !wanted {
+pub fn resume(runtime: &Runtime, here: &str, is_wanted: bool) -> Resume {
+    if !is_wanted {
         return Resume::default();
     }
-    let Some(id) = stored_id(request) else {
+    let Some(id) = stored_id(runtime) else {
         // The text itself is not repeated: whoever wrote it may not be whom the reader thinks of.
         let said = "The stored session is no id of opencode's: starting a fresh session.";
         return Resume {
             session_id: None,
-            note: has_stored(request).then(|| said.to_owned()),
+            note: has_stored(runtime).then(|| said.to_owned()),
         };
     };
-    let params = request.runtime.session_params.to_value();
-    let here = working_dir(request);
-    let left_in = first_text(&params, &[SESSION_CWD]).or_else(|| first_text(&params, KEYS[1].1));
+    let params = &runtime.session_params;
+    let left_in = first_text(params, &[SESSION_CWD]).or_else(|| first_text(params, KEYS[1].1));
     match left_in {
-        Some(left) if !same_dir(left, &here) => Resume {
+        Some(left) if !same_dir(left, here) => Resume {
             session_id: None,
             note: Some(format!(
                 "Session {id} was left in {left}, this run works in {here}: starting a fresh session."
@@ -124,7 +117,8 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> Resume {
-        resume(&RenderRequest::from_json(text).expect("valid"))
+        let request = RenderRequest::from_json(text).expect("valid");
+        resume(&request, &Settings::read(&request).expect("valid"))
     }
 
     #[test]
@@ -181,11 +175,7 @@ mod tests {
         let off = r#"{"runtime":{"sessionId":"s"},"config":{"resumeLastSession":false}}"#;
         assert_eq!(of(off), Resume::default());
         let text = r#"{"runtime":{"sessionId":"s"},"config":{"resumeLastSession":"false"}}"#;
-        assert_eq!(
-            of(text).session_id.as_deref(),
-            Some("s"),
-            "a text is no boolean, as before"
-        );
+        assert_eq!(of(text), Resume::default(), "a text means what it says");
     }
 
     #[test]

@@ -1,18 +1,31 @@
-//! One run, typed: after this no code says "or default".
+//! One run, typed.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Toleration;
+use serde_json::Value;
 
-use super::{Json, SelfPod, Texts, UserEnv};
-use crate::config::session::Resume;
+use super::json::Json;
+use super::{ConfigError, DbVolume, POD_ROOT, RenderRequest, Runtime, SelfPod, Settings, Texts};
+use crate::config::session::{self, Resume};
+use crate::ids::check_ids;
 
-/// One run with every field read, defaulted and checked. In brackets: the configuration field, where it has one.
+/// What a Job is rendered from: what the operator set, what the server's pod hands down, and this run.
 #[derive(Clone, Debug)]
 pub struct RunSpec {
-    // ── who ──
+    /// The agent's settings.
+    pub settings: Settings,
+    /// What the Job inherits from the server's pod; empty until that was read.
+    pub own_pod: SelfPod,
+    /// This run.
+    pub run: Run,
+}
+
+/// What is true of one run only.
+#[derive(Clone, Debug)]
+pub struct Run {
     /// The host's id of the run; safe as a part of a path.
-    pub run_id: String,
+    pub id: String,
     /// The host's id of the agent; safe as a part of a path.
     pub agent_id: String,
     /// The agent's name, for people; may be empty.
@@ -31,119 +44,62 @@ pub struct RunSpec {
     pub cluster: String,
     /// Text that the nonce file beside the log must hold; none compares nothing.
     pub nonce: Option<String>,
-
-    // ── what ──
-    /// The rendered prompt.
-    pub prompt: String,
-    /// Characters of each prompt section, as the renderer counted them.
-    pub prompt_metrics: BTreeMap<String, serde_json::Number>,
+    /// What opencode is told.
+    pub prompts: Prompts,
     /// The Secret that holds the prompt, when the caller made one.
     pub prompt_secret_name: Option<String>,
     /// The host's run context.
-    pub context: Json,
+    pub context: Value,
     /// Base environment of the host for this agent.
     pub base_env: Texts,
     /// What the agent needs to reach the host's own tools.
     pub runtime_tools_env: Texts,
     /// The wake payload as JSON text.
     pub wake_payload_json: Option<String>,
-    /// [`model`] `provider/model`; empty lets opencode choose. Default empty.
-    pub model: String,
-    /// [`variant`] Variant of the model; empty for none. Default empty.
-    pub variant: String,
-    /// [`extraArgs`] Further arguments for `opencode run`. Default none.
-    pub extra_args: Vec<String>,
-    /// [`env`] Environment for the agent; wins over all but HOME and OPENCODE_DISABLE_PROJECT_CONFIG. Default none.
-    pub env: UserEnv,
-    /// [`dangerouslySkipPermissions`] Allow what opencode asks for by default; deny rules stay. Default true.
-    pub skip_permissions: bool,
-    /// [`instructionsRootPath`, only with `instructionsBundleMode: external`] Becomes AGENT_HOME. Default none.
-    pub bundle_root: Option<String>,
-
-    // ── where ──
-    /// What the Job inherits from the server's pod.
-    pub self_pod: SelfPod,
-    /// [`namespace`] Namespace of the Job. Default the server's.
-    pub namespace: String,
-    /// [`image`] Image of the agent's container. Default the server's.
-    pub image: String,
-    /// [`imagePullPolicy`] `Always`, `IfNotPresent` or `Never`. Default `IfNotPresent`.
-    pub image_pull_policy: String,
-    /// [`serviceAccountName`] Service account of the pod. Default the namespace's default account.
-    pub service_account_name: Option<String>,
-    /// [`cwd`] Working directory; a workspace of the run wins. Default `/paperclip`.
+    /// Working directory: the run's workspace, else the configured one.
     pub working_dir: String,
-    /// [`resources.requests.cpu` …] Requests and limits. Default 1000m and 2Gi, 4000m and 8Gi.
-    pub resources: Resources,
-    /// [`nodeSelector`] Object, JSON text or `key=value` lines. Default the server's.
-    pub node_selector: BTreeMap<String, String>,
-    /// [`tolerations`] List, or JSON or YAML text of one. Default the server's.
-    pub tolerations: Vec<Toleration>,
-    /// [`labels`] Further labels, values not cleaned yet. Default none.
-    pub labels: Vec<(String, String)>,
-    /// [`podAnnotations`] Further annotations of the pod. Default none.
-    pub pod_annotations: Vec<(String, String)>,
-    /// [`evictable`] Let autoscalers evict the pod in mid-run. Default false.
-    pub evictable: bool,
-    /// [`kubeconfig`] Path of a kubeconfig on the server. Default the service account of the server's pod.
-    pub kubeconfig: Option<String>,
-    /// [`dataRoot`] Where the server itself sees the volume that pods see at `/paperclip`. Default `/paperclip`.
-    pub data_root: String,
-
-    // ── the agent's database ──
     /// Where the database of this manifest lies.
     pub agent_db: AgentDb,
-    /// [`agentDbMode`] What `execute` prepares. Default `dedicated_pvc` with a storage class, else `workspace_subpath`.
-    pub agent_db_mode: AgentDbMode,
-    /// [`agentDbStorageClass`] Storage class of the agent's claim. Default none.
-    pub agent_db_storage_class: Option<String>,
-    /// [`agentDbStorageCapacity`] Size of the agent's claim. Default `1Gi`.
-    pub agent_db_storage_capacity: String,
-
-    // ── how long ──
-    /// [`timeoutSec`] Seconds the run may take; none without limit. Fractions are rounded up. Default none.
-    pub timeout_sec: Option<u64>,
-    /// [`graceSec`] Seconds that our own clock waits beyond `timeoutSec`. Default 60.
-    pub grace_sec: u64,
-    /// [`guardWaitSec`] Seconds to wait for another run of the agent; 0 without limit. Default 0.
-    pub guard_wait_sec: u64,
-    /// [`scheduleTimeoutSec`] Seconds until the pod is bound to a node. Default 120.
-    pub schedule_timeout_sec: u64,
-    /// [`startTimeoutSec`] Seconds from there until the agent's container runs. Default 600.
-    pub start_timeout_sec: u64,
-    /// [`outageTimeoutSec`] Seconds without any answer of the API server until the outcome is unknown. Default 600.
-    pub outage_timeout_sec: u64,
-    /// [`ttlSecondsAfterFinished`] Seconds that a finished Job stays; none with `retainJobs`. Default 300.
-    pub ttl_sec: Option<i32>,
-    /// [`logRetentionSec`] Seconds until the sweep removes files of a Job that is gone. Default 604800 (7 days).
-    pub log_retention_sec: u64,
-
-    // ── switches ──
-    /// [`retainJobs`] Keep Job, Secret and files after the run. Default false.
-    pub retain_jobs: bool,
-    /// [`reattachOrphanedJobs`] Go on with a running Job of the same task. Default true.
-    pub reattach_orphaned_jobs: bool,
-    /// [`maxLogBytes`] Bytes of stdout after which the pod ends opencode; 0 without limit. Default 2 GiB.
-    pub max_log_bytes: u64,
 }
 
-/// Requests and limits of the agent's container, as Kubernetes quantities.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Resources {
-    /// CPU that the scheduler reserves.
-    pub cpu_request: String,
-    /// Memory that the scheduler reserves.
-    pub memory_request: String,
-    /// CPU that the kernel allows.
-    pub cpu_limit: String,
-    /// Memory beyond which the kernel kills.
-    pub memory_limit: String,
+/// A rendered prompt.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Prompt {
+    /// Its text.
+    pub text: String,
+    /// Characters of each section, as the renderer counted them.
+    pub metrics: BTreeMap<String, serde_json::Number>,
+}
+
+/// The prompt of a fresh session, and that of a resumed one, which knows some sections already.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Prompts {
+    /// Of a fresh session.
+    pub fresh: Prompt,
+    /// Of a resumed one, where it differs.
+    pub resumed: Option<Prompt>,
+}
+
+impl Prompts {
+    fn of(request: &RenderRequest) -> Self {
+        let resumed = request.resumed_prompt.clone().map(|text| Prompt {
+            text,
+            metrics: request.resumed_prompt_metrics.clone().unwrap_or_default(),
+        });
+        Self {
+            fresh: Prompt {
+                text: request.prompt.clone(),
+                metrics: request.prompt_metrics.clone(),
+            },
+            resumed,
+        }
+    }
 }
 
 /// Where the database of one manifest lies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AgentDb {
-    /// SilentHost decided: opencode's own place below HOME.
+    /// Nobody decided: opencode's own place below HOME.
     #[default]
     Home,
     /// A volume that lives as long as the pod.
@@ -165,13 +121,239 @@ pub enum AgentDbMode {
     WorkspaceSubpath,
 }
 
-impl AgentDbMode {
-    /// The word in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            AgentDbMode::DedicatedPvc => "dedicated_pvc",
-            AgentDbMode::Ephemeral => "ephemeral",
-            AgentDbMode::WorkspaceSubpath => "workspace_subpath",
+impl RunSpec {
+    /// Reads, defaults and checks every field, once for a run.
+    ///
+    /// # Errors
+    /// Names the first id or field that cannot be used.
+    pub fn from_request(request: &RenderRequest) -> Result<Self, ConfigError> {
+        check_ids(&request.agent.company_id, &request.agent.id, &request.run_id)?;
+        let settings = Settings::read(request)?;
+        let spec = RunSpec {
+            run: Run::of(request, &settings)?,
+            own_pod: SelfPod::default(),
+            settings,
+        };
+        spec.in_pod(request.self_pod.clone())
+    }
+
+    /// The same run with what the server's pod hands down.
+    ///
+    /// # Errors
+    /// When a Job could not see the folder that the server sees.
+    pub fn in_pod(mut self, pod: SelfPod) -> Result<Self, ConfigError> {
+        if let Some(expr) = pod.data_sub_path_expr.as_deref().filter(|expr| !expr.is_empty()) {
+            let problem = format!(
+                "of the server's mount at {POD_ROOT} is {expr:?}: a Job cannot see the same folder; \
+                 mount the volume with a plain subPath"
+            );
+            return Err(ConfigError::field("subPathExpr", problem));
         }
+        self.own_pod = pod;
+        Ok(self)
+    }
+
+    /// Namespace of the Job: the configured one, else the server's.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.settings
+            .namespace
+            .as_deref()
+            .unwrap_or(&self.own_pod.namespace)
+    }
+
+    /// Image of the agent's container: the configured one, else the server's.
+    #[must_use]
+    pub fn image(&self) -> &str {
+        self.settings.image.as_deref().unwrap_or(&self.own_pod.image)
+    }
+
+    /// Labels that the node must have: the configured ones, else the server's.
+    #[must_use]
+    pub fn node_selector(&self) -> &BTreeMap<String, String> {
+        let configured = self.settings.node_selector.as_ref();
+        configured.unwrap_or(&self.own_pod.node_selector)
+    }
+
+    /// Taints that the pod tolerates: the configured ones, else the server's.
+    #[must_use]
+    pub fn tolerations(&self) -> &[Toleration] {
+        let configured = self.settings.tolerations.as_deref();
+        configured.unwrap_or(&self.own_pod.tolerations)
+    }
+}
+
+impl Run {
+    /// The prompt that fits the decision about the session.
+    #[must_use]
+    pub fn prompt(&self) -> &Prompt {
+        let resumed = self.prompts.resumed.as_ref();
+        resumed
+            .filter(|_| self.resume.session_id.is_some())
+            .unwrap_or(&self.prompts.fresh)
+    }
+
+    /// Goes on from this session instead of the one that the host has stored.
+    pub fn resume_from(&mut self, runtime: &Runtime, settings: &Settings) {
+        self.stored_session = session::stored_id(runtime);
+        self.resume = session::resume(runtime, &self.working_dir, settings.resume_last_session);
+    }
+
+    fn of(request: &RenderRequest, settings: &Settings) -> Result<Self, ConfigError> {
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let working_dir = working_dir(&request.context, settings);
+        if !working_dir.starts_with('/') {
+            let problem = format!("of the workspace must be an absolute path, it is {working_dir:?}");
+            return Err(ConfigError::field("cwd", problem));
+        }
+        Ok(Run {
+            id: request.run_id.clone(),
+            agent_id: request.agent.id.clone(),
+            agent_name: request.agent.name.clone(),
+            company_id: request.agent.company_id.clone(),
+            task_id: task_id(&request.context),
+            stored_session: session::stored_id(&request.runtime),
+            resume: session::resume(&request.runtime, working_dir, settings.resume_last_session),
+            auth_token: given(&request.auth_token),
+            cluster: request.cluster.clone().unwrap_or_default(),
+            nonce: given(&request.nonce),
+            prompts: Prompts::of(request),
+            prompt_secret_name: given(&request.prompt_secret_name),
+            context: request.context.clone(),
+            base_env: request.base_env.clone(),
+            runtime_tools_env: request.runtime_tools_env.clone(),
+            wake_payload_json: given(&request.wake_payload_json),
+            working_dir: working_dir.to_owned(),
+            agent_db: agent_db(request)?,
+        })
+    }
+}
+
+/// The run's working directory: the workspace's, else the configured one.
+pub fn working_dir<'a>(context: &'a Value, settings: &'a Settings) -> &'a str {
+    let workspace = context.member("paperclipWorkspace");
+    let folder = workspace.and_then(|workspace| workspace.text("cwd"));
+    folder.unwrap_or(&settings.cwd)
+}
+
+/// The issue: `taskId`, and only without one `issueId`; a blank text is none.
+fn task_id(context: &Value) -> Option<String> {
+    let id = context.member("taskId").or_else(|| context.member("issueId"))?;
+    let id = id.as_str()?.trim();
+    (!id.is_empty()).then(|| id.to_owned())
+}
+
+fn agent_db(request: &RenderRequest) -> Result<AgentDb, ConfigError> {
+    let Some(path) = request.agent_db_path.as_deref().filter(|path| !path.is_empty()) else {
+        return Ok(match &request.agent_db_claim_name {
+            DbVolume::None => AgentDb::Home,
+            DbVolume::Ephemeral => AgentDb::Ephemeral,
+            DbVolume::Claim(name) if name.is_empty() => AgentDb::Ephemeral,
+            DbVolume::Claim(name) => AgentDb::Claim(name.clone()),
+        });
+    };
+    let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+    let below = path
+        .strip_prefix(POD_ROOT)
+        .and_then(|rest| rest.strip_prefix('/'))
+        .is_some_and(|rest| rest.split('/').all(plain));
+    if !below {
+        let problem =
+            format!("must be an absolute file path under {POD_ROOT} without `.` and `..`, it is {path:?}");
+        return Err(ConfigError::field("agentDbPath", problem));
+    }
+    if matches!(request.agent_db_claim_name, DbVolume::Claim(_)) {
+        return Err(ConfigError::field(
+            "agentDbPath",
+            "and agentDbClaimName exclude each other; give one of them",
+        ));
+    }
+    Ok(AgentDb::File(path.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn spec(fields: Value) -> Result<RunSpec, ConfigError> {
+        let mut request = json!({"runId": "r", "agent": {"id": "a", "companyId": "c"},
+            "selfPod": {"namespace": "n", "image": "i", "nodeSelector": {"pool": "own"}, "tolerations": [{"operator": "Exists"}]}});
+        for (key, value) in fields.as_object().expect("an object") {
+            request[key] = value.clone();
+        }
+        RunSpec::from_request(&RenderRequest::from_json(&request.to_string()).expect("valid JSON"))
+    }
+
+    #[test]
+    fn the_servers_pod_decides_what_is_not_set() {
+        let inherited = spec(json!({})).expect("valid");
+        assert_eq!((inherited.namespace(), inherited.image()), ("n", "i"));
+        assert_eq!(
+            (inherited.node_selector().len(), inherited.tolerations().len()),
+            (1, 1)
+        );
+        let config = json!({"namespace": "m", "image": "j", "nodeSelector": "", "tolerations": []});
+        let set = spec(json!({"config": config})).expect("valid");
+        assert_eq!((set.namespace(), set.image()), ("m", "j"));
+        assert_eq!((set.node_selector().len(), set.tolerations().len()), (0, 0));
+    }
+
+    #[test]
+    fn the_working_directory_prefers_the_workspace() {
+        let dir = |config: Value, workspace: Value| {
+            let fields = json!({"config": config, "context": {"paperclipWorkspace": workspace}});
+            spec(fields)
+                .map(|spec| spec.run.working_dir)
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(
+            dir(json!({"cwd": "/c"}), json!({"cwd": "/w"})),
+            Ok("/w".to_owned())
+        );
+        assert_eq!(dir(json!({"cwd": "/c"}), json!({"cwd": ""})), Ok("/c".to_owned()));
+        assert_eq!(dir(json!({}), json!("bad")), Ok(POD_ROOT.to_owned()));
+        assert!(
+            dir(json!({}), json!({"cwd": "relative"}))
+                .is_err_and(|said| said.starts_with("cwd of the workspace"))
+        );
+    }
+
+    #[test]
+    fn database_paths_stay_on_the_shared_volume() {
+        let db = |path: &str| spec(json!({"agentDbPath": path})).map(|spec| spec.run.agent_db);
+        assert_eq!(db("/paperclip/x/db"), Ok(AgentDb::File("/paperclip/x/db".into())));
+        for bad in [
+            "/paperclip",
+            "/paperclip/",
+            "/paperclips/x",
+            "/etc/db",
+            "x",
+            "/paperclip/../db",
+            "/paperclip//db",
+            "/paperclip/x/",
+        ] {
+            assert!(db(bad).is_err(), "{bad}");
+        }
+        let both = spec(json!({"agentDbPath": "/paperclip/db", "agentDbClaimName": "claim"}));
+        assert!(
+            both.expect_err("refused")
+                .to_string()
+                .contains("exclude each other")
+        );
+        let path_and_null =
+            spec(json!({"agentDbPath": "/paperclip/db", "agentDbClaimName": null})).expect("valid");
+        assert_eq!(path_and_null.run.agent_db, AgentDb::File("/paperclip/db".into()));
+    }
+
+    #[test]
+    fn a_computed_sub_path_is_refused() {
+        let refused = spec(json!({"selfPod": {"dataSubPathExpr": "$(X)"}}));
+        assert!(
+            refused
+                .expect_err("refused")
+                .to_string()
+                .starts_with("subPathExpr ")
+        );
     }
 }

@@ -17,39 +17,39 @@ const TERMINATION_LOG: &str = "/dev/termination-log";
 /// Arguments of opencode, as it receives them.
 pub(crate) fn opencode_args(spec: &RunSpec) -> Vec<String> {
     let mut args: Vec<String> = ["run", "--format", "json"].map(str::to_owned).into();
-    let session = spec.resume.session_id.as_deref().unwrap_or_default();
+    let session = spec.run.resume.session_id.as_deref().unwrap_or_default();
     for (flag, value) in [
         ("--session", session),
-        ("--model", &spec.model),
-        ("--variant", &spec.variant),
+        ("--model", &spec.settings.model),
+        ("--variant", &spec.settings.variant),
     ] {
         if !value.is_empty() {
             args.extend([flag.to_owned(), value.to_owned()]);
         }
     }
-    args.extend(spec.extra_args.iter().cloned());
+    args.extend(spec.settings.extra_args.iter().cloned());
     args
 }
 
 /// `sh -c SCRIPT` with the run's own values and opencode's arguments, safe from the kubelet's expansion.
 pub(crate) fn pod_command(spec: &RunSpec, paths: &LogPaths, args: &[String]) -> Vec<String> {
     let facts = start_facts(spec);
-    let prompt_bytes = spec.prompt.len().to_string();
-    let limit = spec.max_log_bytes.to_string();
+    let prompt_bytes = spec.run.prompt().text.len().to_string();
+    let limit = spec.settings.max_log_bytes.to_string();
     let own = [
         "sh",
         "-c",
         POD_SCRIPT,
         "paperclip",
-        &spec.run_id,
-        &spec.namespace,
+        &spec.run.id,
+        spec.namespace(),
         &facts,
         paths.base(),
         PROMPT_FILE,
         &prompt_bytes,
         &limit,
         TERMINATION_LOG,
-        spec.nonce.as_deref().unwrap_or_default(),
+        spec.run.nonce.as_deref().unwrap_or_default(),
     ];
     own.into_iter()
         .chain(args.iter().map(String::as_str))
@@ -62,10 +62,14 @@ const LONGEST_CWD: usize = 1_024;
 
 /// What the start record says beside the pod: enough to tell whose work this was when the Job itself is gone.
 fn start_facts(spec: &RunSpec) -> String {
-    let task = spec.task_id.as_deref().map(|task| sanitize_label_value(task).0);
-    let cwd = Some(spec.working_dir.as_str()).filter(|cwd| cwd.len() <= LONGEST_CWD);
+    let task = spec
+        .run
+        .task_id
+        .as_deref()
+        .map(|task| sanitize_label_value(task).0);
+    let cwd = Some(spec.run.working_dir.as_str()).filter(|cwd| cwd.len() <= LONGEST_CWD);
     let members = [
-        ("cluster", Some(spec.cluster.as_str())),
+        ("cluster", Some(spec.run.cluster.as_str())),
         ("task", task.as_deref().filter(|task| !task.is_empty())),
         ("cwd", cwd),
     ];
@@ -87,14 +91,14 @@ pub(crate) fn init_command(spec: &RunSpec, paths: &LogPaths, from_secret: bool) 
         paths.dir,
         double_dollars(INIT_SCRIPT)
     );
-    let db_folder = match &spec.agent_db {
+    let db_folder = match &spec.run.agent_db {
         AgentDb::File(path) => path.rsplit_once('/').map_or("", |(folder, _)| folder),
         _ => "",
     };
     let own = [
         "paperclip",
         paths.base(),
-        spec.nonce.as_deref().unwrap_or_default(),
+        spec.run.nonce.as_deref().unwrap_or_default(),
         db_folder,
     ];
     ["sh".to_owned(), "-c".to_owned(), script]

@@ -4,7 +4,9 @@ use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector};
 
 use super::permissions::{CONFIG_CONTENT, allow_default_asks};
 use super::prompt::LARGE_PROMPT_THRESHOLD_BYTES;
-use crate::config::{AgentDb, Json, RunSpec};
+use serde_json::Value;
+
+use crate::config::{AgentDb, Json as _, POD_ROOT, RunSpec, items};
 
 /// Where a database volume of its own is mounted.
 pub(crate) const DB_MOUNT: &str = "/opencode-db";
@@ -20,30 +22,30 @@ const POD_CONFIG: &str = "PAPERCLIP_POD_CONFIG";
 /// Environment of the agent's container. What had to be left out is added to the warnings.
 pub(crate) fn agent_env(spec: &RunSpec, warnings: &mut Vec<String>) -> Vec<EnvVar> {
     let mut layers = Layers::default();
-    for (name, value) in &spec.self_pod.inherited_env.0 {
+    for (name, value) in &spec.own_pod.inherited_env.0 {
         layers.pass_through(name, value);
     }
     paperclip_layer(spec, &mut layers);
-    if !spec.env.forbidden.is_empty() {
-        let names = spec.env.forbidden.join(", ");
+    if !spec.settings.env.forbidden.is_empty() {
+        let names = spec.settings.env.forbidden.join(", ");
         warnings.push(format!(
             "Paperclip sets {names} itself; the value in the agent's env is ignored."
         ));
     }
-    for name in &spec.env.host_only {
+    for name in &spec.settings.env.host_only {
         if matches!(name.as_str(), "TMPDIR" | "TMP" | "TEMP") {
             layers.generate(name, "/tmp");
         }
     }
-    for (name, value) in &spec.env.kept.0 {
+    for (name, value) in &spec.settings.env.kept.0 {
         layers.pass_through(name, value);
     }
     layers.generate("OPENCODE_DISABLE_PROJECT_CONFIG", "true");
-    layers.generate("HOME", "/paperclip");
-    let inherited = &spec.self_pod.inherited_env_value_from;
+    layers.generate("HOME", POD_ROOT);
+    let inherited = &spec.own_pod.inherited_env_value_from;
     // A literal would hide what a whole Secret or ConfigMap may hold; there the pod's script has the default.
-    let elsewhere = !spec.self_pod.inherited_env_from.is_empty()
-        || inherited.iter().any(|entry| entry.name == "NODE_ENV");
+    let elsewhere =
+        !spec.own_pod.inherited_env_from.is_empty() || inherited.iter().any(|entry| entry.name == "NODE_ENV");
     if layers.get("NODE_ENV").is_none() && !elsewhere {
         layers.generate("NODE_ENV", "development");
     }
@@ -84,35 +86,40 @@ const LISTS: [(&str, &str); 3] = [
 
 /// What Paperclip tells the agent about this run.
 fn paperclip_layer(spec: &RunSpec, layers: &mut Layers) {
-    let context = &spec.context;
-    for (name, value) in &spec.base_env.0 {
+    let context = &spec.run.context;
+    for (name, value) in &spec.run.base_env.0 {
         layers.generate(name, value);
     }
-    for (name, value) in &spec.runtime_tools_env.0 {
+    for (name, value) in &spec.run.runtime_tools_env.0 {
         layers.generate(name, value);
     }
-    layers.generate("PAPERCLIP_RUN_ID", &spec.run_id);
-    let comment = context.get("wakeCommentId").or_else(|| context.get("commentId"));
+    layers.generate("PAPERCLIP_RUN_ID", &spec.run.id);
+    let comment = context
+        .member("wakeCommentId")
+        .or_else(|| context.member("commentId"));
     let text = |key: &str| context.trimmed(key);
-    layers.generate_some("PAPERCLIP_TASK_ID", spec.task_id.as_deref());
+    layers.generate_some("PAPERCLIP_TASK_ID", spec.run.task_id.as_deref());
     layers.generate_some("PAPERCLIP_WAKE_REASON", text("wakeReason"));
     layers.generate_some(
         "PAPERCLIP_WAKE_COMMENT_ID",
-        comment.and_then(Json::as_str).map(str::trim),
+        comment.and_then(Value::as_str).map(str::trim),
     );
     layers.generate_some("PAPERCLIP_APPROVAL_ID", text("approvalId"));
     layers.generate_some("PAPERCLIP_APPROVAL_STATUS", text("approvalStatus"));
-    layers.generate_some("PAPERCLIP_WAKE_PAYLOAD_JSON", spec.wake_payload_json.as_deref());
+    layers.generate_some(
+        "PAPERCLIP_WAKE_PAYLOAD_JSON",
+        spec.run.wake_payload_json.as_deref(),
+    );
     workspace_layer(spec, layers);
-    let issues = context.get("issueIds").map(Json::items).unwrap_or_default();
+    let issues = context.member("issueIds").map(items).unwrap_or_default();
     let issues: Vec<&str> = issues
         .iter()
-        .filter_map(Json::as_str)
+        .filter_map(Value::as_str)
         .filter(|id| !id.trim().is_empty())
         .collect();
     layers.generate_some("PAPERCLIP_LINKED_ISSUE_IDS", Some(issues.join(",").as_str()));
     for (name, key) in LISTS {
-        if let Some(list) = context.get(key).filter(|list| !list.items().is_empty()) {
+        if let Some(list) = context.member(key).filter(|list| !items(list).is_empty()) {
             layers.generate(name, &list.to_string());
         }
     }
@@ -120,10 +127,10 @@ fn paperclip_layer(spec: &RunSpec, layers: &mut Layers) {
         "PAPERCLIP_RUNTIME_PRIMARY_URL",
         text("paperclipRuntimePrimaryUrl"),
     );
-    layers.generate_some("PAPERCLIP_API_KEY", spec.auth_token.as_deref());
+    layers.generate_some("PAPERCLIP_API_KEY", spec.run.auth_token.as_deref());
     // The Deployment knows the address that works inside the cluster.
     if let Some(url) = spec
-        .self_pod
+        .own_pod
         .inherited_env
         .get("PAPERCLIP_API_URL")
         .filter(|url| !url.is_empty())
@@ -133,12 +140,17 @@ fn paperclip_layer(spec: &RunSpec, layers: &mut Layers) {
 }
 
 fn workspace_layer(spec: &RunSpec, layers: &mut Layers) {
-    let workspace = spec.context.get("paperclipWorkspace").unwrap_or(&Json::Null);
+    let workspace = spec
+        .run
+        .context
+        .member("paperclipWorkspace")
+        .unwrap_or(&Value::Null);
     for (name, key) in WORKSPACE_FIELDS {
         layers.generate_some(name, workspace.trimmed(key));
     }
     // An external bundle has its companion files below its own root.
     let home = spec
+        .settings
         .bundle_root
         .as_deref()
         .or_else(|| workspace.trimmed("agentHome"));
@@ -149,10 +161,10 @@ fn workspace_layer(spec: &RunSpec, layers: &mut Layers) {
 /// comes from a Secret, perhaps from one that is taken over as a whole, or is no plain JSON), the pod's script finds a
 /// place for our part that replaces nothing.
 fn permissions(spec: &RunSpec, layers: &mut Layers) {
-    if !spec.skip_permissions {
+    if !spec.settings.skip_permissions {
         return;
     }
-    let own = &spec.self_pod;
+    let own = &spec.own_pod;
     let user = layers.get(CONFIG_CONTENT);
     let elsewhere = !own.inherited_env_from.is_empty()
         || own
@@ -171,7 +183,7 @@ fn permissions(spec: &RunSpec, layers: &mut Layers) {
 }
 
 fn database(spec: &RunSpec, env: &mut Vec<EnvVar>) {
-    let value = match &spec.agent_db {
+    let value = match &spec.run.agent_db {
         AgentDb::Home => return,
         AgentDb::Ephemeral | AgentDb::Claim(_) => format!("{DB_MOUNT}/opencode.db"),
         AgentDb::File(path) => double_dollars(path),

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::prompt::SECRET_PROMPT_LIMIT_BYTES;
-use crate::config::InvalidId;
+use crate::ids::InvalidId;
 
 /// A spec that no Job can serve.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]

@@ -144,7 +144,7 @@ mod tests {
         assert_eq!((job_record.deadline, job_record.retained), (Some(5), false));
         assert_eq!(
             job_record.prompt_hash,
-            Some(manifest::names::prompt_hash(&spec.prompt, "R-1"))
+            Some(manifest::names::prompt_hash(&spec.run.prompt().text, "R-1"))
         );
     }
 }

@@ -42,8 +42,6 @@ pub struct Manifest {
     pub job_name: String,
     /// Its namespace.
     pub namespace: String,
-    /// The prompt that opencode reads.
-    pub prompt: String,
     /// The arguments that opencode receives.
     pub opencode_args: Vec<String>,
     /// Characters of each prompt section.
@@ -60,25 +58,28 @@ pub struct Manifest {
 
 /// Builds the Job of a run.
 pub fn render(spec: &RunSpec) -> Result<Manifest, ManifestError> {
-    let paths = LogPaths::new(&spec.company_id, &spec.agent_id, &spec.run_id)?;
-    let job_name = names::job_name(&spec.agent_id, &spec.run_id);
+    let paths = LogPaths::new(&spec.run.company_id, &spec.run.agent_id, &spec.run.id)?;
+    let job_name = names::job_name(&spec.run.agent_id, &spec.run.id);
     let secret = prompt::needed(spec, &job_name)?;
     let opencode_args = command::opencode_args(spec);
-    let mut warnings = Vec::new();
+    let mut warnings = spec.settings.warnings.clone();
     let labels = names::labels(spec, &mut warnings);
     let pod = pod::pod_spec(spec, &paths, &opencode_args, secret.as_ref(), &mut warnings);
     let job = Job {
         metadata: ObjectMeta {
             name: Some(job_name.clone()),
-            namespace: Some(spec.namespace.clone()),
+            namespace: Some(spec.namespace().to_owned()),
             labels: Some(labels.clone()),
             annotations: Some(names::job_annotations(spec, &paths)),
             ..ObjectMeta::default()
         },
         spec: Some(JobSpec {
             backoff_limit: Some(0),
-            active_deadline_seconds: spec.timeout_sec.and_then(|seconds| i64::try_from(seconds).ok()),
-            ttl_seconds_after_finished: spec.ttl_sec,
+            active_deadline_seconds: spec
+                .settings
+                .timeout_sec
+                .and_then(|seconds| i64::try_from(seconds).ok()),
+            ttl_seconds_after_finished: spec.settings.ttl_sec,
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
                     labels: Some(labels),
@@ -94,10 +95,9 @@ pub fn render(spec: &RunSpec) -> Result<Manifest, ManifestError> {
     Ok(Manifest {
         job,
         job_name,
-        namespace: spec.namespace.clone(),
-        prompt: spec.prompt.clone(),
+        namespace: spec.namespace().to_owned(),
         opencode_args,
-        prompt_metrics: spec.prompt_metrics.clone(),
+        prompt_metrics: spec.run.prompt().metrics.clone(),
         pod_log_path: paths.log.clone(),
         paths,
         warnings,

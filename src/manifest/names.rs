@@ -90,18 +90,18 @@ pub(crate) fn labels(spec: &RunSpec, warnings: &mut Vec<String>) -> BTreeMap<Str
         (MANAGED_BY, Some("paperclip")),
         (COMPONENT, Some("agent-job")),
         (ADAPTER_TYPE, Some(ADAPTER)),
-        (AGENT_ID, Some(spec.agent_id.as_str())),
-        (RUN_ID, Some(spec.run_id.as_str())),
-        (COMPANY_ID, Some(spec.company_id.as_str())),
-        (TASK_ID, spec.task_id.as_deref()),
-        (SESSION_ID, spec.stored_session.as_deref()),
+        (AGENT_ID, Some(spec.run.agent_id.as_str())),
+        (RUN_ID, Some(spec.run.id.as_str())),
+        (COMPANY_ID, Some(spec.run.company_id.as_str())),
+        (TASK_ID, spec.run.task_id.as_deref()),
+        (SESSION_ID, spec.run.stored_session.as_deref()),
     ];
     for (key, value) in managed {
         if let Some(value) = value {
             insert(&mut labels, key, value, warnings);
         }
     }
-    for (key, value) in &spec.labels {
+    for (key, value) in &spec.settings.labels {
         if managed.iter().any(|(managed, _)| managed == key) {
             warnings.push(format!(
                 "The label {key} is managed by the adapter; the configured value is ignored."
@@ -128,7 +128,7 @@ fn insert(labels: &mut BTreeMap<String, String>, key: &str, value: &str, warning
 /// Annotations of the Job: all that a reattaching server needs to know.
 pub(crate) fn job_annotations(spec: &RunSpec, paths: &LogPaths) -> BTreeMap<String, String> {
     // For people only, and all annotations together may have 256 KiB.
-    let name: String = spec.agent_name.chars().take(1024).collect();
+    let name: String = spec.run.agent_name.chars().take(1024).collect();
     let entries = [
         (ADAPTER_TYPE, ADAPTER),
         (AGENT_NAME, name.as_str()),
@@ -140,21 +140,24 @@ pub(crate) fn job_annotations(spec: &RunSpec, paths: &LogPaths) -> BTreeMap<Stri
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect();
-    annotations.insert(PROMPT_HASH.to_owned(), prompt_hash(&spec.prompt, &spec.run_id));
+    annotations.insert(
+        PROMPT_HASH.to_owned(),
+        prompt_hash(&spec.run.prompt().text, &spec.run.id),
+    );
     annotations
 }
 
 /// Annotations of the pod: an agent's work cannot be moved, so nothing may evict it lightly.
 pub(crate) fn pod_annotations(spec: &RunSpec) -> Option<BTreeMap<String, String>> {
     let mut annotations = BTreeMap::new();
-    if !spec.evictable {
+    if !spec.settings.evictable {
         annotations.insert(
             "cluster-autoscaler.kubernetes.io/safe-to-evict".to_owned(),
             "false".to_owned(),
         );
         annotations.insert("karpenter.sh/do-not-disrupt".to_owned(), "true".to_owned());
     }
-    annotations.extend(spec.pod_annotations.iter().cloned());
+    annotations.extend(spec.settings.pod_annotations.iter().cloned());
     (!annotations.is_empty()).then_some(annotations)
 }
 

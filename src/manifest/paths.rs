@@ -1,9 +1,7 @@
 //! Where a run's files lie on the shared volume.
 
-use crate::config::{InvalidId, check_ids};
-
-/// Where every pod sees the shared volume.
-pub const POD_ROOT: &str = "/paperclip";
+pub use crate::config::POD_ROOT;
+use crate::ids::{InvalidId, check_ids};
 
 /// The log of a run, as the pod sees it.
 pub fn pod_log_path(company_id: &str, agent_id: &str, run_id: &str) -> Result<String, InvalidId> {

@@ -14,7 +14,7 @@
 //! because switches of all files come before ours. `permission: {"read": "deny"}` says the same and stays.
 //! Measured with opencode 1.18.33: tests/it/manifest/permissions, to be run again with every other version.
 
-use crate::config::Json;
+use serde_json::{Map, Value};
 
 /// The variable that holds inline configuration.
 pub(crate) const CONFIG_CONTENT: &str = "OPENCODE_CONFIG_CONTENT";
@@ -25,30 +25,22 @@ const DEFAULT_ASKS: [&str; 3] = ["external_director?", "doom_loo?", "rea?"];
 /// Inline configuration that allows the default asks, below what the user's own inline configuration says.
 /// None when the user's own text is no JSON object, such as JSON with comments.
 pub(crate) fn allow_default_asks(user: Option<&str>) -> Option<String> {
-    let mut content = match user.map(str::trim).filter(|text| !text.is_empty()) {
-        Some(text) => match Json::parse(text)? {
-            Json::Object(entries) => entries,
-            _ => return None,
-        },
-        None => Vec::new(),
+    let mut content: Map<String, Value> = match user.map(str::trim).filter(|text| !text.is_empty()) {
+        Some(text) => serde_json::from_str(text).ok()?,
+        None => Map::new(),
     };
-    let own = content.iter().position(|(key, _)| key == "tools");
-    let switches = match own {
-        Some(at) => match content.remove(at).1 {
-            Json::Object(switches) => switches,
-            Json::Null => Vec::new(),
-            _ => return None,
-        },
-        None => Vec::new(),
+    let switches = match content.shift_remove("tools") {
+        Some(Value::Object(switches)) => switches,
+        Some(Value::Null) | None => Map::new(),
+        Some(_) => return None,
     };
-    let missing = |pattern: &&str| !switches.iter().any(|(key, _)| key == pattern);
-    let ours = DEFAULT_ASKS
+    let missing = DEFAULT_ASKS
         .into_iter()
-        .filter(missing)
-        .map(|pattern| (pattern.to_owned(), Json::Bool(true)));
-    let tools: Vec<(String, Json)> = ours.chain(switches.iter().cloned()).collect();
-    content.push(("tools".to_owned(), Json::Object(tools)));
-    Some(Json::Object(content).to_string())
+        .filter(|pattern| !switches.contains_key(*pattern));
+    let ours = missing.map(|pattern| (pattern.to_owned(), Value::Bool(true)));
+    let tools: Map<String, Value> = ours.chain(switches.clone()).collect();
+    content.insert("tools".to_owned(), Value::Object(tools));
+    Some(Value::Object(content).to_string())
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub(crate) fn pod_spec(
     warnings: &mut Vec<String>,
 ) -> PodSpec {
     let storage = storage(spec, secret);
-    let own = &spec.self_pod;
+    let own = &spec.own_pod;
     let init = Container {
         volume_mounts: Some(storage.init),
         ..init_container(spec, paths, secret.is_some())
@@ -38,12 +38,12 @@ pub(crate) fn pod_spec(
     PodSpec {
         restart_policy: Some("Never".to_owned()),
         termination_grace_period_seconds: Some(30),
-        service_account_name: spec.service_account_name.clone(),
+        service_account_name: spec.settings.service_account_name.clone(),
         security_context: Some(pod_security()),
         image_pull_secrets: (!own.image_pull_secrets.is_empty()).then(|| own.image_pull_secrets.clone()),
         dns_config: own.dns_config.clone(),
-        node_selector: (!spec.node_selector.is_empty()).then(|| spec.node_selector.clone()),
-        tolerations: (!spec.tolerations.is_empty()).then(|| spec.tolerations.clone()),
+        node_selector: (!spec.node_selector().is_empty()).then(|| spec.node_selector().clone()),
+        tolerations: (!spec.tolerations().is_empty()).then(|| spec.tolerations().to_vec()),
         init_containers: Some(vec![init]),
         containers: vec![agent],
         volumes: Some(storage.volumes),
@@ -52,7 +52,7 @@ pub(crate) fn pod_spec(
 }
 
 fn init_container(spec: &RunSpec, paths: &LogPaths, from_secret: bool) -> Container {
-    let content = || vec![literal("PROMPT_CONTENT", double_dollars(&spec.prompt))];
+    let content = || vec![literal("PROMPT_CONTENT", double_dollars(&spec.run.prompt().text))];
     Container {
         name: names::PROMPT_CONTAINER.to_owned(),
         image: Some("busybox:1.36".to_owned()),
@@ -66,13 +66,13 @@ fn init_container(spec: &RunSpec, paths: &LogPaths, from_secret: bool) -> Contai
 }
 
 fn agent_container(spec: &RunSpec, paths: &LogPaths, args: &[String]) -> Container {
-    let sizes = &spec.resources;
-    let env_from = &spec.self_pod.inherited_env_from;
+    let sizes = &spec.settings.resources;
+    let env_from = &spec.own_pod.inherited_env_from;
     Container {
         name: names::OPENCODE_CONTAINER.to_owned(),
-        image: Some(spec.image.clone()),
-        image_pull_policy: Some(spec.image_pull_policy.clone()),
-        working_dir: Some(spec.working_dir.clone()),
+        image: Some(spec.image().to_owned()),
+        image_pull_policy: Some(spec.settings.image_pull_policy.clone()),
+        working_dir: Some(spec.run.working_dir.clone()),
         command: Some(command::pod_command(spec, paths, args)),
         env_from: (!env_from.is_empty()).then(|| env_from.clone()),
         security_context: Some(container_security()),

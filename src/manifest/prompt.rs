@@ -24,15 +24,15 @@ pub struct PromptSecret {
 
 /// The Secret that this run needs: named by the caller, or required by the prompt's size.
 pub(crate) fn needed(spec: &RunSpec, job_name: &str) -> Result<Option<PromptSecret>, ManifestError> {
-    let bytes = spec.prompt.len();
+    let bytes = spec.run.prompt().text.len();
     if bytes > SECRET_PROMPT_LIMIT_BYTES {
         return Err(ManifestError::PromptTooLarge { bytes });
     }
     let secret = |name: String| Some(PromptSecret { name, bytes });
-    Ok(match &spec.prompt_secret_name {
+    Ok(match &spec.run.prompt_secret_name {
         Some(name) => secret(name.clone()),
         // A file can hold a NUL, an environment value cannot.
-        None if bytes > LARGE_PROMPT_THRESHOLD_BYTES || spec.prompt.contains('\0') => {
+        None if bytes > LARGE_PROMPT_THRESHOLD_BYTES || spec.run.prompt().text.contains('\0') => {
             secret(format!("{job_name}-prompt"))
         }
         None => None,
@@ -41,18 +41,18 @@ pub(crate) fn needed(spec: &RunSpec, job_name: &str) -> Result<Option<PromptSecr
 
 /// The Secret with the prompt, labelled like its Job.
 pub fn prompt_secret(spec: &RunSpec, name: &str) -> Result<Secret, ManifestError> {
-    let bytes = spec.prompt.len();
+    let bytes = spec.run.prompt().text.len();
     if bytes > SECRET_PROMPT_LIMIT_BYTES {
         return Err(ManifestError::PromptTooLarge { bytes });
     }
     Ok(Secret {
         metadata: ObjectMeta {
             name: Some(name.to_owned()),
-            namespace: Some(spec.namespace.clone()),
+            namespace: Some(spec.namespace().to_owned()),
             labels: Some(names::labels(spec, &mut Vec::new())),
             ..ObjectMeta::default()
         },
-        string_data: Some([(SECRET_KEY.to_owned(), spec.prompt.clone())].into()),
+        string_data: Some([(SECRET_KEY.to_owned(), spec.run.prompt().text.clone())].into()),
         ..Secret::default()
     })
 }

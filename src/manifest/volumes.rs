@@ -43,16 +43,16 @@ pub(crate) fn storage(spec: &RunSpec, secret: Option<&PromptSecret>) -> Storage 
             .push(read_only(mount(PROMPT_SECRET_VOLUME, "/tmp/prompt-secret")));
     }
     if let Some(name) = spec
-        .self_pod
+        .own_pod
         .pvc_claim_name
         .as_deref()
         .filter(|name| !name.is_empty())
     {
         storage.volumes.push(claim("data", name));
-        storage.agent.push(data_mount(&spec.self_pod));
-        storage.init.push(data_mount(&spec.self_pod));
+        storage.agent.push(data_mount(&spec.own_pod));
+        storage.init.push(data_mount(&spec.own_pod));
     }
-    let database = match &spec.agent_db {
+    let database = match &spec.run.agent_db {
         AgentDb::Ephemeral => Some(scratch("opencode-db")),
         AgentDb::Claim(name) => Some(claim("opencode-db", name)),
         AgentDb::Home | AgentDb::File(_) => None,
@@ -62,7 +62,7 @@ pub(crate) fn storage(spec: &RunSpec, secret: Option<&PromptSecret>) -> Storage 
         storage.agent.push(mount("opencode-db", DB_MOUNT));
     }
     let taken: Vec<String> = storage.volumes.iter().map(|volume| volume.name.clone()).collect();
-    for secret in &spec.self_pod.secret_volumes {
+    for secret in &spec.own_pod.secret_volumes {
         let mut name = secret.volume_name.clone();
         if taken.contains(&name) {
             name.push_str("-server"); // the server's pod may use a name of ours for something else

@@ -8,12 +8,12 @@ mod volume;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::cluster::ClusterError;
 use crate::cluster::verbs::call;
-use crate::config::{Json, RenderRequest, RunSpec, SelfPod};
-use crate::manifest::POD_ROOT;
+use crate::config::{AgentDbMode, RenderRequest, SelfPod, Settings, text_setting};
 use crate::run::failure::CONFIG_INVALID;
 use crate::run::request::Environment;
 use crate::run::server::Server;
@@ -62,7 +62,7 @@ impl Check {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProbeRequest {
-    config: Json,
+    config: Value,
     environment: Environment,
     paperclip_api_url: Option<String>,
 }
@@ -87,17 +87,14 @@ async fn ask_all(server: &Server, request: &ProbeRequest) -> Vec<Check> {
 /// The questions to the API server stop where it does not answer.
 async fn ask_cluster(server: &Server, request: &ProbeRequest) -> Vec<Check> {
     let config = &request.config;
-    let access = request
-        .environment
-        .access(config.text("kubeconfig").map(str::to_owned));
+    let access = request.environment.access(text_setting(config, "kubeconfig"));
     let (cluster, reached) = match objects::reach(&server.connect, access).await {
         Ok(reached) => reached,
         Err(unreachable) => return vec![unreachable],
     };
     let own = objects::own_pod(&request.environment, &cluster).await;
     let found = own.as_ref().ok();
-    let namespace = config.text("namespace").map(str::to_owned);
-    let namespace = namespace
+    let namespace = text_setting(config, "namespace")
         .or_else(|| found.map(|own| own.namespace.clone()))
         .unwrap_or_else(|| cluster.default_namespace.clone());
     let claim = async {
@@ -106,10 +103,11 @@ async fn ask_cluster(server: &Server, request: &ProbeRequest) -> Vec<Check> {
             Err(unknown) => unknown.clone(),
         }
     };
+    let secret = text_setting(config, "secretRef").unwrap_or_default();
     let (exists, rights, secret, claim) = tokio::join!(
         objects::namespace(&cluster, &namespace),
         rights::check(&cluster, &namespace),
-        objects::secret(&cluster, &namespace, config.text("secretRef")),
+        objects::secret(&cluster, &namespace, &secret),
         claim,
     );
     let mut checks = vec![reached, exists];
@@ -120,12 +118,10 @@ async fn ask_cluster(server: &Server, request: &ProbeRequest) -> Vec<Check> {
 
 /// The volume, and what of the configuration decides about it. Neither needs the API server.
 async fn ask_volume(server: &Server, request: &ProbeRequest) -> Vec<Check> {
-    let spec = spec_of(request);
-    let database = spec.as_ref().ok().map(|spec| spec.agent_db_mode);
-    let mut checks: Vec<Check> = spec.err().into_iter().collect();
+    let (database, mut checks) = read(request);
     // The same decision as that of a run.
-    let configured = request.config.text("dataRoot").unwrap_or(POD_ROOT);
-    let root = request.environment.data_root(configured);
+    let configured = text_setting(&request.config, "dataRoot");
+    let root = request.environment.data_root(configured.as_deref());
     match request.environment.owner() {
         Ok(owner) => checks.extend(volume::check(&server.volume, root, owner, database).await),
         Err(failure) => {
@@ -141,19 +137,27 @@ async fn ask_volume(server: &Server, request: &ProbeRequest) -> Vec<Check> {
     checks
 }
 
-/// The configuration, read as a run reads it.
-fn spec_of(request: &ProbeRequest) -> Result<RunSpec, Check> {
-    let mut render = RenderRequest {
-        run_id: "probe".to_owned(),
+/// The settings, read as a run reads them: where the database would be, and what is wrong with them.
+fn read(request: &ProbeRequest) -> (Option<AgentDbMode>, Vec<Check>) {
+    let render = RenderRequest {
         config: request.config.clone(),
         ..RenderRequest::default()
     };
-    render.agent.id = "probe".to_owned();
-    render.agent.company_id = "probe".to_owned();
-    RunSpec::from_request(&render).map_err(|error| {
-        let hint = "Correct the field in the agent's settings; runs are refused until then";
-        Check::new(Level::Error, CONFIG_INVALID, error.to_string(), Some(hint))
-    })
+    match Settings::read(&render) {
+        Ok(settings) => {
+            let hint = "Look at the list of fields in the README";
+            let warned = |text: String| Check::new(Level::Warn, "k8s_config_unknown_field", text, Some(hint));
+            (
+                Some(settings.agent_db_mode),
+                settings.warnings.into_iter().map(warned).collect(),
+            )
+        }
+        Err(error) => {
+            let hint = "Correct the field in the agent's settings; runs are refused until then";
+            let refused = Check::new(Level::Error, CONFIG_INVALID, error.to_string(), Some(hint));
+            (None, vec![refused])
+        }
+    }
 }
 
 /// What PAPERCLIP_API_URL will be in a pod: the agent's own value, the Deployment's, or what the host works out.
@@ -164,7 +168,7 @@ fn address_in_pod<'a>(request: &'a ProbeRequest, own: Option<&'a SelfPod>) -> Op
         .and_then(|env| env.get("PAPERCLIP_API_URL"));
     let inherited = own.and_then(|own| own.inherited_env.get("PAPERCLIP_API_URL"));
     configured
-        .and_then(Json::as_str)
+        .and_then(Value::as_str)
         .or(inherited.filter(|url| !url.is_empty()))
         .or(request.paperclip_api_url.as_deref())
 }
@@ -215,12 +219,19 @@ mod tests {
     #[test]
     fn a_configuration_that_no_run_would_take_is_a_finding() {
         let request = ProbeRequest {
-            config: Json::parse(r#"{"tolerations":"{{{"}"#).expect("JSON"),
+            config: json!({"tolerations": "{{{"}),
             ..ProbeRequest::default()
         };
-        let check = spec_of(&request).expect_err("refused");
-        assert_eq!((check.level, check.code.as_str()), (Level::Error, CONFIG_INVALID));
-        assert!(check.message.contains("tolerations"), "{}", check.message);
-        assert!(spec_of(&ProbeRequest::default()).is_ok());
+        let (_, checks) = read(&request);
+        assert_eq!(
+            (checks[0].level, checks[0].code.as_str()),
+            (Level::Error, CONFIG_INVALID)
+        );
+        assert!(
+            checks[0].message.starts_with("tolerations "),
+            "{}",
+            checks[0].message
+        );
+        assert!(read(&ProbeRequest::default()).1.is_empty());
     }
 }

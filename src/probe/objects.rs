@@ -10,9 +10,6 @@ use crate::cluster::{Access, Cluster, ClusterError, host_pod};
 use crate::config::SelfPod;
 use crate::run::request::Environment;
 
-/// What TypeScript's adapter looked for, when the agent names no other.
-const DEFAULT_SECRET: &str = "paperclip-secrets";
-
 /// A client, and whether somebody answers it.
 pub(super) async fn reach(connect: &Connect, access: Access) -> Result<(Cluster, Check), Check> {
     let connected = async {
@@ -84,9 +81,8 @@ pub(super) async fn namespace(cluster: &Cluster, name: &str) -> Check {
     }
 }
 
-/// `configured`: the agent's `secretRef`.
-pub(super) async fn secret(cluster: &Cluster, namespace: &str, configured: Option<&str>) -> Check {
-    let name = configured.unwrap_or(DEFAULT_SECRET);
+/// The Secret of the agent's `secretRef`.
+pub(super) async fn secret(cluster: &Cluster, namespace: &str, name: &str) -> Check {
     let api: Api<Secret> = Api::namespaced(cluster.client.clone(), namespace);
     match bounded("get", &format!("secret/{name}"), api.get_metadata(name)).await {
         Ok(_) => {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::cluster::verbs::Namespace;
 use crate::cluster::{Cluster, ClusterError, View, host_pod};
-use crate::config::{Json, RunSpec};
+use crate::config::{RunSpec, Runtime};
 use crate::manifest::FileNames;
 use crate::manifest::names;
 use crate::run::failure::{Failure, INVALID_REQUEST, SELF_POD_FAILED, SHARED_VOLUME_MISSING, cancelled};
@@ -31,8 +31,6 @@ pub(crate) struct RunContext {
     pub(crate) view: Arc<View>,
     pub(crate) selector: String,
     pub(crate) volume: SharedVolume,
-    /// With the session that the run goes on from.
-    pub(crate) request: RunRequest,
     /// This run harvested a Job already: an ended one of its task is no news.
     pub(crate) has_harvested: bool,
     /// When `guardWaitSec` is over; `None` waits without limit.
@@ -61,16 +59,16 @@ impl RunContext {
                 CONNECT.as_secs()
             ))))
         })?;
-        let spec = RunSpec::from_request(&request.render).map_err(of_config)?;
-        if spec.self_pod.pvc_claim_name.is_none() {
+        let spec = request.spec.clone();
+        if spec.own_pod.pvc_claim_name.is_none() {
             return Err(Failure::before_start(
                 SHARED_VOLUME_MISSING,
                 "the server's pod mounts no PersistentVolumeClaim at /paperclip, so that a Job could not share its log \
                  with it. Mount a ReadWriteMany claim at /paperclip in the container `paperclip`",
             ));
         }
-        let selector = names::agent_selector(&spec.agent_id).ok_or_else(|| {
-            let message = format!("agent id {:?} gives no label value", spec.agent_id);
+        let selector = names::agent_selector(&spec.run.agent_id).ok_or_else(|| {
+            let message = format!("agent id {:?} gives no label value", spec.run.agent_id);
             Failure::of_input(INVALID_REQUEST, message)
         })?;
         let view = server.views.of(&cluster, &namespace, &names::adapter_selector());
@@ -83,15 +81,14 @@ impl RunContext {
                 owner: request.environment.owner()?,
                 budget: Budget::of(&stop),
             },
-            admit_by: (spec.guard_wait_sec > 0)
-                .then(|| Instant::now() + Duration::from_secs(spec.guard_wait_sec)),
+            admit_by: (spec.settings.guard_wait_sec > 0)
+                .then(|| Instant::now() + Duration::from_secs(spec.settings.guard_wait_sec)),
             has_harvested: false,
             spec,
             cluster,
             namespace,
             view,
             selector,
-            request,
             stop,
             plainer,
             server,
@@ -99,22 +96,18 @@ impl RunContext {
     }
 
     /// Goes on from the session of the earlier runs that were harvested.
-    pub(crate) fn resume_from(&mut self, harvest: &Harvest) -> Result<(), Failure> {
+    pub(crate) fn resume_from(&mut self, harvest: &Harvest) {
         self.has_harvested = true;
-        let runtime = &mut self.request.render.runtime;
-        match harvest.session() {
-            Some(HarvestedSession::Known { id, params }) => {
-                runtime.session_id = Some(id);
-                runtime.session_params = json_of(&Value::Object(params));
-            }
-            Some(HarvestedSession::Cleared) => {
-                runtime.session_id = None;
-                runtime.session_params = Json::default();
-            }
-            None => {}
-        }
-        self.spec = RunSpec::from_request(&self.request.render).map_err(of_config)?;
-        Ok(())
+        let (session_id, session_params) = match harvest.session() {
+            Some(HarvestedSession::Known { id, params }) => (Some(id), Value::Object(params)),
+            Some(HarvestedSession::Cleared) => (None, Value::Null),
+            None => return,
+        };
+        let runtime = Runtime {
+            session_id,
+            session_params,
+        };
+        self.spec.run.resume_from(&runtime, &self.spec.settings);
     }
 
     /// The handle to a Job of this run.
@@ -127,7 +120,7 @@ impl RunContext {
             namespace: self.namespace.clone(),
             view: self.view.clone(),
             status: self.view.subscribe(&job.name),
-            run_id: spec.run_id.clone(),
+            run_id: spec.run.id.clone(),
             job_name: job.name,
             job_uid: job.uid,
             secret: job.secret,
@@ -136,14 +129,19 @@ impl RunContext {
             owner: self.volume.owner,
             limits: Limits {
                 job_deadline: match job.asked_for {
-                    Some(asked_for) => after(asked_for, spec.timeout_sec),
+                    Some(asked_for) => after(asked_for, spec.settings.timeout_sec),
                     // Its condition is asked for whenever it may have one.
-                    None => spec.timeout_sec.map(|_| now),
+                    None => spec.settings.timeout_sec.map(|_| now),
                 },
-                deadline: after(now, spec.timeout_sec.map(|limit| limit + spec.grace_sec)),
-                schedule: Duration::from_secs(spec.schedule_timeout_sec),
-                start: Duration::from_secs(spec.start_timeout_sec),
-                outage: Duration::from_secs(spec.outage_timeout_sec),
+                deadline: after(
+                    now,
+                    spec.settings
+                        .timeout_sec
+                        .map(|limit| limit + spec.settings.grace_sec),
+                ),
+                schedule: Duration::from_secs(spec.settings.schedule_timeout_sec),
+                start: Duration::from_secs(spec.settings.start_timeout_sec),
+                outage: Duration::from_secs(spec.settings.outage_timeout_sec),
             },
             stop: self.stop.clone(),
             volume: self.server.volume.clone(),
@@ -167,11 +165,6 @@ pub(crate) struct JobIdentity {
     pub(crate) without_job: bool,
 }
 
-/// What the request's own type of JSON holds.
-fn json_of(value: &Value) -> Json {
-    Json::parse(&value.to_string()).unwrap_or_default()
-}
-
 type Connected = (Cluster, Namespace, Option<&'static str>);
 
 async fn connect(server: &Server, request: &mut RunRequest) -> Result<Connected, Failure> {
@@ -187,9 +180,9 @@ async fn connect(server: &Server, request: &mut RunRequest) -> Result<Connected,
     let (self_pod, plainer) = host_pod::introspect(&cluster, &own_namespace, own_pod)
         .await
         .map_err(failed)?;
-    request.render.self_pod = self_pod;
-    let spec = RunSpec::from_request(&request.render).map_err(of_config)?;
-    request.render.cluster = Some(server.identities.of_namespace(&cluster, &spec.namespace).await);
-    let namespace = Namespace::new(&cluster, &spec.namespace);
+    let spec = &mut request.spec;
+    *spec = spec.clone().in_pod(self_pod).map_err(of_config)?;
+    spec.run.cluster = server.identities.of_namespace(&cluster, spec.namespace()).await;
+    let namespace = Namespace::new(&cluster, spec.namespace());
     Ok((cluster, namespace, plainer))
 }

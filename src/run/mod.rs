@@ -114,7 +114,7 @@ async fn rounds(
     harvest: &mut Harvest,
 ) -> Result<Report, Failure> {
     for _ in 0..MAX_ROUNDS {
-        if let Some(note) = &context.spec.resume.note {
+        if let Some(note) = &context.spec.run.resume.note {
             host_log.status(note).await;
         }
         let Assignment {
@@ -147,7 +147,7 @@ async fn rounds(
                 ..cancelled(&reason)
             });
         }
-        context.resume_from(harvest)?;
+        context.resume_from(harvest);
     }
     Err(Failure::of_input(
         failure::GUARD_BLOCKED,

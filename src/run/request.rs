@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::cluster::Access;
-use crate::config::{ConfigError, RenderRequest, RunSpec, check_ids};
+use crate::config::{ConfigError, RenderRequest, RunSpec};
 use crate::manifest::POD_ROOT;
 use crate::run::failure::{CONFIG_INVALID, Failure, INVALID_REQUEST};
 use crate::tail::source::Ownership;
@@ -33,12 +33,10 @@ pub struct Environment {
 
 /// A request that can be executed.
 pub struct RunRequest {
-    /// What the manifest is rendered from.
-    pub render: RenderRequest,
+    /// What the Job is rendered from. The server's own pod is not known yet.
+    pub spec: RunSpec,
     /// The server's environment.
     pub environment: Environment,
-    /// Read once, before the server's own pod is known: for checks and for the connection.
-    pub spec: RunSpec,
     /// The host shows where a run is.
     pub wants_progress: bool,
 }
@@ -51,26 +49,6 @@ struct Outer {
     wants_progress: bool,
 }
 
-/// Ids become file names; their longest companion is `<runId>.pod.stderr.log`, and file systems take 255 bytes.
-fn check_lengths(render: &RenderRequest) -> Result<(), Failure> {
-    const LIMIT: usize = 128;
-    let ids = [
-        ("companyId", &render.agent.company_id),
-        ("agentId", &render.agent.id),
-        ("runId", &render.run_id),
-    ];
-    match ids.into_iter().find(|(_, id)| id.len() > LIMIT) {
-        None => Ok(()),
-        Some((field, id)) => {
-            let message = format!(
-                "{field} has {} characters, at most {LIMIT} fit into a path",
-                id.len()
-            );
-            Err(Failure::of_input(INVALID_REQUEST, message))
-        }
-    }
-}
-
 impl RunRequest {
     /// Reads and checks the JSON text of a request.
     ///
@@ -81,12 +59,6 @@ impl RunRequest {
         let render = RenderRequest::from_json(text).map_err(|error| invalid(error.to_string()))?;
         let outer: Outer = serde_json::from_str(text)
             .map_err(|error| invalid(format!("the request is no JSON: {error}")))?;
-        check_ids(&render.agent.company_id, &render.agent.id, &render.run_id).map_err(|error| {
-            invalid(format!(
-                "{error}. Ids may hold letters, digits and hyphens only, since they become parts of a path"
-            ))
-        })?;
-        check_lengths(&render)?;
         if render.prompt.trim().is_empty() {
             return Err(invalid(
                 "the prompt is empty: opencode would refuse it. Give the agent a promptTemplate or instructions".to_owned(),
@@ -94,11 +66,9 @@ impl RunRequest {
         }
         let environment = outer.environment.unwrap_or_default();
         environment.owner()?;
-        let spec = RunSpec::from_request(&render).map_err(of_config)?;
         Ok(Self {
-            render,
+            spec: RunSpec::from_request(&render).map_err(of_config)?,
             environment,
-            spec,
             wants_progress: outer.wants_progress,
         })
     }
@@ -106,13 +76,16 @@ impl RunRequest {
     /// Where the API server is.
     #[must_use]
     pub fn access(&self) -> Access {
-        self.environment.access(self.spec.kubeconfig.clone())
+        self.environment.access(self.spec.settings.kubeconfig.clone())
     }
 
     /// Where this server sees the shared volume.
     #[must_use]
     pub fn data_root(&self) -> PathBuf {
-        PathBuf::from(self.environment.data_root(&self.spec.data_root))
+        PathBuf::from(
+            self.environment
+                .data_root(self.spec.settings.data_root.as_deref()),
+        )
     }
 }
 
@@ -132,10 +105,9 @@ impl Environment {
         }
     }
 
-    /// The agent's data root where it is not the default, else the server's, else the default.
+    /// The agent's data root, else the server's, else the default.
     #[must_use]
-    pub fn data_root<'a>(&'a self, configured: &'a str) -> &'a str {
-        let configured = Some(configured).filter(|root| *root != POD_ROOT);
+    pub fn data_root<'a>(&'a self, configured: Option<&'a str>) -> &'a str {
         let of_server = self.data_root.as_deref().filter(|root| !root.is_empty());
         configured.or(of_server).unwrap_or(POD_ROOT)
     }
@@ -176,9 +148,13 @@ impl Environment {
     }
 }
 
-/// A configuration error as the host's result.
+/// An unusable request or setting as the host's result.
 pub fn of_config(error: ConfigError) -> Failure {
-    Failure::of_input(CONFIG_INVALID, error.to_string())
+    let code = match error {
+        ConfigError::Field { .. } => CONFIG_INVALID,
+        _ => INVALID_REQUEST,
+    };
+    Failure::of_input(code, error.to_string())
 }
 
 #[cfg(test)]

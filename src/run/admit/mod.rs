@@ -175,10 +175,10 @@ async fn undisturbed(
 
 fn reattaching(context: &RunContext, record: &JobRecord) -> String {
     let job = &record.job_name;
-    if record.run_id == context.spec.run_id {
+    if record.run_id == context.spec.run.id {
         return format!("Reattaching to the Job {job} of this run");
     }
-    let task = context.spec.task_id.as_deref().unwrap_or_default();
+    let task = context.spec.run.task_id.as_deref().unwrap_or_default();
     format!("Reattaching to orphaned Job {job} from prior server instance (task: {task})...")
 }
 
@@ -231,21 +231,22 @@ fn admission(context: &RunContext) -> Admission<'_> {
         namespace: &context.namespace,
         view: &context.view,
         agents: &context.server.agents,
-        agent: &spec.agent_id,
+        agent: &spec.run.agent_id,
         selector: &context.selector,
         until: context.admit_by,
-        outage: Duration::from_secs(spec.outage_timeout_sec),
-        abandon_after: Duration::from_secs(spec.schedule_timeout_sec + spec.start_timeout_sec)
-            + ABANDON_AFTER,
+        outage: Duration::from_secs(spec.settings.outage_timeout_sec),
+        abandon_after: Duration::from_secs(
+            spec.settings.schedule_timeout_sec + spec.settings.start_timeout_sec,
+        ) + ABANDON_AFTER,
     }
 }
 
 fn candidate(context: &RunContext) -> Candidate {
     Candidate {
-        job_name: names::job_name(&context.spec.agent_id, &context.spec.run_id),
-        task: context.spec.task_id.clone(),
-        session: context.spec.stored_session.clone(),
-        may_adopt: context.spec.reattach_orphaned_jobs && !context.has_harvested,
+        job_name: names::job_name(&context.spec.run.agent_id, &context.spec.run.id),
+        task: context.spec.run.task_id.clone(),
+        session: context.spec.run.stored_session.clone(),
+        may_adopt: context.spec.settings.reattach_orphaned_jobs && !context.has_harvested,
         has_harvested: context.has_harvested,
     }
 }

@@ -63,19 +63,19 @@ pub(crate) async fn adopt(
 
 /// Whether the Job answers the very prompt of this run.
 pub(crate) fn is_same_prompt(context: &RunContext, record: &JobRecord) -> bool {
-    let own = prompt_hash(&context.spec.prompt, &context.spec.run_id);
+    let own = prompt_hash(&context.spec.run.prompt().text, &context.spec.run.id);
     record.prompt_hash.as_ref() == Some(&own)
 }
 
 /// This run's settings with what the Job was really started with.
 fn spec_of(own: &RunSpec, record: &JobRecord) -> RunSpec {
     let mut spec = own.clone();
-    spec.run_id.clone_from(&record.run_id);
-    spec.timeout_sec = record.deadline;
-    spec.retain_jobs = own.retain_jobs || record.retained;
-    spec.resume.session_id.clone_from(&record.session);
+    spec.run.id.clone_from(&record.run_id);
+    spec.settings.timeout_sec = record.deadline;
+    spec.settings.retain_jobs = own.settings.retain_jobs || record.retained;
+    spec.run.resume.session_id.clone_from(&record.session);
     if let Some(folder) = &record.working_dir {
-        spec.working_dir.clone_from(folder);
+        spec.run.working_dir.clone_from(folder);
     }
     spec
 }

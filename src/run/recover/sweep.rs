@@ -51,7 +51,7 @@ pub(crate) fn start(context: &RunContext) {
         cluster: context.cluster.clone(),
         namespace: context.namespace.clone(),
         root: context.volume.root.clone(),
-        retention: Duration::from_secs(context.spec.log_retention_sec),
+        retention: Duration::from_secs(context.spec.settings.log_retention_sec),
     };
     // It ends with the runtime.
     tokio::spawn(async move {

@@ -33,7 +33,7 @@ struct StartRecord {
 /// # Errors
 /// When nobody can tell.
 pub(crate) async fn own(context: &RunContext) -> Result<Option<AttachedJob>, Failure> {
-    let run = context.spec.run_id.clone();
+    let run = context.spec.run.id.clone();
     let folder = RunFolder::of_run(&context.volume, &context.spec, &run)?;
     let Some(started) = started(context, &folder, &run).await? else {
         // A server that died before its Job could start anything leaves files without a word in them.
@@ -55,13 +55,14 @@ pub(crate) async fn own(context: &RunContext) -> Result<Option<AttachedJob>, Fai
 pub(crate) async fn earlier(context: &RunContext) -> Result<Vec<AttachedJob>, Failure> {
     let task = context
         .spec
+        .run
         .task_id
         .as_deref()
         .map(|task| sanitize_label_value(task).0);
     let Some(task) = task.filter(|task| !task.is_empty()) else {
         return Ok(Vec::new());
     };
-    let own = RunFolder::of_run(&context.volume, &context.spec, &context.spec.run_id)?;
+    let own = RunFolder::of_run(&context.volume, &context.spec, &context.spec.run.id)?;
     let files = own.files.clone();
     // Whoever harvests a run removes its nonce, also where all else is kept.
     let limit = context.volume.budget.limit(VOLUME);
@@ -71,7 +72,7 @@ pub(crate) async fn earlier(context: &RunContext) -> Result<Vec<AttachedJob>, Fa
         .within(limit, move || files.runs_with([".pod.started", ".pod.nonce"]));
     let runs = listed.await.unwrap_or_default();
     let mut left = Vec::new();
-    for run in runs.iter().rev().filter(|run| **run != context.spec.run_id) {
+    for run in runs.iter().rev().filter(|run| **run != context.spec.run.id) {
         if left.len() == MOST {
             break;
         }
@@ -100,7 +101,7 @@ async fn started(
     let content = folder.started().await?.unwrap_or_default();
     let spec = &context.spec;
     let is_ours = |started: &StartRecord| {
-        started.run == run && started.namespace == spec.namespace && started.cluster == spec.cluster
+        started.run == run && started.namespace == spec.namespace() && started.cluster == spec.run.cluster
     };
     Ok(serde_json::from_slice(&content).ok().filter(is_ours))
 }
@@ -108,7 +109,7 @@ async fn started(
 /// Whether the run's Job is gone, and nobody is cleaning up behind it.
 async fn is_left(context: &RunContext, folder: &RunFolder, run: &str) -> Result<bool, Failure> {
     // A cluster without a name may be another one, where the agent is at work: its own word that it ended is needed.
-    let may_run = context.spec.cluster.is_empty() && !folder.has_ended().await?;
+    let may_run = context.spec.run.cluster.is_empty() && !folder.has_ended().await?;
     if may_run || !is_gone(context, run).await? {
         return Ok(false);
     }
@@ -117,7 +118,7 @@ async fn is_left(context: &RunContext, folder: &RunFolder, run: &str) -> Result<
 }
 
 async fn is_gone(context: &RunContext, run: &str) -> Result<bool, Failure> {
-    let name = job_name(&context.spec.agent_id, run);
+    let name = job_name(&context.spec.run.agent_id, run);
     let on = format!("job/{name}");
     let unknown = |error: ClusterError| {
         let message = format!("cannot tell what became of the earlier run {run}: {error}");
@@ -138,16 +139,16 @@ async fn is_gone(context: &RunContext, run: &str) -> Result<bool, Failure> {
 
 fn begin(context: &RunContext, mut folder: RunFolder, started: &StartRecord) -> Result<AttachedJob, Failure> {
     let mut spec = context.spec.clone();
-    spec.run_id.clone_from(&started.run);
-    spec.timeout_sec = None;
-    spec.resume.session_id = None;
+    spec.run.id.clone_from(&started.run);
+    spec.settings.timeout_sec = None;
+    spec.run.resume.session_id = None;
     if let Some(cwd) = &started.cwd {
-        spec.working_dir.clone_from(cwd);
+        spec.run.working_dir.clone_from(cwd);
     }
     folder.by_server = true;
     let (stdout, stderr) = folder.follow(&context.server.hub)?;
     let job = JobIdentity {
-        name: job_name(&spec.agent_id, &started.run),
+        name: job_name(&spec.run.agent_id, &started.run),
         uid: String::new(),
         secret: None,
         files: folder.files.clone(),

@@ -20,13 +20,13 @@ impl Redactor {
     #[must_use]
     pub fn of(spec: &RunSpec) -> Self {
         let layers = [
-            &spec.runtime_tools_env,
-            &spec.env.kept,
-            &spec.self_pod.inherited_env,
+            &spec.run.runtime_tools_env,
+            &spec.settings.env.kept,
+            &spec.own_pod.inherited_env,
         ];
         let named = layers.into_iter().flat_map(|layer| &layer.0);
         let named = named.filter(|(name, _)| sounds_secret(name));
-        let all = named.map(|(_, value)| value).chain(&spec.auth_token);
+        let all = named.map(|(_, value)| value).chain(&spec.run.auth_token);
         let mut secrets: Vec<String> = all.map(|secret| secret.trim().to_owned()).collect();
         secrets.retain(|secret| secret.len() >= SHORTEST_SECRET);
         // One may be a part of another.

@@ -19,12 +19,12 @@ const FOLDER: &str = "/paperclip/instances/default/opencode-db";
 /// # Errors
 /// When the claim cannot be had.
 pub async fn prepare(spec: &RunSpec, cluster: &Cluster, namespace: &Namespace) -> Result<AgentDb, Failure> {
-    match spec.agent_db_mode {
+    match spec.settings.agent_db_mode {
         AgentDbMode::Ephemeral => Ok(AgentDb::Ephemeral),
         AgentDbMode::WorkspaceSubpath => Ok(subpath(spec)),
         AgentDbMode::DedicatedPvc => {
             let api = Api::namespaced(cluster.client.clone(), &namespace.name);
-            let name = claim_name(&spec.agent_id);
+            let name = claim_name(&spec.run.agent_id);
             ensure_claim(&api, &name, spec).await.map_err(|message| {
                 Failure::before_start(
                     JOB_CREATE_FAILED,
@@ -39,6 +39,7 @@ pub async fn prepare(spec: &RunSpec, cluster: &Cluster, namespace: &Namespace) -
 /// A folder per company, agent and task; without a task there is nothing to come back to.
 fn subpath(spec: &RunSpec) -> AgentDb {
     let Some(task) = spec
+        .run
         .task_id
         .as_deref()
         .map(|task| names::sanitize_label_value(task).0)
@@ -48,7 +49,7 @@ fn subpath(spec: &RunSpec) -> AgentDb {
     };
     AgentDb::File(format!(
         "{FOLDER}/{}/{}/{task}/opencode.db",
-        spec.company_id, spec.agent_id
+        spec.run.company_id, spec.run.agent_id
     ))
 }
 
@@ -69,7 +70,7 @@ async fn ensure_claim(api: &Api<PersistentVolumeClaim>, name: &str, spec: &RunSp
         Err(error) if error.is_not_found() => {}
         Err(error) => return Err(error.to_string()),
     }
-    let Some(class) = &spec.agent_db_storage_class else {
+    let Some(class) = &spec.settings.agent_db_storage_class else {
         return Err(
             "agentDbMode dedicated_pvc needs agentDbStorageClass, or use workspace_subpath".to_owned(),
         );
@@ -77,13 +78,13 @@ async fn ensure_claim(api: &Api<PersistentVolumeClaim>, name: &str, spec: &RunSp
     let claim: PersistentVolumeClaim = serde_json::from_value(json!({
         "metadata": {"name": name, "labels": {
             names::MANAGED_BY: "paperclip",
-            names::AGENT_ID: names::sanitize_label_value(&spec.agent_id).0,
+            names::AGENT_ID: names::sanitize_label_value(&spec.run.agent_id).0,
             "paperclip.io/pvc-type": "agent-db",
         }},
         "spec": {
             "accessModes": ["ReadWriteOnce"],
             "storageClassName": class,
-            "resources": {"requests": {"storage": spec.agent_db_storage_capacity}},
+            "resources": {"requests": {"storage": spec.settings.agent_db_storage_capacity}},
         },
     }))
     .map_err(|error| error.to_string())?;

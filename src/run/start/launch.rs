@@ -24,12 +24,12 @@ pub(crate) async fn launch(
     host_log: &HostLog,
 ) -> Result<Option<AttachedJob>, Failure> {
     let mut spec = context.spec.clone();
-    spec.agent_db = database::prepare(&spec, &context.cluster, &context.namespace).await?;
-    let mut folder = RunFolder::of_run(&context.volume, &spec, &spec.run_id)?;
-    folder.prepare(&spec.agent_db).await?;
+    spec.run.agent_db = database::prepare(&spec, &context.cluster, &context.namespace).await?;
+    let mut folder = RunFolder::of_run(&context.volume, &spec, &spec.run.id)?;
+    folder.prepare(&spec.run.agent_db).await?;
     ledger.folder(&folder);
     // Without a log of the server's there is no gate either: the pod makes its files itself.
-    spec.nonce = folder.by_server.then(nonce);
+    spec.run.nonce = folder.by_server.then(nonce);
     let rendered = manifest::render(&spec).map_err(|error| of_render(&error))?;
     let secret = match &rendered.prompt_secret {
         Some(secret) => {
@@ -43,7 +43,7 @@ pub(crate) async fn launch(
     host_log.tell(Kind::Dispatch, json!({})).await;
     // A lost answer makes it late to hear that the Job is there: its own clock may run since now.
     let asked_for = Instant::now();
-    let is_gated = spec.nonce.is_some();
+    let is_gated = spec.run.nonce.is_some();
     let created = submit(&context.namespace, &rendered.job, secret, is_gated, ledger).await?;
     let identity = JobIdentity {
         name: created.name.clone(),
@@ -62,7 +62,7 @@ pub(crate) async fn launch(
             .await;
         return Ok(None);
     }
-    if let Some(nonce) = &spec.nonce {
+    if let Some(nonce) = &spec.run.nonce {
         ledger.gate();
         folder.open_gate(nonce).await?;
     }
@@ -86,25 +86,25 @@ async fn announce(spec: &RunSpec, rendered: &Manifest, host_log: &HostLog) {
         "cwd": rendered.namespace,
         "commandArgs": rendered.opencode_args,
         "commandNotes": [
-            format!("Image: {}", spec.image),
+            format!("Image: {}", spec.image()),
             format!("Namespace: {}", rendered.namespace),
             format!("Timeout: {}", deadline(spec)),
         ],
         "promptMetrics": rendered.prompt_metrics,
-        "resumesSession": spec.resume.session_id.is_some(),
+        "resumesSession": spec.run.resume.session_id.is_some(),
     });
     host_log.tell(Kind::Meta, meta).await;
 }
 
 async fn say_created(spec: &RunSpec, created: &CreatedJob, host_log: &HostLog) {
-    let (name, namespace) = (&created.name, &spec.namespace);
+    let (name, namespace) = (&created.name, spec.namespace());
     let deadline = deadline(spec);
     host_log.event(json!({
         "eventType": "opencode_k8s.job",
         "stream": "system",
         "level": "info",
         "message": format!("Job {name} was created in namespace {namespace}"),
-        "payload": {"job": name, "namespace": namespace, "image": spec.image, "timeoutSec": spec.timeout_sec},
+        "payload": {"job": name, "namespace": namespace, "image": spec.image(), "timeoutSec": spec.settings.timeout_sec},
     }));
     host_log
         .status(format!(
@@ -117,7 +117,8 @@ async fn say_created(spec: &RunSpec, created: &CreatedJob, host_log: &HostLog) {
 }
 
 fn deadline(spec: &RunSpec) -> String {
-    spec.timeout_sec
+    spec.settings
+        .timeout_sec
         .map_or("none".to_owned(), |seconds| format!("{seconds}s"))
 }
 

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use crate::cluster::conditions::ContainerEnd;
-use crate::config::RunSpec;
 use crate::config::session::SESSION_CWD;
+use crate::config::{Json as _, RunSpec};
 use crate::manifest::exit_codes;
 use crate::run::job::end::{Evidence, RunEnd};
 use crate::run::outcome::{FoldedFacts, LogState, Session, code, resolve_folded};
@@ -47,9 +47,9 @@ pub fn judge(known: EndFacts<'_>) -> Report {
         reason: reason(known.end, evidence),
         log_state,
         timed_out: matches!(known.end, RunEnd::DeadlineExceeded { .. }),
-        timeout_sec: known.spec.timeout_sec.map(|seconds| seconds as f64),
+        timeout_sec: known.spec.settings.timeout_sec.map(|seconds| seconds as f64),
         cancelled: matches!(known.end, RunEnd::Cancelled { .. }),
-        model: Some(known.spec.model.clone()).filter(|model| !model.is_empty()),
+        model: Some(known.spec.settings.model.clone()).filter(|model| !model.is_empty()),
         session: session(known.spec),
         unstarted: known.unstarted && record.is_none() && known.delivered.bytes == 0,
         summary: known.delivered.transcript.finish(),
@@ -83,7 +83,7 @@ fn stderr(known: &EndFacts<'_>, container: Option<&ContainerEnd>) -> String {
         return known.stderr.clone();
     }
     let message = container.map(|end| end.message.as_str()).unwrap_or_default();
-    let (_, text) = split_termination_message(message, &known.spec.run_id);
+    let (_, text) = split_termination_message(message, &known.spec.run.id);
     text.to_owned()
 }
 
@@ -108,16 +108,16 @@ fn reason(end: &RunEnd, evidence: &Evidence) -> Option<String> {
 
 /// The session of this run with what is stored beside its id.
 fn session(spec: &RunSpec) -> Option<Session> {
-    let workspace = spec.context.get("paperclipWorkspace");
+    let workspace = spec.run.context.member("paperclipWorkspace");
     let text = |key: &str| {
         workspace
             .and_then(|workspace| workspace.text(key))
             .map(str::to_owned)
     };
     let pairs = [
-        ("sessionId", spec.resume.session_id.clone()),
-        ("cwd", Some(spec.working_dir.clone())),
-        (SESSION_CWD, Some(spec.working_dir.clone())),
+        ("sessionId", spec.run.resume.session_id.clone()),
+        ("cwd", Some(spec.run.working_dir.clone())),
+        (SESSION_CWD, Some(spec.run.working_dir.clone())),
         ("workspaceId", text("workspaceId")),
         ("repoUrl", text("repoUrl")),
         ("repoRef", text("repoRef")),

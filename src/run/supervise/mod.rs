@@ -66,7 +66,15 @@ pub(crate) async fn supervise(run: AttachedJob, host_log: &HostLog) -> Supervise
     host_log.event(log_event(handle, &report));
     host_log.phase(Phase::CleaningUp);
     let others = other_servers(handle).await;
-    clean_up(handle, &end, spec.retain_jobs, others, &mut report, host_log).await;
+    clean_up(
+        handle,
+        &end,
+        spec.settings.retain_jobs,
+        others,
+        &mut report,
+        host_log,
+    )
+    .await;
     Supervised {
         is_settled: !is_cancelled && !matches!(end, RunEnd::Unreachable { .. }),
         is_reported_by_another: others == OtherServers::Done,

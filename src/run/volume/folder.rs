@@ -44,7 +44,7 @@ pub(crate) struct RunFolder {
 impl RunFolder {
     /// The files of a run of this agent.
     pub(crate) fn of_run(volume: &SharedVolume, spec: &RunSpec, run: &str) -> Result<Self, Failure> {
-        let paths = LogPaths::new(&spec.company_id, &spec.agent_id, run)
+        let paths = LogPaths::new(&spec.run.company_id, &spec.run.agent_id, run)
             .map_err(|error| missing(error.to_string()))?;
         Self::at(volume, &paths.log, &paths.stderr, paths.file_names())
     }

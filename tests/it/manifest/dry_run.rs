@@ -17,7 +17,7 @@ fn the_api_server_accepts_every_golden_manifest() {
     let mut items = Vec::new();
     for index in valid {
         let mut spec = RunSpec::from_request(&request(index)).expect("a spec");
-        spec.namespace = "paperclip".to_owned();
+        spec.settings.namespace = Some("paperclip".to_owned());
         let made = manifest::render(&spec).expect("a manifest");
         items.push(serde_json::to_value(&made.job).expect("JSON"));
         if let Some(secret) = made.prompt_secret {

@@ -70,7 +70,7 @@ fn every_exit_status_comes_through_with_its_record() {
         each(&agent, json!({}), |pod, shell| {
             let end = pod.run("pod-1");
             assert_eq!(end.code, status, "{shell}: {}", end.stderr);
-            assert_eq!(end.stdout, pod.manifest.prompt.as_bytes(), "{shell}");
+            assert_eq!(end.stdout, pod.prompt.as_bytes(), "{shell}");
             assert_eq!(end.stdout, pod.log(), "{shell}");
             assert_eq!(
                 (end.stderr.as_str(), pod.err().as_str()),

@@ -73,6 +73,8 @@ pub(crate) fn left_out(what: &str) {
 pub(crate) struct Pod {
     pub(crate) root: TempDir,
     pub(crate) manifest: Manifest,
+    /// What opencode reads.
+    pub(crate) prompt: String,
     /// More environment of the container.
     pub(crate) env: BTreeMap<String, String>,
     shell: Vec<&'static str>,
@@ -104,6 +106,7 @@ impl Pod {
         let pod = Pod {
             root,
             manifest,
+            prompt: request.prompt,
             env: BTreeMap::new(),
             shell: shell.to_vec(),
         };
@@ -111,7 +114,7 @@ impl Pod {
             fs::create_dir_all(pod.path(dir)).expect("a folder");
         }
         fs::create_dir_all(pod.server(&pod.manifest.paths.dir)).expect("the log folder");
-        fs::write(pod.path("tmp/prompt/prompt.txt"), &pod.manifest.prompt).expect("the prompt");
+        fs::write(pod.path("tmp/prompt/prompt.txt"), &pod.prompt).expect("the prompt");
         pod.install(agent);
         pod
     }

@@ -1,0 +1,344 @@
+//! The settings of an agent, typed: after this no code says "or default". Types, bounds and defaults are those of the
+//! rows; here stands only what a row cannot say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::core::v1::Toleration;
+use serde_json::Value;
+
+use super::row::rows;
+use super::scheduling::{self, Resources};
+use super::values::Values;
+use super::{AgentDbMode, ConfigError, RenderRequest, UserEnv};
+
+/// The settings of an agent. What they mean stands in `settings.json`; `None` where the server's pod decides.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `provider/model`; empty lets opencode choose.
+    pub model: String,
+    /// Variant of the model; empty for none.
+    pub variant: String,
+    /// Further arguments of opencode.
+    pub extra_args: Vec<String>,
+    /// Environment for the agent; wins over all but HOME and OPENCODE_DISABLE_PROJECT_CONFIG.
+    pub env: UserEnv,
+    /// Allow what opencode asks for by default; deny rules stay.
+    pub skip_permissions: bool,
+    /// Go on with the session of the task's last run.
+    pub resume_last_session: bool,
+    /// Root of an external bundle of instructions: becomes AGENT_HOME.
+    pub bundle_root: Option<String>,
+    /// Working directory where the run has no workspace.
+    pub cwd: String,
+    /// Namespace of the Job.
+    pub namespace: Option<String>,
+    /// Image of the agent's container.
+    pub image: Option<String>,
+    /// `Always`, `IfNotPresent` or `Never`.
+    pub image_pull_policy: String,
+    /// Service account of the pod.
+    pub service_account_name: Option<String>,
+    /// Requests and limits of the agent's container.
+    pub resources: Resources,
+    /// Labels that the node must have.
+    pub node_selector: Option<BTreeMap<String, String>>,
+    /// Taints that the pod tolerates.
+    pub tolerations: Option<Vec<Toleration>>,
+    /// Further labels, values not cleaned yet.
+    pub labels: Vec<(String, String)>,
+    /// Further annotations of the pod.
+    pub pod_annotations: Vec<(String, String)>,
+    /// Let autoscalers evict the pod in mid-run.
+    pub evictable: bool,
+    /// Path of a kubeconfig on the server.
+    pub kubeconfig: Option<String>,
+    /// Where the server itself sees the volume that pods see at `/paperclip`, without a slash at its end.
+    pub data_root: Option<String>,
+    /// What `execute` prepares for the agent's database.
+    pub agent_db_mode: AgentDbMode,
+    /// Storage class of the agent's claim.
+    pub agent_db_storage_class: Option<String>,
+    /// Size of the agent's claim.
+    pub agent_db_storage_capacity: String,
+    /// Seconds the run may take; none without limit.
+    pub timeout_sec: Option<u64>,
+    /// Seconds that our own clock waits beyond `timeout_sec`.
+    pub grace_sec: u64,
+    /// Seconds to wait for another run of the agent; 0 without limit.
+    pub guard_wait_sec: u64,
+    /// Seconds until the pod is bound to a node.
+    pub schedule_timeout_sec: u64,
+    /// Seconds from there until the agent's container runs.
+    pub start_timeout_sec: u64,
+    /// Seconds without any answer of the API server until the outcome is unknown.
+    pub outage_timeout_sec: u64,
+    /// Seconds that a finished Job stays; none with `retain_jobs`.
+    pub ttl_sec: Option<i32>,
+    /// Seconds until the sweep removes files of a Job that is gone.
+    pub log_retention_sec: u64,
+    /// Keep Job, Secret and files after the run.
+    pub retain_jobs: bool,
+    /// Go on with a running Job of the same task.
+    pub reattach_orphaned_jobs: bool,
+    /// Bytes of stdout after which the pod ends opencode; 0 without limit.
+    pub max_log_bytes: u64,
+    /// What has no effect, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+impl Settings {
+    /// Reads and checks every row.
+    ///
+    /// # Errors
+    /// Names the first field whose value cannot be read.
+    pub fn read(request: &RenderRequest) -> Result<Self, ConfigError> {
+        Self::of(&mut Values::read(&request.config)?, request)
+    }
+
+    fn of(read: &mut Values, request: &RenderRequest) -> Result<Self, ConfigError> {
+        let retain_jobs = read.flag("retainJobs")?;
+        let retain_jobs = request.retain_jobs.unwrap_or(retain_jobs);
+        let ttl = i32::try_from(read.number("ttlSecondsAfterFinished")?).unwrap_or(i32::MAX);
+        let storage_class = read.text("agentDbStorageClass")?;
+        let external = read.text("instructionsBundleMode")?.as_deref() == Some("external");
+        let env = read.pairs("env")?.unwrap_or_default();
+        let server_path = request.server_path.as_deref();
+        Ok(Settings {
+            model: read.text("model")?.unwrap_or_default(),
+            variant: read.text("variant")?.unwrap_or_default(),
+            extra_args: read.words("extraArgs")?,
+            env: UserEnv::read(env, &request.forbidden_env_keys, server_path)?,
+            skip_permissions: read.flag("dangerouslySkipPermissions")?,
+            resume_last_session: read.flag("resumeLastSession")?,
+            bundle_root: read.text("instructionsRootPath")?.filter(|_| external),
+            cwd: read.text("cwd")?.unwrap_or_default(),
+            namespace: read.text("namespace")?,
+            image: read.text("image")?,
+            image_pull_policy: read.text("imagePullPolicy")?.unwrap_or_default(),
+            service_account_name: read.text("serviceAccountName")?,
+            resources: scheduling::resources(read)?,
+            node_selector: scheduling::node_selector(read)?,
+            tolerations: scheduling::tolerations(read)?,
+            labels: scheduling::label_pairs(read, "labels")?,
+            pod_annotations: scheduling::label_pairs(read, "podAnnotations")?,
+            evictable: read.flag("evictable")?,
+            kubeconfig: read.text("kubeconfig")?,
+            data_root: read.text("dataRoot")?.map(|root| without_slash(&root)),
+            agent_db_mode: agent_db_mode(read.text("agentDbMode")?, storage_class.is_some()),
+            agent_db_storage_class: storage_class,
+            agent_db_storage_capacity: read.text("agentDbStorageCapacity")?.unwrap_or_default(),
+            timeout_sec: Some(read.number("timeoutSec")?).filter(|seconds| *seconds > 0),
+            grace_sec: read.number("graceSec")?,
+            guard_wait_sec: read.number("guardWaitSec")?,
+            schedule_timeout_sec: read.number("scheduleTimeoutSec")?,
+            start_timeout_sec: read.number("startTimeoutSec")?,
+            outage_timeout_sec: read.number("outageTimeoutSec")?,
+            ttl_sec: (!retain_jobs).then_some(ttl),
+            log_retention_sec: read.number("logRetentionSec")?,
+            retain_jobs,
+            reattach_orphaned_jobs: read.flag("reattachOrphanedJobs")?,
+            max_log_bytes: read.number("maxLogBytes")?,
+            warnings: unknown(&request.config).into_iter().collect(),
+        })
+    }
+}
+
+fn without_slash(path: &str) -> String {
+    match path.trim_end_matches('/') {
+        "" => "/".to_owned(),
+        path => path.to_owned(),
+    }
+}
+
+/// What the choice says; the row has no default because it follows the storage class.
+fn agent_db_mode(word: Option<String>, has_class: bool) -> AgentDbMode {
+    match word.as_deref() {
+        Some("ephemeral") => AgentDbMode::Ephemeral,
+        Some("workspace_subpath") => AgentDbMode::WorkspaceSubpath,
+        None if !has_class => AgentDbMode::WorkspaceSubpath,
+        _ => AgentDbMode::DedicatedPvc,
+    }
+}
+
+/// More unknown fields are counted, not named.
+const NAMED: usize = 8;
+/// Longest name that is shown.
+const LONGEST_NAME: usize = 60;
+
+/// One sentence about the fields that no row knows. The host's own begin with `paperclip`.
+fn unknown(config: &Value) -> Option<String> {
+    let mut known: BTreeSet<&str> = BTreeSet::new();
+    for row in rows() {
+        let ends = row.key.match_indices('.').map(|(end, _)| end);
+        known.extend(ends.filter_map(|end| row.key.get(..end)));
+        known.insert(row.key);
+    }
+    let mut names = Vec::new();
+    collect_unknown("", config, &known, &mut names);
+    if names.is_empty() {
+        return None;
+    }
+    let shown: Vec<String> = names
+        .iter()
+        .take(NAMED)
+        .map(|name| name.chars().take(LONGEST_NAME).collect())
+        .collect();
+    let more = match names.len() - shown.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Some(format!(
+        "Unknown settings have no effect: {}{more}. Correct their names, or remove them from the agent's settings.",
+        shown.join(", ")
+    ))
+}
+
+fn collect_unknown(prefix: &str, value: &Value, known: &BTreeSet<&str>, names: &mut Vec<String>) {
+    let Some(object) = value.as_object() else { return };
+    for (key, value) in object.iter().filter(|(_, value)| !value.is_null()) {
+        let name = format!("{prefix}{key}");
+        let is_row = rows().iter().any(|row| row.key == name);
+        match known.contains(name.as_str()) {
+            true if is_row => {}
+            true => collect_unknown(&format!("{name}."), value, known, names),
+            false if prefix.is_empty() && HOSTS_OWN.iter().any(|start| key.starts_with(start)) => {}
+            false => names.push(name),
+        }
+    }
+}
+
+/// How fields begin that the host or its page writes for itself.
+const HOSTS_OWN: [&str; 4] = ["paperclip", "instructions", "workspace", "adapterSchema"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn settings(config: Value) -> Result<Settings, String> {
+        let request = RenderRequest {
+            config,
+            ..RenderRequest::default()
+        };
+        Settings::read(&request).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn each_row_is_read_and_nothing_else_is() {
+        let mut values = Values::read(&json!({})).expect("the defaults");
+        // Whoever reads a field without a row, or twice, gets an error.
+        Settings::of(&mut values, &RenderRequest::default()).expect("only rows are read");
+        assert_eq!(values.left(), Vec::<&str>::new(), "rows that nobody reads");
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_rows() {
+        let settings = settings(json!({})).expect("valid");
+        assert_eq!(
+            (&settings.namespace, &settings.image, settings.timeout_sec),
+            (&None, &None, None)
+        );
+        assert_eq!((settings.grace_sec, settings.guard_wait_sec), (60, 0));
+        assert_eq!(
+            (
+                settings.schedule_timeout_sec,
+                settings.start_timeout_sec,
+                settings.outage_timeout_sec
+            ),
+            (120, 600, 600)
+        );
+        assert_eq!(
+            (
+                settings.ttl_sec,
+                settings.max_log_bytes,
+                settings.log_retention_sec
+            ),
+            (Some(300), 2 << 30, 604_800)
+        );
+        assert!(settings.reattach_orphaned_jobs && settings.skip_permissions && settings.resume_last_session);
+        assert!(!settings.retain_jobs && !settings.evictable && settings.warnings.is_empty());
+        assert_eq!((settings.data_root, settings.cwd.as_str()), (None, "/paperclip"));
+        assert_eq!(settings.agent_db_mode, AgentDbMode::WorkspaceSubpath);
+    }
+
+    #[test]
+    fn the_database_mode_follows_the_storage_class() {
+        let mode = |config: Value| settings(config).map(|settings| settings.agent_db_mode);
+        assert_eq!(
+            mode(json!({"agentDbStorageClass": "fast"})),
+            Ok(AgentDbMode::DedicatedPvc)
+        );
+        let both = json!({"agentDbStorageClass": "fast", "agentDbMode": "ephemeral"});
+        assert_eq!(mode(both), Ok(AgentDbMode::Ephemeral));
+        assert!(mode(json!({"agentDbMode": "none"})).is_err());
+    }
+
+    #[test]
+    fn bad_values_name_their_field_first() {
+        let table = [
+            (json!({"namespace": "A b"}), "namespace"),
+            (json!({"imagePullPolicy": "Sometimes"}), "imagePullPolicy"),
+            (json!({"serviceAccountName": "a b"}), "serviceAccountName"),
+            (json!({"dataRoot": "relative"}), "dataRoot"),
+            (json!({"cwd": "~/work"}), "cwd"),
+            (json!({"cwd": 5}), "cwd"),
+            (json!({"model": "--attach=http://x"}), "model"),
+            (json!({"promptTemplate": 5}), "promptTemplate"),
+            (json!({"guardWaitSec": "soon"}), "guardWaitSec"),
+            (json!({"evictable": "maybe"}), "evictable"),
+            (
+                json!({"agentDbStorageCapacity": "much"}),
+                "agentDbStorageCapacity",
+            ),
+            (json!({"labels": {"a b": "x"}}), "labels"),
+            (json!({"podAnnotations": "a b=x"}), "podAnnotations"),
+            (json!({"nodeSelector": {"a": "b c"}}), "nodeSelector"),
+            (json!({"nodeSelector": 42}), "nodeSelector"),
+            (json!({"extraArgs": 42}), "extraArgs"),
+            (json!({"env": "bad"}), "env"),
+        ];
+        for (config, field) in table {
+            let message = settings(config).expect_err(field);
+            assert!(message.starts_with(&format!("{field} ")), "{message}");
+        }
+    }
+
+    #[test]
+    fn unknown_fields_are_one_sentence() {
+        let config = json!({"imagePullSecret": "x", "resources": {"requests": {"gpu": 1}, "limit": {}}, "model": "m",
+            "paperclipRuntimeSkills": [], "nothing": null});
+        let warnings = settings(config).expect("valid").warnings;
+        assert_eq!(warnings.len(), 1);
+        let said =
+            "Unknown settings have no effect: imagePullSecret, resources.requests.gpu, resources.limit.";
+        assert!(warnings[0].starts_with(said), "{}", warnings[0]);
+        let many: serde_json::Map<_, _> = (0..20).map(|at| (format!("x{at}"), json!(1))).collect();
+        let warnings = settings(Value::Object(many)).expect("valid").warnings;
+        assert!(warnings[0].contains("x7 and 12 more."), "{}", warnings[0]);
+    }
+
+    #[test]
+    fn retained_jobs_have_no_time_to_live() {
+        let ttl = |config: Value| settings(config).expect("valid").ttl_sec;
+        assert_eq!(
+            ttl(json!({"retainJobs": true, "ttlSecondsAfterFinished": 5})),
+            None
+        );
+        assert_eq!(ttl(json!({"ttlSecondsAfterFinished": -3})), Some(0));
+        let request = RenderRequest {
+            retain_jobs: Some(true),
+            ..RenderRequest::default()
+        };
+        assert_eq!(Settings::read(&request).expect("valid").ttl_sec, None);
+    }
+
+    #[test]
+    fn only_an_external_bundle_names_the_agents_home() {
+        let root = |mode: &str| {
+            let config = json!({"instructionsBundleMode": mode, "instructionsRootPath": "/paperclip/b"});
+            settings(config).expect("valid").bundle_root
+        };
+        assert_eq!(root("external").as_deref(), Some("/paperclip/b"));
+        assert_eq!(root("managed"), None);
+    }
+}

@@ -1,0 +1,96 @@
+//! The values of all rows, taken one by one: a row that nobody takes and a field without a row are found by a test.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::ConfigError;
+use super::row::{Reader, rows};
+use super::value::{self, Setting};
+
+/// The values of all rows. Each is taken once, under its key.
+pub(super) struct Values(BTreeMap<&'static str, Option<Setting>>);
+
+impl Values {
+    /// Rows that others act on are checked as well, and left to them.
+    pub(super) fn read(config: &Value) -> Result<Self, ConfigError> {
+        let mut values = BTreeMap::new();
+        for row in rows() {
+            let read = value::read(row, config)?;
+            if row.reader == Reader::Run {
+                values.insert(row.key, read);
+            }
+        }
+        Ok(Self(values))
+    }
+
+    /// Keys that nobody has taken yet.
+    #[cfg(test)]
+    pub(super) fn left(&self) -> Vec<&'static str> {
+        self.0.keys().copied().collect()
+    }
+
+    fn take(&mut self, key: &str) -> Result<Option<Setting>, ConfigError> {
+        let absent = || ConfigError::field(key, "has no row, or is read twice");
+        self.0.remove(key).ok_or_else(absent)
+    }
+
+    pub(super) fn text(&mut self, key: &str) -> Result<Option<String>, ConfigError> {
+        match self.take(key)? {
+            Some(Setting::Text(text)) => Ok(Some(text)),
+            None => Ok(None),
+            Some(_) => Err(other_type(key)),
+        }
+    }
+
+    pub(super) fn pairs(&mut self, key: &str) -> Result<Option<Vec<(String, String)>>, ConfigError> {
+        match self.take(key)? {
+            Some(Setting::Pairs(pairs)) => Ok(Some(pairs)),
+            None => Ok(None),
+            Some(_) => Err(other_type(key)),
+        }
+    }
+
+    pub(super) fn list(&mut self, key: &str) -> Result<Option<Value>, ConfigError> {
+        match self.take(key)? {
+            Some(Setting::List(list)) => Ok(Some(list)),
+            None => Ok(None),
+            Some(_) => Err(other_type(key)),
+        }
+    }
+
+    pub(super) fn words(&mut self, key: &str) -> Result<Vec<String>, ConfigError> {
+        match self.take(key)? {
+            Some(Setting::Words(words)) => Ok(words),
+            None => Ok(Vec::new()),
+            Some(_) => Err(other_type(key)),
+        }
+    }
+
+    pub(super) fn flag(&mut self, key: &str) -> Result<bool, ConfigError> {
+        match self.take(key)? {
+            Some(Setting::Flag(flag)) => Ok(flag),
+            _ => Err(other_type(key)),
+        }
+    }
+
+    pub(super) fn number(&mut self, key: &str) -> Result<u64, ConfigError> {
+        match self.take(key)? {
+            Some(Setting::Number(number)) => Ok(number),
+            _ => Err(other_type(key)),
+        }
+    }
+}
+
+fn other_type(key: &str) -> ConfigError {
+    ConfigError::field(key, "has a row of another type, or without a default")
+}
+
+/// One setting that is a text, beside whatever is wrong with others; none where it is absent or cannot be read.
+pub fn text_setting(config: &Value, key: &str) -> Option<String> {
+    let row = rows().iter().find(|row| row.key == key)?;
+    match value::read(row, config) {
+        Ok(Some(Setting::Text(text))) => Some(text),
+        _ => None,
+    }
+}
