@@ -11,6 +11,7 @@
 #[cfg(all(feature = "addon", not(test)))]
 mod boundary;
 pub mod cluster;
+pub mod codes;
 pub mod config;
 pub mod ids;
 pub mod manifest;

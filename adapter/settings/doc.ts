@@ -1,28 +1,17 @@
-/** The page the host shows to people and agents who configure an agent of this type; the schema makes its tables. */
-import type { ConfigFieldSchema } from "@paperclipai/adapter-utils";
-
-import { getConfigSchema } from "./config-schema.js";
+/** The page the host shows to people and agents who configure an agent of this type; its lists come from the rows. */
+import { type SettingRow, settings } from "./config-schema.js";
 import { type } from "../host/version.js";
 
-/** Fields the host's own form has for every adapter, with what they mean. */
-export const hostFields: readonly (readonly [key: string, meaning: string])[] = [
-  ["model", "text; opencode's model id, provider/model, for example anthropic/claude-sonnet-4-6"],
-  ["promptTemplate", "text; the heartbeat prompt, with {{agent.id}}, {{agent.name}}, {{runId}} and {{context.…}}"],
-  ["bootstrapPromptTemplate", "text; added to the prompt of a fresh session only"],
-  ["cwd", "text; working directory in the pod when the task has no workspace"],
-  ["extraArgs", "list of text; further arguments of opencode run"],
-  ["env", "object; variables of the agent; they win over inherited ones"],
-  ["timeoutSec", "number; ends a run after so many seconds; 0: no limit"],
-  ["graceSec", "number, 60; how much later the server itself gives up after timeoutSec"],
-];
-
-const typeNames: Record<ConfigFieldSchema["type"], string> = {
+const typeNames: Record<SettingRow["type"], string> = {
   text: "text",
-  textarea: "text",
-  combobox: "text",
-  select: "one of",
-  toggle: "true or false",
-  number: "number",
+  flag: "true or false",
+  duration: "time (seconds, or 90s, 5m, 7d)",
+  bytes: "size (bytes, or 500Mi, 2Gi)",
+  quantity: "quantity",
+  choice: "one of",
+  map: "names and texts (object, JSON, or lines name=value or name: value)",
+  words: "list of text",
+  list: "list (also as JSON or YAML)",
 };
 
 /** The document. */
@@ -32,9 +21,14 @@ export const agentConfigurationDoc = [
     "with the Paperclip server; opencode's output goes to a file there and is followed from there.",
   section(
     "Fields of every adapter",
-    hostFields.map(([key, meaning]) => `- ${key}: ${meaning}`),
+    settings.filter((row) => !row.group && !row.beside).map((row) => describe(row, row.meaning)),
   ),
-  ...groups().map(([title, fields]) => section(title, fields.map(describeField))),
+  ...groups().map(([title, rows]) =>
+    section(
+      title,
+      rows.map((row) => describe(row, row.hint ?? row.meaning)),
+    ),
+  ),
   section("Taken over from the server's pod", [
     "- image, pull secrets, DNS settings, node selector, tolerations, the shared volume and mounted Secrets",
     "- environment variables, also those from Secrets and ConfigMaps",
@@ -51,19 +45,17 @@ function section(title: string, lines: string[]): string {
   return `## ${title}\n\n${lines.join("\n")}`;
 }
 
-function groups(): [string, ConfigFieldSchema[]][] {
-  const byGroup = new Map<string, ConfigFieldSchema[]>();
-  for (const field of getConfigSchema().fields) {
-    const title = field.group ?? "Other";
-    byGroup.set(title, [...(byGroup.get(title) ?? []), field]);
+function groups(): [string, SettingRow[]][] {
+  const byGroup = new Map<string, SettingRow[]>();
+  for (const row of settings) {
+    if (row.group) byGroup.set(row.group, [...(byGroup.get(row.group) ?? []), row]);
   }
   return [...byGroup];
 }
 
-function describeField(field: ConfigFieldSchema): string {
-  const values = field.options?.map((option) => option.value).join(", ");
-  const kind = values ? `${typeNames[field.type]} ${values}` : typeNames[field.type];
-  const fallback = field.default === undefined ? "" : `, default ${String(field.default)}`;
-  const meaning = field.hint ?? field.label;
-  return `- ${field.key}: ${kind}${fallback}; ${meaning}`;
+function describe(row: SettingRow, meaning: string): string {
+  const values = row.options?.map(({ value }) => value).filter(Boolean);
+  const kind = values ? `${typeNames[row.type]} ${values.join(", ")}` : typeNames[row.type];
+  const fallback = row.default === undefined ? row.fallback : String(row.default);
+  return `- ${row.key}: ${kind}, default ${fallback?.replaceAll("`", "")}; ${meaning.replaceAll("`", "")}`;
 }

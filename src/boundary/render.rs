@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::Result;
 use super::code::{error, invalid};
+use crate::codes::CONFIG_INVALID;
 use crate::config::{RenderRequest, RunSpec};
 use crate::manifest::{self, names};
 
@@ -34,7 +35,7 @@ struct Answer<'a> {
 /// does not go back: large ones cost most of the time here, as JSON text and from one encoding to the other.
 #[napi(catch_unwind)]
 pub fn build_job_manifest(request_json: String, prompt: String) -> Result<String> {
-    let config = |cause: crate::config::ConfigError| error("k8s_config_invalid", cause);
+    let config = |cause: crate::config::ConfigError| error(CONFIG_INVALID, cause);
     let mut request = RenderRequest::from_json(&request_json).map_err(config)?;
     request.prompt = prompt;
     let spec = RunSpec::from_request(&request).map_err(config)?;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::Result;
 use super::code::{error, invalid};
+use crate::codes::{CONFIG_INVALID, INVALID_REQUEST};
 use crate::config::session;
 use crate::config::{RenderRequest, Settings, working_dir};
 
@@ -33,9 +34,8 @@ pub fn session_display_id(params_json: String) -> Result<Option<String>> {
 /// Whether this run resumes a session: `{sessionId, note, workingDir}`. The prompt's shape must follow it.
 #[napi(catch_unwind)]
 pub fn plan_session(request_json: String) -> Result<String> {
-    let request =
-        RenderRequest::from_json(&request_json).map_err(|cause| error("k8s_invalid_request", cause))?;
-    let settings = Settings::read(&request).map_err(|cause| error("k8s_config_invalid", cause))?;
+    let request = RenderRequest::from_json(&request_json).map_err(|cause| error(INVALID_REQUEST, cause))?;
+    let settings = Settings::read(&request).map_err(|cause| error(CONFIG_INVALID, cause))?;
     let resume = session::resume(
         &request.runtime,
         working_dir(&request.context, &settings),

@@ -84,7 +84,7 @@ fn yaml_scalar(value: &str) -> &str {
     }
 }
 
-/// Texts: a list, JSON text of one, or words. Blanks and commas before blanks separate words, quotes keep them together.
+/// Texts: a list, JSON text of one, or words. Blanks or commas before blanks separate words, quotes join them.
 ///
 /// # Errors
 /// Says what is wrong with the value.

@@ -47,8 +47,8 @@ pub(super) fn tolerations(read: &mut Values) -> Result<Option<Vec<Toleration>>, 
     Ok(Some(list))
 }
 
-/// The objects of a list, or of JSON or YAML text of one. Text is read with the type in mind: YAML's `1` is the text "1"
-/// where a text is wanted.
+/// The objects of a list, or of JSON or YAML text of one. Text is read with the type in mind: YAML's `1` is the text
+/// "1" where a text is wanted.
 fn objects<T: DeserializeOwned>(field: &str, list: Value) -> Result<Vec<T>, ConfigError> {
     let refused =
         |error: String| ConfigError::field(field, format!("must be a JSON or YAML list of {field}: {error}"));

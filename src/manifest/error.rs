@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use super::prompt::SECRET_PROMPT_LIMIT_BYTES;
+use crate::codes::{INVALID_ID, PROMPT_TOO_LARGE};
 use crate::ids::InvalidId;
 
 /// A spec that no Job can serve.
@@ -27,8 +28,8 @@ impl ManifestError {
     /// The word for the result's `errorCode`.
     pub fn code(&self) -> &'static str {
         match self {
-            ManifestError::Id(_) => "k8s_invalid_id",
-            ManifestError::PromptTooLarge { .. } => "k8s_prompt_too_large",
+            ManifestError::Id(_) => INVALID_ID,
+            ManifestError::PromptTooLarge { .. } => PROMPT_TOO_LARGE,
         }
     }
 }

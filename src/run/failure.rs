@@ -2,6 +2,11 @@
 
 use serde_json::{Value, json};
 
+pub use crate::codes::{
+    CANCELLED, CONFIG_INVALID, GUARD_BLOCKED, GUARD_UNREACHABLE, INVALID_REQUEST, JOB_CREATE_FAILED,
+    LOG_INCOMPLETE, OUTAGE, POD_SCHEDULE_FAILED, SELF_POD_FAILED, SHARED_VOLUME_MISSING,
+};
+
 /// What went wrong, in the words that the host stores.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -12,27 +17,6 @@ pub struct Failure {
     /// opencode provably never started: the host may try again by itself.
     pub nothing_started: bool,
 }
-
-/// The request lacks something or holds what must not reach a path or the API.
-pub const INVALID_REQUEST: &str = "k8s_invalid_request";
-/// A field of the agent's configuration has a bad value.
-pub const CONFIG_INVALID: &str = "k8s_config_invalid";
-/// No client can be made, or the server's own pod cannot be read.
-pub const SELF_POD_FAILED: &str = "k8s_self_pod_failed";
-/// No shared claim at `/paperclip`, or it is not usable here.
-pub const SHARED_VOLUME_MISSING: &str = "k8s_shared_volume_missing";
-/// The list of running Jobs cannot be read.
-pub const GUARD_UNREACHABLE: &str = "k8s_concurrency_guard_unreachable";
-/// Another Job of the agent still runs after `guardWaitSec`.
-pub const GUARD_BLOCKED: &str = "k8s_concurrent_run_blocked";
-/// Job, Secret or claim cannot be created.
-pub const JOB_CREATE_FAILED: &str = "k8s_job_create_failed";
-/// The pod was not scheduled or did not start.
-pub const POD_SCHEDULE_FAILED: &str = "k8s_pod_schedule_failed";
-/// The API server cannot be reached for too long; the Job is kept.
-pub const OUTAGE: &str = "k8s_api_unreachable";
-/// These two are a judgement as well.
-pub use crate::run::outcome::code::{CANCELLED, LOG_INCOMPLETE};
 
 impl Failure {
     /// Before anything was created.

@@ -15,6 +15,7 @@ mod cluster;
 mod manifest;
 mod opencode;
 mod pod_script;
+mod readme;
 mod run;
 mod support;
 mod tail;

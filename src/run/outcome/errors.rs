@@ -20,10 +20,7 @@ pub(super) fn judge(facts: &FoldedFacts, lines: &[String]) -> Option<Failure> {
     let failure = match error.name.as_str() {
         "ContextOverflowError" => overflow(facts, &text),
         _ if is_overflow(&text) || error.body.as_deref().is_some_and(is_overflow) => overflow(facts, &text),
-        "ContentFilterError" => Failure {
-            family: Some("model_refusal"),
-            ..Failure::new(code::CONTENT_FILTERED, text)
-        },
+        "ContentFilterError" => Failure::new(code::CONTENT_FILTERED, text),
         "ProviderAuthError" => Failure::new(code::PROVIDER_AUTH, answered(facts, error, &text)),
         "APIError" => api(facts, error, &text),
         _ => other(facts, lines, error, &text),
@@ -44,13 +41,13 @@ fn overflow(facts: &FoldedFacts, text: &str) -> Failure {
         let text = format!("Context overflow: {text}; the prompt alone is too long for this model");
         return Failure {
             clear_session: true,
-            ..Failure::new(code::CONTEXT_OVERFLOW, text)
+            ..Failure::new(code::CONTEXT_OVERFLOW, text).not_retryable()
         };
     }
     let text = format!("Context overflow: {text}; the next run starts a new session");
     Failure {
         clear_session: true,
-        ..Failure::new(code::CONTEXT_OVERFLOW, text).retryable()
+        ..Failure::new(code::CONTEXT_OVERFLOW, text)
     }
 }
 
@@ -79,26 +76,16 @@ fn api(facts: &FoldedFacts, error: &RunError, text: &str) -> Failure {
         "credit balance",
         "usage limit",
     ]);
-    let transient = |code| Failure {
-        family: Some("transient_upstream"),
-        ..Failure::new(code, said.clone()).retryable()
-    };
     match error.status {
         Some(401 | 403) => Failure::new(code::PROVIDER_AUTH, said),
-        Some(402) => Failure {
-            family: Some("provider_quota"),
-            ..Failure::new(code::PROVIDER_QUOTA, said)
-        },
-        Some(429) if out_of_credit => Failure {
-            family: Some("provider_quota"),
-            ..Failure::new(code::PROVIDER_QUOTA, said)
-        },
-        Some(429) => transient(code::PROVIDER_RATE_LIMITED),
-        Some(408 | 500..) => transient(code::PROVIDER_UNAVAILABLE),
+        Some(402) => Failure::new(code::PROVIDER_QUOTA, said),
+        Some(429) if out_of_credit => Failure::new(code::PROVIDER_QUOTA, said),
+        Some(429) => Failure::new(code::PROVIDER_RATE_LIMITED, said),
+        Some(408 | 500..) => Failure::new(code::PROVIDER_UNAVAILABLE, said),
         Some(404) if says(&["model"]) => Failure::new(code::MODEL_NOT_FOUND, said),
         Some(_) => Failure::new(code::PROVIDER_REJECTED_REQUEST, said),
         None if error.retryable == Some(false) => Failure::new(code::PROVIDER_REJECTED_REQUEST, said),
-        None => transient(code::PROVIDER_UNAVAILABLE),
+        None => Failure::new(code::PROVIDER_UNAVAILABLE, said),
     }
 }
 
@@ -132,18 +119,12 @@ fn other(facts: &FoldedFacts, lines: &[String], error: &RunError, text: &str) ->
     if text.contains("ModelNotFoundError") || text.contains("Model not found") {
         return Failure::new(code::MODEL_NOT_FOUND, text);
     }
-    let transient = |code| {
-        let failure = Failure::new(code, format!("The provider's stream was malformed: {text}")).retryable();
-        Failure {
-            family: Some("transient_upstream"),
-            ..failure
-        }
-    };
+    let malformed = |code| Failure::new(code, format!("The provider's stream was malformed: {text}"));
     if text.contains("JSON parsing failed") || text.contains("JSON Parse error") {
-        return transient(code::STREAM_EOF);
+        return malformed(code::STREAM_EOF);
     }
     if text.contains("undefined") && text.contains(".type") {
-        return transient(code::RESPONSE_TYPE_CRASH);
+        return malformed(code::RESPONSE_TYPE_CRASH);
     }
     if text.contains("Unexpected server error") && facts.summary.steps_started == 0 && !model.is_empty() {
         if !model.contains('/') {

@@ -54,9 +54,9 @@ pub(super) fn judge(facts: &FoldedFacts) -> Option<Failure> {
         format!("opencode {by} before the agent was done{more}"),
     );
     Some(if out_of_memory {
-        failure
+        failure.not_retryable()
     } else {
-        failure.retryable()
+        failure
     })
 }
 

@@ -1,11 +1,10 @@
 //! One pure judgement over everything that is known about a finished run.
 //!
 //! [`resolve`] takes the whole stdout, [`resolve_folded`] a stream that was folded while it came. Both give the
-//! host's result: a success only where the stream shows one, otherwise a code (`code`) and a message that explains.
+//! host's result: a success only where the stream shows one, otherwise a code (`codes`) and a message that explains.
 //! The host takes `exitCode: null` without a message for success and a non-zero code or a signal for failure, so a
 //! success always says 0 and no signal, and every failure has a message.
 
-pub mod code;
 mod errors;
 mod excerpt;
 mod facts;
@@ -22,6 +21,7 @@ pub use facts::{Facts, FoldedFacts, LogState, Session};
 pub(crate) use plain::{without_ansi, without_secrets};
 pub use result::{RunResult, Usage};
 
+pub use crate::codes as code;
 use crate::opencode;
 
 /// The result of a run whose stdout is at hand.

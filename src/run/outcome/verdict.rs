@@ -32,17 +32,22 @@ pub(super) struct Failure {
 }
 
 impl Failure {
+    /// With what the code's row says.
     pub(super) fn new(code: &'static str, text: impl Into<String>) -> Self {
+        let row = code::row(code);
         Self {
             code,
             text: text.into(),
+            family: row.and_then(|row| row.family),
+            retryable: row.is_some_and(|row| row.retryable),
             ..Self::default()
         }
     }
 
-    pub(super) fn retryable(self) -> Self {
+    /// Of a kind of which most are worth a repetition, and this one is not.
+    pub(super) fn not_retryable(self) -> Self {
         Self {
-            retryable: true,
+            retryable: false,
             ..self
         }
     }
@@ -123,9 +128,7 @@ fn unknown_session(facts: &FoldedFacts, lines: &[String]) -> Option<Failure> {
     };
     Some(Failure {
         clear_session: true,
-        ..Failure::new(code::SESSION_UNAVAILABLE, text)
-            .retryable()
-            .explained()
+        ..Failure::new(code::SESSION_UNAVAILABLE, text).explained()
     })
 }
 
@@ -152,7 +155,7 @@ fn incomplete(facts: &FoldedFacts) -> Option<Failure> {
             .map(|error| format!("{}; ", error.message))
             .unwrap_or_default();
         let text = format!("{known}the agent's output could not be read to its end");
-        Failure::new(code::LOG_INCOMPLETE, text).retryable()
+        Failure::new(code::LOG_INCOMPLETE, text)
     })
 }
 
@@ -188,7 +191,7 @@ pub(super) fn permission_failure(sum: &Summary, rules: &[String]) -> Failure {
 
 /// opencode stopped writing inside a line, or nobody read what it wrote.
 fn cut(sum: &Summary, lines: &[String]) -> Option<Failure> {
-    let incomplete = |text| Failure::new(code::LOG_INCOMPLETE, text).retryable();
+    let incomplete = |text| Failure::new(code::LOG_INCOMPLETE, text);
     if sum.cut_last_line {
         let text = "opencode's output stops in the middle of a line: the end of its answer is lost";
         return Some(incomplete(text));
@@ -203,9 +206,9 @@ fn unfinished(facts: &FoldedFacts, lines: &[String]) -> Option<Failure> {
     let sum = &facts.summary;
     match facts.exit_code {
         _ if sum.clean_stop => Some(empty_response()),
-        None => Some(Failure::new(code::UNKNOWN_OUTCOME, unknown(sum)).retryable()),
+        None => Some(Failure::new(code::UNKNOWN_OUTCOME, unknown(sum))),
         Some(0) if facts.log_state != LogState::Proven => {
-            Some(Failure::new(code::UNKNOWN_OUTCOME, unknown(sum)).retryable())
+            Some(Failure::new(code::UNKNOWN_OUTCOME, unknown(sum)))
         }
         Some(0) => no_answer(sum),
         Some(_) if nothing_said(sum) && (!sum.open_step || lines.is_empty()) => Some(empty_response()),
@@ -251,21 +254,24 @@ fn no_answer(sum: &Summary) -> Option<Failure> {
     let reason = sum.last_reason.as_deref().unwrap_or_default();
     if reason == "content-filter" {
         let text = "The response was blocked by the provider's content filter";
-        let failure = Failure::new(code::CONTENT_FILTERED, text).explained();
-        return Some(Failure {
-            family: Some("model_refusal"),
-            ..failure
-        });
+        return Some(Failure::new(code::CONTENT_FILTERED, text).explained());
     }
     if sum.answer.is_empty() && reason == "length" {
         let text = "The model reached its output limit before it gave an answer";
-        return Some(Failure::new(code::LLM_API_ERROR, text).explained());
+        return Some(
+            Failure::new(code::LLM_API_ERROR, text)
+                .explained()
+                .not_retryable(),
+        );
     }
     if sum.has_output() {
         return None;
     }
     if sum.session_id.is_none() {
-        return Some(Failure::new(code::UNKNOWN_OUTCOME, "opencode ended without any output").retryable());
+        return Some(Failure::new(
+            code::UNKNOWN_OUTCOME,
+            "opencode ended without any output",
+        ));
     }
     Some(empty_response())
 }
@@ -275,7 +281,6 @@ fn empty_response() -> Failure {
         code::LLM_API_ERROR,
         "LLM API returned empty response (0 output tokens)",
     )
-    .retryable()
 }
 
 fn unknown(sum: &Summary) -> String {
