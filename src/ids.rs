@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// Longest id that becomes an argument.
+/// Longest id.
 const LONGEST: usize = 128;
 
 /// Whether a text may become an argument of a program: `[A-Za-z0-9][A-Za-z0-9_-]{0,127}`.
@@ -24,8 +24,15 @@ pub fn check_ids(company_id: &str, agent_id: &str, run_id: &str) -> Result<(), I
         ("agentId", agent_id),
         ("runId", run_id),
     ];
-    match ids.into_iter().find(|(_, value)| !is_path_id(value)) {
-        Some((field, value)) => Err(InvalidId {
+    match ids
+        .into_iter()
+        .find(|(_, value)| !is_path_id(value) || value.len() > LONGEST)
+    {
+        Some((field, value)) if is_path_id(value) => Err(InvalidId::Length {
+            field,
+            length: value.len(),
+        }),
+        Some((field, value)) => Err(InvalidId::Characters {
             field,
             value: value.to_owned(),
         }),
@@ -40,14 +47,25 @@ fn is_path_id(value: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
-/// An id with characters other than ASCII letters, digits and `-`, or without any.
+/// An id that cannot become part of a path. `field` is `companyId`, `agentId` or `runId`.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("Invalid {field} for log path: {value}")]
-pub struct InvalidId {
-    /// `companyId`, `agentId` or `runId`.
-    pub field: &'static str,
-    /// The refused value.
-    pub value: String,
+pub enum InvalidId {
+    /// With characters other than ASCII letters, digits and `-`, or without any.
+    #[error("Invalid {field} for log path: {value}")]
+    Characters {
+        /// Whose it is.
+        field: &'static str,
+        /// The refused value.
+        value: String,
+    },
+    /// File names have 255 bytes, and the longest of a run is `<runId>.pod.stderr.log`.
+    #[error("{field} has {length} characters, at most {LONGEST} fit into a path")]
+    Length {
+        /// Whose it is.
+        field: &'static str,
+        /// Its characters.
+        length: usize,
+    },
 }
 
 #[cfg(test)]
@@ -62,6 +80,10 @@ mod tests {
         assert_eq!(refused("c", "-a-", ""), "Invalid runId for log path: ");
         assert_eq!(refused("c", "a", "r\n"), "Invalid runId for log path: r\n");
         assert_eq!(refused("..", "a", "r"), "Invalid companyId for log path: ..");
-        assert!(check_ids("A-9", "-", "z").is_ok());
+        assert!(check_ids("A-9", "-", &"z".repeat(128)).is_ok());
+        assert_eq!(
+            refused("c", "a", &"z".repeat(129)),
+            "runId has 129 characters, at most 128 fit into a path"
+        );
     }
 }

@@ -58,14 +58,17 @@ describe("toJsonText", () => {
     expect(JSON.parse(toJsonText(value))).toEqual({ good: 1 });
   });
 
-  it("bounds a small graph that would be huge as a tree, and a deep one", () => {
+  it("refuses a small graph that would be huge as a tree, a deep one and a wide one, and drops nothing of them", () => {
     let doubled: unknown = { leaf: 1 };
     for (let level = 0; level < 60; level++) doubled = { a: doubled, b: doubled };
     let deep: unknown = {};
     for (let level = 0; level < 100_000; level++) deep = [deep];
-    const text = toJsonText({ doubled, deep });
-    expect(text.length).toBeLessThan(32 * 1024 * 1024);
-    expect(() => JSON.parse(text) as unknown).not.toThrow();
+    const wide = Array.from({ length: 600_000 }, () => 1);
+    for (const value of [doubled, deep, { wide }, [[wide]]]) {
+      expect(() => toJsonText(value)).toThrow(/^The request is too large: it has more than /);
+    }
+    const keys = Object.fromEntries(Array.from({ length: 80_000 }, (_, index) => [`k${index}`, index]));
+    expect(JSON.parse(toJsonText({ keys, apiKey: "last" }))).toEqual({ keys, apiKey: "last" });
   });
 
   it("keeps a key named __proto__ a key", () => {

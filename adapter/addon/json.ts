@@ -8,10 +8,23 @@ const MAX_NODES = 500_000;
 /** The addon's JSON reader refuses more than 128 levels. */
 const MAX_DEPTH = 100;
 
+/** What the host handed over is more than one request can hold. Leaving some of it out would change what it says. */
+export class RequestTooLargeError extends Error {
+  readonly code = "k8s_invalid_request";
+
+  constructor(what: string) {
+    super(`The request is too large: it has more than ${what}. Shorten the task's context or the agent's settings.`);
+  }
+}
+
 /** A value as JSON knows it. */
 type JsonValue = string | number | boolean | null | JsonValue[] | { [key: string]: JsonValue };
 
-/** JSON text of anything; what JSON cannot hold is left out (in lists: `null`). */
+/**
+ * JSON text of anything; what JSON cannot hold is left out (in lists: `null`), and so is a reference to what is around
+ * it.
+ * Throws {@link RequestTooLargeError} for what is too large or too deep.
+ */
 export function toJsonText(value: unknown): string {
   return JSON.stringify(toJsonValue(value) ?? null);
 }
@@ -50,13 +63,16 @@ function copy(value: unknown, walk: Walk): JsonValue | undefined {
 }
 
 function copyObject(value: object, walk: Walk): JsonValue | undefined {
-  if (walk.left-- <= 0 || walk.ancestors.size >= MAX_DEPTH || walk.ancestors.has(value)) return undefined;
+  if (walk.ancestors.has(value)) return undefined;
+  if (walk.ancestors.size >= MAX_DEPTH) throw new RequestTooLargeError(`${MAX_DEPTH} levels`);
+  count(walk);
   walk.ancestors.add(value);
   try {
     const replaced = ownJsonForm(value);
     if (replaced !== value) return copy(replaced, walk);
     return Array.isArray(value) ? copyList(value, walk) : copyRecord(value, walk);
-  } catch {
+  } catch (error) {
+    if (error instanceof RequestTooLargeError) throw error;
     // A revoked proxy or a throwing trap: nothing of it can be read.
     return undefined;
   } finally {
@@ -70,10 +86,14 @@ function ownJsonForm(value: object): unknown {
   return typeof toJSON === "function" ? toJSON.call(value) : value;
 }
 
+function count(walk: Walk): void {
+  if (walk.left-- <= 0) throw new RequestTooLargeError(`${MAX_NODES.toLocaleString("en")} values`);
+}
+
 function copyList(list: readonly unknown[], walk: Walk): JsonValue[] {
   const out: JsonValue[] = [];
-  for (let index = 0; index < list.length && walk.left > 0; index++) {
-    walk.left--;
+  for (let index = 0; index < list.length; index++) {
+    count(walk);
     out.push(copy(list[index], walk) ?? null);
   }
   return out;
@@ -82,7 +102,7 @@ function copyList(list: readonly unknown[], walk: Walk): JsonValue[] {
 function copyRecord(record: object, walk: Walk): JsonValue {
   const out: { [key: string]: JsonValue } = {};
   for (const key of Object.keys(record)) {
-    if (walk.left-- <= 0) break;
+    count(walk);
     const entry = copyProperty(record, key, walk);
     if (entry !== undefined) define(out, key.toWellFormed(), entry);
   }
@@ -92,7 +112,8 @@ function copyRecord(record: object, walk: Walk): JsonValue {
 function copyProperty(record: object, key: string, walk: Walk): JsonValue | undefined {
   try {
     return copy((record as Record<string, unknown>)[key], walk);
-  } catch {
+  } catch (error) {
+    if (error instanceof RequestTooLargeError) throw error;
     return undefined;
   }
 }

@@ -33,7 +33,9 @@ export function createExecute(load: NativeLoader): Execute {
       return await startValidated(load(), ctx);
     } catch (error) {
       if (error instanceof NativeUnavailableError) return failure(error.code, error.message);
-      return failure(codeOf(error) ?? "k8s_internal_error", `The adapter failed: ${describeError(error)}`);
+      const code = codeOf(error);
+      if (code !== null) return failure(code, describeError(error));
+      return failure("k8s_internal_error", `The adapter failed: ${describeError(error)}`);
     }
   };
 }
