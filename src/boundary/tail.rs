@@ -15,6 +15,7 @@ use serde::Deserialize;
 use super::code::{error, invalid};
 use super::text::{JsPart, JsText, Text, Texts, sink_of, units};
 use super::{Result, server};
+use crate::config::POD_ROOT;
 use crate::tail::Pace;
 use crate::tail::collected::Part;
 use crate::tail::followed::{Ending, Look, Proof};
@@ -182,10 +183,7 @@ impl Options {
 
     /// Below the data root every component is checked, elsewhere the last one.
     fn place(&self, path: &Path) -> Option<Place> {
-        let root = self
-            .data_root
-            .clone()
-            .unwrap_or_else(|| PathBuf::from("/paperclip"));
+        let root = self.data_root.clone().unwrap_or_else(|| PathBuf::from(POD_ROOT));
         if path.starts_with(&root) {
             Place::below(&root, path)
         } else {

@@ -7,10 +7,10 @@ use kube::api::ListParams;
 
 use super::verbs::{Namespace, call, retry_transient};
 use super::{Cluster, ClusterError};
-use crate::config::{SecretVolume, SelfPod, Texts};
+use crate::config::{POD_ROOT, SecretVolume, SelfPod, Texts};
 
 /// Where the shared volume is mounted, in the server's pod and in the agents' pods.
-const DATA_MOUNT: &str = "/paperclip";
+const DATA_MOUNT: &str = POD_ROOT;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The server's container, when the pod has more than one.
 const SERVER_CONTAINER: &str = "paperclip";

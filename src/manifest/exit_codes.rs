@@ -31,14 +31,6 @@ pub fn describe(code: i32) -> Option<&'static str> {
     })
 }
 
-/// Whether the code proves that opencode was never started by this pod.
-pub fn never_started(code: i32) -> bool {
-    matches!(
-        code,
-        SECOND_POD | PROMPT_INCOMPLETE | LOG_UNWRITABLE | WRONG_VOLUME | DB_UNWRITABLE | NOT_ADMITTED
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,7 +39,6 @@ mod tests {
     fn only_our_codes_are_described() {
         let ours: Vec<i32> = (0..=255).filter(|code| describe(*code).is_some()).collect();
         assert_eq!(ours, [64, 65, 66, 67, 68, 69, 70]);
-        assert!(never_started(SECOND_POD) && !never_started(LOG_TOO_LARGE) && !never_started(1));
     }
 
     #[test]

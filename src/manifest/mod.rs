@@ -25,7 +25,7 @@ pub use command::{nonce_argument, session_argument};
 pub use error::ManifestError;
 pub use names::sanitize_label_value;
 pub(crate) use paths::last_component;
-pub use paths::{FileNames, LogPaths, POD_ROOT, on_server, pod_log_path};
+pub use paths::{FileNames, LogPaths, POD_ROOT, RUN_LOGS, on_server, pod_log_path};
 pub use prompt::{
     LARGE_PROMPT_THRESHOLD_BYTES, PromptSecret, SECRET_KEY, SECRET_PROMPT_LIMIT_BYTES, prompt_secret,
 };

@@ -3,6 +3,9 @@
 pub use crate::config::POD_ROOT;
 use crate::ids::{InvalidId, check_ids};
 
+/// The folder of all run logs, below the root of the volume.
+pub const RUN_LOGS: &str = "instances/default/run-logs";
+
 /// The log of a run, as the pod sees it.
 pub fn pod_log_path(company_id: &str, agent_id: &str, run_id: &str) -> Result<String, InvalidId> {
     Ok(LogPaths::new(company_id, agent_id, run_id)?.log)
@@ -29,7 +32,7 @@ impl LogPaths {
     /// The paths as the pod sees them.
     pub fn new(company_id: &str, agent_id: &str, run_id: &str) -> Result<Self, InvalidId> {
         check_ids(company_id, agent_id, run_id)?;
-        let dir = format!("{POD_ROOT}/instances/default/run-logs/{company_id}/{agent_id}");
+        let dir = format!("{POD_ROOT}/{RUN_LOGS}/{company_id}/{agent_id}");
         let file = |end: &str| format!("{dir}/{run_id}.pod.{end}");
         Ok(LogPaths {
             log: file("ndjson"),
@@ -45,19 +48,6 @@ impl LogPaths {
     #[must_use]
     pub fn file_names(&self) -> FileNames {
         FileNames::of_base(last_component(self.base()))
-    }
-
-    /// The same files as a server sees them whose volume is mounted at `data_root`.
-    pub fn on_server(&self, data_root: &str) -> Self {
-        let move_to = |path: &String| on_server(path, data_root);
-        LogPaths {
-            dir: move_to(&self.dir),
-            log: move_to(&self.log),
-            stderr: move_to(&self.stderr),
-            started: move_to(&self.started),
-            end: move_to(&self.end),
-            nonce: move_to(&self.nonce),
-        }
     }
 
     /// What all files of the run start with.
@@ -151,9 +141,9 @@ mod tests {
     fn the_server_may_see_the_volume_elsewhere() {
         let paths = LogPaths::new("c", "a", "r").expect("valid");
         assert_eq!(paths.base(), "/paperclip/instances/default/run-logs/c/a/r.pod");
-        assert_eq!(paths.on_server("/paperclip"), paths);
+        assert_eq!(on_server(&paths.end, POD_ROOT), paths.end);
         assert_eq!(
-            paths.on_server("/data/").end,
+            on_server(&paths.end, "/data/"),
             "/data/instances/default/run-logs/c/a/r.pod.end.json"
         );
         assert_eq!(on_server("/paperclips/x", "/data"), "/paperclips/x");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Check, Level};
 use crate::config::AgentDbMode;
+use crate::manifest::RUN_LOGS;
 use crate::run::volume::blocking::Volume;
 use crate::tail::source::{Freshness, Ownership, RunFiles, freshness_at};
 
@@ -44,7 +45,7 @@ fn is_writable(root: &Path, owner: Ownership) -> Check {
                 PAPERCLIP_K8S_DATA_ROOT) to where it is mounted. The server must run as root, as 1000, or in group 1000";
     // No run has this name: ids have no dot.
     let name = format!("{}.probe", std::process::id());
-    let log: PathBuf = root.join("instances/default/run-logs").join(&name);
+    let log: PathBuf = root.join(RUN_LOGS).join(&name);
     let Some(files) = RunFiles::new(root, &log) else {
         let message = format!("{} is no plain absolute path", root.display());
         return Check::new(Level::Error, NOT_WRITABLE, message, Some(hint));

@@ -1,7 +1,7 @@
 //! What dead servers left: files whose Job is gone, and finished Jobs that nobody harvests. Starts after the first
 //! run of a cluster and namespace, and then comes back every hour while the process lives.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use crate::cluster::Cluster;
 use crate::cluster::conditions::job_end;
 use crate::cluster::verbs::{Namespace, call};
-use crate::manifest::{LogPaths, names, on_server};
+use crate::manifest::{LogPaths, RUN_LOGS, names, on_server};
 use crate::run::admit::decision::is_of;
 use crate::run::context::RunContext;
 use crate::run::server::Server;
@@ -28,8 +28,6 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const DELETE: Duration = Duration::from_secs(30);
 /// A harvest takes minutes at most: a Job that ended longer ago has nobody, whatever its TTL.
 const NOBODY_COMES: Duration = Duration::from_secs(900);
-/// The folder of all run logs, as pods see it.
-const LOGS: &str = "/paperclip/instances/default/run-logs";
 
 /// What is swept.
 struct Sweep {
@@ -89,7 +87,7 @@ impl Sweep {
         if cluster.is_empty() {
             return;
         }
-        let logs = PathBuf::from(on_server(LOGS, &self.root.path.to_string_lossy()));
+        let logs = self.root.path.join(RUN_LOGS);
         let (retention, now) = (self.retention, self.server.clock.now());
         let old = self.root.volume.within(PATIENCE, move || {
             old_runs(&logs, retention, now).unwrap_or_default()

@@ -6,13 +6,13 @@ use serde_json::json;
 
 use crate::cluster::verbs::{Namespace, call, retry_transient};
 use crate::cluster::{Cluster, ClusterError};
-use crate::config::{AgentDb, AgentDbMode, RunSpec};
+use crate::config::{AgentDb, AgentDbMode, POD_ROOT, RunSpec};
 use crate::manifest::names;
 use crate::run::failure::{Failure, JOB_CREATE_FAILED};
 use crate::run::timing::DATABASE_CLAIM;
 
-/// Below the instance's folder, beside the run logs.
-const FOLDER: &str = "/paperclip/instances/default/opencode-db";
+/// Below the volume's root, beside the run logs.
+const FOLDER: &str = "instances/default/opencode-db";
 
 /// Prepares the database of this run; creates the agent's claim where the mode wants one.
 ///
@@ -48,7 +48,7 @@ fn subpath(spec: &RunSpec) -> AgentDb {
         return AgentDb::Ephemeral;
     };
     AgentDb::File(format!(
-        "{FOLDER}/{}/{}/{task}/opencode.db",
+        "{POD_ROOT}/{FOLDER}/{}/{}/{task}/opencode.db",
         spec.run.company_id, spec.run.agent_id
     ))
 }
