@@ -38,6 +38,8 @@ pub struct Settings {
     pub image_pull_policy: String,
     /// Service account of the pod.
     pub service_account_name: Option<String>,
+    /// Priority class of the pod.
+    pub priority_class_name: Option<String>,
     /// Requests and limits of the agent's container.
     pub resources: Resources,
     /// Labels that the node must have.
@@ -116,6 +118,7 @@ impl Settings {
             image: read.text("image")?,
             image_pull_policy: read.text("imagePullPolicy")?.unwrap_or_default(),
             service_account_name: read.text("serviceAccountName")?,
+            priority_class_name: read.text("priorityClassName")?,
             resources: scheduling::resources(read)?,
             node_selector: scheduling::node_selector(read)?,
             tolerations: scheduling::tolerations(read)?,

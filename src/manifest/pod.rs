@@ -39,6 +39,7 @@ pub(crate) fn pod_spec(
         restart_policy: Some("Never".to_owned()),
         termination_grace_period_seconds: Some(30),
         service_account_name: spec.settings.service_account_name.clone(),
+        priority_class_name: spec.settings.priority_class_name.clone(),
         security_context: Some(pod_security()),
         image_pull_secrets: (!own.image_pull_secrets.is_empty()).then(|| own.image_pull_secrets.clone()),
         dns_config: own.dns_config.clone(),

@@ -340,6 +340,15 @@ fn a_session_of_another_folder_is_not_passed_on() {
 }
 
 #[test]
+fn the_pod_has_its_priority_class() {
+    let class = |config: Value| {
+        pod(&manifest(json!({"config": config})).expect("a manifest"))["priorityClassName"].clone()
+    };
+    assert_eq!(class(json!({})), Value::Null);
+    assert_eq!(class(json!({"priorityClassName": "agents-low"})), "agents-low");
+}
+
+#[test]
 fn no_value_of_an_option_is_an_option() {
     let stored =
         json!({"sessionId": "--attach=http://x", "sessionParams": {"sessionId": "--attach=http://x"}});
