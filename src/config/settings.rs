@@ -104,10 +104,11 @@ impl Settings {
         let storage_class = read.text("agentDbStorageClass")?;
         let external = read.text("instructionsBundleMode")?.as_deref() == Some("external");
         let env = read.pairs("env")?.unwrap_or_default();
+        let effort = read.text("effort")?;
         let server_path = request.server_path.as_deref();
         Ok(Settings {
             model: read.text("model")?.unwrap_or_default(),
-            variant: read.text("variant")?.unwrap_or_default(),
+            variant: read.text("variant")?.or(effort).unwrap_or_default(),
             extra_args: read.words("extraArgs")?,
             env: UserEnv::read(env, &request.forbidden_env_keys, server_path)?,
             skip_permissions: read.flag("dangerouslySkipPermissions")?,
@@ -198,7 +199,8 @@ fn unknown(config: &Value) -> Option<String> {
 
 fn collect_unknown(prefix: &str, value: &Value, known: &BTreeSet<&str>, names: &mut Vec<String>) {
     let Some(object) = value.as_object() else { return };
-    for (key, value) in object.iter().filter(|(_, value)| !value.is_null()) {
+    let is_set = |value: &Value| !value.is_null() && value.as_str() != Some("");
+    for (key, value) in object.iter().filter(|(_, value)| is_set(value)) {
         let name = format!("{prefix}{key}");
         let is_row = rows().iter().any(|row| row.key == name);
         match known.contains(name.as_str()) {
@@ -309,7 +311,7 @@ mod tests {
     #[test]
     fn unknown_fields_are_one_sentence() {
         let config = json!({"imagePullSecret": "x", "resources": {"requests": {"gpu": 1}, "limit": {}}, "model": "m",
-            "paperclipRuntimeSkills": [], "nothing": null});
+            "paperclipRuntimeSkills": [], "nothing": null, "command": ""});
         let warnings = settings(config).expect("valid").warnings;
         assert_eq!(warnings.len(), 1);
         let said =
@@ -318,6 +320,13 @@ mod tests {
         let many: serde_json::Map<_, _> = (0..20).map(|at| (format!("x{at}"), json!(1))).collect();
         let warnings = settings(Value::Object(many)).expect("valid").warnings;
         assert!(warnings[0].contains("x7 and 12 more."), "{}", warnings[0]);
+    }
+
+    #[test]
+    fn the_pages_effort_is_the_variant_where_that_is_not_set() {
+        let variant = |config: Value| settings(config).expect("valid").variant;
+        assert_eq!(variant(json!({"effort": "high"})), "high");
+        assert_eq!(variant(json!({"effort": "high", "variant": "low"})), "low");
     }
 
     #[test]
