@@ -1,6 +1,7 @@
 /** The form of the host's page, made of the rows that the addon reads as well. */
 import type { AdapterConfigSchema, ConfigFieldSchema } from "@paperclipai/adapter-utils";
 
+// biome-ignore lint/style/noRestrictedImports: the one file that both halves read; it is data, not a room.
 import rows from "../../src/config/settings.json" with { type: "json" };
 
 /** What is said about one setting; `src/config/row.rs` says what each part means. */

@@ -115,10 +115,13 @@ fn first_text<'a>(object: &'a Value, spellings: &[&str]) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{RenderRequest, Settings, working_dir};
 
     fn of(text: &str) -> Resume {
         let request = RenderRequest::from_json(text).expect("valid");
-        resume(&request, &Settings::read(&request).expect("valid"))
+        let settings = Settings::read(&request).expect("valid");
+        let here = working_dir(&request.context, &settings);
+        resume(&request.runtime, here, settings.resume_last_session)
     }
 
     #[test]

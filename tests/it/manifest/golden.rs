@@ -92,7 +92,7 @@ fn what_was_dropped_is_read_or_refused() {
             .filter(|at| {
                 config
                     .get(MEANT[*at].field)
-                    .is_some_and(|value| value.to_string() == MEANT[*at].value)
+                    .is_some_and(|value| MEANT[*at].is(value))
             })
             .collect();
         let refusals: Vec<&str> = dropped.iter().filter_map(|at| MEANT[*at].refused).collect();

@@ -22,6 +22,12 @@ pub(crate) struct Dropped {
     instead: &'static str,
 }
 
+impl Dropped {
+    pub(crate) fn is(&self, value: &Value) -> bool {
+        serde_json::from_str::<Value>(self.value).expect("valid JSON") == *value
+    }
+}
+
 const fn dropped(
     field: &'static str,
     value: &'static str,
@@ -71,7 +77,7 @@ pub(crate) fn request(index: usize) -> RenderRequest {
     let mut request = request_as_written(index);
     for meant in MEANT {
         if let Some(value) = request.config.get_mut(meant.field)
-            && value.to_string() == meant.value
+            && meant.is(value)
         {
             *value = serde_json::from_str(meant.instead).expect("valid JSON");
         }
