@@ -1,5 +1,7 @@
 //! From the tails to the host: lines are folded, redacted and given out as they arrive.
 
+use tokio::task::yield_now;
+
 use crate::opencode::Transcript;
 use crate::run::host::Kind;
 use crate::run::host::log::HostLog;
@@ -7,6 +9,9 @@ use crate::run::outcome::Excerpt;
 use crate::run::redact::home;
 use crate::tail::Tail;
 use crate::tail::followed::Proof;
+
+/// Bytes of lines after which other runs get their turn on this worker of the runtime: some milliseconds of work.
+const YIELD_AFTER: usize = 256 << 10;
 
 /// What came out of a log that is over.
 pub struct Delivery {
@@ -32,7 +37,13 @@ pub async fn stdout(tail: &Tail, host_log: &HostLog) -> Delivery {
         }
         let mut text = String::with_capacity(look.text.len());
         let mut lines = look.text.split_terminator('\n').peekable();
+        let mut since_yield = 0;
         while let Some(line) = lines.next() {
+            since_yield += line.len();
+            if since_yield >= YIELD_AFTER {
+                since_yield = 0;
+                yield_now().await;
+            }
             if look.cut && lines.peek().is_none() {
                 transcript.push_cut(line);
             } else {
