@@ -7,6 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAcce
 use serde_json::Value;
 
 use super::lenient::{Flag, Key, Num, Text, else_default, record};
+use super::small::SmallValue;
 
 record! {
     /// The outer object of a line.
@@ -14,10 +15,10 @@ record! {
         kind: Text<'a> = "type",
         session: Text<'a> = "sessionID",
         part: Part<'a> = "part",
-        error: Option<Value> = "error",
-        message: Option<Value> = "message",
+        error: SmallValue = "error",
+        message: SmallValue = "message",
         reason: Text<'a> = "reason",
-        rejected: Option<Value> = "rejected",
+        rejected: SmallValue = "rejected",
     }
 }
 
@@ -220,7 +221,7 @@ pub(crate) fn error_text(value: &Value) -> String {
 impl Event<'_> {
     /// The value that describes an error: `error`, else `message` (null counts as absent).
     pub(crate) fn error_value(&self) -> &Value {
-        let given = [&self.error, &self.message].into_iter().flatten();
+        let given = [&self.error.0, &self.message.0].into_iter().flatten();
         let mut given = given.filter(|value| !value.is_null());
         given.next().unwrap_or(&Value::Null)
     }

@@ -12,6 +12,7 @@ mod lenient;
 pub(crate) mod log;
 mod parse;
 mod session;
+mod small;
 mod summary;
 mod transcript;
 

@@ -229,6 +229,7 @@ impl Transcript {
     fn done(&mut self, event: &Event<'_>) {
         let given = event
             .rejected
+            .0
             .as_ref()
             .and_then(Value::as_array)
             .map(Vec::as_slice)

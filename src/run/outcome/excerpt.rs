@@ -5,15 +5,17 @@ use std::collections::VecDeque;
 /// What `resultJson.stdout` may hold.
 pub const STDOUT_LIMIT: usize = 1024 * 1024;
 
-/// Collects lines; over its limit it keeps the first quarter and the end.
+/// Collects lines; over its limit it keeps the first quarter and the end. It holds bytes, not lines: a million empty lines
+/// cost a megabyte.
 #[derive(Debug, Clone)]
 pub struct Excerpt {
     limit: usize,
     head: String,
-    tail: VecDeque<String>,
-    tail_bytes: usize,
+    /// Whole lines, each with its newline.
+    tail: VecDeque<u8>,
+    tail_lines: u64,
     dropped: u64,
-    over: bool,
+    is_over: bool,
 }
 
 impl Default for Excerpt {
@@ -26,49 +28,56 @@ impl Excerpt {
     /// An empty excerpt of at most `limit` bytes, one marker line aside.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        let tail = VecDeque::new();
         Self {
             limit,
             head: String::new(),
-            tail,
-            tail_bytes: 0,
+            tail: VecDeque::new(),
+            tail_lines: 0,
             dropped: 0,
-            over: false,
+            is_over: false,
         }
     }
 
     /// Takes one line, without its newline.
     pub fn push_line(&mut self, line: &str) {
-        self.tail.push_back(line.to_owned());
-        self.tail_bytes += line.len() + 1;
-        if !self.over && self.tail_bytes > self.limit {
-            self.over = true;
+        let bytes = line.len() + 1;
+        if !self.is_over && self.tail.len() + bytes > self.limit {
+            self.is_over = true;
             self.fill_head();
         }
-        while self.head.len() + self.tail_bytes > self.limit {
-            if self.take_oldest().is_none() {
-                break;
-            }
+        if self.head.len() + bytes > self.limit {
+            // It fits nowhere, and nothing before it is the end any more.
+            self.dropped += self.tail_lines + 1;
+            self.tail.clear();
+            self.tail_lines = 0;
+            return;
+        }
+        while self.head.len() + self.tail.len() + bytes > self.limit {
+            let oldest = self.oldest();
+            self.tail.drain(..oldest);
+            self.tail_lines -= 1;
             self.dropped += 1;
         }
+        self.tail.extend(line.as_bytes());
+        self.tail.push_back(b'\n');
+        self.tail_lines += 1;
     }
 
     fn fill_head(&mut self) {
-        while self
-            .tail
-            .front()
-            .is_some_and(|line| self.head.len() + line.len() < self.limit / 4)
-        {
-            let Some(line) = self.take_oldest() else { break };
-            self.head.push_str(&line);
-            self.head.push('\n');
+        while self.tail_lines > 0 && self.head.len() + self.oldest() - 1 < self.limit / 4 {
+            let oldest = self.oldest();
+            let line: Vec<u8> = self.tail.drain(..oldest).collect();
+            self.head.push_str(&String::from_utf8_lossy(&line));
+            self.tail_lines -= 1;
         }
     }
 
-    fn take_oldest(&mut self) -> Option<String> {
-        let line = self.tail.pop_front()?;
-        self.tail_bytes -= line.len() + 1;
-        Some(line)
+    /// Bytes of the oldest line with its newline; 0 when there is none.
+    fn oldest(&self) -> usize {
+        let (front, back) = self.tail.as_slices();
+        let in_front = memchr::memchr(b'\n', front);
+        let at = in_front.or_else(|| memchr::memchr(b'\n', back).map(|at| front.len() + at));
+        at.map_or(0, |at| at + 1)
     }
 
     /// The kept lines, with a marker where some are missing.
@@ -78,10 +87,8 @@ impl Excerpt {
         if self.dropped > 0 {
             text.push_str(&format!("[paperclip] {} lines left out here\n", self.dropped));
         }
-        for line in &self.tail {
-            text.push_str(line);
-            text.push('\n');
-        }
+        let (front, back) = self.tail.as_slices();
+        text.push_str(&String::from_utf8_lossy(&[front, back].concat()));
         text
     }
 }
