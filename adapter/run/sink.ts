@@ -47,11 +47,7 @@ function handlersFor(ctx: AdapterExecutionContext, prompts: RenderedPrompts): Re
   };
 }
 
-function invocationMeta(
-  json: string,
-  ctx: AdapterExecutionContext,
-  prompts: RenderedPrompts,
-): AdapterInvocationMeta {
+function invocationMeta(json: string, ctx: AdapterExecutionContext, prompts: RenderedPrompts): AdapterInvocationMeta {
   const { resumesSession, ...meta } = JSON.parse(json) as AdapterInvocationMeta & { resumesSession: boolean };
   const prompt = (resumesSession ? prompts.resumed : undefined) ?? prompts.fresh;
   return { ...meta, ...prompt, context: withoutAccess(ctx.context) };

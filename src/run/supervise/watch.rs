@@ -174,7 +174,7 @@ impl Watch {
         self.pause_clocks(facts, step);
         let pod = match self.agents_pod(facts, step) {
             Ok(pod) => pod,
-            Err(cause) => return Some(cause),
+            Err(cause) => return Some(*cause),
         };
         let pod = pod.as_deref();
         if let Some(pod) = pod {
@@ -217,7 +217,7 @@ impl Watch {
     }
 
     /// The agent's pod. What the view shows no more is asked for by name before it counts as deleted.
-    fn agents_pod(&self, facts: &Facts, step: &mut Step) -> Result<Option<Arc<Pod>>, Cause> {
+    fn agents_pod(&self, facts: &Facts, step: &mut Step) -> Result<Option<Arc<Pod>>, Box<Cause>> {
         let uid = self.pod.as_ref().map(|pod| pod.uid.as_str());
         let cause = match agents_pod(uid, &facts.pods, &facts.deleted_pods) {
             AgentsPod::Unseen => return Ok(None),
@@ -225,11 +225,13 @@ impl Watch {
             AgentsPod::Gone(cause) => cause,
         };
         let (Cause::Lost(_), Some(bound)) = (&cause, &self.pod) else {
-            return Err(cause);
+            return Err(Box::new(cause));
         };
         match &facts.answers.pod {
-            Some(Answer::Absent) => Err(cause),
-            Some(Answer::Found(pod)) if pod.metadata.uid.as_deref() != Some(bound.uid.as_str()) => Err(cause),
+            Some(Answer::Absent) => Err(Box::new(cause)),
+            Some(Answer::Found(pod)) if pod.metadata.uid.as_deref() != Some(bound.uid.as_str()) => {
+                Err(Box::new(cause))
+            }
             found => {
                 self.ask(Ask::Pod(bound.name.clone()), facts, step);
                 match found {
