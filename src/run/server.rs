@@ -35,6 +35,18 @@ pub struct Server {
 }
 
 impl Server {
+    /// A server in a world of its own.
+    #[must_use]
+    pub fn new(hub: Hub, connect: Connect, volume: Volume, clock: Clock) -> Self {
+        Self {
+            hub,
+            connect,
+            volume,
+            clock,
+            ..Self::default()
+        }
+    }
+
     /// Whether this is the first call for this cluster and namespace: then it is swept from now on.
     pub(crate) fn begins_to_sweep(&self, cluster: &Cluster, namespace: &str) -> bool {
         let mut sweeps = self.sweeps.lock().unwrap_or_else(PoisonError::into_inner);

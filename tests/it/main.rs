@@ -17,5 +17,6 @@ mod opencode;
 mod pod_script;
 mod readme;
 mod run;
+mod simulation;
 mod support;
 mod tail;

@@ -1,0 +1,265 @@
+//! The host's side: servers that live and die, runs that are executed on them as the shim does it, and what came back.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use opencode_k8s::cluster::client::Connect;
+use opencode_k8s::run::clock::Clock;
+use opencode_k8s::run::host::{Host, Kind};
+use opencode_k8s::run::server::Server;
+use opencode_k8s::run::stop::{Stop, Stopper, stop_signal};
+use opencode_k8s::run::volume::blocking::Volume;
+use opencode_k8s::tail::Hub;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+use super::World;
+use super::plan::{HostKind, PlannedRun};
+use super::requests;
+use super::truth::task_of;
+use super::volume::Hands;
+
+/// A server process.
+pub(crate) struct Process {
+    pub(crate) name: String,
+    pub(crate) server: Arc<Server>,
+    alive: Arc<AtomicBool>,
+    running: Vec<(PlannedRun, JoinHandle<()>)>,
+}
+
+impl Process {
+    pub(crate) fn start(world: &Arc<World>, name: &str) -> Self {
+        world.story.tell(format!("server {name} starts"));
+        let alive = Arc::new(AtomicBool::new(true));
+        let cluster = requests::cluster(world, name, alive.clone());
+        let clock = world.clone();
+        let server = Server::new(
+            Hub::on_runtime(),
+            Connect::new(move |_| std::future::ready(Ok(cluster.clone()))),
+            Volume::new(Hands {
+                world: Arc::downgrade(world),
+                alive: alive.clone(),
+            }),
+            Clock::new(move || clock.api.wall()),
+        );
+        Self {
+            name: name.to_owned(),
+            server: Arc::new(server),
+            alive,
+            running: Vec::new(),
+        }
+    }
+
+    pub(crate) fn execute(&mut self, world: &Arc<World>, run: PlannedRun) {
+        world
+            .story
+            .tell(format!("host starts run {} on {}", run.id, self.name));
+        let (world, server, name, planned) =
+            (world.clone(), self.server.clone(), self.name.clone(), run.clone());
+        let task = tokio::spawn(async move { execute(world, server, name, planned).await });
+        self.running.push((run, task));
+    }
+
+    /// Ends at whatever await its tasks are. Gives the runs that are lost.
+    pub(crate) fn crash(&mut self, world: &World) -> Vec<PlannedRun> {
+        world.story.tell(format!("server {} CRASHES", self.name));
+        self.alive.store(false, Ordering::SeqCst);
+        let lost = self.running.drain(..).filter(|(_, task)| !task.is_finished());
+        let lost: Vec<PlannedRun> = lost
+            .map(|(run, task)| {
+                task.abort();
+                run
+            })
+            .collect();
+        for run in &lost {
+            world
+                .story
+                .tell(format!("run {} is lost with its server", run.id));
+            world
+                .lost
+                .lock()
+                .unwrap()
+                .push((run.id.clone(), world.story.now()));
+        }
+        lost
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.running.iter().all(|(_, task)| task.is_finished())
+    }
+
+    /// The runs that have not come back.
+    pub(crate) fn open_runs(&self) -> Vec<String> {
+        self.running
+            .iter()
+            .filter(|(_, task)| !task.is_finished())
+            .map(|(run, _)| run.id.clone())
+            .collect()
+    }
+}
+
+/// What came back to the host of one run.
+#[derive(Clone)]
+pub(crate) struct Report {
+    pub(crate) run: PlannedRun,
+    pub(crate) result: Value,
+    pub(crate) heard: Vec<String>,
+    pub(crate) rounds: usize,
+    pub(crate) cancelled: bool,
+}
+
+struct Ear {
+    world: Arc<World>,
+    kind: HostKind,
+    run: String,
+    lines: Mutex<Vec<String>>,
+    calls: Mutex<u64>,
+}
+
+impl Host for Ear {
+    fn say(&self, kind: Kind, payload: String) -> BoxFuture<'_, Result<(), String>> {
+        for line in payload
+            .split_inclusive('\n')
+            .filter(|_| matches!(kind, Kind::Stdout | Kind::Stderr))
+        {
+            if line.starts_with("[paperclip]") {
+                self.world
+                    .story
+                    .tell(format!("{} hears: {}", self.run, line.trim_end()));
+            } else if kind == Kind::Stdout {
+                self.lines.lock().unwrap().push(line.to_owned());
+            }
+        }
+        let call = {
+            let mut calls = self.calls.lock().unwrap();
+            *calls += 1;
+            *calls
+        };
+        let kind = self.kind;
+        Box::pin(async move {
+            match kind {
+                HostKind::Prompt => Ok(()),
+                HostKind::Slow => {
+                    sleep(Duration::from_millis(900)).await;
+                    Ok(())
+                }
+                HostKind::Dead if call > 2 => std::future::pending().await,
+                HostKind::Failing if call.is_multiple_of(3) => Err("no".to_owned()),
+                HostKind::Dead | HostKind::Failing => Ok(()),
+            }
+        })
+    }
+}
+
+/// The shim: rounds until there is a result.
+async fn execute(world: Arc<World>, server: Arc<Server>, name: String, run: PlannedRun) {
+    let ear = Arc::new(Ear {
+        world: world.clone(),
+        kind: run.host,
+        run: run.id.clone(),
+        lines: Mutex::default(),
+        calls: Mutex::default(),
+    });
+    let (stopper, stop) = stop_signal();
+    let asked = Arc::new(Mutex::new(None));
+    let cancelling = tokio::spawn(cancel(world.clone(), run.clone(), stopper, asked.clone()));
+    let (mut result, rounds) = rounds(&world, &server, &run, ear.clone(), stop).await;
+    cancelling.abort();
+    let asked: Option<Instant> = *asked.lock().unwrap();
+    if let Some(since) = asked
+        && since.elapsed() > Duration::from_secs(60)
+    {
+        world.story.fault(format!(
+            "the cancel of {} was answered after {:?}",
+            run.id,
+            since.elapsed()
+        ));
+    }
+    if result["resultJson"]["stdout"].is_string() {
+        result["resultJson"]["stdout"] = json!("...");
+    }
+    world.story.tell(format!("{name} reports {}: {result}", run.id));
+    world.hold_to(&run.id, &result);
+    world.remember_session(&run.id, &result);
+    world.reports.lock().unwrap().push(Report {
+        heard: std::mem::take(&mut ear.lines.lock().unwrap()),
+        cancelled: asked.is_some(),
+        run,
+        result,
+        rounds,
+    });
+}
+
+async fn cancel(world: Arc<World>, run: PlannedRun, stopper: Stopper, asked: Arc<Mutex<Option<Instant>>>) {
+    let Some(after) = run.cancel_after else {
+        // Who can ask must live: otherwise nobody can.
+        return std::future::pending().await;
+    };
+    sleep(after).await;
+    world.story.tell(format!("host cancels {}", run.id));
+    *asked.lock().unwrap() = Some(Instant::now());
+    stopper.stop("signal");
+    std::future::pending::<()>().await;
+}
+
+async fn rounds(
+    world: &Arc<World>,
+    server: &Arc<Server>,
+    run: &PlannedRun,
+    ear: Arc<Ear>,
+    stop: Stop,
+) -> (Value, usize) {
+    let mut session = world.session_of(&run.id);
+    let (mut continuation, mut used) = (Value::Null, 0);
+    for round in 1..=5 {
+        let request = request(world, run, &session, &continuation);
+        let outcome =
+            opencode_k8s::run::execute(server, &request.to_string(), ear.clone(), stop.clone()).await;
+        let mut result = outcome.result;
+        used += result["usage"]["inputTokens"].as_u64().unwrap_or_default();
+        if used > 0 {
+            result["usage"]["inputTokens"] = json!(used);
+        }
+        let Some(next) = outcome.next.filter(|_| round < 5) else {
+            return (result, round);
+        };
+        if stop.reason().is_some() {
+            result["exitCode"] = Value::Null;
+            result["errorCode"] = json!("cancelled");
+            result["errorMessage"] = json!("Run cancelled before anything was created");
+            result["resultJson"] = json!({"executionCancellation": {"state": "acknowledged"}});
+            return (result, round);
+        }
+        world
+            .story
+            .tell(format!("run {} goes on after a harvest: {next}", run.id));
+        session = next.clone();
+        continuation = next;
+    }
+    unreachable!("five rounds")
+}
+
+fn request(world: &World, run: &PlannedRun, session: &Value, continuation: &Value) -> Value {
+    let task = task_of(&run.id);
+    let (uid, gid) = (
+        rustix::process::geteuid().as_raw(),
+        rustix::process::getegid().as_raw(),
+    );
+    let mut config = json!({"ttlSecondsAfterFinished": world.plan.ttl, "retainJobs": world.plan.retain});
+    if let Some(timeout) = run.timeout {
+        config["timeoutSec"] = json!(timeout);
+    }
+    let mut request = json!({
+        "runId": run.id, "agent": {"id": super::truth::agent_of(&run.id), "companyId": "c1", "name": "Agent"},
+        "prompt": run.prompt, "config": config, "context": {"taskId": task}, "runtime": session,
+        "environment": {"podName": "paperclip-0", "namespace": "paperclip", "dataRoot": world.volume.root(),
+            "volumeOwner": format!("{uid}:{gid}")},
+    });
+    if !continuation.is_null() {
+        request["continuation"] = continuation.clone();
+    }
+    request
+}

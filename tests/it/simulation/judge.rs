@@ -1,0 +1,197 @@
+//! What must be true of every simulation, whatever happened in it.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::World;
+use super::host::Report;
+use super::truth::task_of;
+
+/// Notes what is not as it must be.
+pub(crate) fn judge(world: &World) {
+    let reports = world.reports.lock().unwrap().clone();
+    for report in &reports {
+        lines(world, report);
+        verdict(world, report);
+        exit_code(world, report);
+    }
+    usage(world, &reports);
+}
+
+/// The run and the number of a line.
+fn place_of(line: &str) -> Option<(String, String)> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let id = line["part"]["id"].as_str()?.strip_prefix("prt_")?.to_owned();
+    Some((id.split('_').next()?.to_owned(), id))
+}
+
+fn lines(world: &World, report: &Report) {
+    let id = &report.run.id;
+    let mut of_runs: Vec<(String, Vec<&String>)> = Vec::new();
+    let mut seen = BTreeSet::new();
+    for line in &report.heard {
+        let Some((run, place)) = place_of(line) else {
+            world.story.tell(format!("{id} heard a part of a line: {line:?}"));
+            continue;
+        };
+        if !seen.insert(place) {
+            world
+                .story
+                .fault(format!("{id} heard a line twice: {}", line.trim_end()));
+        }
+        match of_runs.last_mut().filter(|(last, _)| *last == run) {
+            Some((_, lines)) => lines.push(line),
+            None => of_runs.push((run, vec![line])),
+        }
+    }
+    for (run, heard) in &of_runs {
+        let written = world.truth.of(run).lines;
+        if !written
+            .iter()
+            .zip(heard)
+            .all(|(written, heard)| written == *heard)
+            || heard.len() > written.len()
+        {
+            world.story.fault(format!(
+                "{id} heard the lines of {run} out of order or not as they were written"
+            ));
+        }
+    }
+    let is_proven = report.result["resultJson"]["log"]["proof"] == "proven";
+    let last = of_runs.last().map_or(id.clone(), |(run, _)| run.clone());
+    let missing = world.truth.of(&last).lines.len() - of_runs.last().map_or(0, |(_, lines)| lines.len());
+    if is_proven && missing > 0 && report.heard.len() > 0 {
+        world.story.fault(format!(
+            "{id}: the log of {last} is proven, and {missing} lines were not offered"
+        ));
+    }
+}
+
+fn is_success(result: &Value) -> bool {
+    result["exitCode"].as_i64().unwrap_or(0) == 0
+        && result["errorMessage"].is_null()
+        && result["timedOut"] != true
+        && result["signal"].is_null()
+}
+
+fn verdict(world: &World, report: &Report) {
+    let (id, result) = (&report.run.id, &report.result);
+    let of_task = world
+        .truth
+        .all()
+        .into_iter()
+        .filter(|(run, _)| task_of(run) == task_of(id));
+    let ended_well = |run: &str| {
+        let script = world.known_script(run);
+        script.is_some_and(|script| {
+            script.succeeds() && world.truth.of(run).lines.len() == script.steps.len() * 3
+        })
+    };
+    if is_success(result) && !of_task.clone().any(|(run, _)| ended_well(&run)) {
+        world.story.fault(format!(
+            "{id} is reported as a success, and nobody did the work: {result}"
+        ));
+    }
+    let code = result["errorCode"].as_str().unwrap_or_default();
+    if code == "cancelled" && !report.cancelled {
+        world
+            .story
+            .fault(format!("{id} is reported as cancelled, and nobody asked for it"));
+    }
+    if (code == "timeout" || result["timedOut"] == true) && report.run.timeout.is_none() {
+        world
+            .story
+            .fault(format!("{id} is reported as timed out, and it has no limit"));
+    }
+    let heard_well = report
+        .heard
+        .last()
+        .and_then(|line| place_of(line))
+        .is_some_and(|(run, _)| ended_well(&run) && report.heard.last() == world.truth.of(&run).lines.last());
+    if heard_well
+        && !is_success(result)
+        && !report.cancelled
+        && report.run.timeout.is_none()
+        && report.rounds == 1
+    {
+        world
+            .story
+            .fault(format!("{id} heard a clean end, and is no success: {code}"));
+    }
+    if code == "k8s_internal_error" {
+        world.story.fault(format!("{id}: {result}"));
+    }
+}
+
+/// An exit code is the agent's own, or that of a kill.
+fn exit_code(world: &World, report: &Report) {
+    let own = world.truth.of(&report.run.id);
+    let told = report.result["resultJson"]["opencodeExitCode"].as_i64();
+    let only_own = report
+        .heard
+        .iter()
+        .filter_map(|line| place_of(line))
+        .all(|(run, _)| run == report.run.id);
+    if let (Some(told), Some(status)) = (told, own.status)
+        && only_own
+        && report.rounds == 1
+        && told != i64::from(status)
+        && status != 137
+    {
+        world.story.fault(format!(
+            "{}: exit code {told} is reported, it was {status}",
+            report.run.id
+        ));
+    }
+}
+
+/// Each step is in exactly one result.
+fn usage(world: &World, reports: &[Report]) {
+    let told: u64 = reports
+        .iter()
+        .map(|report| report.result["usage"]["inputTokens"].as_u64().unwrap_or(0))
+        .sum();
+    let agents = world.truth.all();
+    let used: u64 = agents.iter().map(|(_, agent)| agent.steps).sum();
+    if told == used {
+        return;
+    }
+    let of = |weights: u64| {
+        let runs = agents.iter().filter(|(_, agent)| agent.steps & weights != 0);
+        runs.map(|(run, _)| run.clone()).collect::<Vec<_>>()
+    };
+    if told > used || told & !used != 0 {
+        world.story.fault(format!(
+            "usage: {told:#x} was told and {used:#x} was used; near {:?}",
+            of(told ^ used)
+        ));
+        return;
+    }
+    for run in of(used & !told) {
+        if !may_go_untold(world, &run) && !was_given_up(reports, &run) {
+            world.story.fault(format!(
+                "usage: of {run}, {:#x} was never told",
+                world.truth.of(&run).steps & !told
+            ));
+        }
+    }
+}
+
+/// At most once: what a server had harvested, and not yet handed to its host when it died, is told to nobody.
+fn may_go_untold(world: &World, run: &str) -> bool {
+    let lost = world.lost.lock().unwrap();
+    let over = world.truth.of(run).over_at;
+    lost.iter()
+        .any(|(lost, at)| task_of(lost) == task_of(run) && over.is_some_and(|over| *at >= over))
+}
+
+/// A log that could not be read to its end in time gives what was read, and a cancel waits for little of it.
+fn was_given_up(reports: &[Report], run: &str) -> bool {
+    let of_run = reports
+        .iter()
+        .filter(|report| task_of(&report.run.id) == task_of(run));
+    of_run
+        .into_iter()
+        .any(|report| report.cancelled || report.result["resultJson"]["logState"] == "incomplete")
+}
