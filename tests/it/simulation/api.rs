@@ -69,6 +69,9 @@ impl Api {
 
     pub(crate) fn create(&self, resource: &'static str, mut object: Value) -> Result<Value, Refusal> {
         let name = object["metadata"]["name"].as_str().unwrap().to_owned();
+        if let Some(pod) = object.pointer_mut("/spec/template/spec") {
+            without_scripts(pod);
+        }
         let stamp = self.stamp();
         let mut memory = self.memory.lock().unwrap();
         if memory.objects.contains_key(&(resource, name.clone())) {
@@ -189,6 +192,18 @@ impl Api {
     /// Waits for a change, or so long.
     pub(crate) async fn change_within(&self, limit: Duration, seen: &mut watch::Receiver<u64>) {
         let _ = tokio::time::timeout(limit, seen.changed()).await;
+    }
+}
+
+/// The scripts are simulated, and most of what every list of Jobs and pods would carry.
+fn without_scripts(pod: &mut Value) {
+    for kind in ["initContainers", "containers"] {
+        let containers = pod.get_mut(kind).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten() {
+            if let Some(script) = container.pointer_mut("/command/2") {
+                *script = json!("simulated");
+            }
+        }
     }
 }
 

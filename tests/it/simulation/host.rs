@@ -249,6 +249,10 @@ fn request(world: &World, run: &PlannedRun, session: &Value, continuation: &Valu
         rustix::process::getegid().as_raw(),
     );
     let mut config = json!({"ttlSecondsAfterFinished": world.plan.ttl, "retainJobs": world.plan.retain});
+    if !world.is_healed() {
+        config["reattachOrphanedJobs"] = json!(world.plan.reattach);
+        config["guardWaitSec"] = json!(world.plan.guard_wait);
+    }
     if let Some(timeout) = run.timeout {
         config["timeoutSec"] = json!(timeout);
     }

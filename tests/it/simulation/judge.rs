@@ -61,7 +61,7 @@ fn lines(world: &World, report: &Report) {
     let is_proven = report.result["resultJson"]["log"]["proof"] == "proven";
     let last = of_runs.last().map_or(id.clone(), |(run, _)| run.clone());
     let missing = world.truth.of(&last).lines.len() - of_runs.last().map_or(0, |(_, lines)| lines.len());
-    if is_proven && missing > 0 && report.heard.len() > 0 {
+    if is_proven && missing > 0 && !report.heard.is_empty() {
         world.story.fault(format!(
             "{id}: the log of {last} is proven, and {missing} lines were not offered"
         ));
@@ -180,6 +180,11 @@ fn usage(world: &World, reports: &[Report]) {
 
 /// At most once: what a server had harvested, and not yet handed to its host when it died, is told to nobody.
 fn may_go_untold(world: &World, run: &str) -> bool {
+    let nonce = format!("{run}.pod.nonce");
+    if world.volume.files().iter().any(|file| file.ends_with(&nonce)) {
+        // Its files say that nobody has harvested it, and a run of its task has worked since.
+        return false;
+    }
     let lost = world.lost.lock().unwrap();
     let over = world.truth.of(run).over_at;
     lost.iter()

@@ -156,6 +156,9 @@ impl Kubelet {
     async fn init(&mut self) -> bool {
         let Some(object) = self.object() else { return false };
         self.until_up().await;
+        if self.is_deleted() {
+            return false;
+        }
         self.report(|pod| {
             pod["status"]["initContainerStatuses"] = statuses("write-prompt", &json!({"running": {}}))
         })
@@ -207,7 +210,7 @@ impl Kubelet {
         let (killing, flagged) = watch::channel(false);
         let mut flagged = flagged;
         let flag = async {
-            let _ = kill_flag.wait_for(|why| Option::is_some(why)).await;
+            let _ = kill_flag.wait_for(Option::is_some).await;
             killing.send_replace(true);
             std::future::pending::<()>().await
         };

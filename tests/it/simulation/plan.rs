@@ -58,7 +58,13 @@ pub(crate) struct Plan {
     /// Something holds a Job that is deleted for a while.
     pub(crate) has_finalizers: bool,
     pub(crate) watch_is_forbidden: bool,
+    /// The Role does not grant `get` on Jobs.
+    pub(crate) get_job_is_forbidden: bool,
     pub(crate) retain: bool,
+    /// `reattachOrphanedJobs`.
+    pub(crate) reattach: bool,
+    /// `guardWaitSec`.
+    pub(crate) guard_wait: u64,
     pub(crate) ttl: u64,
     pub(crate) log_lag: Duration,
     pub(crate) api: ApiFaults,
@@ -72,7 +78,7 @@ pub(crate) struct Plan {
 }
 
 /// From then on nothing is wrong any more.
-pub(crate) const HEALED: Duration = Duration::from_secs(3_000);
+pub(crate) const HEALED: Duration = Duration::from_secs(2_200);
 
 fn window(dice: &mut Dice, longest: u64) -> (Duration, Duration) {
     let from = dice.millis(0, 400_000);
@@ -83,6 +89,7 @@ impl Plan {
     pub(crate) fn of(seed: u64) -> Self {
         let mut dice = Dice::of(seed, "plan");
         let dice = &mut dice;
+        let mut settings = Dice::of(seed, "settings");
         let mut runs = runs(dice);
         let crashes: Vec<_> = (0..dice.below(4))
             .map(|_| {
@@ -104,7 +111,14 @@ impl Plan {
             replaces_pods: dice.once_in(2),
             has_finalizers: dice.once_in(6),
             watch_is_forbidden: dice.once_in(12),
+            get_job_is_forbidden: settings.once_in(16),
             retain,
+            reattach: !settings.once_in(10),
+            guard_wait: if settings.once_in(10) {
+                10 + settings.below(60)
+            } else {
+                0
+            },
             ttl: *dice.pick(&[0, 1, 20, 300, 300, 300]),
             log_lag: if dice.once_in(4) {
                 dice.millis(100, 12_000)

@@ -190,6 +190,7 @@ impl Line {
         };
         let api = &self.world.api;
         match (method.as_str(), name) {
+            ("GET", Some(_)) if resource == "jobs" && self.world.plan.get_job_is_forbidden => refused(403),
             ("GET", Some(name)) => api
                 .get(resource, name)
                 .map_or_else(|| refused(404), |it| answer(200, &it)),
