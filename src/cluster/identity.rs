@@ -2,12 +2,17 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 
 use super::client::{Access, Cluster};
-use super::verbs::call;
+use super::verbs::{call, retry_transient};
+
+/// A run that does not know its cluster leaves files that nobody can tell from another cluster's: nothing is told of them, and
+/// no sweep removes them.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The uids of namespaces, each asked for once.
 #[derive(Default)]
@@ -22,8 +27,9 @@ impl Identities {
             return uid.clone();
         }
         let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
-        let answer = call("get", &format!("namespace/{name}"), namespaces.get(name)).await;
-        match answer {
+        let on = format!("namespace/{name}");
+        let answer = retry_transient(PATIENCE, "get", &on, || call("get", &on, namespaces.get(name)));
+        match answer.await {
             Ok(namespace) => {
                 let uid = namespace.metadata.uid.unwrap_or_default();
                 known().insert(key, uid.clone());

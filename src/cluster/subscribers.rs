@@ -124,11 +124,6 @@ impl Subscribers {
         }
     }
 
-    /// Whether Jobs were listed, and no request for them has failed since.
-    pub(super) fn jobs_synced(&self) -> bool {
-        self.state().of_jobs.is_none()
-    }
-
     /// This Job or one of its pods changed; without a Job, anything may have.
     pub(super) fn changed(&self, of: ResourceKind, job: Option<&str>) {
         let mut state = self.state();
@@ -290,11 +285,11 @@ mod tests {
     fn who_hears_of_jobs_may_hear_nothing_of_pods() {
         let subscribers = Subscribers::default();
         let status = subscribers.of("a");
-        assert!(!subscribers.jobs_synced(), "nobody was asked yet");
+        assert!(subscribers.state().of_jobs.is_some(), "nobody was asked yet");
         subscribers.failed(ResourceKind::Pods, &ClusterError::Config("down".to_owned()));
         subscribers.changed(ResourceKind::Jobs, Some("a"));
         subscribers.heard(ResourceKind::Jobs);
-        assert!(subscribers.jobs_synced());
+        assert!(subscribers.state().of_jobs.is_none());
         let now = status.borrow().clone();
         assert!(
             now.pods_stale_since.is_some() && now.unreachable_since.is_none(),

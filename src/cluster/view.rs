@@ -121,12 +121,6 @@ impl View {
         self.jobs.get(&ObjectRef::new(name).within(namespace))
     }
 
-    /// Whether the last request for Jobs was answered.
-    #[must_use]
-    pub fn jobs_synced(&self) -> bool {
-        self.subscribers.jobs_synced()
-    }
-
     /// The pods that the Job's controller made.
     #[must_use]
     pub fn pods_of(&self, job_name: &str) -> Vec<Arc<Pod>> {

@@ -15,3 +15,14 @@ pub(crate) struct AttachedJob {
     /// opencode's stderr.
     pub(crate) stderr: Tail,
 }
+
+/// What the followed Job is to this run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The run itself, or one that answers the same prompt: its report is the run's.
+    Own,
+    /// An earlier run of the task that is still on: it is delivered, and then this run starts.
+    Earlier,
+    /// An earlier run of the task that nobody harvested: it is reported, and then this run starts.
+    Ended,
+}

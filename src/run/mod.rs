@@ -25,7 +25,8 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use admit::{AgentTurn, Assignment, Role};
+use admit::{AgentTurn, Assignment};
+use attached::Role;
 use context::RunContext;
 use failure::{Failure, cancelled};
 use host::Host;

@@ -115,6 +115,9 @@ pub const DELETE_LATER: Duration = seconds(900);
 
 // ---- usage
 
+/// How long the API server may take to say whether the Job is there, where the answer decides about usage.
+pub const HARVESTED: Limit = Limit::new(seconds(40), seconds(4));
+
 /// One look at the note of what was reported.
 pub const USAGE_NOTE: Limit = Limit::new(seconds(4), seconds(1));
 /// A note that is still empty after this time is that of a server which died over it.

@@ -140,11 +140,16 @@ pub(crate) fn is_of(pod: &Pod, job: &Job) -> bool {
         .any(|owner| Some(&owner.uid) == job.metadata.uid.as_ref())
 }
 
-/// Pods that have not ended and whose Job is gone or going.
+/// Pods that have not ended and whose Job is gone or going, and agents that are still at work although their Job has failed: by
+/// a deadline, or because the successor of a pod that is being ended failed at once.
 fn leaving_pods(jobs: &[Job], pods: &[Pod]) -> Vec<String> {
     let phase = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.clone());
     let is_over = |pod: &Pod| matches!(phase(pod).as_deref(), Some("Succeeded" | "Failed"));
-    let stays = |pod: &Pod| jobs.iter().any(|job| !is_leaving(job) && is_of(pod, job));
+    let is_at_work = |pod: &Pod| stage(pod, OPENCODE_CONTAINER) == PodStage::Running;
+    let stays = |pod: &Pod| {
+        let mut of_pod = jobs.iter().filter(|job| !is_leaving(job) && is_of(pod, job));
+        of_pod.any(|job| job_end(job).is_none() || !is_at_work(pod))
+    };
     let leaving = pods.iter().filter(|pod| !is_over(pod) && !stays(pod));
     leaving.filter_map(|pod| pod.metadata.name.clone()).collect()
 }
@@ -304,6 +309,19 @@ mod tests {
             json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:09Z"}}),
         );
         assert_eq!(word(&[leaving], &[running], &candidate()), "wait gone-pod");
+    }
+
+    #[test]
+    fn an_agent_that_works_on_after_its_job_has_failed_is_waited_for() {
+        let failed = json!({"metadata": {"labels": {"paperclip.io/task-id": "t-2"}},
+            "status": {"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]}});
+        let with = |state: Value| {
+            let status = json!({"phase": "Running", "containerStatuses": [{"name": "opencode", "image": "", "imageID": "",
+                "ready": true, "restartCount": 0, "state": state}]});
+            word(&[job("a", failed.clone())], &[pod("a", status)], &candidate())
+        };
+        assert_eq!(with(json!({"running": {}})), "wait a-pod");
+        assert_eq!(with(json!({"terminated": {"exitCode": 143}})), "free");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use self::decision::{Candidate, Decision};
 use crate::manifest::job_record::JobRecord;
 use crate::manifest::names;
 use crate::run::agent_lock::AgentLock;
-use crate::run::attached::AttachedJob;
+use crate::run::attached::{AttachedJob, Role};
 use crate::run::context::RunContext;
 use crate::run::failure::{Failure, cancelled};
 use crate::run::host::log::HostLog;
@@ -23,17 +23,6 @@ use crate::run::start::launch::launch;
 use crate::run::start::ledger::Ledger;
 use crate::run::timing::{ABANDON_AFTER, CLEAN_UP, KEEPALIVE};
 use crate::run::volume::folder::RunFolder;
-
-/// What the followed Job is to this run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// The run itself, or one that answers the same prompt: its report is the run's.
-    Own,
-    /// An earlier run of the task that is still on: it is delivered, and then this run starts.
-    Earlier,
-    /// An earlier run of the task that nobody harvested: it is reported, and then this run starts.
-    Ended,
-}
 
 /// Jobs and runs that are followed to their end, in this order: all but the last are only reported.
 pub(crate) struct Assignment {
@@ -96,11 +85,10 @@ impl AgentTurn {
                 match plan(context, &candidate, host_log).await? {
                     Plan::Follow(assignment) => return Ok(*assignment),
                     Plan::Adopt(record, role) => {
-                        let is_ended = role == Role::Ended;
-                        if !is_ended {
+                        if role != Role::Ended {
                             host_log.status(reattaching(context, &record)).await;
                         }
-                        if let Some(attached) = adopt(context, &record, is_ended).await? {
+                        if let Some(attached) = adopt(context, &record, role).await? {
                             return Ok(Assignment::of(role, attached));
                         }
                     }

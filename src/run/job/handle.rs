@@ -13,9 +13,9 @@ use crate::cluster::subscribers::ViewStatus;
 use crate::cluster::verbs::{Namespace, call, retry_transient};
 use crate::cluster::{ClusterError, View};
 use crate::manifest::FileNames;
-use crate::manifest::names::OPENCODE_CONTAINER;
+use crate::manifest::names::{OPENCODE_CONTAINER, adapter_selector};
 use crate::run::stop::Stop;
-use crate::run::timing::{Budget, Limit, REQUEST, SMALL_FILE};
+use crate::run::timing::{Budget, HARVESTED, Limit, REQUEST, SMALL_FILE};
 use crate::run::volume::blocking::{SingleFlight, Volume};
 use crate::tail::EndRecord;
 use crate::tail::record::MAX_RECORD_BYTES;
@@ -127,7 +127,7 @@ impl JobHandle {
             FileSource::new(place, true).look() == Err(SourceError::Missing)
         });
         let missing = self.budget().within(SMALL_FILE, missing).await.flatten();
-        missing == Some(true) && (self.without_job || self.job_gone().await == Some(true))
+        missing == Some(true) && (self.without_job || self.job_is_gone_or_going().await)
     }
 
     /// Whether the pod belongs to this very Job.
@@ -177,17 +177,33 @@ impl JobHandle {
         job.metadata.uid.as_deref() == Some(self.job_uid.as_str())
     }
 
-    /// Whether the Job is gone, by the API server itself; `None` when it cannot say. Where it may not be asked, the view has
-    /// the last word while it hears of Jobs.
+    /// Whether the Job is gone, by the API server itself; `None` when it cannot say.
     pub async fn job_gone(&self) -> Option<bool> {
+        let asked = self.budget().within(REQUEST, self.ask_for_job()).await?;
+        Some(asked.ok()?.is_none())
+    }
+
+    /// The Job as the API server has it. Where it may not be asked for one, it is asked for a list: a view can be old, and
+    /// what is asked for here decides.
+    async fn ask_for_job(&self) -> Result<Option<Job>, ClusterError> {
         let on = format!("job/{}", self.job_name);
-        let asked = call("get", &on, self.namespace.jobs.get(&self.job_name));
-        match self.budget().within(REQUEST, asked).await? {
-            Ok(job) => Some(!self.is_job(&job)),
-            Err(error) if error.is_not_found() => Some(true),
-            Err(error) if error.is_forbidden() => self.view.jobs_synced().then(|| self.job().is_none()),
-            Err(_) => None,
+        match call("get", &on, self.namespace.jobs.get(&self.job_name)).await {
+            Ok(job) => Ok(Some(job).filter(|job| self.is_job(job))),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) if error.is_forbidden() => {
+                let jobs = self.namespace.list_jobs(&adapter_selector()).await?;
+                Ok(jobs.into_iter().find(|job| self.is_job(job)))
+            }
+            Err(error) => Err(error),
         }
+    }
+
+    /// Asked again while the API server cannot say: the answer decides whether what the run used was reported already.
+    /// Something may hold a Job for a while after its deletion.
+    async fn job_is_gone_or_going(&self) -> bool {
+        let (limit, on) = (self.budget().limit(HARVESTED), format!("job/{}", self.job_name));
+        let job = retry_transient(limit, "get", &on, || self.ask_for_job()).await;
+        job.is_ok_and(|job| job.is_none_or(|job| job.metadata.deletion_timestamp.is_some()))
     }
 
     /// The pod of this name, by the API server itself; `None` when it cannot say. Where it may not be asked, a pod that the

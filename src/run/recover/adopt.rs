@@ -3,7 +3,7 @@
 use crate::config::RunSpec;
 use crate::manifest::job_record::JobRecord;
 use crate::manifest::names::prompt_hash;
-use crate::run::attached::AttachedJob;
+use crate::run::attached::{AttachedJob, Role};
 use crate::run::context::{JobIdentity, RunContext};
 use crate::run::failure::Failure;
 use crate::run::volume::folder::{RunFolder, nonce};
@@ -16,9 +16,10 @@ use crate::run::volume::folder::{RunFolder, nonce};
 pub(crate) async fn adopt(
     context: &RunContext,
     record: &JobRecord,
-    is_ended: bool,
+    role: Role,
 ) -> Result<Option<AttachedJob>, Failure> {
     let mut folder = RunFolder::of_record(&context.volume, record)?;
+    let is_ended = role == Role::Ended;
     let is_hurried = || context.stop.reason().is_some();
     let gate_is_open = match folder.gate_is_open().await {
         Err(_) if is_hurried() && !is_ended => true,
@@ -27,7 +28,10 @@ pub(crate) async fn adopt(
     if let Some(nonce) = record.nonce.as_deref().filter(|_| !gate_is_open) {
         // What a harvest takes away first is the file of the gate: a retained Job keeps its log, and so does one whose new
         // holder was to clean up and died. The container may have ended long before its Job is over.
-        if (is_ended && record.retained) || folder.started().await?.is_some() {
+        let is_own = record.run_id == context.spec.run.id;
+        let is_harvested =
+            (is_ended && record.retained) || folder.started().await?.is_some() || !folder.has_log().await?;
+        if is_harvested && !is_own {
             return Ok(None);
         }
         if !is_ended {

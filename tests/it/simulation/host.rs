@@ -9,7 +9,7 @@ use opencode_k8s::cluster::client::Connect;
 use opencode_k8s::run::clock::Clock;
 use opencode_k8s::run::host::{Host, Kind};
 use opencode_k8s::run::server::Server;
-use opencode_k8s::run::stop::{Stop, Stopper, stop_signal};
+use opencode_k8s::run::stop::{Stopper, stop_signal};
 use opencode_k8s::run::volume::blocking::Volume;
 use opencode_k8s::tail::Hub;
 use serde_json::{Value, json};
@@ -107,7 +107,6 @@ pub(crate) struct Report {
     pub(crate) run: PlannedRun,
     pub(crate) result: Value,
     pub(crate) heard: Vec<String>,
-    pub(crate) rounds: usize,
     pub(crate) cancelled: bool,
 }
 
@@ -154,7 +153,7 @@ impl Host for Ear {
     }
 }
 
-/// The shim: rounds until there is a result.
+/// The shim.
 async fn execute(world: Arc<World>, server: Arc<Server>, name: String, run: PlannedRun) {
     let ear = Arc::new(Ear {
         world: world.clone(),
@@ -166,7 +165,9 @@ async fn execute(world: Arc<World>, server: Arc<Server>, name: String, run: Plan
     let (stopper, stop) = stop_signal();
     let asked = Arc::new(Mutex::new(None));
     let cancelling = tokio::spawn(cancel(world.clone(), run.clone(), stopper, asked.clone()));
-    let (mut result, rounds) = rounds(&world, &server, &run, ear.clone(), stop).await;
+    let request = request(&world, &run).to_string();
+    let report = opencode_k8s::run::execute(&server, &request, ear.clone(), stop).await;
+    let mut result = report.to_value();
     cancelling.abort();
     let asked: Option<Instant> = *asked.lock().unwrap();
     if let Some(since) = asked
@@ -189,7 +190,6 @@ async fn execute(world: Arc<World>, server: Arc<Server>, name: String, run: Plan
         cancelled: asked.is_some(),
         run,
         result,
-        rounds,
     });
 }
 
@@ -205,44 +205,7 @@ async fn cancel(world: Arc<World>, run: PlannedRun, stopper: Stopper, asked: Arc
     std::future::pending::<()>().await;
 }
 
-async fn rounds(
-    world: &Arc<World>,
-    server: &Arc<Server>,
-    run: &PlannedRun,
-    ear: Arc<Ear>,
-    stop: Stop,
-) -> (Value, usize) {
-    let mut session = world.session_of(&run.id);
-    let (mut continuation, mut used) = (Value::Null, 0);
-    for round in 1..=5 {
-        let request = request(world, run, &session, &continuation);
-        let outcome =
-            opencode_k8s::run::execute(server, &request.to_string(), ear.clone(), stop.clone()).await;
-        let mut result = outcome.result;
-        used += result["usage"]["inputTokens"].as_u64().unwrap_or_default();
-        if used > 0 {
-            result["usage"]["inputTokens"] = json!(used);
-        }
-        let Some(next) = outcome.next.filter(|_| round < 5) else {
-            return (result, round);
-        };
-        if stop.reason().is_some() {
-            result["exitCode"] = Value::Null;
-            result["errorCode"] = json!("cancelled");
-            result["errorMessage"] = json!("Run cancelled before anything was created");
-            result["resultJson"] = json!({"executionCancellation": {"state": "acknowledged"}});
-            return (result, round);
-        }
-        world
-            .story
-            .tell(format!("run {} goes on after a harvest: {next}", run.id));
-        session = next.clone();
-        continuation = next;
-    }
-    unreachable!("five rounds")
-}
-
-fn request(world: &World, run: &PlannedRun, session: &Value, continuation: &Value) -> Value {
+fn request(world: &World, run: &PlannedRun) -> Value {
     let task = task_of(&run.id);
     let (uid, gid) = (
         rustix::process::geteuid().as_raw(),
@@ -256,14 +219,10 @@ fn request(world: &World, run: &PlannedRun, session: &Value, continuation: &Valu
     if let Some(timeout) = run.timeout {
         config["timeoutSec"] = json!(timeout);
     }
-    let mut request = json!({
+    json!({
         "runId": run.id, "agent": {"id": super::truth::agent_of(&run.id), "companyId": "c1", "name": "Agent"},
-        "prompt": run.prompt, "config": config, "context": {"taskId": task}, "runtime": session,
+        "prompt": run.prompt, "config": config, "context": {"taskId": task}, "runtime": world.session_of(&run.id),
         "environment": {"podName": "paperclip-0", "namespace": "paperclip", "dataRoot": world.volume.root(),
             "volumeOwner": format!("{uid}:{gid}")},
-    });
-    if !continuation.is_null() {
-        request["continuation"] = continuation.clone();
-    }
-    request
+    })
 }

@@ -113,7 +113,7 @@ fn verdict(world: &World, report: &Report) {
         && !is_success(result)
         && !report.cancelled
         && report.run.timeout.is_none()
-        && report.rounds == 1
+        && heard_only_own(report)
     {
         world
             .story
@@ -124,18 +124,18 @@ fn verdict(world: &World, report: &Report) {
     }
 }
 
+/// A run that delivered another one's lines may have its end as well.
+fn heard_only_own(report: &Report) -> bool {
+    let mut lines = report.heard.iter().filter_map(|line| place_of(line));
+    lines.all(|(run, _)| run == report.run.id)
+}
+
 /// An exit code is the agent's own, or that of a kill.
 fn exit_code(world: &World, report: &Report) {
     let own = world.truth.of(&report.run.id);
     let told = report.result["resultJson"]["opencodeExitCode"].as_i64();
-    let only_own = report
-        .heard
-        .iter()
-        .filter_map(|line| place_of(line))
-        .all(|(run, _)| run == report.run.id);
     if let (Some(told), Some(status)) = (told, own.status)
-        && only_own
-        && report.rounds == 1
+        && heard_only_own(report)
         && told != i64::from(status)
         && status != 137
     {
