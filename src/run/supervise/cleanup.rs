@@ -132,7 +132,7 @@ fn retaining(handle: &JobHandle, end: &RunEnd) -> String {
 
 /// The gate's file is what tells a run that nobody has harvested: should whoever is to clean up die, this one is not
 /// reported again.
-async fn mark_reported(handle: &JobHandle) {
+pub(super) async fn mark_reported(handle: &JobHandle) {
     let (files, gate) = (handle.files.clone(), handle.names.nonce.clone());
     let limit = handle.budget().at_most(CLEAN_UP.on_stop);
     handle

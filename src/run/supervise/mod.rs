@@ -12,7 +12,7 @@ pub mod watch;
 use tokio::sync::watch as signal;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use cleanup::{OtherServers, clean_up, other_servers};
+use cleanup::{OtherServers, clean_up, mark_reported, other_servers};
 use conclude::EndFacts;
 use deliver::Delivery;
 use leaving::LogFinish;
@@ -212,6 +212,8 @@ async fn is_gone(handle: &JobHandle, end: &RunEnd, host_log: &HostLog) -> bool {
 
 /// The pod never ran the agent: the Job goes, and the host may try again if nothing can have started.
 async fn never_started(handle: &JobHandle, why: &str, host_log: &HostLog) -> Failure {
+    // A pod that would start in this moment finds its gate closed.
+    mark_reported(handle).await;
     let limit = handle.budget().limit(CLEAN_UP);
     let gone = handle.delete_job(limit).await.is_ok() && handle.pods_gone(limit).await;
     let nothing_started = gone && handle.started().await == Some(false);

@@ -217,7 +217,7 @@ impl Watch {
     }
 
     /// The agent's pod. What the view shows no more is asked for by name before it counts as deleted.
-    fn agents_pod(&self, facts: &Facts, step: &mut Step) -> Result<Option<Arc<Pod>>, Box<Cause>> {
+    fn agents_pod(&mut self, facts: &Facts, step: &mut Step) -> Result<Option<Arc<Pod>>, Box<Cause>> {
         let uid = self.pod.as_ref().map(|pod| pod.uid.as_str());
         let cause = match agents_pod(uid, &facts.pods, &facts.deleted_pods) {
             AgentsPod::Unseen => return Ok(None),
@@ -227,11 +227,22 @@ impl Watch {
         let (Cause::Lost(_), Some(bound)) = (&cause, &self.pod) else {
             return Err(Box::new(cause));
         };
+        let is_gone = match &facts.answers.pod {
+            Some(Answer::Absent) => true,
+            Some(Answer::Found(pod)) => pod.metadata.uid.as_deref() != Some(bound.uid.as_str()),
+            None => false,
+        };
+        if is_gone && matches!(self.stage, Stage::Starting) && !self.at_work {
+            // It never ran the agent: its successor may.
+            self.pod = None;
+            return match agents_pod(None, &facts.pods, &facts.deleted_pods) {
+                AgentsPod::Unseen => Ok(None),
+                AgentsPod::There(pod) => Ok(Some(pod.clone())),
+                AgentsPod::Gone(cause) => Err(Box::new(cause)),
+            };
+        }
         match &facts.answers.pod {
-            Some(Answer::Absent) => Err(Box::new(cause)),
-            Some(Answer::Found(pod)) if pod.metadata.uid.as_deref() != Some(bound.uid.as_str()) => {
-                Err(Box::new(cause))
-            }
+            _ if is_gone => Err(Box::new(cause)),
             found => {
                 self.ask(Ask::Pod(bound.name.clone()), facts, step);
                 match found {
@@ -294,8 +305,9 @@ impl Watch {
         match pod {
             // Its agent works on until somebody ends the pod.
             Some(pod) if is_running(pod) && pod.metadata.deletion_timestamp.is_none() => None,
-            Some(pod) if is_running(pod) => self.after(LAST_WORDS, cause, facts, step),
-            _ => Some(cause),
+            // One that looks pending may be just starting: it ends with its Job, or runs until its node hears of it.
+            Some(_) => self.after(LAST_WORDS, cause, facts, step),
+            None => Some(cause),
         }
     }
 
