@@ -9,13 +9,13 @@
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
-/** A run that is on. */
+/** A run in progress. */
 export declare class RunHandle {
   /** The run's number in the batches. */
   number(): number
   /** Asks the run to stop: its Job is deleted and the result says `cancelled`. Later calls change nothing. */
   cancel(reason: string): void
-  /** Resolves with an `AdapterExecutionResult` as JSON text. Holds the process until then. */
+  /** Resolves with an `AdapterExecutionResult` as JSON text. Keeps the process alive until then. */
   result(): Promise<string>
 }
 
@@ -34,11 +34,12 @@ export declare class Runs {
 /** The tails of one JavaScript environment. */
 export declare class Tails {
   /**
-   * Follows a file; gives the tail's number. `optionsJson` may hold `pollMs` (250), `maxPollMs` (1000), `idlePolls`
-   * (5), `appearTimeoutMs` (30000), `dataRoot` (`/paperclip`) and `collect` (false): keep the text for `text()`.
+   * Follows a file; returns the tail's number. `optionsJson` may hold `pollMs` (250), `maxPollMs` (1000),
+   * `idlePolls` (5), `appearTimeoutMs` (30000), `dataRoot` (`/paperclip`) and `collect` (false): keep the text for
+   * `text()`.
    */
   follow(path: string, optionsJson: string): number
-  /** What was given of these tails is delivered: the next may come. */
+  /** The lines of these tails are delivered: more may come. */
   taken(tails: Array<number>): void
   /** The last batch is taken apart: the next one may come. */
   arrived(): void
@@ -52,8 +53,8 @@ export declare class Tails {
 }
 
 /**
- * Renders the Job. JSON text in and out: see `buildJobManifest` of the adapter. The prompt comes beside the request and
- * does not go back: large ones cost most of the time here, as JSON text and from one encoding to the other.
+ * Renders the Job. JSON text in and out: see `buildJobManifest` of the adapter. The prompt comes beside the request
+ * and is not returned: to convert a large one twice would take most of the time here.
  */
 export declare function buildJobManifest(requestJson: string, prompt: string): string
 
@@ -65,8 +66,9 @@ export declare function buildJobManifest(requestJson: string, prompt: string): s
 export declare function buildPodLogPath(companyId: string, agentId: string, runId: string): string
 
 /**
- * Counts as JSON text: `{"watches": …, "agents": …, "tails": …, "stuckThreads": …}`. Without a run all are 0: `watches` of
- * the API server, mutexes of `agents`, followed files (`tails`), and threads that hang on a mount that does not answer.
+ * Counts as JSON text: `{"watches": …, "agents": …, "tails": …, "stuckThreads": …}`. `watches` of the API server,
+ * `agents` that have a run, files that are followed (`tails`), and threads that hang on a mount that does not answer.
+ * All are 0 while there is no run.
  */
 export declare function heldResources(): string
 
@@ -80,33 +82,33 @@ export declare function isUnknownSessionError(stdout: string, stderr: string): b
 export declare function nativeVersion(): string
 
 /**
- * Makes the runs of this environment. `sink(batch)` gets, at most once in a look at all logs, what the runs tell: the
- * payloads after each other, and after the last newline four words for each: the run's number, the call's number, the
- * kind and the payload's length in UTF-16 units. Kinds: `stdout` and `stderr` with whole lines; `meta`, `progress`,
- * `event` and `dispatch` with JSON text. A run tells the next line when the last was answered; its progress and its events
- * come beside the lines, each when the last of its kind was answered. The sink must not throw, must answer with
- * `arrived()`, and each call with `answered()` or `failed()`. Does not hold the process.
+ * Opens the runs of this environment. `sink(batch)` gets the calls of all runs as one string: the payloads in a row,
+ * and after the last newline four words for each call: the run's number, the call's number, the kind and the payload's
+ * length in UTF-16 units. Kinds: `stdout` and `stderr` with whole lines; `meta`, `progress`, `event` and `dispatch`
+ * with JSON text. A run sends its next lines when the last were answered. Progress and events come beside the lines,
+ * each when the last of its kind was answered. The sink must not throw; it must answer a batch with `arrived()`, and
+ * each call with `answered()` or `failed()`. Does not keep the process alive.
  */
 export declare function openRuns(sink: (batch: string) => void): Runs
 
 /**
- * Makes the tails of this environment. `sink(batch)` gets, at most once in a tick, all that was found: the texts of
- * several tails after each other, and after the last newline three words for each text: the tail's number, the
- * kind and the text's length in UTF-16 units. Kinds: `o` whole lines, `n` one notice, `e` the end
- * (empty), `f` the failure's message. It must not throw, must answer with `arrived()`, and with `taken()` for each
- * tail when its lines are delivered. Does not hold the process.
+ * Opens the tails of this environment. `sink(batch)` gets what was found in all files as one string: the texts in a
+ * row, and after the last newline three words for each text: the tail's number, the kind and the text's length in
+ * UTF-16 units. Kinds: `o` whole lines, `n` one notice, `e` the end (empty), `f` the failure's message. The sink must
+ * not throw; it must answer a batch with `arrived()`, and each tail with `taken()` when its lines are delivered. Does
+ * not keep the process alive.
  */
 export declare function openTails(sink: (batch: string) => void): Tails
 
-/** Parses opencode's JSONL. Gives JSON text with the fields of the TypeScript adapter and further ones. */
+/** Parses opencode's JSONL. Returns JSON text with the fields of the TypeScript adapter and further ones. */
 export declare function parseOpenCodeJsonl(stdout: string): string
 
 /** Whether this run resumes a session: `{sessionId, note, workingDir}`. The prompt's shape must follow it. */
 export declare function planSession(requestJson: string): string
 
 /**
- * Asks everything that a run needs. JSON text in, `{checks: [{code, level, message, hint?}]}` as JSON text out.
- * Bounded in time; never rejects.
+ * Checks what a run needs. JSON text in, `{checks: [{code, level, message, hint?}]}` as JSON text out. Takes some
+ * seconds at most; never rejects.
  */
 export declare function probeEnvironment(requestJson: string): Promise<string>
 
@@ -116,11 +118,11 @@ export declare function resolveOutcome(factsJson: string): string
 /** A label value that the API accepts: `{value, dropped}` as JSON text. */
 export declare function sanitizeLabelValue(value: string): string
 
-/** What was stored, as session parameters or `null`. */
+/** Session parameters from what was stored; `null` when it holds none. */
 export declare function sessionDeserialize(rawJson: string): string
 
 /** The id that people see, if there is one. */
 export declare function sessionDisplayId(paramsJson: string): string | null
 
-/** Session parameters, as what is stored or `null`. */
+/** What is stored for session parameters; `null` when they hold no session. */
 export declare function sessionSerialize(paramsJson: string): string

@@ -128,22 +128,22 @@ async function bench() {
 /** So many runs from their creation to their result, with a steady state in between. */
 async function round(cluster, count, minutes, withPeer) {
   const child = fork(fileURLToPath(import.meta.url), ["server"], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
-  const told = [];
+  const messages = [];
   const waiting = [];
   child.on("message", (message) => {
-    told.push(message);
+    messages.push(message);
     for (const look of waiting) look();
   });
-  const heard = (what, times = 1) =>
+  const received = (what, times = 1) =>
     new Promise((resolve) => {
       const look = () => {
-        const found = told.filter((message) => what in message);
+        const found = messages.filter((message) => what in message);
         if (found.length >= times) resolve(found);
       };
       waiting.push(look);
       look();
     });
-  await heard("ready");
+  await received("ready");
   const runs = Array.from({ length: count }, (_, i) => new Run(cluster, `run-${count}-${i}`));
   for (const { id } of runs) child.send({ action: "execute", id });
   await Promise.all(runs.map((run) => run.start()));
@@ -156,21 +156,21 @@ async function round(cluster, count, minutes, withPeer) {
   await sleep(minutes * 60_000);
   const requests = await cluster.requests();
   child.send({ action: "report" });
-  const [{ report }] = await heard("report");
-  const peer = withPeer ? await comparePeer(cluster, child, runs, heard) : undefined;
+  const [{ report }] = await received("report");
+  const peer = withPeer ? await comparePeer(cluster, child, runs, received) : undefined;
   clearInterval(writing);
   child.send({ action: "measure" });
   for (const run of runs) {
     await run.finish();
     await sleep(50);
   }
-  const ended = new Map((await heard("ended", count)).map((message) => [message.id, message]));
-  const seen = new Map((await heard("seen", count)).map((message) => [message.id, message.seen]));
+  const ended = new Map((await received("ended", count)).map((message) => [message.id, message]));
+  const seen = new Map((await received("seen", count)).map((message) => [message.id, message.seen]));
   child.send({ action: "report" });
-  const atTheEnd = (await heard("report", peer ? 3 : 2)).at(-1).report;
+  const atTheEnd = (await received("report", peer ? 3 : 2)).at(-1).report;
   child.send({ action: "stop" });
   const late = runs
-    .map((run) => ({ told: run.toldAt - run.finishedAt, seen: seen.get(run.id) - run.finishedAt }))
+    .map((run) => ({ answered: run.answeredAt - run.finishedAt, seen: seen.get(run.id) - run.finishedAt }))
     .sort((a, b) => b.seen - a.seen);
   return {
     runs: count,
@@ -179,8 +179,8 @@ async function round(cluster, count, minutes, withPeer) {
     requestsPerMinute: Math.round(Object.values(requests).reduce((sum, n) => sum + n, 0) / minutes),
     server: whole(report),
     seenAfterMs: whole(spread(runs.map((run) => seen.get(run.id) - run.finishedAt))),
-    // Of the time until it was seen, what passed until the API server had answered whoever told it.
-    toldAfterMs: whole(spread(runs.map((run) => run.toldAt - run.finishedAt))),
+    // Of the time until the end was seen, what passed until the API server had answered the write of the status.
+    answeredAfterMs: whole(spread(runs.map((run) => run.answeredAt - run.finishedAt))),
     latest: late.slice(0, 5),
     atTheEnd: whole(atTheEnd),
     resultAfterMs: whole(spread(runs.map((run) => ended.get(run.id).ended - run.finishedAt))),
@@ -190,16 +190,16 @@ async function round(cluster, count, minutes, withPeer) {
 }
 
 /** The other way of working, for the same Jobs, one minute. */
-async function comparePeer(cluster, child, runs, heard) {
+async function comparePeer(cluster, child, runs, received) {
   const kubeconfig = readFileSync(cluster.kubeconfig, "utf8");
   const token = /token:\s*"?([\w-]+)/.exec(kubeconfig)[1];
   await cluster.resetRequests();
   child.send({ action: "measure" });
   child.send({ action: "poll", runs: runs.map((run) => run.job), url: cluster.url, token, minutes: 1 });
-  await heard("polled");
+  await received("polled");
   const requests = await cluster.requests();
   child.send({ action: "report" });
-  const { report } = (await heard("report", 2))[1];
+  const { report } = (await received("report", 2))[1];
   return { requests, requestsPerMinute: Object.values(requests).reduce((sum, n) => sum + n, 0), server: whole(report) };
 }
 
@@ -268,12 +268,12 @@ class Run {
       reason: null,
     });
     const now = new Date().toISOString();
-    // Not on the volume as well: what is measured is how soon the API's word is heard.
+    // Not on the volume as well: what is measured is how soon the API's word is received.
     this.finishedAt = Date.now();
     await this.status("Succeeded", {
       terminated: { exitCode: 0, reason: "Completed", message: record, startedAt: now, finishedAt: now },
     });
-    this.toldAt = Date.now();
+    this.answeredAt = Date.now();
   }
 }
 

@@ -1,4 +1,4 @@
-/** What the end-to-end run is told by its environment, read once. `docs/e2e.md` describes each variable. */
+/** The settings of the end-to-end run from its environment, read once. `docs/e2e.md` describes each variable. */
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";

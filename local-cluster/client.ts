@@ -143,9 +143,9 @@ function firstLine(child: ChildProcess): Promise<Ready> {
 function ended(child: ChildProcess): Promise<void> {
   return new Promise((resolve) => {
     if (child.exitCode !== null || child.signalCode !== null) return resolve();
-    const patience = setTimeout(() => child.kill("SIGKILL"), 90_000);
+    const timer = setTimeout(() => child.kill("SIGKILL"), 90_000);
     child.once("exit", () => {
-      clearTimeout(patience);
+      clearTimeout(timer);
       resolve();
     });
     child.stdin!.end();

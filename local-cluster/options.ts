@@ -1,4 +1,4 @@
-/** What a local cluster can be told at its start: the same words for the process and for its client. */
+/** The options of a local cluster: the same for the process and for its client. */
 
 import type { ImageOptions } from "./node/container-setup.js";
 

@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 
 import { checkPrerequisites, hostTriple, installPackages, packageVersion, root, run } from "./prerequisites.mjs";
+import { forbiddenImports } from "./rooms.mjs";
 
 checkPrerequisites();
 installPackages();
@@ -40,6 +41,7 @@ run(process.execPath, ["scripts/lint-workflows.mjs"]);
 checkVersion();
 checkLineLengths();
 checkNapiRoom();
+checkRooms();
 checkPanics();
 checkLock();
 checkGenerated();
@@ -69,6 +71,12 @@ function checkNapiRoom() {
     .split("\n")
     .filter((file) => file && !file.startsWith("src/boundary/") && file !== "src/lib.rs");
   if (outside.length > 0) fail(`napi is named outside of src/boundary: ${outside.join(", ")}`);
+}
+
+/** Imports between the rooms of src go one way. */
+function checkRooms() {
+  const forbidden = forbiddenImports();
+  if (forbidden.length > 0) fail(`these imports are not in the table of scripts/rooms.mjs:\n${forbidden.join("\n")}`);
 }
 
 /** A panic in a synchronous export would end the host's process unless napi catches it. */

@@ -1,9 +1,9 @@
 //! Runs OpenCode agents of Paperclip as Kubernetes Jobs.
 //!
-//! One flow, one way: context -> request -> manifest -> Job -> bytes -> lines -> transcript -> result. A room is a stage
-//! of it: `config` reads and checks the request once, `session` decides what is resumed, `manifest` renders the Job,
-//! `cluster` awaits the API server, `tail` reads the log files of all runs, `opencode` knows what a line means, `run`
-//! joins them and judges, `probe` tests an environment, and `boundary` is all that Node sees.
+//! One flow, one way: context -> request -> manifest -> Job -> bytes -> lines -> transcript -> result. Each room is a
+//! part of it: `config` reads and checks the request, `manifest` renders the Job, `cluster` talks to the API server,
+//! `tail` reads the log files of all runs, `opencode` knows what a line means, `run` joins them and judges, `probe`
+//! tests an environment, and `boundary` is all that Node sees.
 
 #![cfg_attr(not(feature = "addon"), forbid(unsafe_code))]
 

@@ -138,10 +138,10 @@ describe("a run", () => {
     expect(reports.join("")).toMatch(/disk full[\s\S]*no meta/);
   });
 
-  it("hands over both prompts, and the host is told of the one that the native side chose", async () => {
+  it("hands over both prompts, and the host gets the one that the native side chose", async () => {
     const config = { bootstrapPromptTemplate: "BOOT", promptTemplate: "BEAT" };
-    const told: unknown[] = [];
-    const { native, result } = start(context({ config, onMeta: async (meta: unknown) => void told.push(meta) }).ctx);
+    const shown: unknown[] = [];
+    const { native, result } = start(context({ config, onMeta: async (meta: unknown) => void shown.push(meta) }).ctx);
     await eventually(() => native.runs.length === 1);
     expect(native.runs[0]?.request).toMatchObject({
       prompt: "BOOT\n\nBEAT",
@@ -152,8 +152,8 @@ describe("a run", () => {
     await native.runs[0]?.sink("meta", JSON.stringify({ resumesSession: false }));
     native.runs[0]?.finish(done);
     await result;
-    expect(told).toMatchObject([{ prompt: "BEAT" }, { prompt: "BOOT\n\nBEAT" }]);
-    expect(told[0]).not.toHaveProperty("resumesSession");
+    expect(shown).toMatchObject([{ prompt: "BEAT" }, { prompt: "BOOT\n\nBEAT" }]);
+    expect(shown[0]).not.toHaveProperty("resumesSession");
   });
 
   it("hands over one prompt where a resumed session needs no other", async () => {

@@ -36,7 +36,7 @@ it("a binary that cannot be loaded is said with each cause, and with one command
   expect(message).toContain(
     `for ${platformTriple()} is missing or cannot be loaded. Install the package ${platformPackage}`,
   );
-  // npm removes from Paperclip's folder what it is not told about: the adapter itself, if only its binary is named.
+  // npm removes from Paperclip's folder what is not named to it: the adapter itself, if only its binary is named.
   expect(message).toContain(`npm install --no-save paperclip-adapter-opencode-k8s@1.2.3 ${platformPackage}`);
   expect(message).toContain("Cause: /lib/libc.so.6: version `GLIBC_2.28' not found; Cannot find module './x.node'");
   expect(message).not.toMatch(/npm i`|Require stack|wasi|null/);

@@ -31,17 +31,17 @@ const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 it("hands one batch out to all runs, and answers for those that are done together", async () => {
   const { feed: all, answers, send } = feed();
-  const told: string[][] = [[], []];
+  const calls: string[][] = [[], []];
   const slow = deferred<void>();
-  all.start("{}", (kind, payload) => void told[0]!.push(kind, payload));
+  all.start("{}", (kind, payload) => void calls[0]!.push(kind, payload));
   all.start("{}", (kind, payload) => {
-    told[1]!.push(kind, payload);
+    calls[1]!.push(kind, payload);
     return kind === "meta" ? slow.promise : undefined;
   });
   const texts = ["é🎉\nzwei\n", "bad\n", "", "{}"];
   send(`${texts.join("")}\n0 7 stdout ${texts[0]!.length} 1 8 stderr 4 0 9 dispatch 0 1 10 meta 2`);
   await settled();
-  expect(told).toEqual([
+  expect(calls).toEqual([
     ["stdout", "é🎉\nzwei\n", "dispatch", ""],
     ["stderr", "bad\n", "meta", "{}"],
   ]);

@@ -129,7 +129,7 @@ describe("a callback that misbehaves", () => {
     expect(seen).toEqual(["1\n", "2\n"]);
   });
 
-  it("may never answer: the tail waits once, says so once and goes on; an answer ends the hurry", async () => {
+  it("may never answer: the tail waits once, says so once and goes on; an answer ends that", async () => {
     const stuck = deferred<void>();
     const seen: string[] = [];
     const reports: string[] = [];

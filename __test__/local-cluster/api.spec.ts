@@ -28,11 +28,11 @@ const NS = "/namespaces/paperclip";
 const JOBS = `/apis/batch/v1${NS}/jobs`;
 const SECRETS = `/api/v1${NS}/secrets`;
 
-/** The events of a watch, until enough or its end; it is told of each. */
+/** The events of a watch, until enough or its end; it gets each. */
 function watch(
   path: string,
   enough: (events: any[]) => boolean = () => false,
-  told: (events: any[]) => void = () => {},
+  onEvents: (events: any[]) => void = () => {},
 ): Promise<any[]> {
   const token = /token: "(.*)"/.exec(readFileSync(cluster.current.kubeconfig, "utf8"))![1];
   return new Promise((resolve, reject) => {
@@ -43,7 +43,7 @@ function watch(
         const lines = (rest + String(chunk)).split("\n");
         rest = lines.pop()!;
         events.push(...lines.map((line) => JSON.parse(line)));
-        told(events);
+        onEvents(events);
         if (enough(events)) asked.destroy();
       });
       response.on("close", () => resolve(events));

@@ -34,22 +34,22 @@ interface Seen {
   broken: boolean;
 }
 
-/** A request as the account; a watch ends when the server ends it, or after `patience` without a word. */
+/** A request as the account; a watch ends when the server ends it, or after `limit` without a word. */
 function ask(
   method: string,
   path: string,
   body?: unknown,
-  patience = 180_000,
-  heard: () => void = () => {},
+  limit = 180_000,
+  onEvent: () => void = () => {},
 ): Promise<Seen> {
   const token = /token: "(.*)"/.exec(readFileSync(c().kubeconfig, "utf8"))![1];
   return new Promise((resolve, reject) => {
     const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
-    const asked = request(c().url + path, { method, headers, agent: false, timeout: patience }, (response) => {
+    const asked = request(c().url + path, { method, headers, agent: false, timeout: limit }, (response) => {
       let text = "";
       response.on("data", (chunk) => {
         text += String(chunk);
-        heard();
+        onEvent();
       });
       response.on("error", () => {});
       response.on("close", () => {

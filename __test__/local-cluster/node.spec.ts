@@ -240,8 +240,8 @@ describe("how containers end", () => {
       // Longer than the test may take: what ends sooner was not killed.
       pod: { terminationGracePeriodSeconds: 3_600 },
     });
-    const deaf = job(`${nap(4321)} & ${nap(4321)}`);
-    for (const manifest of [polite, deaf]) {
+    const ignoring = job(`${nap(4321)} & ${nap(4321)}`);
+    for (const manifest of [polite, ignoring]) {
       await cluster.current.create("jobs", manifest);
       const running = await pod(cluster.current, manifest.metadata.name, isRunning);
       if (manifest === polite)
@@ -253,8 +253,8 @@ describe("how containers end", () => {
 
     // A shell without a trap does not hear TERM as PID 1: it takes the whole second of grace.
     const second = Date.now();
-    await cluster.current.delete("jobs", deaf.metadata.name);
-    await noPods(cluster.current, deaf.metadata.name);
+    await cluster.current.delete("jobs", ignoring.metadata.name);
+    await noPods(cluster.current, ignoring.metadata.name);
     if (process.platform === "linux") expect(Date.now() - second).toBeGreaterThan(900);
     await expect.poll(() => processesWith(nap(4321)), { interval: 20 }).toEqual([]);
   });

@@ -1,4 +1,4 @@
-/** A cancel at every stage of a run: heard, and acknowledged when nothing is left that could run. */
+/** A cancel at every stage of a run: noticed, and acknowledged when nothing is left that could run. */
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -17,7 +17,7 @@ import {
   run,
   type Seen,
   type Stage,
-  whenTold,
+  whenLogged,
 } from "./stage.js";
 
 const acknowledged = { executionCancellation: { state: "acknowledged", acknowledgedAt: expect.any(String) } };
@@ -30,7 +30,7 @@ describe.skipIf(isRealCluster)("a cancel", () => {
   countAroundEachTest(() => stage);
   afterAll(() => stage.close());
 
-  /** Runs, and aborts as soon as the texts were told. What it runs does not end by itself: only a cancel can end it. */
+  /** Runs, and aborts as soon as the texts were logged. What it runs does not end by itself: only a cancel can end it. */
   async function cancelAt(
     texts: string | string[],
     program: string,
@@ -41,7 +41,7 @@ describe.skipIf(isRealCluster)("a cancel", () => {
       signal: cancel.signal,
       onCancellationReady: async () => {},
       ...overrides,
-      onLog: whenTold(texts, () => cancel.abort()),
+      onLog: whenLogged(texts, () => cancel.abort()),
     });
   }
 
@@ -108,7 +108,7 @@ describe.skipIf(isRealCluster)("a cancel", () => {
       agent,
       signal: cancel.signal,
       onCancellationReady: async () => {},
-      onLog: whenTold(["started\n", "Pod running"], slowly),
+      onLog: whenLogged(["started\n", "Pod running"], slowly),
     });
     expect(result).toMatchObject({ errorCode: "cancelled", resultJson: acknowledged });
     expect(lines).toContain("last-words");
@@ -126,7 +126,7 @@ describe.skipIf(isRealCluster)("a cancel", () => {
       agent,
       signal: cancel.signal,
       onCancellationReady: async () => {},
-      onLog: whenTold('"stop"', never),
+      onLog: whenLogged('"stop"', never),
     });
     expect(result).toMatchObject({ summary: "it had ended", resultJson: acknowledged });
     // What it says of a host for which it has waited as long as without a cancel.

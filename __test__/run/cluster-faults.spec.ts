@@ -130,7 +130,7 @@ describe.skipIf(script === "")("a run survives", () => {
     await expectWhole({ agent, ended: again(agent, program) }, 60);
   });
 
-  test("a node that is never heard again, and its pod deleted: unknown or killed within the bound", {
+  test("a node that never reports again, and its pod deleted: unknown or killed within the bound", {
     timeout: 400_000,
   }, async () => {
     const lost = await going(steady(600), { outageTimeoutSec: 30 });
@@ -167,7 +167,7 @@ describe.skipIf(script === "")("a run survives", () => {
     await expectWhole(hung, 40);
   });
 
-  test("a node that is not heard", { timeout: 300_000 }, async () => {
+  test("a node that does not report", { timeout: 300_000 }, async () => {
     const quiet = await going(steady(15));
     await fault("node-down");
     await sleep(25_000);
@@ -205,7 +205,7 @@ describe.skipIf(script === "")("a run survives", () => {
     "%s: a failure that says so, and the agent ran once",
     { timeout: 300_000 },
     async (_what, act, says) => {
-      // Longer than an old kubelet needs, after a restart, to hear that a pod is to end.
+      // Longer than an old kubelet needs, after a restart, to learn that a pod is to end.
       const doomed = await going(steady(600));
       const since = Date.now();
       await act(doomed.agent);

@@ -18,7 +18,7 @@ import {
   run,
   type Seen,
   type Stage,
-  whenTold,
+  whenLogged,
 } from "./stage.js";
 
 // Faults can be had on request from the stand-in only.
@@ -161,7 +161,7 @@ describe.skipIf(isRealCluster)("a run ends with", () => {
     ["an eviction", { kind: "evict", mode: "node-pressure" }, /Evicted|evict/i],
   ];
   test.each(strikes)("%s of an agent at work, as a failure that names it", async (_what, fault, says) => {
-    const onLog = whenTold(["started\n", "Pod running"], () => stage.local.fault(fault));
+    const onLog = whenLogged(["started\n", "Pod running"], () => stage.local.fault(fault));
     const { result } = await run("echo started; sleep 3600", { onLog });
     expect(result.errorMessage).toMatch(says);
     expect(result).toMatchObject({ errorCode: "opencode_killed", timedOut: false });
@@ -201,7 +201,7 @@ describe.skipIf(isRealCluster)("a run ends with", () => {
     expect(filesLeft(stage)).toEqual([]);
   });
 
-  test("a Job's own deadline for an agent whose node is not heard: a timeout", async () => {
+  test("a Job's own deadline for an agent whose node does not report: a timeout", async () => {
     const clear = await stage.local.fault({ kind: "kubelet-down" });
     const running = run("echo never", { config: { timeoutSec: 1, graceSec: 300 } });
     await stage.local.waitFor("jobs", (jobs) => jobs.some(({ status }) => status?.conditions));
@@ -237,7 +237,7 @@ describe.skipIf(isRealCluster)("a run ends with", () => {
     await dead.said("at-work");
     dead.child.kill("SIGKILL");
     await dead.ended;
-    const { result } = await run(program, { ...task, onLog: whenTold("Reattaching", open) });
+    const { result } = await run(program, { ...task, onLog: whenLogged("Reattaching", open) });
     expect(result).toMatchObject({ timedOut: false, exitCode: 3 });
   });
 
@@ -277,7 +277,7 @@ describe.skipIf(isRealCluster)("a run ends with", () => {
       await stage.local.delete("pods", ours!.metadata.name);
     };
     const { result, lines } = await run(`echo x >>/paperclip/test-bin/${mark}; echo started; sleep 3600`, {
-      onLog: whenTold(["started\n", "Pod running"], deletesPod),
+      onLog: whenLogged(["started\n", "Pod running"], deletesPod),
     });
     expect(result.errorMessage).toBeTruthy();
     expect(result.errorCode).toBe("opencode_killed");
@@ -300,11 +300,11 @@ describe.skipIf(isRealCluster)("a run ends with", () => {
     };
     return run(program, {
       agent: { id: agent, companyId: "company-1", name: "Ada", adapterType: null, adapterConfig: null },
-      onLog: whenTold(["at-work\n", "Pod running"], deletesJob),
+      onLog: whenLogged(["at-work\n", "Pod running"], deletesJob),
     });
   }
 
-  test("its Job deleted while its node is not heard: the agent's own end is still the end", async () => {
+  test("its Job deleted while its node does not report: the agent's own end is still the end", async () => {
     const { wait, open } = gate(stage);
     const falls = (): Promise<unknown> => stage.local.fault({ kind: "kubelet-down" });
     const program = `echo at-work; ${wait}; echo ticks; ${answer("made it")}`;
@@ -317,7 +317,7 @@ describe.skipIf(isRealCluster)("a run ends with", () => {
     expect(lines).toHaveLength(5);
   });
 
-  test("its Job deleted by hand, and a node that is slow to hear of it: its last words are heard", async () => {
+  test("its Job deleted by hand, and a node that learns of it late: its last words are read", async () => {
     // Far longer than it usually takes, and far from the 75 s after which nobody waits for last words any more.
     const falls = (): Promise<unknown> => stage.local.fault({ kind: "kubelet-down", ms: 15_000 });
     const program = `trap 'echo last-words; exit 143' TERM; echo at-work; while :; do sleep 0.2; done`;

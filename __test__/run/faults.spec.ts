@@ -17,7 +17,7 @@ import {
   recordOf,
   run,
   type Stage,
-  whenTold,
+  whenLogged,
 } from "./stage.js";
 
 // Faults can be had on request from the stand-in only.
@@ -94,7 +94,7 @@ describe.skipIf(isRealCluster)("a run survives", () => {
       contextOf(`echo at-work; ${wait}; ${answer("the other")}`, { agent, context: { issueId: "other" } }),
     );
     await other.said("at-work");
-    const onLog = whenTold("Waiting for concurrent", () => stage.local.fault({ kind: "outage" }));
+    const onLog = whenLogged("Waiting for concurrent", () => stage.local.fault({ kind: "outage" }));
     const running = run(answer("mine"), { agent, context: { issueId: "mine" }, onLog });
     await expect.poll(() => stage.local.list("jobs").catch(() => "away")).toBe("away");
     // A list is given up after 15 s, and made every 5 s.
@@ -129,7 +129,7 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     };
     const running = run(`echo one; ${wait}; echo two; ${answer("made it")}`, {
       agent,
-      onLog: whenTold("one\n", goesAway),
+      onLog: whenLogged("one\n", goesAway),
     });
     await recordOf(stage, agent.id);
     await stage.local.clearFaults();
@@ -142,7 +142,7 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     const goesAway = (): Promise<unknown> => stage.local.fault({ kind: "outage", ms: 17_000 });
     const { result } = await run(answer("made it"), {
       config: { scheduleTimeoutSec: 15, startTimeoutSec: 15 },
-      onLog: whenTold("Waiting for pod to be scheduled", goesAway),
+      onLog: whenLogged("Waiting for pod to be scheduled", goesAway),
     });
     expect(result, JSON.stringify(result)).toMatchObject({
       exitCode: 0,
@@ -173,13 +173,13 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     rmSync(join(stage.dataRoot, "instances/default/run-logs/company-1", agent.id), { recursive: true });
   });
 
-  test("an API server that stays away: unknown, the Job stays, the next run gives all, bills the rest", async () => {
+  test("an API server that stays away: unknown, the Job stays, the next run gives all, reports the rest", async () => {
     const id = `away-${process.pid}`;
     const task = { agent: { id, companyId: "company-1", name: "Ada" }, context: { issueId: id } };
     const step = answer("first").replace('"reason":"stop"', '"reason":"tool-calls"');
     const { wait, open } = gate(stage);
     const program = `${step}\necho at-work; ${wait}; ${answer("made it")}`;
-    const onLog = whenTold("at-work", () => stage.local.fault({ kind: "outage" }));
+    const onLog = whenLogged("at-work", () => stage.local.fault({ kind: "outage" }));
     const { result } = await run(program, { ...task, config: { outageTimeoutSec: 2 }, onLog });
     expect(result, JSON.stringify(result)).toMatchObject({
       exitCode: null,
@@ -191,7 +191,7 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     expect(result.errorMessage).toMatch(/API server was not reachable.*the Job .* is kept/);
     await stage.local.clearFaults();
     expect(await stage.local.list("jobs")).toHaveLength(1);
-    const next = await run(program, { ...task, onLog: whenTold("Reattaching", open) });
+    const next = await run(program, { ...task, onLog: whenLogged("Reattaching", open) });
     expect(next.result, JSON.stringify(next.result)).toMatchObject({
       exitCode: 0,
       summary: "first\n\nmade it",
@@ -205,7 +205,7 @@ describe.skipIf(isRealCluster)("a run survives", () => {
 
   test("the loss of all events after 410", async () => {
     const forgets = (): Promise<unknown> => stage.local.fault({ kind: "compact" });
-    const { result } = await run(slow, { onLog: whenTold("Created K8s Job", forgets) });
+    const { result } = await run(slow, { onLog: whenLogged("Created K8s Job", forgets) });
     expect(result).toMatchObject({ exitCode: 0, errorMessage: null });
   });
 });

@@ -1,8 +1,8 @@
-/** What a Paperclip server shows and needs beyond lines and a result: live news, dispatch, tools, recovery. */
+/** What a Paperclip server shows and needs beyond lines and a result: live progress, dispatch, tools, recovery. */
 import * as serverUtils from "@paperclipai/adapter-utils/server-utils";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 
-import { answer, gate, isRealCluster, openStage, quote, run, type Stage, whenTold } from "./stage.js";
+import { answer, gate, isRealCluster, openStage, quote, run, type Stage, whenLogged } from "./stage.js";
 
 let stage: Stage;
 beforeAll(async () => {
@@ -28,11 +28,11 @@ interface Update {
   lastEventAt: Date;
 }
 
-describe("live news", () => {
+describe("live progress", () => {
   test("tell where the run is, its tool and its last words, at most once a second, and the last state", async () => {
     const updates: Update[] = [];
     const events: { eventType: string; level: string; message: string; payload: Record<string, unknown> }[] = [];
-    // The agent goes on when the host has heard what it did last.
+    // The agent goes on when the host knows what it did last.
     const [used, said] = [gate(stage), gate(stage)];
     const program = [
       tool("bash"),
@@ -52,7 +52,7 @@ describe("live news", () => {
       onEvent: async (event: never) => void events.push(event),
     });
     expect(result.exitCode, result.errorMessage ?? "").toBe(0);
-    // Each comes a second after the one before it, however late it is heard.
+    // Each comes a second after the one before it, however late it is seen.
     expect(updates.length - 1).toBeLessThanOrEqual((performance.now() - started) / 1000);
     for (const { phase, message, lastEventAt } of updates) {
       expect(["adapter_startup", "finalize"]).toContain(phase);
@@ -103,7 +103,7 @@ describe("live news", () => {
         return callback();
       },
       onEvent: () => callback(),
-      onLog: whenTold("tick\n", open),
+      onLog: whenLogged("tick\n", open),
     });
     expect(result).toMatchObject({ exitCode: 0, summary: "on time" });
     expect(lines.slice(0, 2)).toEqual(["tick", "tock"]);
@@ -129,7 +129,7 @@ describe("a run for this host", () => {
     expect(order).toEqual(["meta", "dispatch after 0 Jobs", "created"]);
   });
 
-  test("gets the host's tools by its environment, and their token is told to nobody", async () => {
+  test("gets the host's tools by its environment, and their token is shown to nobody", async () => {
     const runtimeTools = {
       version: 1,
       guidance: "Use $TOOLS well",
@@ -139,7 +139,7 @@ describe("a run for this host", () => {
       expiresAt: "2027-01-01T00:00:00Z",
       tools: ["connections_search", "connection_request"],
     };
-    const told: unknown[] = [];
+    const sent: unknown[] = [];
     let meta: object | undefined;
     const isToken = '[ "$PAPERCLIP_RUNTIME_TOOLS_TOKEN" = token-of-the-tools ]';
     const isGuidance = `[ "$PAPERCLIP_RUNTIME_TOOLS_GUIDANCE" = 'Use $TOOLS well' ]`;
@@ -151,12 +151,12 @@ describe("a run for this host", () => {
       onMeta: async ({ prompt: _prompt, ...rest }: Record<string, unknown>) => {
         meta = rest;
       },
-      onEvent: async (event: unknown) => void told.push(event),
-      onRuntimeProgress: async (update: unknown) => void told.push(update),
+      onEvent: async (event: unknown) => void sent.push(event),
+      onRuntimeProgress: async (update: unknown) => void sent.push(update),
     });
     expect(result.summary).toBe("buildRuntimeToolsEnv" in serverUtils ? "has tools" : "has none");
     expect(meta).toMatchObject({ context: { note: "kept" } });
-    expect(JSON.stringify([log, told, meta, result])).not.toContain("token-of-the-tools");
+    expect(JSON.stringify([log, sent, meta, result])).not.toContain("token-of-the-tools");
   });
 
   /** As Paperclip 2026.916.1 writes it into the agent's env for a company with a GitHub connection. */
@@ -244,7 +244,7 @@ describe.skipIf(isRealCluster)("a repetition by the host", () => {
     ["the agent was killed", { kind: "oom" }],
     ["the pod was evicted in mid-run", { kind: "evict", mode: "node-pressure" }],
   ])("is not offered when %s", async (_what, fault) => {
-    const onLog = whenTold(["started\n", "Pod running"], () => stage.local.fault(fault as never));
+    const onLog = whenLogged(["started\n", "Pod running"], () => stage.local.fault(fault as never));
     const { result } = await run("echo started; sleep 3600", { onLog });
     expect(result.errorMessage).toBeTruthy();
     expect(result.executionRecovery).toBeUndefined();

@@ -118,7 +118,7 @@ test("an environment without a cluster is refused with what to set", async () =>
   }
 });
 
-test("a cancel is heard while a credential plugin hangs", async () => {
+test("a cancel is noticed while a credential plugin hangs", async () => {
   const cancel = new AbortController();
   const pid = join(mkdtempSync(join(tmpdir(), "plugin-")), "pid");
   // It hangs for longer than the test may take.

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { serve } from "./server.js";
-import { answer, contextOf, gate, isRealCluster, openStage, run, type Stage, whenTold } from "./stage.js";
+import { answer, contextOf, gate, isRealCluster, openStage, run, type Stage, whenLogged } from "./stage.js";
 import {
   abandon,
   expectNothingLeft,
@@ -12,7 +12,7 @@ import {
   STEADY,
   steady,
   timesRun,
-  told,
+  reports,
   type Work,
   work,
 } from "./work.js";
@@ -48,9 +48,9 @@ async function killedAt(ms: number, isHeld: boolean): Promise<string> {
   expect(lines.slice(0, 11)).toEqual(STEADY);
   expect(lines).toHaveLength(14);
   if (isHeld && hasJob) expect(stdout).toContain("Reattaching");
-  const reported = told(stdout).length;
+  const reported = reports(stdout).length;
   const times = timesRun(stage, task);
-  // Twice only after the first one had ended and somebody was told.
+  // Twice only after the first one had ended and somebody knew.
   expect(
     times === 1 || (times === 2 && (heardAll || reported === 1)),
     `${ms} ms: ran ${times} times, reported ${reported}`,
@@ -78,7 +78,7 @@ describe("after a server was killed in mid-run", () => {
     await abandon(task, held(task));
     const invocations: { commandArgs?: string[] }[] = [];
     const onMeta = async (meta: object): Promise<void> => void invocations.push(meta);
-    const onLog = whenTold("Reattaching", () => release(stage, task));
+    const onLog = whenLogged("Reattaching", () => release(stage, task));
     const { result, lines, stdout } = await run(`echo another; ${answer("the second")}`, { ...task, onMeta, onLog });
     expect(result).toMatchObject({ exitCode: 0, summary: "the second" });
     expect(lines.slice(0, 11)).toEqual(STEADY);
@@ -90,15 +90,15 @@ describe("after a server was killed in mid-run", () => {
     await expectNothingLeft(stage, task);
   });
 
-  test("an end that nobody heard is told once, and the next Job goes on from its session", async () => {
+  test("an end that no result has reported is reported once, and the next Job goes on from its session", async () => {
     const task = work();
-    await abandon(task, held(task, "unheard of"));
+    await abandon(task, held(task, "unreported"));
     release(stage, task);
     await over(stage, task);
     const { result, lines, stdout } = await run(`echo another; ${answer("the second")}`, task);
     expect(result).toMatchObject({ exitCode: 0, summary: "the second" });
     expect(lines).toHaveLength(4);
-    expect(told(stdout)).toEqual([expect.stringMatching(/session ses_1, log proven\): it said: unheard of/)]);
+    expect(reports(stdout)).toEqual([expect.stringMatching(/session ses_1, log proven\): it said: unreported/)]);
     await expectNothingLeft(stage, task);
   });
 
@@ -121,7 +121,7 @@ describe("after a server was killed in mid-run", () => {
   ])("%s: the old Job is waited for", async (what, change) => {
     const task = work();
     await abandon(task, held(task));
-    const onLog = whenTold("Waiting for concurrent Job(s)", () => release(stage, task));
+    const onLog = whenLogged("Waiting for concurrent Job(s)", () => release(stage, task));
     const { result, stdout } = await run(answer("after it"), { ...change(task), onLog });
     expect(result).toMatchObject({ exitCode: 0, summary: "after it" });
     expect(stdout).toContain("Waiting for concurrent Job(s)");
@@ -133,7 +133,7 @@ describe("after a server was killed in mid-run", () => {
     const task = work();
     await abandon(task, held(task));
     const cancel = new AbortController();
-    const onLog = whenTold("Reattaching", () => cancel.abort());
+    const onLog = whenLogged("Reattaching", () => cancel.abort());
     const { result } = await run(answer("never"), {
       ...task,
       signal: cancel.signal,
@@ -150,7 +150,7 @@ describe("after a server was killed in mid-run", () => {
   test("SIGTERM leaves everything to the next server", async () => {
     const task = work();
     await abandon(task, held(task), "SIGTERM");
-    const onLog = whenTold("Reattaching", () => release(stage, task));
+    const onLog = whenLogged("Reattaching", () => release(stage, task));
     const { result, lines } = await run(held(task), { ...task, onLog });
     expect(result).toMatchObject({ exitCode: 0 });
     expect(lines).toHaveLength(14);
@@ -166,37 +166,37 @@ test("a Job that is kept is not reported again and again", async () => {
   expect(stdout).not.toContain("Reattaching");
 });
 
-test("a Job that its server heard to the end is not told again, though its heir died", async () => {
+test("a Job that its server followed to the end is not reported again, though its successor died", async () => {
   const task = work();
-  const first = run(held(task, "heard"), task);
+  const first = run(held(task, "followed"), task);
   await expect.poll(() => timesRun(stage, task)).toBe(1);
-  const heir = serve(contextOf(held(task), task));
-  await heir.said("line 2");
-  heir.child.kill("SIGKILL");
-  await heir.ended;
+  const successor = serve(contextOf(held(task), task));
+  await successor.said("line 2");
+  successor.child.kill("SIGKILL");
+  await successor.ended;
   release(stage, task);
   const { result, stdout } = await first;
-  expect(result).toMatchObject({ exitCode: 0, summary: "heard" });
+  expect(result).toMatchObject({ exitCode: 0, summary: "followed" });
   expect(stdout).toContain("cleaning up is left to it");
   const next = await run(answer("the second"), task);
   expect(next.result).toMatchObject({ exitCode: 0, summary: "the second", usage: { inputTokens: 10 } });
-  expect(told(next.stdout)).toEqual([]);
+  expect(reports(next.stdout)).toEqual([]);
 });
 
-test("a server that is done after its successor has cleaned up bills nothing again", async () => {
+test("a server that is done after its successor has cleaned up reports nothing again", async () => {
   const task = work();
-  const program = held(task, "heard");
+  const program = held(task, "followed");
   // It has read the answer, and stands still before it takes it in.
   const first = serve(contextOf(program, task), { stopsAt: '"type":"text"' });
   await first.said("line 10");
-  const heir = serve(contextOf(program, task));
-  await heir.said("line 10");
+  const successor = serve(contextOf(program, task));
+  await successor.said("line 10");
   release(stage, task);
   await first.said('"type":"text"');
-  const ofHeir = await heir.ended;
+  const ofSuccessor = await successor.ended;
   first.child.kill("SIGCONT");
-  const results = [(await first.ended)!.result, ofHeir!.result];
-  expect(results.map(({ summary }) => summary)).toEqual(["heard", "heard"]);
+  const results = [(await first.ended)!.result, ofSuccessor!.result];
+  expect(results.map(({ summary }) => summary)).toEqual(["followed", "followed"]);
   expect(results.map(({ usage }) => usage?.inputTokens)).toEqual([0, 10]);
   await expectNothingLeft(stage, task);
 });
@@ -210,7 +210,7 @@ test.skipIf(isRealCluster)(
     const { wait, open } = gate(stage);
     const program = `echo "line 2"; ${wait}; exit 3`;
     await abandon(task, program);
-    const { result } = await run(program, { ...task, onLog: whenTold("Reattaching", open) });
+    const { result } = await run(program, { ...task, onLog: whenLogged("Reattaching", open) });
     expect(result, JSON.stringify(result)).toMatchObject({ timedOut: false, exitCode: 3 });
     await stage.local.clearFaults();
   },

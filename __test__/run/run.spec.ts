@@ -13,7 +13,7 @@ import {
   openStage,
   run,
   type Stage,
-  whenTold,
+  whenLogged,
 } from "./stage.js";
 
 let stage: Stage;
@@ -87,7 +87,7 @@ test("a cancel ends the agent with TERM and is acknowledged when its pod is gone
     signal: cancel.signal,
     onCancellationReady: async () => {},
     // An old kubelet may not see a container that it is just starting: it is cancelled when it is known to run.
-    onLog: whenTold(["started\n", "Pod running"], () => cancel.abort()),
+    onLog: whenLogged(["started\n", "Pod running"], () => cancel.abort()),
   });
   expect(result).toMatchObject({ errorCode: "cancelled", timedOut: false });
   expect(result.resultJson).toMatchObject({

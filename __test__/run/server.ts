@@ -7,11 +7,11 @@ import { type Seen, seen } from "./stage.js";
 
 export interface Server {
   child: ChildProcess;
-  /** What it has told so far. */
+  /** What it has logged so far. */
   log: [stream: string, chunk: string][];
   /** Resolves with the run's end; with nothing when the process ended before. */
   ended: Promise<Seen | undefined>;
-  /** Resolves when the text was told; rejects when the server ended without it. */
+  /** Resolves when the text was logged; rejects when the server ended without it. */
   said(text: string): Promise<void>;
 }
 

@@ -108,7 +108,7 @@ export function contextOf(program: string, overrides: Record<string, any> = {}):
 /** The host's callback for a run's lines. */
 export type OnLog = (stream: string, chunk: string) => Promise<void> | void;
 
-/** Runs the program as an agent through the public adapter. An `onLog` of the test hears what is noted here. */
+/** Runs the program as an agent through the public adapter. An `onLog` of the test gets what is noted here. */
 export async function run(program: string, overrides: Record<string, any> = {}): Promise<Seen> {
   const log: [string, string][] = [];
   const onLog: OnLog = (stream, chunk) => {
@@ -132,15 +132,15 @@ export function seen(result: AdapterExecutionResult, log: [string, string][]): S
 }
 
 /**
- * A host's callback that acts once, when all the texts were told: what is to happen after a line happens after it.
+ * A host's callback that acts once, when all the texts were logged: what is to happen after a line happens after it.
  * The host takes the line when the act is done.
  */
-export function whenTold(texts: string | string[], act: () => unknown): OnLog {
-  let heard = "";
+export function whenLogged(texts: string | string[], act: () => unknown): OnLog {
+  let logged = "";
   let acted = false;
   return async (_stream, chunk) => {
-    heard += chunk;
-    if (acted || ![texts].flat().every((text) => heard.includes(text))) return;
+    logged += chunk;
+    if (acted || ![texts].flat().every((text) => logged.includes(text))) return;
     acted = true;
     await act();
   };

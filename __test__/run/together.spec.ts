@@ -35,8 +35,8 @@ function expectWhole(seen: Seen | undefined): void {
   expect(seen?.lines).toHaveLength(14);
 }
 
-/** What the agent used (see {@link answer}) is told by all of them together once. */
-function expectOneBill(ends: (Seen | undefined)[], times = 1): void {
+/** What the agent used (see {@link answer}) is reported by all of them together once. */
+function expectReportedOnce(ends: (Seen | undefined)[], times = 1): void {
   const sum = (of: (result: Seen["result"]) => number | null | undefined): number =>
     ends.reduce((all, seen) => all + (of(seen!.result) ?? 0), 0);
   expect(sum((result) => result.usage?.inputTokens)).toBe(10 * times);
@@ -49,12 +49,12 @@ test("both deliver everything, and nothing is left", async () => {
   release(stage, task);
   const ends = await Promise.all([first.ended, second.ended]);
   ends.forEach(expectWhole);
-  expectOneBill(ends);
+  expectReportedOnce(ends);
   expect(timesRun(stage, task)).toBe(1);
   await expectNothingLeft(stage, task);
 });
 
-test("the first one leaves cleaning up to a successor that is slow to hear of the end", async () => {
+test("the first one leaves cleaning up to a successor that learns late of the end", async () => {
   const task = work();
   const [first, second] = await both(task, (program) => program);
   second.child.kill("SIGSTOP");
@@ -65,18 +65,18 @@ test("the first one leaves cleaning up to a successor that is slow to hear of th
   second.child.kill("SIGCONT");
   const late = await second.ended;
   expectWhole(late);
-  expectOneBill([early, late]);
+  expectReportedOnce([early, late]);
   expect(timesRun(stage, task)).toBe(1);
   await expectNothingLeft(stage, task);
 });
 
-test("the first one, slow to hear, ends in a named state when its successor has cleaned up", async () => {
+test("the first one learns late of the end, and ends in a named state when its successor has cleaned up", async () => {
   const task = work();
   const [first, second] = await both(task, (program) => program);
   first.child.kill("SIGSTOP");
   release(stage, task);
-  const heir = await second.ended;
-  expectWhole(heir);
+  const successor = await second.ended;
+  expectWhole(successor);
   first.child.kill("SIGCONT");
   const seen = await first.ended;
   const { result } = seen!;
@@ -86,7 +86,7 @@ test("the first one, slow to hear, ends in a named state when its successor has 
     expect(result.errorCode, result.errorMessage ?? "").toMatch(
       /^(k8s_log_incomplete|opencode_killed|unknown_outcome)$/,
     );
-  expectOneBill([seen, heir]);
+  expectReportedOnce([seen, successor]);
   await expectNothingLeft(stage, task);
 });
 
@@ -99,7 +99,7 @@ test("a new wake beside a living server gets the old output, and then its own Jo
   expect(ofSecond?.result).toMatchObject({ exitCode: 0, summary: "the second" });
   expect(ofSecond?.lines.slice(0, 11)).toEqual(STEADY);
   expect(ofSecond?.lines).toHaveLength(18);
-  expectOneBill([ofFirst, ofSecond], 2);
+  expectReportedOnce([ofFirst, ofSecond], 2);
   expect(timesRun(stage, task)).toBe(1);
   await expectNothingLeft(stage, task);
 });

@@ -83,6 +83,6 @@ export async function abandon(task: object, program: string, signal: NodeJS.Sign
   await server.ended;
 }
 
-/** Status lines about earlier runs that nobody heard the end of. */
-export const told = (stdout: string): string[] =>
+/** Status lines about earlier runs whose end no result has reported. */
+export const reports = (stdout: string): string[] =>
   stdout.split("\n").filter((line) => line.includes("ended while nobody was listening"));

@@ -41,7 +41,7 @@ export function readServerEnvironment(env: NodeJS.ProcessEnv = process.env): Ser
   return { hostname: env["HOSTNAME"]?.trim() || hostname(), ...Object.fromEntries(present) };
 }
 
-/** The variables that decide who bills a run: the server's own, overlaid with the agent's. */
+/** The variables that decide the biller of a run: the server's own, overlaid with the agent's. */
 export function billingEnvironment(configEnv: Record<string, unknown>): NodeJS.ProcessEnv {
   const own = Object.entries(configEnv).filter((entry): entry is [string, string] => typeof entry[1] === "string");
   return { ...process.env, ...Object.fromEntries(own) };

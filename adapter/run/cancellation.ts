@@ -6,7 +6,7 @@ const ISSUE_POLL_MS = 15_000;
 
 const REQUEST_LIMIT_MS = 10_000;
 
-/** Why a run is cancelled, as the addon is told. */
+/** Why a run is cancelled, as the addon gets it. */
 export type CancelReason = "signal" | "issue";
 
 /** What watching needs; the parts a test replaces have defaults. */
@@ -62,7 +62,7 @@ function watchIssue(input: CancellationInput): () => void {
   };
 }
 
-/** The status of the run's issue; `null` when it cannot be told now, which never cancels anything. */
+/** The status of the run's issue; `null` when it is unknown now, which never cancels anything. */
 async function readIssueStatus(input: CancellationInput, ended: AbortSignal): Promise<unknown> {
   try {
     const url = new URL(`/api/issues/${encodeURIComponent(input.issueId ?? "")}`, input.apiUrl);

@@ -23,7 +23,7 @@ export function runFeed(native: Native): RunFeed {
 /** See {@link runFeed}. */
 class RunFeed {
   private readonly sinks = new Map<number, RunSink>();
-  /** Calls that have ended, until the addon is told. */
+  /** Calls that have ended, until the addon knows. */
   private answered: number[] = [];
   private readonly runs: Runs;
 
@@ -60,7 +60,7 @@ class RunFeed {
     this.runs.arrived();
   }
 
-  /** Never rejects: whatever becomes of the call, its run hears of it. */
+  /** Never rejects: whatever becomes of the call, its run knows of it. */
   private async call(run: number, call: number, kind: string, payload: string): Promise<void> {
     try {
       await this.sinks.get(run)?.(kind, payload);

@@ -118,7 +118,7 @@ function resumesSession(native: Native, requestJson: string): boolean {
   return plan.sessionId !== null;
 }
 
-/** Building is synchronous, so the host's log is told without waiting for it. */
+/** Building is synchronous, so it writes to the host's log without waiting for it. */
 function warnHost(ctx: AdapterExecutionContext, warning: string): void {
   if (typeof ctx.onLog !== "function") return;
   const line = warning.startsWith("[paperclip] ") ? `${warning.trimEnd()}\n` : statusLine(warning.trimEnd());

@@ -25,7 +25,7 @@ async function probe(load: NativeLoader, ctx: AdapterEnvironmentTestContext): Pr
     const request = {
       config: parseObject(ctx.config),
       environment: readServerEnvironment(),
-      // The address agents' pods will be told to call.
+      // The address agents' pods will call.
       paperclipApiUrl: buildPaperclipEnv({ id: "", companyId: ctx.companyId ?? "" })["PAPERCLIP_API_URL"],
     };
     const answer = JSON.parse(await load().probeEnvironment(toJsonText(request))) as {

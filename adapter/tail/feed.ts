@@ -41,7 +41,7 @@ export function tailFeed(native: Native): TailFeed {
 /** See {@link tailFeed}. */
 export class TailFeed {
   private readonly listeners = new Map<number, TailListener>();
-  /** Tails whose lines are delivered, until the addon is told. */
+  /** Tails whose lines are delivered, until the addon knows. */
   private taken: number[] = [];
   /** When this turn of the event loop brought its first batch. */
   private turnSince: number | undefined;

@@ -73,7 +73,7 @@ async function reattached(stage: Stage, worker: Worker): Promise<void> {
 
 async function harvested(stage: Stage, worker: Worker): Promise<void> {
   await stage.check(
-    "a run that ended meanwhile is heard",
+    "a run that ended meanwhile is reported",
     "its answer in the next run's log, which resumes its session",
     async () => {
       const { run, stdout } = await stage.ended(await stage.company.wake(worker), 600);

@@ -12,7 +12,7 @@ import { ApiError, badRequest, conflict, expired, notFound } from "./status.js";
 export interface Answer {
   code: number;
   body: object;
-  /** Told in `Warning` headers. */
+  /** Sent in `Warning` headers. */
   warnings?: string[];
 }
 

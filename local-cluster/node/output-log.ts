@@ -50,9 +50,9 @@ export async function openOutputLog(path: string, limit = 10 * 1024 * 1024): Pro
   return {
     writeFd,
     async drained(ms) {
-      const patience = setTimeout(() => source.destroy(), ms);
+      const timer = setTimeout(() => source.destroy(), ms);
       await ended;
-      clearTimeout(patience);
+      clearTimeout(timer);
     },
   };
 }

@@ -13,7 +13,7 @@ import { Problems } from "./problems.js";
 // What etcd takes in one write.
 const STORED_BYTES = 1.5 * 1024 * 1024;
 
-/** Called with the paths of unknown fields: they are dropped, and whoever asked is told or refused. */
+/** Called with the paths of unknown fields: they are dropped, and the client gets a warning or a refusal. */
 type OnUnknown = (fields: string[]) => void;
 
 export function admit(

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use napi::Status;
 
-/// A word that JavaScript may match on.
+/// A code that JavaScript may match on.
 #[derive(Debug, Clone)]
 pub struct Code(Cow<'static, str>);
 

@@ -1,12 +1,13 @@
-//! What this process holds for its runs: for tests, and for whoever looks for a leak in a server.
+//! Counts what this process holds for its runs: for tests, and for the search for a leak in a server.
 
 use napi_derive::napi;
 use serde_json::json;
 
 use super::server;
 
-/// Counts as JSON text: `{"watches": …, "agents": …, "tails": …, "stuckThreads": …}`. Without a run all are 0: `watches` of
-/// the API server, mutexes of `agents`, followed files (`tails`), and threads that hang on a mount that does not answer.
+/// Counts as JSON text: `{"watches": …, "agents": …, "tails": …, "stuckThreads": …}`. `watches` of the API server,
+/// `agents` that have a run, files that are followed (`tails`), and threads that hang on a mount that does not answer.
+/// All are 0 while there is no run.
 #[napi(catch_unwind)]
 #[must_use]
 pub fn held_resources() -> String {

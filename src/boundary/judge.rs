@@ -1,4 +1,4 @@
-//! What the stream of opencode means: parser and judgement.
+//! opencode's stream: the parser, and the judgement of a finished run.
 
 use napi_derive::napi;
 
@@ -7,7 +7,7 @@ use super::code::invalid;
 use crate::opencode;
 use crate::run::outcome::{Facts, resolve};
 
-/// Parses opencode's JSONL. Gives JSON text with the fields of the TypeScript adapter and further ones.
+/// Parses opencode's JSONL. Returns JSON text with the fields of the TypeScript adapter and further ones.
 #[napi(catch_unwind)]
 #[must_use]
 pub fn parse_open_code_jsonl(stdout: String) -> String {

@@ -1,4 +1,4 @@
-//! The only room that says napi: translates between JavaScript values and the engine, and holds nothing else.
+//! The only room that names napi: it translates between JavaScript values and the engine, and does nothing else.
 //! Large values cross as JSON text, which is three times cheaper than objects.
 
 #![expect(

@@ -1,4 +1,4 @@
-//! Paths, labels and the manifest: pure and synchronous.
+//! Paths, labels and the manifest.
 
 use k8s_openapi::api::batch::v1::Job;
 use napi_derive::napi;
@@ -19,10 +19,10 @@ pub fn build_pod_log_path(company_id: String, agent_id: String, run_id: String) 
     manifest::pod_log_path(&company_id, &agent_id, &run_id).map_err(invalid)
 }
 
-/// What the adapter does not know yet of a rendered manifest.
+/// A rendered manifest, without what the adapter knows already.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer<'a> {
+struct ManifestAnswer<'a> {
     job: &'a Job,
     job_name: &'a str,
     namespace: &'a str,
@@ -31,8 +31,8 @@ struct Answer<'a> {
     warnings: &'a [String],
 }
 
-/// Renders the Job. JSON text in and out: see `buildJobManifest` of the adapter. The prompt comes beside the request and
-/// does not go back: large ones cost most of the time here, as JSON text and from one encoding to the other.
+/// Renders the Job. JSON text in and out: see `buildJobManifest` of the adapter. The prompt comes beside the request
+/// and is not returned: to convert a large one twice would take most of the time here.
 #[napi(catch_unwind)]
 pub fn build_job_manifest(request_json: String, prompt: String) -> Result<String> {
     let config = |cause: crate::config::ConfigError| error(CONFIG_INVALID, cause);
@@ -40,7 +40,7 @@ pub fn build_job_manifest(request_json: String, prompt: String) -> Result<String
     request.prompt = prompt;
     let spec = RunSpec::from_request(&request).map_err(config)?;
     let rendered = manifest::render(&spec).map_err(|cause| error(cause.code(), cause))?;
-    let answer = Answer {
+    let answer = ManifestAnswer {
         job: &rendered.job,
         job_name: &rendered.job_name,
         namespace: &rendered.namespace,

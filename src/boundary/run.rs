@@ -1,5 +1,5 @@
-//! `openRuns`: runs of agents. All runs of one JavaScript environment share one callback, so that what one look at all
-//! logs found crosses as one string.
+//! `openRuns`: runs of agents. All runs of one JavaScript environment share one callback: what one look at all logs
+//! found crosses as one string.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use napi_derive::napi;
 use tokio::sync::watch;
 
 use super::code::invalid;
-use super::text::{JsText, Text, Texts, sink_of, units};
+use super::text::{CopiedString, OutgoingText, StringFactory, sink_of, units};
 use super::{Result, server, tasks};
 use crate::run::host::batches::{Call, Calls};
 use crate::run::stop::{Stopper, stop_signal};
@@ -32,7 +32,7 @@ impl Runs {
         let calls = self.calls.clone();
         let work = async move {
             let report = crate::run::execute(server(), &request_json, Arc::new(host), stop).await;
-            calls.told(number).await;
+            calls.until_delivered(number).await;
             done.send_replace(Some(report.to_value().to_string()));
         };
         tasks::spawn(env, work).map_err(invalid)?;
@@ -64,7 +64,7 @@ impl Runs {
     }
 }
 
-/// A run that is on.
+/// A run in progress.
 #[napi]
 pub struct RunHandle {
     number: u32,
@@ -87,7 +87,7 @@ impl RunHandle {
         self.stopper.stop(&reason);
     }
 
-    /// Resolves with an `AdapterExecutionResult` as JSON text. Holds the process until then.
+    /// Resolves with an `AdapterExecutionResult` as JSON text. Keeps the process alive until then.
     #[napi]
     pub async fn result(&self) -> napi::Result<String> {
         let mut result = self.result.clone();
@@ -99,33 +99,33 @@ impl RunHandle {
     }
 }
 
-/// Makes the runs of this environment. `sink(batch)` gets, at most once in a look at all logs, what the runs tell: the
-/// payloads after each other, and after the last newline four words for each: the run's number, the call's number, the
-/// kind and the payload's length in UTF-16 units. Kinds: `stdout` and `stderr` with whole lines; `meta`, `progress`,
-/// `event` and `dispatch` with JSON text. A run tells the next line when the last was answered; its progress and its events
-/// come beside the lines, each when the last of its kind was answered. The sink must not throw, must answer with
-/// `arrived()`, and each call with `answered()` or `failed()`. Does not hold the process.
+/// Opens the runs of this environment. `sink(batch)` gets the calls of all runs as one string: the payloads in a row,
+/// and after the last newline four words for each call: the run's number, the call's number, the kind and the payload's
+/// length in UTF-16 units. Kinds: `stdout` and `stderr` with whole lines; `meta`, `progress`, `event` and `dispatch`
+/// with JSON text. A run sends its next lines when the last were answered. Progress and events come beside the lines,
+/// each when the last of its kind was answered. The sink must not throw; it must answer a batch with `arrived()`, and
+/// each call with `answered()` or `failed()`. Does not keep the process alive.
 #[napi(catch_unwind, ts_args_type = "sink: (batch: string) => void")]
-pub fn open_runs(env: Env, sink: Function<'_, JsText, ()>) -> Result<Runs> {
-    let sink = sink_of(Texts::of(env), sink).map_err(invalid)?;
+pub fn open_runs(env: Env, sink: Function<'_, CopiedString, ()>) -> Result<Runs> {
+    let sink = sink_of(StringFactory::of(env), sink).map_err(invalid)?;
     let calls = Calls::new(move |batch| sink(as_text(batch)));
     env.add_env_cleanup_hook(calls.clone(), |calls| calls.close())
         .map_err(invalid)?;
     Ok(Runs { calls })
 }
 
-/// The payloads, and behind the last newline whose they are.
-fn as_text(batch: Vec<Call>) -> Text {
-    let mut plain = true;
+/// The batch as `openRuns` describes it.
+fn as_text(batch: Vec<Call>) -> OutgoingText {
+    let mut is_ascii = true;
     let bytes: usize = batch.iter().map(|call| call.payload.len() + 40).sum();
     let mut all = String::with_capacity(bytes);
     let mut words = String::from("\n");
     for call in batch {
         // Writing to a String cannot fail.
-        let (kind, units) = (call.kind.as_str(), units(&call.payload, &mut plain));
+        let (kind, units) = (call.kind.as_str(), units(&call.payload, &mut is_ascii));
         let _ = write!(words, "{} {} {kind} {units} ", call.run, call.call);
         all.push_str(&call.payload);
     }
     all.push_str(words.trim_end_matches(' '));
-    Text::new(all, plain)
+    OutgoingText::new(all, is_ascii)
 }

@@ -1,4 +1,4 @@
-//! The session codec, and the one decision whether a session is resumed. JSON text in and out.
+//! The session codec, and whether a session is resumed. JSON text in and out.
 
 use napi_derive::napi;
 use serde_json::{Value, json};
@@ -13,13 +13,13 @@ fn value(text: &str) -> Result<Value> {
     serde_json::from_str(text).map_err(|error| invalid(format!("session: {error}")))
 }
 
-/// What was stored, as session parameters or `null`.
+/// Session parameters from what was stored; `null` when it holds none.
 #[napi(catch_unwind)]
 pub fn session_deserialize(raw_json: String) -> Result<String> {
     Ok(json!(session::deserialize(&value(&raw_json)?)).to_string())
 }
 
-/// Session parameters, as what is stored or `null`.
+/// What is stored for session parameters; `null` when they hold no session.
 #[napi(catch_unwind)]
 pub fn session_serialize(params_json: String) -> Result<String> {
     Ok(json!(session::serialize(&value(&params_json)?)).to_string())

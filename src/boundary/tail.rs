@@ -1,5 +1,5 @@
-//! `openTails`: follows files for a caller of its own. All tails of one JavaScript environment share one callback, so
-//! that what one tick found in all files crosses as one string.
+//! `openTails`: follows files for JavaScript. All tails of one JavaScript environment share one callback: what one look
+//! at all files found crosses as one string.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
@@ -13,43 +13,48 @@ use napi_derive::napi;
 use serde::Deserialize;
 
 use super::code::{error, invalid};
-use super::text::{JsPart, JsText, Text, Texts, sink_of, units};
+use super::text::{CopiedString, OutgoingText, SharedString, StringFactory, sink_of, units};
 use super::{Result, server};
 use crate::config::POD_ROOT;
-use crate::tail::Pace;
-use crate::tail::collected::Part;
-use crate::tail::followed::{Ending, Look, Proof};
+use crate::tail::TailOptions;
+use crate::tail::follower::{FinishRule, Look, Proof};
 use crate::tail::hub::{Batch, Group};
-use crate::tail::source::{FileSource, Place};
+use crate::tail::line_collector::Part;
+use crate::tail::source::{FileSource, VolumePath};
 
 /// The tails of one JavaScript environment.
 #[napi]
 pub struct Tails {
     group: Group,
-    texts: Texts,
-    collected: Collection,
+    strings: StringFactory,
+    collected: CollectedParts,
 }
 
-/// What tails that are over have collected, until somebody takes it.
-type Collection = Arc<Mutex<HashMap<u32, VecDeque<Part>>>>;
+/// The text of tails that are over, until JavaScript takes it.
+type CollectedParts = Arc<Mutex<HashMap<u32, VecDeque<Part>>>>;
 
 #[napi]
 impl Tails {
-    /// Follows a file; gives the tail's number. `optionsJson` may hold `pollMs` (250), `maxPollMs` (1000), `idlePolls`
-    /// (5), `appearTimeoutMs` (30000), `dataRoot` (`/paperclip`) and `collect` (false): keep the text for `text()`.
+    /// Follows a file; returns the tail's number. `optionsJson` may hold `pollMs` (250), `maxPollMs` (1000),
+    /// `idlePolls` (5), `appearTimeoutMs` (30000), `dataRoot` (`/paperclip`) and `collect` (false): keep the text for
+    /// `text()`.
     #[napi(catch_unwind)]
     pub fn follow(&self, path: String, options_json: String) -> Result<u32> {
         let options: Options =
             serde_json::from_str(&options_json).map_err(|error| invalid(format!("tail options: {error}")))?;
-        let place = options
-            .place(Path::new(&path))
+        let file_path = options
+            .volume_path(Path::new(&path))
             .ok_or_else(|| invalid(format!("{path} names no file")))?;
         self.group
-            .follow(Box::new(FileSource::new(place, false)), path, options.pace())
+            .follow(
+                Box::new(FileSource::new(file_path, false)),
+                path,
+                options.tail_options(),
+            )
             .map_err(|cause| error("EAGAIN", format!("no thread to read files with: {cause}")))
     }
 
-    /// What was given of these tails is delivered: the next may come.
+    /// The lines of these tails are delivered: more may come.
     #[napi(catch_unwind)]
     pub fn taken(&self, tails: Vec<u32>) {
         self.group.taken(&tails);
@@ -64,48 +69,48 @@ impl Tails {
     /// After the end of a tail that collects: the next part of its text, about 1 MiB of whole lines; `null` after the
     /// last one.
     #[napi(catch_unwind, ts_return_type = "string | null")]
-    pub fn text(&self, tail: u32) -> Result<Option<JsPart>> {
+    pub fn text(&self, tail: u32) -> Result<Option<SharedString>> {
         let mut collected = self.collected.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(part) = collected.get_mut(&tail).and_then(VecDeque::pop_front) else {
             collected.remove(&tail);
             return Ok(None);
         };
         drop(collected);
-        self.texts.long_lived(part).map(Some).map_err(invalid)
+        self.strings.long_lived(part).map(Some).map_err(invalid)
     }
 
     /// Reads to the end of the file once more, then ends. Later calls change nothing.
     #[napi(catch_unwind)]
     pub fn stop(&self, tail: u32) {
-        self.group.end(tail, Ending::Drain);
+        self.group.end(tail, FinishRule::Drain);
     }
 }
 
-/// Makes the tails of this environment. `sink(batch)` gets, at most once in a tick, all that was found: the texts of
-/// several tails after each other, and after the last newline three words for each text: the tail's number, the
-/// kind and the text's length in UTF-16 units. Kinds: `o` whole lines, `n` one notice, `e` the end
-/// (empty), `f` the failure's message. It must not throw, must answer with `arrived()`, and with `taken()` for each
-/// tail when its lines are delivered. Does not hold the process.
+/// Opens the tails of this environment. `sink(batch)` gets what was found in all files as one string: the texts in a
+/// row, and after the last newline three words for each text: the tail's number, the kind and the text's length in
+/// UTF-16 units. Kinds: `o` whole lines, `n` one notice, `e` the end (empty), `f` the failure's message. The sink must
+/// not throw; it must answer a batch with `arrived()`, and each tail with `taken()` when its lines are delivered. Does
+/// not keep the process alive.
 #[napi(catch_unwind, ts_args_type = "sink: (batch: string) => void")]
-pub fn open_tails(env: Env, sink: Function<'_, JsText, ()>) -> Result<Tails> {
-    let texts = Texts::of(env);
-    let sink = sink_of(texts, sink).map_err(invalid)?;
-    let collected = Collection::default();
+pub fn open_tails(env: Env, sink: Function<'_, CopiedString, ()>) -> Result<Tails> {
+    let strings = StringFactory::of(env);
+    let sink = sink_of(strings, sink).map_err(invalid)?;
+    let collected = CollectedParts::default();
     let kept = collected.clone();
     let deliver = move |batch: Batch| sink(as_text(keep_collected(batch, &kept)));
     let group = Group::new(&server().hub, deliver);
-    // When a worker thread dies, its tails die with it.
+    // When a worker thread ends, its tails end, too.
     env.add_env_cleanup_hook(group.clone(), |group| group.close())
         .map_err(invalid)?;
     Ok(Tails {
         group,
-        texts,
+        strings,
         collected,
     })
 }
 
-/// What was collected waits here for whoever hears of the end.
-fn keep_collected(mut batch: Batch, kept: &Collection) -> Batch {
+/// Keeps the text of tails that are over until JavaScript asks for it.
+fn keep_collected(mut batch: Batch, kept: &CollectedParts) -> Batch {
     for (tail, look) in &mut batch {
         if let Some(collected) = look.collected.take()
             && !matches!(look.end, Some(Proof::Failed(_)))
@@ -117,9 +122,9 @@ fn keep_collected(mut batch: Batch, kept: &Collection) -> Batch {
     batch
 }
 
-/// The texts, and behind the last newline whose they are.
-fn as_text(batch: Batch) -> Text {
-    let mut plain = true;
+/// The batch as `openTails` describes it.
+fn as_text(batch: Batch) -> OutgoingText {
+    let mut is_ascii = true;
     let mut all = String::new();
     let mut words = String::from("\n");
     for (tail, look) in batch {
@@ -128,7 +133,7 @@ fn as_text(batch: Batch) -> Text {
         } = look;
         let mut add = |kind: char, text: String| {
             // Writing to a String cannot fail.
-            let _ = write!(words, "{tail} {kind} {} ", units(&text, &mut plain));
+            let _ = write!(words, "{tail} {kind} {} ", units(&text, &mut is_ascii));
             // The usual batch is one text: it is not copied.
             if all.is_empty() {
                 all = text
@@ -149,7 +154,7 @@ fn as_text(batch: Batch) -> Text {
         }
     }
     all.push_str(words.trim_end_matches(' '));
-    Text::new(all, plain)
+    OutgoingText::new(all, is_ascii)
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -164,13 +169,13 @@ struct Options {
 }
 
 impl Options {
-    fn pace(&self) -> Pace {
-        let default = Pace::default();
+    fn tail_options(&self) -> TailOptions {
+        let default = TailOptions::default();
         let duration = |ms: Option<f64>, least: f64| {
             ms.filter(|ms| ms.is_finite())
                 .map(|ms| Duration::from_secs_f64(ms.clamp(least, 1e12) / 1e3))
         };
-        Pace {
+        TailOptions {
             poll: duration(self.poll_ms, 1.0).unwrap_or(default.poll),
             idle_poll: duration(self.max_poll_ms, 1.0).unwrap_or(default.idle_poll),
             idle_polls: self.idle_polls.unwrap_or(default.idle_polls),
@@ -182,12 +187,12 @@ impl Options {
     }
 
     /// Below the data root every component is checked, elsewhere the last one.
-    fn place(&self, path: &Path) -> Option<Place> {
+    fn volume_path(&self, path: &Path) -> Option<VolumePath> {
         let root = self.data_root.clone().unwrap_or_else(|| PathBuf::from(POD_ROOT));
         if path.starts_with(&root) {
-            Place::below(&root, path)
+            VolumePath::below(&root, path)
         } else {
-            Place::anywhere(path)
+            VolumePath::in_trusted_folder(path)
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Ties every task to the JavaScript environment that started it: when a worker thread dies, its tails and runs
-//! die with it (their Jobs go on in the cluster).
+//! Ties every task to the JavaScript environment that started it: when a worker thread ends, its runs are aborted
+//! (their Jobs go on in the cluster).
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -43,10 +43,10 @@ impl Tasks {
     }
 }
 
-/// Forgets a task when it ends, however it ends.
-struct Entry(Arc<Tasks>, u64);
+/// Removes a task from the list when it ends, however it ends.
+struct TaskEntry(Arc<Tasks>, u64);
 
-impl Drop for Entry {
+impl Drop for TaskEntry {
     fn drop(&mut self) {
         self.0
             .running
@@ -63,8 +63,8 @@ pub fn spawn(env: Env, work: impl Future<Output = ()> + Send + 'static) -> napi:
     let mut running = tasks.running.lock().unwrap_or_else(PoisonError::into_inner);
     let id = running.0;
     running.0 += 1;
-    let entry = Entry(tasks.clone(), id);
-    // The lock is held until the task is in the list, so that it cannot leave it before.
+    let entry = TaskEntry(tasks.clone(), id);
+    // The lock is held until the task is in the list, so that it cannot be removed before it was added.
     let task = napi::bindgen_prelude::spawn(async move {
         let _entry = entry;
         work.await;

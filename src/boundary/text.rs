@@ -1,54 +1,53 @@
-//! Text on its way to JavaScript, made there in the cheapest way that V8 has for it.
+//! Makes JavaScript strings of text, each in the cheapest way that V8 has for it.
 
 use napi::bindgen_prelude::{Either, Either3, Function};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Env, JsString, JsStringLatin1, JsStringUtf16};
 
-use crate::tail::collected::Part;
+use crate::tail::line_collector::Part;
 
-/// What becomes a JavaScript string by a copy.
-pub type JsText = Either<JsString<'static>, String>;
-/// What becomes a JavaScript string, without a copy where the host can.
-pub type JsPart = Either3<JsStringLatin1<'static>, JsStringUtf16<'static>, String>;
+/// A JavaScript string that is a copy of the text.
+pub type CopiedString = Either<JsString<'static>, String>;
+/// A JavaScript string that shares the memory of the text, where the host can do that.
+pub type SharedString = Either3<JsStringLatin1<'static>, JsStringUtf16<'static>, String>;
 
-/// Shorter text is copied sooner than shared.
-const LEAST: usize = 16 << 10;
+/// Shorter text is cheaper to copy than to share.
+const MIN_SHARED_UNITS: usize = 16 << 10;
 
-/// A text that is complete.
-pub struct Text {
+/// A text for JavaScript.
+pub struct OutgoingText {
     text: String,
-    /// It is all ASCII.
-    plain: bool,
+    is_ascii: bool,
 }
 
-impl Text {
-    /// Any thread can do this.
+impl OutgoingText {
+    /// On any thread.
     #[must_use]
-    pub fn new(text: String, plain: bool) -> Self {
-        Self { text, plain }
+    pub fn new(text: String, is_ascii: bool) -> Self {
+        Self { text, is_ascii }
     }
 }
 
 /// Makes strings of one JavaScript environment, on its thread.
 #[derive(Clone, Copy)]
-pub struct Texts {
+pub struct StringFactory {
     env: &'static Env,
     shares: bool,
 }
 
-impl Texts {
-    /// Tries whether this host can share text: what it refuses later is lost.
+impl StringFactory {
+    /// Tries now whether this host can share text: a text that it refused later would be lost.
     #[must_use]
     pub fn of(env: Env) -> Self {
-        // Strings name their environment for as long as it lives; one word for each is never given back.
+        // Strings refer to their environment as long as it lives; one pointer per environment is never freed.
         let env: &'static Env = Box::leak(Box::new(env));
-        let shares = JsStringLatin1::from_data(env, vec![b'-'; LEAST]).is_ok();
+        let shares = JsStringLatin1::from_data(env, vec![b'-'; MIN_SHARED_UNITS]).is_ok();
         Self { env, shares }
     }
 
-    /// A text that is soon forgotten: V8 frees shared text late.
-    pub fn short_lived(self, text: Text) -> JsText {
-        if text.plain
+    /// A string for a short life: V8 frees shared text late.
+    pub fn short_lived(self, text: OutgoingText) -> CopiedString {
+        if text.is_ascii
             && let Ok(string) = self.env.create_string_latin1(text.text.as_bytes())
         {
             return Either::A(string);
@@ -56,51 +55,51 @@ impl Texts {
         Either::B(text.text)
     }
 
-    /// A text that is kept: V8 frees it when nobody refers to it any more.
+    /// A string for a long life.
     ///
     /// # Errors
     /// When V8 has no room for it.
-    pub fn long_lived(self, part: Part) -> napi::Result<JsPart> {
+    pub fn long_lived(self, part: Part) -> napi::Result<SharedString> {
         match part {
-            Part::Plain(bytes) if self.shares && bytes.len() >= LEAST => {
+            Part::Ascii(bytes) if self.shares && bytes.len() >= MIN_SHARED_UNITS => {
                 JsStringLatin1::from_data(self.env, bytes).map(Either3::A)
             }
-            Part::Wide(units) if self.shares && units.len() >= LEAST => {
+            Part::Utf16(units) if self.shares && units.len() >= MIN_SHARED_UNITS => {
                 JsStringUtf16::from_data(self.env, units).map(Either3::B)
             }
-            Part::Plain(bytes) => Ok(Either3::C(String::from_utf8_lossy(&bytes).into_owned())),
-            Part::Wide(units) => Ok(Either3::C(String::from_utf16_lossy(&units))),
+            Part::Ascii(bytes) => Ok(Either3::C(String::from_utf8_lossy(&bytes).into_owned())),
+            Part::Utf16(units) => Ok(Either3::C(String::from_utf16_lossy(&units))),
         }
     }
 }
 
-/// A callback of JavaScript's that any thread can give a text. It does not hold the process; what it refuses is lost, and
-/// means that its environment is ending.
+/// A function that gives a text to a callback in JavaScript, from any thread. It does not keep the process alive. A
+/// text that JavaScript does not take is lost: then its environment is ending.
 ///
 /// # Errors
 /// When the environment is ending already.
 pub fn sink_of(
-    texts: Texts,
-    sink: Function<'_, JsText, ()>,
-) -> napi::Result<impl Fn(Text) + Send + Sync + 'static> {
+    strings: StringFactory,
+    sink: Function<'_, CopiedString, ()>,
+) -> napi::Result<impl Fn(OutgoingText) + Send + Sync + 'static> {
     let sink = sink
-        .build_threadsafe_function::<Text>()
+        .build_threadsafe_function::<OutgoingText>()
         .callee_handled::<false>()
         .weak::<true>()
-        .build_callback(move |context| Ok(texts.short_lived(context.value)))?;
+        .build_callback(move |context| Ok(strings.short_lived(context.value)))?;
     Ok(move |text| {
         let _ = sink.call(text, ThreadsafeFunctionCallMode::NonBlocking);
     })
 }
 
-/// Length in UTF-16 units, as JavaScript counts. `plain` stays true while all text is ASCII.
+/// Length in UTF-16 units, as JavaScript counts. Sets `is_ascii` to false when the text is not all ASCII.
 #[must_use]
-pub fn units(text: &str, plain: &mut bool) -> usize {
+pub fn units(text: &str, is_ascii: &mut bool) -> usize {
     // Counting is slow, and most logs are ASCII.
     if text.is_ascii() {
         text.len()
     } else {
-        *plain = false;
+        *is_ascii = false;
         text.encode_utf16().count()
     }
 }

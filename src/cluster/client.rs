@@ -1,4 +1,4 @@
-//! From a kubeconfig or the pod's own account to a client with limits set on purpose.
+//! Makes a client from a kubeconfig or from the pod's service account.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use kube::{Client, Config};
 use super::ClusterError;
 use super::error_chain::chain;
 
-const CONNECT: Duration = Duration::from_secs(5);
-/// How long reading a kubeconfig may take, and how large it may be.
-const READ: Duration = Duration::from_secs(10);
-const LARGEST: u64 = 4 << 20;
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// How long reading the kubeconfigs may take, and how large each may be.
+const READ_LIMIT: Duration = Duration::from_secs(10);
+const MAX_KUBECONFIG_BYTES: u64 = 4 << 20;
 
-/// Where the API server is, as the edge of the program found it.
+/// How the API server is reached: what the adapter read from the agent's settings and the server's environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Access {
-    /// Kubeconfigs: the agent's `kubeconfig` field, else the list of the server's `KUBECONFIG`, which is merged as
-    /// kubectl does: what an earlier file sets is not set by a later one.
+    /// The agent's `kubeconfig` field, else the files of the server's `KUBECONFIG`. Several are merged as kubectl does:
+    /// the first file that sets a value wins.
     pub kubeconfigs: Vec<PathBuf>,
     /// Whether the server runs in a pod (`KUBERNETES_SERVICE_HOST` is set).
     pub in_cluster: bool,
@@ -62,12 +62,12 @@ pub struct Cluster {
     pub client: Client,
     /// The namespace of the kubeconfig's context or of the service account.
     pub default_namespace: String,
-    /// Tells clusters apart in shared state.
+    /// The key of this cluster in state that runs share.
     pub access: Access,
 }
 
 impl Cluster {
-    /// Reads the configuration and makes a client. Nothing is asked of the API server yet.
+    /// Reads the configuration and makes a client. Sends no request to the API server.
     ///
     /// # Errors
     /// [`ClusterError::Config`] with one of three distinct messages: not in a cluster and no kubeconfig; the
@@ -84,10 +84,10 @@ impl Cluster {
             }
             files => (from_files(files).await?, format!("kubeconfig {}", shown(files))),
         };
-        config.connect_timeout = Some(CONNECT);
-        // A create must never be repeated behind our back: a 504 may have created the object.
+        config.connect_timeout = Some(CONNECT_LIMIT);
+        // kube must not repeat a create: a request that failed with a 504 may have created the object.
         config.default_retry = false;
-        // A proxy of the environment is meant for the internet, not for the API server.
+        // A proxy in the environment is for the internet, not for the API server.
         config.proxy_url = None;
         let agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
         config
@@ -117,7 +117,7 @@ impl Cluster {
     }
 }
 
-/// A device or a FIFO would be read for ever, and its content kept in memory.
+/// A device or a FIFO would be read for ever, into memory.
 fn must_be_small_file(path: &std::path::Path) -> Result<(), String> {
     #[expect(
         clippy::disallowed_methods,
@@ -127,9 +127,9 @@ fn must_be_small_file(path: &std::path::Path) -> Result<(), String> {
     if !found.is_file() {
         return Err("it is no regular file".to_owned());
     }
-    if found.len() > LARGEST {
+    if found.len() > MAX_KUBECONFIG_BYTES {
         return Err(format!(
-            "it has {} bytes, a kubeconfig has at most {LARGEST}",
+            "it has {} bytes, a kubeconfig has at most {MAX_KUBECONFIG_BYTES}",
             found.len()
         ));
     }
@@ -150,9 +150,9 @@ async fn from_files(files: &[PathBuf]) -> Result<Config, ClusterError> {
     };
     let files = files.to_vec();
     let reading = tokio::task::spawn_blocking(move || read(&files));
-    let kubeconfig = tokio::time::timeout(READ, reading)
+    let kubeconfig = tokio::time::timeout(READ_LIMIT, reading)
         .await
-        .map_err(|_| unusable(format!("it cannot be read within {} s", READ.as_secs())))?
+        .map_err(|_| unusable(format!("it cannot be read within {} s", READ_LIMIT.as_secs())))?
         .map_err(|error| unusable(error.to_string()))?
         .map_err(unusable)?;
     Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
@@ -160,7 +160,7 @@ async fn from_files(files: &[PathBuf]) -> Result<Config, ClusterError> {
         .map_err(|error| unusable(chain(&error)))
 }
 
-/// Reads and merges them. ResourceKind several, those that do not exist are passed over, as kubectl does.
+/// Reads and merges the files. Where there are several, those that do not exist are skipped, as kubectl does.
 fn read(files: &[PathBuf]) -> Result<Kubeconfig, String> {
     let mut merged = None;
     for path in files {
@@ -194,7 +194,7 @@ mod tests {
     const SECOND: &str = "apiVersion: v1\nkind: Config\ncurrent-context: two\nclusters:\n- {name: c, cluster: {server: 'https://c'}}\n";
 
     #[test]
-    fn several_files_are_merged_and_the_first_word_counts() {
+    fn several_files_are_merged_and_the_first_value_wins() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = |name: &str, content: &str| {
             let path = folder.path().join(name);

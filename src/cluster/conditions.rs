@@ -1,5 +1,4 @@
-//! Pure questions about Jobs and Pods as the API server returned them. `None` means gone or never seen; the caller
-//! knows which.
+//! Questions about Jobs and pods as the API server returned them. Pure.
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
@@ -29,17 +28,17 @@ pub struct ContainerEnd {
     pub message: String,
 }
 
-/// Where a pod is on its way.
+/// How far a pod is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PodStage {
     /// Not bound to a node yet.
     Unscheduled {
-        /// The scheduler's words, when it has said something.
+        /// The scheduler's message, if there is one.
         why: Option<String>,
     },
     /// On a node, not running yet.
     Starting,
-    /// It will not start by itself.
+    /// It will not start unless somebody helps.
     Blocked {
         /// Which container.
         container: String,
@@ -50,14 +49,14 @@ pub enum PodStage {
     Running,
     /// The agent's container ended.
     Ended(ContainerEnd),
-    /// The pod is over and the container's end is not known: evicted, node lost, or the status lags.
+    /// The pod has ended, and how its container ended is not known: evicted, node lost, or the status lags.
     EndUnknown {
         /// The pod's reason and message.
         why: String,
     },
 }
 
-/// Waiting reasons that do not pass without somebody's help.
+/// Reasons of a waiting container that do not pass unless somebody helps.
 const BLOCKED: [&str; 9] = [
     "ErrImagePull",
     "ImagePullBackOff",
@@ -70,7 +69,7 @@ const BLOCKED: [&str; 9] = [
     "CrashLoopBackOff",
 ];
 
-/// How the Job ended, if it did: by condition, and not by counts, which run ahead.
+/// How the Job ended, if it did. Its conditions decide: its counts of pods change earlier.
 #[must_use]
 pub fn job_end(job: &Job) -> Option<JobEnd> {
     let conditions = job.status.as_ref()?.conditions.as_ref()?;
@@ -87,7 +86,7 @@ pub fn job_end(job: &Job) -> Option<JobEnd> {
         })
 }
 
-/// Where the pod is, judged by the container of that name.
+/// How far the pod is, judged by the container of that name.
 #[must_use]
 pub fn stage(pod: &Pod, container: &str) -> PodStage {
     let Some(status) = &pod.status else {
@@ -100,7 +99,7 @@ pub fn stage(pod: &Pod, container: &str) -> PodStage {
         .find(|status| status.name == container)
         .and_then(container_end)
     {
-        // An evicted pod's container only says that it was killed.
+        // The container of an evicted pod says only that it was killed.
         if let Some(reason) = pod_reason(pod) {
             end.reason = Some(reason);
         }
@@ -110,7 +109,7 @@ pub fn stage(pod: &Pod, container: &str) -> PodStage {
     if let Some(blocked) = init
         .iter()
         .find_map(failed_init)
-        .or_else(|| init.iter().chain(main).find_map(stuck))
+        .or_else(|| init.iter().chain(main).find_map(blocked))
     {
         return blocked;
     }
@@ -135,12 +134,12 @@ pub fn stage(pod: &Pod, container: &str) -> PodStage {
         PodStage::Starting
     } else {
         PodStage::Unscheduled {
-            why: unscheduled_because(pod),
+            why: scheduler_message(pod),
         }
     }
 }
 
-/// Why the pod as a whole is over, when it is not for its containers' ends.
+/// Why the pod as a whole ended: set when something other than its containers ended it.
 fn pod_reason(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
     let reason = status.reason.as_deref().filter(|reason| !reason.is_empty())?;
@@ -175,7 +174,7 @@ fn failed_init(status: &ContainerStatus) -> Option<PodStage> {
     })
 }
 
-fn stuck(status: &ContainerStatus) -> Option<PodStage> {
+fn blocked(status: &ContainerStatus) -> Option<PodStage> {
     let waiting = status.state.as_ref()?.waiting.as_ref()?;
     let reason = waiting
         .reason
@@ -188,7 +187,7 @@ fn stuck(status: &ContainerStatus) -> Option<PodStage> {
     })
 }
 
-fn unscheduled_because(pod: &Pod) -> Option<String> {
+fn scheduler_message(pod: &Pod) -> Option<String> {
     let conditions = pod.status.as_ref()?.conditions.as_ref()?;
     let scheduled = conditions
         .iter()
@@ -253,7 +252,21 @@ fn describe_state(state: Option<&ContainerState>) -> String {
     }
 }
 
-/// The pod that the Job's controller made first. A later one (after a deletion or an eviction) runs no agent.
+/// Whether the pod belongs to the Job of this uid. Its labels do not tell: another Job may have had the same name.
+#[must_use]
+pub fn is_owned_by(pod: &Pod, job_uid: &str) -> bool {
+    let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
+    owners.iter().any(|owner| owner.uid == job_uid)
+}
+
+/// Whether the pod belongs to this Job.
+#[must_use]
+pub fn is_of(pod: &Pod, job: &Job) -> bool {
+    let uid = job.metadata.uid.as_deref();
+    uid.is_some_and(|uid| is_owned_by(pod, uid))
+}
+
+/// The pod that the Job's controller made first. A later one (after a deletion or an eviction) does not start opencode.
 #[must_use]
 pub fn first_pod<P: AsRef<Pod>>(pods: &[P]) -> Option<&Pod> {
     pods.iter().map(AsRef::as_ref).min_by_key(|pod| {
@@ -264,7 +277,7 @@ pub fn first_pod<P: AsRef<Pod>>(pods: &[P]) -> Option<&Pod> {
     })
 }
 
-/// How the container of the pod of this name ended. Other pods of the same Job ran no agent: their end says nothing.
+/// How the container of the pod of this name ended. The end of another pod of the Job says nothing about opencode.
 #[must_use]
 pub fn end_in<P: AsRef<Pod>>(pods: &[P], name: &str, container: &str) -> Option<ContainerEnd> {
     let mut pods = pods.iter().map(AsRef::as_ref);

@@ -1,4 +1,4 @@
-//! What the API server can do to a request.
+//! Why a request to the API server failed, in a message that says what to do.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub enum ClusterError {
         verb: &'static str,
         /// The object.
         on: String,
-        /// How long it was waited for.
+        /// How long the request had waited.
         after: Duration,
     },
     /// The connection failed.
@@ -49,7 +49,7 @@ pub enum ClusterError {
     Config(String),
 }
 
-/// What a person can do. The status decides; its words only where one status has several causes.
+/// What a person can do. The HTTP status decides, and the message where one status has several causes.
 fn advice(code: u16, message: &str) -> &'static str {
     match code {
         400 | 403 if message.contains("admission webhook") => {
@@ -75,7 +75,7 @@ fn advice(code: u16, message: &str) -> &'static str {
 }
 
 impl ClusterError {
-    /// Translates what kube says.
+    /// Translates an error of kube. `verb` and `on` say what was asked: `get`, `pod/x`.
     #[must_use]
     pub fn from_kube(verb: &'static str, on: &str, error: &kube::Error) -> Self {
         match error {
@@ -94,7 +94,7 @@ impl ClusterError {
         }
     }
 
-    /// The HTTP status, when there was an answer.
+    /// The HTTP status, if the API server answered.
     #[must_use]
     pub fn code(&self) -> Option<u16> {
         match self {
@@ -121,7 +121,7 @@ impl ClusterError {
         self.code() == Some(409)
     }
 
-    /// Trying again can help.
+    /// Whether the same request may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {

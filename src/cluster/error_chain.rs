@@ -1,23 +1,23 @@
-//! An error and its causes in words for people, without what was read: that may be a secret.
+//! An error with its causes as one text, without the content of files and outputs: that may be a secret.
 
 use std::error::Error;
 
 use kube::client::AuthError;
 use kube::config::KubeconfigError;
 
-/// How much of a credential plugin's complaint is shown, in characters.
-const COMPLAINT: usize = 500;
+/// How much of a credential plugin's stderr is shown, in characters.
+const PLUGIN_STDERR_CHARS: usize = 500;
 
-/// An error and its causes, each said once.
+/// The error and its causes, each once.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = String::new();
     let mut next = Some(error);
     while let Some(error) = next {
         let more = error.to_string();
-        if let Some(unquoted) = unquoted(error) {
-            // The errors above have the words of this one in theirs.
-            text = text.replace(&more, &unquoted);
-            append(&mut text, &unquoted);
+        if let Some(clean) = without_content(error) {
+            // The errors above this one repeat its text.
+            text = text.replace(&more, &clean);
+            append(&mut text, &clean);
             return text;
         }
         append(&mut text, &more);
@@ -36,21 +36,21 @@ fn append(text: &mut String, more: &str) {
     text.push_str(more);
 }
 
-/// Other words for an error that quotes what it was given: any file of the server, or a credential.
-fn unquoted(error: &(dyn Error + 'static)) -> Option<String> {
+/// Another text for an error whose own quotes what it could not parse: a file of the server, or a credential.
+fn without_content(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(KubeconfigError::Parse(error)) = error.downcast_ref() {
-        return Some(format!("it is no kubeconfig{}", place(error)));
+        return Some(format!("it is no kubeconfig{}", location(error)));
     }
     match error.downcast_ref()? {
         AuthError::AuthExecParse(error) => Some(format!(
             "the plugin's output is no ExecCredential{}",
-            place(error)
+            location(error)
         )),
         AuthError::AuthExecRun { cmd, out } => {
-            let complaint = String::from_utf8_lossy(&out.stderr);
-            let complaint: String = complaint.trim().chars().take(COMPLAINT).collect();
+            let stderr = String::from_utf8_lossy(&out.stderr);
+            let stderr: String = stderr.trim().chars().take(PLUGIN_STDERR_CHARS).collect();
             Some(format!(
-                "auth exec command '{cmd}' failed with status {}: {complaint}",
+                "auth exec command '{cmd}' failed with status {}: {stderr}",
                 out.status
             ))
         }
@@ -58,7 +58,7 @@ fn unquoted(error: &(dyn Error + 'static)) -> Option<String> {
     }
 }
 
-fn place(error: &serde_saphyr::Error) -> String {
+fn location(error: &serde_saphyr::Error) -> String {
     error.location().map_or_else(String::new, |at| {
         format!(" (line {}, column {})", at.line(), at.column())
     })

@@ -1,4 +1,4 @@
-//! What the server's own pod tells about the pods it should start: image, claim, secrets, environment.
+//! Reads the server's own pod: the agents' pods inherit its image, claim, secrets and environment.
 
 use std::time::Duration;
 
@@ -9,17 +9,16 @@ use super::verbs::{Namespace, call, retry_transient};
 use super::{Cluster, ClusterError};
 use crate::config::{POD_ROOT, SecretVolume, SelfPod, Texts};
 
-/// Where the shared volume is mounted, in the server's pod and in the agents' pods.
-const DATA_MOUNT: &str = POD_ROOT;
-const PATIENCE: Duration = Duration::from_secs(30);
+const RETRY_LIMIT: Duration = Duration::from_secs(30);
 /// The server's container, when the pod has more than one.
 const SERVER_CONTAINER: &str = "paperclip";
 
-/// What is said where the pod had to be found by a list.
-pub const LISTED: &str =
+/// The warning when the pod had to be found by a list.
+const FOUND_BY_LIST: &str =
     "reading the server's own pod is not granted (verb `get` on pods): found by a list instead";
 
-/// Reads the server's own pod; where `get` is not granted, by a list. The text says so.
+/// Reads the server's own pod. Where `get` is not granted it is found by a list, and the second value is a warning that
+/// says so.
 ///
 /// # Errors
 /// What the API server answered, or what the pod lacks.
@@ -30,22 +29,22 @@ pub async fn introspect(
 ) -> Result<(SelfPod, Option<&'static str>), ClusterError> {
     let pods = Namespace::new(cluster, namespace).pods;
     let on = format!("pod/{pod_name}");
-    let mut plainer = None;
-    let mut got = retry_transient(PATIENCE, "get", &on, || call("get", &on, pods.get(pod_name))).await;
-    if let Err(refused) = &got
+    let mut warning = None;
+    let mut found = retry_transient(RETRY_LIMIT, "get", &on, || call("get", &on, pods.get(pod_name))).await;
+    if let Err(refused) = &found
         && refused.is_forbidden()
     {
         let by_name = ListParams::default().fields(&format!("metadata.name={pod_name}"));
-        let listed = retry_transient(PATIENCE, "list", "pods", || {
+        let listed = retry_transient(RETRY_LIMIT, "list", "pods", || {
             call("list", "pods", pods.list(&by_name))
         })
         .await;
         if let Some(pod) = listed.ok().and_then(|list| list.items.into_iter().next()) {
-            plainer = Some(LISTED);
-            got = Ok(pod);
+            warning = Some(FOUND_BY_LIST);
+            found = Ok(pod);
         }
     }
-    let pod = got.map_err(|error| {
+    let pod = found.map_err(|error| {
         if error.is_not_found() {
             ClusterError::Config(format!(
                 "the server's own pod {pod_name} is not in namespace {namespace}: set POD_NAME and \
@@ -56,11 +55,11 @@ pub async fn introspect(
         }
     })?;
     self_pod(&pod)
-        .map(|pod| (pod, plainer))
+        .map(|pod| (pod, warning))
         .ok_or_else(|| ClusterError::Config(format!("pod {pod_name} has no container to inherit from")))
 }
 
-/// What a Job inherits from this pod. Pure.
+/// What agents' pods inherit from this pod; `None` when it has no container. Pure.
 #[must_use]
 pub fn self_pod(pod: &Pod) -> Option<SelfPod> {
     let spec = pod.spec.as_ref()?;
@@ -68,7 +67,7 @@ pub fn self_pod(pod: &Pod) -> Option<SelfPod> {
     let mounts = container.volume_mounts.as_deref().unwrap_or_default();
     let data = mounts
         .iter()
-        .find(|mount| mount.mount_path.trim_end_matches('/') == DATA_MOUNT);
+        .find(|mount| mount.mount_path.trim_end_matches('/') == POD_ROOT);
     let env = container.env.as_deref().unwrap_or_default();
     Some(SelfPod {
         namespace: pod.metadata.namespace.clone().unwrap_or_default(),
@@ -138,7 +137,7 @@ fn literal(env: &[EnvVar]) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Tolerations that the API server itself adds to every pod; a Job's pods get them anyway.
+/// Whether the API server adds this toleration to every pod by itself.
 fn is_automatic(key: Option<&str>) -> bool {
     matches!(
         key,

@@ -1,4 +1,4 @@
-//! Which cluster this is, for records on a volume that several clusters may share.
+//! Which cluster this is: several clusters may share a volume, and a start record on it names its cluster.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -14,12 +14,12 @@ use super::verbs::{call, retry_transient};
 /// no sweep removes them.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The uids of namespaces, each asked for once.
+/// The uids of namespaces that were asked for.
 #[derive(Default)]
 pub struct Identities(Mutex<HashMap<(Access, String), String>>);
 
 impl Identities {
-    /// The uid of the namespace; empty where it may not be read.
+    /// The uid of the namespace; empty where it cannot be read. An answer, and a refusal, are remembered.
     pub async fn of_namespace(&self, cluster: &Cluster, name: &str) -> String {
         let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (cluster.access.clone(), name.to_owned());
@@ -35,7 +35,7 @@ impl Identities {
                 known().insert(key, uid.clone());
                 uid
             }
-            // Refused now is refused later; anything else may pass.
+            // A refusal stays; any other error may pass.
             Err(error) if error.is_forbidden() => {
                 known().insert(key, String::new());
                 String::new()

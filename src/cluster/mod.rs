@@ -1,5 +1,4 @@
-//! The only room that awaits the API server. The judgements about what it answers are in `conditions`, which is
-//! pure.
+//! The only room that talks to the API server. `conditions` says what its answers mean, and is pure.
 
 pub mod client;
 pub mod conditions;

@@ -1,4 +1,4 @@
-//! Who is told of which change: each run hears of its own Job, so that many runs do not wake each other.
+//! Wakes each run when its own Job or pod changes, and no other run: many runs must not wake each other.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,21 +10,21 @@ use tokio::time::Instant;
 
 use super::ClusterError;
 
-/// How the view is fed, and since when it hears nothing.
+/// How current the view is.
 #[derive(Debug, Clone)]
 pub struct ViewStatus {
     /// Grows with every change.
     pub version: u64,
-    /// Why the last request failed, and since when all fail; `None` while Jobs or pods are heard of.
+    /// Set while requests for Jobs and requests for pods fail: why, and since when both do.
     pub unreachable_since: Option<(String, Instant)>,
-    /// The same of pods alone: what the view shows of them may be old.
+    /// Set while requests for pods fail: why, and since when. What the view shows of pods may be old.
     pub pods_stale_since: Option<(String, Instant)>,
-    /// Watching is forbidden: the view lists every 2 s instead.
+    /// Watching is not granted: the view lists every 2 s instead.
     pub polling: bool,
 }
 
-/// What a Job and its pods last looked like when they were deleted. Their end and their deletion can come so close to
-/// each other that a store is only ever seen without them.
+/// The last state of a Job and its pods that were deleted. An end and a deletion can follow each other so closely that
+/// a run never sees the end in the view.
 #[derive(Debug, Clone, Default)]
 pub struct LastKnown {
     /// The Job.
@@ -38,7 +38,7 @@ struct Listener {
     last_known: LastKnown,
 }
 
-/// What is listed and watched, each on its own.
+/// The kinds that the view lists and watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ResourceKind {
     Jobs,
@@ -47,8 +47,8 @@ pub(super) enum ResourceKind {
 
 struct State {
     now: ViewStatus,
-    /// Why nothing is heard of Jobs, and since when.
-    of_jobs: Option<(String, Instant)>,
+    /// Set while requests for Jobs fail: why, and since when.
+    jobs_stale_since: Option<(String, Instant)>,
     listeners: HashMap<String, Listener>,
 }
 
@@ -70,7 +70,7 @@ impl From<Pod> for DeletedObject {
     }
 }
 
-/// Who is told of the changes of which Job.
+/// The runs that listen, by the names of their Jobs.
 pub(super) struct Subscribers(Mutex<State>);
 
 impl Default for Subscribers {
@@ -83,7 +83,7 @@ impl Default for Subscribers {
         };
         Self(Mutex::new(State {
             now,
-            of_jobs: Some(("Jobs were not listed yet".to_owned(), Instant::now())),
+            jobs_stale_since: Some(("Jobs were not listed yet".to_owned(), Instant::now())),
             listeners: HashMap::new(),
         }))
     }
@@ -105,7 +105,7 @@ impl Subscribers {
         listener.sender.subscribe()
     }
 
-    /// What was deleted of this Job since somebody listens.
+    /// The last state of what was deleted of this Job while somebody listened.
     pub(super) fn last_known(&self, job: &str) -> LastKnown {
         let state = self.state();
         let listener = state.listeners.get(job);
@@ -114,7 +114,7 @@ impl Subscribers {
             .unwrap_or_default()
     }
 
-    /// The Job of that name was deleted, or one of its pods. Kept only for those who listen.
+    /// The Job of that name, or a pod of it, was deleted. Remembered only if somebody listens.
     pub(super) fn remember_deleted(&self, job: &str, last: DeletedObject) {
         if let Some(listener) = self.state().listeners.get_mut(job) {
             match last {
@@ -124,7 +124,7 @@ impl Subscribers {
         }
     }
 
-    /// This Job or one of its pods changed; without a Job, anything may have.
+    /// This Job or a pod of it changed; without a name, any may have.
     pub(super) fn changed(&self, of: ResourceKind, job: Option<&str>) {
         let mut state = self.state();
         state.now.version += 1;
@@ -135,15 +135,15 @@ impl Subscribers {
                     listener.sender.send_replace(state.now.clone());
                 }
             }
-            _ => state.tell_all(),
+            _ => state.notify_all(),
         }
     }
 
-    /// The API server answered, and nothing changed.
-    pub(super) fn heard(&self, of: ResourceKind) {
+    /// A request was answered, and nothing changed.
+    pub(super) fn answered(&self, of: ResourceKind) {
         let mut state = self.state();
         if state.set(of, None) {
-            state.tell_all();
+            state.notify_all();
         }
     }
 
@@ -151,15 +151,15 @@ impl Subscribers {
     pub(super) fn failed(&self, of: ResourceKind, error: &ClusterError) {
         let mut state = self.state();
         state.set(of, Some(error.to_string()));
-        state.tell_all();
+        state.notify_all();
     }
 
-    /// Whether watching is forbidden.
+    /// Whether the view lists because watching is not granted.
     pub(super) fn polling(&self, polling: bool) {
         let mut state = self.state();
         if state.now.polling != polling {
             state.now.polling = polling;
-            state.tell_all();
+            state.notify_all();
         }
     }
 
@@ -169,25 +169,25 @@ impl Subscribers {
 }
 
 impl State {
-    /// Notes whether there is trouble; true when this changed. A quiet watch is no outage: what counts is the time since
-    /// the first failure.
-    fn set(&mut self, of: ResourceKind, trouble: Option<String>) -> bool {
-        let known = match of {
-            ResourceKind::Jobs => &mut self.of_jobs,
+    /// Notes whether requests for this kind fail; true when that changed. The time counts from the first failure: a
+    /// quiet watch is no outage.
+    fn set(&mut self, of: ResourceKind, error: Option<String>) -> bool {
+        let stale_since = match of {
+            ResourceKind::Jobs => &mut self.jobs_stale_since,
             ResourceKind::Pods => &mut self.now.pods_stale_since,
         };
-        let changed = known.is_some() != trouble.is_some();
-        let since = known.take().map(|(_, since)| since);
-        *known = trouble.map(|error| (error, since.unwrap_or_else(Instant::now)));
-        self.now.unreachable_since = match (&self.of_jobs, &self.now.pods_stale_since) {
-            (Some(of_jobs), Some(of_pods)) if of_jobs.1 >= of_pods.1 => Some(of_jobs.clone()),
-            (Some(_), Some(of_pods)) => Some(of_pods.clone()),
+        let changed = stale_since.is_some() != error.is_some();
+        let since = stale_since.take().map(|(_, since)| since);
+        *stale_since = error.map(|error| (error, since.unwrap_or_else(Instant::now)));
+        self.now.unreachable_since = match (&self.jobs_stale_since, &self.now.pods_stale_since) {
+            (Some(jobs), Some(pods)) if jobs.1 >= pods.1 => Some(jobs.clone()),
+            (Some(_), Some(pods)) => Some(pods.clone()),
             _ => None,
         };
         changed
     }
 
-    fn tell_all(&self) {
+    fn notify_all(&self) {
         for listener in self.listeners.values() {
             listener.sender.send_replace(self.now.clone());
         }
@@ -203,7 +203,7 @@ mod tests {
         let subscribers = Subscribers::default();
         let status = subscribers.of("a");
         for of in [ResourceKind::Jobs, ResourceKind::Pods] {
-            subscribers.heard(of);
+            subscribers.answered(of);
         }
         tokio::time::advance(std::time::Duration::from_secs(3_600)).await;
         let down = ClusterError::Config("down".to_owned());
@@ -220,12 +220,12 @@ mod tests {
         assert_eq!(
             since,
             Some(began),
-            "an hour without news is not an hour of outage"
+            "an hour without a change is not an hour of outage"
         );
     }
 
     #[test]
-    fn what_is_deleted_is_remembered_for_those_who_listen() {
+    fn the_last_state_of_what_is_deleted_is_remembered_for_those_who_listen() {
         let subscribers = Subscribers::default();
         let named = |name: &str| {
             let mut job = Job::default();
@@ -249,10 +249,10 @@ mod tests {
     }
 
     #[test]
-    fn a_job_hears_of_itself_and_of_trouble() {
+    fn a_run_is_woken_by_its_own_job_and_by_outages() {
         let subscribers = Subscribers::default();
         for of in [ResourceKind::Jobs, ResourceKind::Pods] {
-            subscribers.heard(of);
+            subscribers.answered(of);
         }
         let (mut a, mut b) = (subscribers.of("a"), subscribers.of("b"));
         subscribers.changed(ResourceKind::Jobs, Some("a"));
@@ -265,7 +265,7 @@ mod tests {
             a.borrow_and_update().unreachable_since.is_some()
                 && b.borrow_and_update().unreachable_since.is_some()
         );
-        subscribers.heard(ResourceKind::Jobs);
+        subscribers.answered(ResourceKind::Jobs);
         assert!(
             a.borrow_and_update().unreachable_since.is_none()
                 && b.borrow_and_update().unreachable_since.is_none()
@@ -282,14 +282,17 @@ mod tests {
     }
 
     #[test]
-    fn who_hears_of_jobs_may_hear_nothing_of_pods() {
+    fn pods_may_be_stale_while_jobs_are_not() {
         let subscribers = Subscribers::default();
         let status = subscribers.of("a");
-        assert!(subscribers.state().of_jobs.is_some(), "nobody was asked yet");
+        assert!(
+            subscribers.state().jobs_stale_since.is_some(),
+            "nobody was asked yet"
+        );
         subscribers.failed(ResourceKind::Pods, &ClusterError::Config("down".to_owned()));
         subscribers.changed(ResourceKind::Jobs, Some("a"));
-        subscribers.heard(ResourceKind::Jobs);
-        assert!(subscribers.state().of_jobs.is_none());
+        subscribers.answered(ResourceKind::Jobs);
+        assert!(subscribers.state().jobs_stale_since.is_none());
         let now = status.borrow().clone();
         assert!(
             now.pods_stale_since.is_some() && now.unreachable_since.is_none(),

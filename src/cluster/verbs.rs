@@ -1,4 +1,4 @@
-//! The few requests that a run makes, each bounded in time.
+//! The requests that a run makes, each with a limit.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -13,12 +13,12 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{Cluster, ClusterError};
 
-/// No request is waited for longer.
+/// How long one request may take.
 pub const CALL_LIMIT: Duration = Duration::from_secs(15);
-const FIRST_RETRY: Duration = Duration::from_millis(250);
-const LAST_RETRY: Duration = Duration::from_secs(5);
-/// How long a create is repeated: an API server that restarts is no reason to give a run up.
-const CREATE_PATIENCE: Duration = Duration::from_secs(30);
+const FIRST_RETRY_AFTER: Duration = Duration::from_millis(250);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(5);
+/// How long a create is repeated: an API server may need this long to restart.
+const CREATE_RETRY_LIMIT: Duration = Duration::from_secs(30);
 
 /// One request, at most [`CALL_LIMIT`] long.
 ///
@@ -40,13 +40,37 @@ pub async fn call<T>(
     }
 }
 
-/// Repeats a request that can be repeated while its failure is transient, for at most `patience` in all: a request that is
-/// not answered by then is given up.
+/// The waits between the attempts of a request: each twice as long as the one before, up to [`MAX_RETRY_AFTER`].
+struct Backoff {
+    until: Instant,
+    wait: Duration,
+}
+
+impl Backoff {
+    fn new(limit: Duration) -> Self {
+        Self {
+            until: Instant::now() + limit,
+            wait: FIRST_RETRY_AFTER,
+        }
+    }
+
+    /// Waits before the next attempt; false when there is no time for one.
+    async fn wait(&mut self) -> bool {
+        if Instant::now() + self.wait >= self.until {
+            return false;
+        }
+        sleep(self.wait).await;
+        self.wait = (self.wait * 2).min(MAX_RETRY_AFTER);
+        true
+    }
+}
+
+/// Repeats an idempotent request while its failure is transient. All attempts together take at most `limit`.
 ///
 /// # Errors
 /// The last failure.
 pub async fn retry_transient<T, F>(
-    patience: Duration,
+    limit: Duration,
     verb: &'static str,
     on: &str,
     mut request: impl FnMut() -> F,
@@ -54,23 +78,20 @@ pub async fn retry_transient<T, F>(
 where
     F: Future<Output = Result<T, ClusterError>>,
 {
-    let until = Instant::now() + patience;
-    let mut wait = FIRST_RETRY;
+    let mut backoff = Backoff::new(limit);
     let mut last = None;
     loop {
-        let Ok(answer) = timeout_at(until, request()).await else {
+        let Ok(answer) = timeout_at(backoff.until, request()).await else {
             return Err(last.unwrap_or_else(|| ClusterError::Timeout {
                 verb,
                 on: on.to_owned(),
-                after: patience,
+                after: limit,
             }));
         };
         match answer {
-            Err(error) if error.is_transient() && Instant::now() + wait < until => {
-                tracing::debug!(%error, "trying again");
+            Err(error) if error.is_transient() && backoff.wait().await => {
+                tracing::debug!(%error, "tried again");
                 last = Some(error);
-                sleep(wait).await;
-                wait = (wait * 2).min(LAST_RETRY);
             }
             answer => return answer,
         }
@@ -116,7 +137,7 @@ impl Namespace {
         Ok(list.items)
     }
 
-    /// The pods that a Job's controller made, newest last.
+    /// The pods that a Job's controller made.
     ///
     /// # Errors
     /// What the API server answered.
@@ -133,8 +154,8 @@ impl Namespace {
         Ok(call("list", "pods", self.pods.list(&params)).await?.items)
     }
 
-    /// Creates an object, once, and tries for as long as an API server may take to restart. When the answer is lost, the object of that name is looked at: if `ours` says that
-    /// it is this very object, it was created.
+    /// Creates an object once. A transient failure is repeated for 30 s, but first the object of that name is read: if
+    /// `is_same(object, found)`, an attempt whose answer was lost has created it.
     ///
     /// # Errors
     /// What the API server answered.
@@ -143,37 +164,35 @@ impl Namespace {
         api: &Api<K>,
         name: &str,
         object: &K,
-        ours: fn(&K, &K) -> bool,
+        is_same: fn(&K, &K) -> bool,
     ) -> Result<K, ClusterError>
     where
         K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + serde::Serialize + Debug,
     {
         let on = format!("{}/{name}", K::kind(&()).to_lowercase());
-        let until = Instant::now() + CREATE_PATIENCE;
-        let mut wait = FIRST_RETRY;
+        let mut backoff = Backoff::new(CREATE_RETRY_LIMIT);
         let mut repeated = false;
         loop {
             let error = match call("create", &on, api.create(&PostParams::default(), object)).await {
                 Ok(created) => return Ok(created),
                 Err(error) => error,
             };
-            // A repeated create may find what an earlier one made although its answer was an error.
+            // A repeated create conflicts with what an earlier attempt made although its answer was an error.
             if (error.is_transient() || (error.is_conflict() && repeated))
                 && let Ok(found) = call("get", &on, api.get(name)).await
-                && ours(object, &found)
+                && is_same(object, &found)
             {
                 return Ok(found);
             }
-            if !error.is_transient() || Instant::now() + wait >= until {
+            if !error.is_transient() || !backoff.wait().await {
                 return Err(error);
             }
-            sleep(wait).await;
-            wait = (wait * 2).min(LAST_RETRY);
             repeated = true;
         }
     }
 
-    /// Deletes a Job and its pods. A Job that is not there, or is another one of that name, counts as deleted.
+    /// Deletes a Job and its pods; with a uid only the Job of that uid. A Job that is not there counts as deleted.
+    /// Transient failures are repeated for at most `limit`.
     ///
     /// # Errors
     /// What the API server answered.
@@ -181,7 +200,7 @@ impl Namespace {
         &self,
         name: &str,
         uid: Option<&str>,
-        patience: Duration,
+        limit: Duration,
     ) -> Result<(), ClusterError> {
         let params = DeleteParams {
             propagation_policy: Some(PropagationPolicy::Background),
@@ -191,15 +210,15 @@ impl Namespace {
             }),
             ..DeleteParams::default()
         };
-        delete(&self.jobs, name, &params, patience).await
+        delete(&self.jobs, name, &params, limit).await
     }
 
-    /// Deletes a Secret; one that is not there counts as deleted.
+    /// Deletes a Secret; one that is not there counts as deleted. Transient failures are repeated for at most `limit`.
     ///
     /// # Errors
     /// What the API server answered.
-    pub async fn delete_secret(&self, name: &str, patience: Duration) -> Result<(), ClusterError> {
-        delete(&self.secrets, name, &DeleteParams::default(), patience).await
+    pub async fn delete_secret(&self, name: &str, limit: Duration) -> Result<(), ClusterError> {
+        delete(&self.secrets, name, &DeleteParams::default(), limit).await
     }
 }
 
@@ -207,14 +226,14 @@ async fn delete<K>(
     api: &Api<K>,
     name: &str,
     params: &DeleteParams,
-    patience: Duration,
+    limit: Duration,
 ) -> Result<(), ClusterError>
 where
     K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {
     let on = format!("{}/{name}", K::kind(&()).to_lowercase());
     let gone = |error: &ClusterError| error.is_not_found() || error.is_conflict();
-    match retry_transient(patience, "delete", &on, || {
+    match retry_transient(limit, "delete", &on, || {
         call("delete", &on, api.delete(name, params))
     })
     .await
@@ -230,14 +249,14 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_that_hangs_is_waited_for_no_longer_than_there_is_patience() {
+    async fn a_request_that_hangs_takes_no_longer_than_its_limit() {
         let since = Instant::now();
         let hangs = || call::<()>("delete", "job/x", std::future::pending());
-        let hurried = retry_transient(Duration::from_secs(4), "delete", "job/x", hangs).await;
-        assert!(hurried.is_err_and(|error| error.is_transient()));
+        let short = retry_transient(Duration::from_secs(4), "delete", "job/x", hangs).await;
+        assert!(short.is_err_and(|error| error.is_transient()));
         assert_eq!(since.elapsed().as_secs(), 4);
-        let calm = retry_transient(Duration::from_secs(40), "delete", "job/x", hangs).await;
-        assert!(calm.is_err_and(|error| error.to_string().contains("cannot delete job/x")));
+        let long = retry_transient(Duration::from_secs(40), "delete", "job/x", hangs).await;
+        assert!(long.is_err_and(|error| error.to_string().contains("cannot delete job/x")));
         assert_eq!(since.elapsed().as_secs(), 44);
     }
 }

@@ -25,17 +25,17 @@ use super::subscribers::{DeletedObject, LastKnown, ResourceKind, Subscribers, Vi
 use super::verbs::{CALL_LIMIT, Namespace, call};
 use super::{Cluster, ClusterError};
 
-/// Label that the Job controller puts on its pods.
+/// Label by which the Job controller marks its pods.
 const JOB_NAME: &str = "job-name";
-/// How often to list where watching is forbidden.
-const POLL: Duration = Duration::from_secs(2);
-/// A watch is tried again after this time of polling: the Role may have been mended.
-const FORBIDDEN_FOR: Duration = Duration::from_secs(300);
-/// The server ends a watch after this time; a silent connection is given up a little later.
+/// How often the view lists where watching is not granted.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// After this time of listing a watch is tried again: the Role may have been changed.
+const WATCH_RETRY_AFTER: Duration = Duration::from_secs(300);
+/// The API server ends a watch after this time; a connection that is silent for longer is given up.
 const WATCH_SECONDS: u32 = 290;
-const SILENCE: Duration = Duration::from_secs(295);
-/// A watch that ends sooner than this is answered with a pause and a fresh list, not with another watch at once.
-const TOO_SHORT: Duration = Duration::from_secs(5);
+const SILENCE_LIMIT: Duration = Duration::from_secs(295);
+/// After a watch that ended sooner than this comes a pause and a list, and not another watch at once.
+const MIN_WATCH_TIME: Duration = Duration::from_secs(5);
 const MAX_PAUSE: Duration = Duration::from_secs(10);
 
 /// Jobs and Pods of this adapter in one namespace.
@@ -157,13 +157,13 @@ struct ListWatch<K> {
     subscribers: Arc<Subscribers>,
 }
 
-/// Why a watch came to its end.
+/// How a watch ended.
 enum WatchEnd {
-    /// As planned, or by a broken connection: go on from this version.
+    /// In time, or by a broken connection: the next watch goes on from this version.
     Resume(String),
-    /// The version is too old, or the watch failed: list anew.
+    /// The version is too old, or the watch failed: a list must come first.
     Relist(Option<ClusterError>),
-    /// The Role does not grant it.
+    /// Watching is not granted.
     Forbidden,
 }
 
@@ -194,9 +194,9 @@ where
             };
             pause = Duration::ZERO;
             if poll_until.is_some_and(|until| Instant::now() < until) {
-                sleep(POLL).await;
+                sleep(POLL_INTERVAL).await;
             } else if self.watch_on(version, &mut writer).await {
-                poll_until = Some(Instant::now() + FORBIDDEN_FOR);
+                poll_until = Some(Instant::now() + WATCH_RETRY_AFTER);
                 self.subscribers.polling(true);
             } else {
                 sleep(Duration::from_secs(1)).await;
@@ -222,14 +222,14 @@ where
             let started = Instant::now();
             match self.watch_once(version, writer).await {
                 WatchEnd::Forbidden => return true,
-                // Whether nothing is heard is said by the list that follows: a proxy may refuse watches alone.
+                // Only a list that fails counts as an outage: a proxy may refuse watches alone.
                 WatchEnd::Relist(error) => {
                     if let Some(error) = error {
                         tracing::debug!(%error, "listing anew");
                     }
                     return false;
                 }
-                WatchEnd::Resume(_) if started.elapsed() < TOO_SHORT => return false,
+                WatchEnd::Resume(_) if started.elapsed() < MIN_WATCH_TIME => return false,
                 WatchEnd::Resume(next) => version = next,
             }
         }
@@ -259,7 +259,7 @@ where
         self.subscribers.polling(false);
         let mut stream = stream.into_stream().boxed();
         loop {
-            let event = match timeout(SILENCE, stream.next()).await {
+            let event = match timeout(SILENCE_LIMIT, stream.next()).await {
                 Ok(Some(Ok(event))) => event,
                 Ok(Some(Err(_)) | None) | Err(_) => return WatchEnd::Resume(version),
             };
@@ -270,7 +270,7 @@ where
                 WatchEvent::Deleted(object) => Event::Delete(without_managed_fields(object)),
                 WatchEvent::Bookmark(mark) => {
                     version = mark.metadata.resource_version;
-                    self.subscribers.heard(self.of);
+                    self.subscribers.answered(self.of);
                     continue;
                 }
                 WatchEvent::Error(_) => return WatchEnd::Relist(None),
@@ -293,14 +293,14 @@ where
     }
 }
 
-/// The Job that an object belongs to, or is.
+/// The name of the Job that the object is, or belongs to.
 fn job_of<K: Resource>(object: &K) -> Option<&str> {
     let meta = object.meta();
     let of_pod = meta.labels.as_ref().and_then(|labels| labels.get(JOB_NAME));
     of_pod.or(meta.name.as_ref()).map(String::as_str)
 }
 
-/// Managed fields are half of an object's size and nobody here reads them.
+/// Managed fields are half of an object's size, and nobody reads them.
 fn without_managed_fields<K: Resource>(mut object: K) -> K {
     object.meta_mut().managed_fields = None;
     object

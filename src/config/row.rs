@@ -46,7 +46,7 @@ pub struct Row {
     pub visible_when: Value,
     /// What the README says.
     pub meaning: &'static str,
-    /// Told below the table of the README: nobody sets it by hand.
+    /// Described below the table of the README: nobody sets it by hand.
     #[serde(default)]
     pub beside: bool,
     /// Who acts on it.

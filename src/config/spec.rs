@@ -44,7 +44,7 @@ pub struct Run {
     pub cluster: String,
     /// Text that the nonce file beside the log must hold; none compares nothing.
     pub nonce: Option<String>,
-    /// What opencode is told.
+    /// The prompt of a fresh session, and that of a resumed one.
     pub prompts: Prompts,
     /// The Secret that holds the prompt, when the caller made one.
     pub prompt_secret_name: Option<String>,

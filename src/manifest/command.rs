@@ -1,8 +1,8 @@
-//! The command lines of the two containers. The scripts are files; what varies is an argument.
+//! The command lines of the two containers. Their scripts are files; the values of a run are arguments.
 
 use super::LogPaths;
 use super::env::double_dollars;
-use super::names::sanitize_label_value;
+use super::names::optional_label_value;
 use crate::config::{AgentDb, RunSpec};
 use crate::ids::is_id;
 
@@ -11,7 +11,7 @@ const INIT_SCRIPT: &str = include_str!("init.sh");
 
 /// Where the init container leaves the prompt.
 const PROMPT_FILE: &str = "/tmp/prompt/prompt.txt";
-/// Where the kubelet reads the last words of a container.
+/// Where the kubelet reads a container's termination message.
 const TERMINATION_LOG: &str = "/dev/termination-log";
 
 /// Arguments of opencode, as it receives them.
@@ -31,9 +31,9 @@ pub(crate) fn opencode_args(spec: &RunSpec) -> Vec<String> {
     args
 }
 
-/// `sh -c SCRIPT` with the run's own values and opencode's arguments, safe from the kubelet's expansion.
+/// `sh -c SCRIPT` with the run's values and opencode's arguments, each `$` doubled against the kubelet's expansion.
 pub(crate) fn pod_command(spec: &RunSpec, paths: &LogPaths, args: &[String]) -> Vec<String> {
-    let facts = start_facts(spec);
+    let members = start_record_members(spec);
     let prompt_bytes = spec.run.prompt().text.len().to_string();
     let limit = spec.settings.max_log_bytes.to_string();
     let own = [
@@ -43,7 +43,7 @@ pub(crate) fn pod_command(spec: &RunSpec, paths: &LogPaths, args: &[String]) -> 
         "paperclip",
         &spec.run.id,
         spec.namespace(),
-        &facts,
+        &members,
         paths.base(),
         PROMPT_FILE,
         &prompt_bytes,
@@ -57,20 +57,17 @@ pub(crate) fn pod_command(spec: &RunSpec, paths: &LogPaths, args: &[String]) -> 
         .collect()
 }
 
-/// A longer working directory is left out of the start record, which is read back with a limit.
-const LONGEST_CWD: usize = 1_024;
+/// Longest working directory in a start record, in bytes: the record is read with a limit.
+const CWD_LIMIT: usize = 1_024;
 
-/// What the start record says beside the pod: enough to tell whose work this was when the Job itself is gone.
-fn start_facts(spec: &RunSpec) -> String {
-    let task = spec
-        .run
-        .task_id
-        .as_deref()
-        .map(|task| sanitize_label_value(task).0);
-    let cwd = Some(spec.run.working_dir.as_str()).filter(|cwd| cwd.len() <= LONGEST_CWD);
+/// Members of the start record that the pod does not know itself, as JSON without the braces. They tell whose work the
+/// run was when its Job is gone.
+fn start_record_members(spec: &RunSpec) -> String {
+    let task = optional_label_value(spec.run.task_id.as_deref());
+    let cwd = Some(spec.run.working_dir.as_str()).filter(|cwd| cwd.len() <= CWD_LIMIT);
     let members = [
         ("cluster", Some(spec.run.cluster.as_str())),
-        ("task", task.as_deref().filter(|task| !task.is_empty())),
+        ("task", task.as_deref()),
         ("cwd", cwd),
     ];
     let members = members
@@ -79,9 +76,9 @@ fn start_facts(spec: &RunSpec) -> String {
     members.collect::<Vec<_>>().join(",")
 }
 
-/// Makes the log folder and writes the prompt, then checks both with the init script.
+/// Makes the log folder and writes the prompt; then `init.sh` checks both.
 pub(crate) fn init_command(spec: &RunSpec, paths: &LogPaths, from_secret: bool) -> Vec<String> {
-    // Neither of these has a `$` that Kubernetes would touch: it only acts on `$(` and `$$`.
+    // Not doubled: Kubernetes only changes `$(` and `$$`, and neither is in here.
     let write = match from_secret {
         true => format!("cp /tmp/prompt-secret/prompt {PROMPT_FILE}"),
         false => format!("printf '%s' \"$PROMPT_CONTENT\" > {PROMPT_FILE}"),
@@ -107,7 +104,7 @@ pub(crate) fn init_command(spec: &RunSpec, paths: &LogPaths, from_secret: bool) 
         .collect()
 }
 
-/// What an init container that [`init_command`] made waits for; none when it compares nothing.
+/// The nonce that an init container waits for whose command [`init_command`] made; none when it waits for none.
 pub fn nonce_argument(command: &[String]) -> Option<&str> {
     command
         .get(5)
@@ -117,7 +114,7 @@ pub fn nonce_argument(command: &[String]) -> Option<&str> {
 
 /// The session that a container resumes whose command [`pod_command`] made; none where what stands there is no id.
 pub fn session_argument(command: &[String]) -> Option<&str> {
-    // Behind the pod's own arguments come those of opencode.
+    // After the 13 words of the pod's own come opencode's.
     let args = command.get(13..)?;
     let flag = args.iter().position(|word| word == "--session")?;
     args.get(flag + 1).map(String::as_str).filter(|id| is_id(id))

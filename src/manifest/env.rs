@@ -1,4 +1,4 @@
-//! The agent's environment: its layers in order, and what may never be overridden.
+//! The agent's environment: its layers in order, and the variables that no layer may override.
 
 use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector};
 
@@ -8,18 +8,18 @@ use serde_json::Value;
 
 use crate::config::{AgentDb, Json as _, POD_ROOT, RunSpec, items};
 
-/// Where a database volume of its own is mounted.
+/// Where the database's own volume is mounted.
 pub(crate) const DB_MOUNT: &str = "/opencode-db";
-/// Downward values for the pod's script; it removes them before it starts the agent.
+/// Fields of the pod for its script, which removes these variables before it starts opencode.
 const POD_FIELDS: [(&str, &str); 2] = [
     ("PAPERCLIP_POD_NAME", "metadata.name"),
     ("PAPERCLIP_POD_UID", "metadata.uid"),
 ];
 
-/// Configuration for opencode whose place the pod's script must find, because the manifest cannot see what others set.
+/// Configuration for opencode that the pod's script puts into a free variable or file: what is taken is not known here.
 const POD_CONFIG: &str = "PAPERCLIP_POD_CONFIG";
 
-/// Environment of the agent's container. What had to be left out is added to the warnings.
+/// Environment of the agent's container. Adds a warning about what is left out.
 pub(crate) fn agent_env(spec: &RunSpec, warnings: &mut Vec<String>) -> Vec<EnvVar> {
     let mut layers = Layers::default();
     for (name, value) in &spec.own_pod.inherited_env.0 {
@@ -43,7 +43,8 @@ pub(crate) fn agent_env(spec: &RunSpec, warnings: &mut Vec<String>) -> Vec<EnvVa
     layers.generate("OPENCODE_DISABLE_PROJECT_CONFIG", "true");
     layers.generate("HOME", POD_ROOT);
     let inherited = &spec.own_pod.inherited_env_value_from;
-    // A literal would hide what a whole Secret or ConfigMap may hold; there the pod's script has the default.
+    // A literal would hide a value from a Secret or ConfigMap that is inherited as a whole. There the pod's script sets
+    // the default.
     let elsewhere =
         !spec.own_pod.inherited_env_from.is_empty() || inherited.iter().any(|entry| entry.name == "NODE_ENV");
     if layers.get("NODE_ENV").is_none() && !elsewhere {
@@ -74,7 +75,7 @@ const WORKSPACE_FIELDS: [(&str, &str); 8] = [
     ("PAPERCLIP_WORKSPACE_BRANCH", "branchName"),
     ("PAPERCLIP_WORKSPACE_WORKTREE_PATH", "worktreePath"),
 ];
-/// Variables and the lists of the context that they hold as JSON text.
+/// Variables that hold a list of the context as JSON text.
 const LISTS: [(&str, &str); 3] = [
     ("PAPERCLIP_WORKSPACES_JSON", "paperclipWorkspaces"),
     (
@@ -157,9 +158,9 @@ fn workspace_layer(spec: &RunSpec, layers: &mut Layers) {
     layers.generate_some("AGENT_HOME", home);
 }
 
-/// Allows the default asks below what the user's own inline configuration says. Where that is not to be read here (it
-/// comes from a Secret, perhaps from one that is taken over as a whole, or is no plain JSON), the pod's script finds a
-/// place for our part that replaces nothing.
+/// Allows what opencode asks for by default, with less weight than the user's own inline configuration. Where that
+/// cannot be read here (it comes from a Secret or a ConfigMap, or is no plain JSON), the pod's script puts our part
+/// where it replaces nothing.
 fn permissions(spec: &RunSpec, layers: &mut Layers) {
     if !spec.settings.skip_permissions {
         return;
@@ -176,7 +177,7 @@ fn permissions(spec: &RunSpec, layers: &mut Layers) {
         user => allow_default_asks(user),
     };
     match merged {
-        // Our part has no `$`, and the user's part is to be expanded as the user wrote it.
+        // Not doubled: our part has no `$`, and Kubernetes expands the user's part as the user expects.
         Some(content) => layers.pass_through(CONFIG_CONTENT, &content),
         None => layers.generate_some(POD_CONFIG, allow_default_asks(None).as_deref()),
     }
@@ -194,8 +195,8 @@ fn database(spec: &RunSpec, env: &mut Vec<EnvVar>) {
     }
 }
 
-/// Kubernetes expands `$(NAME)` and makes `$` of `$$` in values, commands and arguments: doubled, every `$` stays one.
-/// NUL cannot be part of any of them and is left out.
+/// The text with every `$` doubled. In values, commands and arguments Kubernetes expands `$(NAME)` and turns `$$` into
+/// `$`, so that a doubled one arrives as it was. NULs are left out: none of these can hold one.
 pub(crate) fn double_dollars(text: &str) -> String {
     text.replace('\0', "").replace('$', "$$")
 }
@@ -227,12 +228,13 @@ fn field(name: &str, path: &str) -> EnvVar {
 
 /// Named values; a later value takes the place of an earlier one.
 #[derive(Default)]
-struct Layers(Vec<Entry>);
+struct Layers(Vec<Variable>);
 
-struct Entry {
+struct Variable {
     name: String,
     value: String,
-    /// Made by the adapter: reaches the agent as it is. Otherwise Kubernetes may expand it, as its writer expects.
+    /// The adapter made it: it reaches the agent as it is. In other values Kubernetes expands `$(NAME)`, as whoever
+    /// wrote them expects.
     generated: bool,
 }
 
@@ -259,7 +261,7 @@ impl Layers {
     }
 
     fn set(&mut self, name: &str, value: &str, generated: bool) {
-        let entry = Entry {
+        let entry = Variable {
             name: name.to_owned(),
             value: value.to_owned(),
             generated,
@@ -271,8 +273,9 @@ impl Layers {
     }
 
     fn into_env(self, warnings: &mut Vec<String>) -> Vec<EnvVar> {
-        let too_large = |entry: &Entry| entry.generated && entry.value.len() > LARGE_PROMPT_THRESHOLD_BYTES;
-        let (large, fitting): (Vec<Entry>, Vec<Entry>) = self.0.into_iter().partition(too_large);
+        let too_large =
+            |entry: &Variable| entry.generated && entry.value.len() > LARGE_PROMPT_THRESHOLD_BYTES;
+        let (large, fitting): (Vec<Variable>, Vec<Variable>) = self.0.into_iter().partition(too_large);
         if !large.is_empty() {
             let list: Vec<String> = large
                 .iter()
@@ -283,7 +286,7 @@ impl Layers {
                 list.join(", ")
             ));
         }
-        let value = |entry: &Entry| match entry.generated {
+        let value = |entry: &Variable| match entry.generated {
             true => double_dollars(&entry.value),
             false => entry.value.clone(),
         };

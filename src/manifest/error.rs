@@ -1,4 +1,4 @@
-//! Why a spec cannot become a Job.
+//! Why no Job can be rendered.
 
 use thiserror::Error;
 
@@ -6,7 +6,7 @@ use super::prompt::SECRET_PROMPT_LIMIT_BYTES;
 use crate::codes::{INVALID_ID, PROMPT_TOO_LARGE};
 use crate::ids::InvalidId;
 
-/// A spec that no Job can serve.
+/// Settings that no Job can have.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ManifestError {
@@ -25,7 +25,7 @@ pub enum ManifestError {
 }
 
 impl ManifestError {
-    /// The word for the result's `errorCode`.
+    /// The result's `errorCode`.
     pub fn code(&self) -> &'static str {
         match self {
             ManifestError::Id(_) => INVALID_ID,

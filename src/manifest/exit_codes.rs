@@ -1,4 +1,4 @@
-//! Exit codes of our own scripts in the pod, in a range that opencode does not use.
+//! Exit codes of the scripts in the pod, in a range that opencode does not use.
 
 /// Another pod of the Job already ran opencode, or the run was harvested; this one did nothing.
 pub const SECOND_POD: i32 = 64;
@@ -12,10 +12,10 @@ pub const WRONG_VOLUME: i32 = 67;
 pub const LOG_TOO_LARGE: i32 = 68;
 /// The folder of the agent's database cannot be made; opencode was not started.
 pub const DB_UNWRITABLE: i32 = 69;
-/// The server did not say that this Job may run; opencode was not started.
+/// The nonce did not come within a minute: the server did not let this Job run. opencode was not started.
 pub const NOT_ADMITTED: i32 = 70;
 
-/// What one of our own codes means; none for a code of opencode or of a signal.
+/// What a code of the scripts means; none for a code of opencode or of a signal.
 pub fn describe(code: i32) -> Option<&'static str> {
     Some(match code {
         SECOND_POD => "another pod of this Job had already run the agent, so this one did nothing",

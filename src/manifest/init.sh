@@ -1,4 +1,5 @@
-# Goes on after the log folder was made and the prompt was written: was that so, and is this the server's volume?
+# Runs after the commands that make the log folder and write the prompt: checks that they succeeded, and that this is
+# the server's volume.
 # Arguments: path that all files of the run start with, nonce (may be empty), folder of the database (may be empty).
 made=$?
 umask 002
@@ -13,8 +14,8 @@ refuse() { # CODE REASON
 [ "$made" = 0 ] ||
   refuse 66 "cannot make ${base%/*} or write the prompt: the volume is read-only, full, or not ours"
 if [ -n "$nonce" ]; then
-  # The server makes the log before the Job, and the nonce once it has seen that no other Job of the agent may run: a
-  # gate. Where there is no such log, this is not the server's volume, and there is nothing to wait for.
+  # A gate: the server makes the log before the Job, and writes the nonce when no other Job of the agent may run. Where
+  # there is no such log, this is not the server's volume, and there is nothing to wait for.
   trap 'exit 143' TERM
   looks=300
   while [ -e "$base.ndjson" ] && [ ! -s "$base.nonce" ]; do
@@ -25,7 +26,8 @@ if [ -n "$nonce" ]; then
   [ "$(cat "$base.nonce" 2>/dev/null)" = "$nonce" ] ||
     refuse 67 "$base.nonce is not what the server wrote: the pod sees another volume, folder or cluster at /paperclip"
 fi
-# The server's user may be another member of the group; what the server made itself cannot and need not be changed.
+# So that the server's user can write here as a member of the group. What the server made cannot and need not be
+# changed.
 agent=${base%/*}
 chmod 2775 "$agent" "${agent%/*}" 2>/dev/null
 [ -e "$base.ndjson" ] || true >>"$base.ndjson" || refuse 66 "cannot make $base.ndjson"

@@ -1,13 +1,12 @@
-//! What a Job says about its run. Pure. A server that did not make the Job reads it here and recomputes nothing.
+//! Reads from a Job what it says about its run. A server that did not make the Job needs nothing else to follow it.
+//! Pure.
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 
-use crate::manifest::names::{
-    END_PATH, LOG_PATH, OPENCODE_CONTAINER, PROMPT_CONTAINER, PROMPT_HASH, STDERR_PATH,
-};
-use crate::manifest::{FileNames, last_component};
-use crate::manifest::{PROMPT_SECRET_VOLUME, nonce_argument, session_argument};
+use super::names::{END_PATH, LOG_PATH, OPENCODE_CONTAINER, PROMPT_CONTAINER, PROMPT_HASH, STDERR_PATH};
+use super::paths::file_name;
+use super::{FileNames, LOG_END, PROMPT_SECRET_VOLUME, nonce_argument, session_argument};
 
 /// What a Job says about its run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +15,7 @@ pub struct JobRecord {
     pub job_name: String,
     /// Uid of the Job.
     pub job_uid: String,
-    /// The run that it was made for.
+    /// Id of the run that it was made for.
     pub run_id: String,
     /// Its log, as the pod sees it.
     pub log: String,
@@ -28,7 +27,7 @@ pub struct JobRecord {
     pub prompt_hash: Option<String>,
     /// The Secret that holds its prompt.
     pub secret: Option<String>,
-    /// What its init container waits for.
+    /// The nonce that its init container waits for.
     pub nonce: Option<String>,
     /// The session that it resumes.
     pub session: Option<String>,
@@ -41,18 +40,17 @@ pub struct JobRecord {
 }
 
 impl JobRecord {
-    /// Reads a Job; `None` when it is none of this adapter's form (the TypeScript adapter writes no paths).
+    /// Reads a Job; `None` when this adapter did not make it (the TypeScript adapter writes no paths).
     #[must_use]
     pub fn of(job: &Job) -> Option<Self> {
         let spec = job.spec.as_ref()?;
         let pod = spec.template.spec.as_ref()?;
         let annotation = |key: &str| job.metadata.annotations.as_ref()?.get(key).cloned();
         let log = annotation(LOG_PATH)?;
-        let base = last_component(&log).strip_suffix(".ndjson")?.to_owned();
-        let run_id = base.strip_suffix(".pod")?.to_owned();
+        let run_id = file_name(&log).strip_suffix(LOG_END)?.to_owned();
         let stderr = annotation(STDERR_PATH)?;
         annotation(END_PATH)?;
-        let names = FileNames::of_base(&base);
+        let names = FileNames::of_run(&run_id);
         let agent = container(&pod.containers, OPENCODE_CONTAINER);
         let command =
             |container: Option<&Container>| container.and_then(|it| it.command.clone()).unwrap_or_default();

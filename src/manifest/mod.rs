@@ -1,4 +1,4 @@
-//! From a spec to the Job: pure and synchronous, no I/O, no clock.
+//! Renders the Job of a run from its settings. Pure: no I/O and no clock.
 
 mod command;
 mod env;
@@ -24,8 +24,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 pub use command::{nonce_argument, session_argument};
 pub use error::ManifestError;
 pub use names::sanitize_label_value;
-pub(crate) use paths::last_component;
-pub use paths::{FileNames, LogPaths, POD_ROOT, RUN_LOGS, on_server, pod_log_path};
+pub use paths::{
+    FileNames, LOG_END, LogPaths, NONCE_END, POD_ROOT, RUN_LOGS, STARTED_END, on_server, pod_log_path,
+};
 pub use prompt::{
     LARGE_PROMPT_THRESHOLD_BYTES, PromptSecret, SECRET_KEY, SECRET_PROMPT_LIMIT_BYTES, prompt_secret,
 };
@@ -33,10 +34,10 @@ pub use volumes::PROMPT_SECRET_VOLUME;
 
 use crate::config::RunSpec;
 
-/// A Job and what its makers need to know about it.
+/// A Job, and what its creator needs beside it.
 #[derive(Clone, Debug)]
 pub struct Manifest {
-    /// The Job as the API server takes it.
+    /// The Job as it is sent to the API server.
     pub job: Job,
     /// Its name.
     pub job_name: String,
@@ -50,17 +51,20 @@ pub struct Manifest {
     pub pod_log_path: String,
     /// All files of the run as the pod sees them.
     pub paths: LogPaths,
-    /// What was changed or left out, one sentence each, for stderr of the run.
+    /// What was changed or left out, a sentence each, for the run's stderr.
     pub warnings: Vec<String>,
-    /// The Secret that must exist before the pod starts; none when the prompt is in the manifest.
+    /// The Secret that the pod mounts; none when the prompt is in the Job itself.
     pub prompt_secret: Option<PromptSecret>,
 }
 
-/// Builds the Job of a run.
+/// Renders the Job of a run.
+///
+/// # Errors
+/// [`ManifestError`]: an id that cannot be part of a path, or a prompt that fits nowhere.
 pub fn render(spec: &RunSpec) -> Result<Manifest, ManifestError> {
     let paths = LogPaths::new(&spec.run.company_id, &spec.run.agent_id, &spec.run.id)?;
     let job_name = names::job_name(&spec.run.agent_id, &spec.run.id);
-    let secret = prompt::needed(spec, &job_name)?;
+    let secret = prompt::secret_for(spec, &job_name)?;
     let opencode_args = command::opencode_args(spec);
     let mut warnings = spec.settings.warnings.clone();
     let labels = names::labels(spec, &mut warnings);

@@ -1,4 +1,4 @@
-//! Names, labels and annotations of a Job: written here and read back here.
+//! Names, labels and annotations of a Job, and of its pod and Secret.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,15 +17,15 @@ pub const PROMPT_CONTAINER: &str = "write-prompt";
 
 /// Label and annotation: which adapter made the object.
 pub const ADAPTER_TYPE: &str = "paperclip.io/adapter-type";
-/// Label: the cleaned id of the agent.
+/// Label: the agent's id. The value of this and of every other id is made by [`sanitize_label_value`].
 pub const AGENT_ID: &str = "paperclip.io/agent-id";
-/// Label: the cleaned id of the run.
+/// Label: the run's id.
 pub const RUN_ID: &str = "paperclip.io/run-id";
-/// Label: the cleaned id of the company.
+/// Label: the company's id.
 pub const COMPANY_ID: &str = "paperclip.io/company-id";
-/// Label: the cleaned id of the task, if there is one.
+/// Label: the task's id, if there is one.
 pub const TASK_ID: &str = "paperclip.io/task-id";
-/// Label: the cleaned id of the session that the host had stored, if there is one.
+/// Label: the id of the session that the host had stored, if there is one.
 pub const SESSION_ID: &str = "paperclip.io/session-id";
 /// Label: who made the object.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
@@ -43,7 +43,7 @@ pub const END_PATH: &str = "paperclip.io/pod-end-path";
 /// Annotation: SHA-256 of the rendered prompt without the run's id.
 pub const PROMPT_HASH: &str = "paperclip.io/prompt-hash";
 
-/// `agent-opencode-<agent>-<run>-<hash>`: readable, and unique through the hash of the whole ids.
+/// `agent-opencode-<agent>-<run>-<hash>`: readable, and unique by the hash of both ids.
 pub fn job_name(agent_id: &str, run_id: &str) -> String {
     let hash = hex(&Sha256::digest(format!("{agent_id}:{run_id}")));
     let hash: String = hash.chars().take(6).collect();
@@ -61,15 +61,22 @@ fn name_part(id: &str) -> String {
         .collect()
 }
 
-/// A valid label value made of `value`, and whether characters were dropped on the way.
+/// A valid label value made of `value`, and whether characters were dropped.
 ///
-/// Lower case, `[a-z0-9._-]`, at most 63 characters, a letter or digit at both ends; possibly empty.
+/// The label value is in lower case, has `[a-z0-9._-]` only, at most 63 characters, a letter or digit at both ends, and
+/// may be empty.
 pub fn sanitize_label_value(value: &str) -> (String, bool) {
     let lower = value.to_lowercase();
     let allowed = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(*c);
     let kept: String = lower.chars().filter(allowed).take(63).collect();
     let dropped = !kept.chars().eq(lower.chars().take(63));
     (kept.trim_matches(['.', '_', '-']).to_owned(), dropped)
+}
+
+/// The label value of an id that may be absent; none as well when nothing of it can be in a label.
+pub fn optional_label_value(id: Option<&str>) -> Option<String> {
+    let value = id.map(|id| sanitize_label_value(id).0);
+    value.filter(|value| !value.is_empty())
 }
 
 /// The label selector that finds all Jobs and pods of this adapter.
@@ -83,7 +90,7 @@ pub fn agent_selector(agent_id: &str) -> Option<String> {
     (!agent.is_empty()).then(|| format!("{AGENT_ID}={agent},{ADAPTER_TYPE}={ADAPTER}"))
 }
 
-/// Labels of Job, pod and Secret. What had to be cleaned or refused is added to the warnings.
+/// Labels of Job, pod and Secret. Adds a warning for each value that had to be changed or left out.
 pub(crate) fn labels(spec: &RunSpec, warnings: &mut Vec<String>) -> BTreeMap<String, String> {
     let mut labels = BTreeMap::new();
     let managed = [
@@ -125,9 +132,9 @@ fn insert(labels: &mut BTreeMap<String, String>, key: &str, value: &str, warning
     }
 }
 
-/// Annotations of the Job: all that a reattaching server needs to know.
+/// Annotations of the Job: what another server needs to follow it.
 pub(crate) fn job_annotations(spec: &RunSpec, paths: &LogPaths) -> BTreeMap<String, String> {
-    // For people only, and all annotations together may have 256 KiB.
+    // Only people read it, and all annotations together may have 256 KiB.
     let name: String = spec.run.agent_name.chars().take(1024).collect();
     let entries = [
         (ADAPTER_TYPE, ADAPTER),
@@ -147,7 +154,7 @@ pub(crate) fn job_annotations(spec: &RunSpec, paths: &LogPaths) -> BTreeMap<Stri
     annotations
 }
 
-/// Annotations of the pod: an agent's work cannot be moved, so nothing may evict it lightly.
+/// Annotations of the pod. An agent's work cannot go on elsewhere, so autoscalers must not evict its pod.
 pub(crate) fn pod_annotations(spec: &RunSpec) -> Option<BTreeMap<String, String>> {
     let mut annotations = BTreeMap::new();
     if !spec.settings.evictable {

@@ -1,17 +1,24 @@
-//! Where a run's files lie on the shared volume.
+//! Where a run's files are on the shared volume: the only place that spells their names.
 
 pub use crate::config::POD_ROOT;
 use crate::ids::{InvalidId, check_ids};
 
 /// The folder of all run logs, below the root of the volume.
 pub const RUN_LOGS: &str = "instances/default/run-logs";
+/// How the name of a run's log ends.
+pub const LOG_END: &str = ".pod.ndjson";
+/// How the name of a run's start record ends.
+pub const STARTED_END: &str = ".pod.started";
+/// How the name of a run's nonce file ends.
+pub const NONCE_END: &str = ".pod.nonce";
 
 /// The log of a run, as the pod sees it.
 pub fn pod_log_path(company_id: &str, agent_id: &str, run_id: &str) -> Result<String, InvalidId> {
     Ok(LogPaths::new(company_id, agent_id, run_id)?.log)
 }
 
-/// The files of one run: absolute paths, side by side in one folder per agent.
+/// The files of one run as the pod sees them: absolute paths in the folder of its agent. For each file see
+/// [`FileNames`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogPaths {
     /// The folder of the agent's runs.
@@ -20,87 +27,85 @@ pub struct LogPaths {
     pub log: String,
     /// opencode's stderr.
     pub stderr: String,
-    /// Taken by the first pod of the Job.
+    /// The start record.
     pub started: String,
     /// The end record.
     pub end: String,
-    /// Written by the server, compared by the init container.
+    /// The nonce file.
     pub nonce: String,
+    /// The names of all files.
+    pub names: FileNames,
 }
 
 impl LogPaths {
-    /// The paths as the pod sees them.
+    /// The paths of a run.
+    ///
+    /// # Errors
+    /// An id that cannot be part of a path.
     pub fn new(company_id: &str, agent_id: &str, run_id: &str) -> Result<Self, InvalidId> {
         check_ids(company_id, agent_id, run_id)?;
         let dir = format!("{POD_ROOT}/{RUN_LOGS}/{company_id}/{agent_id}");
-        let file = |end: &str| format!("{dir}/{run_id}.pod.{end}");
+        let names = FileNames::of_run(run_id);
+        let path = |name: &str| format!("{dir}/{name}");
         Ok(LogPaths {
-            log: file("ndjson"),
-            stderr: file("stderr.log"),
-            started: file("started"),
-            end: file("end.json"),
-            nonce: file("nonce"),
+            log: path(&names.log),
+            stderr: path(&names.stderr),
+            started: path(&names.started),
+            end: path(&names.end),
+            nonce: path(&names.nonce),
+            names,
             dir,
         })
     }
 
-    /// The names of the run's files.
-    #[must_use]
-    pub fn file_names(&self) -> FileNames {
-        FileNames::of_base(last_component(self.base()))
-    }
-
-    /// What all files of the run start with.
+    /// What the paths of all files of the run start with.
     pub(crate) fn base(&self) -> &str {
         self.log.trim_end_matches(".ndjson")
     }
 }
 
-/// The names of a run's files, beside each other.
+/// The names of a run's files, all in one folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileNames {
     /// opencode's stdout.
     pub log: String,
     /// opencode's stderr.
     pub stderr: String,
-    /// Taken by the first pod.
+    /// The start record: the first pod of the Job makes it, and only that pod starts opencode.
     pub started: String,
     /// The end record.
     pub end: String,
-    /// The end record while it is written: stays when the container is killed at that moment.
+    /// The end record while it is written. Stays when the container is killed at that moment.
     pub draft: String,
-    /// What the init container compares. While it is there, nobody has harvested the run.
+    /// The nonce, which opens the pod's gate: the init container waits for it. While it is there, nobody has harvested
+    /// the run.
     pub nonce: String,
-    /// Who took the Job over from the server that made it.
+    /// Which server took the Job over from the one that made it.
     pub holder: String,
-    /// What was told of its usage while somebody else may tell it as well.
+    /// The usage that a result has reported, while another result may report it as well.
     pub usage: String,
 }
 
-/// The last component of a path.
-pub(crate) fn last_component(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
-}
-
 impl FileNames {
-    /// The files beside each other that start with `base`: `<runId>.pod`.
+    /// The names of the files of this run.
     #[must_use]
-    pub fn of_base(base: &str) -> Self {
-        let file = |end: &str| format!("{base}.{end}");
+    pub fn of_run(run_id: &str) -> Self {
+        let name = |end: &str| format!("{run_id}{end}");
         Self {
-            log: file("ndjson"),
-            stderr: file("stderr.log"),
-            started: file("started"),
-            end: file("end.json"),
-            draft: format!(".{base}.end"),
-            nonce: file("nonce"),
-            holder: file("holder"),
-            usage: file("usage"),
+            log: name(LOG_END),
+            stderr: name(".pod.stderr.log"),
+            started: name(STARTED_END),
+            end: name(".pod.end.json"),
+            draft: format!(".{run_id}.pod.end"),
+            nonce: name(NONCE_END),
+            holder: name(".pod.holder"),
+            usage: name(".pod.usage"),
         }
     }
 
-    /// All of them in the order of removal. The nonce first: it tells an end that nobody heard, and a pod that finds the
-    /// start record gone looks whether it is there.
+    /// All of them in the order of removal. The nonce goes first: without it the run counts as harvested, and a pod
+    /// that finds no start record looks for the nonce before it starts opencode.
+    #[must_use]
     pub fn all(&self) -> [&str; 8] {
         [
             &self.nonce,
@@ -115,7 +120,12 @@ impl FileNames {
     }
 }
 
-/// A path of the pod as the server sees it; a path outside the volume stays as it is.
+/// The last component of a path.
+pub(crate) fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// A path of the pod as a server sees it that mounts the volume at `data_root`. A path outside the volume stays.
 pub fn on_server(pod_path: &str, data_root: &str) -> String {
     match pod_path.strip_prefix(POD_ROOT) {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => {

@@ -1,29 +1,30 @@
-//! What opencode may do without asking, handed over by environment: nothing is written to the shared HOME.
+//! Lets opencode do without asking what it asks for by default. The environment carries the configuration: nothing is
+//! written to the shared HOME.
 //!
-//! In a run nobody answers, so an ask that is left ends the run silently (OPENCODE.md, fact 2). opencode evaluates
-//! permission rules in order and the last match wins; it makes rules of the old `tools` switches first and merges every
-//! source of `permission` over them. Switches are therefore the weakest place there is: an operator's rule in any
-//! configuration file, in OPENCODE_CONFIG_CONTENT or in OPENCODE_PERMISSION comes later and stays. The patterns match
-//! exactly one permission each, but as other keys than the operator's own they are not replaced by them: a single
-//! denied folder leaves the other folders allowed.
+//! Nobody answers in a run, so that a question ends it silently. opencode evaluates its permission rules in order, and
+//! the last match wins. Rules from the old `tools` switches come first, those from every `permission` later. So
+//! switches have the least weight: an operator's rule in a configuration file, in OPENCODE_CONFIG_CONTENT or in
+//! OPENCODE_PERMISSION stays in force. Each pattern here matches one permission only, but is another key than an
+//! operator's: where the operator denies one folder, the other folders stay allowed.
 //!
-//! Rules in `permission` cannot do this: added to an operator's `{"external_directory": {"/secrets/*": "deny"}}` they
-//! come last in the same list, or replace it. Neither can `--auto`, which also says yes to what the user wants asked.
+//! Rules in `permission` cannot do this: beside an operator's `{"external_directory": {"/secrets/*": "deny"}}` they
+//! would come last in the same list, or replace it. Neither can `--auto`, which also allows what the user wants asked.
 //!
-//! One thing this cannot keep: an operator's old switch `tools: {"read": false}` in a configuration file on the volume,
-//! because switches of all files come before ours. `permission: {"read": "deny"}` says the same and stays.
-//! Measured with opencode 1.18.33: tests/it/manifest/permissions, to be run again with every other version.
+//! One rule is lost: an operator's old switch `tools: {"read": false}` in a configuration file on the volume, because
+//! switches of all files come before ours. `permission: {"read": "deny"}` means the same and stays.
+//! Measured with opencode 1.18.33; for another version run the tests in tests/it/manifest/permissions again.
 
 use serde_json::{Map, Value};
 
 /// The variable that holds inline configuration.
 pub(crate) const CONFIG_CONTENT: &str = "OPENCODE_CONFIG_CONTENT";
 
-/// Patterns of what opencode asks for by default: folders outside the working directory, repeated calls, `.env` files.
+/// Patterns of the permissions that opencode asks for by default: folders outside the working directory, repeated
+/// calls, `.env` files.
 const DEFAULT_ASKS: [&str; 3] = ["external_director?", "doom_loo?", "rea?"];
 
-/// Inline configuration that allows the default asks, below what the user's own inline configuration says.
-/// None when the user's own text is no JSON object, such as JSON with comments.
+/// The user's inline configuration with switches that allow the default asks; the user's own switches stay. None when
+/// the user's text is no JSON object, such as JSON with comments.
 pub(crate) fn allow_default_asks(user: Option<&str>) -> Option<String> {
     let mut content: Map<String, Value> = match user.map(str::trim).filter(|text| !text.is_empty()) {
         Some(text) => serde_json::from_str(text).ok()?,

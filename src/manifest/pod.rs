@@ -13,7 +13,7 @@ use super::volumes::storage;
 use super::{LogPaths, command, names};
 use crate::config::RunSpec;
 
-/// User and group of the agent: the owner of the shared volume.
+/// User and group of the pod: the owner of the shared volume.
 const AGENT_UID: i64 = 1000;
 
 /// The pod of a run.
@@ -81,7 +81,7 @@ fn agent_container(spec: &RunSpec, paths: &LogPaths, args: &[String]) -> Contain
             [&sizes.cpu_request, &sizes.memory_request],
             [&sizes.cpu_limit, &sizes.memory_limit],
         )),
-        // If the script dies before its last words, the kubelet takes the end of the container's output instead.
+        // If the script is killed before it writes a message, the kubelet takes the end of the container's output.
         termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         ..Container::default()
     }

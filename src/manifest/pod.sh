@@ -1,22 +1,21 @@
-# Runs opencode once and leaves proof of what it printed. POSIX sh: dash, bash, busybox sh.
+# Runs opencode once, and writes an end record of what it printed. POSIX sh: dash, bash, busybox sh.
 #
-# opencode's stdout and stderr are files (it does not drain a pipe when it exits); the container's own output is fed
-# from those files. Exit status: opencode's own, or one of 64 to 68 (src/manifest/exit_codes.rs).
+# opencode's stdout and stderr are files, because it does not drain a pipe when it exits. The container's own output is
+# copied from those files. Exit status: opencode's own, or one of 64 to 68 (src/manifest/exit_codes.rs).
 #
 # Arguments: run id, namespace, more members of the start record as JSON, path that all files of the run start with,
 # prompt file, bytes of the prompt, largest log in bytes (0: no limit), termination log, nonce (may be empty); then the
 # arguments of opencode.
-# Environment, which opencode does not get to see: PAPERCLIP_POD_NAME, PAPERCLIP_POD_UID, and in PAPERCLIP_POD_CONFIG
-# what opencode is to be configured with where the manifest could not know what OPENCODE_CONFIG_CONTENT holds.
-# What is set before opencode starts begins with pod_: assigning to a variable of the agent's own environment would
-# change it for the agent.
+# Environment, removed before opencode starts: PAPERCLIP_POD_NAME, PAPERCLIP_POD_UID, and PAPERCLIP_POD_CONFIG,
+# configuration for opencode that the server could not merge with what OPENCODE_CONFIG_CONTENT holds here.
+# Variables that are set before opencode starts begin with pod_: another name could be one of the agent's environment.
 umask 002
 pod_agent= pod_interrupted= pod_asked=
-stop() { # passes TERM on, and 10 s later KILL: the record must still be written within the grace period
+stop() { # sends TERM to opencode, and 10 s later KILL: the end record must be written within the grace period
   pod_interrupted=1 pod_asked=1
   [ -n "$pod_agent" ] || return 0
   kill -TERM "$pod_agent" 2>/dev/null
-  # A fork that has not become opencode yet may swallow the first one.
+  # TERM again: a fork that has not become opencode yet may ignore the first one.
   (sleep 0.5 || sleep 1; kill -TERM "$pod_agent"; sleep 9; kill -KILL "$pod_agent") >/dev/null 2>&1 &
 }
 trap stop TERM INT # before all else: the first process of a container ignores what it has no trap for
@@ -34,7 +33,7 @@ refuse() { # CODE REASON: ends before opencode was started
   exit "$1"
 }
 
-size() { # FILE: its bytes, 0 without it; stat, because busybox's wc reads the whole file
+size() { # FILE: prints its bytes, 0 when it is absent; by stat, because busybox's wc reads the whole file
   pod_bytes_seen=$(stat -L -c %s "$1" 2>/dev/null || wc -c 2>/dev/null <"$1")
   printf '%d' $((${pod_bytes_seen:-0}))
 }
@@ -44,7 +43,7 @@ pod_prompt_seen=$(size "$pod_prompt")
 [ "$pod_prompt_seen" -ge "$pod_prompt_bytes" ] ||
   refuse 65 "the prompt file $pod_prompt has $pod_prompt_seen of $pod_prompt_bytes bytes"
 
-# A Job's controller may start a second pod: only the one that makes this file runs the agent.
+# The Job's controller may start a second pod: only the pod that makes this file starts opencode.
 (
   set -C
   exec 9>"$pod_started" || exit 2
@@ -59,7 +58,7 @@ case $? in
     refuse 64 "another pod of this Job already ran the agent: $(head -c 400 "$pod_started")"
     ;;
 esac
-# The server that harvests a run takes its nonce away before the start record: this pod may have come between the two.
+# A server that harvests the run removes the nonce before the start record: this pod may have started in between.
 if [ -n "$pod_nonce" ] && [ "$(cat "$pod_base.nonce" 2>/dev/null)" != "$pod_nonce" ]; then
   rm -f "$pod_started"
   refuse 64 "this run is over: $pod_base.nonce is not there any more"
@@ -67,7 +66,7 @@ fi
 { true >>"$pod_log" && true >>"$pod_err"; } 2>/dev/null ||
   refuse 66 "cannot write $pod_log: the shared volume is read-only, full, or not ours"
 
-feed() { # shows both files as they grow; the shell's own descriptors keep the offsets, so nothing is lost or shown twice
+feed() { # prints both files as they grow; the shell's descriptors keep the offsets, so nothing is lost or printed twice
   trap '' TERM INT
   ticks=0 over=0
   while kill -0 "$pod_agent" 2>/dev/null; do
@@ -76,7 +75,7 @@ feed() { # shows both files as they grow; the shell's own descriptors keep the o
     ticks=$((ticks + 1))
     if [ "$pod_max_bytes" -gt 0 ] && [ $((ticks % 5)) = 0 ] && [ "$(size "$pod_log")" -gt "$pod_max_bytes" ]; then
       over=$((over + 1))
-      # First politely, and after some ten more looks by force.
+      # TERM first, and KILL after ten more looks.
       if [ "$over" -le 10 ]; then kill -TERM "$pod_agent" 2>/dev/null; else kill -KILL "$pod_agent" 2>/dev/null; fi
     fi
     sleep 0.2 2>/dev/null || sleep 1
@@ -85,9 +84,9 @@ feed() { # shows both files as they grow; the shell's own descriptors keep the o
   cat <&4 >&2
 }
 
-# A folder of the server's pod need not exist in this one, and opencode does not start where it cannot make its own.
-# Without the variable it takes the usual folder, below HOME or /tmp. Looks only: nothing is made here.
-usable() { # PATH: it exists, or can be made
+# A variable may name a folder that only the server's pod has, and opencode does not start where it cannot make its own.
+# Without the variable it uses the usual folder, below HOME or /tmp. This only looks: it makes no folder.
+usable() { # PATH: succeeds when it exists, or can be made
   pod_at=$1
   [ ! -e "$pod_at" ] || return 0
   until [ -e "$pod_at" ]; do
@@ -107,7 +106,7 @@ for pod_variable in XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME 
 done
 
 export NODE_ENV="${NODE_ENV-development}"
-if [ -n "$pod_config" ]; then # the weakest place that is free: what others have set stays theirs
+if [ -n "$pod_config" ]; then # into the first variable or file that is free: what others have set stays as it is
   pod_config_file=${pod_prompt%/*}/opencode.json
   if [ -z "${OPENCODE_CONFIG_CONTENT:-}" ]; then
     export OPENCODE_CONFIG_CONTENT="$pod_config"
@@ -118,35 +117,35 @@ if [ -n "$pod_config" ]; then # the weakest place that is free: what others have
   fi
 fi
 
-# Why a model is unknown, why a database fails and that a provider is asked again is only in opencode's own log: its
-# errors go to stderr. Who wants another log keeps it: then nothing is printed.
+# Only opencode's own log says why a model is unknown, why a database fails, and that a provider is asked again. So its
+# errors go to stderr, unless the operator has configured the log.
 [ -n "${OPENCODE_LOG_LEVEL-}${OPENCODE_PRINT_LOGS-}" ] || export OPENCODE_LOG_LEVEL=ERROR OPENCODE_PRINT_LOGS=1
 
-[ -z "$pod_asked" ] || opencode() { exit 143; } # ended before it was started
+[ -z "$pod_asked" ] || opencode() { exit 143; } # TERM came before the start
 opencode "$@" <"$pod_prompt" >>"$pod_log" 2>>"$pod_err" &
 pod_agent=$!
-[ -z "$pod_asked" ] || stop # asked between the last two lines
+[ -z "$pod_asked" ] || stop # TERM came between the last two lines
 feed 3<"$pod_log" 4<"$pod_err" &
 feeder=$!
 
 status=
-while :; do # a wait that a signal interrupts says nothing about opencode
+while :; do # a wait that a signal interrupts has another status than opencode's
   pod_interrupted=
   wait "$pod_agent"
   code=$?
-  # A shell that has already told the status of the agent does not know it any more.
+  # 127: the shell has already returned opencode's status, and does not know it any more.
   if [ "$code" != 127 ] || [ -z "$status" ]; then status=$code; fi
   [ -n "$pod_interrupted" ] || break
 done
 trap '' TERM INT
 
-# Whoever still holds the container's output may not hold the container.
+# The container must end even if somebody does not read its output.
 (sleep 7; kill -KILL "$feeder") >/dev/null 2>&1 &
 limit=$!
 
 signal=null reason=null record= trouble=
 if [ ! -e "$pod_log" ]; then
-  # Its node was silent for so long that the server has given the run up: no file of it is to come back.
+  # The server could not reach this node for so long that it gave the run up. Its files must not come back.
   trouble="paperclip: this run is over: $pod_log is not there any more"
 else
   true >>"$pod_log" 2>/dev/null # opening and closing for writing flushes on NFS

@@ -1,4 +1,4 @@
-//! How the prompt reaches the pod: by an environment value, or by a Secret when it is too large for one.
+//! How the prompt reaches the pod: in an environment value, or in a Secret when it is too large for one.
 
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -22,8 +22,8 @@ pub struct PromptSecret {
     pub bytes: usize,
 }
 
-/// The Secret that this run needs: named by the caller, or required by the prompt's size.
-pub(crate) fn needed(spec: &RunSpec, job_name: &str) -> Result<Option<PromptSecret>, ManifestError> {
+/// The Secret that this run needs, if any: the caller names one, or the prompt needs one.
+pub(crate) fn secret_for(spec: &RunSpec, job_name: &str) -> Result<Option<PromptSecret>, ManifestError> {
     let bytes = spec.run.prompt().text.len();
     if bytes > SECRET_PROMPT_LIMIT_BYTES {
         return Err(ManifestError::PromptTooLarge { bytes });
@@ -31,7 +31,7 @@ pub(crate) fn needed(spec: &RunSpec, job_name: &str) -> Result<Option<PromptSecr
     let secret = |name: String| Some(PromptSecret { name, bytes });
     Ok(match &spec.run.prompt_secret_name {
         Some(name) => secret(name.clone()),
-        // A file can hold a NUL, an environment value cannot.
+        // A Secret's file can hold a NUL, an environment value cannot.
         None if bytes > LARGE_PROMPT_THRESHOLD_BYTES || spec.run.prompt().text.contains('\0') => {
             secret(format!("{job_name}-prompt"))
         }
@@ -39,7 +39,7 @@ pub(crate) fn needed(spec: &RunSpec, job_name: &str) -> Result<Option<PromptSecr
     })
 }
 
-/// The Secret with the prompt, labelled like its Job.
+/// The Secret with the prompt, with the labels of its Job.
 pub fn prompt_secret(spec: &RunSpec, name: &str) -> Result<Secret, ManifestError> {
     let bytes = spec.run.prompt().text.len();
     if bytes > SECRET_PROMPT_LIMIT_BYTES {

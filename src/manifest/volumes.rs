@@ -9,10 +9,10 @@ use super::paths::POD_ROOT;
 use super::prompt::PromptSecret;
 use crate::config::{AgentDb, RunSpec, SecretVolume, SelfPod};
 
-/// The volume of the Secret that holds a large prompt.
+/// Name of the volume of the Secret with the prompt.
 pub const PROMPT_SECRET_VOLUME: &str = "prompt-secret";
 
-/// Volumes of the pod with the mounts of both containers.
+/// The volumes of the pod, and the mounts of both containers.
 #[derive(Default)]
 pub(crate) struct Storage {
     /// Volumes of the pod.
@@ -23,7 +23,7 @@ pub(crate) struct Storage {
     pub(crate) init: Vec<VolumeMount>,
 }
 
-/// All volumes that the spec asks for.
+/// The volumes and mounts of a run.
 pub(crate) fn storage(spec: &RunSpec, secret: Option<&PromptSecret>) -> Storage {
     let mut storage = Storage::default();
     storage.volumes.push(scratch("prompt"));
@@ -65,9 +65,9 @@ pub(crate) fn storage(spec: &RunSpec, secret: Option<&PromptSecret>) -> Storage 
     for secret in &spec.own_pod.secret_volumes {
         let mut name = secret.volume_name.clone();
         if taken.contains(&name) {
-            name.push_str("-server"); // the server's pod may use a name of ours for something else
+            name.push_str("-server"); // the server's pod has a volume with a name that is used here
         }
-        // The server may mount one volume at several places.
+        // The server's pod may mount one volume at several paths.
         if !storage.volumes.iter().any(|volume| volume.name == name) {
             storage.volumes.push(secret_volume(&name, secret));
         }
@@ -89,7 +89,7 @@ fn secret_volume(name: &str, secret: &SecretVolume) -> Volume {
     }
 }
 
-/// The server's own mount: the same folder of the same volume.
+/// The server's own mount of the shared volume: the same folder of the same claim.
 fn data_mount(own: &SelfPod) -> VolumeMount {
     let sub_path = own.data_sub_path.clone().filter(|path| !path.is_empty());
     VolumeMount {

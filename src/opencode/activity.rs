@@ -1,25 +1,26 @@
-//! What the agent does at a moment. opencode tells of a tool when it has ended, and of a text when it is written.
+//! What the agent does now, by its last lines. opencode prints a tool call when it has ended, and a text when it is
+//! complete.
 
 use super::bounded;
 use super::event::js_trim;
 
-/// Longest name of a tool that is kept.
-const TOOL: usize = 256;
-/// How much of the end of a text is kept.
-const WORDS: usize = 4 << 10;
+/// Bytes of a tool's name that are kept.
+const TOOL_BYTES: usize = 256;
+/// Bytes of the end of a text that are kept.
+const TEXT_BYTES: usize = 4 << 10;
 
-/// What an agent's last lines tell.
+/// What an agent's last lines say that it does.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Activity {
-    /// The tool that it used last, if it has said nothing since.
+    /// The tool that it used last, if no text came since.
     pub tool: Option<String>,
-    /// The end of its last text. As hostile as everything from a pod.
+    /// The end of its last text. Hostile, as everything from a pod.
     pub words: Option<String>,
 }
 
 impl Activity {
     pub(super) fn uses(&mut self, tool: &str) {
-        let tool = bounded::prefix(tool, TOOL);
+        let tool = bounded::prefix(tool, TOOL_BYTES);
         if !tool.is_empty() && self.tool.as_deref() != Some(tool) {
             self.tool = Some(tool.to_owned());
         }
@@ -31,9 +32,7 @@ impl Activity {
             return;
         }
         self.tool = None;
-        let from = text.len().saturating_sub(WORDS);
-        let from = (from..=text.len()).find(|at| text.is_char_boundary(*at));
-        self.words = from.and_then(|at| text.get(at..)).map(str::to_owned);
+        self.words = Some(bounded::suffix(text, TEXT_BYTES).to_owned());
     }
 }
 
@@ -60,7 +59,7 @@ mod tests {
         assert!(
             activity
                 .words
-                .is_some_and(|words| words.len() <= WORDS && words.len() > WORDS - 4)
+                .is_some_and(|words| words.len() <= TEXT_BYTES && words.len() > TEXT_BYTES - 4)
         );
     }
 }

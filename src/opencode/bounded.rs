@@ -1,15 +1,15 @@
-//! The few things a fold keeps, each with a limit.
+//! What a fold keeps, each thing with a limit.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::event::js_trim;
 
-/// Longest answer that is kept.
-const TEXT: usize = 1024 * 1024;
-/// Messages whose text is kept: the last is the answer, the others are there for text that arrives late.
-const MESSAGES: usize = 4;
-/// Distinct unknown types that are counted.
-const TYPES: usize = 16;
+/// Bytes of a message's text that are kept.
+const TEXT_BYTES: usize = 1024 * 1024;
+/// Messages whose text is kept. The last one is the answer; a text of an earlier one may still come.
+const MAX_MESSAGES: usize = 4;
+/// Unknown event types that are counted apart.
+const MAX_TYPES: usize = 16;
 
 /// The beginning of a text, at most `limit` bytes.
 pub(crate) fn head(text: &str, limit: usize) -> String {
@@ -36,7 +36,7 @@ pub(crate) fn count(counts: &mut BTreeMap<String, u64>, name: &str) {
     let name = head(name, 64);
     if let Some(known) = counts.get_mut(&name) {
         *known += 1;
-    } else if counts.len() < TYPES {
+    } else if counts.len() < MAX_TYPES {
         counts.insert(name, 1);
     }
 }
@@ -74,19 +74,19 @@ pub(crate) struct Messages {
     last: VecDeque<Message>,
     compaction: Option<String>,
     current: Option<String>,
-    seen: u64,
+    count: u64,
 }
 
 impl Messages {
-    /// A step of this message begins.
+    /// A step of this message has begun.
     pub(crate) fn enter(&mut self, id: &str) {
         if self.current.as_deref() != Some(id) {
-            self.seen += 1;
+            self.count += 1;
             self.current = Some(id.to_owned());
         }
     }
 
-    /// The agent says something in this message; a text may come after the step it belongs to.
+    /// A text of this message. It may come after the step that it belongs to.
     pub(crate) fn say(&mut self, id: &str, text: &str) {
         let text = js_trim(text);
         if text.is_empty() {
@@ -100,12 +100,12 @@ impl Messages {
         if self.current.is_none() {
             self.enter(id);
         }
-        if self.last.len() >= MESSAGES {
+        if self.last.len() >= MAX_MESSAGES {
             self.last.pop_front();
         }
         self.last.push_back(Message {
             id: id.to_owned(),
-            text: head(text, TEXT),
+            text: head(text, TEXT_BYTES),
         });
     }
 
@@ -117,7 +117,7 @@ impl Messages {
         }
     }
 
-    /// What was said last.
+    /// The text of the last message that has any.
     pub(crate) fn answer(&self) -> String {
         self.last
             .back()
@@ -129,17 +129,17 @@ impl Messages {
         self.compaction.clone()
     }
 
-    pub(crate) fn seen(&self) -> u64 {
-        self.seen
+    pub(crate) fn count(&self) -> u64 {
+        self.count
     }
 }
 
 fn append(text: &mut String, more: &str) {
-    let room = TEXT.saturating_sub(text.len());
+    let room = TEXT_BYTES.saturating_sub(text.len());
     text.push_str(prefix(more, room));
 }
 
-/// What can be read of the text in a line that was cut off inside it.
+/// The text in a line that was cut off inside it, as far as it can be read.
 pub(crate) fn salvage_text(line: &str) -> Option<String> {
     const OPENING: &str = r#""type":"text","text":""#;
     let line = line.trim_start();
@@ -147,7 +147,7 @@ pub(crate) fn salvage_text(line: &str) -> Option<String> {
         return None;
     }
     let content = line.get(line.find(OPENING)? + OPENING.len()..)?;
-    let content = head(content, TEXT);
+    let content = head(content, TEXT_BYTES);
     // The cut may lie inside an escape: at most a surrogate pair of two.
     (0..=12.min(content.len()))
         .filter_map(|short| content.get(..content.len() - short))
@@ -183,7 +183,7 @@ mod tests {
         for n in 0..1000 {
             messages.say(&n.to_string(), "word");
         }
-        assert_eq!(messages.last.len(), MESSAGES);
+        assert_eq!(messages.last.len(), MAX_MESSAGES);
     }
 
     #[test]
@@ -192,6 +192,6 @@ mod tests {
         for _ in 0..5000 {
             messages.say("m", &"é".repeat(300));
         }
-        assert!(messages.answer().len() <= TEXT);
+        assert!(messages.answer().len() <= TEXT_BYTES);
     }
 }

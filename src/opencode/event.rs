@@ -1,4 +1,4 @@
-//! One line of opencode's stream: what it is and the fields we read from it.
+//! Reads one line of opencode's stream: what it is, and the fields that are needed.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -23,7 +23,7 @@ record! {
 }
 
 record! {
-    /// `part`: the thing a text, tool or step line is about.
+    /// `part`: the text, tool call or step that the line is about.
     Part {
         message_id: Text<'a> = "messageID",
         text: Text<'a> = "text",
@@ -31,15 +31,15 @@ record! {
         message: Text<'a> = "message",
         reason: Text<'a> = "reason",
         tool: Text<'a> = "tool",
-        state: State<'a> = "state",
-        tokens: Tokens<'a> = "tokens",
+        state: ToolState<'a> = "state",
+        tokens: StepTokens<'a> = "tokens",
         cost: Num = "cost",
     }
 }
 
 record! {
     /// `part.state` of a tool call. Input and output are skipped: they can be hundreds of kilobytes.
-    State {
+    ToolState {
         status: Text<'a> = "status",
         error: Text<'a> = "error",
     }
@@ -47,30 +47,30 @@ record! {
 
 record! {
     /// `part.tokens` of a finished step.
-    Tokens {
+    StepTokens {
         input: Num = "input",
         output: Num = "output",
         reasoning: Num = "reasoning",
-        cache: Cache<'a> = "cache",
+        cache: CacheTokens<'a> = "cache",
     }
 }
 
 record! {
     /// `part.tokens.cache`.
-    Cache {
+    CacheTokens {
         read: Num = "read",
         write: Num = "write",
     }
 }
 
-/// What one line turned out to be.
+/// What one line is.
 #[derive(Debug)]
-pub(crate) enum Read<'a> {
-    /// Nothing but white space.
+pub(crate) enum ParsedLine<'a> {
+    /// White space only.
     Blank,
     /// A JSON object.
     Event(Box<Event<'a>>),
-    /// A tool call that went well.
+    /// A tool call that succeeded.
     ToolDone {
         /// Its session.
         session: &'a str,
@@ -84,21 +84,21 @@ pub(crate) enum Read<'a> {
         /// Its message.
         message: &'a str,
     },
-    /// Text, or JSON that is no object: not from opencode's stream.
+    /// Text, or JSON that is no object: no event.
     Other,
-    /// Begins like an object and is not one: torn or overwritten.
+    /// Begins like an object and is none: cut off or overwritten.
     Broken,
 }
 
-/// Reads one whole line. `scratch` holds the mended copy of a line that needs one.
+/// Reads one whole line. `scratch` holds the repaired copy of a line that needs one.
 ///
-/// Finished tool calls are most of a stream's bytes and nothing inside them matters here, and the begin of a step says
-/// only that: such a line is not parsed if it begins and ends the way opencode writes it.
-pub(crate) fn read<'a>(line: &'a str, scratch: &'a mut String) -> Read<'a> {
+/// Most bytes of a stream are in finished tool calls, whose content does not matter here. Their lines, and those of a
+/// step's begin, are not parsed if they begin and end as opencode writes them.
+pub(crate) fn read<'a>(line: &'a str, scratch: &'a mut String) -> ParsedLine<'a> {
     skim(line).unwrap_or_else(|| read_fully(line, scratch))
 }
 
-fn skim(line: &str) -> Option<Read<'_>> {
+fn skim(line: &str) -> Option<ParsedLine<'_>> {
     let (kind, rest) = plain_string(line.strip_prefix(r#"{"type":"#)?)?;
     if !matches!(kind, "tool_use" | "step_start") || !line.trim_end().ends_with(r#""}}"#) {
         return None;
@@ -110,12 +110,12 @@ fn skim(line: &str) -> Option<Read<'_>> {
     if kind == "step_start" {
         let (_part, rest) = plain_string(rest.strip_prefix(r#","part":{"id":"#)?)?;
         let (message, _) = plain_string(rest.strip_prefix(r#","messageID":"#)?)?;
-        return Some(Read::StepStart { session, message });
+        return Some(ParsedLine::StepStart { session, message });
     }
     let (tool, rest) = plain_string(rest.strip_prefix(r#","part":{"type":"tool","tool":"#)?)?;
     let (_call, rest) = plain_string(rest.strip_prefix(r#","callID":"#)?)?;
     rest.starts_with(r#","state":{"status":"completed","#)
-        .then_some(Read::ToolDone { session, tool })
+        .then_some(ParsedLine::ToolDone { session, tool })
 }
 
 /// A JSON string without escapes, and what follows it.
@@ -127,23 +127,25 @@ fn plain_string(text: &str) -> Option<(&str, &str)> {
 }
 
 /// Reads a line that may be cut off.
-pub(crate) fn read_fully<'a>(line: &'a str, scratch: &'a mut String) -> Read<'a> {
+pub(crate) fn read_fully<'a>(line: &'a str, scratch: &'a mut String) -> ParsedLine<'a> {
     let line = js_trim(line);
     if line.is_empty() {
-        return Read::Blank;
+        return ParsedLine::Blank;
     }
     if !line.starts_with('{') {
-        return Read::Other;
+        return ParsedLine::Other;
     }
     if let Ok(event) = serde_json::from_str(line) {
-        return Read::Event(Box::new(event));
+        return ParsedLine::Event(Box::new(event));
     }
-    // JSON.stringify writes half a surrogate pair as \udXXX (a text cut inside an emoji); serde refuses it, JavaScript reads it.
+    // JSON.stringify writes half a surrogate pair as \udXXX, when a text was cut inside an emoji. JavaScript reads
+    // that, serde refuses it.
     match mend_surrogates(line) {
-        Cow::Borrowed(_) => Read::Broken,
+        Cow::Borrowed(_) => ParsedLine::Broken,
         Cow::Owned(mended) => {
             *scratch = mended;
-            serde_json::from_str(scratch).map_or(Read::Broken, |event| Read::Event(Box::new(event)))
+            serde_json::from_str(scratch)
+                .map_or(ParsedLine::Broken, |event| ParsedLine::Event(Box::new(event)))
         }
     }
 }
@@ -188,7 +190,7 @@ fn surrogate(bytes: &[u8], at: usize) -> Option<u16> {
     (0xd800..=0xdfff).contains(&unit).then_some(unit)
 }
 
-/// The human part of an error value, by the order in which the TypeScript adapter looked for it.
+/// The message in an error value, looked for in the TypeScript adapter's order.
 pub(crate) fn error_text(value: &Value) -> String {
     if let Value::String(text) = value {
         return js_trim(text).to_owned();
@@ -234,13 +236,13 @@ mod tests {
     fn text_of(line: &str) -> Option<String> {
         let mut scratch = String::new();
         match read(line, &mut scratch) {
-            Read::Event(event) => Some(event.part.text.as_str().to_owned()),
+            ParsedLine::Event(event) => Some(event.part.text.as_str().to_owned()),
             _ => None,
         }
     }
 
     #[test]
-    fn half_a_surrogate_pair_does_not_cost_the_line() {
+    fn a_line_with_half_a_surrogate_pair_is_read() {
         assert_eq!(
             text_of(r#"{"part":{"text":"a\ud83d"}}"#).as_deref(),
             Some("a\u{fffd}")
@@ -262,12 +264,12 @@ mod tests {
         let mut scratch = String::new();
         assert!(matches!(
             read(line, &mut scratch),
-            Read::StepStart {
+            ParsedLine::StepStart {
                 session: "s",
                 message: "m"
             }
         ));
-        let Read::Event(event) = read_fully(line, &mut scratch) else {
+        let ParsedLine::Event(event) = read_fully(line, &mut scratch) else {
             panic!("not an event")
         };
         assert_eq!(
@@ -285,13 +287,19 @@ mod tests {
         let mut scratch = String::new();
         assert!(matches!(
             read(&line("completed", r#","messageID":"m"}}"#), &mut scratch),
-            Read::ToolDone {
+            ParsedLine::ToolDone {
                 session: "s",
                 tool: "bash"
             }
         ));
-        assert!(matches!(read(&line("error", "}}"), &mut scratch), Read::Event(_)));
-        assert!(matches!(read(&line("completed", ""), &mut scratch), Read::Broken));
+        assert!(matches!(
+            read(&line("error", "}}"), &mut scratch),
+            ParsedLine::Event(_)
+        ));
+        assert!(matches!(
+            read(&line("completed", ""), &mut scratch),
+            ParsedLine::Broken
+        ));
     }
 
     #[test]

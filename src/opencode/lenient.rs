@@ -1,5 +1,5 @@
-//! Reading JSON the way a careful person reads a form: a field of the wrong type is an empty field, never a reason to
-//! throw the line away. What is not asked for is skipped without being built.
+//! Deserializes JSON leniently: a field of the wrong type is an empty field, and no reason to drop the line. Fields
+//! that are not declared are skipped without building them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// A string, or nothing when the field held something else.
+/// A string; nothing when the field has another type.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Text<'a>(pub(crate) Option<Cow<'a, str>>);
 
@@ -18,18 +18,18 @@ impl Text<'_> {
     }
 }
 
-/// A finite number, or 0 when the field held something else.
+/// A finite number; 0 when the field has another type.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Num(pub(crate) f64);
 
-/// `true`, or false for everything else.
+/// True for `true`, false for everything else.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Flag(pub(crate) bool);
 
 /// An object key.
 pub(crate) struct Key<'a>(pub(crate) Cow<'a, str>);
 
-/// Visitor methods that turn every kind of value not named before into the default.
+/// Visitor methods that turn values of these types into the default.
 macro_rules! else_default {
     (@one bool) => { fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> { Ok(Default::default()) } };
     (@one num) => {
@@ -148,8 +148,8 @@ impl<'de> Deserialize<'de> for Key<'de> {
     }
 }
 
-/// Declares an object of which some fields are wanted: others are skipped, the last of two equal keys wins (as in
-/// JavaScript), and anything that is no object gives the empty record.
+/// Declares a struct for an object of which some fields are needed. Others are skipped; of two equal keys the last
+/// wins, as in JavaScript; a value that is no object gives an empty struct.
 macro_rules! record {
     ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $ty:ty = $key:literal),* $(,)? }) => {
         $(#[$meta])*

@@ -1,24 +1,24 @@
-//! opencode's own log, which it can write to stderr: `timestamp=… level=ERROR key=value key="JSON string"`.
+//! Reads opencode's own log, which it may write to stderr: `timestamp=… level=ERROR key=value key="JSON string"`.
 
 use std::borrow::Cow;
 
 use super::bounded::prefix;
 
-/// Longest text that is taken out of a log line.
-const TEXT: usize = 400;
+/// Bytes of a text that are taken from a log line.
+const TEXT_BYTES: usize = 400;
 
 /// An error in the log.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct LogError {
-    /// Reference that an error event on stdout may carry, too: `err_…`.
+    /// `err_…`: an event on stdout about the same error has it, too.
     pub(crate) reference: Option<String>,
     /// Provider of the model that was asked.
     pub(crate) provider: Option<String>,
-    /// A request to the provider failed; opencode may try again, which it does without a word on stdout.
+    /// A request to the provider failed. opencode may repeat it, silently on stdout.
     pub(crate) of_provider: bool,
     /// Such as `ProviderModelNotFoundError`.
     pub(crate) name: String,
-    /// What it says.
+    /// The message.
     pub(crate) text: String,
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn is_log(line: &str) -> bool {
     line.starts_with("timestamp=")
 }
 
-/// The error that a line of the log tells; nothing for other lines.
+/// The error of a log line; none for other lines.
 pub(crate) fn read(line: &str) -> Option<LogError> {
     if !is_log(line) {
         return None;
@@ -47,8 +47,8 @@ pub(crate) fn read(line: &str) -> Option<LogError> {
         match key {
             "level" => level = value,
             "message" => kind = value,
-            "ref" => error.reference = Some(prefix(&value, TEXT).to_owned()),
-            "providerID" => error.provider = Some(prefix(&value, TEXT).to_owned()),
+            "ref" => error.reference = Some(prefix(&value, TEXT_BYTES).to_owned()),
+            "providerID" => error.provider = Some(prefix(&value, TEXT_BYTES).to_owned()),
             "error.error" => said[0] = Some(value),
             "error" => said[1] = Some(value),
             "cause" => said[2] = Some(value),
@@ -88,8 +88,8 @@ fn fields(line: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
     })
 }
 
-/// `Cause([Fail(SomeError: what it says)])` and `SomeError: what it says\n    at …` without the trimmings. Of a chain
-/// `a (cause: b (cause: c))` the last cause is kept, if it says more than the error itself.
+/// Name and text of `Cause([Fail(SomeError: text)])` or `SomeError: text\n    at …`. Of a chain
+/// `a (cause: b (cause: c))` the last cause is added, if the text does not contain it.
 fn name_and_text(said: &str) -> (String, String) {
     let said = said.lines().next().unwrap_or_default();
     let said = said
@@ -99,11 +99,11 @@ fn name_and_text(said: &str) -> (String, String) {
     let (name, text) = split_name(chain.next().unwrap_or_default());
     let last = chain.last().unwrap_or_default().trim_end_matches(')');
     let text = match split_name(last).1 {
-        more if more.is_empty() || text.contains(more) => prefix(text, TEXT).to_owned(),
+        more if more.is_empty() || text.contains(more) => prefix(text, TEXT_BYTES).to_owned(),
         _ => format!(
             "{} ({})",
-            prefix(text, TEXT / 2).trim_end(),
-            prefix(last, TEXT / 2)
+            prefix(text, TEXT_BYTES / 2).trim_end(),
+            prefix(last, TEXT_BYTES / 2)
         ),
     };
     (name.to_owned(), text.trim().to_owned())
@@ -132,8 +132,8 @@ mod tests {
     }
 
     #[test]
-    fn what_a_line_of_the_log_tells() {
-        for (line, told) in [
+    fn an_error_is_read_from_its_line() {
+        for (line, expected) in [
             (
                 r#"timestamp=2026 level=ERROR run=1 cause="Cause([Fail(ProviderModelNotFoundError: Model not found: fake/nope.)])""#,
                 Some("ProviderModelNotFoundError: Model not found: fake/nope."),
@@ -159,7 +159,7 @@ mod tests {
             (r#"level=ERROR error="AError: no""#, None),
             ("timestamp=", None),
         ] {
-            assert_eq!(said(line).as_deref(), told, "{line}");
+            assert_eq!(said(line).as_deref(), expected, "{line}");
         }
     }
 

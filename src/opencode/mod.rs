@@ -1,9 +1,9 @@
 //! What opencode's JSONL stream means. Pure: lines in, a [`Summary`] out.
 //!
-//! - `event` reads one line, `lenient` makes that survive fields of any type
+//! - `event` reads one line; `lenient` lets a field have any type
 //! - `log` reads one line of opencode's own log, which it may write to stderr
 //! - [`Transcript`] folds lines in constant memory into a [`Summary`]
-//! - [`parse_jsonl`], [`is_step_limit`] and [`is_unknown_session`] are the TypeScript adapter's exports
+//! - [`parse_jsonl`], [`is_step_limit`] and [`is_unknown_session`] are exports of the TypeScript adapter
 
 mod activity;
 pub(crate) mod bounded;
@@ -20,5 +20,5 @@ pub use activity::Activity;
 pub use parse::{fold, is_step_limit, parse_jsonl};
 pub use session::is_unknown_session;
 pub(crate) use session::text_says_unknown_session;
-pub use summary::{Done, RunError, Summary, Tokens, ToolError};
+pub use summary::{DoneLine, RunError, Summary, Tokens, ToolError};
 pub use transcript::Transcript;

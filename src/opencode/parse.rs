@@ -1,11 +1,11 @@
-//! The parser that the TypeScript adapter exported, with its shape and values, and more fields beside them.
+//! The parser that the TypeScript adapter exported, with the same fields and values and further ones.
 
 use serde_json::{Value, json};
 
-use super::event::{self, Event, Read, error_text, js_trim};
+use super::event::{self, Event, ParsedLine, error_text, js_trim};
 use super::transcript::{Transcript, is_step_limit_reason};
 
-/// The pieces of a stdout: whole lines, and what stands after the last newline.
+/// The pieces of a stdout: whole lines, and the rest after the last newline.
 enum Piece<'a> {
     Line(&'a str),
     Tail(&'a str),
@@ -38,9 +38,9 @@ pub fn fold(stdout: &str) -> Transcript {
     transcript
 }
 
-/// What only the old shape wants: every text and every error, unbounded.
+/// Fields that only the TypeScript adapter's result has: all texts and errors, without a limit.
 #[derive(Default)]
-struct Everything {
+struct LegacyFields {
     texts: Vec<String>,
     errors: Vec<String>,
     input: f64,
@@ -49,7 +49,7 @@ struct Everything {
     cost: f64,
 }
 
-impl Everything {
+impl LegacyFields {
     fn add(&mut self, event: &Event<'_>) {
         match event.kind.as_str() {
             "text" if !event.part.synthetic.0 => self.say(event.part.text.as_str()),
@@ -80,11 +80,11 @@ impl Everything {
 }
 
 /// `parseOpenCodeJsonl`: `sessionId`, `summary` (all texts), `usage`, `costUsd` and `errorMessage` as the TypeScript
-/// adapter gave them (tool errors are apart now, in `toolErrorMessage`), and what it did not see.
+/// adapter gave them, except that tool errors are in `toolErrorMessage`; and further fields.
 #[must_use]
 pub fn parse_jsonl(stdout: &str) -> Value {
     let mut transcript = Transcript::new();
-    let mut all = Everything::default();
+    let mut legacy = LegacyFields::default();
     for piece in pieces(stdout) {
         let mut scratch = String::new();
         let (text, is_tail, read) = match piece {
@@ -92,30 +92,30 @@ pub fn parse_jsonl(stdout: &str) -> Value {
             Piece::Tail(tail) => (tail, true, event::read_fully(tail, &mut scratch)),
         };
         match read {
-            Read::Event(event) => {
-                all.add(&event);
+            ParsedLine::Event(event) => {
+                legacy.add(&event);
                 transcript.fold(&event);
             }
-            Read::ToolDone { session, tool } => transcript.tool_done(session, tool),
-            Read::StepStart { session, message } => transcript.step_started(session, message),
-            Read::Broken if is_tail => transcript.cut(text),
-            Read::Broken => transcript.broken(),
-            Read::Other => transcript.stray(text),
-            Read::Blank => {}
+            ParsedLine::ToolDone { session, tool } => transcript.tool_done(session, tool),
+            ParsedLine::StepStart { session, message } => transcript.step_started(session, message),
+            ParsedLine::Broken if is_tail => transcript.cut(text),
+            ParsedLine::Broken => transcript.broken(),
+            ParsedLine::Other => transcript.stray(text),
+            ParsedLine::Blank => {}
         }
     }
     let sum = transcript.finish();
     let tool_errors: Vec<&str> = sum.tool_errors.iter().map(|error| error.error.as_str()).collect();
     json!({
         "sessionId": sum.session_id,
-        "summary": js_trim(&all.texts.join("\n\n")),
+        "summary": js_trim(&legacy.texts.join("\n\n")),
         "usage": {
-            "inputTokens": number(all.input),
-            "cachedInputTokens": number(all.cached),
-            "outputTokens": number(all.output),
+            "inputTokens": number(legacy.input),
+            "cachedInputTokens": number(legacy.cached),
+            "outputTokens": number(legacy.output),
         },
-        "costUsd": number(all.cost),
-        "errorMessage": (!all.errors.is_empty()).then(|| all.errors.join("\n")),
+        "costUsd": number(legacy.cost),
+        "errorMessage": (!legacy.errors.is_empty()).then(|| legacy.errors.join("\n")),
         "toolErrorMessage": (!tool_errors.is_empty()).then(|| tool_errors.join("\n")),
         "lastMessage": sum.answer,
         "compactionSummary": sum.compaction,
@@ -140,7 +140,7 @@ pub fn is_step_limit(stdout: &str) -> bool {
     pieces(stdout).any(|piece| {
         let (Piece::Line(text) | Piece::Tail(text)) = piece;
         let mut scratch = String::new();
-        matches!(event::read(text, &mut scratch), Read::Event(event)
+        matches!(event::read(text, &mut scratch), ParsedLine::Event(event)
             if event.kind.as_str() == "step_finish" && is_step_limit_reason(event.part.reason.as_str()))
     })
 }

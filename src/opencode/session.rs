@@ -1,21 +1,21 @@
-//! Recognising that opencode could not find the session it was to resume.
+//! Recognises that opencode does not know the session that it should resume.
 
-use super::event::{self, Read, error_text, js_trim};
+use super::event::{self, ParsedLine, error_text, js_trim};
 use super::log;
 
 /// Whether opencode says that it does not know the session.
 ///
-/// Looks at error lines and at lines that are not from the stream, on stdout, and at all of `errors` (stderr or the
-/// parsed error); what the agent says or a tool prints does not count.
+/// Reads the error events and the lines that are no events on stdout, and all of `errors` (stderr or the parsed error).
+/// What the agent says, or a tool prints, does not count.
 #[must_use]
 pub fn is_unknown_session(stdout: &str, errors: &str) -> bool {
     stdout.split('\n').any(|line| {
         let mut scratch = String::new();
         match event::read(line, &mut scratch) {
-            Read::Event(event) if event.kind.as_str() == "error" => {
+            ParsedLine::Event(event) if event.kind.as_str() == "error" => {
                 text_says_unknown_session(&error_text(event.error_value()))
             }
-            Read::Other => says_unknown_session(line),
+            ParsedLine::Other => says_unknown_session(line),
             _ => false,
         }
     }) || text_says_unknown_session(errors)
@@ -24,13 +24,13 @@ pub fn is_unknown_session(stdout: &str, errors: &str) -> bool {
 /// The same for a text of several lines.
 pub(crate) fn text_says_unknown_session(text: &str) -> bool {
     text.split('\n').any(|line| match log::is_log(line) {
-        // Such a line names the session of every error: only the error itself counts.
+        // A log line names a session beside every error: only the error itself counts.
         true => log::read(line).is_some_and(|error| says_unknown_session(&error.to_string())),
         false => says_unknown_session(line),
     })
 }
 
-/// One line that says so.
+/// The same for one line.
 fn says_unknown_session(line: &str) -> bool {
     let line = js_trim(line).to_ascii_lowercase();
     line.contains("no session")
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_opencode_says() {
+    fn an_unknown_session_is_recognised_by_opencodes_own_errors() {
         for (stdout, errors, unknown) in [
             ("", "\u{1b}[91m\u{1b}[1mError: \u{1b}[0mSession not found\n", true),
             ("", "Session ses_1 was not  found", true),

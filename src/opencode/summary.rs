@@ -1,10 +1,10 @@
-//! What a folded stream says, as plain data.
+//! What a fold of the stream gives, as plain data.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// Tokens, summed over the steps of a run. Title requests, sub-agents and failed attempts are in no event.
+/// Tokens, summed over the steps of a run. No event counts those of title requests, sub-agents and failed attempts.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Tokens {
@@ -30,7 +30,7 @@ impl Tokens {
     }
 }
 
-/// A tool call that ended with `status: "error"`. The model saw it; it is not an error of the run.
+/// A tool call that ended with `status: "error"`. The model saw the error; it is none of the run.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
 pub struct ToolError {
     /// Name of the tool.
@@ -45,7 +45,7 @@ pub struct ToolError {
 pub struct RunError {
     /// `APIError`, `ContextOverflowError`, `UnknownError`, …; empty when the line had none.
     pub name: String,
-    /// The human part.
+    /// The message.
     pub message: String,
     /// HTTP status of the provider's answer; none for connection errors.
     pub status: Option<u16>,
@@ -55,32 +55,32 @@ pub struct RunError {
     pub host: Option<String>,
     /// Beginning of the provider's answer.
     pub body: Option<String>,
-    /// `err_…`: the same error in opencode's own log says what happened.
+    /// `err_…`: opencode's own log has the cause under the same reference.
     pub reference: Option<String>,
 }
 
 /// The `done` line of other opencode releases.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
-pub struct Done {
+pub struct DoneLine {
     /// Why the run ended (`idle`).
     pub reason: String,
     /// Permissions that were asked for and rejected.
     pub rejected: Vec<String>,
 }
 
-/// Everything the fold knows; see [`super::Transcript`]. All strings and lists are bounded.
+/// The result of a fold, see [`super::Transcript`]. All strings and lists are bounded.
 #[derive(Debug, Default, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
     /// Session id of the last line that had one.
     pub session_id: Option<String>,
-    /// What the agent said last: the text of the last message that has any, without synthetic and compaction text.
+    /// The text of the last message that has any, without synthetic and compaction text.
     pub answer: String,
-    /// What could be read of a text whose line was cut off.
+    /// A text whose line was cut off, as far as it could be read.
     pub cut_text: Option<String>,
     /// The summary that compaction wrote into the history.
     pub compaction: Option<String>,
-    /// Texts that opencode wrote itself ("Continue if you have next steps…"): how many.
+    /// How many texts opencode wrote itself ("Continue if you have next steps…").
     pub synthetic_texts: u64,
     /// Sum over all steps.
     pub tokens: Tokens,
@@ -92,35 +92,35 @@ pub struct Summary {
     pub steps_started: u64,
     /// Steps finished.
     pub steps_finished: u64,
-    /// Distinct messages, as far as they follow each other.
+    /// Messages: how often the message id changed.
     pub messages: u64,
     /// Reason of the last finished step: `stop`, `tool-calls`, `length`, `content-filter`, `unknown`.
     pub last_reason: Option<String>,
     /// A step was begun and not finished.
     pub open_step: bool,
-    /// The stream ends on a finished `stop` step that is really the end: no error, no new step, no synthetic text after it.
+    /// The stream ends with a finished `stop` step: no error, no new step and no synthetic text came after it.
     pub clean_stop: bool,
     /// An old `max_turns`, `max_steps` or `step_limit` reason was seen.
     pub step_limit: bool,
-    /// Tool calls that ended, by whatever status.
+    /// Tool calls that ended, with whatever status.
     pub tool_calls: u64,
-    /// Failed tool calls: how many.
+    /// How many tool calls failed.
     pub tool_error_count: u64,
     /// The last of the failed tool calls.
     pub tool_errors: Vec<ToolError>,
-    /// Tools whose permission was asked for and rejected in the last step that the stream shows.
+    /// Tools whose permission was rejected in the last step of the stream.
     pub rejected_tools: Vec<String>,
-    /// `error` lines: how many, equal neighbours counted once.
+    /// How many `error` lines there are; equal ones in a row count once.
     pub error_count: u64,
-    /// The last of the errors, equal neighbours once.
+    /// The last of the errors; equal ones in a row once.
     pub errors: Vec<RunError>,
     /// Errors after which no step ended in a clean stop.
     pub unrecovered: bool,
     /// Reasoning lines.
     pub reasoning_texts: u64,
     /// The `done` line.
-    pub done: Option<Done>,
-    /// Types no opencode we know prints, with their counts.
+    pub done: Option<DoneLine>,
+    /// Event types that are not known here, with their counts.
     pub unknown_types: BTreeMap<String, u64>,
     /// Lines that were not blank.
     pub lines: u64,
@@ -128,11 +128,11 @@ pub struct Summary {
     pub events: u64,
     /// Lines that begin like an object and are none.
     pub broken_lines: u64,
-    /// The last lines that are not from the stream, as far as they are short.
+    /// The last short lines that are no events.
     pub stray_lines: Vec<String>,
     /// A stray line or an error says that the session is unknown.
     pub unknown_session: bool,
-    /// The stream ended inside a line that cannot be read.
+    /// The stream ends inside a line that cannot be read.
     pub cut_last_line: bool,
 }
 
@@ -143,13 +143,13 @@ impl Summary {
         !self.answer.is_empty() || self.tokens.output + self.tokens.reasoning > 0.0
     }
 
-    /// The error a person would name: the last one.
+    /// The last error.
     #[must_use]
     pub fn last_error(&self) -> Option<&RunError> {
         self.errors.last()
     }
 
-    /// Permissions were rejected where the stream ends.
+    /// Whether permissions were rejected in the last step.
     #[must_use]
     pub fn rejected_at_end(&self) -> bool {
         !self.rejected_tools.is_empty() || self.done.as_ref().is_some_and(|done| !done.rejected.is_empty())

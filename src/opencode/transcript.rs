@@ -1,25 +1,25 @@
-//! The fold: one line in, nothing kept but the sum.
+//! The fold over the lines of a stream. It keeps sums and bounded excerpts, never the log.
 
 use serde_json::Value;
 
 use super::activity::Activity;
 use super::bounded::{self, LastFew, Messages};
-use super::event::{self, Event, Part, Read, error_text, js_trim};
+use super::event::{self, Event, ParsedLine, Part, error_text, js_trim};
 use super::session::text_says_unknown_session;
-use super::summary::{Done, RunError, Summary, Tokens, ToolError};
+use super::summary::{DoneLine, RunError, Summary, Tokens, ToolError};
 use crate::ids::is_id;
 
-/// Longest name, id or reason that is kept.
-const NAME: usize = 256;
-/// Longest error text that is kept.
-const ERROR: usize = 4 * 1024;
-/// Errors and tool errors that are kept, the last ones.
-const KEPT: usize = 16;
+/// Bytes of a name, id or reason that are kept.
+const NAME_BYTES: usize = 256;
+/// Bytes of an error text that are kept.
+const ERROR_BYTES: usize = 4 * 1024;
+/// How many errors, tool errors and stray lines are kept, the last ones.
+const MAX_KEPT: usize = 16;
 
 /// Folds opencode's JSONL stream line by line in constant memory.
 ///
-/// Lines may hold anything. Feed whole lines to [`push_line`](Self::push_line), what is left after the last newline
-/// to [`push_cut`](Self::push_cut), and ask for the [`Summary`] at any time.
+/// Lines may hold anything. Give whole lines to [`push_line`](Self::push_line), the rest after the last newline to
+/// [`push_cut`](Self::push_cut), and ask for the [`Summary`] at any time.
 #[derive(Debug, Default, Clone)]
 pub struct Transcript {
     sum: Summary,
@@ -45,27 +45,27 @@ impl Transcript {
     pub fn push_line(&mut self, line: &str) {
         let mut scratch = String::new();
         match event::read(line, &mut scratch) {
-            Read::Blank => {}
-            Read::Other => self.stray(line),
-            Read::Broken => self.broken(),
-            Read::Event(event) => self.fold(&event),
-            Read::ToolDone { session, tool } => self.tool_done(session, tool),
-            Read::StepStart { session, message } => self.step_started(session, message),
+            ParsedLine::Blank => {}
+            ParsedLine::Other => self.stray(line),
+            ParsedLine::Broken => self.broken(),
+            ParsedLine::Event(event) => self.fold(&event),
+            ParsedLine::ToolDone { session, tool } => self.tool_done(session, tool),
+            ParsedLine::StepStart { session, message } => self.step_started(session, message),
         }
     }
 
-    /// Folds what stands after the last newline. A complete object there counts as a line.
+    /// Folds the rest after the last newline. A complete object there counts as a line.
     pub fn push_cut(&mut self, tail: &str) {
         let mut scratch = String::new();
         match event::read_fully(tail, &mut scratch) {
-            Read::Broken => self.cut(tail),
-            Read::Event(event) => self.fold(&event),
-            Read::Other => self.stray(tail),
-            Read::Blank | Read::ToolDone { .. } | Read::StepStart { .. } => {}
+            ParsedLine::Broken => self.cut(tail),
+            ParsedLine::Event(event) => self.fold(&event),
+            ParsedLine::Other => self.stray(tail),
+            ParsedLine::Blank | ParsedLine::ToolDone { .. } | ParsedLine::StepStart { .. } => {}
         }
     }
 
-    /// What the agent does, as far as its last lines tell.
+    /// What the agent does, by its last lines.
     #[must_use]
     pub fn activity(&self) -> &Activity {
         &self.activity
@@ -77,7 +77,7 @@ impl Transcript {
         let mut sum = self.sum.clone();
         sum.answer = self.messages.answer();
         sum.compaction = self.messages.compaction();
-        sum.messages = self.messages.seen();
+        sum.messages = self.messages.count();
         sum.tool_errors = self.tool_errors.to_vec();
         sum.errors = self.errors.to_vec();
         sum.stray_lines = self.stray.to_vec();
@@ -89,7 +89,7 @@ impl Transcript {
         sum
     }
 
-    /// What the whole stream says. The same as [`snapshot`](Self::snapshot).
+    /// The result for the whole stream. The same as [`snapshot`](Self::snapshot).
     #[must_use]
     pub fn finish(&self) -> Summary {
         self.snapshot()
@@ -98,9 +98,9 @@ impl Transcript {
     pub(crate) fn stray(&mut self, line: &str) {
         self.sum.lines += 1;
         let line = js_trim(line);
-        if !line.starts_with("[paperclip]") && line.len() <= ERROR {
+        if !line.starts_with("[paperclip]") && line.len() <= ERROR_BYTES {
             self.sum.unknown_session |= text_says_unknown_session(line);
-            self.stray.push(bounded::head(line, 2 * NAME), KEPT);
+            self.stray.push(bounded::head(line, 2 * NAME_BYTES), MAX_KEPT);
         }
     }
 
@@ -132,7 +132,7 @@ impl Transcript {
 
     fn session(&mut self, id: &str) {
         let id = js_trim(id);
-        // Nearly every event names the same session, and its id was looked at then.
+        // Nearly every event names the same session, whose id was checked the first time.
         if self.sum.session_id.as_deref() != Some(id) && is_id(id) {
             self.sum.session_id = Some(id.to_owned());
         }
@@ -155,7 +155,7 @@ impl Transcript {
     }
 
     fn step_start(&mut self, message: &str) {
-        let message = bounded::prefix(message, NAME);
+        let message = bounded::prefix(message, NAME_BYTES);
         // opencode's loop ends at `stop`, unless the message that stopped was a compaction.
         if self.sum.last_reason.as_deref() == Some("stop") && self.finished.as_deref() != Some(message) {
             self.demote();
@@ -167,7 +167,7 @@ impl Transcript {
     }
 
     fn step_finish(&mut self, part: &Part<'_>) {
-        let message = bounded::prefix(part.message_id.as_str(), NAME);
+        let message = bounded::prefix(part.message_id.as_str(), NAME_BYTES);
         self.messages.say(message, part.message.as_str());
         let step = Tokens {
             input: part.tokens.input.0,
@@ -182,7 +182,7 @@ impl Transcript {
         self.sum.steps_finished += 1;
         self.sum.open_step = false;
         self.sum.step_limit |= is_step_limit_reason(part.reason.as_str());
-        self.sum.last_reason = Some(bounded::head(part.reason.as_str(), NAME));
+        self.sum.last_reason = Some(bounded::head(part.reason.as_str(), NAME_BYTES));
         self.finished = Some(message.to_owned());
         self.disturbed = false;
     }
@@ -196,7 +196,7 @@ impl Transcript {
             }
             return;
         }
-        let message = bounded::prefix(part.message_id.as_str(), NAME);
+        let message = bounded::prefix(part.message_id.as_str(), NAME_BYTES);
         self.messages.say(message, part.text.as_str());
         self.activity.says(part.text.as_str());
     }
@@ -207,13 +207,13 @@ impl Transcript {
         if part.state.status.as_str() != "error" {
             return;
         }
-        let tool = bounded::head(part.tool.as_str(), NAME);
-        let error = bounded::head(js_trim(part.state.error.as_str()), ERROR);
-        if is_rejection(&error) && self.sum.rejected_tools.len() < KEPT {
+        let tool = bounded::head(part.tool.as_str(), NAME_BYTES);
+        let error = bounded::head(js_trim(part.state.error.as_str()), ERROR_BYTES);
+        if is_rejection(&error) && self.sum.rejected_tools.len() < MAX_KEPT {
             self.sum.rejected_tools.push(tool.clone());
         }
         self.sum.tool_error_count += 1;
-        self.tool_errors.push(ToolError { tool, error }, KEPT);
+        self.tool_errors.push(ToolError { tool, error }, MAX_KEPT);
     }
 
     fn error(&mut self, event: &Event<'_>) {
@@ -222,7 +222,7 @@ impl Transcript {
         if self.errors.last() != Some(&error) {
             self.sum.unknown_session |= text_says_unknown_session(&error.message);
             self.sum.error_count += 1;
-            self.errors.push(error, KEPT);
+            self.errors.push(error, MAX_KEPT);
         }
     }
 
@@ -237,15 +237,15 @@ impl Transcript {
         let rejected = given
             .iter()
             .filter_map(Value::as_str)
-            .take(KEPT)
-            .map(|name| bounded::head(name, NAME));
-        self.sum.done = Some(Done {
-            reason: bounded::head(event.reason.as_str(), NAME),
+            .take(MAX_KEPT)
+            .map(|name| bounded::head(name, NAME_BYTES));
+        self.sum.done = Some(DoneLine {
+            reason: bounded::head(event.reason.as_str(), NAME_BYTES),
             rejected: rejected.collect(),
         });
     }
 
-    /// The message of the last finished step was no answer: compaction wrote it into the history.
+    /// The message of the last finished step is no answer: compaction wrote it into the history.
     fn demote(&mut self) {
         if let Some(message) = self.finished.take() {
             self.messages.demote(&message);
@@ -253,7 +253,7 @@ impl Transcript {
     }
 }
 
-/// opencode's words when nobody was there to allow something.
+/// Whether opencode says that a permission was rejected.
 pub(crate) fn is_rejection(text: &str) -> bool {
     text.contains("rejected permission")
 }
@@ -271,9 +271,9 @@ fn run_error(value: &Value) -> RunError {
     RunError {
         name: bounded::head(
             value.get("name").and_then(Value::as_str).unwrap_or_default(),
-            NAME,
+            NAME_BYTES,
         ),
-        message: bounded::head(&error_text(value), ERROR),
+        message: bounded::head(&error_text(value), ERROR_BYTES),
         status: data("statusCode")
             .and_then(Value::as_u64)
             .and_then(|status| u16::try_from(status).ok()),
@@ -282,8 +282,8 @@ fn run_error(value: &Value) -> RunError {
             .pointer("/data/metadata/url")
             .and_then(Value::as_str)
             .and_then(host),
-        body: text("responseBody").map(|body| bounded::head(body, ERROR)),
-        reference: text("ref").map(|reference| bounded::head(reference, NAME)),
+        body: text("responseBody").map(|body| bounded::head(body, ERROR_BYTES)),
+        reference: text("ref").map(|reference| bounded::head(reference, NAME_BYTES)),
     }
 }
 
@@ -292,7 +292,7 @@ fn host(url: &str) -> Option<String> {
     let rest = url.split_once("://")?.1;
     let authority = rest.split(['/', '?', '#']).next()?;
     let host = authority.rsplit('@').next()?;
-    (!host.is_empty()).then(|| bounded::head(host, NAME))
+    (!host.is_empty()).then(|| bounded::head(host, NAME_BYTES))
 }
 
 #[cfg(test)]

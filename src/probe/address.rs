@@ -1,4 +1,4 @@
-//! Whether agents' pods can reach the server by the address that they are told. Pure.
+//! Whether agents' pods can reach the server at the address that they get. Pure.
 
 use super::{Check, Level};
 
@@ -29,7 +29,7 @@ pub(super) fn check(url: Option<&str>) -> Check {
     }
 }
 
-/// The address without name and password, which are nobody's business.
+/// The address without user name and password.
 fn without_user(url: &str) -> String {
     let (scheme, rest) = match url.split_once("://") {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),

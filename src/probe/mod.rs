@@ -1,4 +1,4 @@
-//! The environment test: what a run needs, asked one by one, fast and bounded when the API server hangs.
+//! The environment test: checks one by one what a run needs. Each check has a limit, for an API server that hangs.
 
 mod address;
 mod objects;
@@ -18,10 +18,10 @@ use crate::run::failure::CONFIG_INVALID;
 use crate::run::request::Environment;
 use crate::run::server::Server;
 
-/// No single question takes longer.
-const LIMIT: Duration = Duration::from_secs(5);
+/// How long one check may take.
+const CHECK_LIMIT: Duration = Duration::from_secs(5);
 
-/// How bad a finding is.
+/// How bad a result is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
@@ -33,16 +33,16 @@ pub enum Level {
     Error,
 }
 
-/// One finding, in the host's form.
+/// The result of one check, as the host takes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// A word of the contract.
+    /// Names the result, such as `k8s_pvc_rwx`. The host and its users may rely on it.
     pub code: String,
     /// How bad it is.
     pub level: Level,
     /// What was found.
     pub message: String,
-    /// What to do about it.
+    /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
@@ -58,7 +58,7 @@ impl Check {
     }
 }
 
-/// What the shim sends.
+/// The request, as the shim sends it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProbeRequest {
@@ -67,10 +67,10 @@ pub struct ProbeRequest {
     paperclip_api_url: Option<String>,
 }
 
-/// Asks everything; never fails.
+/// Makes all checks. A failure is a result, too.
 pub async fn probe(server: &Server, text: &str) -> Vec<Check> {
     match serde_json::from_str(text) {
-        Ok(request) => ask_all(server, &request).await,
+        Ok(request) => check_all(server, &request).await,
         Err(error) => {
             let message = format!("the request is no JSON: {error}");
             let hint = "Save the agent's configuration again; if that does not help, report the message";
@@ -79,13 +79,13 @@ pub async fn probe(server: &Server, text: &str) -> Vec<Check> {
     }
 }
 
-async fn ask_all(server: &Server, request: &ProbeRequest) -> Vec<Check> {
-    let (of_cluster, of_volume) = tokio::join!(ask_cluster(server, request), ask_volume(server, request));
+async fn check_all(server: &Server, request: &ProbeRequest) -> Vec<Check> {
+    let (of_cluster, of_volume) = tokio::join!(check_cluster(server, request), check_volume(server, request));
     of_cluster.into_iter().chain(of_volume).collect()
 }
 
-/// The questions to the API server stop where it does not answer.
-async fn ask_cluster(server: &Server, request: &ProbeRequest) -> Vec<Check> {
+/// Checks that ask the API server. When it does not answer the first one, the others are left out.
+async fn check_cluster(server: &Server, request: &ProbeRequest) -> Vec<Check> {
     let config = &request.config;
     let access = request.environment.access(text_setting(config, "kubeconfig"));
     let (cluster, reached) = match objects::reach(&server.connect, access).await {
@@ -116,10 +116,10 @@ async fn ask_cluster(server: &Server, request: &ProbeRequest) -> Vec<Check> {
     checks
 }
 
-/// The volume, and what of the configuration decides about it. Neither needs the API server.
-async fn ask_volume(server: &Server, request: &ProbeRequest) -> Vec<Check> {
+/// Checks of the volume and of the configuration. They do not need the API server.
+async fn check_volume(server: &Server, request: &ProbeRequest) -> Vec<Check> {
     let (database, mut checks) = read(request);
-    // The same decision as that of a run.
+    // As a run decides it.
     let configured = text_setting(&request.config, "dataRoot");
     let root = request.environment.data_root(configured.as_deref());
     match request.environment.owner() {
@@ -160,7 +160,7 @@ fn read(request: &ProbeRequest) -> (Option<AgentDbMode>, Vec<Check>) {
     }
 }
 
-/// What PAPERCLIP_API_URL will be in a pod: the agent's own value, the Deployment's, or what the host works out.
+/// What PAPERCLIP_API_URL will be in a pod: the agent's value, else the server's Deployment's, else the host's.
 fn address_in_pod<'a>(request: &'a ProbeRequest, own: Option<&'a SelfPod>) -> Option<&'a str> {
     let configured = request
         .config
@@ -173,18 +173,18 @@ fn address_in_pod<'a>(request: &'a ProbeRequest, own: Option<&'a SelfPod>) -> Op
         .or(request.paperclip_api_url.as_deref())
 }
 
-/// One question, shorter than in a run.
+/// One request, with a shorter limit than in a run.
 async fn bounded<T>(
     verb: &'static str,
     on: &str,
     request: impl Future<Output = kube::Result<T>>,
 ) -> Result<T, ClusterError> {
-    match timeout(LIMIT, call(verb, on, request)).await {
+    match timeout(CHECK_LIMIT, call(verb, on, request)).await {
         Ok(answer) => answer,
         Err(_) => Err(ClusterError::Timeout {
             verb,
             on: on.to_owned(),
-            after: LIMIT,
+            after: CHECK_LIMIT,
         }),
     }
 }

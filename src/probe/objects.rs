@@ -1,10 +1,10 @@
-//! Questions about objects of the cluster: the API server itself, the server's own pod, namespace, Secret and claim.
+//! Checks of the API server, the server's own pod, the namespace, the Secret and the claim.
 
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Secret};
 use kube::Api;
 use tokio::time::timeout;
 
-use super::{Check, LIMIT, Level, bounded};
+use super::{CHECK_LIMIT, Check, Level, bounded};
 use crate::cluster::client::Connect;
 use crate::cluster::{Access, Cluster, ClusterError, host_pod};
 use crate::config::SelfPod;
@@ -14,10 +14,10 @@ use crate::run::request::Environment;
 pub(super) async fn reach(connect: &Connect, access: Access) -> Result<(Cluster, Check), Check> {
     let connected = async {
         // A credential plugin may hang while the client is made.
-        let cluster = timeout(LIMIT, connect.to(access)).await.map_err(|_| {
+        let cluster = timeout(CHECK_LIMIT, connect.to(access)).await.map_err(|_| {
             ClusterError::Config(format!(
                 "no client could be made within {} s: a credential plugin or the disk of the kubeconfig hangs",
-                LIMIT.as_secs()
+                CHECK_LIMIT.as_secs()
             ))
         })??;
         let version = bounded("get", "version", cluster.client.apiserver_version()).await?;
@@ -45,16 +45,16 @@ pub(super) async fn reach(connect: &Connect, access: Access) -> Result<(Cluster,
     }
 }
 
-/// The server's own pod, from which the agents' pods inherit.
+/// Reads the server's own pod, from which the agents' pods inherit.
 pub(super) async fn own_pod(environment: &Environment, cluster: &Cluster) -> Result<SelfPod, Check> {
     let namespace = environment.namespace.clone().filter(|name| !name.is_empty());
     let namespace = namespace.unwrap_or_else(|| cluster.default_namespace.clone());
     let found = match environment.own_pod() {
-        Ok(name) => match timeout(LIMIT, host_pod::introspect(cluster, &namespace, name)).await {
+        Ok(name) => match timeout(CHECK_LIMIT, host_pod::introspect(cluster, &namespace, name)).await {
             Ok(found) => found.map(|(own, _)| own).map_err(|error| error.to_string()),
             Err(_) => Err(format!(
                 "the server's own pod {name} could not be read within {} s",
-                LIMIT.as_secs()
+                CHECK_LIMIT.as_secs()
             )),
         },
         Err(failure) => Err(failure.message),
@@ -96,7 +96,7 @@ pub(super) async fn secret(cluster: &Cluster, namespace: &str, name: &str) -> Ch
     }
 }
 
-/// The claim that agents' pods share with the server.
+/// Checks the claim that agents' pods share with the server.
 pub(super) async fn claim(cluster: &Cluster, namespace: &str, own: &SelfPod) -> Check {
     if let Some(expression) = own.data_sub_path_expr.as_deref().filter(|text| !text.is_empty()) {
         let message = format!(

@@ -1,4 +1,4 @@
-//! Every verb that a run uses, asked with a SelfSubjectAccessReview each. `deploy/rbac.yaml` grants what is used.
+//! Checks every verb that a run uses by a SelfSubjectAccessReview. `deploy/rbac.yaml` grants them.
 
 use futures::future::join_all;
 use k8s_openapi::api::authorization::v1::{
@@ -10,20 +10,20 @@ use kube::api::PostParams;
 use super::{Check, Level, bounded};
 use crate::cluster::Cluster;
 
-/// What a run does without the right.
+/// What a run does when the verb is not granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Without {
     /// It fails.
     Fails,
     /// It lists every two seconds instead of watching.
     Polls,
-    /// It finds the server's own pod in the list of all.
+    /// It finds the server's own pod in a list.
     Lists,
-    /// Nothing else: the TypeScript adapter used it, this one does not.
+    /// The same: only the TypeScript adapter used this verb.
     IsTheSame,
 }
 
-/// Group, resource, verb, word in the check's code.
+/// Group, resource, verb, end of the check's code, and what a run does without it.
 const RIGHTS: [(&str, &str, &str, &str, Without); 15] = [
     ("batch", "jobs", "create", "job_create", Without::Fails),
     ("batch", "jobs", "delete", "job_delete", Without::Fails),

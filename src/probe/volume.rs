@@ -1,4 +1,4 @@
-//! The shared volume as this server sees it: whether the files of a run can be made, and what kind it is.
+//! Checks the shared volume as this server sees it: whether the files of a run can be made, and what kind it is.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,8 +9,8 @@ use crate::manifest::RUN_LOGS;
 use crate::run::volume::blocking::Volume;
 use crate::tail::source::{Freshness, Ownership, RunFiles, freshness_at};
 
-/// A network volume that is away blocks for ever.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the volume may take: a network volume that is away never answers.
+const VOLUME_LIMIT: Duration = Duration::from_secs(5);
 const NOT_WRITABLE: &str = "k8s_log_root_not_writable";
 
 pub(super) async fn check(
@@ -20,7 +20,7 @@ pub(super) async fn check(
     database: Option<AgentDbMode>,
 ) -> Vec<Check> {
     let root = PathBuf::from(data_root);
-    let seen = volume.within(PATIENCE, {
+    let seen = volume.within(VOLUME_LIMIT, {
         let root = root.clone();
         move || (is_writable(&root, owner), freshness_at(&root).ok())
     });
@@ -28,7 +28,7 @@ pub(super) async fn check(
         let message = format!(
             "the shared volume at {} did not answer within {} s",
             root.display(),
-            PATIENCE.as_secs()
+            VOLUME_LIMIT.as_secs()
         );
         let hint = "Look at the volume's server and at the node's mount";
         return vec![Check::new(Level::Error, NOT_WRITABLE, message, Some(hint))];

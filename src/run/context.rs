@@ -31,7 +31,7 @@ pub(crate) struct RunContext {
     pub(crate) view: Arc<View>,
     pub(crate) selector: String,
     pub(crate) volume: SharedVolume,
-    /// This run harvested a Job already: an ended one of its task is no news.
+    /// This run harvested a Job already: an ended one of its task is ignored.
     pub(crate) has_harvested: bool,
     /// When `guardWaitSec` is over; `None` waits without limit.
     pub(crate) admit_by: Option<Instant>,

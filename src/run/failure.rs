@@ -1,4 +1,4 @@
-//! A run that came to its end before there was output to judge.
+//! The failure of a run that ended before there was output to judge.
 
 use serde_json::{Value, json};
 
@@ -7,19 +7,19 @@ pub use crate::codes::{
     LOG_INCOMPLETE, OUTAGE, POD_SCHEDULE_FAILED, SELF_POD_FAILED, SHARED_VOLUME_MISSING,
 };
 
-/// What went wrong, in the words that the host stores.
+/// Why the run failed, as the host stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// A code of the contract.
+    /// One of the codes below.
     pub code: &'static str,
     /// What failed, on what, and what to do.
     pub message: String,
-    /// opencode provably never started: the host may try again by itself.
+    /// opencode provably never started: the host may repeat the run by itself.
     pub nothing_started: bool,
 }
 
 impl Failure {
-    /// Before anything was created.
+    /// A failure before opencode could have started.
     #[must_use]
     pub fn before_start(code: &'static str, message: impl Into<String>) -> Self {
         Self {
@@ -29,7 +29,7 @@ impl Failure {
         }
     }
 
-    /// Of a request or configuration that no repetition will mend.
+    /// A failure by a request or a configuration: to repeat the run is of no use.
     #[must_use]
     pub fn of_input(code: &'static str, message: impl Into<String>) -> Self {
         Self {
@@ -39,7 +39,7 @@ impl Failure {
         }
     }
 
-    /// As the host's result.
+    /// The host's `AdapterExecutionResult`.
     #[must_use]
     pub fn to_value(&self) -> Value {
         let mut result = json!({
@@ -56,7 +56,7 @@ impl Failure {
     }
 }
 
-/// Cancelled while there was no Job, or none any more: nothing is left that could run.
+/// The failure of a run that was cancelled while it had no Job.
 #[must_use]
 pub fn cancelled(reason: &str) -> Failure {
     Failure::before_start(

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::failure::{CANCELLED, Failure};
-use super::outcome::{RunResult, Usage};
+use crate::run::failure::{CANCELLED, Failure};
+use crate::run::outcome::{RunResult, Usage};
 
 /// What came of a run, or of an earlier one that was harvested.
 #[derive(Debug, Clone, PartialEq)]
@@ -203,7 +203,7 @@ impl Report {
         }
         serde_json::to_value(&result).unwrap_or_else(|error| {
             let message = format!("the result cannot be written: {error}");
-            Failure::of_input(super::outcome::code::UNKNOWN_OUTCOME, message).to_value()
+            Failure::of_input(crate::run::outcome::code::UNKNOWN_OUTCOME, message).to_value()
         })
     }
 

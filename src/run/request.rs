@@ -1,4 +1,4 @@
-//! The request of one run as the shim sends it, checked before anything is created.
+//! Reads and checks the request of one run, as the shim sends it.
 
 use std::path::PathBuf;
 
@@ -31,18 +31,19 @@ pub struct Environment {
     pub volume_owner: Option<String>,
 }
 
-/// A request that can be executed.
+/// A request that was checked.
 pub struct RunRequest {
     /// What the Job is rendered from. The server's own pod is not known yet.
     pub spec: RunSpec,
     /// The server's environment.
     pub environment: Environment,
-    /// The host shows where a run is.
+    /// The host takes progress.
     pub wants_progress: bool,
 }
 
+/// The fields of the request that are not the manifest's.
 #[derive(Deserialize)]
-struct Outer {
+struct RunFields {
     #[serde(default)]
     environment: Option<Environment>,
     #[serde(default, rename = "wantsProgress")]
@@ -57,23 +58,23 @@ impl RunRequest {
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let invalid = |message: String| Failure::of_input(INVALID_REQUEST, message);
         let render = RenderRequest::from_json(text).map_err(|error| invalid(error.to_string()))?;
-        let outer: Outer = serde_json::from_str(text)
+        let fields: RunFields = serde_json::from_str(text)
             .map_err(|error| invalid(format!("the request is no JSON: {error}")))?;
         if render.prompt.trim().is_empty() {
             return Err(invalid(
                 "the prompt is empty: opencode would refuse it. Give the agent a promptTemplate or instructions".to_owned(),
             ));
         }
-        let environment = outer.environment.unwrap_or_default();
+        let environment = fields.environment.unwrap_or_default();
         environment.owner()?;
         Ok(Self {
             spec: RunSpec::from_request(&render).map_err(of_config)?,
             environment,
-            wants_progress: outer.wants_progress,
+            wants_progress: fields.wants_progress,
         })
     }
 
-    /// Where the API server is.
+    /// How the API server is reached.
     #[must_use]
     pub fn access(&self) -> Access {
         self.environment.access(self.spec.settings.kubeconfig.clone())
@@ -90,7 +91,7 @@ impl RunRequest {
 }
 
 impl Environment {
-    /// Where the API server is: the agent's kubeconfig, else the server's, else the cluster it runs in.
+    /// How the API server is reached: by the agent's kubeconfig, else the server's, else as the pod of a cluster.
     #[must_use]
     pub fn access(&self, configured: Option<String>) -> Access {
         let of_server = || std::env::split_paths(self.kubeconfig.as_deref().unwrap_or_default()).collect();
@@ -105,7 +106,7 @@ impl Environment {
         }
     }
 
-    /// The agent's data root, else the server's, else the default.
+    /// The data root: the agent's, else the server's, else the default.
     #[must_use]
     pub fn data_root<'a>(&'a self, configured: Option<&'a str>) -> &'a str {
         let of_server = self.data_root.as_deref().filter(|root| !root.is_empty());
@@ -129,10 +130,10 @@ impl Environment {
             })
     }
 
-    /// Who the pods are on this server's mount of the shared volume.
+    /// User and group of the pods' files on this server's mount of the shared volume.
     ///
     /// # Errors
-    /// When the variable is no `uid:gid`.
+    /// When `PAPERCLIP_K8S_VOLUME_OWNER` is no `uid:gid`.
     pub fn owner(&self) -> Result<Ownership, Failure> {
         let Some(text) = self.volume_owner.as_deref().filter(|text| !text.is_empty()) else {
             return Ok(Ownership::default());
@@ -148,7 +149,7 @@ impl Environment {
     }
 }
 
-/// An unusable request or setting as the host's result.
+/// An unusable request or setting as a failure.
 pub fn of_config(error: ConfigError) -> Failure {
     let code = match error {
         ConfigError::Field { .. } => CONFIG_INVALID,

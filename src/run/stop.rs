@@ -1,4 +1,4 @@
-//! The one signal that ends a run from outside. Set once; the first reason wins.
+//! The signal that asks a run to stop. Set once: the first reason wins.
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -53,7 +53,7 @@ impl Stop {
         self.0.borrow().as_ref().map(|request| request.at)
     }
 
-    /// Resolves with the reason when the run should stop; never, when nobody can ask any more.
+    /// Resolves with the reason when the run should stop. Never resolves when the [`Stopper`] is gone.
     pub async fn asked(&self) -> String {
         let mut receiver = self.0.clone();
         let reason = receiver

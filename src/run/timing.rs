@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::stop::Stop;
+use crate::run::stop::Stop;
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -46,10 +46,14 @@ pub const ADMISSION_POD_LOOK: Duration = seconds(2);
 pub const ADMISSION_PAUSE: Duration = milliseconds(200);
 /// How much longer than a Job's own server would have waited for its agent to start, until the Job is given up.
 pub const ABANDON_AFTER: Duration = seconds(30);
-/// A file or a thread of the shared volume that does not answer for so long is not there.
+/// A shared volume that does not answer for so long counts as absent.
 pub const VOLUME: Limit = Limit::new(seconds(30), seconds(1));
-/// Another server that opens a gate needs so long at most between making the file and writing it.
-pub const GATE_WRITE: Duration = seconds(2);
+/// How long until a volume that answers with an error is asked again.
+pub const VOLUME_RETRY_PAUSE: Duration = milliseconds(500);
+/// How long the nonce file of another server may be empty: it makes the file, and then writes it.
+pub const NONCE_WRITE_LIMIT: Duration = seconds(2);
+/// How often the nonce file is looked at while another server may be writing it.
+pub const NONCE_POLL_INTERVAL: Duration = milliseconds(100);
 /// A list that decides whether the gate may be opened is repeated for so long; the pod waits a minute at its gate.
 pub const GATE_LIST: Duration = seconds(30);
 /// The first of several Jobs waits so long for the others to step back; one that was let go on never does.
@@ -58,8 +62,9 @@ pub const GATE_TIE: Duration = seconds(4);
 pub const GATE_LOOK: Duration = milliseconds(200);
 /// A Job that must not run is deleted within this time, and its pods are gone; its pod ends by itself after a minute.
 pub const WITHDRAW: Duration = seconds(20);
-/// Another server that is just cleaning up has removed the Job and not yet the files: they are looked at twice.
-pub const CLEANING_UP: Duration = seconds(3);
+/// The files of an earlier run are looked at twice, this far apart: another server that cleans up removes the Job
+/// before the files.
+pub const CLEANUP_LAG: Duration = seconds(3);
 /// How long the API server may take to say whether the Job of an earlier run is there.
 pub const EARLIER_JOB: Duration = seconds(15);
 /// A request that asks for the claim of an agent's database.
@@ -75,7 +80,7 @@ pub const LOOK: Duration = seconds(5);
 pub const LEAVING_LOOK: Duration = milliseconds(250);
 /// A Job that the view has never shown is asked for after this time.
 pub const UNSEEN_JOB: Duration = seconds(5);
-/// When it is said that nothing is heard of pods.
+/// After how long without a report on pods the run's log says so.
 pub const SAY_PODS_STALE: Duration = seconds(30);
 /// One look at a small file of the run.
 pub const SMALL_FILE: Limit = Limit::new(seconds(5), seconds(1));
@@ -91,8 +96,10 @@ pub const STATUS_LAG: Duration = seconds(3);
 pub const AFTER_DEADLINE: Duration = seconds(40);
 /// How long the Job's condition may follow the end of its container: the controller that sets it serves all Jobs.
 pub const DEADLINE_LAG: Duration = seconds(15);
+/// The API server counts the seconds of a deadline in whole ones.
+pub const DEADLINE_ROUNDING: Duration = seconds(1);
 /// How long a pod that is being ended may still run when its Job is gone or has failed: its grace period, and a margin
-/// for a node that is slow to hear of it. Also how long its record is looked for.
+/// for a node that learns of it late. Also how long its record is looked for.
 pub const LAST_WORDS: Duration = seconds(75);
 /// How long the record of an ended pod may stay invisible before the log counts as one without a record.
 pub const RECORD_LAG: Duration = seconds(3);
@@ -108,10 +115,45 @@ pub const STOP_JOB: Duration = seconds(38);
 pub const STOP_ENDED_JOB: Duration = seconds(8);
 /// The last requests of a run.
 pub const CLEAN_UP: Limit = Limit::new(seconds(30), seconds(4));
+/// How often to look whether a Job that was deleted is gone.
+pub const JOB_GONE_LOOK: Duration = milliseconds(200);
+/// How often to look whether the pods of a Job are gone.
+pub const PODS_GONE_LOOK: Duration = milliseconds(500);
 /// One more try to delete what a cancel could not delete in all its time.
 pub const LAST_TRY: Duration = seconds(1);
 /// How long a Job that could not be deleted is tried again in the background; then its TTL and the sweep remain.
 pub const DELETE_LATER: Duration = seconds(900);
+
+// ---- the host's callbacks
+
+/// How long a batch waits for calls of other runs: about the time in which one look at all files reaches its runs.
+pub const GATHER_TIME: Duration = milliseconds(2);
+/// A run that was answered this recently is in the middle of a long text: its next call waits for no other run.
+pub const RECENT_ANSWER: Duration = milliseconds(5);
+/// How long the host's callback is waited for.
+pub const HOST_CALLBACK_LIMIT: Duration = seconds(30);
+/// The same once the run is to stop, because a slow host must not hold up its own cancel; and after a call that was not
+/// answered in time, because a host that hangs must not hold up the run with each batch again.
+pub const HOST_CALLBACK_LIMIT_ON_STOP: Duration = seconds(1);
+/// The same when the run is to stop and the last call was not answered in time.
+pub const HUNG_HOST_LIMIT_ON_STOP: Duration = milliseconds(10);
+/// The least time between two calls with progress.
+pub const PROGRESS_INTERVAL: Duration = seconds(1);
+/// How long an event waits for the answer to the one before it, so that they stay in order.
+pub const EVENT_LIMIT: Duration = seconds(30);
+/// How long the last calls may take when the run is over: somebody waits for its result.
+pub const FLUSH_LIMIT: Duration = seconds(1);
+
+// ---- sweep
+
+/// How long between two sweeps of one namespace.
+pub const SWEEP_INTERVAL: Duration = seconds(3_600);
+/// How long the survey of the log folders may take; the next sweep tries again.
+pub const SURVEY_LIMIT: Duration = seconds(600);
+/// One step of a sweep: a Job is deleted, or the files of a run are read or removed.
+pub const REMOVE_LIMIT: Duration = seconds(30);
+/// A harvest takes minutes at most: nobody harvests a Job any more that ended longer ago, whatever its TTL.
+pub const HARVEST_LIMIT: Duration = seconds(900);
 
 // ---- usage
 
@@ -122,6 +164,8 @@ pub const HARVESTED: Limit = Limit::new(seconds(40), seconds(4));
 pub const USAGE_NOTE: Limit = Limit::new(seconds(4), seconds(1));
 /// A note that is still empty after this time is that of a server which died over it.
 pub const USAGE_NOTE_WRITE: Duration = seconds(1);
+/// How often the note of another server is looked at while it may be writing it.
+pub const USAGE_NOTE_LOOK: Duration = milliseconds(100);
 /// Between a run's log and its usage note nobody who cleans up needs longer.
 pub const USAGE_NOTE_REMOVAL: Duration = seconds(2);
 

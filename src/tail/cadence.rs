@@ -1,15 +1,15 @@
-//! How long to wait until the next look at a file. Pure.
+//! The settings of a tail, and how long it waits until the next look at its file. Pure.
 
 use std::time::Duration;
 
-/// The settings of a tail; all its times are among them (tests stop the clock and shrink them).
+/// The settings of a tail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
+pub struct TailOptions {
     /// Wait between two polls while the file grows. Default 250 ms.
     pub poll: Duration,
     /// Wait after `idle_polls` polls without growth. Default 1000 ms.
     pub idle_poll: Duration,
-    /// Polls without growth until the slower pace. Default 5.
+    /// After how many polls without growth the wait becomes `idle_poll`. Default 5.
     pub idle_polls: u32,
     /// How long a file may be absent before the tail fails; `None` = for ever. Default 30 s.
     pub appear: Option<Duration>,
@@ -19,7 +19,7 @@ pub struct Pace {
     pub collect: bool,
 }
 
-impl Default for Pace {
+impl Default for TailOptions {
     fn default() -> Self {
         Self {
             poll: Duration::from_millis(250),
@@ -40,12 +40,12 @@ pub struct Cadence {
 
 impl Cadence {
     /// The wait after a poll that did or did not find new bytes.
-    pub fn next(&mut self, pace: &Pace, grew: bool) -> Duration {
+    pub fn next(&mut self, options: &TailOptions, grew: bool) -> Duration {
         self.idle = if grew { 0 } else { self.idle.saturating_add(1) };
-        if self.idle >= pace.idle_polls {
-            pace.idle_poll.max(pace.poll)
+        if self.idle >= options.idle_polls {
+            options.idle_poll.max(options.poll)
         } else {
-            pace.poll
+            options.poll
         }
     }
 }
@@ -56,10 +56,10 @@ mod tests {
 
     #[test]
     fn five_idle_polls_slow_it_down_and_growth_speeds_it_up() {
-        let pace = Pace::default();
+        let options = TailOptions::default();
         let mut cadence = Cadence::default();
         let waits: Vec<u128> = [false, false, false, false, false, false, true, false]
-            .map(|g| cadence.next(&pace, g).as_millis())
+            .map(|g| cadence.next(&options, g).as_millis())
             .into();
         assert_eq!(waits, [250, 250, 250, 250, 1000, 1000, 250, 250]);
     }

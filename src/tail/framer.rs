@@ -1,14 +1,14 @@
 //! Bytes in, whole lines out. Pure: no file, no clock; all state is in the struct, so any chunking of the same
 //! bytes gives the same lines.
 
-/// Longest line that is given out whole: 16 MiB. A longer one is cut and marked (a tool output of this size is
-/// no transcript any more, and the memory of the host is shared by all runs).
+/// Longest line that is given out whole: 16 MiB. A longer one is cut and marked, because the memory of the host is
+/// shared by all runs.
 pub const MAX_LINE_BYTES: usize = 16 << 20;
 
-/// Stands at the end of a line that was longer than the limit.
+/// Ends a line that was longer than the limit.
 pub const CUT_MARKER: &str = " …[line cut: it is longer than the limit]";
 
-/// Capacity that the buffer of the line in progress may keep.
+/// Most capacity that the buffer of the unfinished line keeps.
 const KEPT_CAPACITY: usize = 256 << 10;
 
 /// Splits a byte stream on `\n` only (a JSON line may hold U+2028, `\r` stays part of its line).
@@ -38,7 +38,7 @@ impl Framer {
         }
     }
 
-    /// Appends every line that `chunk` completes to `out`, each with its `\n`; keeps the rest.
+    /// Appends to `out` every line that `chunk` completes, each with its `\n`; keeps the rest.
     pub fn push(&mut self, mut chunk: &[u8], out: &mut Vec<u8>) {
         if self.discarding || !self.partial.is_empty() || chunk.len() > self.limit {
             chunk = self.push_slowly(chunk, out);
@@ -54,7 +54,7 @@ impl Framer {
         }
     }
 
-    /// Ends the line in progress, then goes on line by line while a line might exceed the limit.
+    /// Ends the unfinished line, then goes on line by line while a line might exceed the limit.
     fn push_slowly<'a>(&mut self, mut chunk: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
         while let Some(newline) = memchr::memchr(b'\n', chunk) {
             let (line, rest) = chunk.split_at(newline);
@@ -73,7 +73,7 @@ impl Framer {
         &[]
     }
 
-    /// Adds to the line in progress; gives out its head and drops the rest once it is too long.
+    /// Adds to the unfinished line; gives out its beginning and drops the rest once it is too long.
     fn extend(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         if self.discarding {
             return;
@@ -91,7 +91,7 @@ impl Framer {
         }
     }
 
-    /// The last line when it has no newline: given out once, with one, when the stream is over.
+    /// The stream is over: gives out the last line, with a newline, if it has none.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         if !self.partial.is_empty() {
             self.give_partial(out);
@@ -119,7 +119,7 @@ impl Framer {
         std::mem::take(&mut self.cut_lines)
     }
 
-    /// Forgets the line in progress (the file was replaced).
+    /// Forgets the unfinished line: the file was replaced.
     pub fn reset(&mut self) {
         self.partial.clear();
         self.discarding = false;

@@ -1,63 +1,66 @@
-//! Reads one file onwards: which handle, from where, and whether the bytes before that point are still the ones that
-//! were read. Decides nothing about lines or the end of the run.
+//! Reads one file onwards: decides which handle to read, from where, and whether the bytes before that point are
+//! still the ones that were read. It knows nothing of lines or of the end of the run.
 
 use std::time::Duration;
 
-use super::followed::trouble;
+use super::follower::read_error_notice;
 use super::running_digest::RunningDigest;
 use super::source::{Freshness, LogSource, SourceError};
 
-/// Bytes before the offset that are read again at each look: a file that was cut or rewritten shows there, whatever
+/// Bytes before the offset that are read again at each look. They differ when the file was cut or rewritten, whatever
 /// size its attributes tell.
 const ANCHOR: usize = 64;
-/// How long a local file system is not asked again which file has the path's name: there a read shows all that was
-/// written, and asking at each poll would double what an idle file costs.
-const LOCAL_LOOK: Duration = Duration::from_secs(2);
-/// NULs that stay for this many looks are the file's content when somebody waits for the end.
+/// How often the path of a local file is looked up: a read of it shows all that was written, and a look-up at each
+/// poll would double what an idle file costs.
+const LOCAL_LOOKUP_INTERVAL: Duration = Duration::from_secs(2);
+/// While somebody waits for the end, NULs that stay for more looks than this are the file's content.
 const NUL_LOOKS: u32 = 8;
 
-/// What one turn found.
+/// What one read found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Got {
+pub(super) enum ReadOutcome {
     /// New bytes, at this range of the buffer.
     Bytes {
         /// First byte.
         from: usize,
         /// End.
         until: usize,
-        /// The end of what is visible was not reached.
+        /// There may be more to read at once.
         more: bool,
     },
     /// The end of what is visible.
     Nothing,
-    /// Something that may heal: other bytes than before, or a page of NULs. Look again soon.
+    /// The anchor differs, or there is a page of NULs. Both may pass: look again soon.
     Doubtful,
-    /// The file is another one now (the words say how); the offset is 0 again.
+    /// The file is another one now, and the offset is 0 again. Says what happened: "was replaced".
     Restarted(&'static str),
 }
 
-/// A source and the place in it.
+/// A source, and how far it was read.
 pub(super) struct Reader {
     source: Box<dyn LogSource>,
     digest: RunningDigest,
     offset: u64,
     /// The last bytes before the offset.
     anchor: Vec<u8>,
-    /// The open file. `None`: there is no handle of use.
-    held: Option<(u64, u64)>,
-    last: Option<(u64, u64)>,
+    /// Identity of the open file. `None`: there is no usable handle.
+    open_file: Option<(u64, u64)>,
+    /// Identity of the file that was read last.
+    read_file: Option<(u64, u64)>,
     size: u64,
     opened_at: Duration,
-    looked_at: Duration,
+    looked_up_at: Duration,
+    /// The next read opens the path afresh.
     stale: bool,
-    /// The run is over: nothing is taken for granted any more.
+    /// The run is over: every read looks the path up, and reads until nothing comes.
     thorough: bool,
-    /// The last turn found other bytes before the offset.
-    doubt: bool,
+    /// The last read found other bytes before the offset.
+    anchor_differed: bool,
     nul_since: Option<Duration>,
     nul_looks: u32,
     draining: bool,
-    events: Vec<(String, String)>,
+    /// Kind and text of each.
+    notices: Vec<(String, String)>,
 }
 
 impl Reader {
@@ -68,18 +71,18 @@ impl Reader {
             digest: RunningDigest::new(digest),
             offset: 0,
             anchor: Vec::with_capacity(ANCHOR),
-            held: None,
-            last: None,
+            open_file: None,
+            read_file: None,
             size: 0,
             opened_at: now,
-            looked_at: now,
+            looked_up_at: now,
             stale: false,
             thorough: false,
-            doubt: false,
+            anchor_differed: false,
             nul_since: None,
             nul_looks: 0,
             draining: false,
-            events: Vec::new(),
+            notices: Vec::new(),
         }
     }
 
@@ -93,41 +96,41 @@ impl Reader {
         self.offset
     }
 
-    /// The file's size when it was looked at last. Never decides what is read.
+    /// The file's size when the path was looked up last. Never decides what is read.
     pub(super) fn size(&self) -> u64 {
         self.size
     }
 
     /// Whether the file was ever there.
-    pub(super) fn seen(&self) -> bool {
-        self.last.is_some()
+    pub(super) fn was_there(&self) -> bool {
+        self.read_file.is_some()
     }
 
-    /// A look gave less than it should: the next turn opens the path afresh.
+    /// A look found less than it should: the next read opens the path afresh.
     pub(super) fn want_fresh(&mut self) {
         self.stale = true;
     }
 
-    /// The run is over: from now on each turn asks for the path and reads until nothing comes.
+    /// The run is over: from now on every read looks the path up, and reads until nothing comes.
     pub(super) fn end(&mut self) {
         self.stale = true;
         self.thorough = true;
     }
 
-    /// Somebody waits for the end and has nothing to compare with: NULs are not waited for as long.
+    /// As [`Self::end`], for somebody who waits and has no end record to compare with: NULs get less time.
     pub(super) fn drain(&mut self) {
         self.end();
         self.draining = true;
     }
 
-    /// Things to report, with their kind.
-    pub(super) fn take_events(&mut self) -> Vec<(String, String)> {
-        std::mem::take(&mut self.events)
+    /// What a person should know since the last call, as pairs of kind and text.
+    pub(super) fn take_notices(&mut self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.notices)
     }
 
     /// Drops the handles.
     pub(super) fn close(&mut self) {
-        self.held = None;
+        self.open_file = None;
         self.source.close();
     }
 
@@ -139,67 +142,70 @@ impl Reader {
     }
 
     /// Reads on once. `stop_at`: bytes from there on are not opencode's.
-    pub(super) fn turn(
+    pub(super) fn read_on(
         &mut self,
         now: Duration,
         stop_at: Option<u64>,
         buffer: &mut [u8],
-    ) -> Result<Got, SourceError> {
-        let moved = self.choose(now)?;
+    ) -> Result<ReadOutcome, SourceError> {
+        let moved = self.open_if_needed(now)?;
         if let Some(why) = self.changed() {
             return Ok(self.restart(why));
         }
         let got = self.read(now, stop_at, buffer);
         if got.is_err() {
-            self.held = None;
+            self.open_file = None;
         }
         match got? {
-            // What the old file still held is read; now the one that has its name.
-            Got::Nothing if moved => {
+            // The replaced file is read to its end; now open the one that has its name.
+            ReadOutcome::Nothing if moved => {
                 self.stale = true;
                 if let Err(error) = self.open(now) {
-                    self.events.push((error.to_string(), trouble(&error)));
-                    return Ok(Got::Nothing);
+                    self.notices.push((error.to_string(), read_error_notice(&error)));
+                    return Ok(ReadOutcome::Nothing);
                 }
-                Ok(self.changed().map_or(Got::Nothing, |why| self.restart(why)))
+                Ok(self
+                    .changed()
+                    .map_or(ReadOutcome::Nothing, |why| self.restart(why)))
             }
             got => Ok(got),
         }
     }
 
-    /// Whether reads alone tell the truth: what they do not give is not there.
+    /// Whether a read shows all that was written, so that the path need not be looked up each time.
     fn trusts_reads(&self) -> bool {
         self.source.freshness() == Freshness::Local && !self.thorough
     }
 
-    /// Whether the path need not be asked this time.
-    fn knows_its_file(&self, now: Duration) -> bool {
+    /// Whether the open handle is good enough without looking the path up.
+    fn handle_is_fresh(&self, now: Duration) -> bool {
         let since = |at: Duration| now.saturating_sub(at);
-        self.held.is_some()
+        self.open_file.is_some()
             && self.trusts_reads()
             && !self.stale
-            && since(self.looked_at) < LOCAL_LOOK
+            && since(self.looked_up_at) < LOCAL_LOOKUP_INTERVAL
             && since(self.opened_at) < self.source.freshness().handle_lifetime()
     }
 
-    /// Opens the path if there is no handle or the handle is old; tells whether the path names another file now.
-    fn choose(&mut self, now: Duration) -> Result<bool, SourceError> {
-        if self.knows_its_file(now) {
+    /// Opens the path if there is no handle or the handle is old. True when the path names another file now, and the
+    /// old one is still open.
+    fn open_if_needed(&mut self, now: Duration) -> Result<bool, SourceError> {
+        if self.handle_is_fresh(now) {
             return Ok(false);
         }
-        self.looked_at = now;
+        self.looked_up_at = now;
         let there = self.source.look();
-        let Some(held) = self.held else {
+        let Some(open_file) = self.open_file else {
             there?;
             self.open(now)?;
             return Ok(false);
         };
         match there {
-            Ok(seen) if seen.identity != held => return Ok(true),
-            Ok(seen) => {
-                self.size = seen.size;
-                if seen.links > 1 {
-                    self.events.push((
+            Ok(found) if found.identity != open_file => return Ok(true),
+            Ok(found) => {
+                self.size = found.size;
+                if found.links > 1 {
+                    self.notices.push((
                         "link".to_owned(),
                         "the log file has a second hard link".to_owned(),
                     ));
@@ -209,12 +215,12 @@ impl Reader {
                     self.open(now)?;
                 }
             }
-            // The handle still reads what the writer appends; after an error of the server it has to be got anew.
+            // The handle still reads what the writer appends; after another error it must be opened anew.
             Err(error @ (SourceError::Missing | SourceError::Hostile(_))) => {
-                self.events.push((error.to_string(), trouble(&error)));
+                self.notices.push((error.to_string(), read_error_notice(&error)));
             }
             Err(error) => {
-                self.held = None;
+                self.open_file = None;
                 return Err(error);
             }
         }
@@ -222,32 +228,37 @@ impl Reader {
     }
 
     fn open(&mut self, now: Duration) -> Result<(), SourceError> {
-        let seen = self.source.open()?;
-        self.held = Some(seen.identity);
-        self.size = seen.size;
+        let found = self.source.open()?;
+        self.open_file = Some(found.identity);
+        self.size = found.size;
         self.opened_at = now;
         self.stale = false;
         Ok(())
     }
 
-    /// Whether the handle is another file than the one that was read.
+    /// What happened, if the open file is another one than the one that was read.
     fn changed(&mut self) -> Option<&'static str> {
-        let before = self.last;
-        self.last = self.held.or(before);
-        (before.is_some() && before != self.last).then_some("was replaced")
+        let before = self.read_file;
+        self.read_file = self.open_file.or(before);
+        (before.is_some() && before != self.read_file).then_some("was replaced")
     }
 
-    fn restart(&mut self, why: &'static str) -> Got {
+    fn restart(&mut self, why: &'static str) -> ReadOutcome {
         self.offset = 0;
         self.digest.reset();
         self.anchor.clear();
-        self.doubt = false;
+        self.anchor_differed = false;
         self.nul_since = None;
-        Got::Restarted(why)
+        ReadOutcome::Restarted(why)
     }
 
-    /// Reads from the anchor on. The size is never asked: it may be stale, either way.
-    fn read(&mut self, now: Duration, stop_at: Option<u64>, buffer: &mut [u8]) -> Result<Got, SourceError> {
+    /// Reads from the anchor on. The file's size is not used: it may be stale, either way.
+    fn read(
+        &mut self,
+        now: Duration,
+        stop_at: Option<u64>,
+        buffer: &mut [u8],
+    ) -> Result<ReadOutcome, SourceError> {
         let back = self.anchor.len();
         let room = stop_at.map_or(u64::MAX, |stop| stop.saturating_sub(self.offset));
         let want = buffer
@@ -261,40 +272,42 @@ impl Reader {
                 .source
                 .read_at(from + got as u64, buffer.get_mut(got..want).unwrap_or_default())?;
             got += read;
-            // A short read is no end of the file, only a read of nothing is; a local file is asked at the next poll.
+            // A short read is not the end of the file, only an empty one is. A local file is read again at the next
+            // poll.
             believed &= got >= back;
             more = read > 0 && !(believed && got < want);
         }
         if got < back || buffer.get(..back) != Some(&*self.anchor) {
-            return Ok(self.doubted());
+            return Ok(self.anchor_differs());
         }
-        self.doubt = false;
+        self.anchor_differed = false;
         if got == back {
-            return Ok(Got::Nothing);
+            return Ok(ReadOutcome::Nothing);
         }
         let until = self.before_nul(back, got, now, buffer);
         if until == back {
-            return Ok(Got::Doubtful);
+            return Ok(ReadOutcome::Doubtful);
         }
         self.take(buffer.get(back..until).unwrap_or_default());
-        Ok(Got::Bytes {
+        Ok(ReadOutcome::Bytes {
             from: back,
             until,
             more: more || until < got,
         })
     }
 
-    /// The first time it may be an old page: a fresh handle has the last word.
-    fn doubted(&mut self) -> Got {
-        if self.doubt {
+    /// The first time this may be an old page of a cache: a fresh handle decides.
+    fn anchor_differs(&mut self) -> ReadOutcome {
+        if self.anchor_differed {
             return self.restart("became shorter or was rewritten");
         }
-        self.doubt = true;
+        self.anchor_differed = true;
         self.stale = true;
-        Got::Doubtful
+        ReadOutcome::Doubtful
     }
 
-    /// Network volumes show a page of NULs where bytes are still on their way, and JSON lines hold none.
+    /// Where to stop in `from..until`: at the first NUL, while it may pass. Network volumes show a page of NULs where
+    /// bytes are still on their way, and JSON lines hold none.
     fn before_nul(&mut self, from: usize, until: usize, now: Duration, buffer: &[u8]) -> usize {
         let Some(nul) = memchr::memchr(0, buffer.get(from..until).unwrap_or_default()) else {
             self.nul_since = None;
@@ -307,7 +320,7 @@ impl Reader {
             self.nul_since = None;
         }
         let since = *self.nul_since.get_or_insert(now);
-        let waited = now.saturating_sub(since) >= self.source.freshness().proof_limit() / 2;
+        let waited = now.saturating_sub(since) >= self.source.freshness().visibility_lag() / 2;
         if waited || (self.draining && self.nul_looks > NUL_LOOKS) {
             return until;
         }

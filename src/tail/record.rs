@@ -1,22 +1,51 @@
-//! The end record that a pod writes when opencode has exited. Pure; what a pod wrote is hostile input.
+//! The records that a pod leaves on the volume: the start record before it starts opencode, the end record when
+//! opencode has exited. What a pod wrote is hostile input. Pure.
 
 use serde::Deserialize;
 
-/// The kubelet keeps this much of a termination message, and no record is longer.
+/// No record is longer: the kubelet keeps this much of a termination message.
 pub const MAX_RECORD_BYTES: usize = 4_096;
 
-/// One line of `<runId>.pod.end.json`, and the first line of the termination message.
+/// Which pod started opencode, and what for: the line of `<runId>.pod.started`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct StartRecord {
+    /// Id of the run.
+    pub run: String,
+    /// Namespace of the pod.
+    pub namespace: String,
+    /// Uid of the cluster's namespace, which tells clusters apart that share a volume; empty where it may not be read.
+    pub cluster: String,
+    /// The task's id as a label value.
+    #[serde(default)]
+    pub task: Option<String>,
+    /// The working directory; absent when it was too long.
+    #[serde(default)]
+    pub cwd: Option<String>,
+}
+
+impl StartRecord {
+    /// Reads the record of `run`, if a pod of this namespace and cluster wrote it; anything else is `None`.
+    #[must_use]
+    pub fn parse(text: &[u8], run: &str, namespace: &str, cluster: &str) -> Option<Self> {
+        let record: Self = serde_json::from_slice(text).ok()?;
+        let is_ours = record.run == run && record.namespace == namespace && record.cluster == cluster;
+        is_ours.then_some(record)
+    }
+}
+
+/// How opencode exited, and what its log holds: the line of `<runId>.pod.end.json`, and the first line of the
+/// container's termination message.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EndRecord {
     /// Version of the record's form: 1.
     pub v: u32,
-    /// The run whose log this is about.
+    /// Id of the run.
     pub run: String,
-    /// Name of the pod that ran opencode.
+    /// Name of the pod.
     #[serde(default)]
     pub pod: String,
-    /// opencode's exit status as the shell saw it (128 + n for signal n).
+    /// opencode's exit status as the shell saw it: 128 + n for signal n.
     pub exit: i32,
     /// The signal that ended opencode, if one did.
     #[serde(default)]
@@ -29,7 +58,7 @@ pub struct EndRecord {
     /// SHA-256 of the log in lower-case hex; absent where the image has no `sha256sum`.
     #[serde(default)]
     pub sha256: Option<String>,
-    /// A fixed word when the script itself ended opencode: `log_too_large`.
+    /// `log_too_large` when the script ended opencode for that reason.
     #[serde(default)]
     pub reason: Option<String>,
 }
@@ -47,7 +76,7 @@ impl EndRecord {
     }
 }
 
-/// A container's termination message: the record, when there is one, and the rest as text for a person.
+/// The end record in a container's termination message, if there is one, and the rest as text for a person.
 #[must_use]
 pub fn split_termination_message<'a>(message: &'a str, run: &str) -> (Option<EndRecord>, &'a str) {
     match EndRecord::parse(message, run) {
@@ -72,6 +101,18 @@ mod tests {
         let record = record.expect("a record");
         assert_eq!((record.exit, record.bytes, record.err_bytes), (7, 12, 3));
         assert_eq!(rest, "Error: Session not found");
+    }
+
+    #[test]
+    fn a_start_record_of_another_run_namespace_or_cluster_is_none() {
+        let line = br#"{"v":1,"run":"r-1","pod":"p","podUid":"u","namespace":"n","cluster":"c","cwd":"/w"}"#;
+        let read = |run, namespace, cluster| StartRecord::parse(line, run, namespace, cluster);
+        let record = read("r-1", "n", "c").expect("a record");
+        assert_eq!((record.cwd.as_deref(), record.task), (Some("/w"), None));
+        assert_eq!(read("r-2", "n", "c"), None);
+        assert_eq!(read("r-1", "m", "c"), None);
+        assert_eq!(read("r-1", "n", "d"), None);
+        assert_eq!(StartRecord::parse(b"r-1", "r-1", "n", "c"), None);
     }
 
     #[test]

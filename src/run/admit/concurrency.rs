@@ -71,12 +71,12 @@ impl Admission<'_> {
         let mut unstarted_since: HashMap<String, Instant> = HashMap::new();
         loop {
             // A run that has waited for an hour is not given up because the API server restarts.
-            let patience = if said.is_empty() {
+            let limit = if said.is_empty() {
                 ADMISSION_LIST
             } else {
                 self.outage
             };
-            let (jobs, pods) = match self.look(candidate, self.left_of(patience)).await? {
+            let (jobs, pods) = match self.look(candidate, self.left_of(limit)).await? {
                 Decision::Wait {
                     jobs,
                     pods,
@@ -132,35 +132,29 @@ impl Admission<'_> {
     }
 
     /// The time, or what is left of `guardWaitSec`.
-    fn left_of(&self, patience: Duration) -> Duration {
-        self.until.map_or(patience, |until| {
+    fn left_of(&self, limit: Duration) -> Duration {
+        self.until.map_or(limit, |until| {
             let left = until.saturating_duration_since(Instant::now());
-            patience.min(left.max(ADMISSION_LIST))
+            limit.min(left.max(ADMISSION_LIST))
         })
     }
 
-    async fn look(&self, candidate: &Candidate, patience: Duration) -> Result<Decision, Failure> {
+    async fn look(&self, candidate: &Candidate, limit: Duration) -> Result<Decision, Failure> {
         let unreachable = |error: crate::cluster::ClusterError| {
             Failure::before_start(
                 GUARD_UNREACHABLE,
                 format!("cannot tell whether another run of this agent is on: {error}"),
             )
         };
-        let jobs = retry_transient(patience, "list", "jobs", || {
-            self.namespace.list_jobs(self.selector)
-        })
-        .await;
+        let jobs = retry_transient(limit, "list", "jobs", || self.namespace.list_jobs(self.selector)).await;
         let jobs = jobs.map_err(unreachable)?;
-        let pods = match retry_transient(patience, "list", "pods", || {
-            self.namespace.list_pods(self.selector)
-        })
-        .await
-        {
-            Ok(pods) => pods,
-            // Without them a pod that outlives its Job is not seen, as it always was.
-            Err(error) if error.is_forbidden() => Vec::new(),
-            Err(error) => return Err(unreachable(error)),
-        };
+        let pods =
+            match retry_transient(limit, "list", "pods", || self.namespace.list_pods(self.selector)).await {
+                Ok(pods) => pods,
+                // Without them a pod that outlives its Job is not seen, as it always was.
+                Err(error) if error.is_forbidden() => Vec::new(),
+                Err(error) => return Err(unreachable(error)),
+            };
         Ok(decide(&jobs, &pods, candidate))
     }
 

@@ -3,9 +3,10 @@
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 
-use crate::cluster::conditions::{PodStage, job_end, stage};
+use crate::cluster::conditions::{PodStage, is_of, job_end, stage};
 use crate::manifest::job_record::JobRecord;
-use crate::manifest::names::{OPENCODE_CONTAINER, SESSION_ID, TASK_ID, sanitize_label_value};
+use crate::manifest::names::{OPENCODE_CONTAINER, SESSION_ID, TASK_ID, optional_label_value};
+use crate::run::job::at_work::{age_key, is_leaving, jobs_at_work};
 
 /// The run that wants to start.
 #[derive(Debug, Clone, Default)]
@@ -18,7 +19,7 @@ pub struct Candidate {
     pub session: Option<String>,
     /// `reattachOrphanedJobs`, and this run has not harvested a Job already.
     pub may_adopt: bool,
-    /// It has harvested a Job already, so that an ended one of its task is no news.
+    /// It has harvested a Job already: an ended one of its task is ignored.
     pub has_harvested: bool,
 }
 
@@ -87,20 +88,6 @@ pub fn decide(jobs: &[Job], pods: &[Pod], candidate: &Candidate) -> Decision {
         .map_or(Decision::Create, Decision::Harvest)
 }
 
-/// Jobs whose agent may be at work: without a terminal condition, and their agent's container has not ended (a
-/// sidecar may keep such a Job for ever).
-#[must_use]
-pub fn jobs_at_work<'a>(jobs: &'a [Job], pods: &[Pod]) -> Vec<&'a Job> {
-    let ended = |job: &Job| {
-        let mut of_job = pods.iter().filter(|pod| is_of(pod, job));
-        of_job.any(|pod| matches!(stage(pod, OPENCODE_CONTAINER), PodStage::Ended(_)))
-    };
-    let unfinished = jobs
-        .iter()
-        .filter(|job| job_end(job).is_none() && !is_leaving(job));
-    unfinished.filter(|job| !ended(job)).collect()
-}
-
 /// Whether no pod of the Job shows an agent that runs.
 fn is_unstarted(job: &Job, pods: &[Pod]) -> bool {
     let mut of_job = pods.iter().filter(|pod| is_of(pod, job));
@@ -113,35 +100,12 @@ fn is_unstarted(job: &Job, pods: &[Pod]) -> bool {
     })
 }
 
-/// Whether of several Jobs that were made at the same time this one stays: the order is the same for all who look.
-#[must_use]
-pub fn is_first(own_uid: &str, jobs: &[&Job]) -> bool {
-    let first = jobs.iter().min_by_key(|job| age_key(job));
-    first.is_some_and(|job| job.metadata.uid.as_deref() == Some(own_uid))
-}
-
-fn age_key(job: &Job) -> (Option<k8s_openapi::jiff::Timestamp>, Option<String>) {
-    let made = job.metadata.creation_timestamp.as_ref().map(|time| time.0);
-    (made, job.metadata.name.clone())
-}
-
 fn name_of(job: &Job) -> Option<String> {
     job.metadata.name.clone()
 }
 
-fn is_leaving(job: &Job) -> bool {
-    job.metadata.deletion_timestamp.is_some()
-}
-
-pub(crate) fn is_of(pod: &Pod, job: &Job) -> bool {
-    let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
-    owners
-        .iter()
-        .any(|owner| Some(&owner.uid) == job.metadata.uid.as_ref())
-}
-
-/// Pods that have not ended and whose Job is gone or going, and agents that are still at work although their Job has failed: by
-/// a deadline, or because the successor of a pod that is being ended failed at once.
+/// Pods that have not ended and whose Job is gone or going, and agents that are still at work although their Job has
+/// failed: by a deadline, or because the successor of a pod that is being ended failed at once.
 fn leaving_pods(jobs: &[Job], pods: &[Pod]) -> Vec<String> {
     let phase = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.clone());
     let is_over = |pod: &Pod| matches!(phase(pod).as_deref(), Some("Succeeded" | "Failed"));
@@ -156,17 +120,12 @@ fn leaving_pods(jobs: &[Job], pods: &[Pod]) -> Vec<String> {
 
 /// Without a task nobody can tell whose work a Job does.
 fn is_same_task(job: &Job, candidate: &Candidate) -> bool {
-    let task = candidate.task.as_deref().map(|task| sanitize_label_value(task).0);
-    let task = task.filter(|task| !task.is_empty());
+    let task = optional_label_value(candidate.task.as_deref());
     task.is_some() && label(job, TASK_ID) == task.as_deref()
 }
 
 fn is_same_work(job: &Job, candidate: &Candidate) -> bool {
-    let session = candidate
-        .session
-        .as_deref()
-        .map(|session| sanitize_label_value(session).0);
-    let session = session.filter(|session| !session.is_empty());
+    let session = optional_label_value(candidate.session.as_deref());
     is_same_task(job, candidate) && label(job, SESSION_ID) == session.as_deref()
 }
 
@@ -289,7 +248,7 @@ mod tests {
         );
         assert_eq!(
             word(&[other, job("b", json!({}))], &[], &candidate()),
-            "may_adopt b"
+            "reattach b"
         );
     }
 
@@ -350,16 +309,5 @@ mod tests {
         assert_eq!(unstarted(&[]), 1, "no pod was made");
         assert_eq!(unstarted(&[pod("a", json!({"phase": "Pending"}))]), 1);
         assert_eq!(unstarted(&[pod("a", running)]), 0);
-    }
-
-    #[test]
-    fn of_two_jobs_made_at_once_all_see_the_same_first() {
-        let (a, b) = (job("a", json!({})), job("b", json!({})));
-        let older = job(
-            "c",
-            json!({"metadata": {"creationTimestamp": "2025-12-31T23:59:59Z"}}),
-        );
-        assert!(is_first("uid-a", &[&b, &a]) && !is_first("uid-b", &[&a, &b]));
-        assert!(is_first("uid-c", &[&a, &older]) && !is_first("uid-a", &[&a, &older]));
     }
 }

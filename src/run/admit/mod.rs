@@ -2,7 +2,6 @@
 
 pub mod concurrency;
 pub mod decision;
-pub mod start_gate;
 
 use std::time::Duration;
 
@@ -172,9 +171,9 @@ fn reattaching(context: &RunContext, record: &JobRecord) -> String {
 
 /// A Job of a dead server that never started its agent would keep all others of the agent waiting for ever.
 async fn abandon(context: &RunContext, record: &JobRecord, host_log: &HostLog) -> Result<(), Failure> {
-    let folder = RunFolder::of_record(&context.volume, record)?;
-    if folder.started().await?.is_some() {
-        // It works, and its node is not heard.
+    let folder = RunFolder::of_job_record(&context.volume, record)?;
+    if folder.was_started().await? {
+        // opencode runs, and its node does not report it.
         return Ok(());
     }
     let name = &record.job_name;

@@ -1,37 +1,33 @@
-//! What all runs of one JavaScript environment tell their hosts crosses together: one look at all files is one
-//! crossing. Each run still has its own call under way and waits for its own answer.
+//! Sends the calls of all runs of one JavaScript environment in batches, because a batch into JavaScript costs much
+//! and a call in it little. Each run still has its own calls, and waits for its own answers.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep};
 
 use crate::run::host::{Host, Kind};
+use crate::run::timing::{GATHER_TIME, RECENT_ANSWER};
 
-/// Runs that speak within this time cross together: a look at all files takes about as long to be told.
-const GATHER: Duration = Duration::from_millis(2);
-/// A run that was answered so lately has more to say, and others are not waited for.
-const GOES_ON: Duration = Duration::from_millis(5);
-/// Bytes of one crossing, roughly: taking it must not hold up the JavaScript thread.
-const CROSSING_BYTES: usize = 512 << 10;
+/// Bytes of one batch, roughly: taking it must not hold up the JavaScript thread.
+const BATCH_BYTES: usize = 512 << 10;
 
-/// One thing that one run tells.
+/// One call of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// Which run.
+    /// Number of the run.
     pub run: u32,
-    /// Names the call in its answer.
+    /// Number of the call, by which it is answered.
     pub call: u32,
-    /// What it is.
+    /// What it is about.
     pub kind: Kind,
     /// Lines or JSON.
     pub payload: String,
 }
 
-/// How a call went: an error is the message of what the host's callback did.
+/// How a call went: an error is the message of what the host's callback threw.
 pub type Answer = Result<(), String>;
 
 /// The calls of all runs.
@@ -40,7 +36,7 @@ pub struct Calls(Arc<Inner>);
 
 struct Inner {
     state: Mutex<State>,
-    /// Wakes whoever waits for a crossing.
+    /// Notified when a batch has arrived.
     arrived: Notify,
     deliver: Box<dyn Fn(Vec<Call>) + Send + Sync>,
 }
@@ -48,30 +44,31 @@ struct Inner {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Call>,
-    /// Who waits for the answer of a call.
-    asked: HashMap<u32, oneshot::Sender<Answer>>,
+    /// Where the answers go, by the number of the call.
+    unanswered: HashMap<u32, oneshot::Sender<Answer>>,
     next_call: u32,
     next_run: u32,
-    /// A crossing is on its way: the next one goes when it has arrived.
+    /// A batch is on its way: the next one goes when it has arrived.
     under_way: bool,
-    /// Whose calls it holds.
-    crossing: Vec<u32>,
-    /// OtherServers may speak in a moment.
+    /// The runs with calls in that batch.
+    in_batch: Vec<u32>,
+    /// A batch waits for calls of other runs.
     gathering: bool,
-    /// What waits has waited long enough.
+    /// What waits goes with the next batch, which need not wait longer.
     due: bool,
     closed: bool,
 }
 
 impl State {
-    /// Whether something of this run has not reached its host.
-    fn tells(&self, run: u32) -> bool {
-        self.crossing.contains(&run) || self.waiting.iter().any(|call| call.run == run)
+    /// Whether a call of this run has not arrived.
+    fn has_undelivered(&self, run: u32) -> bool {
+        self.in_batch.contains(&run) || self.waiting.iter().any(|call| call.run == run)
     }
 }
 
 impl Calls {
-    /// `deliver` must not block. It is called from any thread, and again only after [`Calls::arrived`].
+    /// `deliver` takes a batch and must not block. It is called from any thread, and again only after
+    /// [`Calls::arrived`].
     pub fn new(deliver: impl Fn(Vec<Call>) + Send + Sync + 'static) -> Self {
         Self(Arc::new(Inner {
             state: Mutex::default(),
@@ -80,7 +77,7 @@ impl Calls {
         }))
     }
 
-    /// A host for one more run, and the run's number.
+    /// The number of a new run, and its host.
     #[must_use]
     pub fn caller(&self) -> (u32, Caller) {
         let mut state = self.lock();
@@ -94,11 +91,11 @@ impl Calls {
         (run, caller)
     }
 
-    /// The last crossing is taken apart: the next one may go.
+    /// The last batch has arrived: the next one may go.
     pub fn arrived(&self) {
         let mut state = self.lock();
         state.under_way = false;
-        state.crossing.clear();
+        state.in_batch.clear();
         drop(state);
         self.flush();
         self.0.arrived.notify_waiters();
@@ -106,30 +103,29 @@ impl Calls {
 
     /// The host's callback has ended.
     pub fn answer(&self, call: u32, answer: Answer) {
-        let asked = self.lock().asked.remove(&call);
-        // Whoever asked may have lost his patience.
-        let _ = asked.map(|asked| asked.send(answer));
+        let unanswered = self.lock().unanswered.remove(&call);
+        // The run may not wait for it any more.
+        let _ = unanswered.map(|sender| sender.send(answer));
     }
 
-    /// Waits until all that this run has told has reached its host, answered or not: what crosses after the run's
-    /// result finds nobody.
-    pub async fn told(&self, run: u32) {
+    /// Waits until all calls of this run have arrived, answered or not. After the run's result its host takes no call.
+    pub async fn until_delivered(&self, run: u32) {
         loop {
             let arrived = self.0.arrived.notified();
-            if !self.lock().tells(run) {
+            if !self.lock().has_undelivered(run) {
                 return;
             }
             arrived.await;
         }
     }
 
-    /// The environment is gone: nobody answers any more.
+    /// The JavaScript environment is gone: nobody answers any more.
     pub fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
         state.waiting.clear();
-        state.crossing.clear();
-        state.asked.clear();
+        state.in_batch.clear();
+        state.unanswered.clear();
         drop(state);
         self.0.arrived.notify_waiters();
     }
@@ -139,14 +135,14 @@ impl Calls {
     }
 
     fn post(&self, run: u32, kind: Kind, payload: String, at_once: bool) -> (u32, oneshot::Receiver<Answer>) {
-        let (asked, answer) = oneshot::channel();
+        let (sender, answer) = oneshot::channel();
         let mut state = self.lock();
         let call = state.next_call;
         if state.closed {
             return (call, answer);
         }
         state.next_call = state.next_call.wrapping_add(1);
-        state.asked.insert(call, asked);
+        state.unanswered.insert(call, sender);
         state.waiting.push_back(Call {
             run,
             call,
@@ -158,7 +154,7 @@ impl Calls {
             state.gathering = true;
             let calls = self.clone();
             tokio::spawn(async move {
-                sleep(GATHER).await;
+                sleep(GATHER_TIME).await;
                 let mut state = calls.lock();
                 state.gathering = false;
                 state.due = true;
@@ -176,19 +172,19 @@ impl Calls {
         if state.under_way || !state.due || state.closed {
             return;
         }
-        let (mut crossing, mut bytes) = (Vec::new(), 0);
-        while bytes < CROSSING_BYTES
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while bytes < BATCH_BYTES
             && let Some(call) = state.waiting.pop_front()
         {
             bytes += call.payload.len();
-            crossing.push(call);
+            batch.push(call);
         }
         state.due = !state.waiting.is_empty();
-        state.under_way = !crossing.is_empty();
-        state.crossing.extend(crossing.iter().map(|call: &Call| call.run));
+        state.under_way = !batch.is_empty();
+        state.in_batch.extend(batch.iter().map(|call: &Call| call.run));
         drop(state);
-        if !crossing.is_empty() {
-            (self.0.deliver)(crossing);
+        if !batch.is_empty() {
+            (self.0.deliver)(batch);
         }
     }
 }
@@ -197,15 +193,16 @@ impl Calls {
 pub struct Caller {
     calls: Calls,
     run: u32,
+    /// When the host answered last.
     answered: Mutex<Option<Instant>>,
 }
 
 impl Host for Caller {
     fn say(&self, kind: Kind, payload: String) -> BoxFuture<'_, Answer> {
         Box::pin(async move {
-            let goes_on = self.answered().is_some_and(|at| at.elapsed() < GOES_ON);
-            let (call, answer) = self.calls.post(self.run, kind, payload, goes_on);
-            let _asked = Asked(&self.calls, call);
+            let at_once = self.answered().is_some_and(|at| at.elapsed() < RECENT_ANSWER);
+            let (call, answer) = self.calls.post(self.run, kind, payload, at_once);
+            let _pending = PendingCall(&self.calls, call);
             let answer = answer.await;
             *self.answered() = Some(Instant::now());
             answer.unwrap_or_else(|_| Err("its thread has ended".to_owned()))
@@ -219,39 +216,41 @@ impl Caller {
     }
 }
 
-/// Forgets a call that nobody waits for any more.
-struct Asked<'a>(&'a Calls, u32);
+/// A call whose answer is waited for; dropped, its answer is of no interest.
+struct PendingCall<'a>(&'a Calls, u32);
 
-impl Drop for Asked<'_> {
+impl Drop for PendingCall<'_> {
     fn drop(&mut self) {
-        self.0.lock().asked.remove(&self.1);
+        self.0.lock().unanswered.remove(&self.1);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use futures::future::join_all;
 
-    type Crossings = Arc<Mutex<Vec<Vec<Call>>>>;
+    type Batches = Arc<Mutex<Vec<Vec<Call>>>>;
 
-    /// Calls whose host takes every crossing at once, and answers every call at once if it shall.
-    fn calls(answers: bool) -> (Calls, Crossings) {
-        let crossings = Crossings::default();
-        let (kept, slot) = (crossings.clone(), Arc::new(Mutex::new(None::<Calls>)));
+    /// Calls whose host takes every batch at once, and answers every call at once if `answers`.
+    fn calls(answers: bool) -> (Calls, Batches) {
+        let batches = Batches::default();
+        let (kept, slot) = (batches.clone(), Arc::new(Mutex::new(None::<Calls>)));
         let host = slot.clone();
-        let calls = Calls::new(move |crossing| {
+        let calls = Calls::new(move |batch| {
             let calls = host.lock().expect("the host").clone().expect("the calls");
-            kept.lock().expect("the crossings").push(crossing.clone());
+            kept.lock().expect("the batches").push(batch.clone());
             tokio::spawn(async move {
                 calls.arrived();
                 if answers {
-                    crossing.iter().for_each(|call| calls.answer(call.call, Ok(())));
+                    batch.iter().for_each(|call| calls.answer(call.call, Ok(())));
                 }
             });
         });
         *slot.lock().expect("the host") = Some(calls.clone());
-        (calls, crossings)
+        (calls, batches)
     }
 
     fn callers(calls: &Calls, count: usize) -> Vec<Caller> {
@@ -259,8 +258,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_144_runs_say_within_a_look_is_one_crossing() {
-        let (calls, crossings) = calls(true);
+    async fn the_calls_of_144_runs_within_one_look_are_one_batch() {
+        let (calls, batches) = calls(true);
         let callers = callers(&calls, 144);
         for round in 1..=3 {
             join_all(
@@ -269,29 +268,25 @@ mod tests {
                     .map(|run| run.say(Kind::Stdout, "line\n".to_owned())),
             )
             .await;
-            assert_eq!(crossings.lock().expect("the crossings").len(), round);
+            assert_eq!(batches.lock().expect("the batches").len(), round);
             sleep(Duration::from_millis(250)).await;
         }
-        let crossings = crossings.lock().expect("the crossings");
-        assert!(crossings.iter().all(|crossing| crossing.len() == 144));
-        assert!(calls.lock().asked.is_empty());
+        let batches = batches.lock().expect("the batches");
+        assert!(batches.iter().all(|batch| batch.len() == 144));
+        assert!(calls.lock().unanswered.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_run_with_much_to_say_waits_for_no_other() {
-        let (calls, crossings) = calls(true);
+    async fn a_run_with_a_long_text_waits_for_no_other() {
+        let (calls, batches) = calls(true);
         let run = calls.caller().1;
         let since = Instant::now();
         for number in 0..1_000 {
             run.say(Kind::Stdout, format!("{number}\n")).await.expect("said");
         }
-        assert!(since.elapsed() <= GATHER * 2, "{:?}", since.elapsed());
-        let crossings = crossings.lock().expect("the crossings");
-        let text: Vec<&str> = crossings
-            .iter()
-            .flatten()
-            .map(|call| call.payload.trim())
-            .collect();
+        assert!(since.elapsed() <= GATHER_TIME * 2, "{:?}", since.elapsed());
+        let batches = batches.lock().expect("the batches");
+        let text: Vec<&str> = batches.iter().flatten().map(|call| call.payload.trim()).collect();
         assert_eq!(
             text,
             (0..1_000).map(|number| number.to_string()).collect::<Vec<_>>()
@@ -300,7 +295,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_that_nobody_answers_holds_up_its_run_only() {
-        let (calls, crossings) = calls(false);
+        let (calls, batches) = calls(false);
         let [slow, quick] = [calls.caller().1, calls.caller().1];
         let stuck = tokio::time::timeout(Duration::from_secs(30), slow.say(Kind::Stdout, "a\n".to_owned()));
         let said = async {
@@ -315,16 +310,16 @@ mod tests {
         let (stuck, said) = futures::join!(stuck, said);
         assert!(stuck.is_err(), "it waits as long as its run waits");
         assert_eq!(said, Err("refused".to_owned()));
-        assert_eq!(crossings.lock().expect("the crossings").len(), 2);
-        assert!(calls.lock().asked.is_empty(), "and is forgotten then");
+        assert_eq!(batches.lock().expect("the batches").len(), 2);
+        assert!(calls.lock().unanswered.is_empty(), "and is forgotten then");
         calls.answer(0, Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nothing_crosses_while_a_crossing_is_on_its_way_and_nothing_is_lost() {
-        let crossings = Crossings::default();
-        let kept = crossings.clone();
-        let calls = Calls::new(move |crossing| kept.lock().expect("the crossings").push(crossing));
+    async fn no_batch_goes_while_one_is_on_its_way_and_nothing_is_lost() {
+        let batches = Batches::default();
+        let kept = batches.clone();
+        let calls = Calls::new(move |batch| kept.lock().expect("the batches").push(batch));
         let run = |text: &str| {
             let (caller, text) = (calls.caller().1, text.to_owned());
             tokio::spawn(async move { caller.say(Kind::Stdout, text).await })
@@ -333,12 +328,9 @@ mod tests {
         sleep(Duration::from_millis(10)).await;
         let others = [run("b\n"), run("c\n")];
         sleep(Duration::from_secs(10)).await;
-        assert_eq!(crossings.lock().expect("the crossings").len(), 1);
+        assert_eq!(batches.lock().expect("the batches").len(), 1);
         calls.arrived();
-        assert_eq!(
-            crossings.lock().expect("the crossings").get(1).map(Vec::len),
-            Some(2)
-        );
+        assert_eq!(batches.lock().expect("the batches").get(1).map(Vec::len), Some(2));
         calls.close();
         for said in others.into_iter().chain([first]) {
             assert!(said.await.expect("no panic").is_err());
@@ -346,24 +338,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_run_is_told_when_its_last_words_have_arrived_answered_or_not() {
-        let crossings = Crossings::default();
-        let kept = crossings.clone();
-        let calls = Calls::new(move |crossing| kept.lock().expect("the crossings").push(crossing));
+    async fn a_run_can_wait_until_its_calls_have_arrived_answered_or_not() {
+        let batches = Batches::default();
+        let kept = batches.clone();
+        let calls = Calls::new(move |batch| kept.lock().expect("the batches").push(batch));
         let (number, caller) = calls.caller();
         for word in ["a\n", "b\n"] {
             let said = tokio::time::timeout(Duration::ZERO, caller.say(Kind::Stdout, word.to_owned()));
             assert!(said.await.is_err(), "nobody waits for the answer");
-            sleep(GATHER * 2).await;
+            sleep(GATHER_TIME * 2).await;
         }
-        let told = calls.told(number);
-        futures::pin_mut!(told);
+        let delivered = calls.until_delivered(number);
+        futures::pin_mut!(delivered);
         for count in 1..=2 {
-            assert!(futures::poll!(told.as_mut()).is_pending());
-            assert_eq!(crossings.lock().expect("the crossings").len(), count);
+            assert!(futures::poll!(delivered.as_mut()).is_pending());
+            assert_eq!(batches.lock().expect("the batches").len(), count);
             calls.arrived();
         }
-        told.await;
-        calls.told(99).await;
+        delivered.await;
+        calls.until_delivered(99).await;
     }
 }

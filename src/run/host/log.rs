@@ -1,5 +1,5 @@
-//! Everything that a run tells its host goes through here: one call at a time, bounded in size and time, and no
-//! fault of the host's callback reaches the run.
+//! The log of a run at its host: lines go one call at a time, bounded in size and time. No fault of the host's callback
+//! reaches the run.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,29 +9,25 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::opencode::Activity;
+use crate::opencode::bounded::prefix;
 use crate::run::host::progress::Phase;
 use crate::run::host::reporter::{Reporter, Reports, reporter_for};
 use crate::run::host::{Host, Kind};
 use crate::run::redact::display::Redactor;
 use crate::run::stop::Stop;
+use crate::run::timing::{HOST_CALLBACK_LIMIT, HOST_CALLBACK_LIMIT_ON_STOP, HUNG_HOST_LIMIT_ON_STOP};
 
-/// The host's live events carry the last 8 Ki characters of a call.
-const BATCH: usize = 8 << 10;
-/// The host cuts calls over 64 Ki characters in the middle.
-const PIECE: usize = 60 << 10;
-/// A callback that takes longer is no longer waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// The same once the run is to stop: a slow host must not hold up its own cancel. And after a call that was not
-/// answered in time, until one is: a host that hangs must not hold up the run again with each batch.
-const HURRY: Duration = Duration::from_secs(1);
-/// Both: nobody listens, and somebody waits for the end.
-const RUSH: Duration = Duration::from_millis(10);
+/// Bytes of one call: the host's live events show the last 8 Ki characters of it.
+const BATCH_BYTES: usize = 8 << 10;
+/// Bytes of one call with a longer line: the host cuts calls over 64 Ki characters in the middle.
+const PIECE_BYTES: usize = 60 << 10;
 
-/// The lines that a run tells its host.
+/// Sends the lines and the status of a run to its host, and takes its progress and events for the reporter.
 pub struct HostLog {
     host: Arc<dyn Host>,
-    turn: Mutex<Instant>,
-    complained: AtomicBool,
+    /// Time of the agent's last output. Locked while a call is under way, so that there is one at a time.
+    last_output: Mutex<Instant>,
+    has_warned: AtomicBool,
     /// The last call was not answered in time.
     unanswered: AtomicBool,
     stop: Stop,
@@ -39,28 +35,28 @@ pub struct HostLog {
 }
 
 impl HostLog {
-    /// Speaks to this host; in a hurry once the run is to stop. Progress and events are told by the reporter, while it is polled.
+    /// The log at this host, and the reporter, which sends progress and events while it is polled.
     #[must_use]
     pub fn new(host: Arc<dyn Host>, stop: Stop) -> (Self, Reporter) {
         let (reports, reporter) = reporter_for(host.clone());
         let host_log = Self {
             host,
             stop,
-            turn: Mutex::new(Instant::now()),
-            complained: AtomicBool::new(false),
+            last_output: Mutex::new(Instant::now()),
+            has_warned: AtomicBool::new(false),
             unanswered: AtomicBool::new(false),
             reports,
         };
         (host_log, reporter)
     }
 
-    /// The host wants to know where the run is, from this moment on.
+    /// Progress is to be reported, from this moment on.
     pub fn report_from(&self, moment: Instant) {
         self.reports
-            .change(|now| now.wanted.replace(moment) != Some(moment));
+            .change(|now| now.wanted_from.replace(moment) != Some(moment));
     }
 
-    /// What must not be shown on a page.
+    /// Sets what is masked in progress.
     pub fn hide(&self, redactor: Redactor) {
         self.reports.change(|now| {
             let changed = now.redactor != redactor;
@@ -69,7 +65,7 @@ impl HostLog {
         });
     }
 
-    /// Where the run is.
+    /// The run has come to this phase.
     pub fn phase(&self, phase: Phase) {
         self.reports.change(|now| {
             let changed = now.phase != phase;
@@ -78,7 +74,7 @@ impl HostLog {
         });
     }
 
-    /// What the agent does: it says so itself, so it is at work whatever is known of its pod.
+    /// What the agent does, by its own output: so it is at work, whatever the view shows of its pod.
     pub fn activity(&self, activity: &Activity) {
         self.reports.change(|now| {
             let starts = !matches!(now.phase, Phase::Running | Phase::Proving | Phase::CleaningUp);
@@ -93,84 +89,84 @@ impl HostLog {
         });
     }
 
-    /// Something an operator looks for. Never waits.
+    /// An event for operators. Does not wait.
     pub fn event(&self, event: serde_json::Value) {
         self.reports.event(event);
     }
 
     /// A status line on stdout.
     pub async fn status(&self, text: impl AsRef<str>) {
-        let mut turn = self.turn.lock().await;
-        self.call(Kind::Stdout, status_line(text.as_ref()), &mut turn)
+        let mut last_output = self.last_output.lock().await;
+        self.call(Kind::Stdout, status_line(text.as_ref()), &mut last_output)
             .await;
     }
 
     /// A warning on stderr.
     pub async fn warn(&self, text: impl AsRef<str>) {
-        let mut turn = self.turn.lock().await;
-        self.call(Kind::Stderr, status_line(text.as_ref()), &mut turn)
+        let mut last_output = self.last_output.lock().await;
+        self.call(Kind::Stderr, status_line(text.as_ref()), &mut last_output)
             .await;
     }
 
     /// Whole lines, in batches that the host keeps whole.
     pub async fn lines(&self, kind: Kind, text: &str) {
-        let mut turn = self.turn.lock().await;
-        *turn = Instant::now();
+        let mut last_output = self.last_output.lock().await;
+        *last_output = Instant::now();
         for batch in batches(text) {
-            self.call(kind, batch.to_owned(), &mut turn).await;
+            self.call(kind, batch.to_owned(), &mut last_output).await;
         }
     }
 
-    /// The invocation and its dispatch, in turn with the lines. The host may not want it.
+    /// The invocation or its dispatch, in order with the lines.
     pub async fn tell(&self, kind: Kind, payload: serde_json::Value) {
-        let mut turn = self.turn.lock().await;
-        self.call(kind, payload.to_string(), &mut turn).await;
+        let mut last_output = self.last_output.lock().await;
+        self.call(kind, payload.to_string(), &mut last_output).await;
     }
 
-    /// Seconds since the agent's last output.
+    /// Time since the agent's last output.
     pub async fn quiet_for(&self) -> Duration {
-        self.turn.lock().await.elapsed()
+        self.last_output.lock().await.elapsed()
     }
 
-    /// `_turn` shows that nobody else speaks.
-    async fn call(&self, kind: Kind, payload: String, _turn: &mut Instant) {
-        let problem = match self.said(kind, payload).await {
+    /// `_lock` proves that no other call is under way.
+    async fn call(&self, kind: Kind, payload: String, _lock: &mut Instant) {
+        let problem = match self.answer_of(kind, payload).await {
             Some(Ok(())) => return,
             Some(Err(message)) => format!("the host's callback failed: {message}"),
             None if self.stop.reason().is_some() => return,
             None => format!(
                 "the host's callback did not return within {} s",
-                PATIENCE.as_secs()
+                HOST_CALLBACK_LIMIT.as_secs()
             ),
         };
         tracing::warn!(kind = kind.as_str(), %problem, "log delivery");
-        if !self.complained.swap(true, Ordering::Relaxed) {
+        if !self.has_warned.swap(true, Ordering::Relaxed) {
             let line = status_line(&format!("Warning: {problem}; the run goes on"));
-            self.said(Kind::Stderr, line).await;
+            self.answer_of(Kind::Stderr, line).await;
         }
     }
 
-    /// What the host answered; `None` if it did not in time. Whatever it did not answer it has heard all the same.
-    async fn said(&self, kind: Kind, payload: String) -> Option<Result<(), String>> {
-        let (calm, hurried) = if self.unanswered.load(Ordering::Relaxed) {
-            (HURRY, RUSH)
+    /// Calls the host. `None` when it did not answer in time: it has the payload all the same.
+    async fn answer_of(&self, kind: Kind, payload: String) -> Option<Result<(), String>> {
+        let (limit, limit_on_stop) = if self.unanswered.load(Ordering::Relaxed) {
+            (HOST_CALLBACK_LIMIT_ON_STOP, HUNG_HOST_LIMIT_ON_STOP)
         } else {
-            (PATIENCE, HURRY)
+            (HOST_CALLBACK_LIMIT, HOST_CALLBACK_LIMIT_ON_STOP)
         };
-        let hurry = async {
+        let stopped = async {
             self.stop.asked().await;
-            sleep(hurried).await;
+            sleep(limit_on_stop).await;
         };
-        let said = tokio::select! {
-            said = timeout(calm, self.host.say(kind, payload)) => said.ok(),
-            () = hurry => None,
+        let answer = tokio::select! {
+            answer = timeout(limit, self.host.say(kind, payload)) => answer.ok(),
+            () = stopped => None,
         };
-        self.unanswered.store(said.is_none(), Ordering::Relaxed);
-        said
+        self.unanswered.store(answer.is_none(), Ordering::Relaxed);
+        answer
     }
 }
 
-/// One line with the prefix of this adapter; control characters of hostile text become spaces.
+/// One line with this adapter's prefix. Control characters become spaces: the text may be hostile.
 fn status_line(text: &str) -> String {
     let clean: String = text
         .trim_end()
@@ -180,36 +176,29 @@ fn status_line(text: &str) -> String {
     format!("[paperclip] {clean}\n")
 }
 
-/// Cuts text at line ends into pieces of at most [`BATCH`] bytes; a longer line goes alone, and one that the host
-/// would cut goes in pieces.
+/// Cuts the text at line ends into batches of at most [`BATCH_BYTES`]. A longer line is a batch of its own, and a line
+/// over [`PIECE_BYTES`] becomes several.
 fn batches(text: &str) -> Vec<&str> {
     let mut batches = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
         let mut end = 0;
         for line in rest.split_inclusive('\n') {
-            if end > 0 && end + line.len() > BATCH {
+            if end > 0 && end + line.len() > BATCH_BYTES {
                 break;
             }
             end += line.len();
         }
-        let (batch, more) = rest.split_at(piece_end(rest, end));
+        let end = if end <= PIECE_BYTES {
+            end
+        } else {
+            prefix(rest, PIECE_BYTES).len()
+        };
+        let (batch, more) = rest.split_at(end);
         batches.push(batch);
         rest = more;
     }
     batches
-}
-
-/// `end`, or the last character boundary that keeps the piece below the host's limit.
-fn piece_end(text: &str, end: usize) -> usize {
-    if end <= PIECE {
-        end
-    } else {
-        (0..=PIECE)
-            .rev()
-            .find(|at| text.is_char_boundary(*at))
-            .unwrap_or(end)
-    }
 }
 
 #[cfg(test)]
@@ -225,7 +214,7 @@ mod tests {
         assert_eq!(cut.concat(), text);
         assert!(
             cut.iter()
-                .all(|batch| batch.len() <= BATCH && batch.ends_with('\n'))
+                .all(|batch| batch.len() <= BATCH_BYTES && batch.ends_with('\n'))
         );
     }
 
@@ -234,7 +223,7 @@ mod tests {
         let text = format!("{}\nshort\n", "日".repeat(50_000));
         let cut = batches(&text);
         assert_eq!(cut.concat(), text);
-        assert!(cut.iter().all(|batch| batch.len() <= PIECE));
+        assert!(cut.iter().all(|batch| batch.len() <= PIECE_BYTES));
     }
 
     #[test]
@@ -242,8 +231,8 @@ mod tests {
         assert_eq!(status_line("a\nb\u{1b}[31m\n"), "[paperclip] a b [31m\n");
     }
 
-    struct Deaf;
-    impl Host for Deaf {
+    struct HungHost;
+    impl Host for HungHost {
         fn say(&self, _kind: Kind, _payload: String) -> BoxFuture<'_, Result<(), String>> {
             Box::pin(std::future::pending())
         }
@@ -252,39 +241,47 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_host_that_never_answers_does_not_hang_the_run() {
         let (stopper, stop) = stop_signal();
-        let (host_log, _crier) = HostLog::new(Arc::new(Deaf), stop);
+        let (host_log, _reporter) = HostLog::new(Arc::new(HungHost), stop);
         host_log.status("hello").await;
         host_log.lines(Kind::Stdout, "a\n").await;
         stopper.stop("signal");
         let since = Instant::now();
         host_log.lines(Kind::Stdout, "b\n").await;
-        assert!(since.elapsed() <= HURRY * 2);
+        assert!(since.elapsed() <= HOST_CALLBACK_LIMIT_ON_STOP * 2);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_host_that_hangs_holds_up_a_long_log_once_and_its_cancel_hardly() {
         let (stopper, stop) = stop_signal();
-        let (host_log, _crier) = HostLog::new(Arc::new(Deaf), stop);
-        let batches = "x".repeat(BATCH - 1) + "\n";
+        let (host_log, _reporter) = HostLog::new(Arc::new(HungHost), stop);
+        let batches = "x".repeat(BATCH_BYTES - 1) + "\n";
         let since = Instant::now();
         host_log.lines(Kind::Stdout, &batches.repeat(100)).await;
-        assert!(since.elapsed() <= PATIENCE + HURRY * 101, "{:?}", since.elapsed());
+        assert!(
+            since.elapsed() <= HOST_CALLBACK_LIMIT + HOST_CALLBACK_LIMIT_ON_STOP * 101,
+            "{:?}",
+            since.elapsed()
+        );
         stopper.stop("signal");
         let since = Instant::now();
         host_log.lines(Kind::Stdout, &batches.repeat(100)).await;
-        assert!(since.elapsed() <= HURRY * 3, "{:?}", since.elapsed());
+        assert!(
+            since.elapsed() <= HOST_CALLBACK_LIMIT_ON_STOP * 3,
+            "{:?}",
+            since.elapsed()
+        );
     }
 
     /// Takes 10 s for each call, and fails every second one.
     #[derive(Default)]
-    struct SlowAndSulky(std::sync::Mutex<Vec<(Kind, String)>>);
-    impl Host for SlowAndSulky {
+    struct SlowFailingHost(std::sync::Mutex<Vec<(Kind, String)>>);
+    impl Host for SlowFailingHost {
         fn say(&self, kind: Kind, payload: String) -> BoxFuture<'_, Result<(), String>> {
             Box::pin(async move {
                 sleep(Duration::from_secs(10)).await;
-                let mut heard = self.0.lock().expect("what was heard");
-                heard.push((kind, payload));
-                if heard.len().is_multiple_of(2) {
+                let mut calls = self.0.lock().expect("the calls");
+                calls.push((kind, payload));
+                if calls.len().is_multiple_of(2) {
                     Err("no".to_owned())
                 } else {
                     Ok(())
@@ -296,13 +293,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_host_that_is_slow_and_fails_is_offered_every_line_once_and_in_order() {
         let (_stopper, stop) = stop_signal();
-        let host = Arc::new(SlowAndSulky::default());
-        let (host_log, _crier) = HostLog::new(host.clone(), stop);
+        let host = Arc::new(SlowFailingHost::default());
+        let (host_log, _reporter) = HostLog::new(host.clone(), stop);
         let text: String = (0..5_000).map(|n| format!("line number {n}\n")).collect();
         host_log.lines(Kind::Stdout, &text).await;
-        let heard = host.0.lock().expect("what was heard");
+        let calls = host.0.lock().expect("the calls");
         let of = |wanted: Kind| -> Vec<&str> {
-            let of_kind = heard.iter().filter(|(kind, _)| *kind == wanted);
+            let of_kind = calls.iter().filter(|(kind, _)| *kind == wanted);
             of_kind.map(|(_, payload)| payload.as_str()).collect()
         };
         assert_eq!(of(Kind::Stdout).concat(), text);

@@ -1,4 +1,5 @@
-//! What a run tells its host: lines and status one call at a time, progress and events beside them.
+//! What a run sends to its host: lines and status one call at a time (`log`), progress and events beside them
+//! (`reporter`), and the calls of all runs in batches (`batches`).
 
 pub mod batches;
 pub mod log;
@@ -7,7 +8,7 @@ pub mod reporter;
 
 use futures::future::BoxFuture;
 
-/// What is said.
+/// What a call is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Whole lines of the agent, or status lines.
@@ -16,16 +17,16 @@ pub enum Kind {
     Stderr,
     /// The invocation, as JSON, once.
     Meta,
-    /// Where the run is, as JSON.
+    /// How far the run is, as JSON.
     Progress,
-    /// Something an operator looks for, as JSON.
+    /// An event for operators, as JSON.
     Event,
     /// The Job is about to be created.
     Dispatch,
 }
 
 impl Kind {
-    /// The word that the host sees.
+    /// The kind as the host sees it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -41,11 +42,11 @@ impl Kind {
 
 /// The host's callback.
 pub trait Host: Send + Sync {
-    /// Resolves when the host has taken it.
+    /// Calls the host; resolves with its answer. An error is the message of what the callback threw.
     fn say(&self, kind: Kind, payload: String) -> BoxFuture<'_, Result<(), String>>;
 }
 
-/// A host that wants to hear nothing.
+/// A host that takes nothing.
 pub struct SilentHost;
 
 impl Host for SilentHost {

@@ -1,6 +1,4 @@
-//! Where a run is, for the person who looks at its page. Pure: what is said for a state, and how often. `reporter` tells it.
-
-use std::time::Duration;
+//! How far a run is, in words for its page, and how often they may be sent. `reporter` sends them. Pure.
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use serde::Serialize;
@@ -10,40 +8,39 @@ use crate::cluster::conditions::{PodStage, stage};
 use crate::manifest::names::OPENCODE_CONTAINER;
 use crate::opencode::Activity;
 use crate::run::redact::display::Redactor;
+use crate::run::timing::PROGRESS_INTERVAL;
 
-/// No two calls are closer.
-pub const PACE: Duration = Duration::from_secs(1);
-/// What the host keeps of a message, a tool's name and the agent's words.
-const MESSAGE: usize = 180;
-const TOOL: usize = 80;
-const WORDS: usize = 220;
+/// How many characters the host keeps of a message, a tool's name and the agent's text.
+const MESSAGE_CHARS: usize = 180;
+const TOOL_CHARS: usize = 80;
+const TEXT_CHARS: usize = 220;
 
 /// How far a run is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Phase {
-    /// The cluster, the server's own pod and the volume are looked at.
+    /// The adapter connects to the cluster and reads the server's own pod.
     #[default]
     Preparing,
-    /// Other runs of the agent come first.
+    /// The run waits for other runs of the agent.
     Waiting {
-        /// Who.
+        /// For which.
         who: String,
     },
     /// The Job is being created.
     Creating,
     /// The pod has no node yet.
     Unscheduled {
-        /// The scheduler's words.
+        /// The scheduler's message.
         why: Option<String>,
     },
-    /// The node mounts the volumes and gets the next container's image.
+    /// The node mounts the volumes and pulls the next container's image.
     Pulling {
         /// The image.
         image: String,
         /// The node's name.
         node: String,
     },
-    /// The prompt is handed over.
+    /// The init container writes the prompt.
     Starting,
     /// opencode is at work.
     Running,
@@ -53,38 +50,38 @@ pub enum Phase {
     CleaningUp,
 }
 
-/// What is told to the host, with its names.
+/// The payload of a progress call, with the host's names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
-    /// A word that adapter-utils knows. It has none for an agent at work, so the start's goes on until the end's.
+    /// A phase that the host knows. It has none for an agent at work, so `adapter_startup` stays until `finalize`.
     phase: &'static str,
     message: String,
     current_tool_name: Option<String>,
     last_assistant_snippet: Option<String>,
 }
 
-/// Everything that is known at a moment.
+/// What a progress call is made of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunState {
     /// How far the run is.
     pub phase: Phase,
     /// What the agent does.
     pub activity: Activity,
-    /// What must not be shown of it.
+    /// Masks secrets in it.
     pub redactor: Redactor,
-    /// The host wants to hear it, from this moment on.
-    pub wanted: Option<Instant>,
+    /// Progress is sent from this moment on; `None`: the host does not want it.
+    pub wanted_from: Option<Instant>,
 }
 
 impl RunState {
-    /// In words.
+    /// The payload of this state.
     #[must_use]
     pub fn progress(&self) -> Progress {
         let line = |text: &str, limit| self.redactor.line(text, limit);
         let said = |phase, message: &str| Progress {
             phase,
-            message: line(message, MESSAGE),
+            message: line(message, MESSAGE_CHARS),
             current_tool_name: None,
             last_assistant_snippet: None,
         };
@@ -109,12 +106,12 @@ impl RunState {
     fn working(&self) -> Progress {
         let shown = |text: String| (!text.is_empty()).then_some(text);
         let tool = self.activity.tool.as_deref();
-        let tool = tool.and_then(|name| shown(self.redactor.line(name, TOOL)));
+        let tool = tool.and_then(|name| shown(self.redactor.line(name, TOOL_CHARS)));
         let words = self.activity.words.as_deref();
-        let words = words.and_then(|text| shown(self.redactor.last_words(text, WORDS)));
+        let words = words.and_then(|text| shown(self.redactor.last_words(text, TEXT_CHARS)));
         let message = match (&tool, self.activity.words.as_deref()) {
             (Some(tool), _) => Some(format!("Using {tool}")),
-            (None, Some(text)) => shown(self.redactor.last_words(text, MESSAGE)),
+            (None, Some(text)) => shown(self.redactor.last_words(text, MESSAGE_CHARS)),
             (None, None) => None,
         };
         Progress {
@@ -126,10 +123,10 @@ impl RunState {
     }
 }
 
-/// Where a pod is on its way; `None` when it is over, which others judge.
+/// The phase of a run with this pod; `None` when the pod's agent has ended.
 ///
-/// That an image is being pulled is told by events only, which the adapter does not read: between two containers the
-/// node gets what the next one needs, and that is mostly its image.
+/// Only events tell that an image is being pulled, and the adapter does not read them. But between two containers the
+/// node mostly pulls the image of the next one.
 #[must_use]
 pub fn phase_of(pod: &Pod) -> Option<Phase> {
     match stage(pod, OPENCODE_CONTAINER) {
@@ -168,32 +165,35 @@ fn on_node(pod: &Pod) -> Option<Phase> {
     })
 }
 
-/// When a state may be told: never twice, never two within [`PACE`], and the last one always.
+/// When a state may be sent: no two calls within [`PROGRESS_INTERVAL`], no payload twice in a row, and the last state
+/// always.
 #[derive(Debug, Default)]
 pub struct Throttle {
     last: Option<(Instant, Progress)>,
 }
 
 impl Throttle {
-    /// The earliest moment for this state; `None` when it was told last, or is not wanted.
+    /// The earliest moment for this state; `None` when it was sent last, or the host does not want progress.
     #[must_use]
     pub fn due(&self, now: &RunState) -> Option<Instant> {
-        let wanted = now.wanted?;
+        let wanted_from = now.wanted_from?;
         match &self.last {
-            Some((_, told)) if *told == now.progress() => None,
-            Some((at, _)) => Some(*at + PACE),
-            None => Some(wanted),
+            Some((_, sent)) if *sent == now.progress() => None,
+            Some((at, _)) => Some(*at + PROGRESS_INTERVAL),
+            None => Some(wanted_from),
         }
     }
 
-    /// It is being told.
-    pub fn told(&mut self, at: Instant, progress: Progress) {
+    /// This payload is being sent.
+    pub fn sent(&mut self, at: Instant, progress: Progress) {
         self.last = Some((at, progress));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use serde_json::{Value, json};
 
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_is_somewhere_on_its_way() {
+    fn the_phase_follows_the_pod() {
         let waiting = |reason: &str| json!({"waiting": {"reason": reason}});
         let running = json!({"running": {}});
         let pulling = |image: &str| Phase::Pulling {
@@ -274,13 +274,13 @@ mod tests {
                 tool: tool.map(str::to_owned),
                 words: words.map(str::to_owned),
             },
-            wanted: Some(Instant::now()),
+            wanted_from: Some(Instant::now()),
             ..RunState::default()
         }
     }
 
     #[test]
-    fn an_agent_at_work_shows_its_tool_or_its_words() {
+    fn an_agent_at_work_shows_its_tool_or_its_text() {
         let shown = |now: &RunState| serde_json::to_value(now.progress()).expect("plain data");
         assert_eq!(
             shown(&at_work(Some("bash"), Some("I look\ninto it."))),
@@ -295,8 +295,8 @@ mod tests {
         assert_eq!(shown(&at_work(None, None))["message"], "The agent is at work");
         let long = shown(&at_work(Some(&"t".repeat(500)), Some(&"word ".repeat(500))));
         let chars = |field: &str| long[field].as_str().map(|text| text.chars().count());
-        assert!(chars("message") <= Some(MESSAGE) && chars("currentToolName") <= Some(TOOL));
-        assert!(chars("lastAssistantSnippet") <= Some(WORDS));
+        assert!(chars("message") <= Some(MESSAGE_CHARS) && chars("currentToolName") <= Some(TOOL_CHARS));
+        assert!(chars("lastAssistantSnippet") <= Some(TEXT_CHARS));
     }
 
     #[test]
@@ -334,14 +334,14 @@ mod tests {
         let first = at_work(Some("read"), None);
         let start = Instant::now();
         assert_eq!(throttle.due(&first), Some(start));
-        throttle.told(start, first.progress());
+        throttle.sent(start, first.progress());
         assert_eq!(throttle.due(&first), None);
         tokio::time::advance(Duration::from_millis(300)).await;
         let second = at_work(Some("bash"), None);
-        assert_eq!(throttle.due(&second), Some(start + PACE));
+        assert_eq!(throttle.due(&second), Some(start + PROGRESS_INTERVAL));
         assert_eq!(
             throttle.due(&RunState {
-                wanted: None,
+                wanted_from: None,
                 ..second
             }),
             None

@@ -1,8 +1,8 @@
-//! Reports progress and events of a run beside its log: a host that is slow to take them, fails or hangs delays no line.
+//! Sends progress and events of a run to its host, beside its log: a host that is slow to take them, fails or hangs
+//! delays no line.
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
@@ -10,19 +10,15 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use crate::run::host::progress::{RunState, Throttle};
 use crate::run::host::{Host, Kind};
+use crate::run::timing::{EVENT_LIMIT, FLUSH_LIMIT};
 
-/// An event waits for the answer to the one before it, so that they stay in order, but not longer.
-const EVENT: Duration = Duration::from_secs(30);
-/// Patience at the end of a run, when somebody waits for its result.
-const FLUSH: Duration = Duration::from_secs(1);
-
-/// Where progress and events are left for the reporter.
+/// The run's half: takes progress and events for the reporter.
 pub struct Reports {
     now: watch::Sender<RunState>,
     events: mpsc::UnboundedSender<Value>,
 }
 
-/// Who tells them.
+/// The host's half: sends them.
 pub struct Reporter {
     host: Arc<dyn Host>,
     now: watch::Receiver<RunState>,
@@ -30,7 +26,7 @@ pub struct Reporter {
     throttle: Throttle,
 }
 
-/// Reports for this host.
+/// A connected pair for this host.
 #[must_use]
 pub fn reporter_for(host: Arc<dyn Host>) -> (Reports, Reporter) {
     let (now, seen) = watch::channel(RunState::default());
@@ -45,39 +41,39 @@ pub fn reporter_for(host: Arc<dyn Host>) -> (Reports, Reporter) {
 }
 
 impl Reports {
-    /// Changes what is known; costs nothing when nothing has changed.
+    /// Changes the state of the run; `change` says whether it did.
     pub fn change(&self, change: impl FnOnce(&mut RunState) -> bool) {
         self.now.send_if_modified(change);
     }
 
-    /// Something an operator looks for.
+    /// An event for operators.
     pub fn event(&self, event: Value) {
         let _ = self.events.send(event);
     }
 }
 
 impl Reporter {
-    /// Tells what comes, as long as it is polled.
+    /// Sends what comes, as long as it is polled.
     pub async fn run(&mut self) -> Infallible {
-        let progress = tell_progress(self.host.as_ref(), &mut self.now, &mut self.throttle);
-        let events = tell_events(self.host.as_ref(), &mut self.events);
+        let progress = send_progress(self.host.as_ref(), &mut self.now, &mut self.throttle);
+        let events = send_events(self.host.as_ref(), &mut self.events);
         tokio::join!(progress, events).0
     }
 
-    /// Tells what is left: the last state, and the events that are still there.
+    /// Sends what is left: the last state and the remaining events.
     pub async fn flush(mut self) {
         let host = self.host.as_ref();
         let progress = async {
             let now = self.now.borrow().clone();
             if let Some(due) = self.throttle.due(&now) {
                 sleep_until(due).await;
-                let _ = timeout(FLUSH, host.say(Kind::Progress, text_of(&now))).await;
+                let _ = timeout(FLUSH_LIMIT, host.say(Kind::Progress, text_of(&now))).await;
             }
         };
-        let until = Instant::now() + FLUSH;
+        let until = Instant::now() + FLUSH_LIMIT;
         let events = async {
             while let Ok(event) = self.events.try_recv() {
-                // Without time left it is still handed over, only not waited for.
+                // When no time is left it is still sent, but its answer is not waited for.
                 let _ = timeout_at(until, host.say(Kind::Event, event.to_string())).await;
             }
         };
@@ -86,7 +82,7 @@ impl Reporter {
 }
 
 /// One call at a time: while the host has not answered, there is no other.
-async fn tell_progress(
+async fn send_progress(
     host: &dyn Host,
     seen: &mut watch::Receiver<RunState>,
     throttle: &mut Throttle,
@@ -100,23 +96,23 @@ async fn tell_progress(
             continue;
         };
         sleep_until(due).await;
-        // The newest state: what came in between is out of date.
+        // The newest state counts.
         let now = seen.borrow_and_update().clone();
         if throttle.due(&now).is_none() {
             continue;
         }
-        throttle.told(Instant::now(), now.progress());
+        throttle.sent(Instant::now(), now.progress());
         if let Err(problem) = host.say(Kind::Progress, text_of(&now)).await {
             tracing::debug!(%problem, "progress");
         }
     }
 }
 
-async fn tell_events(host: &dyn Host, events: &mut mpsc::UnboundedReceiver<Value>) -> Infallible {
+async fn send_events(host: &dyn Host, events: &mut mpsc::UnboundedReceiver<Value>) -> Infallible {
     while let Some(event) = events.recv().await {
-        let told = timeout(EVENT, host.say(Kind::Event, event.to_string())).await;
-        if !matches!(told, Ok(Ok(()))) {
-            tracing::debug!(?told, "event");
+        let answer = timeout(EVENT_LIMIT, host.say(Kind::Event, event.to_string())).await;
+        if !matches!(answer, Ok(Ok(()))) {
+            tracing::debug!(?answer, "event");
         }
     }
     std::future::pending().await
@@ -134,25 +130,28 @@ mod tests {
     use serde_json::json;
     use tokio::time::sleep;
 
+    use std::time::Duration;
+
     use super::*;
     use crate::opencode::Activity;
-    use crate::run::host::progress::{PACE, Phase};
+    use crate::run::host::progress::Phase;
+    use crate::run::timing::PROGRESS_INTERVAL;
 
-    /// Notes what it is told, and when; answers after a while, or never.
-    struct Listener {
-        heard: Mutex<Vec<(Instant, Kind, String)>>,
+    /// Records its calls; answers after a while, or never.
+    struct RecordingHost {
+        calls: Mutex<Vec<(Instant, Kind, String)>>,
         answers_after: Option<Duration>,
     }
 
-    impl Listener {
+    impl RecordingHost {
         fn new(answers_after: Option<Duration>) -> Arc<Self> {
-            let heard = Mutex::default();
-            Arc::new(Self { heard, answers_after })
+            let calls = Mutex::default();
+            Arc::new(Self { calls, answers_after })
         }
 
         fn messages(&self) -> Vec<String> {
-            let heard = self.heard.lock().expect("no panic");
-            let texts = heard
+            let calls = self.calls.lock().expect("no panic");
+            let texts = calls
                 .iter()
                 .map(|(_, _, text)| serde_json::from_str::<Value>(text).expect("JSON"));
             texts
@@ -161,14 +160,14 @@ mod tests {
         }
 
         fn gaps(&self) -> Vec<Duration> {
-            let heard = self.heard.lock().expect("no panic");
-            heard.windows(2).map(|pair| pair[1].0 - pair[0].0).collect()
+            let calls = self.calls.lock().expect("no panic");
+            calls.windows(2).map(|pair| pair[1].0 - pair[0].0).collect()
         }
     }
 
-    impl Host for Listener {
+    impl Host for RecordingHost {
         fn say(&self, kind: Kind, payload: String) -> BoxFuture<'_, Result<(), String>> {
-            self.heard
+            self.calls
                 .lock()
                 .expect("no panic")
                 .push((Instant::now(), kind, payload));
@@ -184,7 +183,7 @@ mod tests {
 
     fn wanted(reports: &Reports) {
         reports.change(|now| {
-            now.wanted = Some(Instant::now());
+            now.wanted_from = Some(Instant::now());
             true
         });
     }
@@ -204,7 +203,7 @@ mod tests {
         });
     }
 
-    async fn while_told(reporter: &mut Reporter, work: impl Future<Output = ()>) {
+    async fn while_reported(reporter: &mut Reporter, work: impl Future<Output = ()>) {
         tokio::select! {
             never = reporter.run() => match never {},
             () = work => {}
@@ -212,8 +211,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_thousand_changes_are_a_call_a_second_and_the_last_is_told() {
-        let host = Listener::new(Some(Duration::from_millis(3)));
+    async fn a_thousand_changes_are_a_call_a_second_and_the_last_is_sent() {
+        let host = RecordingHost::new(Some(Duration::from_millis(3)));
         let (reports, mut reporter) = reporter_for(host.clone());
         wanted(&reports);
         let work = async {
@@ -225,17 +224,21 @@ mod tests {
             phase(&reports, Phase::Proving);
             phase(&reports, Phase::CleaningUp);
         };
-        while_told(&mut reporter, work).await;
+        while_reported(&mut reporter, work).await;
         reporter.flush().await;
         let messages = host.messages();
-        assert!(host.gaps().iter().all(|gap| *gap >= PACE), "{:?}", host.gaps());
+        assert!(
+            host.gaps().iter().all(|gap| *gap >= PROGRESS_INTERVAL),
+            "{:?}",
+            host.gaps()
+        );
         assert!((8..=9).contains(&messages.len()), "{messages:?}");
         assert_eq!(messages.last().map(String::as_str), Some("Cleaning up"));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_state_is_told_once_and_at_once() {
-        let host = Listener::new(Some(Duration::ZERO));
+    async fn a_state_is_sent_once_and_at_once() {
+        let host = RecordingHost::new(Some(Duration::ZERO));
         let (reports, mut reporter) = reporter_for(host.clone());
         let start = Instant::now();
         let work = async {
@@ -245,15 +248,15 @@ mod tests {
             phase(&reports, Phase::Starting);
             sleep(Duration::from_secs(600)).await;
         };
-        while_told(&mut reporter, work).await;
-        let heard: Vec<Duration> = host
-            .heard
+        while_reported(&mut reporter, work).await;
+        let calls: Vec<Duration> = host
+            .calls
             .lock()
             .expect("no panic")
             .iter()
             .map(|(at, ..)| *at - start)
             .collect();
-        assert_eq!(heard, [Duration::from_secs(5), Duration::from_secs(10)]);
+        assert_eq!(calls, [Duration::from_secs(5), Duration::from_secs(10)]);
         let before = Instant::now();
         reporter.flush().await;
         assert_eq!((host.messages().len(), before.elapsed()), (2, Duration::ZERO));
@@ -261,7 +264,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_host_that_never_answers_is_asked_once_and_holds_up_nothing() {
-        let host = Listener::new(None);
+        let host = RecordingHost::new(None);
         let (reports, mut reporter) = reporter_for(host.clone());
         wanted(&reports);
         let work = async {
@@ -271,20 +274,20 @@ mod tests {
                 sleep(Duration::from_secs(1)).await;
             }
         };
-        while_told(&mut reporter, work).await;
+        while_reported(&mut reporter, work).await;
         assert_eq!(host.messages().len(), 1);
         let before = Instant::now();
         reporter.flush().await;
-        assert!(before.elapsed() <= FLUSH * 2);
+        assert!(before.elapsed() <= FLUSH_LIMIT * 2);
         assert_eq!(host.messages().last().map(String::as_str), Some("Using tool99"));
     }
 
     #[tokio::test(start_paused = true)]
     async fn events_come_in_order_even_when_the_run_is_over_or_the_host_hangs() {
         for answers_after in [Some(Duration::from_millis(400)), None] {
-            let host = Listener::new(answers_after);
+            let host = RecordingHost::new(answers_after);
             let (reports, mut reporter) = reporter_for(host.clone());
-            while_told(&mut reporter, async {
+            while_reported(&mut reporter, async {
                 for n in 0..5 {
                     reports.event(json!({"message": format!("event {n}")}));
                 }
@@ -293,7 +296,7 @@ mod tests {
             .await;
             let before = Instant::now();
             reporter.flush().await;
-            assert!(before.elapsed() <= FLUSH);
+            assert!(before.elapsed() <= FLUSH_LIMIT);
             let expected: Vec<String> = (0..5).map(|n| format!("event {n}")).collect();
             assert_eq!(host.messages(), expected);
         }

@@ -11,7 +11,7 @@ use crate::manifest::names::OPENCODE_CONTAINER;
 use crate::run::timing::{AFTER_DEADLINE, DEADLINE_LAG, LAST_WORDS, STATUS_LAG};
 use crate::tail::EndRecord;
 
-/// What the API server and the pod told about the end of opencode.
+/// What the API server and the pod say about the end of opencode.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Evidence {
     /// How the container ended, as the API server says.
@@ -51,7 +51,7 @@ pub enum RunEnd {
         /// What is known of opencode's end.
         evidence: Evidence,
     },
-    /// The API server was not heard for too long. The Job stays.
+    /// The API server did not answer for too long. The Job stays.
     Unreachable {
         /// Its last answer.
         why: String,
@@ -100,7 +100,7 @@ pub enum Cause {
     Deadline,
     /// Somebody asked to stop.
     Cancelled,
-    /// The API server was not heard for too long.
+    /// The API server did not answer for too long.
     Unreachable(String),
 }
 
@@ -115,7 +115,7 @@ pub(crate) enum AgentsPod<'a> {
     Unseen,
     /// It is there.
     There(&'a Arc<Pod>),
-    /// It was deleted, and this is what its last state told.
+    /// It was deleted, and this is what its last state says.
     Gone(Cause),
 }
 
@@ -141,8 +141,8 @@ pub(crate) fn agents_pod<'a>(uid: Option<&str>, there: &'a [Arc<Pod>], gone: &[A
     }
 }
 
-/// Whether the agent's pod shows that nobody ended its container: a deadline deletes the pod first. A sidecar may keep such
-/// a Job until its deadline has passed.
+/// Whether the agent's pod shows that nobody ended its container: a deadline deletes the pod first. A sidecar may keep
+/// such a Job until its deadline has passed.
 pub(crate) fn ended_by_itself(pods: &[Arc<Pod>]) -> bool {
     let is_ended = |pod: &Pod| matches!(stage(pod, OPENCODE_CONTAINER), PodStage::Ended(_));
     first_pod(pods).is_some_and(|pod| pod.metadata.deletion_timestamp.is_none() && is_ended(pod))
@@ -161,8 +161,8 @@ fn is_before(pod: &Pod, other: &Pod) -> bool {
     made(pod) <= made(other)
 }
 
-/// Whether the agent was ended by the Job's own deadline; `None` while its condition may still come. An agent that ended
-/// by itself before is not late. Pure.
+/// Whether the agent was ended by the Job's own deadline; `None` while its condition may still come. An agent that
+/// ended by itself before is not late. Pure.
 #[must_use]
 pub fn hit_its_deadline(job: Option<&Job>, deleted_job: Option<&Job>, pods: &[Arc<Pod>]) -> Option<bool> {
     if ended_by_itself(pods) {
@@ -185,7 +185,7 @@ pub(crate) fn is_running(pod: &Pod) -> bool {
     stage(pod, OPENCODE_CONTAINER) == PodStage::Running
 }
 
-/// The end of the first pod when it is there no more: what its last state told, if anything. Pure.
+/// The end of the first pod when it is there no more: what its last state says, if anything. Pure.
 fn end_of_deleted(last: Option<&Pod>) -> Cause {
     match last.map(|pod| stage(pod, OPENCODE_CONTAINER)) {
         Some(PodStage::Ended(end)) => Cause::Exited(end),
@@ -303,17 +303,17 @@ mod tests {
         let job: Job = serde_json::from_value(json!({"status": {"conditions": [
             {"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}]}}))
         .expect("a job");
-        let told = |job: Option<&Job>, pod: &Pod| end_of(job, Some(pod)).expect("an end");
+        let seen = |job: Option<&Job>, pod: &Pod| end_of(job, Some(pod)).expect("an end");
         assert!(
-            matches!(told(Some(&job), &pod), (Cause::NeverStarted(_), Duration::ZERO)),
+            matches!(seen(Some(&job), &pod), (Cause::NeverStarted(_), Duration::ZERO)),
             "it failed by itself"
         );
         pod.metadata.deletion_timestamp =
             serde_json::from_value(json!("2026-01-01T00:00:00Z")).expect("a time");
         assert!(
-            matches!(told(None, &pod), (Cause::NeverStarted(_), lag) if lag > Duration::ZERO),
+            matches!(seen(None, &pod), (Cause::NeverStarted(_), lag) if lag > Duration::ZERO),
             "its Job has yet to say why"
         );
-        assert_eq!(told(Some(&job), &pod).0, Cause::Deadline);
+        assert_eq!(seen(Some(&job), &pod).0, Cause::Deadline);
     }
 }

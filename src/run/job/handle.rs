@@ -8,14 +8,14 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::conditions::{PodStage, job_end, stage};
+use crate::cluster::conditions::{PodStage, is_owned_by, job_end, stage};
 use crate::cluster::subscribers::ViewStatus;
 use crate::cluster::verbs::{Namespace, call, retry_transient};
 use crate::cluster::{ClusterError, View};
 use crate::manifest::FileNames;
 use crate::manifest::names::{OPENCODE_CONTAINER, adapter_selector};
 use crate::run::stop::Stop;
-use crate::run::timing::{Budget, HARVESTED, Limit, REQUEST, SMALL_FILE};
+use crate::run::timing::{Budget, HARVESTED, JOB_GONE_LOOK, Limit, PODS_GONE_LOOK, REQUEST, SMALL_FILE};
 use crate::run::volume::blocking::{SingleFlight, Volume};
 use crate::tail::EndRecord;
 use crate::tail::record::MAX_RECORD_BYTES;
@@ -51,7 +51,7 @@ pub struct JobHandle {
     pub namespace: Namespace,
     /// What the cluster looks like.
     pub view: Arc<View>,
-    /// Hears of its Job for as long as the run is on: what is deleted meanwhile is remembered.
+    /// Watches its Job for as long as the run is on: what is deleted meanwhile is remembered.
     pub status: watch::Receiver<ViewStatus>,
     /// The run's id.
     pub run_id: String,
@@ -122,9 +122,9 @@ impl JobHandle {
 
     /// Whether another server has harvested the run and cleaned up behind it: the Job is removed, and then the log.
     pub async fn is_harvested(&self) -> bool {
-        let place = self.files.place(&self.names.log);
+        let path = self.files.path_of(&self.names.log);
         let missing = self.volume.within(SMALL_FILE.calm, move || {
-            FileSource::new(place, true).look() == Err(SourceError::Missing)
+            FileSource::new(path, true).look() == Err(SourceError::Missing)
         });
         let missing = self.budget().within(SMALL_FILE, missing).await.flatten();
         missing == Some(true) && (self.without_job || self.job_is_gone_or_going().await)
@@ -133,8 +133,7 @@ impl JobHandle {
     /// Whether the pod belongs to this very Job.
     #[must_use]
     pub fn owns(&self, pod: &Pod) -> bool {
-        let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
-        owners.iter().any(|owner| owner.uid == self.job_uid)
+        is_owned_by(pod, &self.job_uid)
     }
 
     /// The run's Job as last seen.
@@ -243,7 +242,7 @@ impl JobHandle {
             if Instant::now() >= until {
                 return false;
             }
-            sleep(Duration::from_millis(200)).await;
+            sleep(JOB_GONE_LOOK).await;
         }
         true
     }
@@ -252,9 +251,9 @@ impl JobHandle {
     ///
     /// # Errors
     /// What the API server answered last.
-    pub async fn delete_job(&self, patience: Duration) -> Result<(), ClusterError> {
+    pub async fn delete_job(&self, limit: Duration) -> Result<(), ClusterError> {
         self.namespace
-            .delete_job(&self.job_name, Some(&self.job_uid), patience)
+            .delete_job(&self.job_name, Some(&self.job_uid), limit)
             .await
     }
 
@@ -270,7 +269,7 @@ impl JobHandle {
             if pods.is_ok_and(|pods| pods.iter().all(is_gone)) {
                 return true;
             }
-            sleep(Duration::from_millis(500)).await;
+            sleep(PODS_GONE_LOOK).await;
         }
         false
     }

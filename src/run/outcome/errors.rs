@@ -1,53 +1,54 @@
-//! Errors that opencode reported in its stream and did not recover from.
+//! Failures by an error that opencode reported in its stream and did not recover from.
 
 use crate::opencode::RunError;
 
 use super::facts::{FoldedFacts, Session};
+use super::failure::OutcomeFailure;
 use super::plain::{without_ansi, without_json};
-use super::verdict::{Failure, permission_failure};
+use super::verdict::permission_failure;
 use super::{code, kill, provider, stderr};
 
 /// The failure behind the last error, if the run ended on one.
-pub(super) fn judge(facts: &FoldedFacts, lines: &[String]) -> Option<Failure> {
+pub(super) fn judge(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure> {
     let error = facts.summary.last_error().filter(|_| facts.summary.unrecovered)?;
     let text = plain(&error.message);
     if text.contains("rejected permission") {
         return Some(permission_failure(&facts.summary, &stderr::rejected(lines)));
     }
     if error.name == "MessageAbortedError" && kill::judge(facts).is_some() {
-        return None; // the signal is the cause, not this
+        return None; // the signal is the cause
     }
     let failure = match error.name.as_str() {
         "ContextOverflowError" => overflow(facts, &text),
         _ if is_overflow(&text) || error.body.as_deref().is_some_and(is_overflow) => overflow(facts, &text),
-        "ContentFilterError" => Failure::new(code::CONTENT_FILTERED, text),
-        "ProviderAuthError" => Failure::new(code::PROVIDER_AUTH, answered(facts, error, &text)),
+        "ContentFilterError" => OutcomeFailure::new(code::CONTENT_FILTERED, text),
+        "ProviderAuthError" => OutcomeFailure::new(code::PROVIDER_AUTH, answered(facts, error, &text)),
         "APIError" => api(facts, error, &text),
         _ => other(facts, lines, error, &text),
     };
     Some(failure.explained())
 }
 
-/// An error's text as a person would say it.
+/// The text of an error without escape codes and JSON.
 pub(super) fn plain(message: &str) -> String {
     without_json(without_ansi(message).trim())
 }
 
-fn overflow(facts: &FoldedFacts, text: &str) -> Failure {
+fn overflow(facts: &FoldedFacts, text: &str) -> OutcomeFailure {
     let text = text.trim_end_matches('.');
-    // A new session that fails at its first request has nothing in it but the prompt.
+    // A new session that fails at its first request holds only the prompt.
     let resumed = facts.session.as_ref().and_then(Session::id).is_some();
     if !resumed && facts.summary.steps_started == 0 {
         let text = format!("Context overflow: {text}; the prompt alone is too long for this model");
-        return Failure {
+        return OutcomeFailure {
             clear_session: true,
-            ..Failure::new(code::CONTEXT_OVERFLOW, text).not_retryable()
+            ..OutcomeFailure::new(code::CONTEXT_OVERFLOW, text).not_retryable()
         };
     }
     let text = format!("Context overflow: {text}; the next run starts a new session");
-    Failure {
+    OutcomeFailure {
         clear_session: true,
-        ..Failure::new(code::CONTEXT_OVERFLOW, text)
+        ..OutcomeFailure::new(code::CONTEXT_OVERFLOW, text)
     }
 }
 
@@ -63,7 +64,7 @@ fn is_overflow(text: &str) -> bool {
     .any(|phrase| text.contains(phrase))
 }
 
-fn api(facts: &FoldedFacts, error: &RunError, text: &str) -> Failure {
+fn api(facts: &FoldedFacts, error: &RunError, text: &str) -> OutcomeFailure {
     let said = answered(facts, error, text);
     let says = |phrases: &[&str]| {
         let all = format!("{text} {}", error.body.as_deref().unwrap_or_default()).to_ascii_lowercase();
@@ -76,16 +77,17 @@ fn api(facts: &FoldedFacts, error: &RunError, text: &str) -> Failure {
         "credit balance",
         "usage limit",
     ]);
+
     match error.status {
-        Some(401 | 403) => Failure::new(code::PROVIDER_AUTH, said),
-        Some(402) => Failure::new(code::PROVIDER_QUOTA, said),
-        Some(429) if out_of_credit => Failure::new(code::PROVIDER_QUOTA, said),
-        Some(429) => Failure::new(code::PROVIDER_RATE_LIMITED, said),
-        Some(408 | 500..) => Failure::new(code::PROVIDER_UNAVAILABLE, said),
-        Some(404) if says(&["model"]) => Failure::new(code::MODEL_NOT_FOUND, said),
-        Some(_) => Failure::new(code::PROVIDER_REJECTED_REQUEST, said),
-        None if error.retryable == Some(false) => Failure::new(code::PROVIDER_REJECTED_REQUEST, said),
-        None => Failure::new(code::PROVIDER_UNAVAILABLE, said),
+        Some(401 | 403) => OutcomeFailure::new(code::PROVIDER_AUTH, said),
+        Some(402) => OutcomeFailure::new(code::PROVIDER_QUOTA, said),
+        Some(429) if out_of_credit => OutcomeFailure::new(code::PROVIDER_QUOTA, said),
+        Some(429) => OutcomeFailure::new(code::PROVIDER_RATE_LIMITED, said),
+        Some(408 | 500..) => OutcomeFailure::new(code::PROVIDER_UNAVAILABLE, said),
+        Some(404) if says(&["model"]) => OutcomeFailure::new(code::MODEL_NOT_FOUND, said),
+        Some(_) => OutcomeFailure::new(code::PROVIDER_REJECTED_REQUEST, said),
+        None if error.retryable == Some(false) => OutcomeFailure::new(code::PROVIDER_REJECTED_REQUEST, said),
+        None => OutcomeFailure::new(code::PROVIDER_UNAVAILABLE, said),
     }
 }
 
@@ -101,8 +103,8 @@ fn answered(facts: &FoldedFacts, error: &RunError, text: &str) -> String {
     }
 }
 
-/// Errors without a class of their own: recognised by what they say, or by what the log says.
-fn other(facts: &FoldedFacts, lines: &[String], error: &RunError, text: &str) -> Failure {
+/// Errors without a name of their own, recognised by their text or by opencode's log.
+fn other(facts: &FoldedFacts, lines: &[String], error: &RunError, text: &str) -> OutcomeFailure {
     let model = facts.model.as_deref().unwrap_or_default().trim();
     let hidden = error.reference.is_some() || text.contains("Unexpected server error");
     if let Some(cause) = hidden
@@ -114,12 +116,12 @@ fn other(facts: &FoldedFacts, lines: &[String], error: &RunError, text: &str) ->
         } else {
             code::OPENCODE_ERROR
         };
-        return Failure::new(code, format!("{cause} ({text})"));
+        return OutcomeFailure::new(code, format!("{cause} ({text})"));
     }
     if text.contains("ModelNotFoundError") || text.contains("Model not found") {
-        return Failure::new(code::MODEL_NOT_FOUND, text);
+        return OutcomeFailure::new(code::MODEL_NOT_FOUND, text);
     }
-    let malformed = |code| Failure::new(code, format!("The provider's stream was malformed: {text}"));
+    let malformed = |code| OutcomeFailure::new(code, format!("The provider's stream was malformed: {text}"));
     if text.contains("JSON parsing failed") || text.contains("JSON Parse error") {
         return malformed(code::STREAM_EOF);
     }
@@ -129,13 +131,13 @@ fn other(facts: &FoldedFacts, lines: &[String], error: &RunError, text: &str) ->
     if text.contains("Unexpected server error") && facts.summary.steps_started == 0 && !model.is_empty() {
         if !model.contains('/') {
             let hint = format!("{text} The model {model:?} names no provider (wanted: provider/model)");
-            return Failure::new(code::MODEL_NOT_FOUND, hint);
+            return OutcomeFailure::new(code::MODEL_NOT_FOUND, hint);
         }
         let hint = format!(
             "{text} It came before the first step, which is how opencode reports a model, provider or command it \
              does not know; this run asked for {model:?}"
         );
-        return Failure::new(code::OPENCODE_ERROR, hint);
+        return OutcomeFailure::new(code::OPENCODE_ERROR, hint);
     }
-    Failure::new(code::OPENCODE_ERROR, text)
+    OutcomeFailure::new(code::OPENCODE_ERROR, text)
 }

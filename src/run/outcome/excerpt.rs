@@ -1,12 +1,12 @@
-//! The part of a long stdout that is stored: whole lines from its beginning and its end.
+//! The part of stdout that is stored in the result: of a long one, whole lines from its beginning and its end. Pure.
 
 use std::collections::VecDeque;
 
-/// What `resultJson.stdout` may hold.
+/// Bytes of `resultJson.stdout`.
 pub const STDOUT_LIMIT: usize = 1024 * 1024;
 
-/// Collects lines; over its limit it keeps the first quarter and the end. It holds bytes, not lines: a million empty lines
-/// cost a megabyte.
+/// Collects lines. Over its limit it keeps the first quarter of the limit, and the last lines. It holds bytes, not
+/// lines: a million empty lines cost a megabyte.
 #[derive(Debug, Clone)]
 pub struct Excerpt {
     limit: usize,

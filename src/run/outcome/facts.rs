@@ -1,11 +1,11 @@
-//! What is known about a finished run, before anyone judges it.
+//! What is known about a finished run when it is judged.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::opencode::Summary;
 
-/// How sure we are to have the whole log.
+/// Whether the whole log was read.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogState {
@@ -14,7 +14,7 @@ pub enum LogState {
     /// There is no end record.
     #[default]
     Unproven,
-    /// There is one, and bytes are missing.
+    /// There is an end record, and bytes are missing.
     Incomplete,
 }
 
@@ -30,14 +30,14 @@ pub enum Session {
     Other(Value),
 }
 
-/// null is as good as absent.
+/// `null` counts as absent.
 fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// JavaScript has one kind of number.
+/// An exit code may come as a float: JavaScript has one kind of number.
 #[expect(clippy::cast_possible_truncation, reason = "a float-to-int cast saturates")]
 fn exit_code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i32>, D::Error> {
     Ok(Option::<f64>::deserialize(deserializer)?.map(|code| code as i32))
@@ -68,7 +68,7 @@ pub struct Facts {
     /// opencode's stderr, or its end.
     #[serde(deserialize_with = "or_default")]
     pub stderr: String,
-    /// Exit code of opencode, none if nobody knows it.
+    /// Exit code of opencode; `None` when it is unknown.
     #[serde(deserialize_with = "exit_code")]
     pub exit_code: Option<i32>,
     /// Signal that ended it, if one did.
@@ -76,7 +76,7 @@ pub struct Facts {
     /// The container's or the pod's reason (`OOMKilled`, `Error`, `Evicted`, …); `k8s_log_too_large` when the pod
     /// ended opencode for the size of its log.
     pub reason: Option<String>,
-    /// How sure we are to have the whole log.
+    /// Whether the whole log was read.
     #[serde(deserialize_with = "or_default")]
     pub log_state: LogState,
     /// The deadline passed.

@@ -1,14 +1,14 @@
-//! Runs that were ended from outside.
+//! Failures of runs that a signal, the kernel or the cluster ended.
 
 use super::facts::{FoldedFacts, Session};
-use super::verdict::Failure;
-use super::{code, stderr};
+use super::failure::OutcomeFailure;
+use super::{code, signal_name, stderr};
 
-/// The failure of a run that a signal, the kernel or the cluster ended.
-pub(super) fn judge(facts: &FoldedFacts) -> Option<Failure> {
+/// The failure, if something from outside ended opencode.
+pub(super) fn judge(facts: &FoldedFacts) -> Option<OutcomeFailure> {
     let reason = facts.reason.as_deref().unwrap_or_default();
     if ["ContainerCannotRun", "StartError", "CreateContainerError"].contains(&reason) {
-        return Some(Failure::new(
+        return Some(OutcomeFailure::new(
             code::START_FAILED,
             "the container could not be started",
         ));
@@ -30,7 +30,7 @@ pub(super) fn judge(facts: &FoldedFacts) -> Option<Failure> {
     let signal = facts
         .signal
         .clone()
-        .or_else(|| facts.exit_code.and_then(signal_name));
+        .or_else(|| facts.exit_code.and_then(signal_of_exit_code));
     if signal.is_none() && !out_of_memory && !by_cluster {
         return None;
     }
@@ -42,14 +42,14 @@ pub(super) fn judge(facts: &FoldedFacts) -> Option<Failure> {
             None => format!("was ended by the cluster ({reason})"),
         }
     };
-    // What it was doing explains a signal; it would only distract from a limit that is too low.
+    // What opencode was doing helps to explain a signal, but not that the memory limit is too low.
     let more = if out_of_memory {
         Some("raise resources.limits.memory of the agent".to_owned())
     } else {
         waiting_for(facts)
     };
     let more = more.map(|what| format!("; {what}")).unwrap_or_default();
-    let failure = Failure::new(
+    let failure = OutcomeFailure::new(
         code::KILLED,
         format!("opencode {by} before the agent was done{more}"),
     );
@@ -60,7 +60,7 @@ pub(super) fn judge(facts: &FoldedFacts) -> Option<Failure> {
     })
 }
 
-/// What opencode was doing when it was ended, if it was waiting for the model.
+/// What opencode was doing when it was ended, as far as stream and stderr tell.
 pub(super) fn waiting_for(facts: &FoldedFacts) -> Option<String> {
     let activity = activity(facts);
     let failed = stderr::failed_requests(&stderr::lines(&facts.stderr));
@@ -94,20 +94,9 @@ fn activity(facts: &FoldedFacts) -> Option<String> {
     sum.open_step.then(|| text.to_owned())
 }
 
-/// The signal behind a shell's exit code.
-fn signal_name(exit: i32) -> Option<String> {
-    let name = match exit - 128 {
-        1 => "SIGHUP",
-        2 => "SIGINT",
-        4 => "SIGILL",
-        6 => "SIGABRT",
-        7 => "SIGBUS",
-        9 => "SIGKILL",
-        11 => "SIGSEGV",
-        13 => "SIGPIPE",
-        15 => "SIGTERM",
-        _ => return None,
-    };
+/// The signal that a shell's exit code stands for: 128 + n.
+fn signal_of_exit_code(exit: i32) -> Option<String> {
+    let name = signal_name(exit - 128)?;
     Some(format!("{name} (exit code {exit})"))
 }
 

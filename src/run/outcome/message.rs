@@ -1,19 +1,19 @@
-//! The message of a failure.
+//! Composes the message of a failure.
 
 use crate::opencode::bounded::prefix;
 
 use super::facts::FoldedFacts;
+use super::failure::OutcomeFailure;
 use super::plain::{without_ansi, without_json, without_secrets};
-use super::stderr;
-use super::verdict::{self, Failure};
+use super::{stderr, verdict};
 
-/// Longest message.
-const LIMIT: usize = 2048;
+/// Bytes of the longest message.
+const MESSAGE_BYTES: usize = 2048;
 
-/// The cause, the container's reason, and the last lines of stderr where nothing else explains; joined by `; `.
-pub(super) fn compose(facts: &FoldedFacts, failure: &Failure) -> String {
+/// The cause, the container's reason, and the last lines of stderr where the cause is not named; joined by `; `.
+pub(super) fn compose(facts: &FoldedFacts, failure: &OutcomeFailure) -> String {
     let mut parts = vec![failure.text.clone()];
-    parts.extend(pod(facts));
+    parts.extend(container_reason(facts));
     if !failure.explained {
         parts.extend(verdict::missing_ripgrep(&facts.summary));
         let lines = stderr::lines(&facts.stderr);
@@ -22,8 +22,8 @@ pub(super) fn compose(facts: &FoldedFacts, failure: &Failure) -> String {
     fit_to_show(&parts.join("; "))
 }
 
-/// The container's reason, as the TypeScript adapter worded it.
-fn pod(facts: &FoldedFacts) -> Option<String> {
+/// The container's reason, in the TypeScript adapter's words.
+fn container_reason(facts: &FoldedFacts) -> Option<String> {
     let reason = facts
         .reason
         .as_deref()
@@ -39,14 +39,14 @@ fn pod(facts: &FoldedFacts) -> Option<String> {
     Some(format!("Pod exited: {}{exit}", prefix(reason, 400)))
 }
 
-/// Lines on stdout that are not from the stream.
+/// Lines on stdout that are no events.
 fn stray(facts: &FoldedFacts) -> Option<String> {
     let lines = &facts.summary.stray_lines;
     let last = lines.get(lines.len().saturating_sub(5)..).unwrap_or_default();
     (!last.is_empty()).then(|| prefix(&last.join("\n"), 600).to_owned())
 }
 
-/// Text fit to be shown: plain, without secrets, at most 2 KB, never empty and never JSON.
+/// The text as it may be shown: plain, without secrets, at most 2 KiB, never empty and never JSON.
 pub(super) fn fit_to_show(text: &str) -> String {
     let text = fit_to_store(&without_json(&without_ansi(text)));
     if text.is_empty() {
@@ -55,12 +55,13 @@ pub(super) fn fit_to_show(text: &str) -> String {
     text
 }
 
-/// Text fit to be stored for a diagnosis: it may hold JSON, such as the rules that denied a tool.
+/// The text as it may be stored for a diagnosis: as [`fit_to_show`], but JSON stays, such as the rules that denied a
+/// tool.
 pub(super) fn fit_to_store(text: &str) -> String {
     let text = without_secrets(&without_ansi(text));
     let text = text.trim();
-    if text.len() <= LIMIT {
+    if text.len() <= MESSAGE_BYTES {
         return text.to_owned();
     }
-    format!("{}…", prefix(text, LIMIT - '…'.len_utf8()))
+    format!("{}…", prefix(text, MESSAGE_BYTES - '…'.len_utf8()))
 }

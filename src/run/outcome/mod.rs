@@ -1,18 +1,20 @@
-//! One pure judgement over everything that is known about a finished run.
+//! Judges a finished run from everything that is known about it. Pure.
 //!
 //! [`resolve`] takes the whole stdout, [`resolve_folded`] a stream that was folded while it came. Both give the
 //! host's result: a success only where the stream shows one, otherwise a code (`codes`) and a message that explains.
-//! The host takes `exitCode: null` without a message for success and a non-zero code or a signal for failure, so a
-//! success always says 0 and no signal, and every failure has a message.
+//! The host takes `exitCode: null` without a message as a success, and a non-zero code or a signal as a failure. So a
+//! success always has code 0 and no signal, and every failure has a message.
 
 mod errors;
 mod excerpt;
 mod facts;
+mod failure;
 mod kill;
 mod message;
 mod plain;
 mod provider;
 mod result;
+mod signal;
 mod stderr;
 mod verdict;
 
@@ -20,6 +22,7 @@ pub use excerpt::{Excerpt, STDOUT_LIMIT};
 pub use facts::{Facts, FoldedFacts, LogState, Session};
 pub(crate) use plain::{without_ansi, without_secrets};
 pub use result::{RunResult, Usage};
+pub(crate) use signal::signal_name;
 
 pub use crate::codes as code;
 use crate::opencode;

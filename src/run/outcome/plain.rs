@@ -1,4 +1,4 @@
-//! Making text fit to be shown: no escape codes, no raw JSON, no secrets.
+//! Removes from a text what must not be shown: escape codes, raw JSON, secrets. Pure.
 
 use serde_json::Value;
 
@@ -28,7 +28,7 @@ pub(crate) fn without_ansi(text: &str) -> String {
     plain
 }
 
-/// The text with what a person would read out of a JSON document in the place of each document in it.
+/// The text with each JSON document in it replaced by the message that it holds.
 pub(crate) fn without_json(text: &str) -> String {
     let text = text.trim();
     if text.starts_with(['{', '[']) {
@@ -41,7 +41,7 @@ pub(crate) fn without_json(text: &str) -> String {
     without_inner_json(text)
 }
 
-/// The same for documents in the middle of a text; of one that cannot be read the rest of its line goes.
+/// The same for documents in the middle of a text. Of one that cannot be read, the rest of its line is removed.
 fn without_inner_json(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -56,11 +56,11 @@ fn without_inner_json(text: &str) -> String {
         out.push_str(&said.flatten().unwrap_or_else(|| "…".to_owned()));
         rest = after.get(end..).unwrap_or_default();
     }
-    // What was put together here could look like another beginning.
+    // Joined parts could look like the beginning of an object again.
     (out + rest).replace(OBJECT, "…")
 }
 
-/// How an object with fields begins in JSON that a program wrote.
+/// The beginning of a JSON object that a program wrote.
 const OBJECT: &str = "{\"";
 
 fn said_by(value: &Value) -> Option<String> {
@@ -101,44 +101,45 @@ fn said_in(value: &Value, depth: usize) -> Option<String> {
 /// The text with everything that looks like a credential replaced.
 pub(crate) fn without_secrets(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut after = After::Nothing;
+    let mut context = Context::None;
     for (word, gap) in words(text) {
-        if is_secret(word) || (after.wants_secret() && word.len() >= after.least()) {
+        if is_secret(word) || (context.announces_secret() && word.len() >= context.min_secret_bytes()) {
             out.push_str("[redacted]");
         } else {
             out.push_str(word);
         }
         out.push_str(gap);
-        after = after.then(word, gap);
+        context = context.after(word, gap);
     }
     without_url_passwords(&out)
 }
 
-/// What came before a word.
+/// What stands before a word.
 #[derive(Clone, Copy, PartialEq)]
-enum After {
-    Nothing,
+enum Context {
+    None,
     /// `Bearer` and a space.
     Scheme,
     /// A name such as `api_key` and `=` or `:`.
     Name,
-    /// `key` or `token`, of which something follows.
+    /// `key` or `token` and a space.
     Key,
-    /// `key provided:`, the words of a provider that repeats what it refused.
+    /// `key provided:`, by which a provider quotes a key that it refused.
     Refused,
 }
 
-impl After {
-    fn wants_secret(self) -> bool {
+impl Context {
+    fn announces_secret(self) -> bool {
         matches!(self, Self::Scheme | Self::Name | Self::Refused)
     }
 
     /// Bytes of the shortest word that is taken for a secret.
-    fn least(self) -> usize {
+    fn min_secret_bytes(self) -> usize {
         if self == Self::Refused { 4 } else { 8 }
     }
 
-    fn then(self, word: &str, gap: &str) -> Self {
+    /// The context of the word that follows this one.
+    fn after(self, word: &str, gap: &str) -> Self {
         let lower = word.to_ascii_lowercase();
         let names = [
             "api_key",
@@ -156,17 +157,17 @@ impl After {
         } else if assigns && names.iter().any(|name| lower.ends_with(name)) && !gap.contains('\n') {
             Self::Name
         } else if ["provided", "passed", "received", "used"].contains(&lower.as_str()) {
-            let repeats = self == Self::Key && gap.contains([':', '=']) && !gap.contains('\n');
-            if repeats { Self::Refused } else { Self::Nothing }
+            let quotes = self == Self::Key && gap.contains([':', '=']) && !gap.contains('\n');
+            if quotes { Self::Refused } else { Self::None }
         } else if ["key", "token"].contains(&lower.as_str()) && gap == " " {
             Self::Key
         } else {
-            Self::Nothing
+            Self::None
         }
     }
 }
 
-/// Words of the characters credentials consist of, each with what follows it.
+/// The words of the text, each with the gap after it. A word has only characters that credentials have.
 fn words(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let in_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '+');
     let mut rest = text;
@@ -233,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn escape_codes_go() {
+    fn escape_codes_are_removed() {
         assert_eq!(
             without_ansi("\u{1b}[91m\u{1b}[1mError: \u{1b}[0mSession\r\n\tnot\u{0} found"),
             "Error: Session\n\tnot found"
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_read_out() {
+    fn json_is_replaced_by_its_message() {
         for (raw, said) in [
             (
                 r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#,
@@ -272,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_go() {
+    fn credentials_are_redacted() {
         for (raw, plain) in [
             (
                 "Authorization: Bearer abcdefghijk",

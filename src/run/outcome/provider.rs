@@ -1,6 +1,6 @@
-//! Who serves a model.
+//! Which provider serves a model.
 
-/// Beginnings of bare model ids, and who makes them. Only what is unmistakable.
+/// How model ids without a provider begin, by maker. Only what is unmistakable.
 const MAKERS: [(&str, &[&str]); 8] = [
     ("anthropic", &["claude"]),
     ("openai", &["gpt-", "chatgpt", "codex", "o1", "o3", "o4"]),

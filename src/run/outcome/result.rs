@@ -4,14 +4,15 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::facts::{FoldedFacts, LogState, Session};
-use super::verdict::{Failure, Verdict};
+use super::failure::OutcomeFailure;
+use super::verdict::Verdict;
 use super::{code, message, provider};
 
 /// Tokens as the host counts them.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Usage {
-    /// Input that was not read from the cache; what was written to it is in here.
+    /// Input that was not read from the provider's cache, including what was written to it.
     pub input_tokens: u64,
     /// Output and reasoning.
     pub output_tokens: u64,
@@ -52,13 +53,13 @@ pub struct RunResult {
     /// The id to show.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_display_id: Option<String>,
-    /// Who serves the model.
+    /// The provider that serves the model.
     pub provider: Option<String>,
     /// The model without its provider.
     pub model: Option<String>,
     /// `unknown`: the shim infers it.
     pub billing_type: &'static str,
-    /// Cost by opencode's price table.
+    /// Cost in USD by opencode's price table.
     pub cost_usd: f64,
     /// Excerpt of stdout and details.
     pub result_json: Value,
@@ -129,7 +130,7 @@ pub(super) fn assemble(facts: &FoldedFacts, verdict: Verdict) -> RunResult {
 }
 
 /// 0 exactly for a success; null only beside a message.
-fn exit_code(facts: &FoldedFacts, failure: Option<&Failure>) -> Option<i32> {
+fn exit_code(facts: &FoldedFacts, failure: Option<&OutcomeFailure>) -> Option<i32> {
     match failure.map(|failure| failure.code) {
         None => Some(0),
         Some(code::CANCELLED) => None,
@@ -161,7 +162,7 @@ fn summary(facts: &FoldedFacts) -> String {
     }
 }
 
-fn error_meta(facts: &FoldedFacts, failure: &Failure) -> Value {
+fn error_meta(facts: &FoldedFacts, failure: &OutcomeFailure) -> Value {
     let error = facts.summary.last_error();
     json!({
         "retryable": failure.retryable,

@@ -1,4 +1,4 @@
-//! What opencode's stderr tells that its stream does not.
+//! Reads from opencode's stderr what its stream does not say.
 
 use std::collections::HashSet;
 
@@ -10,63 +10,64 @@ use super::plain::without_ansi;
 /// Longest piece of stderr in a message.
 const EXCERPT: usize = 1000;
 
-/// opencode's stderr as plain lines: no escape codes, no log lines below ERROR, no JSON events, no stack frames.
+/// opencode's stderr as plain lines, without escape codes, log lines below ERROR, JSON events and stack frames.
 pub(super) fn lines(stderr: &str) -> Vec<String> {
     let is_frame = |line: &str| line.starts_with(char::is_whitespace) && line.trim_start().starts_with("at ");
     let is_log = |line: &str| log::is_log(line) && !line.contains(" level=ERROR ");
     let is_event = |line: &str| line.starts_with("{\"type\"");
     let text = without_ansi(stderr);
-    let mut quoted = Quoted::at_start(&text);
+    let mut quote = ConfigQuote::at_start(&text);
     text.lines()
-        .filter(|line| !quoted.covers(line))
+        .filter(|line| !quote.covers(line))
         .map(str::trim_end)
         .filter(|line| !line.trim().is_empty() && !is_log(line) && !is_event(line) && !is_frame(line))
         .map(str::to_owned)
         .collect()
 }
 
-/// opencode quotes a whole configuration file that is no JSON, with the keys and passwords in it; the error stands below.
+/// Where a line is in opencode's report on a configuration file that is no JSON. The report quotes the whole file, with
+/// the keys and passwords in it; the errors follow.
 #[derive(Clone, Copy, PartialEq)]
-enum Quoted {
-    No,
-    File,
-    Errors,
+enum ConfigQuote {
+    Outside,
+    InFile,
+    InErrors,
 }
 
 const INPUT: &str = "--- JSONC Input ---";
 const ERRORS: &str = "--- Errors ---";
 
-impl Quoted {
-    /// Only the end of a long stderr is known: it may begin inside a quotation.
+impl ConfigQuote {
+    /// Only the end of a long stderr is known: it may begin inside a quoted file.
     fn at_start(text: &str) -> Self {
         let first = text
             .lines()
             .map(str::trim)
             .find(|line| [INPUT, ERRORS].contains(line));
         if first == Some(ERRORS) {
-            Self::File
+            Self::InFile
         } else {
-            Self::No
+            Self::Outside
         }
     }
 
-    /// Whether the next line is of such a quotation, or only marks it.
+    /// Whether the next line is of the quoted file, or a marker of the report.
     fn covers(&mut self, line: &str) -> bool {
         let line = line.trim();
         match line {
-            INPUT => *self = Self::File,
-            ERRORS if *self == Self::File => *self = Self::Errors,
-            "--- End ---" => *self = Self::No,
+            INPUT => *self = Self::InFile,
+            ERRORS if *self == Self::InFile => *self = Self::InErrors,
+            "--- End ---" => *self = Self::Outside,
             _ => {
-                let repeats = line.starts_with("Line ") || line == "^";
-                return *self == Self::File || *self == Self::Errors && repeats;
+                let quotes = line.starts_with("Line ") || line == "^";
+                return *self == Self::InFile || *self == Self::InErrors && quotes;
             }
         }
         true
     }
 }
 
-/// The lines that explain a failure: from `Error:` on, if there is one, and the last ones.
+/// The lines that explain a failure: those from `Error:` on, else the last ones.
 pub(super) fn excerpt(lines: &[String]) -> Option<String> {
     let start = lines
         .iter()
@@ -127,7 +128,7 @@ pub(super) fn hidden_cause(lines: &[String], reference: Option<&str>) -> Option<
     }
 }
 
-/// What the provider said to requests that failed, which opencode repeats silently: `fake failed 3 times, last with: …`.
+/// How requests to the provider failed, which opencode repeats silently: `fake failed 3 times, last with: …`.
 pub(super) fn failed_requests(lines: &[String]) -> Option<String> {
     let errors = lines.iter().filter_map(|line| log::read(line));
     let failed: Vec<LogError> = errors.filter(|error| error.of_provider).collect();
@@ -147,7 +148,7 @@ pub(super) fn full_disk(lines: &[String]) -> Option<String> {
     Some(prefix(&said, EXCERPT / 2).to_owned())
 }
 
-/// The words of the kernel, of Node and of sqlite for a disk or a quota that is used up.
+/// Whether the kernel, Node or sqlite says that a disk or a quota is used up.
 pub(super) fn says_full_disk(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     [

@@ -1,66 +1,22 @@
-//! The judgement: what a person would say after reading everything.
+//! The verdict on a finished run: what a person would say who has read everything.
 
 use crate::opencode::Summary;
 use crate::opencode::text_says_unknown_session;
 
 use super::facts::{FoldedFacts, LogState};
+use super::failure::OutcomeFailure;
 use super::{code, errors, kill, stderr};
 
 /// How the run went.
 #[derive(Debug)]
 pub(super) enum Verdict {
-    /// It did what it was to do; each warning is a sentence.
+    /// The agent came to an end of its own; each warning is a sentence.
     Success(Vec<String>),
     /// It did not.
-    Failure(Failure),
+    Failure(OutcomeFailure),
 }
 
-/// Why it did not.
-#[derive(Debug, Default)]
-pub(super) struct Failure {
-    pub(super) code: &'static str,
-    /// The cause in words.
-    pub(super) text: String,
-    /// The host's family, where one is honest.
-    pub(super) family: Option<&'static str>,
-    /// Whether the same run could go better if it is repeated.
-    pub(super) retryable: bool,
-    /// The session would only fail again.
-    pub(super) clear_session: bool,
-    /// `text` names the cause, so that stderr need not be quoted.
-    pub(super) explained: bool,
-}
-
-impl Failure {
-    /// With what the code's row says.
-    pub(super) fn new(code: &'static str, text: impl Into<String>) -> Self {
-        let row = code::row(code);
-        Self {
-            code,
-            text: text.into(),
-            family: row.and_then(|row| row.family),
-            retryable: row.is_some_and(|row| row.retryable),
-            ..Self::default()
-        }
-    }
-
-    /// Of a kind of which most are worth a repetition, and this one is not.
-    pub(super) fn not_retryable(self) -> Self {
-        Self {
-            retryable: false,
-            ..self
-        }
-    }
-
-    pub(super) fn explained(self) -> Self {
-        Self {
-            explained: true,
-            ..self
-        }
-    }
-}
-
-/// The verdict. The first reason that fits wins.
+/// The verdict. The first cause that fits wins.
 pub(super) fn judge(facts: &FoldedFacts) -> Verdict {
     let lines = stderr::lines(&facts.stderr);
     if let Some(failure) = ended_by_us(facts) {
@@ -80,18 +36,18 @@ pub(super) fn judge(facts: &FoldedFacts) -> Verdict {
     failure.map_or_else(|| Verdict::Success(warnings(facts)), Verdict::Failure)
 }
 
-/// Cancelled, out of time, or over the size of the log.
-fn ended_by_us(facts: &FoldedFacts) -> Option<Failure> {
+/// The adapter or the cluster ended it: cancelled, out of time, or its log too large.
+fn ended_by_us(facts: &FoldedFacts) -> Option<OutcomeFailure> {
     if facts.cancelled {
-        return Some(Failure::new(code::CANCELLED, "Run cancelled").explained());
+        return Some(OutcomeFailure::new(code::CANCELLED, "Run cancelled").explained());
     }
     let reason = facts.reason.as_deref().unwrap_or_default();
     if [code::LOG_TOO_LARGE, "LogTooLarge"].contains(&reason) {
         let text =
             "the agent's output grew over the configured limit (maxLogBytes), and the pod ended opencode";
-        return Some(Failure::new(code::LOG_TOO_LARGE, text).explained());
+        return Some(OutcomeFailure::new(code::LOG_TOO_LARGE, text).explained());
     }
-    // What ended by itself in time to say so wins; without one event of opencode nothing did.
+    // A run that ended by itself in time, and proves it, did not time out. Without an event of opencode none did.
     let finished =
         facts.exit_code == Some(0) && facts.log_state == LogState::Proven && facts.summary.events > 0;
     if (facts.timed_out || reason == "DeadlineExceeded") && !finished {
@@ -105,13 +61,13 @@ fn ended_by_us(facts: &FoldedFacts) -> Option<Failure> {
             after.unwrap_or_default(),
             waiting.unwrap_or_default()
         );
-        return Some(Failure::new(code::TIMEOUT, text).explained());
+        return Some(OutcomeFailure::new(code::TIMEOUT, text).explained());
     }
     None
 }
 
-/// The session to resume is gone. Agent text never says so, only opencode itself.
-fn unknown_session(facts: &FoldedFacts, lines: &[String]) -> Option<Failure> {
+/// opencode does not know the session that it should resume. Only its own errors count, not what the agent says.
+fn unknown_session(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure> {
     let sum = &facts.summary;
     if sum.steps_started > 0 || sum.steps_finished > 0 || facts.log_state == LogState::Incomplete {
         return None;
@@ -126,17 +82,17 @@ fn unknown_session(facts: &FoldedFacts, lines: &[String]) -> Option<Failure> {
         }
         None => "Session not found: the next run starts a new session".to_owned(),
     };
-    Some(Failure {
+    Some(OutcomeFailure {
         clear_session: true,
-        ..Failure::new(code::SESSION_UNAVAILABLE, text).explained()
+        ..OutcomeFailure::new(code::SESSION_UNAVAILABLE, text).explained()
     })
 }
 
-/// opencode or its shell could not write; what follows from that (a cut line, a lost session) is not the cause.
-fn full_disk(facts: &FoldedFacts, lines: &[String]) -> Option<Failure> {
+/// opencode or its shell could not write. A cut line or a lost session may follow from that, and is not the cause.
+fn full_disk(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure> {
     let error = facts.summary.last_error().filter(|_| facts.summary.unrecovered);
     if error.is_some_and(|error| error.status.is_some()) {
-        return None; // the provider's own words
+        return None; // the provider's message, not the disk's
     }
     let in_stream = error.map(|error| errors::plain(&error.message));
     let said = stderr::full_disk(lines).or_else(|| in_stream.filter(|text| stderr::says_full_disk(text)))?;
@@ -144,10 +100,10 @@ fn full_disk(facts: &FoldedFacts, lines: &[String]) -> Option<Failure> {
         "A disk is full: {said}. Free space on the shared volume (the agent's home and database are there), or give \
          the pod more temporary storage"
     );
-    Some(Failure::new(code::DISK_FULL, text).explained())
+    Some(OutcomeFailure::new(code::DISK_FULL, text).explained())
 }
 
-fn incomplete(facts: &FoldedFacts) -> Option<Failure> {
+fn incomplete(facts: &FoldedFacts) -> Option<OutcomeFailure> {
     (facts.log_state == LogState::Incomplete).then(|| {
         let known = facts
             .summary
@@ -155,12 +111,12 @@ fn incomplete(facts: &FoldedFacts) -> Option<Failure> {
             .map(|error| format!("{}; ", error.message))
             .unwrap_or_default();
         let text = format!("{known}the agent's output could not be read to its end");
-        Failure::new(code::LOG_INCOMPLETE, text)
+        OutcomeFailure::new(code::LOG_INCOMPLETE, text)
     })
 }
 
-/// opencode ends a run without a word when a permission is rejected.
-fn rejected(sum: &Summary, lines: &[String]) -> Option<Failure> {
+/// A permission was rejected: then opencode ends the run without an error.
+fn rejected(sum: &Summary, lines: &[String]) -> Option<OutcomeFailure> {
     let rules = stderr::rejected(lines);
     let silent_end = !rules.is_empty() && sum.last_reason.as_deref() == Some("tool-calls");
     if !sum.rejected_at_end() && !silent_end {
@@ -169,8 +125,8 @@ fn rejected(sum: &Summary, lines: &[String]) -> Option<Failure> {
     Some(permission_failure(sum, &rules))
 }
 
-/// The failure that names what was asked for.
-pub(super) fn permission_failure(sum: &Summary, rules: &[String]) -> Failure {
+/// The failure of a rejected permission; it names the permission.
+pub(super) fn permission_failure(sum: &Summary, rules: &[String]) -> OutcomeFailure {
     let by_done = sum
         .done
         .as_ref()
@@ -186,12 +142,12 @@ pub(super) fn permission_failure(sum: &Summary, rules: &[String]) -> Failure {
         "Permission rejected{what}. opencode asked, nobody was there to answer, and it ended the run without an \
          answer; allow or deny this permission in the agent's configuration"
     );
-    Failure::new(code::PERMISSION_REJECTED, text).explained()
+    OutcomeFailure::new(code::PERMISSION_REJECTED, text).explained()
 }
 
 /// opencode stopped writing inside a line, or nobody read what it wrote.
-fn cut(sum: &Summary, lines: &[String]) -> Option<Failure> {
-    let incomplete = |text| Failure::new(code::LOG_INCOMPLETE, text);
+fn cut(sum: &Summary, lines: &[String]) -> Option<OutcomeFailure> {
+    let incomplete = |text| OutcomeFailure::new(code::LOG_INCOMPLETE, text);
     if sum.cut_last_line {
         let text = "opencode's output stops in the middle of a line: the end of its answer is lost";
         return Some(incomplete(text));
@@ -201,21 +157,21 @@ fn cut(sum: &Summary, lines: &[String]) -> Option<Failure> {
     epipe.then(|| incomplete(text).explained())
 }
 
-/// It ended by itself, but not with a final answer.
-fn unfinished(facts: &FoldedFacts, lines: &[String]) -> Option<Failure> {
+/// opencode ended by itself, but not with a final answer.
+fn unfinished(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure> {
     let sum = &facts.summary;
     match facts.exit_code {
         _ if sum.clean_stop => Some(empty_response()),
-        None => Some(Failure::new(code::UNKNOWN_OUTCOME, unknown(sum))),
+        None => Some(OutcomeFailure::new(code::UNKNOWN_OUTCOME, unknown(sum))),
         Some(0) if facts.log_state != LogState::Proven => {
-            Some(Failure::new(code::UNKNOWN_OUTCOME, unknown(sum)))
+            Some(OutcomeFailure::new(code::UNKNOWN_OUTCOME, unknown(sum)))
         }
         Some(0) => no_answer(sum),
         Some(_) if nothing_said(sum) && (!sum.open_step || lines.is_empty()) => Some(empty_response()),
         Some(exit) if sum.events == 0 => Some(not_started(exit, lines)),
         Some(exit) => {
             let text = format!("opencode exited with code {exit} before the agent was done");
-            Some(Failure::new(code::OPENCODE_ERROR, text))
+            Some(OutcomeFailure::new(code::OPENCODE_ERROR, text))
         }
     }
 }
@@ -225,13 +181,13 @@ fn nothing_said(sum: &Summary) -> bool {
     sum.steps_started + sum.steps_finished > 0 && !sum.has_output()
 }
 
-/// Not one event, and an exit code: what it says on stderr is all there is.
-fn not_started(exit: i32, lines: &[String]) -> Failure {
+/// opencode exited without an event: only its stderr says why.
+fn not_started(exit: i32, lines: &[String]) -> OutcomeFailure {
     let said = if stderr::is_usage(lines) {
         Some("it does not accept its command line (an unknown option) and printed its usage".to_owned())
     } else {
         stderr::excerpt(lines).map(|said| {
-            // All that opencode prints when its database cannot be written.
+            // opencode prints nothing else when it cannot write its database.
             let of_database = said.contains("Failed to execute statement");
             said + if of_database {
                 " (its database cannot be written: is the disk full or read-only?)"
@@ -243,23 +199,23 @@ fn not_started(exit: i32, lines: &[String]) -> Failure {
     let explained = said.is_some();
     let said = said.map(|said| format!(": {said}")).unwrap_or_default();
     let text = format!("opencode did not start (exit code {exit}){said}");
-    Failure {
+    OutcomeFailure {
         explained,
-        ..Failure::new(code::START_FAILED, text)
+        ..OutcomeFailure::new(code::START_FAILED, text)
     }
 }
 
-/// Exit 0 and the whole log, but no final `stop`: an answer without it is one, nothing is none.
-fn no_answer(sum: &Summary) -> Option<Failure> {
+/// Exit 0 and the whole log, but no final `stop` step. With an answer that is a success all the same.
+fn no_answer(sum: &Summary) -> Option<OutcomeFailure> {
     let reason = sum.last_reason.as_deref().unwrap_or_default();
     if reason == "content-filter" {
         let text = "The response was blocked by the provider's content filter";
-        return Some(Failure::new(code::CONTENT_FILTERED, text).explained());
+        return Some(OutcomeFailure::new(code::CONTENT_FILTERED, text).explained());
     }
     if sum.answer.is_empty() && reason == "length" {
         let text = "The model reached its output limit before it gave an answer";
         return Some(
-            Failure::new(code::LLM_API_ERROR, text)
+            OutcomeFailure::new(code::LLM_API_ERROR, text)
                 .explained()
                 .not_retryable(),
         );
@@ -268,7 +224,7 @@ fn no_answer(sum: &Summary) -> Option<Failure> {
         return None;
     }
     if sum.session_id.is_none() {
-        return Some(Failure::new(
+        return Some(OutcomeFailure::new(
             code::UNKNOWN_OUTCOME,
             "opencode ended without any output",
         ));
@@ -276,8 +232,8 @@ fn no_answer(sum: &Summary) -> Option<Failure> {
     Some(empty_response())
 }
 
-fn empty_response() -> Failure {
-    Failure::new(
+fn empty_response() -> OutcomeFailure {
+    OutcomeFailure::new(
         code::LLM_API_ERROR,
         "LLM API returned empty response (0 output tokens)",
     )
@@ -323,7 +279,7 @@ fn warnings(facts: &FoldedFacts) -> Vec<String> {
     said
 }
 
-/// opencode's grep and glob are ripgrep; what it says without it does not name the remedy.
+/// opencode's grep and glob need ripgrep; its own error does not say that it is to be installed.
 pub(super) fn missing_ripgrep(sum: &Summary) -> Option<String> {
     let failed = sum.tool_errors.iter().any(|tool| tool.error.contains("ripgrep"));
     failed.then(|| {

@@ -20,7 +20,7 @@ pub(crate) async fn harvest_silently(
     let name = run.handle.job_name.clone();
     let (silent, _) = HostLog::new(Arc::new(SilentHost), context.stop.clone());
     let supervised = supervise(run, &silent).await;
-    // What another server has reported meanwhile is no news, and its files were gone before they were read.
+    // What another server has reported meanwhile is not said again, and its files were gone before they were read.
     if !supervised.is_reported_by_another {
         host_log.status(summary(&name, &supervised.report)).await;
     }
@@ -39,7 +39,7 @@ pub(crate) fn say_taken_over(run: &AttachedJob, host_log: &HostLog) {
     }));
 }
 
-/// One line about an earlier run that nobody heard the end of.
+/// One line about an earlier run whose end no result has reported.
 fn summary(job: &str, report: &Report) -> String {
     let (session, said) = match &report.outcome {
         Outcome::Judged(result) => (

@@ -1,5 +1,5 @@
-//! What dead servers left: files whose Job is gone, and finished Jobs that nobody harvests. Starts after the first
-//! run of a cluster and namespace, and then comes back every hour while the process lives.
+//! Removes what dead servers left: files whose Job is gone, and finished Jobs that nobody harvests. Starts after the
+//! first run of a cluster and namespace, and repeats every hour while the process lives.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,28 +8,21 @@ use std::time::Duration;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
-use serde::Deserialize;
 use tokio::time::sleep;
 
 use crate::cluster::Cluster;
-use crate::cluster::conditions::job_end;
+use crate::cluster::conditions::{is_of, job_end};
 use crate::cluster::verbs::{Namespace, call};
-use crate::manifest::{LogPaths, RUN_LOGS, names, on_server};
-use crate::run::admit::decision::is_of;
+use crate::manifest::{FileNames, LOG_END, LogPaths, RUN_LOGS, STARTED_END, names, on_server};
 use crate::run::context::RunContext;
 use crate::run::server::Server;
+use crate::run::timing::{HARVEST_LIMIT, REMOVE_LIMIT, SURVEY_LIMIT, SWEEP_INTERVAL};
 use crate::run::volume::blocking::DataRoot;
+use crate::tail::StartRecord;
 use crate::tail::record::MAX_RECORD_BYTES;
-use crate::tail::source::{OldRun, RunFiles, old_runs};
+use crate::tail::source::{OldRun, RunFileEnds, RunFiles, old_runs};
 
-const EVERY: Duration = Duration::from_secs(3_600);
-/// A big log folder on a slow volume takes its time; the next sweep goes on.
-const PATIENCE: Duration = Duration::from_secs(600);
-const DELETE: Duration = Duration::from_secs(30);
-/// A harvest takes minutes at most: a Job that ended longer ago has nobody, whatever its TTL.
-const NOBODY_COMES: Duration = Duration::from_secs(900);
-
-/// What is swept.
+/// One cluster and namespace to sweep.
 struct Sweep {
     server: Arc<Server>,
     cluster: Cluster,
@@ -51,11 +44,11 @@ pub(crate) fn start(context: &RunContext) {
         root: context.volume.root.clone(),
         retention: Duration::from_secs(context.spec.settings.log_retention_sec),
     };
-    // It ends with the runtime.
+    // The task ends with the runtime.
     tokio::spawn(async move {
         loop {
             sweep.once().await;
-            sleep(EVERY).await;
+            sleep(SWEEP_INTERVAL).await;
         }
     });
 }
@@ -67,18 +60,18 @@ impl Sweep {
             Err(error) => return tracing::debug!(%error, "sweep"),
         };
         let now = Timestamp::try_from(self.server.clock.now()).unwrap_or(Timestamp::UNIX_EPOCH);
-        // Only a sidecar needs them, and a Role may not grant them.
+        // Only Jobs with a sidecar need them, and a Role may not grant them.
         let pods = self.namespace.list_pods(&names::adapter_selector()).await;
         let pods = pods.unwrap_or_default();
-        let nobodys = |job: &&Job| is_forgotten(job, now) || is_kept_by_a_sidecar(job, &pods, now);
-        for job in jobs.iter().filter(nobodys) {
+        let is_leftover = |job: &&Job| is_forgotten(job, now) || is_kept_by_a_sidecar(job, &pods, now);
+        for job in jobs.iter().filter(is_leftover) {
             if let (Some(name), Some(uid)) = (&job.metadata.name, &job.metadata.uid) {
                 tracing::info!(%name, "deleting a finished Job that nobody harvests");
-                let _ = self.namespace.delete_job(name, Some(uid), DELETE).await;
+                let _ = self.namespace.delete_job(name, Some(uid), REMOVE_LIMIT).await;
             }
         }
-        // Without its identity the cluster cannot tell its files from another's. It is asked for once an hour, and not
-        // taken from a run: the API server may have been away then.
+        // Without the cluster's uid its files cannot be distinguished from those of another cluster. It is asked for
+        // here, and not taken from a run: the API server may have been away then.
         let cluster = self
             .server
             .identities
@@ -89,8 +82,12 @@ impl Sweep {
         }
         let logs = self.root.path.join(RUN_LOGS);
         let (retention, now) = (self.retention, self.server.clock.now());
-        let old = self.root.volume.within(PATIENCE, move || {
-            old_runs(&logs, retention, now).unwrap_or_default()
+        let ends = RunFileEnds {
+            started: STARTED_END,
+            log: LOG_END,
+        };
+        let old = self.root.volume.within(SURVEY_LIMIT, move || {
+            old_runs(&logs, ends, retention, now).unwrap_or_default()
         });
         for run in old.await.unwrap_or_default() {
             self.remove(run, &cluster).await;
@@ -99,20 +96,18 @@ impl Sweep {
 
     /// Removes the files of an old run if this cluster made them and its Job is gone.
     async fn remove(&self, run: OldRun, cluster: &str) {
-        let Some((files, paths)) = files_of(&self.root.path, &run) else {
+        let Some((files, names_of_run)) = files_of(&self.root.path, &run) else {
             return;
         };
-        let (record_of, started) = (files.clone(), paths.file_names().started);
-        let read = move || record_of.read_small(&started, MAX_RECORD_BYTES);
-        let record = self.root.volume.within(DELETE, read).await;
-        // What was never started and is empty is nobody's, in whichever cluster.
-        if run.started
-            && !record
-                .and_then(Result::ok)
-                .flatten()
-                .is_some_and(|text| self.made(&text, &run.run, cluster))
-        {
-            return;
+        // A run that was never started has left an empty log: whichever cluster it was of, nobody needs that.
+        if run.started {
+            let (reader, name) = (files.clone(), names_of_run.started.clone());
+            let read = move || reader.read_small(&name, MAX_RECORD_BYTES);
+            let text = self.root.volume.within(REMOVE_LIMIT, read).await;
+            let text = text.and_then(Result::ok).flatten().unwrap_or_default();
+            if StartRecord::parse(&text, &run.run, &self.namespace.name, cluster).is_none() {
+                return;
+            }
         }
         let name = names::job_name(&run.agent, &run.run);
         let answer = call("get", &format!("job/{name}"), self.namespace.jobs.get(&name)).await;
@@ -120,32 +115,18 @@ impl Sweep {
             return;
         }
         tracing::info!(run = %run.run, "removing the files of a run whose Job is gone");
-        let all = paths.file_names();
-        let removed = self.root.volume.within(DELETE, move || files.remove(all.all()));
-        removed.await;
-    }
-
-    /// Whether the start record says that a pod of this cluster and namespace made the files.
-    fn made(&self, record: &[u8], run: &str, cluster: &str) -> bool {
-        #[derive(Deserialize)]
-        struct StartRecord {
-            run: String,
-            namespace: String,
-            cluster: String,
-        }
-        serde_json::from_slice::<StartRecord>(record).is_ok_and(|started| {
-            started.run == run && started.namespace == self.namespace.name && started.cluster == cluster
-        })
+        let remove = move || files.remove(names_of_run.all());
+        self.root.volume.within(REMOVE_LIMIT, remove).await;
     }
 }
 
-fn files_of(root: &Path, run: &OldRun) -> Option<(RunFiles, LogPaths)> {
+fn files_of(root: &Path, run: &OldRun) -> Option<(RunFiles, FileNames)> {
     let paths = LogPaths::new(&run.company, &run.agent, &run.run).ok()?;
     let log = on_server(&paths.log, &root.to_string_lossy());
-    Some((RunFiles::new(root, Path::new(&log))?, paths))
+    Some((RunFiles::new(root, Path::new(&log))?, paths.names))
 }
 
-/// A finished Job that was not made to stay and whose end is long ago.
+/// Whether the Job ended long ago and has a TTL, so was not made to stay.
 fn is_forgotten(job: &Job, now: Timestamp) -> bool {
     let Some(ttl) = job.spec.as_ref().and_then(|spec| spec.ttl_seconds_after_finished) else {
         return false;
@@ -159,13 +140,12 @@ fn is_forgotten(job: &Job, now: Timestamp) -> bool {
         .filter_map(|condition| condition.last_transition_time.as_ref())
         .map(|time| time.0)
         .max();
-    let patience = NOBODY_COMES.max(Duration::from_secs(u64::try_from(ttl).unwrap_or_default()));
+    let limit = HARVEST_LIMIT.max(Duration::from_secs(u64::try_from(ttl).unwrap_or_default()));
     job_end(job).is_some()
-        && ended.is_some_and(|ended| now.duration_since(ended).as_secs() >= patience.as_secs().cast_signed())
+        && ended.is_some_and(|ended| now.duration_since(ended).as_secs() >= limit.as_secs().cast_signed())
 }
 
-/// A Job that a container beside the agent's keeps alive long after the agent ended, and that has a TTL, so was not
-/// made to stay.
+/// Whether a sidecar keeps the Job running although its agent ended long ago. Such a Job must have a TTL, too.
 fn is_kept_by_a_sidecar(job: &Job, pods: &[Pod], now: Timestamp) -> bool {
     let has_ttl = job
         .spec
@@ -178,7 +158,7 @@ fn is_kept_by_a_sidecar(job: &Job, pods: &[Pod], now: Timestamp) -> bool {
             .find(|status| status.name == names::OPENCODE_CONTAINER)?;
         Some(agent.state.as_ref()?.terminated.as_ref()?.finished_at.as_ref()?.0)
     };
-    let long_ago = |at: Timestamp| now.duration_since(at).as_secs() >= NOBODY_COMES.as_secs().cast_signed();
+    let long_ago = |at: Timestamp| now.duration_since(at).as_secs() >= HARVEST_LIMIT.as_secs().cast_signed();
     let mut of_job = pods.iter().filter(|pod| is_of(pod, job)).peekable();
     job_end(job).is_none()
         && has_ttl

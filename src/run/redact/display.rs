@@ -1,15 +1,17 @@
-//! Text for a person's page: one line, bounded, without control characters, people's home folders and secrets. Pure.
+//! Makes text fit for a page: one line, bounded, without control characters, people's names in paths, and secrets.
+//! Pure.
 
 use crate::config::RunSpec;
+use crate::opencode::bounded::suffix;
 use crate::run::outcome::{without_ansi, without_secrets};
 use crate::run::redact::home;
 
-/// Shorter values are words rather than secrets.
-const SHORTEST_SECRET: usize = 8;
-/// How much of a text's end is looked at for its last words.
-const END: usize = 2 << 10;
+/// Shorter values are more likely ordinary words, and are not masked.
+const MIN_SECRET_BYTES: usize = 8;
+/// How much of a text's end is read for its last words.
+const LAST_WORDS_BYTES: usize = 2 << 10;
 
-/// What must not be shown.
+/// Masks the secrets of one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Redactor {
     secrets: Vec<String>,
@@ -28,7 +30,7 @@ impl Redactor {
         let named = named.filter(|(name, _)| sounds_secret(name));
         let all = named.map(|(_, value)| value).chain(&spec.run.auth_token);
         let mut secrets: Vec<String> = all.map(|secret| secret.trim().to_owned()).collect();
-        secrets.retain(|secret| secret.len() >= SHORTEST_SECRET);
+        secrets.retain(|secret| secret.len() >= MIN_SECRET_BYTES);
         // One may be a part of another.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         secrets.dedup();
@@ -49,8 +51,7 @@ impl Redactor {
     /// as one.
     #[must_use]
     pub fn last_words(&self, text: &str, limit: usize) -> String {
-        let from = (text.len().saturating_sub(END)..=text.len()).find(|at| text.is_char_boundary(*at));
-        let end = from.and_then(|at| text.get(at..)).unwrap_or_default();
+        let end = suffix(text, LAST_WORDS_BYTES);
         let line = self.clean(if end.len() < text.len() {
             after_a_gap(end)
         } else {
@@ -93,7 +94,7 @@ fn sounds_secret(name: &str) -> bool {
     WORDS.iter().any(|word| name.contains(word))
 }
 
-/// Control characters, and those that change the direction of text or have no width.
+/// Whether it is a control character, changes the direction of text, or has no width.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')

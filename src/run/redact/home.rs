@@ -1,4 +1,4 @@
-//! Home folders of people do not belong into transcripts. Pure; one line at a time.
+//! Masks people's names in paths of home folders, line by line. Pure.
 
 use memchr::memchr2;
 

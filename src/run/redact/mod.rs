@@ -1,4 +1,4 @@
-//! What must not be shown: home folders, secrets, control characters.
+//! Masks home folders and secrets, and removes control characters.
 
 pub mod display;
 pub mod home;

@@ -1,4 +1,4 @@
-//! Where the agent's database lies. `execute` decides, the manifest only follows.
+//! Decides where the agent's database is, and makes its claim where it needs one.
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::Api;
@@ -11,13 +11,13 @@ use crate::manifest::names;
 use crate::run::failure::{Failure, JOB_CREATE_FAILED};
 use crate::run::timing::DATABASE_CLAIM;
 
-/// Below the volume's root, beside the run logs.
-const FOLDER: &str = "instances/default/opencode-db";
+/// The folder of databases below the volume's root, beside that of the logs.
+const DATABASES_FOLDER: &str = "instances/default/opencode-db";
 
-/// Prepares the database of this run; creates the agent's claim where the mode wants one.
+/// The database of this run. In mode `dedicated_pvc` it creates the agent's claim, if there is none.
 ///
 /// # Errors
-/// When the claim cannot be had.
+/// `k8s_job_create_failed` when there is no claim and none can be created.
 pub async fn prepare(spec: &RunSpec, cluster: &Cluster, namespace: &Namespace) -> Result<AgentDb, Failure> {
     match spec.settings.agent_db_mode {
         AgentDbMode::Ephemeral => Ok(AgentDb::Ephemeral),
@@ -36,19 +36,13 @@ pub async fn prepare(spec: &RunSpec, cluster: &Cluster, namespace: &Namespace) -
     }
 }
 
-/// A folder per company, agent and task; without a task there is nothing to come back to.
+/// A database for each company, agent and task. A run without a task has no later run that would need it.
 fn subpath(spec: &RunSpec) -> AgentDb {
-    let Some(task) = spec
-        .run
-        .task_id
-        .as_deref()
-        .map(|task| names::sanitize_label_value(task).0)
-        .filter(|task| !task.is_empty())
-    else {
+    let Some(task) = names::optional_label_value(spec.run.task_id.as_deref()) else {
         return AgentDb::Ephemeral;
     };
     AgentDb::File(format!(
-        "{POD_ROOT}/{FOLDER}/{}/{}/{task}/opencode.db",
+        "{POD_ROOT}/{DATABASES_FOLDER}/{}/{}/{task}/opencode.db",
         spec.run.company_id, spec.run.agent_id
     ))
 }
@@ -94,7 +88,7 @@ async fn ensure_claim(api: &Api<PersistentVolumeClaim>, name: &str, spec: &RunSp
         Err(error) if error.is_conflict() => {}
         Err(error) => return Err(error.to_string()),
     }
-    // Some admission chains answer success and store nothing.
+    // Some admission chains answer with success and store nothing.
     retry_transient(DATABASE_CLAIM, "get", &on, || call("get", &on, api.get(name)))
         .await
         .map(drop)

@@ -5,7 +5,6 @@ use tokio::time::Instant;
 
 use crate::config::RunSpec;
 use crate::manifest::{self, Manifest};
-use crate::run::admit::start_gate::may_go_on;
 use crate::run::attached::AttachedJob;
 use crate::run::context::{JobIdentity, RunContext};
 use crate::run::failure::Failure;
@@ -14,6 +13,7 @@ use crate::run::host::log::HostLog;
 use crate::run::host::progress::Phase;
 use crate::run::start::database;
 use crate::run::start::ledger::Ledger;
+use crate::run::start::start_gate::may_go_on;
 use crate::run::start::submit::{CreatedJob, submit};
 use crate::run::volume::folder::{RunFolder, nonce};
 
@@ -41,7 +41,7 @@ pub(crate) async fn launch(
     let (stdout, stderr) = folder.follow(&context.server.hub)?;
     host_log.phase(Phase::Creating);
     host_log.tell(Kind::Dispatch, json!({})).await;
-    // A lost answer makes it late to hear that the Job is there: its own clock may run since now.
+    // The Job's own deadline may run from here: the answer to the create may come late.
     let asked_for = Instant::now();
     let is_gated = spec.run.nonce.is_some();
     let created = submit(&context.namespace, &rendered.job, secret, is_gated, ledger).await?;

@@ -1,6 +1,7 @@
-//! From an admitted run to a Job that exists.
+//! Starts an admitted run: its files, its database, its Job.
 
 pub mod database;
 pub mod launch;
 pub mod ledger;
+pub mod start_gate;
 pub mod submit;

@@ -1,4 +1,4 @@
-//! From the manifest to a Job that exists, with its prompt's Secret owned by it.
+//! Creates the Job, and the Secret of its prompt.
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Secret;
@@ -9,7 +9,7 @@ use crate::cluster::verbs::Namespace;
 use crate::run::failure::{Failure, JOB_CREATE_FAILED};
 use crate::run::start::ledger::Ledger;
 
-/// The created Job's identity.
+/// The identity of a Job that was created.
 #[derive(Debug, Clone)]
 pub struct CreatedJob {
     /// Its name.
@@ -18,11 +18,12 @@ pub struct CreatedJob {
     pub uid: String,
 }
 
-/// Creates the Job, then the Secret with the Job as its owner: no Secret is ever without one, whenever this
-/// process dies. The pod waits for the volume until the Secret is there.
+/// Creates the Job, then the Secret with the Job as its owner, so that no Secret stays without a Job if this process
+/// dies. Until the Secret is there, the kubelet does not start the pod that mounts it. `gated`: the pod waits for its
+/// nonce before it starts opencode.
 ///
 /// # Errors
-/// `k8s_job_create_failed` with the API's reason. What may have been made stands in the ledger.
+/// `k8s_job_create_failed` with the API's reason. What may have been created stands in the ledger.
 pub async fn submit(
     namespace: &Namespace,
     job: &Job,
@@ -35,16 +36,16 @@ pub async fn submit(
         Failure::before_start(JOB_CREATE_FAILED, format!("Failed to create {what}: {error}"))
     };
     ledger.job(&name, is_gated);
-    let made = namespace.create(&namespace.jobs, &name, job, same_run).await;
-    let made = made.inspect_err(|error| {
-        // Else nobody knows whether it was made.
+    let answer = namespace.create(&namespace.jobs, &name, job, same_run).await;
+    let answer = answer.inspect_err(|error| {
+        // After a transient error it may have been created.
         if !error.is_transient() {
             ledger.job_was_refused();
         }
     });
     let created = CreatedJob {
         name: name.clone(),
-        uid: made
+        uid: answer
             .map_err(|error| failed("K8s Job", &error))?
             .metadata
             .uid
@@ -60,18 +61,18 @@ pub async fn submit(
         name: name.clone(),
         uid: created.uid.clone(),
         controller: None,
-        // Needs a further right on some platforms, and nothing is gained by it.
+        // True would need a further right on some platforms.
         block_owner_deletion: Some(false),
     }]);
     let secret_name = secret.metadata.name.clone().unwrap_or_default();
-    let made = namespace
+    let answer = namespace
         .create(&namespace.secrets, &secret_name, &secret, same_owner)
         .await;
-    made.map_err(|error| failed("prompt Secret", &error))?;
+    answer.map_err(|error| failed("prompt Secret", &error))?;
     Ok(created)
 }
 
-/// Whether a Job of that name is the one that a lost answer was about.
+/// Whether the Job that was found is the one that this run asked for: all annotations are the same.
 fn same_run(ours: &Job, found: &Job) -> bool {
     ours.metadata.annotations.as_ref().is_some_and(|ours| {
         found

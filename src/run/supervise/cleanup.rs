@@ -1,4 +1,4 @@
-//! What a run leaves: nothing, unless it is told to stay, may still work, or is another server's to clean up.
+//! What a run leaves: nothing, unless it is to stay, may still work, or is another server's to clean up.
 
 use super::usage::settle;
 use crate::run::host::log::HostLog;
@@ -34,8 +34,9 @@ pub(super) async fn other_servers(handle: &JobHandle) -> OtherServers {
     }
 }
 
-/// Job, Secret and files go; all of them stay with `retainJobs`, and the Job while its end is unknown. What the run used is
-/// settled last where somebody else may report it too, so that a server which dies before that has reported nothing.
+/// Job, Secret and files go; all of them stay with `retainJobs`, and the Job while its end is unknown. What the run
+/// used is settled last where somebody else may report it too, so that a server which dies before that has reported
+/// nothing.
 pub(super) async fn clean_up(
     handle: &JobHandle,
     end: &RunEnd,

@@ -7,10 +7,10 @@ use crate::config::session::SESSION_CWD;
 use crate::config::{Json as _, RunSpec};
 use crate::manifest::exit_codes;
 use crate::run::job::end::{Evidence, RunEnd};
-use crate::run::outcome::{FoldedFacts, LogState, Session, code, resolve_folded};
+use crate::run::outcome::{FoldedFacts, LogState, Session, code, resolve_folded, signal_name};
 use crate::run::report::{Harvest, LogReport, Outcome, Report};
 use crate::run::supervise::deliver::Delivery;
-use crate::tail::followed::Proof;
+use crate::tail::follower::Proof;
 use crate::tail::record::split_termination_message;
 
 /// What is known when a run is over.
@@ -43,7 +43,9 @@ pub fn judge(known: EndFacts<'_>) -> Report {
     let outcome = resolve_folded(&FoldedFacts {
         stderr: stderr(&known, container),
         exit_code: exit_code.or(container.map(|end| end.exit_code)),
-        signal: record.and_then(|record| record.signal).map(signal_name),
+        signal: record
+            .and_then(|record| record.signal)
+            .map(|number| signal_name(number).map_or_else(|| format!("signal {number}"), str::to_owned)),
         reason: reason(known.end, evidence),
         log_state,
         timed_out: matches!(known.end, RunEnd::DeadlineExceeded { .. }),
@@ -127,18 +129,4 @@ fn session(spec: &RunSpec) -> Option<Session> {
         .filter_map(|(key, value)| Some((key.to_owned(), Value::String(value?))))
         .collect();
     Some(Session::Params(params))
-}
-
-/// The name of a signal, as the host stores it.
-fn signal_name(number: i32) -> String {
-    match number {
-        1 => "SIGHUP".to_owned(),
-        2 => "SIGINT".to_owned(),
-        6 => "SIGABRT".to_owned(),
-        9 => "SIGKILL".to_owned(),
-        11 => "SIGSEGV".to_owned(),
-        13 => "SIGPIPE".to_owned(),
-        15 => "SIGTERM".to_owned(),
-        other => format!("signal {other}"),
-    }
 }

@@ -3,12 +3,13 @@
 use tokio::task::yield_now;
 
 use crate::opencode::Transcript;
+use crate::opencode::bounded::suffix;
 use crate::run::host::Kind;
 use crate::run::host::log::HostLog;
 use crate::run::outcome::Excerpt;
 use crate::run::redact::home;
 use crate::tail::Tail;
-use crate::tail::followed::Proof;
+use crate::tail::follower::Proof;
 
 /// Bytes of lines after which other runs get their turn on this worker of the runtime: some milliseconds of work.
 const YIELD_AFTER: usize = 256 << 10;
@@ -81,10 +82,7 @@ pub async fn stderr(tail: &Tail, host_log: &HostLog) -> String {
         if !look.text.is_empty() {
             let text = redact_all(&look.text);
             kept.push_str(&text);
-            let over = kept.len().saturating_sub(STDERR_KEPT);
-            let cut = (over..=kept.len())
-                .find(|at| kept.is_char_boundary(*at))
-                .unwrap_or(0);
+            let cut = kept.len() - suffix(&kept, STDERR_KEPT).len();
             kept.drain(..cut);
             host_log.lines(Kind::Stderr, &text).await;
         }

@@ -8,11 +8,11 @@ use crate::cluster::conditions::{ContainerEnd, end_in, job_end};
 use crate::manifest::names::OPENCODE_CONTAINER;
 use crate::run::job::end::{Cause, Evidence, JOB_DELETED, RunEnd, hit_its_deadline};
 use crate::run::timing::{
-    CANCELLED_PROOF, DEADLINE_LAG, LAST_WORDS, LEAVING_LOOK, RECORD_LAG, SETTLE, STATUS_LAG, STDERR_PROOF,
-    STOP_JOB,
+    CANCELLED_PROOF, DEADLINE_LAG, DEADLINE_ROUNDING, LAST_WORDS, LEAVING_LOOK, RECORD_LAG, SETTLE,
+    STATUS_LAG, STDERR_PROOF, STOP_JOB,
 };
 use crate::tail::EndRecord;
-use crate::tail::followed::Ending;
+use crate::tail::follower::FinishRule;
 use crate::tail::record::split_termination_message;
 
 /// How the tails of stdout and stderr are to finish.
@@ -32,30 +32,30 @@ pub enum LogFinish {
 }
 
 impl LogFinish {
-    /// What the tail of stdout is told.
+    /// How the tail of stdout is to finish.
     #[must_use]
-    pub fn of_stdout(&self) -> Ending {
+    pub fn of_stdout(&self) -> FinishRule {
         match self {
-            Self::Prove { record, is_hurried } => Ending::Prove {
+            Self::Prove { record, is_hurried } => FinishRule::Prove {
                 bytes: record.bytes,
                 sha256: record.sha256.clone(),
                 limit: is_hurried.then_some(CANCELLED_PROOF),
             },
-            Self::Settle => Ending::Settle { quiet: SETTLE },
-            Self::Drain => Ending::Drain,
+            Self::Settle => FinishRule::Settle { quiet: SETTLE },
+            Self::Drain => FinishRule::Drain,
         }
     }
 
-    /// What the tail of stderr is told.
+    /// How the tail of stderr is to finish.
     #[must_use]
-    pub fn of_stderr(&self) -> Ending {
+    pub fn of_stderr(&self) -> FinishRule {
         match self {
-            Self::Prove { record, .. } => Ending::Prove {
+            Self::Prove { record, .. } => FinishRule::Prove {
                 bytes: record.err_bytes,
                 sha256: None,
                 limit: Some(STDERR_PROOF),
             },
-            Self::Settle | Self::Drain => Ending::Drain,
+            Self::Settle | Self::Drain => FinishRule::Drain,
         }
     }
 }
@@ -91,7 +91,7 @@ pub(super) struct Leaving {
     /// Whether the Job's own deadline ended it.
     is_late: Option<bool>,
     finish: Option<LogFinish>,
-    finish_told_at: Instant,
+    finish_set_at: Instant,
 }
 
 impl Leaving {
@@ -115,7 +115,7 @@ impl Leaving {
             is_of_files: false,
             is_late,
             finish: None,
-            finish_told_at: now,
+            finish_set_at: now,
         }
     }
 
@@ -145,7 +145,7 @@ impl Leaving {
         let finish = self.log_finish(facts, step);
         if finish.is_some() && finish != self.finish {
             if self.finish.is_none() {
-                self.finish_told_at = facts.now;
+                self.finish_set_at = facts.now;
             }
             self.finish.clone_from(&finish);
             step.finish = finish;
@@ -154,8 +154,8 @@ impl Leaving {
         (facts.log_is_over && is_complete).then(|| self.end())
     }
 
-    /// Ends the Job where it is ours to end. Deleted first, told afterwards: a host that is slow to take a line must not
-    /// delay the agent's TERM.
+    /// Ends the Job where it is ours to end. It is deleted first, and reported afterwards: a host that is slow to take
+    /// a line must not delay the agent's TERM.
     fn is_being_stopped(&mut self, run: &Watched, facts: &Facts, step: &mut Step) -> bool {
         let left = STOP_JOB.saturating_sub(facts.now - self.since);
         let job_is_over = facts.job.as_deref().and_then(job_end).is_some();
@@ -215,12 +215,12 @@ impl Leaving {
         if matches!(self.cause, Cause::Recorded(_)) {
             self.evidence.container.clone_from(&ended);
         }
-        let told = self.evidence.container.as_ref().or(ended.as_ref());
-        let in_message = told.and_then(|end| split_termination_message(&end.message, &run.run_id).0);
-        let is_heard = facts.view.unreachable_since.is_none() && facts.view.pods_stale_since.is_none();
+        let last = self.evidence.container.as_ref().or(ended.as_ref());
+        let in_message = last.and_then(|end| split_termination_message(&end.message, &run.run_id).0);
+        let view_is_fresh = facts.view.unreachable_since.is_none() && facts.view.pods_stale_since.is_none();
         let on_volume = facts.record.as_ref().filter(|record| match pod {
             Some(pod) => pod.name == record.pod,
-            None => self.is_of_files || !is_heard,
+            None => self.is_of_files || !view_is_fresh,
         });
         let recorded = match &self.cause {
             Cause::Recorded(record) => Some(record),
@@ -238,14 +238,13 @@ impl Leaving {
         }
     }
 
-    /// The controller deletes the pods of a Job that is out of time before it says so, whichever way their end is heard.
+    /// The controller deletes the pods of a Job that is out of time before it says so, whichever way their end is seen.
     /// An exit code of 0 is no exception here: what it is worth is the judgement's matter.
     fn ask_whether_late(&mut self, run: &Watched, facts: &Facts) {
         if self.is_late.is_some() {
             return;
         }
-        // The API server counts whole seconds.
-        let about_then = self.since + std::time::Duration::from_secs(1);
+        let about_then = self.since + DEADLINE_ROUNDING;
         let may_be_late = run
             .limits
             .job_deadline
@@ -263,7 +262,7 @@ impl Leaving {
     fn log_finish(&self, facts: &Facts, step: &mut Step) -> Option<LogFinish> {
         let never_started = matches!(self.cause, Cause::NeverStarted(_)) || self.has_started == Some(false);
         let is_cut_short = facts.cancelled_at.is_some_and(|at| {
-            let waits_since = at.max(self.finish_told_at);
+            let waits_since = at.max(self.finish_set_at);
             self.finish.is_some() && facts.now - waits_since >= CANCELLED_PROOF
         });
         if never_started || is_cut_short {

@@ -103,7 +103,7 @@ pub async fn watch_job(
     let mut ask = Vec::new();
     let mut is_cancelled = false;
     loop {
-        // Before the look: what changes while the host is told of a state wakes the run again.
+        // Before the look: what changes while the host takes a status wakes the run again.
         let view = updates.borrow_and_update().clone();
         let is_over = *log_is_over.borrow_and_update();
         let facts = facts::collect(handle, &ask, view, is_over).await;
@@ -131,7 +131,7 @@ pub async fn watch_job(
 
 /// A line does not stand in the way of a cancel; after one, the host has only a moment for it.
 async fn say(handle: &JobHandle, host_log: &HostLog, say: Say) {
-    let told = async {
+    let reported = async {
         match say {
             Say::Status(line) => host_log.status(line).await,
             Say::Warning(line) => host_log.warn(line).await,
@@ -140,10 +140,10 @@ async fn say(handle: &JobHandle, host_log: &HostLog, say: Say) {
         }
     };
     if handle.stop.reason().is_some() {
-        return told.await;
+        return reported.await;
     }
     tokio::select! {
-        () = told => {}
+        () = reported => {}
         _ = handle.stop.asked() => {}
     }
 }

@@ -11,7 +11,7 @@ use crate::run::job::end::Cause;
 use crate::run::job::handle::Limits;
 use crate::run::timing::LAST_WORDS;
 
-/// The clocks of one pod's way. They stand still while nothing is heard of pods or the Job is suspended: what cannot be
+/// The clocks of one pod's way. They stand still while nothing is known of pods or the Job is suspended: what cannot be
 /// seen is not late, and what was cut off from the API server was not at work on it either.
 #[derive(Debug)]
 pub(crate) struct StartClocks {
@@ -26,7 +26,7 @@ pub(crate) struct StartClocks {
 pub(crate) enum Lateness {
     /// Nothing else needs to be asked.
     Sure(Cause),
-    /// A view can be old, and a node fall silent before it has told that its pod runs: ask before it counts.
+    /// A view can be old, and a node fall silent before it has reported that its pod runs: ask before it counts.
     Apparent(Cause),
 }
 

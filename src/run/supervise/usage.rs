@@ -1,18 +1,18 @@
-//! What a run used is reported by exactly one result, also when several hear of it: a server and its successor that
-//! follow one Job, or a run that was given up before its Job could be removed and the run that harvests that Job.
-//! Whoever reports first leaves a note of it beside the log; whoever comes later reports the rest. Whoever finds that the
-//! run was harvested and cleaned up by another server reports nothing.
+//! What a run used is reported by exactly one result, also when several servers see its end: a server and its successor
+//! that follow one Job, or a run that was given up before its Job could be removed and the run that harvests that Job.
+//! Whoever reports first leaves a note of it beside the log; whoever comes later reports the rest. Whoever finds that
+//! the run was harvested and cleaned up by another server reports nothing.
 
 use serde_json::{Value, json};
-use tokio::time::{Duration, Instant, sleep};
+use tokio::time::{Instant, sleep};
 
 use crate::run::job::handle::JobHandle;
 use crate::run::outcome::Usage;
 use crate::run::report::{Report, Used};
-use crate::run::timing::{USAGE_NOTE, USAGE_NOTE_REMOVAL, USAGE_NOTE_WRITE};
+use crate::run::timing::{USAGE_NOTE, USAGE_NOTE_LOOK, USAGE_NOTE_REMOVAL, USAGE_NOTE_WRITE};
 
-/// Takes off what was reported before, and notes what is reported by now. Where no file can be made (root squash), all is
-/// reported.
+/// Takes off what was reported before, and notes what is reported by now. Where no file can be made (root squash), all
+/// is reported.
 pub async fn settle(handle: &JobHandle, report: &mut Report) {
     let used = report.used();
     if used.is_nothing() {
@@ -80,7 +80,7 @@ async fn reported(handle: &JobHandle) -> Option<Used> {
         match serde_json::from_slice(&content) {
             Ok(note) => return Some(of_note(&note)),
             Err(_) if Instant::now() >= until => return None,
-            Err(_) => sleep(Duration::from_millis(100)).await,
+            Err(_) => sleep(USAGE_NOTE_LOOK).await,
         }
     }
 }

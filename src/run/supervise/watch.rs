@@ -19,7 +19,7 @@ use crate::run::job::end::{
 use crate::run::job::handle::{Answer, Limits};
 use crate::run::timing::{LAST_WORDS, LEAVING_LOOK, LOOK, SAY_PODS_STALE, UNSEEN_JOB};
 
-/// What the host is told of a look.
+/// What the host learns from a look.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Say {
     /// A status line.
@@ -35,7 +35,7 @@ pub enum Say {
 /// What follows from one look.
 #[derive(Debug)]
 pub struct Step {
-    /// What the host is told.
+    /// What the host learns.
     pub say: Vec<Say>,
     /// What the next look asks for.
     pub ask: Vec<Ask>,
@@ -348,19 +348,19 @@ impl Watch {
                 late.map(|_| cause)
             }
             AgentsPod::Unseen => Some(cause),
-            // The view is about to hear of it.
+            // The view will show it in a moment.
             AgentsPod::Gone(_) => None,
         }
     }
 
-    /// A record on the volume lies where any pod can write. It ends the run while the API server cannot be asked; else it
-    /// is a reason to ask whether the container has ended: a watch may be silent.
+    /// A record on the volume lies where any pod can write. It ends the run while the API server cannot be asked; else
+    /// it is a reason to ask whether the container has ended: a watch may be silent.
     fn recorded(&mut self, pod: Option<&Pod>, facts: &Facts, step: &mut Step) -> Option<Cause> {
-        let is_heard = facts.view.unreachable_since.is_none() && facts.view.pods_stale_since.is_none();
+        let view_is_fresh = facts.view.unreachable_since.is_none() && facts.view.pods_stale_since.is_none();
         let record = facts.record.as_ref().filter(|record| match &self.pod {
             Some(bound) => bound.name == record.pod,
             // No pod was seen: nothing of this run can have ended, unless nobody can see.
-            None => !is_heard,
+            None => !view_is_fresh,
         });
         let Some(record) = record else {
             if facts.now >= self.record_due {
@@ -373,7 +373,7 @@ impl Watch {
             return None;
         };
         let is_leaving = pod.is_some_and(|pod| pod.metadata.deletion_timestamp.is_some());
-        if !is_heard || is_leaving {
+        if !view_is_fresh || is_leaving {
             return Some(Cause::Recorded(record.clone()));
         }
         let asked = Ask::Pod(record.pod.clone());

@@ -1,4 +1,4 @@
-//! File work on the shared volume, off the async threads and bounded: a volume that hangs must not hold a run.
+//! Calls to the shared volume, on threads that may block and with a limit: a volume that hangs must not hold a run.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,38 +11,38 @@ use tokio::time::timeout;
 
 use crate::tail::source::{FileSource, LogSource};
 
-/// Most threads that a volume which hangs can keep. Names are resolved and credential plugins run on threads of the same
-/// pool (512): the API server must stay reachable.
-const MOST: usize = 64;
+/// Most threads for calls to a volume. They come from the runtime's pool of 512, on which names are resolved and
+/// credential plugins run, too: a volume that hangs must not keep the API server from being reached.
+const MAX_THREADS: usize = 64;
 
-/// A piece of work on the volume.
+/// Calls to the volume that may block.
 pub type Work = Box<dyn FnOnce() + Send>;
 
-/// Who works on the volume. A simulation has its own, which answers late, or never.
+/// Runs calls to the volume: on threads, or in a simulation that answers late or never.
 pub trait Workers: Send + Sync {
-    /// Does it, and resolves when it is done, or will not be.
+    /// Runs `work`; resolves when it is done, or will never be.
     fn begin(&self, work: Work) -> BoxFuture<'static, ()>;
 
-    /// The log that is to be followed.
+    /// The source of a log that is followed.
     fn log(&self, file: FileSource) -> Box<dyn LogSource> {
         Box::new(file)
     }
 }
 
-/// The shared volume of a server: work on it is bounded in time. Cheap to clone.
+/// The shared volume of a server; every call has a limit. Cheap to clone.
 #[derive(Clone)]
 pub struct Volume(Arc<dyn Workers>);
 
-/// Where a server sees the shared volume, and who works on it.
+/// Where a server sees the shared volume.
 #[derive(Clone)]
 pub struct DataRoot {
     /// The folder that pods see at `/paperclip`.
     pub path: PathBuf,
-    /// Who works on it.
+    /// The volume.
     pub volume: Volume,
 }
 
-/// Threads that may block, so many at a time.
+/// A limited number of threads that may block.
 struct Threads(Arc<Semaphore>);
 
 impl Workers for Threads {
@@ -53,7 +53,7 @@ impl Workers for Threads {
                 return;
             };
             let done = tokio::task::spawn_blocking(move || {
-                // Given back when the volume has answered, whether somebody still waits or not.
+                // The thread is free again when the volume has answered, whether somebody still waits or not.
                 let _thread = thread;
                 work();
             });
@@ -64,22 +64,22 @@ impl Workers for Threads {
 
 impl Default for Volume {
     fn default() -> Self {
-        Self::with_threads(MOST)
+        Self::with_threads(MAX_THREADS)
     }
 }
 
 impl Volume {
-    /// Worked on by these.
+    /// A volume whose calls these workers run.
     pub fn new(workers: impl Workers + 'static) -> Self {
         Self(Arc::new(workers))
     }
 
-    fn with_threads(most: usize) -> Self {
-        Self::new(Threads(Arc::new(Semaphore::new(most))))
+    fn with_threads(max: usize) -> Self {
+        Self::new(Threads(Arc::new(Semaphore::new(max))))
     }
 
-    /// Runs `work` where it may block; `None` when the volume does not answer within `limit`, or hangs for so many others
-    /// that nobody is free by then.
+    /// Runs `work` where it may block. `None` when it is not done within `limit`: the volume does not answer, or so
+    /// many other calls hang that no thread is free.
     pub async fn within<T: Send + 'static>(
         &self,
         limit: Duration,
@@ -93,19 +93,19 @@ impl Volume {
         answered.try_recv().ok()
     }
 
-    /// The log in this file, to be followed.
+    /// The source of a log that is followed.
     #[must_use]
     pub fn log(&self, file: FileSource) -> Box<dyn LogSource> {
         self.0.log(file)
     }
 }
 
-/// A look at the volume that is repeated: while one hangs, no further thread is given to it.
+/// For a look at the volume that is repeated: while one hangs, the next one gets no thread.
 #[derive(Debug, Clone, Default)]
 pub struct SingleFlight(Arc<AtomicBool>);
 
 impl SingleFlight {
-    /// As [`Volume::within`]; `None` also while an earlier look has not come back.
+    /// As [`Volume::within`]; also `None` while an earlier look has not come back.
     pub async fn look<T: Send + 'static>(
         &self,
         volume: &Volume,
@@ -115,21 +115,20 @@ impl SingleFlight {
         if self.0.swap(true, Ordering::AcqRel) {
             return None;
         }
-        let busy = self.0.clone();
-        // Free again with the work, also when it never got a thread.
-        let free = Free(busy);
-        let looked = volume.within(limit, move || {
-            let _free = free;
+        // Dropped with the work, also when that never got a thread.
+        let guard = InFlightGuard(self.0.clone());
+        let look = volume.within(limit, move || {
+            let _guard = guard;
             work()
         });
-        looked.await
+        look.await
     }
 }
 
-/// Says that the look is over.
-struct Free(Arc<AtomicBool>);
+/// While it lives, a look is in flight.
+struct InFlightGuard(Arc<AtomicBool>);
 
-impl Drop for Free {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
     }
@@ -141,10 +140,10 @@ mod tests {
     use std::sync::mpsc;
 
     /// A bound, not an expectation: a machine may be slow.
-    const PATIENCE: Duration = Duration::from_secs(180);
+    const TEST_LIMIT: Duration = Duration::from_secs(180);
 
     #[tokio::test]
-    async fn a_volume_that_hangs_gets_one_thread_and_no_patience() {
+    async fn a_volume_that_hangs_gets_one_thread_and_is_not_waited_for() {
         let (release, hangs) = mpsc::channel::<()>();
         let (volume, single_flight) = (Volume::default(), SingleFlight::default());
         let since = tokio::time::Instant::now();
@@ -162,8 +161,8 @@ mod tests {
         );
         release.send(()).expect("still waiting");
         // The look that hung ends when its thread has its turn.
-        while single_flight.look(&volume, PATIENCE, || true).await != Some(true) {
-            assert!(since.elapsed() < PATIENCE);
+        while single_flight.look(&volume, TEST_LIMIT, || true).await != Some(true) {
+            assert!(since.elapsed() < TEST_LIMIT);
             tokio::time::sleep(short).await;
         }
     }
@@ -186,7 +185,7 @@ mod tests {
             None
         );
         drop(stuck);
-        assert_eq!(two.within(PATIENCE, || 1).await, Some(1));
+        assert_eq!(two.within(TEST_LIMIT, || 1).await, Some(1));
         assert!(
             !started.load(Ordering::Acquire),
             "what nobody waits for is not begun"
@@ -206,6 +205,6 @@ mod tests {
             None
         );
         drop(all);
-        assert_eq!(single_flight.look(&volume, PATIENCE, || true).await, Some(true));
+        assert_eq!(single_flight.look(&volume, TEST_LIMIT, || true).await, Some(true));
     }
 }

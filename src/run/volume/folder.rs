@@ -1,8 +1,7 @@
-//! The files of a run on the server's side: made before the Job exists, or found by a Job's record.
+//! The files of a run as this server reads and writes them, each call with a limit.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
@@ -10,14 +9,11 @@ use crate::config::{AgentDb, RunSpec};
 use crate::manifest::job_record::JobRecord;
 use crate::manifest::{self, FileNames, LogPaths};
 use crate::run::failure::{Failure, LOG_INCOMPLETE, SHARED_VOLUME_MISSING};
-use crate::run::timing::{Budget, GATE_WRITE, VOLUME};
+use crate::run::timing::{Budget, NONCE_POLL_INTERVAL, NONCE_WRITE_LIMIT, VOLUME, VOLUME_RETRY_PAUSE};
 use crate::run::volume::blocking::DataRoot;
 use crate::tail::record::MAX_RECORD_BYTES;
 use crate::tail::source::{FileSource, Ownership, RunFiles, SourceError};
-use crate::tail::{Hub, Pace, Tail};
-
-/// How often the gate's file is looked at while another server may be writing it.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+use crate::tail::{Hub, StartRecord, Tail, TailOptions};
 
 /// The shared volume as this server sees it.
 #[derive(Clone)]
@@ -37,7 +33,7 @@ pub(crate) struct RunFolder {
     pub(crate) names: FileNames,
     shown: [String; 2],
     volume: SharedVolume,
-    /// The server made the log itself, and can open the gate of the pod.
+    /// A server made the log, and can open the pod's gate. False where root is squashed on the volume.
     pub(crate) by_server: bool,
 }
 
@@ -46,12 +42,17 @@ impl RunFolder {
     pub(crate) fn of_run(volume: &SharedVolume, spec: &RunSpec, run: &str) -> Result<Self, Failure> {
         let paths = LogPaths::new(&spec.run.company_id, &spec.run.agent_id, run)
             .map_err(|error| missing(error.to_string()))?;
-        Self::at(volume, &paths.log, &paths.stderr, paths.file_names())
+        Self::at(volume, &paths.log, &paths.stderr, paths.names)
     }
 
-    /// The files that a Job's record names.
-    pub(crate) fn of_record(volume: &SharedVolume, record: &JobRecord) -> Result<Self, Failure> {
-        Self::at(volume, &record.log, &record.stderr, record.names.clone())
+    /// The files that a Job names.
+    pub(crate) fn of_job_record(volume: &SharedVolume, job_record: &JobRecord) -> Result<Self, Failure> {
+        Self::at(
+            volume,
+            &job_record.log,
+            &job_record.stderr,
+            job_record.names.clone(),
+        )
     }
 
     fn at(volume: &SharedVolume, log: &str, stderr: &str, names: FileNames) -> Result<Self, Failure> {
@@ -68,7 +69,10 @@ impl RunFolder {
         })
     }
 
-    /// Makes the log folder and the empty files. The pod is held at its gate until [`Self::open_gate`].
+    /// Makes the log folder and the empty files. The pod waits at its gate until [`Self::open_gate`].
+    ///
+    /// # Errors
+    /// `k8s_shared_volume_missing`, when the volume cannot be written or does not answer.
     pub(crate) async fn prepare(&mut self, database: &AgentDb) -> Result<(), Failure> {
         let volume = self.volume.clone();
         let database = match database {
@@ -90,7 +94,10 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Lets the pod go on: its init container waits for this file.
+    /// Writes the nonce, for which the pod's init container waits.
+    ///
+    /// # Errors
+    /// `k8s_shared_volume_missing`, unless another server has written the same nonce.
     pub(crate) async fn open_gate(&self, nonce: &str) -> Result<(), Failure> {
         let (name, owner, content) = (self.names.nonce.clone(), self.volume.owner, nonce.to_owned());
         let opened = self.make(move |files| files.prepare(owner, &[(&name, content.as_bytes())]));
@@ -98,19 +105,19 @@ impl RunFolder {
             Ok(_) => return Ok(()),
             Err(error) => missing(error.to_string()),
         };
-        // Two servers may take over a Job at the same time: the gate is open, whoever opened it.
-        let until = Instant::now() + GATE_WRITE;
+        // Two servers may adopt the Job at the same time: the gate is open, whichever wrote the nonce.
+        let until = Instant::now() + NONCE_WRITE_LIMIT;
         while self.content(&self.names.nonce).await?.as_deref() != Some(nonce.as_bytes()) {
             if Instant::now() >= until {
                 return Err(error);
             }
-            sleep(LOOK_AGAIN).await;
+            sleep(NONCE_POLL_INTERVAL).await;
         }
         Ok(())
     }
 
-    /// Makes files on a thread that may block. Whoever drops this half-way leaves nothing: what was made when nobody waited
-    /// for it any more is removed.
+    /// Makes files on a thread that may block. Whoever drops this half-way leaves nothing: what was made when nobody
+    /// waited for it any more is removed.
     async fn make<E: Send + 'static, T: Send + 'static>(
         &self,
         work: impl FnOnce(&RunFiles) -> Result<T, E> + Send + 'static,
@@ -140,8 +147,8 @@ impl RunFolder {
         made
     }
 
-    /// Names this server as the holder of the Job: it cleans up behind it from now on, whoever made it. Where nothing can be
-    /// written there is no name; when another server took the Job over in the same moment, it is that one's.
+    /// Writes the holder file: from now on the server that this word names cleans up after the Job. Nothing is written
+    /// where the volume refuses it; when two servers do this at the same moment, either may win.
     pub(crate) async fn take_over(&self, holder: &str) {
         let (files, name, owner) = (self.files.clone(), self.names.holder.clone(), self.volume.owner);
         let holder = holder.to_owned();
@@ -149,31 +156,46 @@ impl RunFolder {
             files.remove([name.as_str()]);
             let _ = files.prepare(owner, &[(&name, holder.as_bytes())]);
         });
-        // Also when a stop hurries past it, the name is being written.
+        // A stop does not undo this: the file may be written all the same.
         let _ = self.volume.budget.within(VOLUME, written).await;
     }
 
-    /// The start record of the pod that ran the agent, if there is one.
-    pub(crate) async fn started(&self) -> Result<Option<Vec<u8>>, Failure> {
-        self.content(&self.names.started).await
+    /// Whether there is a file with the name of the start record, whatever it holds.
+    pub(crate) async fn was_started(&self) -> Result<bool, Failure> {
+        Ok(self.content(&self.names.started).await?.is_some())
     }
 
-    /// Whether the pod has been let go on.
+    /// The start record, if a pod of this namespace and cluster wrote it for this run.
+    pub(crate) async fn start_record(
+        &self,
+        spec: &RunSpec,
+        run: &str,
+    ) -> Result<Option<StartRecord>, Failure> {
+        let text = self.content(&self.names.started).await?.unwrap_or_default();
+        Ok(StartRecord::parse(
+            &text,
+            run,
+            spec.namespace(),
+            &spec.run.cluster,
+        ))
+    }
+
+    /// Whether the nonce is there.
     pub(crate) async fn gate_is_open(&self) -> Result<bool, Failure> {
         Ok(self.content(&self.names.nonce).await?.is_some())
     }
 
-    /// Whether the pod has written its end record.
+    /// Whether there is a file with the name of the end record.
     pub(crate) async fn has_ended(&self) -> Result<bool, Failure> {
         Ok(self.content(&self.names.end).await?.is_some())
     }
 
-    /// Whether the log is still there: whoever harvests a run removes it.
+    /// Whether the log is there: whoever harvests a run removes it.
     pub(crate) async fn has_log(&self) -> Result<bool, Failure> {
-        let place = self.files.place(&self.names.log);
+        let path = self.files.path_of(&self.names.log);
         let look = move || {
             use crate::tail::source::LogSource as _;
-            match FileSource::new(place.clone(), true).look() {
+            match FileSource::new(path.clone(), true).look() {
                 Ok(_) => Ok(true),
                 Err(SourceError::Missing) => Ok(false),
                 Err(error) => Err(error),
@@ -185,14 +207,14 @@ impl RunFolder {
     async fn content(&self, name: &str) -> Result<Option<Vec<u8>>, Failure> {
         let (files, name) = (self.files.clone(), name.to_owned());
         self.answered(move || match files.read_small(&name, MAX_RECORD_BYTES) {
-            // Neither a pod of ours nor a server made it.
+            // Neither a server nor our script made it.
             Err(SourceError::Hostile(_)) => Ok(None),
             read => read,
         })
         .await
     }
 
-    /// What the volume answers. An error is no answer: absent is only what the volume says is absent.
+    /// What the volume answers. An error does not mean absent: it is tried again until the limit.
     async fn answered<T: Send + 'static>(
         &self,
         look: impl Fn() -> Result<T, SourceError> + Clone + Send + 'static,
@@ -204,23 +226,26 @@ impl RunFolder {
             match read {
                 Some(Ok(found)) => return Ok(found),
                 Some(Err(error)) if Instant::now() >= until => return Err(missing(error.to_string())),
-                Some(Err(_)) => sleep(LOOK_AGAIN * 5).await,
+                Some(Err(_)) => sleep(VOLUME_RETRY_PAUSE).await,
                 None => return Err(self.unanswered()),
             }
         }
     }
 
     /// Follows stdout and stderr.
+    ///
+    /// # Errors
+    /// `k8s_log_incomplete`, when the operating system gives no thread.
     pub(crate) fn follow(&self, hub: &Hub) -> Result<(Tail, Tail), Failure> {
-        // The pod is alive: the file may be late for any time, only the end of the run ends its tail.
-        let pace = Pace {
+        // However late the file appears, only the end of the run ends its tail.
+        let options = TailOptions {
             appear: None,
-            ..Pace::default()
+            ..TailOptions::default()
         };
         let follow = |name: &str, shown: &str| {
-            let source = FileSource::new(self.files.place(name), self.by_server);
+            let source = FileSource::new(self.files.path_of(name), self.by_server);
             let source = self.volume.root.volume.log(source);
-            hub.follow(source, shown.to_owned(), pace).map_err(|error| {
+            hub.follow(source, shown.to_owned(), options).map_err(|error| {
                 Failure::of_input(LOG_INCOMPLETE, format!("no thread to read the log with: {error}"))
             })
         };
@@ -301,7 +326,7 @@ fn missing(message: String) -> Failure {
     Failure::before_start(SHARED_VOLUME_MISSING, message)
 }
 
-/// Random enough to tell volumes apart: the process's own random hash keys.
+/// 128 random bits in hex, from the standard library's random hash keys: unique, not secret.
 pub(crate) fn nonce() -> String {
     use std::hash::{BuildHasher as _, Hasher as _, RandomState};
     let word = || RandomState::new().build_hasher().finish();

@@ -1,4 +1,4 @@
-//! The shared volume: work on threads that may block, and the files of a run.
+//! The shared volume: calls on threads that may block, and the files of a run.
 
 pub mod blocking;
 pub mod folder;

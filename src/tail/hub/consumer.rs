@@ -1,25 +1,25 @@
-//! Who gets what was found in a file.
+//! The consumers of tails: a task that waits for one, or a group of many.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::Notify;
 
-use crate::tail::followed::Look;
+use crate::tail::follower::Look;
 
 /// Names a tail of this process.
 pub type TailId = u32;
-/// What goes out at once: each tail at most once.
+/// What a group delivers at once: each tail at most once.
 pub type Batch = Vec<(TailId, Look)>;
 
-/// Who gets what was found.
+/// Gets what was found in a file.
 pub(super) enum Consumer {
     /// A task that waits for this tail.
-    Waits(Arc<Notify>),
-    /// A consumer of many tails.
+    Task(Arc<Notify>),
+    /// The group that the tail belongs to.
     Group(Weak<Members>),
 }
 
-/// The part of a group that the hub knows.
+/// The part of a group that the hub refers to.
 pub(super) struct Members {
     outbox: Mutex<Outbox>,
     pub(super) deliver: Box<dyn Fn(Batch) + Send + Sync>,
@@ -46,7 +46,7 @@ impl Members {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something of this tail waits to be delivered.
+    /// There is something of this tail to deliver.
     pub(super) fn post(&self, id: TailId) {
         self.lock().waiting.push(id);
     }

@@ -1,17 +1,17 @@
-//! Tails that are delivered together: what one tick found in all of them goes out as one batch.
+//! Tails that are delivered together: what one round of looks found in all of them is one batch.
 
 use std::sync::Arc;
 
 use super::consumer::{Batch, Consumer, Members, TailId};
 use super::{Hub, Shared};
-use crate::tail::cadence::Pace;
-use crate::tail::followed::Ending;
+use crate::tail::cadence::TailOptions;
+use crate::tail::follower::FinishRule;
 use crate::tail::source::LogSource;
 
 /// Bytes of one batch, roughly: taking it must not hold up the consumer's thread.
 const BATCH_BYTES: usize = 512 << 10;
 
-/// A consumer of many tails.
+/// Several tails with one consumer.
 #[derive(Clone)]
 pub struct Group(Arc<Inner>);
 
@@ -34,25 +34,30 @@ impl Group {
     ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub fn follow(&self, source: Box<dyn LogSource>, shown: String, pace: Pace) -> std::io::Result<TailId> {
+    pub fn follow(
+        &self,
+        source: Box<dyn LogSource>,
+        shown: String,
+        options: TailOptions,
+    ) -> std::io::Result<TailId> {
         let hub = Hub {
             shared: self.0.shared.clone(),
         };
         hub.add(
             source,
             shown,
-            pace,
+            options,
             Consumer::Group(Arc::downgrade(&self.0.members)),
         )
     }
 
-    /// The last batch has reached its consumer: the next one may go.
+    /// The last batch has arrived at the consumer: the next one may go.
     pub fn arrived(&self) {
         self.0.members.lock().under_way = false;
         self.0.members.flush(&self.0.shared);
     }
 
-    /// The consumer is done with what it got of these tails: the next may come.
+    /// The consumer has delivered what it got of these tails: more may come.
     pub fn taken(&self, tails: &[TailId]) {
         let mut state = self.0.shared.lock();
         for id in tails {
@@ -62,14 +67,14 @@ impl Group {
         self.0.members.flush(&self.0.shared);
     }
 
-    /// Tells a tail that its run is over, and how to finish.
-    pub fn end(&self, id: TailId, ending: Ending) {
+    /// The run of this tail is over: it finishes by this rule.
+    pub fn end(&self, id: TailId, rule: FinishRule) {
         let mut state = self.0.shared.lock();
-        state.end(id, ending, self.0.shared.now());
+        state.end(id, rule, self.0.shared.now());
         self.0.shared.wake(state);
     }
 
-    /// Ends all tails without a word: their consumer is gone.
+    /// Ends all tails, without an end for the consumer, which is gone.
     pub fn close(&self) {
         self.0.close();
     }

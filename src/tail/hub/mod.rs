@@ -1,8 +1,8 @@
-//! One hub per process polls the files of all tails: one thread that does the syscalls of every file, and one that
-//! stands by to take over when a call hangs on a dead mount. The threads live while there are tails.
+//! One hub per process polls the files of all tails. One thread makes the system calls for every file; another stands
+//! by and takes over when a call hangs on a dead mount. Both live while there are tails.
 //!
-//! `state` decides which file is next and what becomes of it; `threads` owns the threads, `task` does without, `clock` has the
-//! time; here is what the other rooms use: a [`Tail`] is awaited on its own, the tails of a [`Group`] are delivered together.
+//! `state` decides which file is next; `threads` owns the threads, `task` does without them, `clock` tells the time.
+//! Other rooms use a [`Tail`], which is awaited alone, or a [`Group`], whose tails are delivered together.
 
 mod clock;
 mod consumer;
@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::cadence::Pace;
-use super::followed::{Ending, Followed, Look};
+use super::cadence::TailOptions;
+use super::follower::{FinishRule, LogFollower, Look};
 use super::source::LogSource;
 use clock::Clock;
 pub use consumer::{Batch, TailId};
@@ -25,7 +25,7 @@ use consumer::{Consumer, Members};
 pub use group::Group;
 use state::State;
 
-/// The poller of all followed files.
+/// Polls all files that are followed.
 #[derive(Clone, Default)]
 pub struct Hub {
     shared: Arc<Shared>,
@@ -46,7 +46,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes the leader if it would sleep past what is due now. Its wake-ups are most of what an idle hub costs.
+    /// Wakes the leader if something is due before it wakes by itself. Wake-ups are most of what an idle hub costs.
     fn wake(&self, state: MutexGuard<'_, State>) {
         let early = state.is_due_before_wake();
         drop(state);
@@ -82,7 +82,7 @@ impl Shared {
 }
 
 impl Hub {
-    /// A hub that polls in a task of this runtime and by its clock, for simulations: a file whose call hangs holds all up.
+    /// A hub that polls in a task of this runtime and by its clock, for simulations: a call that hangs holds up all.
     #[must_use]
     pub fn on_runtime() -> Self {
         let shared = Shared {
@@ -98,9 +98,14 @@ impl Hub {
     ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub fn follow(&self, source: Box<dyn LogSource>, shown: String, pace: Pace) -> std::io::Result<Tail> {
+    pub fn follow(
+        &self,
+        source: Box<dyn LogSource>,
+        shown: String,
+        options: TailOptions,
+    ) -> std::io::Result<Tail> {
         let notify = Arc::new(Notify::new());
-        let id = self.add(source, shown, pace, Consumer::Waits(notify.clone()))?;
+        let id = self.add(source, shown, options, Consumer::Task(notify.clone()))?;
         Ok(Tail {
             shared: self.shared.clone(),
             id,
@@ -112,13 +117,13 @@ impl Hub {
         &self,
         source: Box<dyn LogSource>,
         shown: String,
-        pace: Pace,
+        options: TailOptions,
         consumer: Consumer,
     ) -> std::io::Result<TailId> {
         let now = self.shared.now();
-        let file = Box::new(Followed::new(source, shown, pace, now));
+        let file = Box::new(LogFollower::new(source, shown, options, now));
         let mut state = self.shared.lock();
-        let id = state.add(file, consumer, pace.poll, now);
+        let id = state.add(file, consumer, options.poll, now);
         if let Err(error) = self.shared.clone().ensure_poller(&mut state) {
             state.remove(id);
             return Err(error);
@@ -140,7 +145,7 @@ impl Hub {
     }
 }
 
-/// One followed file: gives what each look found.
+/// One file that is followed: gives what each look found.
 pub struct Tail {
     shared: Arc<Shared>,
     id: TailId,
@@ -167,10 +172,10 @@ impl Tail {
         Some(look)
     }
 
-    /// Tells the tail that its run is over, and how to finish.
-    pub fn end(&self, ending: Ending) {
+    /// The run is over: the tail finishes by this rule.
+    pub fn end(&self, rule: FinishRule) {
         let mut state = self.shared.lock();
-        state.end(self.id, ending, self.shared.now());
+        state.end(self.id, rule, self.shared.now());
         self.shared.wake(state);
     }
 }

@@ -1,5 +1,5 @@
-//! A hub without threads: a task of the runtime polls the files, by the runtime's clock, which tests can stop. Nobody stands
-//! by: a call that hangs holds up the runtime, so this is for simulations, whose files answer at once.
+//! A hub without threads: a task of the runtime polls the files, by the runtime's clock, which tests can stop. Nobody
+//! stands by: a call that hangs holds up the runtime, so this is for simulations, whose files answer at once.
 
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::Shared;
-use super::state::{Job, State};
-use crate::tail::followed::CHUNK;
+use super::state::{LeaderTask, State};
+use crate::tail::follower::CHUNK;
 
 impl Shared {
     pub(super) fn ensure_task(self: Arc<Self>, state: &mut State, since: Instant) {
@@ -35,18 +35,18 @@ impl Shared {
         loop {
             let now = self.now();
             let mut state = self.lock();
-            match state.next_job(now) {
-                Job::Look(id, mut file, _) | Job::LookApart(id, mut file, _) => {
+            match state.next_task(now) {
+                LeaderTask::Look(id, mut file, _) | LeaderTask::LookApart(id, mut file, _) => {
                     drop(state);
                     let look = file.look(now, buffer);
                     let left = self.lock().put_back(id, file, look, now);
                     drop(left);
                 }
-                Job::Close(file) => {
+                LeaderTask::Close(file) => {
                     drop(state);
                     drop(file);
                 }
-                Job::Sleep(until) => {
+                LeaderTask::Sleep(until) => {
                     let Some(state) = self.flushed(state) else {
                         continue;
                     };
@@ -54,7 +54,7 @@ impl Shared {
                     state.wakes_at = Some(until);
                     return Some(until);
                 }
-                Job::Leave => {
+                LeaderTask::Leave => {
                     let Some(mut state) = self.flushed(state) else {
                         continue;
                     };

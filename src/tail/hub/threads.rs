@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use super::Shared;
 use super::consumer::TailId;
-use super::state::{Job, State};
-use crate::tail::followed::{CHUNK, Followed, Look};
+use super::state::{LeaderTask, State};
+use crate::tail::follower::{CHUNK, LogFollower, Look};
 
-/// A call that takes longer is left alone with its file; another thread goes on with the others, which must not be
-/// late by more than 50 ms.
+/// A call that takes longer keeps its thread and its file; another thread goes on with the other files, which must not
+/// be late by more than 50 ms.
 const STUCK_AFTER: Duration = Duration::from_millis(40);
-/// What was found goes out at the latest after this time, although more files are due.
+/// What was found is delivered after this time at the latest, although more files are due.
 const FLUSH_AFTER: Duration = Duration::from_millis(5);
 
 impl Shared {
@@ -39,8 +39,8 @@ impl Shared {
         let mut state = self.lock();
         while state.term == term {
             let now = self.now();
-            let job = state.next_job(now);
-            let idle = matches!(job, Job::Sleep(_) | Job::Leave);
+            let task = state.next_task(now);
+            let idle = matches!(task, LeaderTask::Sleep(_) | LeaderTask::Leave);
             if idle || now.saturating_sub(flushed) >= FLUSH_AFTER {
                 flushed = now;
                 let posted = state.take_posted();
@@ -54,18 +54,18 @@ impl Shared {
                     }
                 }
             }
-            state = match job {
-                Job::Look(id, file, mount) => {
+            state = match task {
+                LeaderTask::Look(id, file, mount) => {
                     self.enter(&mut state, mount.clone(), now);
                     self.look(state, id, file, &mount, term, &mut buffer)
                 }
-                Job::LookApart(id, file, mount) => {
+                LeaderTask::LookApart(id, file, mount) => {
                     self.send_apart(&mut state, id, file, mount, now);
                     state
                 }
-                Job::Close(file) => self.close_later(state, file, term, now),
-                Job::Sleep(until) => self.sleep(state, until.saturating_sub(now), until),
-                Job::Leave => {
+                LeaderTask::Close(file) => self.close_later(state, file, term, now),
+                LeaderTask::Sleep(until) => self.sleep(state, until.saturating_sub(now), until),
+                LeaderTask::Leave => {
                     state.running = false;
                     state.term += 1;
                     // The threads of the next tails must not take this one for a leader that hangs in a call.
@@ -98,7 +98,7 @@ impl Shared {
         &'a self,
         state: MutexGuard<'a, State>,
         id: TailId,
-        mut file: Box<Followed>,
+        mut file: Box<LogFollower>,
         mount: &Arc<str>,
         term: u64,
         buffer: &mut [u8],
@@ -126,7 +126,7 @@ impl Shared {
     fn close_later<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
-        file: Box<Followed>,
+        file: Box<LogFollower>,
         term: u64,
         now: Duration,
     ) -> MutexGuard<'a, State> {
@@ -154,12 +154,12 @@ impl Shared {
         self: &Arc<Self>,
         state: &mut State,
         id: TailId,
-        file: Box<Followed>,
+        file: Box<LogFollower>,
         mount: Arc<str>,
         now: Duration,
     ) {
         let parcel = Arc::new(Mutex::new(Some(file)));
-        let take = |parcel: &Mutex<Option<Box<Followed>>>| {
+        let take = |parcel: &Mutex<Option<Box<LogFollower>>>| {
             parcel.lock().unwrap_or_else(PoisonError::into_inner).take()
         };
         state.hangs(&mount);
@@ -183,7 +183,7 @@ impl Shared {
     }
 
     /// A look at a file whose mount has not answered another one: on a thread that may hang.
-    fn look_apart(&self, id: TailId, mut file: Box<Followed>, mount: &Arc<str>) {
+    fn look_apart(&self, id: TailId, mut file: Box<LogFollower>, mount: &Arc<str>) {
         let mut buffer = vec![0; CHUNK];
         let look = file.look(self.now(), &mut buffer);
         let mut state = self.lock();

@@ -1,80 +1,85 @@
-//! A log file on a disk, read with direct syscalls.
+//! A log file on a disk, read by system calls.
 
 use rustix::fd::OwnedFd;
 
-use super::place::must_be_regular;
 use super::stat::{freshness_of, stat_at};
-use super::{Freshness, LogSource, Place, Seen, SourceError};
+use super::volume_path::must_be_regular;
+use super::{FileState, Freshness, LogSource, SourceError, VolumePath};
 
-/// One file by its place. Closed handles are the normal state before the file exists.
+/// One file by its path. It has no handle until the file exists.
 #[derive(Debug)]
 pub struct FileSource {
-    place: Place,
+    path: VolumePath,
     mount: String,
-    open: Option<Open>,
+    open: Option<OpenFile>,
     freshness: Freshness,
     trust: Trust,
 }
 
-/// Which file may have a second hard link: another agent could make one, and must not end a run by it.
+/// Which file may have a second hard link. An agent can make a link to the log of another one, and must not end that
+/// one's run by it; nor may it make the log's name a link to a file of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trust {
-    /// None yet, and the first one must have a single link: nobody knows who made it.
+    /// No file: nobody knows who made the first one, so it must have a single link.
     Nothing,
-    /// The first one: the server made it.
+    /// The file that is opened first: the server made it.
     First,
-    /// The one that was opened before. Whatever takes its place starts with a single link.
+    /// The file of this identity, which was opened before. A file that replaces it must have a single link.
     Only((u64, u64)),
 }
 
-/// The folder is held beside the file: with it one syscall tells whether the path still names this file.
+/// The folder's handle is kept beside the file's: with it one system call tells whether the path still names this file.
 #[derive(Debug)]
-struct Open {
+struct OpenFile {
     folder: OwnedFd,
     file: OwnedFd,
     identity: (u64, u64),
 }
 
 impl FileSource {
-    /// `known`: the server created this file, so that a second hard link is a warning and not an error.
+    /// `made_by_server`: then a second hard link of the file is a warning and not an error.
     #[must_use]
-    pub fn new(place: Place, known: bool) -> Self {
-        let mount = place.root().display().to_string();
+    pub fn new(path: VolumePath, made_by_server: bool) -> Self {
+        let mount = path.root().display().to_string();
         Self {
-            place,
+            path,
             mount,
             open: None,
             freshness: Freshness::Local,
-            trust: if known { Trust::First } else { Trust::Nothing },
+            trust: if made_by_server {
+                Trust::First
+            } else {
+                Trust::Nothing
+            },
         }
     }
 
-    fn trusts(&self, seen: &Seen) -> bool {
+    fn trusts(&self, seen: &FileState) -> bool {
         seen.links <= 1 || self.trust == Trust::First || self.trust == Trust::Only(seen.identity)
     }
 }
 
 impl LogSource for FileSource {
-    fn look(&mut self) -> Result<Seen, SourceError> {
-        let held = self
+    fn look(&mut self) -> Result<FileState, SourceError> {
+        let in_open_folder = self
             .open
             .as_ref()
-            .map(|open| look_at(&open.folder, self.place.name()));
-        let seen = match held {
+            .map(|open| look_at(&open.folder, self.path.name()));
+        let seen = match in_open_folder {
             // Its folder may have been made anew.
-            None | Some(Err(SourceError::Missing)) => look_at(&self.place.open_folder()?, self.place.name()),
+            None | Some(Err(SourceError::Missing)) => look_at(&self.path.open_folder()?, self.path.name()),
             Some(seen) => seen,
         };
         if matches!(seen, Err(SourceError::Io(_))) {
-            // A handle that the file server has lost (ESTALE) stays lost.
+            // A handle that the file server does not know any more (ESTALE) is of no use.
             self.open = None;
         }
         seen
     }
 
-    fn open(&mut self) -> Result<Seen, SourceError> {
-        let folder = self.place.open_folder()?;
-        let (file, seen) = self.place.open_file(&folder)?;
+    fn open(&mut self) -> Result<FileState, SourceError> {
+        let folder = self.path.open_folder()?;
+        let (file, seen) = self.path.open_file(&folder)?;
         if !self.trusts(&seen) {
             return Err(SourceError::Hostile("it has a second hard link".to_owned()));
         }
@@ -84,7 +89,7 @@ impl LogSource for FileSource {
             self.freshness = freshness_of(&file);
         }
         let identity = seen.identity;
-        self.open = Some(Open {
+        self.open = Some(OpenFile {
             folder,
             file,
             identity,
@@ -116,7 +121,7 @@ impl LogSource for FileSource {
     }
 }
 
-fn look_at(folder: &OwnedFd, name: &str) -> Result<Seen, SourceError> {
+fn look_at(folder: &OwnedFd, name: &str) -> Result<FileState, SourceError> {
     let (seen, kind) = stat_at(folder, name)?;
     must_be_regular(kind)?;
     Ok(seen)

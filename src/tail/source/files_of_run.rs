@@ -1,4 +1,4 @@
-//! The files of one run beside its log: made before the Job exists, removed when the run is harvested.
+//! The files of one run: made before its Job exists, removed when the run is harvested.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -8,9 +8,9 @@ use rustix::fs::{self, AtFlags, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
 use super::survey::names;
-use super::{Place, SourceError};
+use super::{SourceError, VolumePath};
 
-/// Who the pod is on the shared volume.
+/// The pod's user and group on the shared volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ownership {
     /// User id under which the pod's writes appear on this mount. Default 1000.
@@ -38,7 +38,7 @@ pub enum PrepareError {
         /// What the file system said.
         cause: SourceError,
     },
-    /// The server's user can make files, but none that the pod's user could write.
+    /// The server's user cannot make a file that the pod's user could write.
     #[error(
         "the server runs as uid {server} and the pod as uid {pod}: the server's user must be 0, {pod} or a member of \
          group {group}, so that both can write {path}"
@@ -48,64 +48,65 @@ pub enum PrepareError {
         server: u32,
         /// The pod's user id.
         pod: u32,
-        /// The group that both must share.
+        /// The group that would have to be the server's, too.
         group: u32,
         /// What was to be made.
         path: String,
     },
 }
 
-/// What was prepared.
+/// What [`RunFiles::prepare`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Prepared {
-    /// False when root is squashed on the volume: then the pod's init container makes folder and files.
+pub struct Preparation {
+    /// The server made folder and files. False when root is squashed on the volume: then the pod's init container
+    /// makes them.
     pub by_server: bool,
 }
 
 /// The files of one run.
 #[derive(Debug, Clone)]
 pub struct RunFiles {
-    log: Place,
+    log: VolumePath,
     shown: String,
 }
 
 impl RunFiles {
-    /// `log`: the log's path as the server sees it, below `data_root`.
+    /// `log`: the log's path as the server sees it. `None` when it is not below `data_root`.
     #[must_use]
     pub fn new(data_root: &Path, log: &Path) -> Option<Self> {
         Some(Self {
-            log: Place::below(data_root, log)?,
+            log: VolumePath::below(data_root, log)?,
             shown: log.display().to_string(),
         })
     }
 
-    /// The place of the log, or of another file beside it.
+    /// The path of the file of this name in the run's folder.
     #[must_use]
-    pub fn place(&self, name: &str) -> Place {
+    pub fn path_of(&self, name: &str) -> VolumePath {
         self.log.sibling(name)
     }
 
-    /// Makes the folder and these files: empty or with content, never over an existing one.
+    /// Makes the folder and these files with their content. An existing file is an error.
     ///
     /// # Errors
     /// [`PrepareError`] says what to do; nothing that was made stays behind.
-    pub fn prepare(&self, owner: Ownership, files: &[(&str, &[u8])]) -> Result<Prepared, PrepareError> {
+    pub fn prepare(&self, owner: Ownership, files: &[(&str, &[u8])]) -> Result<Preparation, PrepareError> {
         let hand_over = HandOver::to(owner);
         let mut made = Vec::new();
         let failed = self.make(hand_over, files, &mut made).err();
         if failed.is_some() {
-            // What was there before is somebody else's.
+            // Only what was made here: a file that was there before is somebody else's.
             self.remove(made);
         }
         match failed {
-            None => Ok(Prepared { by_server: true }),
+            None => Ok(Preparation { by_server: true }),
             // Root without power over the volume (root squash): the pod makes its files itself.
             Some(SourceError::Io(Errno::PERM | Errno::ACCESS | Errno::INVAL))
                 if hand_over == HandOver::Root(owner) =>
             {
-                Ok(Prepared { by_server: false })
+                Ok(Preparation { by_server: false })
             }
-            Some(cause) => Err(Server::current().refused(owner, hand_over, cause, self.shown.clone())),
+            Some(cause) => Err(ServerUser::current().refused(owner, hand_over, cause, self.shown.clone())),
         }
     }
 
@@ -128,15 +129,15 @@ impl RunFiles {
         Ok(())
     }
 
-    /// Makes a folder that the pod can write, for a file that the pod will make: the pod's user may not be allowed to
-    /// make one in a folder of the server's. What fails here is left to the pod, which says what it lacks.
+    /// Makes the folder of a file that the pod will make: the pod's user may not be allowed to make one in a folder of
+    /// the server's. When this fails, the pod tries it, and says what it lacks.
     pub fn prepare_folder_of(data_root: &Path, file: &Path, owner: Ownership) {
         let hand_over = HandOver::to(owner);
         let mode = hand_over.folder_mode();
-        if let Some(place) = Place::below(data_root, file)
+        if let Some(place) = VolumePath::below(data_root, file)
             && let Err(error) = place.make_folder(mode, |made| hand_over.apply(made, mode))
         {
-            tracing::warn!(%error, file = %file.display(), "folder left to the pod");
+            tracing::warn!(%error, file = %file.display(), "cannot make the folder: the pod tries it");
         }
     }
 
@@ -170,8 +171,8 @@ impl RunFiles {
         Ok(Some(buffer))
     }
 
-    /// Ids of the runs in this folder that have both of these files beside each other (such as `.pod.started`), the
-    /// one whose first file changed last at the end.
+    /// Ids of the runs in this folder that have a file with each of these two ends (such as `.pod.started`), sorted by
+    /// the time at which the file with the first end changed.
     #[must_use]
     pub fn runs_with(&self, ends: [&str; 2]) -> Vec<String> {
         let Ok(folder) = self.log.open_folder() else {
@@ -214,13 +215,13 @@ impl RunFiles {
     }
 }
 
-/// Who the server is.
-struct Server {
+/// User and groups of this process.
+struct ServerUser {
     uid: u32,
     groups: Vec<u32>,
 }
 
-impl Server {
+impl ServerUser {
     fn current() -> Self {
         let others = rustix::process::getgroups().unwrap_or_default();
         let groups = others.into_iter().chain([rustix::process::getegid()]);
@@ -230,7 +231,8 @@ impl Server {
         }
     }
 
-    /// A user that shares nothing with the pod's is told so, whichever call was the first to be refused.
+    /// The error of a call that the volume refused. For a user without the pod's group it names both users, whichever
+    /// call was refused.
     fn refused(
         &self,
         owner: Ownership,
@@ -255,14 +257,14 @@ impl Server {
     }
 }
 
-/// How a file of the server becomes one that the pod can write.
+/// How a file that the server made becomes one that the pod can write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum HandOver {
     /// The server is the pod's user: nothing to do.
     Same,
-    /// The server is root: give the file away.
+    /// The server is root: it makes the pod's user the owner.
     Root(Ownership),
-    /// The server is somebody else: share it through the group.
+    /// The server is another user: it shares the file through the group.
     Group(Ownership),
 }
 
@@ -301,7 +303,7 @@ impl HandOver {
             }
             Self::Group(owner) => {
                 fs::fchown(made, None, Some(Gid::from_raw(owner.gid)))?;
-                // The umask took the group's write bit away, and chown the set-group-id bit.
+                // The umask has cleared the group's write bit, and chown the set-group-id bit.
                 fs::fchmod(made, mode)?;
             }
         }
@@ -327,7 +329,7 @@ mod tests {
             1000 => HandOver::Same,
             _ => HandOver::Group(owner),
         };
-        let server = Server {
+        let server = ServerUser {
             uid,
             groups: groups.to_vec(),
         };
@@ -336,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_that_shares_no_group_with_the_pod_hears_both_uids() {
+    fn the_error_for_a_user_without_the_pods_group_names_both_uids() {
         for errno in [Errno::ACCESS, Errno::PERM] {
             let said = said(4321, &[4321], errno);
             assert!(
@@ -348,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn who_could_write_hears_what_the_volume_said() {
+    fn the_error_for_a_user_that_could_write_is_the_volumes_own() {
         for (uid, groups, errno) in [
             (1000, [1000], Errno::ACCESS),
             (1234, [1000], Errno::ACCESS),

@@ -1,45 +1,45 @@
-//! The only room that opens, makes or removes files. Every path on the shared volume is hostile: it is the agents'
-//! own HOME. So each of ours is walked from a folder handle of the data root, one component at a time, following
-//! no symlink.
+//! The only room that opens, makes or removes files. Every path on the shared volume is hostile: agents write there,
+//! it is their HOME. So a path of ours is walked from an open handle of the data root, one component at a time, and no
+//! symbolic link is followed.
 
 mod file;
 mod files_of_run;
-mod place;
 mod stat;
 mod survey;
+mod volume_path;
 
 pub use file::FileSource;
 pub use files_of_run::{Ownership, PrepareError, RunFiles};
-pub use place::Place;
 pub use stat::freshness_at;
-pub use survey::{OldRun, old_runs};
+pub use survey::{OldRun, RunFileEnds, old_runs};
+pub use volume_path::VolumePath;
 
 use std::time::Duration;
 
-/// What stands at the path, as far as the open handle tells.
+/// The state of a file, as one call of the file system tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen {
-    /// Device and inode: another value means another file.
+pub struct FileState {
+    /// Device and inode: another pair is another file.
     pub identity: (u64, u64),
-    /// Size in bytes. May be stale on network volumes: growth is learnt by reading.
+    /// Size in bytes. It may be stale on network volumes: growth is learnt by reading.
     pub size: u64,
     /// Hard links; 0 means the file was removed or replaced.
     pub links: u64,
 }
 
-/// How late a file system shows what another machine wrote.
+/// What kind of file system a file is on: how late it shows what another machine wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
-    /// A file system of this machine: what was written is seen at once.
+    /// Of this machine: what was written shows at once.
     Local,
     /// Shared, and coherent by design (CephFS).
     Coherent,
-    /// Shared, with caches of attributes and pages (NFS, SMB, FUSE, 9p, and what is not known).
+    /// Shared, with caches of attributes and pages (NFS, SMB, FUSE, 9p), or of an unknown kind.
     Cached,
 }
 
 impl Freshness {
-    /// How old a handle may get before the path is opened afresh.
+    /// How old a handle may become before the path is opened again.
     #[must_use]
     pub fn handle_lifetime(self) -> Duration {
         Duration::from_secs(if self == Self::Local { 30 } else { 2 })
@@ -47,7 +47,7 @@ impl Freshness {
 
     /// How long bytes that the pod has flushed may stay invisible here.
     #[must_use]
-    pub fn proof_limit(self) -> Duration {
+    pub fn visibility_lag(self) -> Duration {
         Duration::from_secs(if self == Self::Cached { 65 } else { 5 })
     }
 }
@@ -55,10 +55,10 @@ impl Freshness {
 /// Why a look at the file failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
-    /// Nothing is there (yet, or any more).
+    /// No file of that name.
     #[error("no such file")]
     Missing,
-    /// Something is there that must not be read.
+    /// There is something that must not be read, such as a symbolic link or a FIFO.
     #[error("{0}")]
     Hostile(String),
     /// The file system answered with an error; it may pass.
@@ -78,32 +78,32 @@ impl From<rustix::io::Errno> for SourceError {
     }
 }
 
-/// Where the bytes of one log come from. The second implementation is the fault-injecting one of the tests.
+/// Where the bytes of one log come from: [`FileSource`], and in tests a source that plays faults.
 pub trait LogSource: Send {
-    /// What stands at the path now, whichever file is open.
+    /// The state of the file that has the path's name now, whichever file is open.
     ///
     /// # Errors
-    /// See [`SourceError`]; the caller decides which of them end the tail.
-    fn look(&mut self) -> Result<Seen, SourceError>;
+    /// See [`SourceError`]; the caller decides which of them ends the tail.
+    fn look(&mut self) -> Result<FileState, SourceError>;
 
-    /// Opens what stands at the path now. The handle before it is given up only when this succeeds.
+    /// Opens the file that has the path's name now. An earlier handle is closed only when this succeeds.
     ///
     /// # Errors
     /// As `look`.
-    fn open(&mut self) -> Result<Seen, SourceError>;
+    fn open(&mut self) -> Result<FileState, SourceError>;
 
-    /// Reads the open file at `offset` into `buffer`; 0 means that nothing is there now.
+    /// Reads the open file at `offset` into `buffer`. 0: no bytes are visible there now.
     ///
     /// # Errors
-    /// As `look`; then the handle is of no more use.
+    /// As `look`; after one the handle is closed.
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, SourceError>;
 
     /// Drops the handles.
     fn close(&mut self);
 
-    /// What the file system is known to hide.
+    /// The kind of file system.
     fn freshness(&self) -> Freshness;
 
-    /// What stalls together: files of one mount give the same name, which is also shown to people.
+    /// The name of the mount, for messages too: files of one mount stall together.
     fn mount(&self) -> &str;
 }

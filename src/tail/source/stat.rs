@@ -1,19 +1,19 @@
-//! What stands at a path or behind a handle, asked of the file's server where the system can, and how late its file
-//! system shows what others wrote.
+//! The state of a file by its name or its handle, asked of the file's server where the system can, and the kind of its
+//! file system.
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{self, AtFlags, FileType};
 use rustix::io::Errno;
 
-use super::{Freshness, Seen, SourceError};
+use super::{FileState, Freshness, SourceError};
 
-/// What has this name in the folder; a link is not followed.
-pub(super) fn stat_at(folder: &OwnedFd, name: &str) -> Result<(Seen, FileType), Errno> {
+/// The state of the file of this name in the folder. A link is not followed.
+pub(super) fn stat_at(folder: &OwnedFd, name: &str) -> Result<(FileState, FileType), Errno> {
     stat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
 }
 
-/// What this handle is.
-pub(super) fn stat_handle(file: &OwnedFd) -> Result<(Seen, FileType), Errno> {
+/// The state of the open file.
+pub(super) fn stat_handle(file: &OwnedFd) -> Result<(FileState, FileType), Errno> {
     stat(file, c"", EMPTY_PATH)
 }
 
@@ -27,7 +27,7 @@ fn stat(
     at: &OwnedFd,
     name: impl rustix::path::Arg + Copy,
     flags: AtFlags,
-) -> Result<(Seen, FileType), Errno> {
+) -> Result<(FileState, FileType), Errno> {
     #[cfg(target_os = "linux")]
     match forced_stat(at, name, flags) {
         // Old kernels and some sandboxes do not have `statx`.
@@ -41,7 +41,7 @@ fn stat(
         fs::statat(at, name, flags)?
     };
     // The widths of these fields differ between platforms.
-    let seen = Seen {
+    let seen = FileState {
         identity: (stat.st_dev as u64, stat.st_ino as u64),
         size: stat.st_size.max(0) as u64,
         links: stat.st_nlink as u64,
@@ -54,13 +54,13 @@ fn forced_stat(
     at: &OwnedFd,
     name: impl rustix::path::Arg,
     flags: AtFlags,
-) -> Result<(Seen, FileType), Errno> {
+) -> Result<(FileState, FileType), Errno> {
     use rustix::fs::{StatxFlags, makedev};
     // AT_STATX_FORCE_SYNC of <linux/fcntl.h>.
     const FORCE_SYNC: AtFlags = AtFlags::from_bits_retain(0x2000);
     let wanted = StatxFlags::TYPE | StatxFlags::INO | StatxFlags::NLINK | StatxFlags::SIZE;
     let stat = fs::statx(at, name, flags | FORCE_SYNC, wanted)?;
-    let seen = Seen {
+    let seen = FileState {
         // As fstat has it, should statx be refused later on.
         identity: (makedev(stat.stx_dev_major, stat.stx_dev_minor), stat.stx_ino),
         size: stat.stx_size,
@@ -81,7 +81,7 @@ pub(super) fn freshness_of(_file: &OwnedFd) -> Freshness {
     Freshness::Cached
 }
 
-/// How late the file system of this folder shows what other machines wrote.
+/// The kind of the file system of this folder.
 ///
 /// # Errors
 /// When the folder cannot be opened.
@@ -90,8 +90,8 @@ pub fn freshness_at(folder: &std::path::Path) -> Result<Freshness, SourceError> 
     Ok(freshness_of(&fs::open(folder, flags, fs::Mode::empty())?))
 }
 
-/// By the numbers of `<linux/magic.h>` and of the vendors. NFS, SMB, FUSE, 9p, Lustre, GPFS and whatever is not known
-/// here may hide what others wrote.
+/// By the numbers of `<linux/magic.h>` and of the vendors. What is not in the list, such as NFS, SMB, FUSE, 9p, Lustre
+/// and GPFS, may hide what others wrote.
 #[cfg(target_os = "linux")]
 fn freshness_of_magic(magic: u64) -> Freshness {
     match magic {

@@ -1,4 +1,4 @@
-//! What old runs left on the shared volume: found by walking the log folders, never following a link.
+//! Finds the files of old runs by a walk through the log folders. No link is followed.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -13,12 +13,21 @@ const FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
-/// More runs than this are left for the next survey.
-const MOST: usize = 10_000;
-/// No pod waits this long for its start: an empty log that is older belongs to nobody.
-const NEVER_STARTS: Duration = Duration::from_secs(24 * 3_600);
+/// Most runs of one survey; the next one finds more.
+const MAX_RUNS: usize = 10_000;
+/// No pod waits this long for its start: an empty log without a start record that is older belongs to nobody.
+const UNSTARTED_AGE: Duration = Duration::from_secs(24 * 3_600);
 
-/// The files of one old run, by the name of its log.
+/// How the names of a run's files end, by which a survey knows it.
+#[derive(Debug, Clone, Copy)]
+pub struct RunFileEnds {
+    /// The start record's, such as `.started`.
+    pub started: &'static str,
+    /// The log's.
+    pub log: &'static str,
+}
+
+/// An old run that left files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OldRun {
     /// Folder of the company.
@@ -27,16 +36,21 @@ pub struct OldRun {
     pub agent: String,
     /// Id of the run.
     pub run: String,
-    /// Whether its agent was started. If not, there is an empty log and nothing else to know it by.
+    /// Whether it has a start record. If not, it has an empty log and no file that tells whose it is.
     pub started: bool,
 }
 
-/// Runs below `logs` (`<company>/<agent>/<run>.pod.started`) whose files were last changed `age` before `now`, and those
-/// that were never started and are a day old.
+/// Runs below `logs` (`<company>/<agent>/<run>…`) whose files did not change for `age`, and those that were never
+/// started and are a day old.
 ///
 /// # Errors
 /// When the log folder itself cannot be read; what cannot be read below it is left out.
-pub fn old_runs(logs: &Path, age: Duration, now: SystemTime) -> Result<Vec<OldRun>, SourceError> {
+pub fn old_runs(
+    logs: &Path,
+    ends: RunFileEnds,
+    age: Duration,
+    now: SystemTime,
+) -> Result<Vec<OldRun>, SourceError> {
     let root = fs::open(logs, FOLDER, Mode::empty())?;
     let mut found = Vec::new();
     for company in names(&root) {
@@ -49,8 +63,8 @@ pub fn old_runs(logs: &Path, age: Duration, now: SystemTime) -> Result<Vec<OldRu
             };
             let old = names(&folder)
                 .into_iter()
-                .filter_map(|name| old_run(&folder, &name, age, now));
-            let room = MOST - found.len();
+                .filter_map(|name| old_run(&folder, &name, ends, age, now));
+            let room = MAX_RUNS - found.len();
             found.extend(old.take(room).map(|(run, started)| OldRun {
                 company: company.clone(),
                 agent: agent.clone(),
@@ -62,19 +76,26 @@ pub fn old_runs(logs: &Path, age: Duration, now: SystemTime) -> Result<Vec<OldRu
     Ok(found)
 }
 
-/// The run of a file, if that file is the one to know it by and the run is old; and whether its agent was started.
-fn old_run(folder: &OwnedFd, name: &str, age: Duration, now: SystemTime) -> Option<(String, bool)> {
-    if let Some(run) = name.strip_suffix(".pod.started") {
-        let log = format!("{run}.pod.ndjson");
+/// The old run that a file belongs to, and whether it was started. Each run is found by one of its files: by its start
+/// record, or by its log where there is none.
+fn old_run(
+    folder: &OwnedFd,
+    name: &str,
+    ends: RunFileEnds,
+    age: Duration,
+    now: SystemTime,
+) -> Option<(String, bool)> {
+    if let Some(run) = name.strip_suffix(ends.started) {
+        let log = format!("{run}{}", ends.log);
         let old = is_older(folder, name, age, now) && is_older(folder, &log, age, now);
         return old.then(|| (run.to_owned(), true));
     }
-    let run = name.strip_suffix(".pod.ndjson")?;
-    let started = format!("{run}.pod.started");
+    let run = name.strip_suffix(ends.log)?;
+    let started = format!("{run}{}", ends.started);
     let found = fs::statat(folder, started.as_str(), AtFlags::SYMLINK_NOFOLLOW);
     let absent = found.is_err_and(|errno| errno == Errno::NOENT);
     let stat = fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
-    let old = is_older(folder, name, age.max(NEVER_STARTS), now);
+    let old = is_older(folder, name, age.max(UNSTARTED_AGE), now);
     (absent && stat.st_size == 0 && old).then(|| (run.to_owned(), false))
 }
 
@@ -86,7 +107,7 @@ pub(super) fn names(folder: impl std::os::fd::AsFd) -> Vec<String> {
     names.filter(|name| name != "." && name != "..").collect()
 }
 
-/// A file that is not there is as old as any.
+/// Whether the file did not change for `age`. A file that is not there counts as old.
 fn is_older(folder: impl std::os::fd::AsFd, name: &str, age: Duration, now: SystemTime) -> bool {
     let stat = match fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => stat,
@@ -104,6 +125,14 @@ fn is_older(folder: impl std::os::fd::AsFd, name: &str, age: Duration, now: Syst
 )]
 mod tests {
     use super::*;
+
+    fn old_runs(logs: &Path, age: Duration, now: SystemTime) -> Result<Vec<OldRun>, SourceError> {
+        let ends = RunFileEnds {
+            started: ".pod.started",
+            log: ".pod.ndjson",
+        };
+        super::old_runs(logs, ends, age, now)
+    }
 
     #[test]
     fn only_runs_of_the_right_form_and_age_are_found() {
@@ -125,7 +154,7 @@ mod tests {
             Ok(vec![run.clone()])
         );
         std::fs::write(folder.join("r-3.pod.ndjson"), "").expect("a file");
-        let later = SystemTime::now() + NEVER_STARTS;
+        let later = SystemTime::now() + UNSTARTED_AGE;
         let mut old = old_runs(root.path(), Duration::ZERO, later).expect("runs");
         old.sort_by(|a, b| a.run.cmp(&b.run));
         let never = OldRun {

@@ -1,5 +1,5 @@
 //! Every golden manifest passes the API server's own validation. Needs a cluster, so it runs only when asked:
-//! `KUBECONFIG=… cargo test --test manifest_dry_run -- --ignored`; nothing is created.
+//! `KUBECONFIG=… cargo test --test it manifest::dry_run -- --ignored`; nothing is created.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};

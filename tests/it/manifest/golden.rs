@@ -1,5 +1,5 @@
 //! The Job of every golden case, field by field. The golden results are what the TypeScript adapter's text gives;
-//! each rule below names one deviation of CONTRACT.md 4 and is applied to the golden side.
+//! each rule below is one deviation from it, on purpose.
 
 use crate::support::golden::{MEANT, cases, request, request_as_written};
 use opencode_k8s::config::RunSpec;
@@ -31,9 +31,9 @@ fn every_golden_case_agrees_but_for_the_listed_deviations() {
         let ours = rendered(index);
         let job = serde_json::to_value(&ours.job).expect("JSON");
         let mut theirs = case["result"]["job"].clone();
-        let mut mine = job.clone();
-        apply_rules(case, &mut theirs, &mut mine);
-        assert_eq!(mine, theirs, "case {index}");
+        let mut ours = job.clone();
+        apply_rules(case, &mut theirs, &mut ours);
+        assert_eq!(ours, theirs, "case {index}");
         judged += 1;
     }
     assert_eq!(judged, 55);
@@ -114,20 +114,20 @@ fn what_was_dropped_is_read_or_refused() {
 }
 
 /// Each step is one deviation: it changes the golden side, or takes an added field off ours after checking it.
-fn apply_rules(case: &Value, theirs: &mut Value, mine: &mut Value) {
-    rule_annotations(case, mine);
+fn apply_rules(case: &Value, theirs: &mut Value, ours: &mut Value) {
+    rule_annotations(case, ours);
     rule_whole_deadline(theirs);
     rule_labels_are_valid(theirs);
-    rule_grace_and_policy(mine);
-    rule_init_container(case, theirs, mine);
-    rule_main_command(theirs, mine);
-    rule_environment(theirs, mine);
+    rule_grace_and_policy(ours);
+    rule_init_container(case, theirs, ours);
+    rule_main_command(theirs, ours);
+    rule_environment(theirs, ours);
 }
 
 /// The Job names its files and the prompt's hash; the pod refuses eviction.
-fn rule_annotations(case: &Value, mine: &mut Value) {
+fn rule_annotations(case: &Value, ours: &mut Value) {
     let log = case["result"]["podLogPath"].as_str().expect("text");
-    let annotations = mine["metadata"]["annotations"]
+    let annotations = ours["metadata"]["annotations"]
         .as_object_mut()
         .expect("an object");
     assert_eq!(annotations.remove(names::LOG_PATH), Some(json!(log)));
@@ -144,7 +144,7 @@ fn rule_annotations(case: &Value, mine: &mut Value) {
             .remove(names::PROMPT_HASH)
             .is_some_and(|hash| hash.as_str().is_some_and(|h| h.len() == 64))
     );
-    let pod = mine["spec"]["template"]["metadata"]
+    let pod = ours["spec"]["template"]["metadata"]
         .as_object_mut()
         .expect("an object");
     let protection = json!({"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"});
@@ -173,9 +173,9 @@ fn rule_labels_are_valid(theirs: &mut Value) {
     }
 }
 
-/// Time to end in order, and last words even when the script dies.
-fn rule_grace_and_policy(mine: &mut Value) {
-    let pod = mine["spec"]["template"]["spec"].as_object_mut().expect("a pod");
+/// Time to end in order, and a termination message even when the script is killed.
+fn rule_grace_and_policy(ours: &mut Value) {
+    let pod = ours["spec"]["template"]["spec"].as_object_mut().expect("a pod");
     assert_eq!(pod.remove("terminationGracePeriodSeconds"), Some(json!(30)));
     let agent = pod["containers"][0].as_object_mut().expect("a container");
     assert_eq!(
@@ -185,43 +185,43 @@ fn rule_grace_and_policy(mine: &mut Value) {
 }
 
 /// The init container sees the volume, its command goes on after the golden text, the prompt is safe from expansion.
-fn rule_init_container(case: &Value, theirs: &mut Value, mine: &mut Value) {
+fn rule_init_container(case: &Value, theirs: &mut Value, ours: &mut Value) {
     let path = "/spec/template/spec/initContainers/0";
-    let (theirs, mine) = (
+    let (theirs, ours) = (
         theirs.pointer_mut(path).expect("init"),
-        mine.pointer_mut(path).expect("init"),
+        ours.pointer_mut(path).expect("init"),
     );
     if case["input"]["selfPod"]["pvcClaimName"].is_string() {
         let mounts = theirs["volumeMounts"].as_array_mut().expect("a list");
         mounts.push(json!({"name": "data", "mountPath": "/paperclip"}));
     }
     let golden = theirs["command"][2].as_str().expect("text").to_owned();
-    let ours = mine["command"][2].as_str().expect("text").to_owned();
-    assert!(ours.starts_with(&format!("{golden}\n")), "{ours}");
-    mine["command"] = theirs["command"].clone();
+    let script = ours["command"][2].as_str().expect("text").to_owned();
+    assert!(script.starts_with(&format!("{golden}\n")), "{script}");
+    ours["command"] = theirs["command"].clone();
     if let Some(env) = theirs.get_mut("env") {
         let prompt = env[0]["value"].as_str().expect("text").replace('$', "$$");
         env[0]["value"] = json!(prompt);
     }
 }
 
-/// The main command is judged by what it does (tests/pod_script.rs), not by its text.
-fn rule_main_command(theirs: &mut Value, mine: &mut Value) {
+/// The main command is judged by what it does (tests/it/pod_script), not by its text.
+fn rule_main_command(theirs: &mut Value, ours: &mut Value) {
     let path = "/spec/template/spec/containers/0/command";
-    let (theirs, mine) = (
+    let (theirs, ours) = (
         theirs.pointer_mut(path).expect("command"),
-        mine.pointer_mut(path).expect("command"),
+        ours.pointer_mut(path).expect("command"),
     );
-    assert_eq!(mine[0], theirs[0]);
-    assert_eq!(mine[1], theirs[1]);
-    *mine = theirs.clone();
+    assert_eq!(ours[0], theirs[0]);
+    assert_eq!(ours[1], theirs[1]);
+    *ours = theirs.clone();
 }
 
-/// Permission by environment, a development NODE_ENV, two downward values for the script; generated `$` doubled.
-fn rule_environment(theirs: &mut Value, mine: &mut Value) {
+/// Permissions by environment, a development NODE_ENV, two fields of the pod for the script; generated `$` doubled.
+fn rule_environment(theirs: &mut Value, ours: &mut Value) {
     let path = "/spec/template/spec/containers/0/env";
-    let mine = mine.pointer_mut(path).and_then(Value::as_array_mut).expect("env");
-    mine.retain(|entry| !ADDED_ENV.iter().any(|name| entry["name"] == *name));
+    let ours = ours.pointer_mut(path).and_then(Value::as_array_mut).expect("env");
+    ours.retain(|entry| !ADDED_ENV.iter().any(|name| entry["name"] == *name));
     let theirs = theirs
         .pointer_mut(path)
         .and_then(Value::as_array_mut)

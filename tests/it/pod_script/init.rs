@@ -55,7 +55,7 @@ fn a_failed_init_step_has_a_reason() {
 }
 
 #[test]
-fn the_init_container_waits_for_the_server_s_word() {
+fn the_init_container_waits_for_the_nonce() {
     each("cat", json!({"nonce": "n-1"}), |pod, shell| {
         // The log is there before the Job is made, the nonce once no other Job of the agent may run.
         let log = pod.server(&pod.manifest.paths.log);

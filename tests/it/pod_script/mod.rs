@@ -231,8 +231,8 @@ fn a_second_pod_does_nothing() {
     });
 }
 
-/// A Job whose pod is deleted gets a second one. It may have passed its init container when the server, which has heard
-/// the first one's end, takes the files of the run away, the start record among them.
+/// A Job whose pod is deleted gets a second one. That may have passed its init container when the server, which has
+/// seen the first one end, removes the files of the run, the start record among them.
 #[test]
 fn a_second_pod_after_the_run_was_harvested_does_nothing() {
     let agent = "touch \"$HOME/ran\"";
@@ -252,7 +252,7 @@ fn a_second_pod_after_the_run_was_harvested_does_nothing() {
     });
 }
 
-/// A node that is not heard for long: the run is given up, and its agent ends when the node is back.
+/// A node is unreachable for long: the run is given up, and its agent ends when the node is back.
 #[test]
 fn a_run_that_was_given_up_leaves_nothing_when_it_ends() {
     let agent = "echo once; rm -f \"$HOME\"/instances/default/run-logs/*/*/*; exit 3";

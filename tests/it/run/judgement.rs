@@ -11,7 +11,7 @@ use opencode_k8s::run::outcome::Excerpt;
 use opencode_k8s::run::supervise::conclude::{self, EndFacts};
 use opencode_k8s::run::supervise::deliver::Delivery;
 use opencode_k8s::tail::EndRecord;
-use opencode_k8s::tail::followed::Proof;
+use opencode_k8s::tail::follower::Proof;
 use serde_json::{Value, json};
 
 /// Everything that is seen, one value of each column.
@@ -237,7 +237,7 @@ fn causes(row: Row, end: &RunEnd) -> Vec<String> {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let mut causes = match end {
         RunEnd::Cancelled { .. } => return words(&["cancelled"]),
-        // An agent that had ended well all the same is judged by its words.
+        // An agent that ended well all the same is judged by its output.
         RunEnd::DeadlineExceeded { .. } => words(&["Timed out"]),
         RunEnd::NeverStarted { .. } => return words(&["write-prompt"]),
         RunEnd::Lost { why, .. } => vec![why.clone()],

@@ -1,5 +1,5 @@
-//! A pod on its way, on a stopped clock: how long each stage may take, and what an API server that is away, or may not be
-//! asked, hides and does not make late.
+//! The limits of a pod's start, on a stopped clock; and that a pod is not late because the API server is away, or may
+//! not be asked.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use tokio::time::sleep;
 async fn a_pod_that_its_dead_node_never_ends_is_lost_after_the_limit_of_an_outage() {
     let run = watch(at_work(), None);
     sleep(10 * MINUTE).await;
-    assert!(!run.is_over().await, "a node that is not heard ends nothing");
+    assert!(!run.is_over().await, "a node that does not report ends nothing");
     run.api.pods(&[pod(is_being_deleted(), running())]);
     sleep(OUTAGE - Duration::from_secs(5)).await;
     assert!(!run.is_over().await);

@@ -220,12 +220,12 @@ async fn no_combination_finds_an_end_without_evidence() {
         };
         let says = format!("{row:?} after {after:?}: {end:?}");
         let has_ended = row.pod == "ended";
-        let is_unheard = matches!(row.view, "stale" | "unreachable");
+        let view_is_stale = matches!(row.view, "stale" | "unreachable");
         let evidence = end.evidence().cloned().unwrap_or_default();
         assert!(
             evidence
                 .record
-                .is_none_or(|record| record.pod == "job-1" || is_unheard),
+                .is_none_or(|record| record.pod == "job-1" || view_is_stale),
             "{says}"
         );
         assert_eq!(
@@ -236,8 +236,8 @@ async fn no_combination_finds_an_end_without_evidence() {
         let word = match end {
             RunEnd::Exited(_) => {
                 let is_recorded = row.record != "none"
-                    && (row.pod != "none" || is_unheard)
-                    && (is_unheard || row.answers != "agrees" || row.pod == "leaving");
+                    && (row.pod != "none" || view_is_stale)
+                    && (view_is_stale || row.answers != "agrees" || row.pod == "leaving");
                 assert!(has_ended || is_recorded, "nobody said that it ended: {says}");
                 "exited"
             }
@@ -263,7 +263,7 @@ async fn no_combination_finds_an_end_without_evidence() {
                 "lost"
             }
             RunEnd::Unreachable { .. } => {
-                assert!(is_unheard && after >= OUTAGE, "{says}");
+                assert!(view_is_stale && after >= OUTAGE, "{says}");
                 "unreachable"
             }
         };

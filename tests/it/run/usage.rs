@@ -1,4 +1,4 @@
-//! What a run used, reported by two servers that end at the same moment: on a stopped clock, and each time once.
+//! The usage of a run that two servers end at the same moment, on a stopped clock: it is reported once.
 
 use std::fs;
 use std::path::Path;
@@ -16,8 +16,8 @@ fn used(input: u64) -> Value {
     json!({"usage": {"inputTokens": input, "outputTokens": 0, "cachedInputTokens": 0}, "costUsd": 0.5})
 }
 
-/// What this server reports of 30 tokens, when the other one has left the folder like this.
-async fn reported(api: ApiServer, folder: &tempfile::TempDir) -> u64 {
+/// How many of 30 tokens this server reports when another one has left this folder.
+async fn reported_tokens(api: ApiServer, folder: &tempfile::TempDir) -> u64 {
     let (handle, _stopper) = handle(&api, folder, None);
     let facts: Facts = serde_json::from_value(json!({"stdout": ""})).expect("facts");
     let mut report = Report {
@@ -49,9 +49,9 @@ fn leave(folder: &Path, name: &str, content: &str) {
 async fn the_first_reports_all_and_leaves_a_note() {
     let folder = tempfile::tempdir().expect("a folder");
     leave(folder.path(), "r.pod.ndjson", "log");
-    assert_eq!(reported(at_work(), &folder).await, 30);
+    assert_eq!(reported_tokens(at_work(), &folder).await, 30);
     assert_eq!(
-        reported(at_work(), &folder).await,
+        reported_tokens(at_work(), &folder).await,
         0,
         "the second reports the rest"
     );
@@ -59,22 +59,22 @@ async fn the_first_reports_all_and_leaves_a_note() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_part_that_was_reported_is_taken_off() {
+async fn what_was_reported_is_subtracted() {
     let folder = tempfile::tempdir().expect("a folder");
     leave(folder.path(), "r.pod.ndjson", "log");
     leave(folder.path(), "r.pod.usage", &used(10).to_string());
-    assert_eq!(reported(at_work(), &folder).await, 20);
+    assert_eq!(reported_tokens(at_work(), &folder).await, 20);
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_comes_after_a_clean_up_reports_nothing_and_leaves_nothing() {
+async fn after_a_clean_up_nothing_is_reported_or_left() {
     let folder = tempfile::tempdir().expect("a folder");
-    assert_eq!(reported(ApiServer::with(&[], &[]), &folder).await, 0);
+    assert_eq!(reported_tokens(ApiServer::with(&[], &[]), &folder).await, 0);
     assert!(!usage(&folder).exists());
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_stands_between_the_log_and_its_note_was_counted_by_the_other() {
+async fn a_note_that_is_removed_was_seen_by_the_other_server() {
     let folder = tempfile::tempdir().expect("a folder");
     let cleaning_up = async {
         // The log is gone; the note is made, and taken away with the rest.
@@ -83,6 +83,6 @@ async fn who_stands_between_the_log_and_its_note_was_counted_by_the_other() {
         }
         fs::remove_file(usage(&folder)).expect("removed");
     };
-    let (tokens, ()) = tokio::join!(reported(ApiServer::with(&[], &[]), &folder), cleaning_up);
+    let (tokens, ()) = tokio::join!(reported_tokens(ApiServer::with(&[], &[]), &folder), cleaning_up);
     assert_eq!(tokens, 30);
 }

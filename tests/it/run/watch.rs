@@ -66,7 +66,7 @@ async fn our_own_clock_is_a_deadline_only_after_the_grace() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_end_that_is_deleted_in_the_same_moment_is_heard() {
+async fn an_end_that_is_deleted_in_the_same_moment_is_seen() {
     let ended = pod(
         json!({"resourceVersion": "8"}),
         container(&json!({"terminated": {"exitCode": 7, "reason": "Error"}})),
@@ -78,7 +78,7 @@ async fn an_end_that_is_deleted_in_the_same_moment_is_heard() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_whose_job_is_deleted_in_the_same_moment_is_heard() {
+async fn a_deadline_whose_job_is_deleted_in_the_same_moment_is_seen() {
     let late = job(json!([{"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}]));
     let api = at_work();
     api.says_by_watch("jobs", &[("MODIFIED", &late), ("DELETED", &late)]);

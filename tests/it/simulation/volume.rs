@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use futures::future::BoxFuture;
 use opencode_k8s::run::volume::blocking::{Work, Workers};
-use opencode_k8s::tail::source::{FileSource, Freshness, LogSource, Seen, SourceError};
+use opencode_k8s::tail::source::{FileSource, FileState, Freshness, LogSource, SourceError};
 use tokio::time::{Instant, sleep};
 
 use super::World;
@@ -166,12 +166,12 @@ impl Log {
 }
 
 impl LogSource for Log {
-    fn look(&mut self) -> Result<Seen, SourceError> {
+    fn look(&mut self) -> Result<FileState, SourceError> {
         self.check()?;
         self.file.look()
     }
 
-    fn open(&mut self) -> Result<Seen, SourceError> {
+    fn open(&mut self) -> Result<FileState, SourceError> {
         self.check()?;
         self.file.open()
     }

@@ -204,8 +204,9 @@ impl Pod {
         command.spawn().expect("a shell")
     }
 
-    /// Runs the container with a volume of its own at the folder of the run's files, prepared by these shell words (which
-    /// find the folder in `$DIR`). None where the machine lets nobody mount. What the folder holds at the end comes last.
+    /// Runs the container with a volume of its own at the folder of the run's files, prepared by these shell words
+    /// (which find the folder in `$DIR`). None where the machine lets nobody mount. What the folder holds at the end
+    /// comes last.
     pub(crate) fn run_on_volume(&self, prepare: &str) -> Option<(Ended, String)> {
         let allowed = Command::new("unshare").args(["-rm", "true"]).output();
         if !allowed.is_ok_and(|output| output.status.success()) {
@@ -274,13 +275,13 @@ impl Pod {
 }
 
 /// A bound, not an expectation: a machine may be slow.
-const PATIENCE: Duration = Duration::from_secs(180);
+const TEST_LIMIT: Duration = Duration::from_secs(180);
 
 /// Waits until it is so.
 pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < PATIENCE, "{what} did not come");
+        assert!(start.elapsed() < TEST_LIMIT, "{what} did not come");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -44,8 +44,7 @@ impl Watched {
 
 pub(crate) fn files(folder: &tempfile::TempDir) -> (RunFiles, FileNames) {
     let files = RunFiles::new(folder.path(), &folder.path().join("r.pod.ndjson")).expect("files");
-    let names = FileNames::of_base("r.pod");
-    (files, names)
+    (files, FileNames::of_run("r"))
 }
 
 pub(crate) fn handle(
@@ -84,7 +83,7 @@ pub(crate) fn handle(
     (handle, stopper)
 }
 
-/// Watches until the run is over; its log is over as soon as it is told to finish.
+/// Watches until the run is over; its log is over as soon as it is to finish.
 pub(crate) async fn watch_to_the_end(handle: &JobHandle, host_log: &HostLog) -> RunEnd {
     let (log_is_over, mut until_over) = tokio::sync::watch::channel(false);
     watch_job(handle, host_log, &mut until_over, |_| {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::support::tail::faulty::{Faulty, HEAD, Server, all, given, proven};
 use crate::support::tail::{Driver, record_of};
-use opencode_k8s::tail::Pace;
-use opencode_k8s::tail::followed::{Ending, Proof};
+use opencode_k8s::tail::TailOptions;
+use opencode_k8s::tail::follower::{FinishRule, Proof};
 use opencode_k8s::tail::source::{Freshness, SourceError};
 use rustix::io::Errno;
 
@@ -122,7 +122,7 @@ fn errors_are_said_once_per_kind_and_retried() {
 #[test]
 fn an_error_that_stays_ends_in_a_named_state() {
     let endless = |server: &mut Server| server.error = Some((SourceError::Io(Errno::IO), u32::MAX));
-    let ended = |ending: Ending| {
+    let ended = |ending: FinishRule| {
         let mut tail = play(endless, Duration::from_secs(5), |_| {});
         let (proof, took) = tail.finish(ending);
         assert_eq!(tail.text, HEAD);
@@ -130,7 +130,7 @@ fn an_error_that_stays_ends_in_a_named_state() {
     };
     let (proof, took) = ended(record_of(all().as_bytes()));
     assert!(matches!(proof, Proof::Incomplete { .. }) && took < Duration::from_secs(70));
-    let (proof, took) = ended(Ending::Drain);
+    let (proof, took) = ended(FinishRule::Drain);
     assert!(took <= Duration::from_secs(2), "{took:?}");
     let Proof::Failed(message) = proof else {
         panic!("a stop must not pass for the whole log: {proof:?}")
@@ -139,7 +139,7 @@ fn an_error_that_stays_ends_in_a_named_state() {
         message.starts_with("Pod log file at /shown could not be read to its end: "),
         "{message}"
     );
-    let (proof, took) = ended(Ending::Settle {
+    let (proof, took) = ended(FinishRule::Settle {
         quiet: Duration::from_secs(3),
     });
     assert!(proof == Proof::Unproven && took < Duration::from_secs(70));
@@ -181,7 +181,7 @@ fn a_page_of_nuls_that_heals_is_never_given_out() {
     let source = Faulty::new(all().as_bytes());
     source.set(|server| server.nuls = Some((HEAD.len(), 5)));
     let mut tail = Driver::new(source);
-    let (proof, _) = tail.finish(Ending::Drain);
+    let (proof, _) = tail.finish(FinishRule::Drain);
     assert_eq!((proof, tail.text), (Proof::Unproven, given()));
 }
 
@@ -189,7 +189,7 @@ fn a_page_of_nuls_that_heals_is_never_given_out() {
 fn nuls_that_stay_are_content_in_the_end() {
     let source = Faulty::new(b"one\n\0\0\ntwo\n");
     let mut tail = Driver::new(source.clone());
-    let (proof, took) = tail.finish(Ending::Drain);
+    let (proof, took) = tail.finish(FinishRule::Drain);
     assert_eq!((proof, tail.text.as_str()), (Proof::Unproven, "one\n\0\0\ntwo\n"));
     assert!(took < Duration::from_secs(2), "{took:?}");
     let mut tail = Driver::new(source);
@@ -264,7 +264,7 @@ fn without_a_record_two_quiet_looks_end_it_unproven() {
     let mut tail = Driver::new(source.clone());
     tail.settle();
     tail.followed.end(
-        Ending::Settle {
+        FinishRule::Settle {
             quiet: Duration::from_secs(3),
         },
         tail.now,
@@ -280,11 +280,11 @@ fn without_a_record_two_quiet_looks_end_it_unproven() {
 #[test]
 fn a_stranger_who_writes_for_ever_does_not_hold_the_end() {
     for ending in [
-        Ending::Settle {
+        FinishRule::Settle {
             quiet: Duration::from_secs(3),
         },
         record_of(all().as_bytes()),
-        Ending::Drain,
+        FinishRule::Drain,
     ] {
         let source = Faulty::new(HEAD.as_bytes());
         let mut tail = Driver::new(source.clone());
@@ -300,9 +300,9 @@ fn a_stranger_who_writes_for_ever_does_not_hold_the_end() {
                 tail.look();
             }
         }
-        let told = tail.end.as_ref().is_some_and(|end| *end != Proof::Proven);
+        let is_unproven = tail.end.as_ref().is_some_and(|end| *end != Proof::Proven);
         assert!(
-            told,
+            is_unproven,
             "{ending:?}: {:?} {:?}",
             tail.end,
             &tail.waits[tail.waits.len() - 20..]
@@ -310,26 +310,26 @@ fn a_stranger_who_writes_for_ever_does_not_hold_the_end() {
     }
 }
 
-/// Whoever takes the lines takes 10 s for each batch: the file is read when he is done, and nothing ends early.
+/// The consumer takes 10 s for each batch: the file is read on when it is done, and nothing ends early.
 #[test]
 fn a_sink_that_blocks_10_s_for_each_batch_loses_nothing() {
     for freshness in [Freshness::Cached, Freshness::Local] {
         let log = "{\"event\":1}\n".repeat(2_000);
-        for ending in [record_of(log.as_bytes()), Ending::Drain] {
+        for ending in [record_of(log.as_bytes()), FinishRule::Drain] {
             let mut source = Faulty::new(log.as_bytes());
             source.1 = freshness;
-            let pace = Pace {
+            let options = TailOptions {
                 appear: None,
-                ..Pace::default()
+                ..TailOptions::default()
             };
-            let mut tail = Driver::with(source, pace, 1_000);
+            let mut tail = Driver::with(source, options, 1_000);
             tail.followed.end(ending.clone(), tail.now);
             while tail.end.is_none() {
                 tail.look();
                 tail.now += Duration::from_secs(10);
                 assert!(tail.looks < 1_000, "the tail hangs");
             }
-            let proven = matches!(ending, Ending::Prove { .. });
+            let proven = matches!(ending, FinishRule::Prove { .. });
             let proof = if proven { Proof::Proven } else { Proof::Unproven };
             assert_eq!(
                 (tail.end, tail.text == log),

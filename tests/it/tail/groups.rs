@@ -6,10 +6,10 @@ use std::time::Duration;
 
 #[cfg(target_os = "linux")]
 use crate::support::tail::live::open_files;
-use crate::support::tail::live::{eventually, file, pace};
-use opencode_k8s::tail::followed::CHUNK;
+use crate::support::tail::live::{eventually, file, options};
+use opencode_k8s::tail::follower::CHUNK;
 use opencode_k8s::tail::hub::Group;
-use opencode_k8s::tail::{Hub, Pace};
+use opencode_k8s::tail::{Hub, TailOptions};
 
 /// What a group was given, batch by batch.
 type Batches = Arc<Mutex<Vec<Vec<(u32, String)>>>>;
@@ -29,10 +29,10 @@ fn one_tick_of_many_files_is_one_batch() {
     let folder = tempfile::tempdir().expect("a folder");
     let hub = Hub::default();
     let (group, batches) = group(&hub);
-    let slow = Pace {
+    let slow = TailOptions {
         poll: Duration::from_millis(200),
         idle_poll: Duration::from_millis(200),
-        ..pace()
+        ..options()
     };
     let count = 144;
     let mut ids = Vec::new();
@@ -75,14 +75,14 @@ fn a_tail_whose_lines_are_not_taken_holds_up_nobody_else() {
         .follow(
             file(folder.path(), "slow", &long.repeat(20_000)),
             "slow".to_owned(),
-            pace(),
+            options(),
         )
         .expect("a tail");
     let quick = group
         .follow(
             file(folder.path(), "quick", &long.repeat(20_000)),
             "quick".to_owned(),
-            pace(),
+            options(),
         )
         .expect("a tail");
     let bytes = |id| {
@@ -119,7 +119,7 @@ fn a_group_that_is_closed_takes_its_tails_with_it() {
             .follow(
                 file(folder.path(), &n.to_string(), "one\n"),
                 n.to_string(),
-                pace(),
+                options(),
             )
             .expect("a tail");
     }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::support::tail::{Driver, record_of};
-use opencode_k8s::tail::followed::Proof;
-use opencode_k8s::tail::source::{Freshness, LogSource, Seen, SourceError};
+use opencode_k8s::tail::follower::Proof;
+use opencode_k8s::tail::source::{FileState, Freshness, LogSource, SourceError};
 use rustix::io::Errno;
 
 /// A file on NFS that somebody else may remove: then the handle is lost too.
@@ -31,9 +31,9 @@ impl Removable {
             .extend_from_slice(more);
     }
 
-    fn seen(&self) -> Option<Seen> {
+    fn seen(&self) -> Option<FileState> {
         let size = self.0.lock().expect("the file").as_ref()?.len() as u64;
-        Some(Seen {
+        Some(FileState {
             identity: (1, 1),
             size,
             links: 1,
@@ -42,11 +42,11 @@ impl Removable {
 }
 
 impl LogSource for Removable {
-    fn look(&mut self) -> Result<Seen, SourceError> {
+    fn look(&mut self) -> Result<FileState, SourceError> {
         self.seen().ok_or(SourceError::Missing)
     }
 
-    fn open(&mut self) -> Result<Seen, SourceError> {
+    fn open(&mut self) -> Result<FileState, SourceError> {
         self.1 = self.seen().is_some();
         self.look()
     }

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::support::tail::Driver;
-use opencode_k8s::tail::Pace;
-use opencode_k8s::tail::followed::{Ending, Proof};
-use opencode_k8s::tail::source::{FileSource, Ownership, Place, RunFiles};
+use opencode_k8s::tail::TailOptions;
+use opencode_k8s::tail::follower::{FinishRule, Proof};
+use opencode_k8s::tail::source::{FileSource, Ownership, RunFiles, VolumePath};
 
 const SECRET: &str = "{\"a\":\"secret\"}\n";
 
@@ -44,12 +44,12 @@ impl Volume {
     }
 
     fn tail(&self, known: bool) -> Driver {
-        let place = Place::below(&self.root, &self.log).expect("a place");
+        let path = VolumePath::below(&self.root, &self.log).expect("a path");
         Driver::with(
-            FileSource::new(place, known),
-            Pace {
+            FileSource::new(path, known),
+            TailOptions {
                 appear: None,
-                ..Pace::default()
+                ..TailOptions::default()
             },
             4_096,
         )
@@ -60,7 +60,7 @@ impl Volume {
     }
 
     fn files(&self) -> RunFiles {
-        RunFiles::new(&self.root, &self.log).expect("a place")
+        RunFiles::new(&self.root, &self.log).expect("a path")
     }
 }
 
@@ -149,7 +149,7 @@ fn the_file_swapped_for_a_link_between_two_polls_is_not_followed() {
     // The log comes back, and the tail goes on.
     fs::remove_file(&volume.log).expect("removed");
     fs::write(&volume.log, "one\ntwo\n").expect("written");
-    let (proof, _) = tail.finish(Ending::Drain);
+    let (proof, _) = tail.finish(FinishRule::Drain);
     assert_eq!((proof, tail.text.as_str()), (Proof::Unproven, "one\ntwo\n"));
 }
 
@@ -231,7 +231,7 @@ fn a_file_with_a_second_link_in_place_of_the_log_is_not_read() {
         // The log comes back, and the tail goes on.
         fs::remove_file(&volume.log).expect("removed");
         fs::write(&volume.log, "one\ntwo\n").expect("written");
-        let (proof, _) = tail.finish(Ending::Drain);
+        let (proof, _) = tail.finish(FinishRule::Drain);
         assert_eq!((proof, tail.text.as_str()), (Proof::Unproven, "one\ntwo\n"));
     }
 }
@@ -240,8 +240,8 @@ fn a_file_with_a_second_link_in_place_of_the_log_is_not_read() {
 fn outside_of_the_data_root_the_last_component_is_checked() {
     let volume = Volume::new();
     let first = |path: &Path| {
-        let source = FileSource::new(Place::anywhere(path).expect("a place"), false);
-        let mut tail = Driver::with(source, Pace::default(), 4_096);
+        let source = FileSource::new(VolumePath::in_trusted_folder(path).expect("a path"), false);
+        let mut tail = Driver::with(source, TailOptions::default(), 4_096);
         tail.look();
         (tail.text, tail.end)
     };
@@ -265,7 +265,7 @@ fn outside_of_the_data_root_the_last_component_is_checked() {
 }
 
 #[test]
-fn only_plain_paths_below_the_root_are_places() {
+fn only_plain_paths_below_the_root_are_taken() {
     let root = Path::new("/paperclip");
     for bad in [
         "/paperclip/../etc/passwd",
@@ -274,6 +274,6 @@ fn only_plain_paths_below_the_root_are_places() {
         "/paperclip",
         "relative",
     ] {
-        assert!(Place::below(root, Path::new(bad)).is_none(), "{bad}");
+        assert!(VolumePath::below(root, Path::new(bad)).is_none(), "{bad}");
     }
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 #[cfg(target_os = "linux")]
 use crate::support::tail::live::open_files;
-use crate::support::tail::live::{PATIENCE, eventually, file, pace};
+use crate::support::tail::live::{TEST_LIMIT, eventually, file, options};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use opencode_k8s::tail::followed::{Ending, Look, Proof};
-use opencode_k8s::tail::source::{Freshness, LogSource, Seen, SourceError};
-use opencode_k8s::tail::{Hub, Pace};
+use opencode_k8s::tail::follower::{FinishRule, Look, Proof};
+use opencode_k8s::tail::source::{FileState, Freshness, LogSource, SourceError};
+use opencode_k8s::tail::{Hub, TailOptions};
 
 /// A mount that answers or hangs, as the test decides.
 #[derive(Clone, Default)]
@@ -47,16 +47,16 @@ impl Hanging {
 }
 
 impl LogSource for Hanging {
-    fn look(&mut self) -> Result<Seen, SourceError> {
+    fn look(&mut self) -> Result<FileState, SourceError> {
         self.mount.pass();
-        Ok(Seen {
+        Ok(FileState {
             identity: (1, 1),
             size: 0,
             links: 1,
         })
     }
 
-    fn open(&mut self) -> Result<Seen, SourceError> {
+    fn open(&mut self) -> Result<FileState, SourceError> {
         self.look()
     }
 
@@ -86,7 +86,7 @@ impl Drop for Hanging {
 }
 
 async fn next(tail: &opencode_k8s::tail::Tail) -> Look {
-    tokio::time::timeout(PATIENCE, tail.next())
+    tokio::time::timeout(TEST_LIMIT, tail.next())
         .await
         .expect("a look in time")
 }
@@ -97,12 +97,16 @@ async fn a_file_that_hangs_is_parked_and_no_other_waits_for_it() {
     let (hub, mount) = (Hub::default(), Mount::default());
     mount.hangs(true);
     let hung = hub
-        .follow(Hanging::on(&mount), "/dead/log".to_owned(), pace())
+        .follow(Hanging::on(&mount), "/dead/log".to_owned(), options())
         .expect("a tail");
     let healthy: Vec<_> = (0..20)
         .map(|n| {
-            hub.follow(file(folder.path(), &n.to_string(), "ok\n"), n.to_string(), pace())
-                .expect("a tail")
+            hub.follow(
+                file(folder.path(), &n.to_string(), "ok\n"),
+                n.to_string(),
+                options(),
+            )
+            .expect("a tail")
         })
         .collect();
     for tail in &healthy {
@@ -121,14 +125,14 @@ async fn at_most_16_threads_hang_and_the_other_files_of_the_mount_wait_by_name()
     mount.hangs(true);
     let hung: Vec<_> = (0..40)
         .map(|_| {
-            hub.follow(Hanging::on(&mount), "/dead/log".to_owned(), pace())
+            hub.follow(Hanging::on(&mount), "/dead/log".to_owned(), options())
                 .expect("a tail")
         })
         .collect();
     eventually("16 hanging threads", || hub.stuck_threads() == 16);
     let mut looks: FuturesUnordered<_> = hung.iter().map(opencode_k8s::tail::Tail::next).collect();
     for _ in 0..24 {
-        let look = tokio::time::timeout(PATIENCE, looks.next()).await;
+        let look = tokio::time::timeout(TEST_LIMIT, looks.next()).await;
         assert_eq!(
             look.expect("in time").expect("a look").notices,
             ["the volume at /dead does not answer (16 reads hang); the log waits for it"]
@@ -138,7 +142,7 @@ async fn at_most_16_threads_hang_and_the_other_files_of_the_mount_wait_by_name()
     drop(looks);
     assert_eq!((more.is_err(), hub.stuck_threads()), (true, 16));
     let healthy = hub
-        .follow(file(folder.path(), "log", "ok\n"), "log".to_owned(), pace())
+        .follow(file(folder.path(), "log", "ok\n"), "log".to_owned(), options())
         .expect("a tail");
     assert_eq!(next(&healthy).await.text, "ok\n");
     mount.hangs(false);
@@ -152,17 +156,17 @@ async fn at_most_16_threads_hang_and_the_other_files_of_the_mount_wait_by_name()
 async fn a_run_whose_volume_is_dead_ends_in_a_named_state() {
     let (hub, mount) = (Hub::default(), Mount::default());
     let tail = hub
-        .follow(Hanging::on(&mount), "/dead/log".to_owned(), pace())
+        .follow(Hanging::on(&mount), "/dead/log".to_owned(), options())
         .expect("a tail");
     assert_eq!(next(&tail).await.text, "hung\n");
     mount.hangs(true);
     eventually("a hanging thread", || hub.stuck_threads() == 1);
-    tail.end(Ending::Prove {
+    tail.end(FinishRule::Prove {
         bytes: 99,
         sha256: None,
         limit: Some(Duration::from_millis(1)),
     });
-    let look = tokio::time::timeout(PATIENCE, tail.next())
+    let look = tokio::time::timeout(TEST_LIMIT, tail.next())
         .await
         .expect("no hang");
     assert_eq!(look.end, Some(Proof::Incomplete { have: 5, want: 99 }));
@@ -180,14 +184,14 @@ async fn dropping_a_tail_never_waits_for_its_file_to_close() {
     let source = Hanging::on(&mount);
     let closed = source.closed.clone();
     let tail = hub
-        .follow(source, "/dead/log".to_owned(), pace())
+        .follow(source, "/dead/log".to_owned(), options())
         .expect("a tail");
     assert_eq!(next(&tail).await.text, "hung\n");
     mount.hangs(true);
     let dropped = std::thread::spawn(move || drop(tail));
     eventually("the end of the drop", || dropped.is_finished());
     let healthy = hub
-        .follow(file(folder.path(), "log", "ok\n"), "log".to_owned(), pace())
+        .follow(file(folder.path(), "log", "ok\n"), "log".to_owned(), options())
         .expect("a tail");
     assert_eq!(next(&healthy).await.text, "ok\n");
     assert!(!closed.load(Ordering::SeqCst));
@@ -206,7 +210,7 @@ async fn ten_thousand_tails_leave_nothing() {
                 hub.follow(
                     file(folder.path(), &n.to_string(), "one\ntwo"),
                     n.to_string(),
-                    pace(),
+                    options(),
                 )
                 .expect("a tail")
             })
@@ -216,7 +220,7 @@ async fn ten_thousand_tails_leave_nothing() {
                 continue; // dropped without a word
             }
             assert_eq!(next(tail).await.text, "one\n");
-            tail.end(Ending::Drain);
+            tail.end(FinishRule::Drain);
             let look = next(tail).await;
             assert_eq!((look.text.as_str(), look.end), ("two\n", Some(Proof::Unproven)));
         }
@@ -237,9 +241,9 @@ fn tails_that_come_and_go_leave_no_thread_counted_as_hanging() {
     }
     for _ in 0..40 {
         let tail = hub
-            .follow(Hanging::on(&mount), "/shown".to_owned(), Pace::default())
+            .follow(Hanging::on(&mount), "/shown".to_owned(), TailOptions::default())
             .expect("threads");
-        tail.end(Ending::Drain);
+        tail.end(FinishRule::Drain);
         drop(tail);
         // Longer than a call may take before another thread goes on.
         std::thread::sleep(Duration::from_millis(45));

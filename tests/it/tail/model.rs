@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::support::tail::{Driver, record_of};
-use opencode_k8s::tail::Pace;
-use opencode_k8s::tail::followed::{Ending, Proof};
-use opencode_k8s::tail::source::{FileSource, Place};
+use opencode_k8s::tail::TailOptions;
+use opencode_k8s::tail::follower::{FinishRule, Proof};
+use opencode_k8s::tail::source::{FileSource, VolumePath};
 use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
@@ -204,12 +204,12 @@ impl Model {
 }
 
 fn driver(path: &std::path::Path, buffer: usize) -> Driver {
-    let place = Place::below(path.parent().expect("a folder"), path).expect("a place");
+    let path = VolumePath::below(path.parent().expect("a folder"), path).expect("a path");
     Driver::with(
-        FileSource::new(place, true),
-        Pace {
+        FileSource::new(path, true),
+        TailOptions {
             appear: None,
-            ..Pace::default()
+            ..TailOptions::default()
         },
         buffer,
     )
@@ -249,7 +249,7 @@ fn play(actions: &[Action], buffer: usize) {
 fn finish(tail: &mut Driver, model: &mut Model, world: &World) {
     model.see(world);
     model.finish();
-    let (proof, _) = tail.finish(Ending::Drain);
+    let (proof, _) = tail.finish(FinishRule::Drain);
     assert_eq!(proof, Proof::Unproven);
     assert_eq!(tail.text, model.text());
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::support::tail::Driver;
 use crate::support::tail::faulty::{Faulty, HEAD, all, proven};
-use opencode_k8s::tail::Pace;
-use opencode_k8s::tail::followed::{Ending, Proof};
+use opencode_k8s::tail::TailOptions;
+use opencode_k8s::tail::follower::{FinishRule, Proof};
 use opencode_k8s::tail::source::{Freshness, SourceError};
 use rustix::io::Errno;
 
@@ -133,7 +133,7 @@ fn a_file_that_never_appears_fails_with_its_message_after_30_s() {
             server.exists = false;
             server.error = errno.map(|errno| (SourceError::Io(errno), u32::MAX));
         });
-        let mut tail = Driver::with(source.clone(), Pace::default(), 4_096);
+        let mut tail = Driver::with(source.clone(), TailOptions::default(), 4_096);
         tail.run(Duration::from_millis(29_900));
         assert_eq!(tail.end, None);
         tail.run(Duration::from_millis(400));
@@ -148,7 +148,7 @@ fn a_file_that_never_appears_fails_with_its_message_after_30_s() {
 fn a_file_that_appears_within_30_s_is_followed() {
     let source = Faulty::new(HEAD.as_bytes());
     source.set(|server| server.exists = false);
-    let mut tail = Driver::with(source.clone(), Pace::default(), 4_096);
+    let mut tail = Driver::with(source.clone(), TailOptions::default(), 4_096);
     tail.run(Duration::from_millis(29_500));
     source.set(|server| server.exists = true);
     tail.run(Duration::from_secs(60));
@@ -158,18 +158,18 @@ fn a_file_that_appears_within_30_s_is_followed() {
 #[test]
 fn a_single_line_of_5_mb_comes_whole_and_one_over_16_mib_is_cut_and_said_once() {
     // Without the digest, which takes its time in a test build.
-    let pace = Pace {
+    let options = TailOptions {
         digest: false,
-        ..Pace::default()
+        ..TailOptions::default()
     };
     let line = format!("{}\n", "x".repeat(5 << 20));
-    let mut tail = Driver::with(Faulty::new(line.as_bytes()), pace, 1 << 20);
-    tail.finish(Ending::Drain);
+    let mut tail = Driver::with(Faulty::new(line.as_bytes()), options, 1 << 20);
+    tail.finish(FinishRule::Drain);
     assert!(tail.text == line);
     let long = format!("{}\nnext\n", "y".repeat(17 << 20));
     let log = format!("{long}{long}");
-    let mut tail = Driver::with(Faulty::new(log.as_bytes()), pace, 1 << 20);
-    tail.finish(Ending::Drain);
+    let mut tail = Driver::with(Faulty::new(log.as_bytes()), options, 1 << 20);
+    tail.finish(FinishRule::Drain);
     let lines: Vec<&str> = tail.text.lines().collect();
     assert_eq!((lines.len(), lines[1], lines[3]), (4, "next", "next"));
     assert!(

@@ -7,9 +7,9 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::tail::Driver;
-use opencode_k8s::tail::Pace;
-use opencode_k8s::tail::followed::{Ending, Proof};
-use opencode_k8s::tail::source::{FileSource, Place};
+use opencode_k8s::tail::TailOptions;
+use opencode_k8s::tail::follower::{FinishRule, Proof};
+use opencode_k8s::tail::source::{FileSource, VolumePath};
 use rustix::fs::{AtFlags, CWD, StatxFlags};
 use rustix::io::Errno;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
@@ -36,12 +36,12 @@ fn refuse_newer_calls(errno: Errno) {
 }
 
 fn tail(root: &Path, known: bool) -> Driver {
-    let place = Place::below(root, &root.join("run-logs/run.pod.ndjson")).expect("a place");
-    let pace = Pace {
+    let path = VolumePath::below(root, &root.join("run-logs/run.pod.ndjson")).expect("a path");
+    let options = TailOptions {
         appear: None,
-        ..Pace::default()
+        ..TailOptions::default()
     };
-    Driver::with(FileSource::new(place, known), pace, 4_096)
+    Driver::with(FileSource::new(path, known), options, 4_096)
 }
 
 fn volume(root: &Path) -> std::path::PathBuf {
@@ -59,7 +59,7 @@ fn followed_and_replaced(root: &Path) {
     fs::rename(&log, root.join("old")).expect("renamed");
     fs::write(&log, "one\nthree\n").expect("written");
     tail.settle();
-    let (proof, _) = tail.finish(Ending::Drain);
+    let (proof, _) = tail.finish(FinishRule::Drain);
     assert_eq!(
         (proof, tail.text.as_str()),
         (Proof::Unproven, "one\ntwo\nthree\n")
@@ -75,8 +75,8 @@ fn links_refused(root: &Path) {
         let mut tail = tail(root, false);
         tail.look();
         assert_eq!(tail.text, "");
-        let told = matches!(&tail.end, Some(Proof::Failed(message)) if message.contains(what));
-        assert!(told, "{what}: {:?}", tail.end);
+        let is_named = matches!(&tail.end, Some(Proof::Failed(message)) if message.contains(what));
+        assert!(is_named, "{what}: {:?}", tail.end);
         let _ = fs::remove_file(&log);
     };
     symlink(&secret, &log).expect("a link");

@@ -1,4 +1,5 @@
-//! Which file is looked at next, and what becomes of what was found. No clock and no thread: the time is an argument.
+//! Decides which file is looked at next, and keeps what was found until its consumer takes it. No clock and no thread:
+//! the time is an argument.
 
 mod stalled;
 #[cfg(test)]
@@ -9,87 +10,88 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::consumer::{Consumer, Members, TailId, same};
-use crate::tail::followed::{Ending, Followed, Look};
+use crate::tail::follower::{FinishRule, LogFollower, Look};
 
-/// Threads that may hang in calls at one time.
+/// Most threads that may hang in calls.
 pub(super) const MAX_STUCK: usize = 16;
-/// How long a file on a mount that does not answer may keep its run from ending, where the ending says nothing.
-const PARKED_LIMIT: Duration = Duration::from_secs(65);
+/// How long a mount that does not answer may keep a run from its end, where the [`FinishRule`] sets no limit.
+const HUNG_MOUNT_LIMIT: Duration = Duration::from_secs(65);
 
-/// And at least: a hiccup of the file system must not cost the end of a log.
-const PARKED_LEAST: Duration = Duration::from_secs(10);
+/// The least such limit: a short hang of the file system must not cost the end of a log.
+const MIN_HUNG_MOUNT_LIMIT: Duration = Duration::from_secs(10);
 
-struct Entry {
-    /// `None` while a thread looks at it.
-    file: Option<Box<Followed>>,
+struct TailEntry {
+    /// `None` while a thread looks at the file.
+    file: Option<Box<LogFollower>>,
     mount: Arc<str>,
     consumer: Consumer,
+    /// What was found and not taken yet.
     ready: Option<Look>,
-    /// A group got something of it and is not done with it.
+    /// The group has not delivered what it took last.
     with_consumer: bool,
     due: Option<Duration>,
-    /// When to look after `ready` was taken.
+    /// When to look next, once `ready` was taken.
     then: Duration,
     poll: Duration,
-    ending: Option<Ending>,
-    /// Ends it, should its file not come back from a thread.
+    finish_rule: Option<FinishRule>,
+    /// When the tail ends although a thread still hangs in its file.
     give_up_at: Option<Duration>,
     offset: u64,
-    /// Since when it waits for its mount.
+    /// Since when the tail waits for its mount.
     waits_since: Option<Duration>,
-    told_waiting: bool,
+    has_reported_wait: bool,
 }
 
-/// What the leader has to do now.
-pub(super) enum Job {
-    /// Look at this file, on this mount.
-    Look(TailId, Box<Followed>, Arc<str>),
-    /// Look at this file on a thread of its own: its mount has not answered another one.
-    LookApart(TailId, Box<Followed>, Arc<str>),
-    /// Close this file.
-    Close(Box<Followed>),
-    /// Nothing before this time.
+/// What the leading thread does next.
+pub(super) enum LeaderTask {
+    /// Looks at this file, on this mount.
+    Look(TailId, Box<LogFollower>, Arc<str>),
+    /// Looks at this file on a thread of its own: its mount has not answered a call.
+    LookApart(TailId, Box<LogFollower>, Arc<str>),
+    /// Closes this file.
+    Close(Box<LogFollower>),
+    /// Sleeps until this time.
     Sleep(Duration),
-    /// No tail is left.
+    /// Ends: no tail is left.
     Leave,
 }
 
 /// All tails of a hub.
 #[derive(Default)]
 pub(super) struct State {
-    entries: HashMap<TailId, Entry>,
+    entries: HashMap<TailId, TailEntry>,
     due: BTreeSet<(Duration, TailId)>,
     next_id: TailId,
     #[expect(clippy::vec_box, reason = "it moves from the entries, which hold it boxed")]
-    closing: Vec<Box<Followed>>,
-    /// Groups that something was posted to since the last flush.
+    closing: Vec<Box<LogFollower>>,
+    /// Groups that got something since the last flush.
     posted: Vec<Weak<Members>>,
     /// Threads that hang, by mount.
     stuck: HashMap<Arc<str>, usize>,
-    /// Tails whose mount has used up its threads.
+    /// Tails that wait for a thread to come back from their mount.
     waiting: Vec<TailId>,
-    /// Grows with each change of the leader; a thread that sees another number is no longer it.
+    /// Grows with each change of the leader: a thread that sees another number than its own leads no longer.
     pub(super) term: u64,
     pub(super) running: bool,
     /// Since when the leader is in a call, and on which mount.
     pub(super) busy: Option<(Duration, Arc<str>)>,
     /// When the leader wakes by itself; `None` while it is awake.
     pub(super) wakes_at: Option<Duration>,
-    /// When the thread that stands by looks after the leader.
+    /// When the standby thread checks the leader next.
     pub(super) standby_at: Option<Duration>,
 }
 
 impl State {
     pub(super) fn add(
         &mut self,
-        file: Box<Followed>,
+        file: Box<LogFollower>,
         consumer: Consumer,
         poll: Duration,
         now: Duration,
     ) -> TailId {
         let id = self.next_id;
         self.next_id = self.next_id.wrapping_add(1);
-        let entry = Entry {
+        let entry = TailEntry {
             mount: file.mount().into(),
             file: Some(file),
             consumer,
@@ -98,11 +100,11 @@ impl State {
             due: None,
             then: now,
             poll,
-            ending: None,
+            finish_rule: None,
             give_up_at: None,
             offset: 0,
             waits_since: None,
-            told_waiting: false,
+            has_reported_wait: false,
         };
         self.entries.insert(id, entry);
         self.schedule(id, now);
@@ -126,28 +128,28 @@ impl State {
             || self.due.first().is_some_and(|(at, _)| *at < wakes_at)
     }
 
-    /// What the leader does now.
-    pub(super) fn next_job(&mut self, now: Duration) -> Job {
+    /// What the leader does next.
+    pub(super) fn next_task(&mut self, now: Duration) -> LeaderTask {
         if let Some(file) = self.closing.pop() {
-            return Job::Close(file);
+            return LeaderTask::Close(file);
         }
         while let Some(&(at, id)) = self.due.first() {
             if at > now {
-                return Job::Sleep(at);
+                return LeaderTask::Sleep(at);
             }
             self.due.remove(&(at, id));
-            if let Some(job) = self.take_due(id, now) {
-                return job;
+            if let Some(task) = self.take_due(id, now) {
+                return task;
             }
         }
         if self.entries.is_empty() {
-            Job::Leave
+            LeaderTask::Leave
         } else {
-            Job::Sleep(now + Duration::from_secs(3_600))
+            LeaderTask::Sleep(now + Duration::from_secs(3_600))
         }
     }
 
-    fn take_due(&mut self, id: TailId, now: Duration) -> Option<Job> {
+    fn take_due(&mut self, id: TailId, now: Duration) -> Option<LeaderTask> {
         let all_stuck = self.stuck() >= MAX_STUCK;
         let entry = self.entries.get_mut(&id)?;
         entry.due = None;
@@ -161,40 +163,44 @@ impl State {
             return None;
         }
         let mut file = entry.file.take()?;
-        if let Some(ending) = entry.ending.take() {
-            file.end(ending, now);
+        if let Some(rule) = entry.finish_rule.take() {
+            file.end(rule, now);
         }
         let mount = entry.mount.clone();
         if let Some(at) = entry.give_up_at {
-            // This look may hang as well, and it has its time whenever it begins.
-            let at = at.max(now + PARKED_LEAST);
+            // This look may hang as well: it gets the least limit, whenever it begins.
+            let at = at.max(now + MIN_HUNG_MOUNT_LIMIT);
             entry.give_up_at = Some(at);
             self.schedule(id, at);
         }
         Some(if suspect {
-            Job::LookApart(id, file, mount)
+            LeaderTask::LookApart(id, file, mount)
         } else {
-            Job::Look(id, file, mount)
+            LeaderTask::Look(id, file, mount)
         })
     }
 
-    /// What a look has found. A file whose tail is gone by now is left to the caller.
+    /// Takes back the file and what was found in it. Returns the file if its tail is gone.
     pub(super) fn put_back(
         &mut self,
         id: TailId,
-        file: Box<Followed>,
+        file: Box<LogFollower>,
         look: Look,
         now: Duration,
-    ) -> Option<Box<Followed>> {
+    ) -> Option<Box<LogFollower>> {
         let Some(entry) = self.entries.get_mut(&id) else {
             return Some(file);
         };
         entry.offset = file.offset();
         entry.file = Some(file);
         entry.waits_since = None;
-        entry.told_waiting = false;
+        entry.has_reported_wait = false;
         entry.then = aligned(now, look.again_in, entry.poll);
-        let at = if entry.ending.is_some() { now } else { entry.then };
+        let at = if entry.finish_rule.is_some() {
+            now
+        } else {
+            entry.then
+        };
         if look.is_empty() {
             self.schedule(id, at);
         } else {
@@ -204,18 +210,19 @@ impl State {
         None
     }
 
-    /// Looks are not taken further before the consumer has this one: that is the back-pressure.
+    /// Keeps what was found for the consumer. The file is not looked at again before it was taken: that is the
+    /// back-pressure.
     fn offer(&mut self, id: TailId, look: Look) {
         let Some(entry) = self.entries.get_mut(&id) else {
             return;
         };
         match &mut entry.ready {
-            // The consumer knows that something waits.
+            // The consumer was notified already.
             Some(ready) => return ready.add(look),
             ready => *ready = Some(look),
         }
         match &entry.consumer {
-            Consumer::Waits(notify) => notify.notify_one(),
+            Consumer::Task(notify) => notify.notify_one(),
             Consumer::Group(_) if entry.with_consumer => {}
             Consumer::Group(members) => {
                 let members = members.clone();
@@ -232,19 +239,19 @@ impl State {
         }
     }
 
-    /// Groups with something to flush.
+    /// Groups that got something since the last call.
     pub(super) fn take_posted(&mut self) -> Vec<Weak<Members>> {
         std::mem::take(&mut self.posted)
     }
 
-    /// Gives what was found to the consumer and plans the next look.
+    /// What was found, for the consumer; plans the next look.
     pub(super) fn take_ready(&mut self, id: TailId, now: Duration) -> Option<Look> {
         let entry = self.entries.get_mut(&id)?;
         let look = entry.ready.take()?;
         let grouped = matches!(entry.consumer, Consumer::Group(_));
         entry.with_consumer = grouped;
         if look.end.is_none() {
-            let urgent = entry.ending.is_some() || look.again_in.is_zero();
+            let urgent = entry.finish_rule.is_some() || look.again_in.is_zero();
             let at = if urgent { now } else { entry.then.max(now) };
             if entry.file.is_some() {
                 self.schedule(id, at);
@@ -255,7 +262,7 @@ impl State {
         Some(look)
     }
 
-    /// A group is done with what it got of this tail.
+    /// The group has delivered what it took of this tail.
     pub(super) fn taken(&mut self, id: TailId) {
         let Some(entry) = self.entries.get_mut(&id) else {
             return;
@@ -269,35 +276,39 @@ impl State {
         }
     }
 
-    pub(super) fn end(&mut self, id: TailId, ending: Ending, now: Duration) {
+    pub(super) fn end(&mut self, id: TailId, rule: FinishRule, now: Duration) {
         let Some(entry) = self.entries.get_mut(&id) else {
             return;
         };
-        let limit = ending.patience(PARKED_LIMIT).max(PARKED_LEAST);
+        let limit = rule.time_limit(HUNG_MOUNT_LIMIT).max(MIN_HUNG_MOUNT_LIMIT);
         entry.give_up_at = Some(now + limit);
         entry.then = now;
         let here = match &mut entry.file {
             Some(file) => {
-                file.end(ending, now);
+                file.end(rule, now);
                 true
             }
             None => {
-                if entry.ending.as_ref().is_none_or(|known| ending.outranks(known)) {
-                    entry.ending = Some(ending);
+                if entry
+                    .finish_rule
+                    .as_ref()
+                    .is_none_or(|known| rule.outranks(known))
+                {
+                    entry.finish_rule = Some(rule);
                 }
                 false
             }
         };
         if !here {
-            // It comes back by itself, or never.
+            // A thread is in the file: this schedules the giving up.
             self.schedule(id, now + limit);
         } else if entry.ready.is_none() {
             self.schedule(id, now);
         }
     }
 
-    /// The leader closes this file.
-    pub(super) fn close_later(&mut self, file: Box<Followed>) {
+    /// The leader is to close this file.
+    pub(super) fn close_later(&mut self, file: Box<LogFollower>) {
         self.closing.push(file);
     }
 
@@ -314,7 +325,7 @@ impl State {
 
     pub(super) fn remove_group(&mut self, group: &Weak<Members>) {
         let of_group =
-            |entry: &Entry| matches!(&entry.consumer, Consumer::Group(members) if same(members, group));
+            |entry: &TailEntry| matches!(&entry.consumer, Consumer::Group(members) if same(members, group));
         let ids: Vec<TailId> = self
             .entries
             .iter()

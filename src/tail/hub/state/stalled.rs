@@ -1,13 +1,13 @@
-//! What a mount that does not answer does to its files.
+//! Files on a mount that does not answer: how they wait, and when they are given up.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{MAX_STUCK, State, TailId};
-use crate::tail::followed::{Ending, Look, Proof};
+use crate::tail::follower::{FinishRule, Look, Proof};
 
-/// Files wait for their mount this long before anybody is told.
-pub(super) const TELL_AFTER: Duration = Duration::from_secs(1);
+/// How long a file waits for its mount before the consumer gets a notice about it.
+pub(super) const REPORT_WAIT_AFTER: Duration = Duration::from_secs(1);
 
 impl State {
     /// A thread hangs in a call on this mount.
@@ -28,8 +28,8 @@ impl State {
         }
     }
 
-    /// All threads hang: files of this mount wait until one is back. Said only when it lasts: one slow answer sends
-    /// the other files of its mount to threads of their own, and these are soon all taken.
+    /// All threads hang: the file waits until one is back. The notice comes only when that lasts: after one slow answer
+    /// the other files of the mount get threads of their own, and all threads are taken for a moment.
     pub(super) fn wait_for_mount(&mut self, id: TailId, now: Duration) {
         if !self.waiting.contains(&id) {
             self.waiting.push(id);
@@ -38,10 +38,10 @@ impl State {
             return;
         };
         let (mount, give_up_at) = (entry.mount.clone(), entry.give_up_at);
-        let tell_at = *entry.waits_since.get_or_insert(now) + TELL_AFTER;
-        let tells = now >= tell_at && !std::mem::replace(&mut entry.told_waiting, true);
-        let tells_later = !entry.told_waiting;
-        if tells {
+        let report_at = *entry.waits_since.get_or_insert(now) + REPORT_WAIT_AFTER;
+        let reports_now = now >= report_at && !std::mem::replace(&mut entry.has_reported_wait, true);
+        let reports_later = !entry.has_reported_wait;
+        if reports_now {
             let text = format!(
                 "the volume at {mount} does not answer ({MAX_STUCK} reads hang); the log waits for it"
             );
@@ -53,13 +53,17 @@ impl State {
                 },
             );
         }
-        let again_at = tells_later.then_some(tell_at).into_iter().chain(give_up_at).min();
+        let again_at = reports_later
+            .then_some(report_at)
+            .into_iter()
+            .chain(give_up_at)
+            .min();
         if let Some(at) = again_at {
             self.schedule(id, at);
         }
     }
 
-    /// The run is over and the mount does not answer: the tail ends in a named state.
+    /// The run is over and the mount does not answer: the tail ends, and says why.
     pub(super) fn give_up(&mut self, id: TailId) {
         let Some(entry) = self.entries.get_mut(&id) else {
             return;
@@ -68,8 +72,8 @@ impl State {
             "the volume at {} does not answer; the end of the log was not read",
             entry.mount
         );
-        let end = match entry.ending.take() {
-            Some(Ending::Prove { bytes, .. }) => Proof::Incomplete {
+        let end = match entry.finish_rule.take() {
+            Some(FinishRule::Prove { bytes, .. }) => Proof::Incomplete {
                 have: entry.offset,
                 want: bytes,
             },

@@ -1,8 +1,8 @@
-use super::stalled::TELL_AFTER;
+use super::stalled::REPORT_WAIT_AFTER;
 use super::*;
-use crate::tail::Pace;
-use crate::tail::followed::{CHUNK, Proof};
-use crate::tail::source::{Freshness, LogSource, Seen, SourceError};
+use crate::tail::TailOptions;
+use crate::tail::follower::{CHUNK, Proof};
+use crate::tail::source::{FileState, Freshness, LogSource, SourceError};
 
 const MOUNT: &str = "/mount";
 
@@ -10,15 +10,15 @@ const MOUNT: &str = "/mount";
 struct OneLine;
 
 impl LogSource for OneLine {
-    fn look(&mut self) -> Result<Seen, SourceError> {
-        Ok(Seen {
+    fn look(&mut self) -> Result<FileState, SourceError> {
+        Ok(FileState {
             identity: (1, 1),
             size: 5,
             links: 1,
         })
     }
 
-    fn open(&mut self) -> Result<Seen, SourceError> {
+    fn open(&mut self) -> Result<FileState, SourceError> {
         self.look()
     }
 
@@ -42,9 +42,14 @@ impl LogSource for OneLine {
 
 fn one_tail(now: Duration) -> (State, TailId) {
     let mut state = State::default();
-    let pace = Pace::default();
-    let file = Box::new(Followed::new(Box::new(OneLine), MOUNT.to_owned(), pace, now));
-    let id = state.add(file, Consumer::Waits(Arc::default()), pace.poll, now);
+    let options = TailOptions::default();
+    let file = Box::new(LogFollower::new(
+        Box::new(OneLine),
+        MOUNT.to_owned(),
+        options,
+        now,
+    ));
+    let id = state.add(file, Consumer::Task(Arc::default()), options.poll, now);
     (state, id)
 }
 
@@ -54,23 +59,29 @@ fn one_that_waits(now: Duration) -> (State, TailId) {
     for _ in 0..MAX_STUCK {
         state.hangs(&MOUNT.into());
     }
-    assert!(matches!(state.next_job(now), Job::Sleep(_)), "no thread is left");
+    assert!(
+        matches!(state.next_task(now), LeaderTask::Sleep(_)),
+        "no thread is left"
+    );
     (state, id)
 }
 
-/// Its consumer is told so, and has not come for the word yet.
-fn told_to_wait(now: Duration) -> (State, TailId) {
-    let (mut state, id) = one_that_waits(now - TELL_AFTER);
-    assert!(matches!(state.next_job(now), Job::Sleep(_)), "no thread is left");
+/// A tail on such a mount whose consumer has not taken the notice about it yet.
+fn one_with_a_notice(now: Duration) -> (State, TailId) {
+    let (mut state, id) = one_that_waits(now - REPORT_WAIT_AFTER);
+    assert!(
+        matches!(state.next_task(now), LeaderTask::Sleep(_)),
+        "no thread is left"
+    );
     (state, id)
 }
 
 /// A thread is free again, and takes the file.
-fn due(state: &mut State, now: Duration) -> Box<Followed> {
+fn due(state: &mut State, now: Duration) -> Box<LogFollower> {
     for _ in 0..MAX_STUCK {
         state.came_back(&MOUNT.into(), now);
     }
-    let Job::Look(_, file, _) = state.next_job(now) else {
+    let LeaderTask::Look(_, file, _) = state.next_task(now) else {
         panic!("the file is due")
     };
     file
@@ -79,7 +90,7 @@ fn due(state: &mut State, now: Duration) -> Box<Followed> {
 #[test]
 fn lines_that_are_found_before_the_consumer_took_a_notice_come_with_it() {
     let now = Duration::from_secs(5);
-    let (mut state, id) = told_to_wait(now);
+    let (mut state, id) = one_with_a_notice(now);
     let mut file = due(&mut state, now);
     let look = file.look(now, &mut vec![0; CHUNK]);
     assert!(state.put_back(id, file, look, now).is_none());
@@ -90,12 +101,15 @@ fn lines_that_are_found_before_the_consumer_took_a_notice_come_with_it() {
 #[test]
 fn the_last_lines_come_also_when_the_tail_was_given_up_meanwhile() {
     let now = Duration::from_secs(5);
-    let (mut state, id) = told_to_wait(now);
+    let (mut state, id) = one_with_a_notice(now);
     let mut file = due(&mut state, now);
     let quiet = Duration::from_secs(1);
-    state.end(id, Ending::Settle { quiet }, now);
-    let late = now + PARKED_LIMIT * 2;
-    assert!(matches!(state.next_job(late), Job::Sleep(_)), "it is given up");
+    state.end(id, FinishRule::Settle { quiet }, now);
+    let late = now + HUNG_MOUNT_LIMIT * 2;
+    assert!(
+        matches!(state.next_task(late), LeaderTask::Sleep(_)),
+        "it is given up"
+    );
     let look = file.look(late, &mut vec![0; CHUNK]);
     assert!(state.put_back(id, file, look, late).is_none());
     let look = state.take_ready(id, late).expect("a look");
@@ -107,22 +121,22 @@ fn the_last_lines_come_also_when_the_tail_was_given_up_meanwhile() {
 fn a_mount_that_is_only_slow_is_not_reported() {
     let now = Duration::from_secs(5);
     let (mut state, id) = one_that_waits(now);
-    let soon = now + TELL_AFTER / 2;
-    assert!(matches!(state.next_job(soon), Job::Sleep(at) if at == now + TELL_AFTER));
+    let soon = now + REPORT_WAIT_AFTER / 2;
+    assert!(matches!(state.next_task(soon), LeaderTask::Sleep(at) if at == now + REPORT_WAIT_AFTER));
     assert!(state.take_ready(id, soon).is_none());
     state.came_back(&MOUNT.into(), soon);
-    assert!(matches!(state.next_job(soon), Job::LookApart(..)));
+    assert!(matches!(state.next_task(soon), LeaderTask::LookApart(..)));
     assert!(state.take_ready(id, soon).is_none());
 }
 
 #[test]
-fn a_look_that_hangs_after_the_end_was_told_is_given_up() {
+fn a_look_that_hangs_after_the_end_of_the_run_is_given_up() {
     let now = Duration::from_secs(5);
     let (mut state, id) = one_tail(now);
     let (bytes, limit) = (5, None);
     state.end(
         id,
-        Ending::Prove {
+        FinishRule::Prove {
             bytes,
             sha256: None,
             limit,
@@ -130,13 +144,16 @@ fn a_look_that_hangs_after_the_end_was_told_is_given_up() {
         now,
     );
     assert!(
-        matches!(state.next_job(now), Job::Look(..)),
+        matches!(state.next_task(now), LeaderTask::Look(..)),
         "and it hangs from now on"
     );
-    assert!(matches!(state.next_job(now + PARKED_LIMIT / 2), Job::Sleep(_)));
+    assert!(matches!(
+        state.next_task(now + HUNG_MOUNT_LIMIT / 2),
+        LeaderTask::Sleep(_)
+    ));
     assert!(state.take_ready(id, now).is_none());
-    let late = now + PARKED_LIMIT;
-    assert!(matches!(state.next_job(late), Job::Sleep(_)));
+    let late = now + HUNG_MOUNT_LIMIT;
+    assert!(matches!(state.next_task(late), LeaderTask::Sleep(_)));
     let end = state.take_ready(id, late).and_then(|look| look.end);
     assert!(matches!(end, Some(Proof::Failed(_))));
 }
@@ -146,17 +163,17 @@ fn a_file_that_answers_is_not_given_up_however_long_its_end_takes() {
     let now = Duration::from_secs(5);
     let (mut state, id) = one_tail(now);
     let quiet = Duration::from_secs(1);
-    state.end(id, Ending::Settle { quiet }, now);
-    let late = now + PARKED_LIMIT * 2;
-    let Job::Look(_, mut file, _) = state.next_job(late) else {
+    state.end(id, FinishRule::Settle { quiet }, now);
+    let late = now + HUNG_MOUNT_LIMIT * 2;
+    let LeaderTask::Look(_, mut file, _) = state.next_task(late) else {
         panic!("the file is due")
     };
-    assert!(matches!(state.next_job(late), Job::Sleep(_)));
+    assert!(matches!(state.next_task(late), LeaderTask::Sleep(_)));
     let look = file.look(late, &mut vec![0; CHUNK]);
     assert!(state.put_back(id, file, look, late).is_none());
-    let later = late + PARKED_LIMIT;
+    let later = late + HUNG_MOUNT_LIMIT;
     assert!(
-        matches!(state.next_job(later), Job::Sleep(_)),
+        matches!(state.next_task(later), LeaderTask::Sleep(_)),
         "its consumer comes first"
     );
     assert_eq!(

@@ -81,7 +81,7 @@ fn the_default_asks_pass_and_an_operators_rules_stay() {
     }
 }
 
-/// Runs opencode with the environment of a real manifest and tells what became of each call.
+/// Runs opencode with the environment of a real manifest; returns what became of each call.
 fn run(opencode: &str, secrets: &TempDir, file: &Value, env: &Value) -> String {
     let root = TempDir::new().expect("a folder");
     let path = |name: &str| root.path().join(name);
@@ -115,7 +115,7 @@ fn run(opencode: &str, secrets: &TempDir, file: &Value, env: &Value) -> String {
         .output()
         .expect("opencode runs");
     let calls = ["outside", "env", "secret", "loop", "loop", "loop", "loop"];
-    told(&String::from_utf8_lossy(&output.stdout), &calls)
+    outcome_of_calls(&String::from_utf8_lossy(&output.stdout), &calls)
 }
 
 /// The literal environment of the agent's container.
@@ -138,7 +138,7 @@ fn manifest_env(env: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
-fn told(stdout: &str, calls: &[&str]) -> String {
+fn outcome_of_calls(stdout: &str, calls: &[&str]) -> String {
     let (mut words, mut at) = (String::new(), 0);
     for line in stdout.lines() {
         let event: Value = serde_json::from_str(line).expect("JSON");

@@ -1,5 +1,5 @@
-//! An API server inside a test: it answers from memory what it is told to know, and remembers when it was asked for Jobs.
-//! Nothing waits here, so a stopped clock stays the test's.
+//! An API server inside a test: it answers with the objects that the test gives it, and records when it was asked for
+//! Jobs. Nothing waits here, so a stopped clock stays the test's.
 
 mod said;
 
@@ -66,7 +66,7 @@ impl ApiServer {
         }))
     }
 
-    /// One that grants no watch, so that everybody asks again after 2 s and hears of what was changed since.
+    /// One that grants no watch, so that everybody asks again after 2 s and sees what was changed since.
     pub(crate) fn with(jobs: &[Value], pods: &[Value]) -> Self {
         let server = Self::new(Watch::Refuses(403), 200);
         server.jobs(jobs);

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use opencode_k8s::tail::followed::Proof;
-use opencode_k8s::tail::source::{Freshness, LogSource, Seen, SourceError};
+use opencode_k8s::tail::follower::Proof;
+use opencode_k8s::tail::source::{FileState, Freshness, LogSource, SourceError};
 
 use super::{Driver, record_of};
 
@@ -62,9 +62,9 @@ impl Faulty {
     }
 }
 
-fn seen(server: &Server) -> Seen {
+fn seen(server: &Server) -> FileState {
     let size = server.frozen_size.unwrap_or(server.bytes.len() as u64);
-    Seen {
+    FileState {
         identity: (1, server.inode),
         size,
         links: 1,
@@ -72,14 +72,14 @@ fn seen(server: &Server) -> Seen {
 }
 
 impl LogSource for Faulty {
-    fn look(&mut self) -> Result<Seen, SourceError> {
+    fn look(&mut self) -> Result<FileState, SourceError> {
         self.ask(|server| {
             server.looks += 1;
             Ok(seen(server))
         })
     }
 
-    fn open(&mut self) -> Result<Seen, SourceError> {
+    fn open(&mut self) -> Result<FileState, SourceError> {
         let seen = self.ask(|server| {
             server.opens += 1;
             if let Some((_, left)) = &mut server.nuls {

@@ -3,12 +3,12 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use opencode_k8s::tail::Pace;
-use opencode_k8s::tail::source::{FileSource, Place};
+use opencode_k8s::tail::TailOptions;
+use opencode_k8s::tail::source::{FileSource, VolumePath};
 
-pub(crate) fn pace() -> Pace {
+pub(crate) fn options() -> TailOptions {
     let ms = Duration::from_millis;
-    Pace {
+    TailOptions {
         poll: ms(5),
         idle_poll: ms(20),
         idle_polls: 5,
@@ -19,13 +19,13 @@ pub(crate) fn pace() -> Pace {
 }
 
 /// A bound, not an expectation: a machine may be slow.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const TEST_LIMIT: Duration = Duration::from_secs(180);
 
 /// The hub's threads live in real time.
 pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < PATIENCE, "{what} did not come");
+        assert!(start.elapsed() < TEST_LIMIT, "{what} did not come");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
@@ -33,7 +33,7 @@ pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 pub(crate) fn file(folder: &std::path::Path, name: &str, content: &str) -> Box<FileSource> {
     fs::write(folder.join(name), content).expect("written");
     Box::new(FileSource::new(
-        Place::below(folder, &folder.join(name)).expect("a place"),
+        VolumePath::below(folder, &folder.join(name)).expect("a path"),
         true,
     ))
 }

@@ -5,8 +5,8 @@ pub(crate) mod live;
 
 use std::time::Duration;
 
-use opencode_k8s::tail::Pace;
-use opencode_k8s::tail::followed::{CHUNK, Ending, Followed, Look, Proof};
+use opencode_k8s::tail::TailOptions;
+use opencode_k8s::tail::follower::{CHUNK, FinishRule, LogFollower, Look, Proof};
 use opencode_k8s::tail::source::LogSource;
 use sha2::{Digest as _, Sha256};
 
@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 pub(crate) const MANY: usize = 20_000;
 
 pub(crate) struct Driver {
-    pub(crate) followed: Followed,
+    pub(crate) followed: LogFollower,
     pub(crate) now: Duration,
     pub(crate) text: String,
     pub(crate) notices: Vec<String>,
@@ -28,19 +28,19 @@ impl Driver {
     pub(crate) fn new(source: impl LogSource + 'static) -> Self {
         Self::with(
             source,
-            Pace {
+            TailOptions {
                 appear: None,
-                ..Pace::default()
+                ..TailOptions::default()
             },
             CHUNK,
         )
     }
 
-    pub(crate) fn with(source: impl LogSource + 'static, pace: Pace, buffer: usize) -> Self {
+    pub(crate) fn with(source: impl LogSource + 'static, options: TailOptions, buffer: usize) -> Self {
         // Not zero: nothing may depend on the clock's origin.
         let now = Duration::from_secs(1_000);
         Self {
-            followed: Followed::new(Box::new(source), "/shown".to_owned(), pace, now),
+            followed: LogFollower::new(Box::new(source), "/shown".to_owned(), options, now),
             now,
             text: String::new(),
             notices: Vec::new(),
@@ -84,7 +84,7 @@ impl Driver {
                 return;
             }
         }
-        panic!("no end of news");
+        panic!("lines without an end");
     }
 
     /// Looks for this long.
@@ -99,7 +99,7 @@ impl Driver {
     }
 
     /// Ends the run and looks until the tail says what it knows; gives the time that took.
-    pub(crate) fn finish(&mut self, ending: Ending) -> (Proof, Duration) {
+    pub(crate) fn finish(&mut self, ending: FinishRule) -> (Proof, Duration) {
         let asked = self.now;
         self.followed.end(ending, self.now);
         let from = self.looks;
@@ -112,12 +112,12 @@ impl Driver {
 }
 
 /// The ending that the record of this log asks for.
-pub(crate) fn record_of(bytes: &[u8]) -> Ending {
+pub(crate) fn record_of(bytes: &[u8]) -> FinishRule {
     let hex: String = Sha256::digest(bytes)
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    Ending::Prove {
+    FinishRule::Prove {
         bytes: bytes.len() as u64,
         sha256: Some(hex),
         limit: None,

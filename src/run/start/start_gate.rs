@@ -6,9 +6,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::cluster::ClusterError;
 use crate::cluster::verbs::retry_transient;
-use crate::run::admit::decision::{is_first, jobs_at_work};
 use crate::run::context::RunContext;
 use crate::run::failure::{Failure, GUARD_UNREACHABLE};
+use crate::run::job::at_work::{is_first, jobs_at_work};
 use crate::run::start::submit::CreatedJob;
 use crate::run::timing::{GATE_LIST, GATE_LOOK, GATE_TIE};
 

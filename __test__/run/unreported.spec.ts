@@ -1,4 +1,4 @@
-/** Jobs that their TTL, or somebody, removed before any server heard their end: told once, never repeated silently. */
+/** Jobs that their TTL, or somebody, removed before any server saw their end: reported once, never repeated silently. */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdirSync, utimesSync, writeFileSync } from "node:fs";
@@ -15,7 +15,7 @@ import {
   release,
   STEADY,
   timesRun,
-  told,
+  reports,
   untilReleased,
   type Work,
   work,
@@ -29,15 +29,15 @@ afterAll(() => stage.close());
 
 const brief = { config: { ttlSecondsAfterFinished: 1 } };
 /** The Job of this task is gone, and all that is left of its run are its files. */
-async function abandonForGood(task: Work, program = held(task, "unheard of"), more: object = {}): Promise<void> {
+async function abandonForGood(task: Work, program = held(task, "unreported"), more: object = {}): Promise<void> {
   await abandon({ ...task, ...brief, ...more }, program);
   release(stage, task);
   await over(stage, task, true);
   expect(filesLeft(stage).filter((name) => name.includes(task.agent.id))).not.toEqual([]);
 }
 
-describe("a Job that is gone, and whose end nobody heard", () => {
-  test("is told once, and the next Job goes on from its session", async () => {
+describe("a Job that is gone, and whose end no result has reported", () => {
+  test("is reported once, and the next Job goes on from its session", async () => {
     const task = work();
     await abandonForGood(task);
     const invocations: { commandArgs?: string[] }[] = [];
@@ -45,8 +45,8 @@ describe("a Job that is gone, and whose end nobody heard", () => {
     const next = await run(`echo another; ${answer("the second")}`, { ...task, onMeta });
     expect(next.result).toMatchObject({ exitCode: 0, summary: "the second" });
     expect(next.lines).toHaveLength(4);
-    expect(told(next.stdout)).toEqual([expect.stringMatching(/session ses_1, log proven\): it said: unheard of/)]);
-    // Where paths are replaced in the text of commands, the stand-in's pods work in another folder than they are told.
+    expect(reports(next.stdout)).toEqual([expect.stringMatching(/session ses_1, log proven\): it said: unreported/)]);
+    // Where paths are replaced in the text of commands, the stand-in's pods work in another folder than the one that is named to them.
     if (isRealCluster || stage.local.mapping === "mount") {
       expect(invocations.map(({ commandArgs }) => commandArgs)).toEqual([
         expect.arrayContaining(["--session", "ses_1"]),
@@ -54,7 +54,7 @@ describe("a Job that is gone, and whose end nobody heard", () => {
     }
     await expectNothingLeft(stage, task);
     const third = await run(answer("the third"), task);
-    expect(told(third.stdout)).toEqual([]);
+    expect(reports(third.stdout)).toEqual([]);
     expect(timesRun(stage, task)).toBe(1);
   });
 
@@ -62,7 +62,7 @@ describe("a Job that is gone, and whose end nobody heard", () => {
     const task = { ...work(), runId: `gone-${process.pid}-${Date.now()}` };
     await abandonForGood(task);
     const { result, lines } = await run(held(task), task);
-    expect(result).toMatchObject({ exitCode: 0, summary: "unheard of", resultJson: { log: { proof: "proven" } } });
+    expect(result).toMatchObject({ exitCode: 0, summary: "unreported", resultJson: { log: { proof: "proven" } } });
     expect(lines.slice(0, 11)).toEqual(STEADY);
     expect(timesRun(stage, task)).toBe(1);
     await expectNothingLeft(stage, task);
@@ -77,7 +77,7 @@ describe("a Job that is gone, and whose end nobody heard", () => {
     const kept = filesLeft(stage).filter((name) => name.includes(task.agent.id));
     expect(kept.some((name) => name.endsWith(".pod.started"))).toBe(true);
     const { stdout, result } = await run(answer("went on"), task);
-    expect(told(stdout)).toEqual([expect.stringMatching(/log proven\): it failed: .*no moon/)]);
+    expect(reports(stdout)).toEqual([expect.stringMatching(/log proven\): it failed: .*no moon/)]);
     expect(result).toMatchObject({ exitCode: 0, summary: "went on" });
     await expectNothingLeft(stage, task);
   });
@@ -85,14 +85,14 @@ describe("a Job that is gone, and whose end nobody heard", () => {
   test("and that a server had taken over which died as well", async () => {
     const task = work();
     const slow = { ...task, ...brief };
-    await abandon(slow, held(task, "unheard of"));
-    await abandon(slow, held(task, "unheard of"));
+    await abandon(slow, held(task, "unreported"));
+    await abandon(slow, held(task, "unreported"));
     release(stage, task);
     await over(stage, task, true);
     const kept = filesLeft(stage).filter((name) => name.includes(task.agent.id));
     expect(kept.some((name) => name.endsWith(".pod.holder"))).toBe(true);
     const { stdout } = await run(answer("the third"), task);
-    expect(told(stdout)).toHaveLength(1);
+    expect(reports(stdout)).toHaveLength(1);
     expect(timesRun(stage, task)).toBe(1);
     await expectNothingLeft(stage, task);
   });
@@ -101,13 +101,13 @@ describe("a Job that is gone, and whose end nobody heard", () => {
     const task = work();
     await abandonForGood(task);
     const other = await run(answer("other"), { ...task, context: { issueId: "another" } });
-    expect(told(other.stdout)).toEqual([]);
+    expect(reports(other.stdout)).toEqual([]);
     const own = await run(answer("own"), task);
-    expect(told(own.stdout)).toHaveLength(1);
+    expect(reports(own.stdout)).toHaveLength(1);
     await expectNothingLeft(stage, task);
   });
 
-  test("and was made to stay is told once as well", async () => {
+  test("and was made to stay is reported once as well", async () => {
     const task = { ...work(), config: { retainJobs: true } };
     await run(answer("kept"), task);
     const kept = filesLeft(stage).filter((name) => name.includes(task.agent.id));
@@ -116,7 +116,7 @@ describe("a Job that is gone, and whose end nobody heard", () => {
     const [job] = await stage.local.list("jobs", { labelSelector: `paperclip.io/agent-id=${task.agent.id}` });
     await stage.local.delete("jobs", job!.metadata.name);
     const { stdout } = await run(answer("second"), task);
-    expect(told(stdout), "its end was heard").toEqual([]);
+    expect(reports(stdout), "its end was reported").toEqual([]);
   });
 });
 
@@ -161,13 +161,13 @@ describe.skipIf(isRealCluster)("what lies on the volume", () => {
     return folder;
   }
 
-  test("is told in its order, whoever comes first in the alphabet", async () => {
+  test("is reported in its order, whoever comes first in the alphabet", async () => {
     const task = work();
     await leave(task, "b-first", "one", 300);
     await leave(task, "c-second", "two", 200);
     await leave(task, "a-third", "three", 100);
     const { stdout, result } = await run(answer("now"), task);
-    expect(told(stdout).map((line) => line.replace(/.* it said: /, ""))).toEqual(["one", "two", "three"]);
+    expect(reports(stdout).map((line) => line.replace(/.* it said: /, ""))).toEqual(["one", "two", "three"]);
     expect(result).toMatchObject({ exitCode: 0, summary: "now" });
     await expectNothingLeft(stage, task);
   });
@@ -190,7 +190,7 @@ describe.skipIf(isRealCluster)("what lies on the volume", () => {
       { cwd: folder },
     );
     const { stdout, result } = await run(answer("now"), task);
-    expect(told(stdout)).toEqual([]);
+    expect(reports(stdout)).toEqual([]);
     expect(result).toMatchObject({ exitCode: 0, summary: "now" });
     const left = filesLeft(stage).filter((name) => name.includes(task.agent.id) && name.endsWith(".ndjson"));
     expect(left).toHaveLength(6);

@@ -1,4 +1,4 @@
-//! A path below the data root (or anywhere, for the exported tail), and the walk to it.
+//! The path of a file below the data root (or of any file, for the exported tail), and the walk to it.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -6,7 +6,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
 
 use super::stat::stat_handle;
-use super::{Seen, SourceError};
+use super::{FileState, SourceError};
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 /// NONBLOCK: opening a FIFO that nobody writes must not block a thread for ever.
@@ -16,16 +16,16 @@ const FILE: OFlags = OFlags::RDONLY
     .union(OFlags::NOCTTY)
     .union(OFlags::CLOEXEC);
 
-/// Where a file is: a trusted folder, the folders below it that are walked without following links, and its name.
+/// The path of a file: a trusted folder, the folders below it that are walked without following links, and a name.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct VolumePath {
     root: PathBuf,
     folders: Vec<String>,
     name: String,
 }
 
-impl Place {
-    /// A file below `data_root`. `None` when `path` is not below it or is no plain absolute path.
+impl VolumePath {
+    /// A file below `data_root`. `None` when `path` is not below it, or has a component such as `..`.
     #[must_use]
     pub fn below(data_root: &Path, path: &Path) -> Option<Self> {
         let mut parts = Vec::new();
@@ -43,9 +43,9 @@ impl Place {
         })
     }
 
-    /// Any other file: its folder is trusted, its last component is checked.
+    /// A file anywhere. Its folder is trusted; only its last component is checked.
     #[must_use]
-    pub fn anywhere(path: &Path) -> Option<Self> {
+    pub fn in_trusted_folder(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?.to_owned();
         let folder = path
             .parent()
@@ -64,7 +64,7 @@ impl Place {
         &self.name
     }
 
-    /// A file of another name in the same folder.
+    /// The file of this name in the same folder.
     #[must_use]
     pub fn sibling(&self, name: &str) -> Self {
         Self {
@@ -85,8 +85,8 @@ impl Place {
         Ok(folder)
     }
 
-    /// The same walk in one call. `None`, whatever the reason: the walk by components says what is wrong, and does
-    /// without this call where the system has none or a sandbox refuses it.
+    /// The same walk in one call; `None` when it fails, whatever the reason. Then the walk by components finds out
+    /// what is wrong, or succeeds where the system has no `openat2` or a sandbox refuses it.
     #[cfg(target_os = "linux")]
     fn open_at_once(&self, root: &OwnedFd) -> Option<OwnedFd> {
         use rustix::fs::ResolveFlags;
@@ -102,7 +102,7 @@ impl Place {
         None
     }
 
-    /// Opens the folder and makes what is missing; calls `made` with each new folder's handle.
+    /// Opens the folder and makes the folders that are missing; calls `made` with the handle of each new one.
     pub(super) fn make_folder(
         &self,
         mode: Mode,
@@ -124,19 +124,19 @@ impl Place {
     }
 
     /// Opens the file in its folder for reading if it is a regular file.
-    pub(super) fn open_file(&self, folder: &OwnedFd) -> Result<(OwnedFd, Seen), SourceError> {
-        // Looked at first, because opening a device can have effects of its own.
+    pub(super) fn open_file(&self, folder: &OwnedFd) -> Result<(OwnedFd, FileState), SourceError> {
+        // Its kind is looked at before it is opened, because opening a device can have effects.
         let stat = fs::statat(folder, self.name.as_str(), AtFlags::SYMLINK_NOFOLLOW)?;
         must_be_regular(FileType::from_raw_mode(stat.st_mode))?;
-        let file = self.open_quietly(folder)?;
-        // Looked at again, because it may have been swapped in between.
+        let file = self.open_without_atime(folder)?;
+        // And again afterwards, because it may have been replaced in between.
         let (seen, kind) = stat_handle(&file)?;
         must_be_regular(kind)?;
         Ok((file, seen))
     }
 
-    /// Without a new access time where the file is ours: it would be written for every read of a log that grows.
-    fn open_quietly(&self, folder: &OwnedFd) -> Result<OwnedFd, rustix::io::Errno> {
+    /// Where the file is ours, its access time stays: the volume would have to write it after every read of a log.
+    fn open_without_atime(&self, folder: &OwnedFd) -> Result<OwnedFd, rustix::io::Errno> {
         let open = |flags| fs::openat(folder, self.name.as_str(), flags, Mode::empty());
         #[cfg(target_os = "linux")]
         match open(FILE | OFlags::NOATIME) {
@@ -172,9 +172,9 @@ mod tests {
     #[test]
     fn only_plain_paths_below_the_root_are_taken() {
         let root = Path::new("/paperclip");
-        assert!(Place::below(root, Path::new("/paperclip/a/b.ndjson")).is_some());
-        assert!(Place::below(root, Path::new("/paperclip/../etc/passwd")).is_none());
-        assert!(Place::below(root, Path::new("/etc/passwd")).is_none());
-        assert!(Place::below(root, Path::new("/paperclip")).is_none());
+        assert!(VolumePath::below(root, Path::new("/paperclip/a/b.ndjson")).is_some());
+        assert!(VolumePath::below(root, Path::new("/paperclip/../etc/passwd")).is_none());
+        assert!(VolumePath::below(root, Path::new("/etc/passwd")).is_none());
+        assert!(VolumePath::below(root, Path::new("/paperclip")).is_none());
     }
 }

@@ -1,34 +1,35 @@
-//! What a tail returns besides giving it out: all its lines, or the first and the last 128 MiB of them. Pure.
+//! Collects the lines of a tail for whoever wants its whole text at the end: all of them, or the first and the last
+//! 128 MiB. Pure.
 
 use std::collections::VecDeque;
 
 /// How much of the beginning and of the end is kept.
 const HALF_BYTES: usize = 128 << 20;
-/// Text is kept, dropped and handed over in parts of about this size.
+/// Text is kept, dropped and passed on in parts of about this size.
 const PART_BYTES: usize = 1 << 20;
 
-/// A part of the text: whole lines, in the form in which JavaScript holds them.
+/// Whole lines, in the form in which JavaScript holds them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part {
-    /// ASCII.
-    Plain(Vec<u8>),
+    /// Text of ASCII only.
+    Ascii(Vec<u8>),
     /// Text with other characters, in UTF-16.
-    Wide(Vec<u16>),
+    Utf16(Vec<u16>),
 }
 
-/// A part and its size in the log.
+/// A part, and how many bytes of the log it is.
 #[derive(Debug)]
-struct Kept {
+struct SizedPart {
     part: Part,
     bytes: usize,
 }
 
-/// The text so far.
+/// The lines so far.
 #[derive(Debug)]
-pub struct Collected {
-    head: Vec<Kept>,
+pub struct LineCollector {
+    head: Vec<SizedPart>,
     head_bytes: usize,
-    tail: VecDeque<Kept>,
+    tail: VecDeque<SizedPart>,
     tail_bytes: usize,
     dropped: usize,
     /// The part in progress.
@@ -36,13 +37,13 @@ pub struct Collected {
     half: usize,
 }
 
-impl Default for Collected {
+impl Default for LineCollector {
     fn default() -> Self {
         Self::with_half(HALF_BYTES)
     }
 }
 
-impl Collected {
+impl LineCollector {
     fn with_half(half: usize) -> Self {
         Self {
             head: Vec::new(),
@@ -60,7 +61,7 @@ impl Collected {
         let part = PART_BYTES.min(self.half / 16);
         if self.open.len() + text.len() > part {
             self.close_part();
-            // A long log goes on: its parts need not grow step by step.
+            // A log that has filled one part will fill the next one too.
             self.open.reserve(if self.head_bytes > 0 {
                 part.max(text.len())
             } else {
@@ -77,11 +78,11 @@ impl Collected {
         let text = std::mem::take(&mut self.open);
         let bytes = text.len();
         let part = if text.is_ascii() {
-            Part::Plain(text.into_bytes())
+            Part::Ascii(text.into_bytes())
         } else {
-            Part::Wide(text.encode_utf16().collect())
+            Part::Utf16(text.encode_utf16().collect())
         };
-        let kept = Kept { part, bytes };
+        let kept = SizedPart { part, bytes };
         if self.tail.is_empty() && self.head_bytes + bytes <= self.half {
             self.head_bytes += bytes;
             self.head.push(kept);
@@ -103,8 +104,8 @@ impl Collected {
     pub fn finish(mut self) -> VecDeque<Part> {
         self.close_part();
         let marker = (self.dropped > 0)
-            .then(|| Part::Plain(format!("[paperclip] {} bytes left out here\n", self.dropped).into_bytes()));
-        let parts = |kept: Kept| kept.part;
+            .then(|| Part::Ascii(format!("[paperclip] {} bytes left out here\n", self.dropped).into_bytes()));
+        let parts = |kept: SizedPart| kept.part;
         let tail = self.tail.into_iter().map(parts);
         self.head
             .into_iter()
@@ -120,11 +121,11 @@ mod tests {
     use super::*;
 
     fn collect(half: usize, lines: &[String]) -> String {
-        let mut collected = Collected::with_half(half);
+        let mut collected = LineCollector::with_half(half);
         lines.iter().for_each(|line| collected.add(line));
         let text = |part: Part| match part {
-            Part::Plain(bytes) => String::from_utf8(bytes).expect("ASCII"),
-            Part::Wide(units) => String::from_utf16(&units).expect("text"),
+            Part::Ascii(bytes) => String::from_utf8(bytes).expect("ASCII"),
+            Part::Utf16(units) => String::from_utf16(&units).expect("text"),
         };
         collected.finish().into_iter().map(text).collect()
     }
@@ -159,15 +160,19 @@ mod tests {
 
     #[test]
     fn ascii_stays_as_it_is_and_other_text_becomes_utf_16() {
-        let mut collected = Collected::with_half(160);
+        let mut collected = LineCollector::with_half(160);
         collected.add("plain\n");
         collected.add("日本 🎉\n");
         collected.add("plain\n");
         let parts: Vec<Part> = collected.finish().into();
-        let plain = || Part::Plain(b"plain\n".to_vec());
+        let plain = || Part::Ascii(b"plain\n".to_vec());
         assert_eq!(
             parts,
-            [plain(), Part::Wide("日本 🎉\n".encode_utf16().collect()), plain()]
+            [
+                plain(),
+                Part::Utf16("日本 🎉\n".encode_utf16().collect()),
+                plain()
+            ]
         );
     }
 }
