@@ -78,6 +78,13 @@ export declare function isStepLimitResult(stdout: string): boolean
 /** Whether opencode says that it does not know the session. */
 export declare function isUnknownSessionError(stdout: string, stderr: string): boolean
 
+/**
+ * Looks for skills. `requestJson`: `{dataRoot, folders: [path]}`. Resolves with `{folder, skills: [name], others: [name]}`
+ * as JSON text: the first folder that can be read (or `null`), the folders in it, and its other names; or with
+ * `{failure}` as `readPromptFiles`. Links below `dataRoot` are not followed. Never rejects.
+ */
+export declare function listSkillFolders(requestJson: string): Promise<string>
+
 /** Version of this addon. The adapter compares it with its own. */
 export declare function nativeVersion(): string
 
@@ -111,6 +118,14 @@ export declare function planSession(requestJson: string): string
  * seconds at most; never rejects.
  */
 export declare function probeEnvironment(requestJson: string): Promise<string>
+
+/**
+ * Reads the files of one prompt. `requestJson`: `{dataRoot, instructions?, skills: [{key, source}]}`. Resolves with
+ * `{instructions, skills: [text], warnings: [text]}` as JSON text, or with `{failure: {code, message}}` when the volume
+ * does not answer within 30 s. What cannot be read is a warning. Each file holds 256 KiB at most, all of them 1 MiB, and
+ * there are 128 skills at most. Links below `dataRoot` are not followed. Never rejects.
+ */
+export declare function readPromptFiles(requestJson: string): Promise<string>
 
 /** Judges a finished run: facts as JSON text in, `AdapterExecutionResult` as JSON text out. */
 export declare function resolveOutcome(factsJson: string): string

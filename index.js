@@ -773,7 +773,7 @@ if (
   }
 }
 
-const { RunHandle, Runs, Tails, buildJobManifest, buildPodLogPath, heldResources, isStepLimitResult, isUnknownSessionError, nativeVersion, openRuns, openTails, parseOpenCodeJsonl, planSession, probeEnvironment, resolveOutcome, sanitizeLabelValue, sessionDeserialize, sessionDisplayId, sessionSerialize } = nativeBinding
+const { RunHandle, Runs, Tails, buildJobManifest, buildPodLogPath, heldResources, isStepLimitResult, isUnknownSessionError, listSkillFolders, nativeVersion, openRuns, openTails, parseOpenCodeJsonl, planSession, probeEnvironment, readPromptFiles, resolveOutcome, sanitizeLabelValue, sessionDeserialize, sessionDisplayId, sessionSerialize } = nativeBinding
 export { RunHandle }
 export { Runs }
 export { Tails }
@@ -782,12 +782,14 @@ export { buildPodLogPath }
 export { heldResources }
 export { isStepLimitResult }
 export { isUnknownSessionError }
+export { listSkillFolders }
 export { nativeVersion }
 export { openRuns }
 export { openTails }
 export { parseOpenCodeJsonl }
 export { planSession }
 export { probeEnvironment }
+export { readPromptFiles }
 export { resolveOutcome }
 export { sanitizeLabelValue }
 export { sessionDeserialize }

@@ -7,7 +7,7 @@ import { createExecute } from "./run/execute.js";
 import { listModels, models } from "./settings/models.js";
 import { loadNative } from "./addon/native.js";
 import { createSessionCodec } from "./run/session-codec.js";
-import { listSkills, syncSkills } from "./settings/skills.js";
+import { createListSkills } from "./settings/skills.js";
 import { createTestEnvironment } from "./settings/test-environment.js";
 import { type } from "./host/version.js";
 
@@ -26,6 +26,8 @@ export const testEnvironment = createTestEnvironment(loadNative);
 /** Reads and writes the session parameters of a task. */
 export const sessionCodec = createSessionCodec(loadNative);
 
+const listSkills = createListSkills(loadNative);
+
 /** Makes the module the host registers. */
 export function createServerAdapter(): OpenCodeK8sAdapterModule {
   return {
@@ -36,7 +38,8 @@ export function createServerAdapter(): OpenCodeK8sAdapterModule {
     models,
     listModels,
     listSkills,
-    syncSkills,
+    // Nothing is installed, so syncing shows the same as listing; the host itself keeps the wishes.
+    syncSkills: (ctx) => listSkills(ctx),
     supportsLocalAgentJwt: true,
     // Otherwise the host puts them, token and all, into the context that is stored with the run.
     runtimeToolDelivery: "environment",

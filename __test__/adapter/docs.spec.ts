@@ -11,6 +11,7 @@ import { readPromptInputs } from "../../adapter/run/prompt-inputs.js";
 import { settings } from "../../adapter/settings/config-schema.js";
 import { agentConfigurationDoc } from "../../adapter/settings/doc.js";
 import { ROLE } from "../../local-cluster/api/access.js";
+import { fakeNative } from "./fake-native.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const text = (path: string): string => readFileSync(root + path, "utf8");
@@ -53,7 +54,7 @@ describe("the settings", () => {
         },
       },
     );
-    await readPromptInputs(config, async () => {});
+    await readPromptInputs(fakeNative(), config);
     renderPrompt({ runId: "r", agent: { id: "a", name: "", companyId: "c" }, config, context: {} }, {}, false);
     // Where the volume is, is asked for skills as well.
     expect([...read].filter((key) => key !== "dataRoot").sort()).toEqual([...readHere].sort());

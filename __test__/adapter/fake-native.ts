@@ -196,6 +196,8 @@ export function fakeNative(overrides: Partial<Native> = {}): FakeNative {
     }),
     openRuns: (sink) => new FakeRuns(runs, sink),
     probeEnvironment: async () => JSON.stringify({ checks: [] }),
+    readPromptFiles: async () => JSON.stringify({ instructions: "", skills: [], warnings: [] }),
+    listSkillFolders: async () => JSON.stringify({ folder: null, skills: [], others: [] }),
     ...overrides,
   };
 }

@@ -65,6 +65,8 @@ export interface Native {
   /** `sink` gets, at most once in a look at all logs, what the runs tell: see `run/feed.ts`. */
   openRuns(sink: (batch: string) => void): Runs;
   probeEnvironment(requestJson: string): Promise<string>;
+  readPromptFiles(requestJson: string): Promise<string>;
+  listSkillFolders(requestJson: string): Promise<string>;
 }
 
 /** Every function the shim calls: a binary that lacks one of them belongs to another version. */
@@ -84,6 +86,8 @@ export const NATIVE_FUNCTIONS = [
   "openTails",
   "openRuns",
   "probeEnvironment",
+  "readPromptFiles",
+  "listSkillFolders",
 ] as const satisfies readonly (keyof Native)[];
 
 /** Gives the addon or throws {@link NativeUnavailableError}. */

@@ -9,6 +9,7 @@ import { asString, buildPaperclipEnv, parseObject } from "@paperclipai/adapter-u
 import { type CancelReason, watchCancellation } from "./cancellation.js";
 import { billingEnvironment, readServerEnvironment } from "../host/environment.js";
 import { callHostWithin, describeError, statusLine } from "../host/calls.js";
+import { NativeFailure } from "../addon/answer.js";
 import { toJsonText } from "../addon/json.js";
 import { type Native, type NativeLoader, NativeUnavailableError } from "../addon/native.js";
 import { withPodPaths } from "./pod-paths.js";
@@ -32,6 +33,7 @@ export function createExecute(load: NativeLoader): Execute {
       if (problem !== null) return failure("k8s_invalid_request", `Cannot start the run: ${problem}.`);
       return await startValidated(load(), ctx);
     } catch (error) {
+      if (error instanceof NativeFailure) return error.result;
       if (error instanceof NativeUnavailableError) return failure(error.code, error.message);
       const code = codeOf(error);
       if (code !== null) return failure(code, describeError(error));
@@ -55,7 +57,8 @@ async function startValidated(native: Native, ctx: AdapterExecutionContext): Pro
     if (!ready.ok) await say(ctx, "stderr", `Warning: cancelling may be slow: ${describeError(ready.error)}`);
   }
   if (ctx.signal?.aborted) return cancelledBeforeStart();
-  const inputs = await readPromptInputs(parseObject(ctx.config), (message) => say(ctx, "stderr", message));
+  const { inputs, warnings } = await readPromptInputs(native, parseObject(ctx.config));
+  if (warnings.length > 0) await say(ctx, "stderr", ...warnings);
   return withBiller(ctx, withCancellationTime(await run(native, ctx, inputs)));
 }
 
@@ -151,8 +154,13 @@ function withBiller(ctx: AdapterExecutionContext, result: AdapterExecutionResult
   return { ...result, biller: inferOpenAiCompatibleBiller(env, null) ?? result.provider ?? "unknown" };
 }
 
-async function say(ctx: AdapterExecutionContext, stream: "stdout" | "stderr", message: string): Promise<void> {
-  await callHostWithin(() => ctx.onLog(stream, statusLine(message)), STATUS_LINE_LIMIT_MS);
+/** All messages in one call, so that a host which hangs costs the limit once. */
+async function say(
+  ctx: AdapterExecutionContext,
+  stream: "stdout" | "stderr",
+  ...messages: string[]
+): Promise<void> {
+  await callHostWithin(() => ctx.onLog(stream, messages.map(statusLine).join("")), STATUS_LINE_LIMIT_MS);
 }
 
 function failure(errorCode: string, errorMessage: string): AdapterExecutionResult {

@@ -1,64 +1,65 @@
-/** Reads from the server's disk what goes into a prompt: the agent's instructions file and its skills. */
-import { readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
-
+/** What goes into a prompt from the server's disk: the agent's instructions file and its skills. The addon reads them. */
 import { asString, type PaperclipSkillEntry } from "@paperclipai/adapter-utils/server-utils";
 
+import { NativeFailure, readAnswer } from "../addon/answer.js";
+import { toJsonText } from "../addon/json.js";
+import type { Native } from "../addon/native.js";
 import { describeError } from "../host/calls.js";
+import { dataRootOf } from "../host/environment.js";
 import { listAgentSkills } from "../settings/skills.js";
 import type { PromptInputs } from "./prompt.js";
 
 const SKILL_SEPARATOR = "\n\n---\n\n";
 
-/** Takes a warning that does not end the run. */
-type Warn = (message: string) => Promise<void>;
+/** What was read, and what was left out. */
+interface ReadInputs {
+  inputs: PromptInputs;
+  /** One for each file that could not be read; none of them ends the run. */
+  warnings: string[];
+}
 
-/** Reads instructions and skills; what cannot be read becomes a warning and is left out. */
-export async function readPromptInputs(config: Record<string, unknown>, warn: Warn): Promise<PromptInputs> {
+interface PromptFiles {
+  instructions: string;
+  skills: string[];
+  warnings: string[];
+}
+
+/**
+ * Reads instructions and skills; what cannot be read becomes a warning and is left out.
+ * Throws {@link NativeFailure} when the volume does not answer.
+ */
+export async function readPromptInputs(native: Native, config: Record<string, unknown>): Promise<ReadInputs> {
+  const instructions = asString(config["instructionsFilePath"], "").trim();
+  const warnings: string[] = [];
+  const skills = await wantedSkills(native, config, warnings);
+  if (!instructions && skills.length === 0) return { inputs: {}, warnings };
+  const request = {
+    dataRoot: dataRootOf(config),
+    instructions: instructions || null,
+    skills: skills.map(({ key, source }) => ({ key, source })),
+  };
+  const read = readAnswer<PromptFiles>(await native.readPromptFiles(toJsonText(request)));
+  const skillTexts = read.skills.map((text) => text.trim()).filter((text) => text.length > 0);
   return {
-    instructionsContent: await readInstructions(config, warn),
-    skillsBundleContent: await readSkillsBundle(config, warn),
+    inputs: {
+      instructionsContent: read.instructions.trim(),
+      skillsBundleContent: skillTexts.join(SKILL_SEPARATOR),
+    },
+    warnings: [...warnings, ...read.warnings],
   };
 }
 
-async function readInstructions(config: Record<string, unknown>, warn: Warn): Promise<string> {
-  const path = asString(config["instructionsFilePath"], "").trim();
-  if (!path) return "";
+async function wantedSkills(
+  native: Native,
+  config: Record<string, unknown>,
+  warnings: string[],
+): Promise<PaperclipSkillEntry[]> {
   try {
-    return (await readRegularFile(path)).trim();
-  } catch {
-    await warn(`Warning: instructionsFilePath not readable: ${path}`);
-    return "";
-  }
-}
-
-async function readSkillsBundle(config: Record<string, unknown>, warn: Warn): Promise<string> {
-  const texts: string[] = [];
-  try {
-    const { available, desired } = await listAgentSkills(config);
-    for (const entry of available.filter((candidate) => desired.includes(candidate.key))) {
-      const text = await readSkill(entry, warn);
-      if (text) texts.push(text);
-    }
+    const { available, desired } = await listAgentSkills(native, config);
+    return available.filter((candidate) => desired.includes(candidate.key));
   } catch (error) {
-    await warn(`Warning: skills not readable, the run goes on without them: ${describeError(error)}`);
+    if (error instanceof NativeFailure) throw error;
+    warnings.push(`Warning: skills not readable, the run goes on without them: ${describeError(error)}`);
+    return [];
   }
-  return texts.join(SKILL_SEPARATOR);
-}
-
-async function readSkill(entry: PaperclipSkillEntry, warn: Warn): Promise<string> {
-  try {
-    const isFolder = (await stat(entry.source)).isDirectory();
-    const path = isFolder ? join(entry.source, "SKILL.md") : entry.source;
-    return (await readRegularFile(path)).trim();
-  } catch {
-    await warn(`Warning: skill ${entry.key} not readable: ${entry.source}`);
-    return "";
-  }
-}
-
-/** A FIFO or a device would block for ever; only files are read. */
-async function readRegularFile(path: string): Promise<string> {
-  if (!(await stat(path)).isFile()) throw new Error(`${path} is not a file`);
-  return readFile(path, "utf8");
 }

@@ -1,5 +1,5 @@
 /** Skills in the host's view: they go into each run's prompt, nothing is installed and nothing stays behind. */
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import type { AdapterSkillContext, AdapterSkillSnapshot } from "@paperclipai/adapter-utils";
@@ -7,10 +7,12 @@ import {
   asString,
   buildRuntimeMountedSkillSnapshot,
   type PaperclipSkillEntry,
-  readInstalledSkillTargets,
   readPaperclipRuntimeSkillEntries,
 } from "@paperclipai/adapter-utils/server-utils";
 
+import { readAnswer } from "../addon/answer.js";
+import { toJsonText } from "../addon/json.js";
+import type { Native, NativeLoader } from "../addon/native.js";
 import { desiredSkillKeys } from "../host/adapter-utils.js";
 import { describeError } from "../host/calls.js";
 import { dataRootOf } from "../host/environment.js";
@@ -22,40 +24,81 @@ interface AgentSkills {
   desired: string[];
 }
 
-/** Lists the skills of an agent and which of them its runs get. */
-export async function listSkills(ctx: AdapterSkillContext): Promise<AdapterSkillSnapshot> {
-  const skillsHome = installedSkillsDir(ctx.config);
-  try {
-    const { available, desired } = await listAgentSkills(ctx.config);
-    return buildRuntimeMountedSkillSnapshot({
-      adapterType: type,
-      availableEntries: available,
-      desiredSkills: desired,
-      mode: "ephemeral",
-      configuredDetail: "Its text becomes part of the prompt of every run.",
-      missingDetail: "Paperclip has no such skill for this agent.",
-      externalInstalled: await readInstalledSkillTargets(skillsHome),
-      externalLocationLabel: "~/.claude/skills",
-      externalDetail: "Lies on the shared volume; opencode finds it by itself.",
-      skillsHome,
-    });
-  } catch (error) {
-    const warnings = [`Skills cannot be listed: ${describeError(error)}`];
-    return { adapterType: type, supported: true, mode: "ephemeral", desiredSkills: [], entries: [], warnings };
-  }
+/** A folder of skills as the addon lists it. */
+interface SkillFolder {
+  /** `null`: there is none. */
+  folder: string | null;
+  /** Names of the folders in it. */
+  skills: string[];
+  /** Its other names. */
+  others: string[];
 }
 
-/** Nothing is installed, so syncing shows the same as listing; the host itself keeps the wishes. */
-export function syncSkills(ctx: AdapterSkillContext, _desiredSkills: string[]): Promise<AdapterSkillSnapshot> {
-  return listSkills(ctx);
+/** Makes `listSkills` over an addon: the skills of an agent and which of them its runs get. */
+export function createListSkills(load: NativeLoader) {
+  return async function listSkills(ctx: AdapterSkillContext): Promise<AdapterSkillSnapshot> {
+    const skillsHome = installedSkillsDir(ctx.config);
+    try {
+      const native = load();
+      const { available, desired } = await listAgentSkills(native, ctx.config);
+      return buildRuntimeMountedSkillSnapshot({
+        adapterType: type,
+        availableEntries: available,
+        desiredSkills: desired,
+        mode: "ephemeral",
+        configuredDetail: "Its text becomes part of the prompt of every run.",
+        missingDetail: "Paperclip has no such skill for this agent.",
+        externalInstalled: await installedSkills(native, ctx.config),
+        externalLocationLabel: "~/.claude/skills",
+        externalDetail: "Lies on the shared volume; opencode finds it by itself.",
+        skillsHome,
+      });
+    } catch (error) {
+      const warnings = [`Skills cannot be listed: ${describeError(error)}`];
+      return { adapterType: type, supported: true, mode: "ephemeral", desiredSkills: [], entries: [], warnings };
+    }
+  };
 }
 
 /** The skills of an agent, from its config or else from the server's skill folders. */
-export async function listAgentSkills(config: Record<string, unknown>): Promise<AgentSkills> {
-  const moduleDir = fileURLToPath(new URL(".", import.meta.url));
-  const available = await readPaperclipRuntimeSkillEntries(config, moduleDir, [installedSkillsDir(config)]);
+export async function listAgentSkills(native: Native, config: Record<string, unknown>): Promise<AgentSkills> {
+  const available = await availableSkills(native, config);
   const desired = new Set([...requiredSkillKeys(config), ...desiredSkillKeys(config, available)]);
   return { available, desired: [...desired] };
+}
+
+async function availableSkills(native: Native, config: Record<string, unknown>): Promise<PaperclipSkillEntry[]> {
+  const moduleDir = fileURLToPath(new URL(".", import.meta.url));
+  const configured = config["paperclipRuntimeSkills"];
+  // With a list the host's function touches no disk. Without one it would follow links on the shared volume, and wait on
+  // a thread of Node's for as long as that volume hangs: the addon looks where it would have looked.
+  if (Array.isArray(configured)) {
+    return configured.length === 0 ? [] : readPaperclipRuntimeSkillEntries(config, moduleDir);
+  }
+  const ofServer = ["../../skills", "../../../../../skills"].map((path) => resolve(moduleDir, path));
+  const { folder, skills } = await listFolder(native, config, [...ofServer, installedSkillsDir(config)]);
+  if (folder === null) return [];
+  return skills.map((name) => ({
+    key: `paperclipai/paperclip/${name}`,
+    runtimeName: name,
+    source: join(folder, name),
+  }));
+}
+
+type InstalledSkills = NonNullable<Parameters<typeof buildRuntimeMountedSkillSnapshot>[0]["externalInstalled"]>;
+
+async function installedSkills(native: Native, config: Record<string, unknown>): Promise<InstalledSkills> {
+  const home = installedSkillsDir(config);
+  const { skills, others } = await listFolder(native, config, [home]);
+  const installed: InstalledSkills = new Map();
+  for (const name of skills) installed.set(name, { targetPath: join(home, name), kind: "directory" });
+  for (const name of others) installed.set(name, { targetPath: join(home, name), kind: "file" });
+  return installed;
+}
+
+async function listFolder(native: Native, config: Record<string, unknown>, folders: string[]): Promise<SkillFolder> {
+  const request = { dataRoot: dataRootOf(config), folders };
+  return readAnswer(await native.listSkillFolders(toJsonText(request)));
 }
 
 /** Where skills are installed by hand on the shared volume. */

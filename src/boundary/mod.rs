@@ -10,6 +10,7 @@ mod code;
 mod held;
 mod judge;
 mod probe;
+mod prompt_files;
 mod render;
 mod run;
 mod session;

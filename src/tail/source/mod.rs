@@ -6,12 +6,14 @@ mod file;
 mod files_of_run;
 mod stat;
 mod survey;
+mod text_file;
 mod volume_path;
 
 pub use file::FileSource;
 pub use files_of_run::{Ownership, PrepareError, RunFiles};
 pub use stat::freshness_at;
 pub use survey::{OldRun, RunFileEnds, old_runs};
+pub use text_file::{names_in, read_text, read_text_of};
 pub use volume_path::VolumePath;
 
 use std::time::Duration;

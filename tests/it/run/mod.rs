@@ -1,6 +1,7 @@
 //! Parts of a run against an API server inside the test.
 
 mod judgement;
+mod prompt_files;
 mod start_limits;
 mod step;
 mod submit;

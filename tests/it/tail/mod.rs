@@ -8,3 +8,4 @@ mod hub;
 mod model;
 mod polls;
 mod sandbox;
+mod text_file;
