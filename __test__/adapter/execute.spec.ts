@@ -4,7 +4,7 @@ import { describe, expect, it, vi } from "vitest";
 
 import { createExecute } from "../../adapter/run/execute.js";
 import { NativeUnavailableError } from "../../adapter/addon/native.js";
-import { context, eventually, fakeNative } from "./fake-native.js";
+import { context, deferred, eventually, fakeNative } from "./fake-native.js";
 
 const done = { exitCode: 0, signal: null, timedOut: false };
 
@@ -165,6 +165,40 @@ describe("a run", () => {
   });
 });
 
+describe("a volume that hangs", () => {
+  const config = { instructionsFilePath: "/paperclip/AGENTS.md" };
+
+  it("leaves a sign of life every 15 s", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    try {
+      const read = deferred<string>();
+      const { ctx, log } = context({ config });
+      const { native, result } = start(ctx, fakeNative({ readPromptFiles: () => read.promise }));
+      await vi.advanceTimersByTimeAsync(45_000);
+      expect(log).toEqual(Array(3).fill(["stdout", "[paperclip] keepalive — reading what goes into the prompt\n"]));
+      read.resolve(JSON.stringify({ instructions: "BE KIND", skills: [], warnings: ["Warning: x"] }));
+      await vi.waitUntil(() => native.runs.length === 1);
+      expect(native.runs[0]?.request["prompt"]).toMatch(/^BE KIND/);
+      expect(log.at(-1)).toEqual(["stderr", "[paperclip] Warning: x\n"]);
+      expect(vi.getTimerCount()).toBe(0);
+      native.runs[0]?.finish(done);
+      await result;
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it("is a result with the addon's code, and nothing is started", async () => {
+    const failure = { ...done, exitCode: null, errorCode: "k8s_shared_volume_missing", errorMessage: "did not answer" };
+    const { ctx, text } = context({ config });
+    const hung = fakeNative({ readPromptFiles: async () => JSON.stringify({ failure }) });
+    const { native, result } = start(ctx, hung);
+    expect(await result).toEqual(failure);
+    expect(text()).toContain("did not answer");
+    expect(native.runs).toHaveLength(0);
+  });
+});
+
 describe("cancelling", () => {
   it("says it is ready before anything else, and creates nothing when the signal is already set", async () => {
     const order: string[] = [];
@@ -177,6 +211,26 @@ describe("cancelling", () => {
     });
     expect(order).toEqual(["ready"]);
     expect(native.runs).toHaveLength(0);
+  });
+
+  it("waits for no volume: a cancel while files are read is answered at once, and nothing is created", async () => {
+    const controller = new AbortController();
+    const read = deferred<string>();
+    const reading = vi.fn(() => read.promise);
+    const config = { instructionsFilePath: "/paperclip/AGENTS.md" };
+    const { ctx, log } = context({ config, signal: controller.signal });
+    const { native, result } = start(ctx, fakeNative({ readPromptFiles: reading }));
+    await eventually(() => reading.mock.calls.length === 1);
+    controller.abort();
+    expect(await result).toMatchObject({
+      errorCode: "cancelled",
+      resultJson: { executionCancellation: { state: "acknowledged" } },
+    });
+    expect(getEventListeners(controller.signal, "abort")).toHaveLength(0);
+    read.resolve(JSON.stringify({ instructions: "", skills: [], warnings: ["late"] }));
+    await Promise.resolve();
+    expect(native.runs).toHaveLength(0);
+    expect(log).toEqual([]);
   });
 
   it("passes the signal on once and leaves no listener behind", async () => {

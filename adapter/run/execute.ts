@@ -22,6 +22,9 @@ import { createRunSink } from "./sink.js";
 /** A status line of ours is not worth holding up a run. */
 const STATUS_LINE_LIMIT_MS = 5_000;
 
+/** The host takes a run without a sign of life for lost. */
+const KEEPALIVE_MS = 15_000;
+
 /** The host's entry point. It never throws: whatever goes wrong is a result with an error code. */
 export type Execute = (ctx: AdapterExecutionContext) => Promise<AdapterExecutionResult>;
 
@@ -52,21 +55,6 @@ async function startValidated(native: Native, ctx: AdapterExecutionContext): Pro
       `${why}. Ids may hold letters, digits and hyphens only; nothing was created.`,
     );
   }
-  if (ctx.onCancellationReady) {
-    const ready = await callHostWithin(() => ctx.onCancellationReady?.());
-    if (!ready.ok) await say(ctx, "stderr", `Warning: cancelling may be slow: ${describeError(ready.error)}`);
-  }
-  if (ctx.signal?.aborted) return cancelledBeforeStart();
-  const { inputs, warnings } = await readPromptInputs(native, parseObject(ctx.config));
-  if (warnings.length > 0) await say(ctx, "stderr", ...warnings);
-  return withBiller(ctx, withCancellationTime(await run(native, ctx, inputs)));
-}
-
-async function run(
-  native: Native,
-  ctx: AdapterExecutionContext,
-  inputs: PromptInputs,
-): Promise<AdapterExecutionResult> {
   const cancellable = new CancellableRun();
   const stopWatching = watchCancellation({
     ctx,
@@ -75,23 +63,61 @@ async function run(
     cancel: (reason) => cancellable.cancel(reason),
   });
   try {
-    if (cancellable.reason !== null) return cancelledBeforeStart();
-    const request = withPodPaths(buildRunRequest(ctx));
-    const prompts = renderPrompts(request, inputs, ctx.agent);
-    const start: StartRequest = {
-      ...request,
-      ...prompts.fresh,
-      resumedPrompt: prompts.resumed?.prompt,
-      resumedPromptMetrics: prompts.resumed?.promptMetrics,
-      environment: readServerEnvironment(),
-      wantsProgress: typeof ctx.onRuntimeProgress === "function",
-    };
-    const handle = runFeed(native).start(toJsonText(start), createRunSink(ctx, prompts));
-    cancellable.attach(handle);
-    return readResult(await handle.result());
+    // The volume may hang: a cancel waits for nothing of it.
+    const inputs = await Promise.race([prepare(native, ctx, cancellable), cancellable.cancelled]);
+    if (inputs === null || cancellable.reason !== null) return cancelledBeforeStart();
+    return withBiller(ctx, withCancellationTime(await run(native, ctx, inputs, cancellable)));
   } finally {
     stopWatching();
   }
+}
+
+/** What has to be known before the addon takes over; `null` when the run was cancelled meanwhile. */
+async function prepare(
+  native: Native,
+  ctx: AdapterExecutionContext,
+  cancellable: CancellableRun,
+): Promise<PromptInputs | null> {
+  const tell = async (stream: "stdout" | "stderr", ...messages: string[]): Promise<void> => {
+    if (cancellable.reason === null && messages.length > 0) await say(ctx, stream, ...messages);
+  };
+  const keepalive = setInterval(() => void tell("stdout", "keepalive — reading what goes into the prompt"), KEEPALIVE_MS);
+  try {
+    if (ctx.onCancellationReady) {
+      const ready = await callHostWithin(() => ctx.onCancellationReady?.());
+      if (!ready.ok) await tell("stderr", `Warning: cancelling may be slow: ${describeError(ready.error)}`);
+    }
+    if (cancellable.reason !== null) return null;
+    const { inputs, warnings } = await readPromptInputs(native, parseObject(ctx.config));
+    await tell("stderr", ...warnings);
+    return inputs;
+  } catch (error) {
+    if (error instanceof NativeFailure) await tell("stderr", error.message);
+    throw error;
+  } finally {
+    clearInterval(keepalive);
+  }
+}
+
+async function run(
+  native: Native,
+  ctx: AdapterExecutionContext,
+  inputs: PromptInputs,
+  cancellable: CancellableRun,
+): Promise<AdapterExecutionResult> {
+  const request = withPodPaths(buildRunRequest(ctx));
+  const prompts = renderPrompts(request, inputs, ctx.agent);
+  const start: StartRequest = {
+    ...request,
+    ...prompts.fresh,
+    resumedPrompt: prompts.resumed?.prompt,
+    resumedPromptMetrics: prompts.resumed?.promptMetrics,
+    environment: readServerEnvironment(),
+    wantsProgress: typeof ctx.onRuntimeProgress === "function",
+  };
+  const handle = runFeed(native).start(toJsonText(start), createRunSink(ctx, prompts));
+  cancellable.attach(handle);
+  return readResult(await handle.result());
 }
 
 /** An answer that is no result must not count as one: the host takes a missing exit code for a success. */
@@ -118,7 +144,16 @@ interface StartRequest extends RunRequest {
 /** Remembers a cancellation that comes before or between the handles it has to reach; the first reason wins. */
 class CancellableRun {
   reason: CancelReason | null = null;
+  /** Settles with the first reason. */
+  readonly cancelled: Promise<null>;
+  private settle: (value: null) => void = () => {};
   private handle: RunHandle | null = null;
+
+  constructor() {
+    this.cancelled = new Promise((resolve) => {
+      this.settle = resolve;
+    });
+  }
 
   attach(handle: RunHandle): void {
     this.handle = handle;
@@ -128,6 +163,7 @@ class CancellableRun {
   cancel(reason: CancelReason): void {
     if (this.reason !== null) return;
     this.reason = reason;
+    this.settle(null);
     this.handle?.cancel(reason);
   }
 }
