@@ -1,7 +1,9 @@
 //! Questions about Jobs and pods as the API server returned them. Pure.
 
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodStatus};
+
+use crate::manifest::names::PROMPT_CONTAINER;
 
 /// How a Job ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,44 +88,32 @@ pub fn job_end(job: &Job) -> Option<JobEnd> {
         })
 }
 
-/// How far the pod is, judged by the container of that name.
+/// How far the pod is, judged by the container of that name and the init container before it. Whatever others put into the
+/// pod (a proxy as native sidecar, an exporter) may fail, wait and be started again: it says nothing about the agent.
 #[must_use]
 pub fn stage(pod: &Pod, container: &str) -> PodStage {
     let Some(status) = &pod.status else {
         return PodStage::Unscheduled { why: None };
     };
-    let empty = Vec::new();
-    let main = status.container_statuses.as_ref().unwrap_or(&empty);
-    if let Some(mut end) = main
-        .iter()
-        .find(|status| status.name == container)
-        .and_then(container_end)
-    {
+    let agent = container_status(status, container);
+    if let Some(mut end) = agent.and_then(container_end) {
         // The container of an evicted pod says only that it was killed.
         if let Some(reason) = pod_reason(pod) {
             end.reason = Some(reason);
         }
         return PodStage::Ended(end);
     }
-    let init = status.init_container_statuses.as_ref().unwrap_or(&empty);
-    if let Some(blocked) = init
-        .iter()
-        .find_map(failed_init)
-        .or_else(|| init.iter().chain(main).find_map(blocked))
-    {
+    let is_over = matches!(status.phase.as_deref(), Some("Failed" | "Succeeded"));
+    let is_running = agent.is_some_and(is_running);
+    if !is_running && let Some(blocked) = blocked_by(pod, status, agent, is_over) {
         return blocked;
     }
-    if matches!(status.phase.as_deref(), Some("Failed" | "Succeeded")) {
+    if is_over {
         return PodStage::EndUnknown {
             why: pod_reason(pod).unwrap_or_else(|| "no reason is given".to_owned()),
         };
     }
-    let running =
-        |status: &ContainerStatus| status.state.as_ref().is_some_and(|state| state.running.is_some());
-    if main
-        .iter()
-        .any(|status| status.name == container && running(status))
-    {
+    if is_running {
         return PodStage::Running;
     }
     let bound = pod
@@ -137,6 +127,43 @@ pub fn stage(pod: &Pod, container: &str) -> PodStage {
             why: scheduler_message(pod),
         }
     }
+}
+
+fn container_status<'a>(status: &'a PodStatus, name: &str) -> Option<&'a ContainerStatus> {
+    let mut main = status.container_statuses.iter().flatten();
+    main.find(|status| status.name == name)
+}
+
+fn is_running(status: &ContainerStatus) -> bool {
+    status.state.as_ref().is_some_and(|state| state.running.is_some())
+}
+
+/// What keeps the agent's container from ever being started.
+fn blocked_by(
+    pod: &Pod,
+    status: &PodStatus,
+    agent: Option<&ContainerStatus>,
+    is_over: bool,
+) -> Option<PodStage> {
+    let init = || status.init_container_statuses.iter().flatten();
+    let prompt = init().find(|status| status.name == PROMPT_CONTAINER);
+    // Another init container that fails ends the pod; in one that was ended as a whole, its end is no cause.
+    let may_be_cause = is_over && pod_reason(pod).is_none();
+    let mut others = init().filter(|status| may_be_cause && !is_native_sidecar(pod, &status.name));
+    prompt
+        .and_then(failed_init)
+        .or_else(|| others.find_map(failed_init))
+        .or_else(|| prompt.into_iter().chain(agent).find_map(blocked))
+}
+
+/// Whether the kubelet restarts this init container beside the others, so that its end ends nothing.
+fn is_native_sidecar(pod: &Pod, name: &str) -> bool {
+    let spec = pod.spec.as_ref();
+    let mut init = spec
+        .and_then(|spec| spec.init_containers.as_ref())
+        .into_iter()
+        .flatten();
+    init.any(|container| container.name == name && container.restart_policy.as_deref() == Some("Always"))
 }
 
 /// Why the pod as a whole ended: set when something other than its containers ended it.
@@ -289,102 +316,4 @@ pub fn end_in<P: AsRef<Pod>>(pods: &[P], name: &str, container: &str) -> Option<
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use serde_json::json;
-
-    fn pod(value: serde_json::Value) -> Pod {
-        serde_json::from_value(value).expect("a pod")
-    }
-
-    fn job(value: serde_json::Value) -> Job {
-        serde_json::from_value(value).expect("a job")
-    }
-
-    #[test]
-    fn a_job_ends_by_its_conditions_only() {
-        assert_eq!(job_end(&job(json!({"status": {"succeeded": 1}}))), None);
-        let complete = json!({"status": {"conditions": [{"type": "Complete", "status": "True"}]}});
-        assert_eq!(job_end(&job(complete)), Some(JobEnd::Complete));
-        let failing = json!({"status": {"conditions": [{"type": "Failed", "status": "False"}]}});
-        assert_eq!(job_end(&job(failing)), None);
-        let failed = json!({"status": {"conditions": [
-            {"type": "FailureTarget", "status": "True", "reason": "DeadlineExceeded"},
-            {"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "message": "too long"}]}});
-        let end = JobEnd::Failed {
-            reason: "DeadlineExceeded".to_owned(),
-            message: "too long".to_owned(),
-        };
-        assert_eq!(job_end(&job(failed)), Some(end));
-    }
-
-    #[test]
-    fn the_stage_follows_the_pod() {
-        let unschedulable = json!({"status": {"phase": "Pending", "conditions": [
-            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]}});
-        let why = Some("Unschedulable: 0/3 nodes".to_owned());
-        assert_eq!(
-            stage(&pod(unschedulable), "opencode"),
-            PodStage::Unscheduled { why }
-        );
-        let starting = json!({"spec": {"nodeName": "n", "containers": []}, "status": {"phase": "Pending"}});
-        assert_eq!(stage(&pod(starting), "opencode"), PodStage::Starting);
-        let running = json!({"status": {"phase": "Running", "containerStatuses": [
-            {"name": "opencode", "image": "", "imageID": "", "ready": true, "restartCount": 0,
-             "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}]}});
-        assert_eq!(stage(&pod(running), "opencode"), PodStage::Running);
-    }
-
-    #[test]
-    fn an_image_that_cannot_be_pulled_blocks_and_an_unbound_claim_does_not() {
-        let pulling = json!({"spec": {"nodeName": "n", "containers": []}, "status": {"phase": "Pending", "containerStatuses": [
-            {"name": "opencode", "image": "", "imageID": "", "ready": false, "restartCount": 0,
-             "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}]}});
-        let why = "ImagePullBackOff: no such image".to_owned();
-        assert_eq!(
-            stage(&pod(pulling), "opencode"),
-            PodStage::Blocked {
-                container: "opencode".to_owned(),
-                why
-            }
-        );
-    }
-
-    #[test]
-    fn a_failed_init_container_blocks_although_the_pod_is_over() {
-        let failed = json!({"spec": {"nodeName": "n", "containers": []}, "status": {"phase": "Failed", "initContainerStatuses": [
-            {"name": "write-prompt", "image": "", "imageID": "", "ready": false, "restartCount": 0,
-             "state": {"terminated": {"exitCode": 71, "reason": "Error", "message": "no folder"}}}]}});
-        let PodStage::Blocked { container, why } = stage(&pod(failed), "opencode") else {
-            panic!("not blocked")
-        };
-        assert_eq!((container.as_str(), why.contains("71")), ("write-prompt", true));
-    }
-
-    #[test]
-    fn the_end_of_a_second_pod_is_not_the_agents() {
-        let named = |name: &str, state: serde_json::Value| {
-            pod(
-                json!({"metadata": {"name": name}, "status": {"containerStatuses": [
-                {"name": "opencode", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state}]}}),
-            )
-        };
-        let ended = |code: i32| json!({"terminated": {"exitCode": code, "reason": "Error"}});
-        let second = named("job-b", ended(64));
-        let code = |first: serde_json::Value| {
-            let pods = [Arc::new(second.clone()), Arc::new(named("job-a", first))];
-            end_in(&pods, "job-a", "opencode").map(|end| end.exit_code)
-        };
-        assert_eq!(code(json!({"running": {}})), None);
-        assert_eq!(code(ended(143)), Some(143));
-    }
-
-    #[test]
-    fn an_evicted_pod_without_container_status_has_an_unknown_end() {
-        let evicted = json!({"status": {"phase": "Failed", "reason": "Evicted", "message": "disk pressure"}});
-        let why = "Evicted: disk pressure".to_owned();
-        assert_eq!(stage(&pod(evicted), "opencode"), PodStage::EndUnknown { why });
-    }
-}
+mod tests;

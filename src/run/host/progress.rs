@@ -1,11 +1,11 @@
 //! How far a run is, in words for its page, and how often they may be sent. `reporter` sends them. Pure.
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::Pod;
 use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::cluster::conditions::{PodStage, stage};
-use crate::manifest::names::OPENCODE_CONTAINER;
+use crate::manifest::names::{OPENCODE_CONTAINER, PROMPT_CONTAINER};
 use crate::opencode::Activity;
 use crate::run::redact::display::Redactor;
 use crate::run::timing::PROGRESS_INTERVAL;
@@ -145,17 +145,21 @@ fn on_node(pod: &Pod) -> Option<Phase> {
         .init_container_statuses
         .as_deref()
         .unwrap_or_default();
-    let state = |status: &ContainerStatus| status.state.clone().unwrap_or_default();
-    if init.iter().any(|status| state(status).running.is_some()) {
+    // Others may have put theirs before or beside ours.
+    let prompt = init.iter().find(|status| status.name == PROMPT_CONTAINER);
+    let prompt = prompt.and_then(|status| status.state.clone()).unwrap_or_default();
+    if prompt.running.is_some() {
         return Some(Phase::Starting);
     }
-    let has_ended = |status: &ContainerStatus| state(status).terminated.is_some();
-    let next = match init.iter().all(has_ended) && !init.is_empty() {
+    let next = match prompt.terminated.is_some() {
         true => spec
             .containers
             .iter()
             .find(|container| container.name == OPENCODE_CONTAINER),
-        false => spec.init_containers.as_ref().and_then(|init| init.first()),
+        false => {
+            let mut init = spec.init_containers.iter().flatten();
+            init.find(|container| container.name == PROMPT_CONTAINER)
+        }
     };
     Some(Phase::Pulling {
         image: next
@@ -206,6 +210,13 @@ mod tests {
 
     fn container(name: &str, state: Value) -> Value {
         json!([{"name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state}])
+    }
+
+    #[test]
+    fn a_proxy_beside_the_prompt_hands_nothing_over() {
+        let running = container("istio-proxy", json!({"running": {}}));
+        let phase = phase_of(&pod(Some("n1"), json!({"initContainerStatuses": running})));
+        assert!(matches!(phase, Some(Phase::Pulling { image, .. }) if image == "init:1"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod deliver;
 pub mod facts;
 pub mod leaving;
 pub mod start_limits;
+mod start_record;
 pub mod usage;
 pub mod watch;
 

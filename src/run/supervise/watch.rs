@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::facts::{Ask, Facts};
 use super::leaving::{Leaving, LogFinish};
 use super::start_limits::{Lateness, StartClocks};
+use super::start_record::by_start_record;
 use crate::cluster::conditions::{PodStage, describe, stage};
 use crate::manifest::names::OPENCODE_CONTAINER;
 use crate::run::host::progress::{Phase, phase_of};
@@ -150,6 +151,7 @@ impl Watch {
         };
         if matches!(self.stage, Stage::Starting | Stage::Running)
             && let Some(cause) = self.cause(facts, &mut step)
+            && let Some(cause) = self.by_start_record(cause, facts, &mut step)
         {
             step.ask.clear();
             step.say.push(Say::Phase(Phase::Proving));
@@ -276,6 +278,19 @@ impl Watch {
                 step.say.push(Say::Status(format!("Pod running: {name}")));
             }
         }
+    }
+
+    /// The end by what the volume says of the start; what has led to it is asked for again beside that.
+    fn by_start_record(&self, cause: Cause, facts: &Facts, step: &mut Step) -> Option<Cause> {
+        let is_running = matches!(self.stage, Stage::Running).then_some(true);
+        let is_asked = self.asked.contains(&Ask::HasStarted);
+        let cause = by_start_record(cause, is_running.or(facts.answers.has_started), is_asked);
+        if cause.is_none() {
+            for ask in self.asked.iter().cloned().chain([Ask::HasStarted]) {
+                self.ask(ask, facts, step);
+            }
+        }
+        cause
     }
 
     /// An end that a better word may follow for so long.

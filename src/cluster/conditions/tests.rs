@@ -1,0 +1,187 @@
+use std::sync::Arc;
+
+use super::*;
+use serde_json::json;
+
+fn pod(value: serde_json::Value) -> Pod {
+    serde_json::from_value(value).expect("a pod")
+}
+
+fn job(value: serde_json::Value) -> Job {
+    serde_json::from_value(value).expect("a job")
+}
+
+#[test]
+fn a_job_ends_by_its_conditions_only() {
+    assert_eq!(job_end(&job(json!({"status": {"succeeded": 1}}))), None);
+    let complete = json!({"status": {"conditions": [{"type": "Complete", "status": "True"}]}});
+    assert_eq!(job_end(&job(complete)), Some(JobEnd::Complete));
+    let failing = json!({"status": {"conditions": [{"type": "Failed", "status": "False"}]}});
+    assert_eq!(job_end(&job(failing)), None);
+    let failed = json!({"status": {"conditions": [
+        {"type": "FailureTarget", "status": "True", "reason": "DeadlineExceeded"},
+        {"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "message": "too long"}]}});
+    let end = JobEnd::Failed {
+        reason: "DeadlineExceeded".to_owned(),
+        message: "too long".to_owned(),
+    };
+    assert_eq!(job_end(&job(failed)), Some(end));
+}
+
+#[test]
+fn the_stage_follows_the_pod() {
+    let unschedulable = json!({"status": {"phase": "Pending", "conditions": [
+        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]}});
+    let why = Some("Unschedulable: 0/3 nodes".to_owned());
+    assert_eq!(
+        stage(&pod(unschedulable), "opencode"),
+        PodStage::Unscheduled { why }
+    );
+    let starting = json!({"spec": {"nodeName": "n", "containers": []}, "status": {"phase": "Pending"}});
+    assert_eq!(stage(&pod(starting), "opencode"), PodStage::Starting);
+    let running = json!({"status": {"phase": "Running", "containerStatuses": [
+        {"name": "opencode", "image": "", "imageID": "", "ready": true, "restartCount": 0,
+         "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}]}});
+    assert_eq!(stage(&pod(running), "opencode"), PodStage::Running);
+}
+
+#[test]
+fn an_image_that_cannot_be_pulled_blocks_and_an_unbound_claim_does_not() {
+    let pulling = json!({"spec": {"nodeName": "n", "containers": []}, "status": {"phase": "Pending", "containerStatuses": [
+        {"name": "opencode", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+         "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}]}});
+    let why = "ImagePullBackOff: no such image".to_owned();
+    assert_eq!(
+        stage(&pod(pulling), "opencode"),
+        PodStage::Blocked {
+            container: "opencode".to_owned(),
+            why
+        }
+    );
+}
+
+#[test]
+fn a_failed_init_container_blocks_although_the_pod_is_over() {
+    let failed = json!({"spec": {"nodeName": "n", "containers": []}, "status": {"phase": "Failed", "initContainerStatuses": [
+        {"name": "write-prompt", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+         "state": {"terminated": {"exitCode": 71, "reason": "Error", "message": "no folder"}}}]}});
+    let PodStage::Blocked { container, why } = stage(&pod(failed), "opencode") else {
+        panic!("not blocked")
+    };
+    assert_eq!((container.as_str(), why.contains("71")), ("write-prompt", true));
+}
+
+/// A pod with these containers; a state without `waiting`, `running` or `terminated` stands for none.
+fn with_containers(
+    phase: &str,
+    init: &[(&str, serde_json::Value)],
+    main: &[(&str, serde_json::Value)],
+) -> Pod {
+    let status = |all: &[(&str, serde_json::Value)]| -> Vec<_> {
+        let of = |(name, state): &(&str, serde_json::Value)| json!({"name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state});
+        all.iter().map(of).collect()
+    };
+    pod(json!({"spec": {"nodeName": "n", "containers": [],
+        "initContainers": [{"name": "proxy", "restartPolicy": "Always"}, {"name": "write-prompt"}]},
+        "status": {"phase": phase, "initContainerStatuses": status(init), "containerStatuses": status(main)}}))
+}
+
+#[test]
+fn only_the_containers_of_the_job_decide() {
+    let waiting = |reason: &str| json!({"waiting": {"reason": reason, "message": "no"}});
+    let ended = |code: i32| json!({"terminated": {"exitCode": code, "reason": "Error"}});
+    let running = || json!({"running": {}});
+    let trouble = [
+        waiting("CrashLoopBackOff"),
+        waiting("InvalidImageName"),
+        ended(137),
+        ended(0),
+        running(),
+    ];
+    for state in trouble {
+        let stage_of = |phase: &str, prompt: serde_json::Value, agent: serde_json::Value| {
+            let init = [("proxy", state.clone()), ("write-prompt", prompt)];
+            let main = [("opencode", agent), ("otel-agent", state.clone())];
+            stage(&with_containers(phase, &init, &main), "opencode")
+        };
+        let initializing = || waiting("PodInitializing");
+        let says = format!("{state}");
+        assert_eq!(
+            stage_of("Running", ended(0), running()),
+            PodStage::Running,
+            "{says}"
+        );
+        assert_eq!(
+            stage_of("Pending", initializing(), initializing()),
+            PodStage::Starting,
+            "{says}"
+        );
+        assert_eq!(
+            stage_of("Pending", ended(0), initializing()),
+            PodStage::Starting,
+            "{says}"
+        );
+        assert!(
+            matches!(stage_of("Running", ended(0), ended(3)), PodStage::Ended(end) if end.exit_code == 3),
+            "{says}"
+        );
+        assert!(
+            matches!(
+                stage_of("Failed", ended(0), initializing()),
+                PodStage::EndUnknown { .. }
+            ),
+            "{says}"
+        );
+        for (prompt, agent, at) in [
+            (ended(71), initializing(), "write-prompt"),
+            (waiting("InvalidImageName"), initializing(), "write-prompt"),
+            (ended(0), waiting("InvalidImageName"), "opencode"),
+        ] {
+            assert!(
+                matches!(stage_of("Pending", prompt, agent), PodStage::Blocked { container, .. } if container == at),
+                "{says}"
+            );
+        }
+    }
+}
+
+#[test]
+fn another_init_container_that_failed_has_ended_its_pod() {
+    let init = [
+        ("proxy", json!({"terminated": {"exitCode": 143}})),
+        ("istio-init", json!({"terminated": {"exitCode": 1}})),
+    ];
+    let failed = with_containers(
+        "Failed",
+        &init,
+        &[("opencode", json!({"waiting": {"reason": "PodInitializing"}}))],
+    );
+    assert!(
+        matches!(stage(&failed, "opencode"), PodStage::Blocked { container, .. } if container == "istio-init")
+    );
+}
+
+#[test]
+fn the_end_of_a_second_pod_is_not_the_agents() {
+    let named = |name: &str, state: serde_json::Value| {
+        pod(
+            json!({"metadata": {"name": name}, "status": {"containerStatuses": [
+            {"name": "opencode", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state}]}}),
+        )
+    };
+    let ended = |code: i32| json!({"terminated": {"exitCode": code, "reason": "Error"}});
+    let second = named("job-b", ended(64));
+    let code = |first: serde_json::Value| {
+        let pods = [Arc::new(second.clone()), Arc::new(named("job-a", first))];
+        end_in(&pods, "job-a", "opencode").map(|end| end.exit_code)
+    };
+    assert_eq!(code(json!({"running": {}})), None);
+    assert_eq!(code(ended(143)), Some(143));
+}
+
+#[test]
+fn an_evicted_pod_without_container_status_has_an_unknown_end() {
+    let evicted = json!({"status": {"phase": "Failed", "reason": "Evicted", "message": "disk pressure"}});
+    let why = "Evicted: disk pressure".to_owned();
+    assert_eq!(stage(&pod(evicted), "opencode"), PodStage::EndUnknown { why });
+}
