@@ -61,7 +61,7 @@ describe.skipIf(isRealCluster)("a run ends with", () => {
     ],
     [
       "a container that waits for its configuration",
-      { kind: "waiting", reason: "CreateContainerConfigError" },
+      { kind: "waiting", reason: "CreateContainerConfigError", message: 'secret "keys" not found' },
       {},
       "k8s_pod_schedule_failed",
       /CreateContainerConfigError/,

@@ -3,6 +3,7 @@
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodStatus};
 
+use super::waiting::{is_permanent, is_silent};
 use crate::manifest::names::PROMPT_CONTAINER;
 
 /// How a Job ended.
@@ -57,19 +58,6 @@ pub enum PodStage {
         why: String,
     },
 }
-
-/// Reasons of a waiting container that do not pass unless somebody helps.
-const BLOCKED: [&str; 9] = [
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "InvalidImageName",
-    "ErrImageNeverPull",
-    "RegistryUnavailable",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-    "RunContainerError",
-    "CrashLoopBackOff",
-];
 
 /// How the Job ended, if it did. Its conditions decide: its counts of pods change earlier.
 #[must_use]
@@ -134,6 +122,11 @@ fn container_status<'a>(status: &'a PodStatus, name: &str) -> Option<&'a Contain
     main.find(|status| status.name == name)
 }
 
+fn prompt_status(status: &PodStatus) -> Option<&ContainerStatus> {
+    let mut init = status.init_container_statuses.iter().flatten();
+    init.find(|status| status.name == PROMPT_CONTAINER)
+}
+
 fn is_running(status: &ContainerStatus) -> bool {
     status.state.as_ref().is_some_and(|state| state.running.is_some())
 }
@@ -145,11 +138,11 @@ fn blocked_by(
     agent: Option<&ContainerStatus>,
     is_over: bool,
 ) -> Option<PodStage> {
-    let init = || status.init_container_statuses.iter().flatten();
-    let prompt = init().find(|status| status.name == PROMPT_CONTAINER);
+    let init = status.init_container_statuses.iter().flatten();
+    let prompt = prompt_status(status);
     // Another init container that fails ends the pod; in one that was ended as a whole, its end is no cause.
     let may_be_cause = is_over && pod_reason(pod).is_none();
-    let mut others = init().filter(|status| may_be_cause && !is_native_sidecar(pod, &status.name));
+    let mut others = init.filter(|status| may_be_cause && !is_native_sidecar(pod, &status.name));
     prompt
         .and_then(failed_init)
         .or_else(|| others.find_map(failed_init))
@@ -202,16 +195,37 @@ fn failed_init(status: &ContainerStatus) -> Option<PodStage> {
 }
 
 fn blocked(status: &ContainerStatus) -> Option<PodStage> {
-    let waiting = status.state.as_ref()?.waiting.as_ref()?;
-    let reason = waiting
-        .reason
-        .as_deref()
-        .filter(|reason| BLOCKED.contains(reason))?;
-    let message = waiting.message.as_deref().unwrap_or("no message");
-    Some(PodStage::Blocked {
+    let (reason, message) = waits_for(status)?;
+    is_permanent(reason, message).then(|| PodStage::Blocked {
         container: status.name.clone(),
-        why: format!("{reason}: {message}"),
+        why: words(reason, message),
     })
+}
+
+/// Why one of the Job's containers waits, where that says more than that its turn has not come. What needs help is
+/// [`PodStage::Blocked`]; this passes by itself.
+#[must_use]
+pub fn waits_because(pod: &Pod, container: &str) -> Option<String> {
+    let status = pod.status.as_ref()?;
+    let ours = prompt_status(status)
+        .into_iter()
+        .chain(container_status(status, container));
+    let mut waiting = ours.filter_map(|status| Some((status, waits_for(status)?)));
+    let (status, (reason, message)) = waiting.find(|(_, (reason, message))| !is_silent(reason, message))?;
+    Some(format!("container {}: {}", status.name, words(reason, message)))
+}
+
+fn waits_for(status: &ContainerStatus) -> Option<(&str, &str)> {
+    let waiting = status.state.as_ref()?.waiting.as_ref()?;
+    Some((
+        waiting.reason.as_deref().unwrap_or_default(),
+        waiting.message.as_deref().unwrap_or_default(),
+    ))
+}
+
+fn words(reason: &str, message: &str) -> String {
+    let message = if message.is_empty() { "no message" } else { message };
+    format!("{reason}: {message}")
 }
 
 fn scheduler_message(pod: &Pod) -> Option<String> {

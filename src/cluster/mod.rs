@@ -1,4 +1,4 @@
-//! The only room that talks to the API server. `conditions` says what its answers mean, and is pure.
+//! The only room that talks to the API server. `conditions` and `waiting` say what its answers mean, and are pure.
 
 pub mod client;
 pub mod conditions;
@@ -9,6 +9,7 @@ pub mod identity;
 pub mod subscribers;
 pub mod verbs;
 pub mod view;
+mod waiting;
 
 pub use client::{Access, Cluster};
 pub use error::ClusterError;

@@ -49,8 +49,8 @@ fn the_stage_follows_the_pod() {
 fn an_image_that_cannot_be_pulled_blocks_and_an_unbound_claim_does_not() {
     let pulling = json!({"spec": {"nodeName": "n", "containers": []}, "status": {"phase": "Pending", "containerStatuses": [
         {"name": "opencode", "image": "", "imageID": "", "ready": false, "restartCount": 0,
-         "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}]}});
-    let why = "ImagePullBackOff: no such image".to_owned();
+         "state": {"waiting": {"reason": "ImagePullBackOff", "message": "agent:1: not found"}}}]}});
+    let why = "ImagePullBackOff: agent:1: not found".to_owned();
     assert_eq!(
         stage(&pod(pulling), "opencode"),
         PodStage::Blocked {
@@ -184,4 +184,30 @@ fn an_evicted_pod_without_container_status_has_an_unknown_end() {
     let evicted = json!({"status": {"phase": "Failed", "reason": "Evicted", "message": "disk pressure"}});
     let why = "Evicted: disk pressure".to_owned();
     assert_eq!(stage(&pod(evicted), "opencode"), PodStage::EndUnknown { why });
+}
+
+#[test]
+fn what_passes_by_itself_is_told_and_blocks_nothing() {
+    let waiting = |reason: &str, message: &str| json!({"waiting": {"reason": reason, "message": message}});
+    let turn = || waiting("PodInitializing", "");
+    let told = |prompt: serde_json::Value, agent: serde_json::Value| {
+        let pod = with_containers("Pending", &[("write-prompt", prompt)], &[("opencode", agent)]);
+        assert_eq!(stage(&pod, "opencode"), PodStage::Starting);
+        waits_because(&pod, "opencode")
+    };
+    let says = |container: &str| Some(format!("container {container}: ErrImagePull: pull QPS exceeded"));
+    let pulling = || waiting("ErrImagePull", "pull QPS exceeded");
+    assert_eq!(told(turn(), turn()), None);
+    assert_eq!(told(pulling(), turn()), says("write-prompt"));
+    assert_eq!(
+        told(json!({"terminated": {"exitCode": 0}}), pulling()),
+        says("opencode")
+    );
+    assert_eq!(
+        told(
+            waiting("ImagePullBackOff", "Back-off pulling image \"agent:1\""),
+            turn()
+        ),
+        None
+    );
 }

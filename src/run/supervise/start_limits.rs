@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::time::Instant;
 
-use crate::cluster::conditions::{PodStage, describe, stage};
+use crate::cluster::conditions::{PodStage, describe, stage, waits_because};
 use crate::manifest::names::OPENCODE_CONTAINER;
 use crate::run::job::end::Cause;
 use crate::run::job::handle::Limits;
@@ -19,6 +19,8 @@ pub(crate) struct StartClocks {
     bound_at: Option<Instant>,
     deleted_at: Option<Instant>,
     paused_at: Option<Instant>,
+    /// The last reason for which a container of the Job waited.
+    waited_because: Option<String>,
 }
 
 /// A pod that is not where it should be by now.
@@ -37,6 +39,7 @@ impl StartClocks {
             bound_at: None,
             deleted_at: None,
             paused_at: None,
+            waited_because: None,
         }
     }
 
@@ -107,7 +110,9 @@ impl StartClocks {
             }
             PodStage::Starting => {
                 let since = *self.bound_at.get_or_insert(now);
-                let state = describe(pod);
+                let because = waits_because(pod, OPENCODE_CONTAINER).or_else(|| self.waited_because.take());
+                let state = because.clone().unwrap_or_else(|| describe(pod));
+                self.waited_because = because;
                 (
                     since,
                     limits.start,

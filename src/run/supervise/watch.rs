@@ -11,7 +11,7 @@ use super::facts::{Ask, Facts};
 use super::leaving::{Leaving, LogFinish};
 use super::start_limits::{Lateness, StartClocks};
 use super::start_record::by_start_record;
-use crate::cluster::conditions::{PodStage, describe, stage};
+use crate::cluster::conditions::{PodStage, describe, stage, waits_because};
 use crate::manifest::names::OPENCODE_CONTAINER;
 use crate::run::host::progress::{Phase, phase_of};
 use crate::run::job::end::{
@@ -267,7 +267,10 @@ impl Watch {
         if let Some(node) = node.filter(|_| !std::mem::replace(&mut self.said.on_node, node.is_some())) {
             step.say.push(Say::Event(on_node(&self.run.job_name, name, node)));
         }
-        let state = format!("Pod {name}: {}", describe(pod));
+        let mut state = format!("Pod {name}: {}", describe(pod));
+        if let Some(because) = waits_because(pod, OPENCODE_CONTAINER) {
+            state.push_str(&format!(" ({because})"));
+        }
         if state != self.said.state {
             step.say.push(Say::Status(state.clone()));
             self.said.state = state;

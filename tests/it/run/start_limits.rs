@@ -134,3 +134,43 @@ async fn a_pod_that_only_an_old_view_shows_as_unbound_is_not_late() {
     sleep(3 * MINUTE).await;
     assert!(!run.is_over().await, "it was bound in time");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_passes_by_itself_is_waited_for_and_the_last_reason_is_told() {
+    let waiting = |reason: &str, message: &str| {
+        let status = container(&json!({"waiting": {"reason": reason, "message": message}}));
+        pod(json!({}), status)
+    };
+    let limited = waiting(
+        "ErrImagePull",
+        "429 Too Many Requests - toomanyrequests: slow down",
+    );
+    let backing_off = waiting("ImagePullBackOff", "Back-off pulling image \"agent:1\"");
+    let run = watch(ApiServer::with(&[job(json!([]))], &[limited]), None);
+    sleep(MINUTE).await;
+    run.api.pods(&[backing_off]);
+    sleep(8 * MINUTE).await;
+    assert!(!run.is_over().await, "it passes by itself");
+    let (end, after) = run.end().await;
+    assert!(
+        matches!(&end, RunEnd::NeverStarted { why } if why.contains("within 600 s: container opencode: ErrImagePull: 429")),
+        "{end:?}"
+    );
+    assert!((600..=606).contains(&after), "{after}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_needs_help_ends_the_run_at_once() {
+    let missing = container(&json!({"waiting": {"reason": "ErrImagePull", "message": "agent:1: not found"}}));
+    let (end, after) = watch(
+        ApiServer::with(&[job(json!([]))], &[pod(json!({}), missing)]),
+        None,
+    )
+    .end()
+    .await;
+    assert!(
+        matches!(&end, RunEnd::NeverStarted { why } if why.contains("not found")),
+        "{end:?}"
+    );
+    assert!(after <= 1, "{after}");
+}
