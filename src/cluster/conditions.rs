@@ -171,6 +171,35 @@ fn pod_reason(pod: &Pod) -> Option<String> {
     )
 }
 
+/// What a kubelet calls the end of a container that it cannot find, also of one that it never made.
+const STATUS_UNKNOWN: &str = "ContainerStatusUnknown";
+/// What a control plane says of a pod whose node it does not hear.
+const NODE_LOST: &str = "NodeLost";
+
+/// Whether the kubelet has ended a pod (rejected, evicted, preempted, shut down) in which the agent's container is not
+/// shown to have run. A kubelet that was restarted may show the same of one that ran: the start record decides.
+#[must_use]
+pub fn shows_no_start(pod: &Pod, container: &str) -> bool {
+    let Some(status) = &pod.status else {
+        return false;
+    };
+    let reason = status.reason.as_deref().unwrap_or_default();
+    let may_have_run = |state: &ContainerState| {
+        let ended = state.terminated.as_ref();
+        let is_unknown = |reason: Option<&str>| reason == Some(STATUS_UNKNOWN);
+        state.running.is_some()
+            || ended.is_some_and(|end| end.started_at.is_some() || !is_unknown(end.reason.as_deref()))
+    };
+    let agent = container_status(status, container);
+    let mut states = agent
+        .into_iter()
+        .flat_map(|status| [&status.state, &status.last_state])
+        .flatten();
+    status.phase.as_deref() == Some("Failed")
+        && !matches!(reason, "" | NODE_LOST)
+        && !states.any(may_have_run)
+}
+
 fn container_end(status: &ContainerStatus) -> Option<ContainerEnd> {
     let ended = status.state.as_ref()?.terminated.as_ref()?;
     Some(ContainerEnd {

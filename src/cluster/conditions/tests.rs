@@ -211,3 +211,37 @@ fn what_passes_by_itself_is_told_and_blocks_nothing() {
         None
     );
 }
+
+#[test]
+fn a_pod_that_the_kubelet_ended_before_its_agent_ran_shows_no_start() {
+    let told = |reason: &str, state: serde_json::Value| {
+        let mut pod = with_containers("Failed", &[], &[("opencode", state)]);
+        pod.status.as_mut().expect("a status").reason = Some(reason.to_owned());
+        shows_no_start(&pod, "opencode")
+    };
+    let waiting = || json!({"waiting": {"reason": "PodInitializing"}});
+    let unknown = || json!({"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown"}});
+    for reason in [
+        "OutOfcpu",
+        "OutOfpods",
+        "NodeAffinity",
+        "NodeShutdown",
+        "Terminated",
+        "Evicted",
+        "Preempting",
+        "UnexpectedAdmissionError",
+    ] {
+        let rejected =
+            json!({"status": {"phase": "Failed", "reason": reason, "message": "Pod was rejected"}});
+        assert!(shows_no_start(&pod(rejected), "opencode"), "{reason}");
+        assert!(told(reason, waiting()) && told(reason, unknown()), "{reason}");
+        for ran in [
+            json!({"running": {}}),
+            json!({"terminated": {"exitCode": 143, "reason": "Error"}}),
+            json!({"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown", "startedAt": "2026-01-01T00:00:00Z"}}),
+        ] {
+            assert!(!told(reason, ran), "{reason}");
+        }
+    }
+    assert!(!told("NodeLost", waiting()) && !told("", waiting()));
+}

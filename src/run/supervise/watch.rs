@@ -11,7 +11,7 @@ use super::facts::{Ask, Facts};
 use super::leaving::{Leaving, LogFinish};
 use super::start_limits::{Lateness, StartClocks};
 use super::start_record::by_start_record;
-use crate::cluster::conditions::{PodStage, describe, stage, waits_because};
+use crate::cluster::conditions::{PodStage, describe, first_pod, shows_no_start, stage, waits_because};
 use crate::manifest::names::OPENCODE_CONTAINER;
 use crate::run::host::progress::{Phase, phase_of};
 use crate::run::job::end::{
@@ -287,13 +287,26 @@ impl Watch {
     fn by_start_record(&self, cause: Cause, facts: &Facts, step: &mut Step) -> Option<Cause> {
         let is_running = matches!(self.stage, Stage::Running).then_some(true);
         let is_asked = self.asked.contains(&Ask::HasStarted);
-        let cause = by_start_record(cause, is_running.or(facts.answers.has_started), is_asked);
+        let pod = self.pod_in(facts);
+        let shows_no_start = pod.is_some_and(|pod| shows_no_start(pod, OPENCODE_CONTAINER));
+        let has_started = is_running.or(facts.answers.has_started);
+        let cause = by_start_record(cause, shows_no_start, has_started, is_asked);
         if cause.is_none() {
             for ask in self.asked.iter().cloned().chain([Ask::HasStarted]) {
                 self.ask(ask, facts, step);
             }
         }
         cause
+    }
+
+    /// The run's pod as it is or last was.
+    fn pod_in<'a>(&self, facts: &'a Facts) -> Option<&'a Pod> {
+        let Some(bound) = &self.pod else {
+            return first_pod(&facts.deleted_pods);
+        };
+        let mut pods = facts.pods.iter().chain(facts.deleted_pods.iter().rev());
+        let pod = pods.find(|pod| pod.metadata.uid.as_deref() == Some(bound.uid.as_str()));
+        pod.map(AsRef::as_ref)
     }
 
     /// An end that a better word may follow for so long.

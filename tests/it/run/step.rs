@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::support::watched::{container, is_being_deleted, job, pod};
 
 const JOBS: [&str; 6] = ["active", "complete", "failed", "deadline", "suspended", "gone"];
-const PODS: [&str; 9] = [
+const PODS: [&str; 10] = [
     "none",
     "unscheduled",
     "starting",
@@ -26,6 +26,7 @@ const PODS: [&str; 9] = [
     "leaving",
     "ended",
     "lost",
+    "rejected",
     "deleted",
 ];
 const VIEWS: [&str; 4] = ["fresh", "stale", "unreachable", "polling"];
@@ -95,6 +96,7 @@ fn pod_of(row: Row) -> Option<Value> {
             container(&json!({"terminated": {"exitCode": 3, "reason": "Error"}})),
         ),
         "lost" => pod(here, json!({"phase": "Failed", "reason": "NodeLost"})),
+        "rejected" => pod(here, json!({"phase": "Failed", "reason": "OutOfcpu"})),
         _ => pod(here, container(&json!({"running": {}}))),
     };
     if row.pod == "unscheduled" {
@@ -242,7 +244,8 @@ async fn no_combination_finds_an_end_without_evidence() {
                 "exited"
             }
             RunEnd::NeverStarted { .. } => {
-                let may_be = matches!(row.pod, "none" | "unscheduled" | "starting" | "blocked");
+                let may_be = matches!(row.pod, "none" | "unscheduled" | "starting" | "blocked")
+                    || (row.pod == "rejected" && row.answers == "nothing");
                 assert!(may_be && row.answers != "agrees", "it has started: {says}");
                 "never started"
             }
@@ -257,7 +260,7 @@ async fn no_combination_finds_an_end_without_evidence() {
             RunEnd::Lost { .. } => {
                 let has_started = row.pod == "blocked" && row.answers == "agrees";
                 let is_seen = matches!(row.pod, "leaving" | "lost" | "deleted") || row.job != "active";
-                let is_seen = is_seen || has_started;
+                let is_seen = is_seen || has_started || (row.pod == "rejected" && row.answers != "nothing");
                 assert!(is_seen, "{says}");
                 "lost"
             }
