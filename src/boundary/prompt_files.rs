@@ -11,7 +11,9 @@ use crate::run::prompt_files;
 /// there are 128 skills at most. Links below `dataRoot` are not followed. Never rejects.
 #[napi]
 pub async fn read_prompt_files(request_json: String) -> String {
-    prompt_files::read(&server().volume, &request_json).await.to_string()
+    prompt_files::read(&server().volume, &request_json)
+        .await
+        .to_string()
 }
 
 /// Looks for skills. `requestJson`: `{dataRoot, folders: [path]}`. Resolves with `{folder, skills: [name], others: [name]}`
@@ -19,5 +21,7 @@ pub async fn read_prompt_files(request_json: String) -> String {
 /// `{failure}` as `readPromptFiles`. Links below `dataRoot` are not followed. Never rejects.
 #[napi]
 pub async fn list_skill_folders(request_json: String) -> String {
-    prompt_files::list(&server().volume, &request_json).await.to_string()
+    prompt_files::list(&server().volume, &request_json)
+        .await
+        .to_string()
 }

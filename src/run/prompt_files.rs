@@ -137,11 +137,14 @@ impl<'a> Files<'a> {
         path: &Path,
         read: impl FnOnce(&Path, &Path, usize) -> Result<String, SourceError> + Send + 'static,
     ) -> Result<Result<String, String>, Failure> {
-        let text = self.ask(path, |root, path| read(root, path, MAX_FILE_BYTES)).await?;
+        let text = self
+            .ask(path, |root, path| read(root, path, MAX_FILE_BYTES))
+            .await?;
         Ok(match text {
-            Ok(text) if text.len() > self.room => {
-                Err(format!("all files of a prompt hold {} KiB at most", MAX_SUM_BYTES >> 10))
-            }
+            Ok(text) if text.len() > self.room => Err(format!(
+                "all files of a prompt hold {} KiB at most",
+                MAX_SUM_BYTES >> 10
+            )),
             Ok(text) => {
                 self.room -= text.len();
                 Ok(text)

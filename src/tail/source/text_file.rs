@@ -11,8 +11,8 @@ use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::SourceError;
-use super::volume_path::must_be_regular;
 use super::stat::stat_handle;
+use super::volume_path::must_be_regular;
 
 #[cfg(target_os = "linux")]
 const WALK: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -255,9 +255,9 @@ fn must_not_be_of_the_kernel(file: &OwnedFd) -> Result<(), SourceError> {
     match fs::fstatfs(file)?.f_type as u64 & 0xffff_ffff {
         // proc, sysfs, devpts, securityfs, selinuxfs, debugfs, tracefs, configfs, bpf, efivarfs, pstore, nsfs,
         // cgroup, cgroup2, mqueue, binfmt_misc.
-        0x9fa0 | 0x6265_6572 | 0x1cd1 | 0x7363_6673 | 0xf97c_ff8c | 0x6462_6720 | 0x7472_6163 | 0x6265_6570
-        | 0xcafe_4a11 | 0xde5e_81e4 | 0x6165_676c | 0x6e73_6673 | 0x0027_e0eb | 0x6367_7270 | 0x1980_0202
-        | 0x4249_4e4d => Err(of_the_kernel()),
+        0x9fa0 | 0x6265_6572 | 0x1cd1 | 0x7363_6673 | 0xf97c_ff8c | 0x6462_6720 | 0x7472_6163
+        | 0x6265_6570 | 0xcafe_4a11 | 0xde5e_81e4 | 0x6165_676c | 0x6e73_6673 | 0x0027_e0eb | 0x6367_7270
+        | 0x1980_0202 | 0x4249_4e4d => Err(of_the_kernel()),
         _ => Ok(()),
     }
 }

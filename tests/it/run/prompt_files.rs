@@ -38,7 +38,10 @@ async fn what_cannot_be_read_is_a_warning_that_says_why() {
     assert_eq!(answer["skills"], json!(["SKILL", "FILE"]));
     let not_there = |name: &str| format!("{}: no such file", at(name).display());
     let expected = [
-        format!("Warning: instructionsFilePath not readable: {}", not_there("none.md")),
+        format!(
+            "Warning: instructionsFilePath not readable: {}",
+            not_there("none.md")
+        ),
         format!("Warning: skill gone not readable: {}", not_there("gone")),
     ];
     assert_eq!(warnings(&answer), expected);
@@ -53,12 +56,20 @@ async fn each_file_their_number_and_their_sum_have_a_bound() {
     let skills: Vec<Value> = (0..MAX_SKILLS + 2)
         .map(|key| json!({ "key": key.to_string(), "source": at("full") }))
         .collect();
-    let answer = read_here(root.path(), json!({ "instructions": at("over"), "skills": skills })).await;
+    let answer = read_here(
+        root.path(),
+        json!({ "instructions": at("over"), "skills": skills }),
+    )
+    .await;
     let texts = answer["skills"].as_array().expect("a list");
     assert_eq!(texts.len(), MAX_SUM_BYTES / MAX_FILE_BYTES);
     let warnings = warnings(&answer);
     assert_eq!(warnings.len(), 2 + MAX_SKILLS - texts.len());
-    assert!(warnings[0].contains("over: it is larger than 256 KiB"), "{}", warnings[0]);
+    assert!(
+        warnings[0].contains("over: it is larger than 256 KiB"),
+        "{}",
+        warnings[0]
+    );
     assert!(warnings[1].contains("1024 KiB at most"), "{}", warnings[1]);
     let last = warnings.last().expect("one");
     assert!(last.contains("2 skills left out"), "{last}");
@@ -83,10 +94,17 @@ async fn a_volume_that_hangs_ends_the_run_in_time() {
     assert_eq!(answer["failure"]["errorCode"], "k8s_shared_volume_missing");
     let message = answer["failure"]["errorMessage"].as_str().expect("text");
     assert!(message.contains("30 s at /paperclip/AGENTS.md"), "{message}");
-    assert_eq!(answer["failure"]["executionRecovery"]["providerWorkStarted"], false);
+    assert_eq!(
+        answer["failure"]["executionRecovery"]["providerWorkStarted"],
+        false
+    );
     let request = json!({ "dataRoot": "/paperclip", "folders": ["/a", "/b"] });
     let answer = list(&volume, &request.to_string()).await;
-    assert_eq!(since.elapsed(), Duration::from_secs(60), "one bound for all folders");
+    assert_eq!(
+        since.elapsed(),
+        Duration::from_secs(60),
+        "one bound for all folders"
+    );
     assert_eq!(answer["failure"]["errorCode"], "k8s_shared_volume_missing");
 }
 

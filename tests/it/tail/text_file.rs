@@ -39,10 +39,7 @@ impl Stage {
 
     fn refuses(&self, path: impl AsRef<Path>, why: &str) {
         let path = path.as_ref();
-        for read in [
-            self.read(path),
-            read_text_of(&self.root, path, "SKILL.md", LIMIT),
-        ] {
+        for read in [self.read(path), read_text_of(&self.root, path, "SKILL.md", LIMIT)] {
             let error = read.expect_err(&path.display().to_string());
             assert!(error.to_string().contains(why), "{}: {error}", path.display());
         }
@@ -58,10 +55,7 @@ fn a_plain_file_is_read_wherever_it_is() {
     assert_eq!(text(stage.server.join("SKILL.md")), "SECRET");
     fs::write(stage.server.join("bytes"), b"a\xffb").expect("written");
     assert_eq!(text(stage.server.join("bytes")), "a\u{fffd}b");
-    assert_eq!(
-        stage.read(stage.root.join("none")),
-        Err(SourceError::Missing)
-    );
+    assert_eq!(stage.read(stage.root.join("none")), Err(SourceError::Missing));
     assert_eq!(
         read_text_of(&stage.root, &stage.server, "SKILL.md", LIMIT).as_deref(),
         Ok("SECRET")
@@ -108,7 +102,10 @@ fn another_name_of_the_data_root_changes_nothing() {
         Ok("BE KIND")
     );
     stage.refuses(alias.join("agents/out/SKILL.md"), "symbolic link");
-    stage.refuses(stage.root.join("../paperclip/agents/out/SKILL.md"), "symbolic link");
+    stage.refuses(
+        stage.root.join("../paperclip/agents/out/SKILL.md"),
+        "symbolic link",
+    );
     stage.refuses(alias.join("agents/out/../a/../out/SKILL.md"), "symbolic link");
 }
 

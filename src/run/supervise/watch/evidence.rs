@@ -1,0 +1,106 @@
+//! What counts while the API server is not heard, and what a record on the volume is worth while it is. Pure.
+
+use k8s_openapi::api::core::v1::Pod;
+
+use super::{Say, Stage, Step, Watch};
+use crate::cluster::conditions::{PodStage, stage};
+use crate::manifest::names::OPENCODE_CONTAINER;
+use crate::run::job::end::{Cause, is_suspended};
+use crate::run::job::handle::Answer;
+use crate::run::supervise::facts::{Ask, Facts};
+use crate::run::timing::{LOOK, SAY_PODS_STALE};
+
+impl Watch {
+    /// A record on the volume lies where any pod can write. It ends the run while the API server cannot be asked; else
+    /// it is a reason to ask whether the container has ended: a watch may be silent.
+    pub(super) fn recorded(&mut self, pod: Option<&Pod>, facts: &Facts, step: &mut Step) -> Option<Cause> {
+        let view_is_fresh = facts.view.unreachable_since.is_none() && facts.view.pods_stale_since.is_none();
+        let record = facts.record.as_ref().filter(|record| match &self.pod {
+            Some(bound) => bound.name == record.pod,
+            // No pod was seen: nothing of this run can have ended, unless nobody can see.
+            None => !view_is_fresh,
+        });
+        let Some(record) = record else {
+            if facts.now >= self.record_due {
+                self.record_due = facts.now + LOOK;
+                step.ask.push(Ask::Record);
+                step.look_at = facts.now;
+            } else {
+                step.look_at = step.look_at.min(self.record_due);
+            }
+            return None;
+        };
+        let is_leaving = pod.is_some_and(|pod| pod.metadata.deletion_timestamp.is_some());
+        if !view_is_fresh || is_leaving {
+            return Some(Cause::Recorded(record.clone()));
+        }
+        let asked = Ask::Pod(record.pod.clone());
+        match &facts.answers.pod {
+            Some(Answer::Found(pod)) => match stage(pod, OPENCODE_CONTAINER) {
+                PodStage::Ended(end) => return Some(Cause::Exited(end)),
+                _ => step.ask.extend([Ask::Record, asked]),
+            },
+            Some(Answer::Absent) => return Some(Cause::Recorded(record.clone())),
+            None if self.asked.contains(&asked) => return Some(Cause::Recorded(record.clone())),
+            None => {
+                step.ask.extend([Ask::Record, asked]);
+                step.look_at = facts.now;
+            }
+        }
+        None
+    }
+
+    /// The API server is away for too long, or what it tells of pods.
+    pub(super) fn unreachable(&mut self, facts: &Facts, step: &mut Step) -> Option<Cause> {
+        let view = &facts.view;
+        if view.polling && !std::mem::replace(&mut self.said.is_polling, true) {
+            let line =
+                "Warning: watching Jobs and Pods is not granted (verb `watch`): polling every 2 s instead";
+            step.say.push(Say::Status(line.to_owned()));
+        }
+        let outage = self.run.limits.outage;
+        if let Some((why, since)) = &view.unreachable_since
+            && facts.now - *since >= outage
+        {
+            return Some(Cause::Unreachable(why.clone()));
+        }
+        let (why, since) = view.pods_stale_since.as_ref()?;
+        let stale_for = facts.now - *since;
+        if stale_for >= SAY_PODS_STALE && !std::mem::replace(&mut self.said.pods_are_stale, true) {
+            let line = format!("Warning: nothing is heard of pods: {why}");
+            step.say.push(Say::Status(line));
+        }
+        // The files of an agent that works still tell how the run goes.
+        self.at_work |= facts.answers.has_started == Some(true);
+        if stale_for < outage || matches!(self.stage, Stage::Running) || self.at_work {
+            return None;
+        }
+        if self.asked.contains(&Ask::HasStarted) {
+            return Some(Cause::Unreachable(why.clone()));
+        }
+        self.ask(Ask::HasStarted, facts, step);
+        None
+    }
+
+    /// What cannot be seen is not late, and what waits in a queue is not either.
+    pub(super) fn pause_clocks(&mut self, facts: &Facts, step: &mut Step) {
+        let is_suspended = facts.job.as_deref().is_some_and(is_suspended);
+        if is_suspended && self.suspended_at.is_none() {
+            self.suspended_at = Some(facts.now);
+            step.say.push(Say::Status(format!(
+                "Job {} is suspended: it waits in its queue",
+                self.run.job_name
+            )));
+        } else if !is_suspended && let Some(at) = self.suspended_at.take() {
+            let limits = &mut self.run.limits;
+            for deadline in [&mut limits.deadline, &mut limits.job_deadline]
+                .into_iter()
+                .flatten()
+            {
+                *deadline += facts.now - at;
+            }
+        }
+        let stale_since = facts.view.pods_stale_since.as_ref().map(|(_, since)| *since);
+        self.clocks.pause(self.suspended_at.or(stale_since), facts.now);
+    }
+}
