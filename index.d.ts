@@ -79,9 +79,10 @@ export declare function isStepLimitResult(stdout: string): boolean
 export declare function isUnknownSessionError(stdout: string, stderr: string): boolean
 
 /**
- * Looks for skills. `requestJson`: `{dataRoot, folders: [path]}`. Resolves with `{folder, skills: [name], others: [name]}`
- * as JSON text: the first folder that can be read (or `null`), the folders in it, and its other names; or with
- * `{failure}` as `readPromptFiles`. Links below `dataRoot` are not followed. Never rejects.
+ * Looks for skills. `requestJson`: `{dataRoot, folders: [path]}`. Resolves with
+ * `{folder, skills: [name], others: [name]}` as JSON text: the first folder that can be read (or `null`), the folders
+ * in it, and its other names; or with `{failure}` as `readPromptFiles`. Links below `dataRoot` are not followed.
+ * Never rejects.
  */
 export declare function listSkillFolders(requestJson: string): Promise<string>
 
@@ -121,9 +122,9 @@ export declare function probeEnvironment(requestJson: string): Promise<string>
 
 /**
  * Reads the files of one prompt. `requestJson`: `{dataRoot, instructions?, skills: [{key, source}]}`. Resolves with
- * `{instructions, skills: [text], warnings: [text]}` as JSON text, or with `{failure: {code, message}}` when the volume
- * does not answer within 30 s. What cannot be read is a warning. Each file holds 256 KiB at most, all of them 1 MiB, and
- * there are 128 skills at most. Links below `dataRoot` are not followed. Never rejects.
+ * `{instructions, skills: [text], warnings: [text]}` as JSON text, or with `{failure: AdapterExecutionResult}` when
+ * the volume does not answer within 30 s. What cannot be read is a warning. Each file holds 256 KiB at most, all of
+ * them 1 MiB, and there are 128 skills at most. Links below `dataRoot` are not followed. Never rejects.
  */
 export declare function readPromptFiles(requestJson: string): Promise<string>
 

@@ -81,7 +81,8 @@ async function prepare(
   const tell = async (stream: "stdout" | "stderr", ...messages: string[]): Promise<void> => {
     if (cancellable.reason === null && messages.length > 0) await say(ctx, stream, ...messages);
   };
-  const keepalive = setInterval(() => void tell("stdout", "keepalive — reading what goes into the prompt"), KEEPALIVE_MS);
+  const sayAlive = (): void => void tell("stdout", "keepalive — reading what goes into the prompt");
+  const keepalive = setInterval(sayAlive, KEEPALIVE_MS);
   try {
     if (ctx.onCancellationReady) {
       const ready = await callHostWithin(() => ctx.onCancellationReady?.());
@@ -191,11 +192,7 @@ function withBiller(ctx: AdapterExecutionContext, result: AdapterExecutionResult
 }
 
 /** All messages in one call, so that a host which hangs costs the limit once. */
-async function say(
-  ctx: AdapterExecutionContext,
-  stream: "stdout" | "stderr",
-  ...messages: string[]
-): Promise<void> {
+async function say(ctx: AdapterExecutionContext, stream: "stdout" | "stderr", ...messages: string[]): Promise<void> {
   await callHostWithin(() => ctx.onLog(stream, messages.map(statusLine).join("")), STATUS_LINE_LIMIT_MS);
 }
 

@@ -1,4 +1,4 @@
-/** What goes into a prompt from the server's disk: the agent's instructions file and its skills. The addon reads them. */
+/** What goes into a prompt from the server's disk: the agent's instructions and skills. The addon reads them. */
 import { asString, type PaperclipSkillEntry } from "@paperclipai/adapter-utils/server-utils";
 
 import { NativeFailure, readAnswer } from "../addon/answer.js";

@@ -70,8 +70,8 @@ export async function listAgentSkills(native: Native, config: Record<string, unk
 async function availableSkills(native: Native, config: Record<string, unknown>): Promise<PaperclipSkillEntry[]> {
   const moduleDir = fileURLToPath(new URL(".", import.meta.url));
   const configured = config["paperclipRuntimeSkills"];
-  // With a list the host's function touches no disk. Without one it would follow links on the shared volume, and wait on
-  // a thread of Node's for as long as that volume hangs: the addon looks where it would have looked.
+  // With a list the host's function touches no disk. Without one it would follow links on the shared volume and hold a
+  // thread of Node's while that volume hangs: the addon looks where it would have looked.
   if (Array.isArray(configured)) {
     return configured.length === 0 ? [] : readPaperclipRuntimeSkillEntries(config, moduleDir);
   }

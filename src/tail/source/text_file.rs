@@ -1,5 +1,5 @@
-//! Small text files that a person or the host names by their path, for an agent's prompt. The path is trusted, what stands
-//! at it is not: below the data root the agents put there what they like.
+//! Small text files that a person or the host names by their path, for an agent's prompt. The path is trusted; what
+//! stands at it is not, because below the data root agents put there what they like.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
