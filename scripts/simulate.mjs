@@ -1,5 +1,5 @@
-// Simulates whole runs: `npm run simulate -- --seeds 10000 [--from 0]` prints the story of the first seed that fails, and the
-// numbers of all that do; `npm run simulate -- --seed 72` prints the story of one.
+// Simulates whole runs: `npm run simulate -- --seeds 10000 [--from 0]` prints the story of the first seed that fails,
+// and the numbers of all that do; `npm run simulate -- --seed 72` prints the story of one.
 
 import { parseArgs } from "node:util";
 

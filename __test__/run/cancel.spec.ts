@@ -30,7 +30,7 @@ describe.skipIf(isRealCluster)("a cancel", () => {
   countAroundEachTest(() => stage);
   afterAll(() => stage.close());
 
-  /** Runs, and aborts as soon as the texts were logged. What it runs does not end by itself: only a cancel can end it. */
+  /** Runs, and aborts as soon as the texts were logged. What it runs does not end by itself: only a cancel ends it. */
   async function cancelAt(
     texts: string | string[],
     program: string,

@@ -1,4 +1,4 @@
-/** Jobs that their TTL, or somebody, removed before any server saw their end: reported once, never repeated silently. */
+/** Jobs that their TTL, or somebody, removed before any server saw their end: reported once, never repeated. */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdirSync, utimesSync, writeFileSync } from "node:fs";
@@ -46,7 +46,7 @@ describe("a Job that is gone, and whose end no result has reported", () => {
     expect(next.result).toMatchObject({ exitCode: 0, summary: "the second" });
     expect(next.lines).toHaveLength(4);
     expect(reports(next.stdout)).toEqual([expect.stringMatching(/session ses_1, log proven\): it said: unreported/)]);
-    // Where paths are replaced in the text of commands, the stand-in's pods work in another folder than the one that is named to them.
+    // Where paths are replaced in the text of commands, the stand-in's pods work in another folder than the named one.
     if (isRealCluster || stage.local.mapping === "mount") {
       expect(invocations.map(({ commandArgs }) => commandArgs)).toEqual([
         expect.arrayContaining(["--session", "ses_1"]),
