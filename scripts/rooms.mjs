@@ -28,6 +28,7 @@ const rooms = new Map([
   ["run/host", ["cluster", "manifest", "opencode", "run/redact", "run/stop", "run/timing"]],
   ["run/request", ["cluster", "config", "manifest", "tail", "run/failure"]],
   ["run/volume", ["config", "manifest", "tail", "run/failure", "run/timing"]],
+  ["run/prompt_files", ["codes", "tail", "run/failure", "run/report", "run/timing", "run/volume"]],
   ["run/server", ["cluster", "tail", "run/agent_lock", "run/clock", "run/volume"]],
   ["run/job", ["cluster", "manifest", "tail", "run/stop", "run/timing", "run/volume"]],
   [
