@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use opencode_k8s::cluster::subscribers::ViewStatus;
 use opencode_k8s::run::job::end::RunEnd;
@@ -116,10 +117,15 @@ fn record(pod: &str) -> Option<EndRecord> {
     )
 }
 
+/// The objects that the looks of one run show.
+struct Objects {
+    job: Option<Arc<Job>>,
+    pod: Option<Arc<Pod>>,
+}
+
 /// What a look at this moment shows to a run that asked for this.
-fn facts(row: Row, ask: &[Ask], since: Instant, now: Instant) -> Facts {
-    let pod = pod_of(row).map(parsed::<Pod>);
-    let (mut pods, mut deleted_pods) = (Vec::from_iter(pod), Vec::new());
+fn facts(row: Row, objects: &Objects, ask: &[Ask], since: Instant, now: Instant) -> Facts {
+    let (mut pods, mut deleted_pods) = (Vec::from_iter(objects.pod.clone()), Vec::new());
     // It was there at the first look.
     if row.pod == "deleted" && now > since {
         deleted_pods.append(&mut pods);
@@ -135,7 +141,7 @@ fn facts(row: Row, ask: &[Ask], since: Instant, now: Instant) -> Facts {
     Facts {
         now,
         cancelled_at: row.is_cancelled.then_some(since),
-        job: job_of(row).map(parsed),
+        job: objects.job.clone(),
         view: ViewStatus {
             version: 0,
             unreachable_since: trouble.clone().filter(|_| row.view == "unreachable"),
@@ -188,9 +194,13 @@ fn watch(row: Row) -> Option<(RunEnd, Duration)> {
         limits,
     };
     let mut watch = Watch::new(run, since);
+    let objects = Objects {
+        job: job_of(row).map(parsed),
+        pod: pod_of(row).map(parsed),
+    };
     let (mut now, mut ask, mut at_once) = (since, Vec::new(), 0);
     while now < since + Duration::from_secs(3_600) {
-        let step = watch.step(&facts(row, &ask, since, now));
+        let step = watch.step(&facts(row, &objects, &ask, since, now));
         if let Some(end) = step.end {
             return Some((end, now - since));
         }
