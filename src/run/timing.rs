@@ -115,8 +115,6 @@ pub const STOP_JOB: Duration = seconds(38);
 pub const STOP_ENDED_JOB: Duration = seconds(8);
 /// The last requests of a run.
 pub const CLEAN_UP: Limit = Limit::new(seconds(30), seconds(4));
-/// How often to look whether a Job that was deleted is gone.
-pub const JOB_GONE_LOOK: Duration = milliseconds(200);
 /// How often to look whether the pods of a Job are gone.
 pub const PODS_GONE_LOOK: Duration = milliseconds(500);
 /// One more try to delete what a cancel could not delete in all its time.

@@ -15,7 +15,7 @@ use crate::cluster::{ClusterError, View};
 use crate::manifest::FileNames;
 use crate::manifest::names::{OPENCODE_CONTAINER, adapter_selector};
 use crate::run::stop::Stop;
-use crate::run::timing::{Budget, HARVESTED, JOB_GONE_LOOK, Limit, PODS_GONE_LOOK, REQUEST, SMALL_FILE};
+use crate::run::timing::{Budget, HARVESTED, Limit, PODS_GONE_LOOK, REQUEST, SMALL_FILE};
 use crate::run::volume::blocking::{SingleFlight, Volume};
 use crate::tail::EndRecord;
 use crate::tail::record::MAX_RECORD_BYTES;
@@ -233,18 +233,6 @@ impl JobHandle {
         let mut pods = self.budget().within(REQUEST, listed).await?.ok()?;
         pods.retain(|pod| self.owns(pod));
         Some(pods.into_iter().map(Arc::new).collect())
-    }
-
-    /// Waits until the Job is gone, so that one of the same name can be made.
-    pub async fn job_gone_within(&self, limit: Duration) -> bool {
-        let until = Instant::now() + limit;
-        while self.job_gone().await != Some(true) {
-            if Instant::now() >= until {
-                return false;
-            }
-            sleep(JOB_GONE_LOOK).await;
-        }
-        true
     }
 
     /// Deletes the Job; its pods get TERM and their grace period.

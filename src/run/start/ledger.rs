@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::verbs::{Namespace, retry_transient};
+use crate::cluster::verbs::{Namespace, call, retry_transient};
 use crate::run::context::RunContext;
 use crate::run::failure::{CANCELLED, Failure};
 use crate::run::timing::{Budget, GATE_LOOK, WITHDRAW};
@@ -85,7 +85,8 @@ impl Ledger {
     }
 }
 
-/// Deletes the Job and waits until its pods are gone, and then itself: another of its name may be made.
+/// Deletes the Job and waits until its pods are gone; true when they verifiably are. The Job itself is waited for as well,
+/// for one of its name may be made again.
 async fn withdraw(namespace: &Namespace, job: &MadeJob, budget: &Budget) -> bool {
     let until = Instant::now() + budget.at_most(WITHDRAW);
     let left = || until.saturating_duration_since(Instant::now());
@@ -96,14 +97,24 @@ async fn withdraw(namespace: &Namespace, job: &MadeJob, budget: &Budget) -> bool
     {
         return false;
     }
+    let mut pods_are_gone = false;
     loop {
-        let pods = retry_transient(left(), "list", "pods", || namespace.pods_of(&job.name)).await;
-        if pods.is_ok_and(|pods| pods.is_empty()) {
-            return true;
+        if !pods_are_gone {
+            let pods = retry_transient(left(), "list", "pods", || namespace.pods_of(&job.name)).await;
+            pods_are_gone = pods.is_ok_and(|pods| pods.is_empty());
         }
-        if Instant::now() >= until {
-            return false;
+        if (pods_are_gone && !is_there(namespace, job).await) || Instant::now() >= until {
+            return pods_are_gone;
         }
         sleep(GATE_LOOK).await;
+    }
+}
+
+/// Whether the API server still has this very Job; what it may not be asked for is not waited for.
+async fn is_there(namespace: &Namespace, job: &MadeJob) -> bool {
+    let on = format!("job/{}", job.name);
+    match call("get", &on, namespace.jobs.get(&job.name)).await {
+        Ok(found) => job.uid.is_none() || found.metadata.uid == job.uid,
+        Err(error) => !error.is_not_found() && !error.is_forbidden(),
     }
 }
