@@ -122,11 +122,14 @@ fi
 [ -n "${OPENCODE_LOG_LEVEL-}${OPENCODE_PRINT_LOGS-}" ] || export OPENCODE_LOG_LEVEL=ERROR OPENCODE_PRINT_LOGS=1
 
 [ -z "$pod_asked" ] || opencode() { exit 143; } # TERM came before the start
-opencode "$@" <"$pod_prompt" >>"$pod_log" 2>>"$pod_err" &
+# Opened before opencode starts, which may remove the files. `command`, so that the shell outlives a failure.
+command exec 3<"$pod_log" 4<"$pod_err" || refuse 66 "cannot read $pod_log: the shared volume is not ours"
+opencode "$@" <"$pod_prompt" >>"$pod_log" 2>>"$pod_err" 3<&- 4<&- &
 pod_agent=$!
 [ -z "$pod_asked" ] || stop # TERM came between the last two lines
-feed 3<"$pod_log" 4<"$pod_err" &
+feed &
 feeder=$!
+exec 3<&- 4<&-
 
 status=
 while :; do # a wait that a signal interrupts has another status than opencode's
