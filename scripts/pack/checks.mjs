@@ -3,6 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { readdirSync, statSync } from "node:fs";
 
+import { deadLinks } from "./links.mjs";
 import { OLDEST_HOST } from "../hosts.mjs";
 import { root } from "../prerequisites.mjs";
 import { Project } from "./project.mjs";
@@ -18,7 +19,9 @@ const NODES = ["20.19.0", "24.21.0"];
 const SHIPPED = [
   /^dist\/(?:[a-z-]+\.(?:js|cjs)|(?:[a-z-]+\/)?[a-z-]+\.d\.ts)$/,
   /^(?:index\.js|index\.d\.ts|package\.json)$/,
-  /^(?:README|LICENSE|CHANGELOG|THIRD-PARTY-LICENSES)(?:\.md)?$/,
+  /^(?:README|LICENSE|CHANGELOG|CONTRIBUTING|THIRD-PARTY-LICENSES)(?:\.md)?$/,
+  /^(?:docs\/[a-z0-9-]+\.md|deploy\/[a-z0-9-]+\.(?:yaml|json))$/,
+  /^examples\/(?:[a-z-]+\.mjs|vitest\/[a-z-]+\.spec\.ts)$/,
   /^[a-z0-9-]+\.[a-z0-9-]+\.node$/,
 ];
 
@@ -102,10 +105,13 @@ async function checkContent(tarball) {
     if (strange.length > 0) throw new Error(`nobody needs ${strange.join(", ")}`);
     for (const file of ["LICENSE", "THIRD-PARTY-LICENSES.md"])
       if (!files.includes(file)) throw new Error(`${file} is missing`);
-    const { scripts } = JSON.parse(
-      execFileSync("tar", ["-xzOf", tarball, "package/package.json"], { encoding: "utf8" }),
-    );
+    const read = (file) => execFileSync("tar", ["-xzOf", tarball, `package/${file}`], { encoding: "utf8" });
+    const { scripts, repository, homepage, bugs } = JSON.parse(read("package.json"));
     if (scripts) throw new Error(`package.json has scripts: ${Object.keys(scripts).join(", ")}`);
+    const isMain = files.includes("dist/index.js");
+    if (isMain && !(repository && homepage && bugs)) throw new Error("package.json names no repository");
+    const dead = isMain ? deadLinks(files, read) : [];
+    if (dead.length > 0) throw new Error(`dead links: ${dead.join(", ")}`);
   });
 }
 

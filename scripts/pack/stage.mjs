@@ -13,7 +13,7 @@ export const TARBALLS = `${root}build/packages`;
 
 const STAGE = `${root}build/stage`;
 const LICENCES = "THIRD-PARTY-LICENSES.md";
-const TEXTS = ["README.md", "LICENSE", "CHANGELOG.md"];
+const TEXTS = ["README.md", "LICENSE"];
 /** What only the repository needs of package.json. */
 const PRIVATE = ["scripts", "devDependencies", "napi"];
 
@@ -49,7 +49,13 @@ function stageMain(platforms) {
 /** npm's provenance names the repository that built the package, and wants the package to name the same. */
 function repository() {
   const { GITHUB_SERVER_URL: server, GITHUB_REPOSITORY: name } = process.env;
-  return server && name ? { repository: { type: "git", url: `git+${server}/${name}.git` } } : {};
+  if (!server || !name) return {};
+  const page = `${server}/${name}`;
+  return {
+    repository: { type: "git", url: `git+${page}.git` },
+    homepage: `${page}#readme`,
+    bugs: `${page}/issues`,
+  };
 }
 
 function finish(folder, licences) {
