@@ -773,21 +773,15 @@ if (
   }
 }
 
-const { RunHandle, Runs, Tails, buildJobManifest, buildPodLogPath, heldResources, isStepLimitResult, isUnknownSessionError, listSkillFolders, nativeVersion, openRuns, openTails, parseOpenCodeJsonl, planSession, probeEnvironment, readPromptFiles, resolveOutcome, sanitizeLabelValue, sessionDeserialize, sessionDisplayId, sessionSerialize } = nativeBinding
-export { RunHandle }
-export { Runs }
-export { Tails }
+const { buildJobManifest, buildPodLogPath, heldResources, isOpenCodeStepLimitResult, isOpenCodeUnknownSessionError, listSkillFolders, nativeVersion, parseOpenCodeJsonl, probeEnvironment, readPromptFiles, resolveOutcome, sanitizeLabelValue, sessionDeserialize, sessionDisplayId, sessionSerialize, startRun, tailPodLogFile } = nativeBinding
 export { buildJobManifest }
 export { buildPodLogPath }
 export { heldResources }
-export { isStepLimitResult }
-export { isUnknownSessionError }
+export { isOpenCodeStepLimitResult }
+export { isOpenCodeUnknownSessionError }
 export { listSkillFolders }
 export { nativeVersion }
-export { openRuns }
-export { openTails }
 export { parseOpenCodeJsonl }
-export { planSession }
 export { probeEnvironment }
 export { readPromptFiles }
 export { resolveOutcome }
@@ -795,4 +789,6 @@ export { sanitizeLabelValue }
 export { sessionDeserialize }
 export { sessionDisplayId }
 export { sessionSerialize }
+export { startRun }
+export { tailPodLogFile }
 export const __napiBindingTarget = __napiLoadedBindingTarget

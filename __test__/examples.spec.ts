@@ -22,6 +22,16 @@ describe("examples", () => {
     expect(JSON.parse(stdout)).toMatchObject({ kind: "Job", metadata: { namespace: "paperclip" } });
   });
 
+  it("native.cjs follows a file with nothing but the addon", async () => {
+    const path = join(folder, "native.log");
+    writeFileSync(path, "one\nthe end");
+    const child = spawn(process.execPath, [`${examples}native.cjs`, path], { stdio: ["ignore", "pipe", "inherit"] });
+    const lines: string[] = [];
+    for await (const line of createInterface(child.stdout)) if (lines.push(line) === 2) child.kill("SIGINT");
+    const logPath = "/paperclip/instances/default/run-logs/company-1/agent-1/run-1.pod.ndjson";
+    expect(lines).toEqual([logPath, "one", "the end", "12 characters"]);
+  });
+
   it("tail-file.mjs prints lines as they come, and ends at Ctrl-C", async () => {
     const path = join(folder, "log");
     writeFileSync(path, "one\nhal");

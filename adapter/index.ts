@@ -1,19 +1,39 @@
 /** The adapter's entry. The build bundles it into one file, which is what a reload of the host evaluates again. */
-import { createBuildJobManifest, createBuildPodLogPath, createSanitizeLabelValue } from "./run/job-manifest.js";
 import { loadNative } from "./addon/native.js";
-import { createTailPodLogFile } from "./tail/tail.js";
-import { createTranscriptFunctions } from "./run/transcript.js";
+import { createBuildJobManifest } from "./run/job-manifest.js";
 
-export { cliAdapter } from "./ui/terminal.js";
-export { agentConfigurationDoc } from "./settings/doc.js";
 export {
-  type JobBuildInput,
+  buildPodLogPath,
+  type EnvironmentCheck,
+  isOpenCodeStepLimitResult,
+  isOpenCodeUnknownSessionError,
+  type JobBuildBase,
   type JobBuildResult,
+  type KubernetesContainer,
   type KubernetesJob,
-  LARGE_PROMPT_THRESHOLD_BYTES,
+  type KubernetesJobSpec,
+  type KubernetesObject,
+  type KubernetesPodSpec,
+  type OnLog,
+  type OutcomeFacts,
+  type ParsedTranscript,
+  parseOpenCodeJsonl,
+  type RunResult,
+  resolveOutcome,
   type SelfPodInfo,
   type SelfPodSecretVolume,
-} from "./run/job-manifest.js";
+  type SessionParams,
+  type StopSignal,
+  sanitizeLabelValue,
+  type TailChunkOptions,
+  type TailOptions,
+  type TailSettings,
+  type TokenUsage,
+  tailPodLogFile,
+} from "../index.js";
+export { cliAdapter } from "./ui/terminal.js";
+export { agentConfigurationDoc } from "./settings/doc.js";
+export { type BuildJobManifest, type JobBuildInput, LARGE_PROMPT_THRESHOLD_BYTES } from "./run/job-manifest.js";
 export {
   createServerAdapter,
   execute,
@@ -21,23 +41,8 @@ export {
   sessionCodec,
   testEnvironment,
 } from "./server-adapter.js";
-export type { StopSignal } from "./tail/stop-flags.js";
-export type { TailOptions } from "./tail/tail.js";
-export type { OutcomeFacts, ParsedTranscript } from "./run/transcript.js";
 export { parseStdoutLine } from "./ui/stdout-line.js";
 export { label, type } from "./host/version.js";
 
-/** Builds the Kubernetes Job of a run: synchronous, without side effects. */
+/** Builds the Kubernetes Job of a run from the host's context: synchronous, without side effects. */
 export const buildJobManifest = createBuildJobManifest(loadNative);
-
-/** The log file of a run as its pod sees it. */
-export const buildPodLogPath = createBuildPodLogPath(loadNative);
-
-/** A valid Kubernetes label value made of any text. */
-export const sanitizeLabelValue = createSanitizeLabelValue(loadNative);
-
-/** Follows a log file that a pod writes. */
-export const tailPodLogFile = createTailPodLogFile(loadNative);
-
-export const { parseOpenCodeJsonl, isOpenCodeStepLimitResult, isOpenCodeUnknownSessionError, resolveOutcome } =
-  createTranscriptFunctions(loadNative);

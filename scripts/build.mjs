@@ -4,7 +4,7 @@
 //   node scripts/build.mjs [--release] [--ts-only | --native-only]
 
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 
@@ -48,7 +48,7 @@ async function buildTypeScript() {
   const esm = { ...common, format: "esm" };
   rmSync(`${root}dist`, { recursive: true, force: true });
   await Promise.all([
-    esbuild.build({ ...esm, entryPoints: ["adapter/index.ts"], outfile: "dist/index.js" }),
+    esbuild.build({ ...esm, entryPoints: ["adapter/index.ts"], outfile: "dist/index.js", plugins: [addonFunctions()] }),
     // The same functions as the main entry, so it stays a reference to it.
     esbuild.build({ ...esm, entryPoints: ["adapter/server.ts"], outfile: "dist/server.js", external: ["./index.js"] }),
     esbuild.build({ ...esm, entryPoints: ["adapter/cli.ts"], outfile: "dist/cli.js" }),
@@ -58,7 +58,24 @@ async function buildTypeScript() {
   ]);
   checkUiParser();
   run(tool("tsc"), ["-p", "tsconfig.build.json"]);
-  pruneDeclarations(["index.d.ts", "server.d.ts", "cli.d.ts", "ui-parser.d.ts"]);
+  declareUiParser();
+  pruneDeclarations(["index.d.ts", "server.d.ts", "cli.d.ts"]);
+}
+
+/** The file is CommonJS, so its types are too; adapter-utils has types for modules only. */
+function declareUiParser() {
+  const source = readFileSync(`${root}dist/ui/stdout-line.d.ts`, "utf8");
+  const mode = ' with { "resolution-mode": "import" }';
+  writeFileSync(`${root}dist/ui-parser.d.cts`, source.replace(/(from "@paperclipai\/adapter-utils")/, `$1${mode}`));
+}
+
+/** The main entry names the addon's functions as the addon's; at run time it must load where the addon does not. */
+function addonFunctions() {
+  const path = `${root}adapter/addon/functions.ts`;
+  return {
+    name: "addon-functions",
+    setup: (build) => build.onResolve({ filter: /^\.\.\/index\.js$/ }, () => ({ path })),
+  };
 }
 
 /** tsc declares every file; users see what the entries lead to. */

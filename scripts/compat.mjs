@@ -17,6 +17,7 @@ import {
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 
+import { checkTypes } from "./compat-types.mjs";
 import { OLDEST_HOST } from "./hosts.mjs";
 import { checkPrerequisites, installPackages, root, run } from "./prerequisites.mjs";
 
@@ -27,6 +28,7 @@ const [PEER, OLDEST] = [
 /** What meets adapter-utils: the shim by itself, the package's surface, and whole runs. */
 const SUITES = [
   "__test__/adapter",
+  "__test__/addon/types.spec.ts",
   "__test__/boundary/exports.spec.ts",
   "__test__/boundary/manifest.spec.ts",
   "__test__/run/run.spec.ts",
@@ -36,6 +38,7 @@ const SUITES = [
 checkPrerequisites();
 installPackages();
 if (!existsSync(`${root}dist/index.js`)) run(process.execPath, ["scripts/build.mjs"]);
+checkTypes();
 const versions = process.argv.length > 2 ? process.argv.slice(2) : [OLDEST, newest()];
 for (const version of new Set(versions)) test(version);
 

@@ -82,7 +82,7 @@ function checkRooms() {
 /** A panic in a synchronous export would end the host's process unless napi catches it. */
 function checkPanics() {
   const folder = `${root}src/boundary/`;
-  for (const file of readdirSync(folder)) {
+  for (const file of readdirSync(folder).filter((name) => name.endsWith(".rs"))) {
     const source = readFileSync(folder + file, "utf8");
     const exported = /#\[napi(?:\(([^\]]*)\))?\]\s*(?:#\[[^\]]*\]\s*)*pub (async )?fn (\w+)/g;
     for (const [, options = "", isAsync, name] of source.matchAll(exported)) {

@@ -4,7 +4,6 @@ import { fileURLToPath } from "node:url";
 
 import { describe, expect, it } from "vitest";
 
-import { RequestTooLargeError } from "../../adapter/addon/json.js";
 import { NativeUnavailableError } from "../../adapter/addon/native.js";
 import { renderPrompt } from "../../adapter/run/prompt.js";
 import { readPromptInputs } from "../../adapter/run/prompt-inputs.js";
@@ -67,8 +66,7 @@ describe("the error codes", () => {
     expect(documented.size).toBeGreaterThan(30);
     for (const code of [
       new NativeUnavailableError("x").code,
-      new RequestTooLargeError("x").code,
-      ...["k8s_internal_error", "cancelled"],
+      ...["k8s_internal_error", "k8s_invalid_request", "cancelled"],
     ]) {
       expect(documented).toContain(code);
     }

@@ -2,6 +2,7 @@ import { getEventListeners } from "node:events";
 
 import { describe, expect, it, vi } from "vitest";
 
+import type { PromptFiles } from "../../index.js";
 import { createExecute } from "../../adapter/run/execute.js";
 import { NativeUnavailableError } from "../../adapter/addon/native.js";
 import { context, deferred, eventually, fakeNative } from "./fake-native.js";
@@ -46,7 +47,7 @@ describe("a request that cannot be run", () => {
   it("an error of the native side keeps its code when that is one of ours", async () => {
     const fail = (code: string) =>
       fakeNative({
-        openRuns: () => {
+        startRun: () => {
           throw Object.assign(new Error("bad tolerations"), { code });
         },
       });
@@ -62,7 +63,7 @@ describe("a request that cannot be run", () => {
   it("a native answer without a result never counts as success", async () => {
     const { native, result } = start(context().ctx);
     await eventually(() => native.runs.length === 1);
-    native.runs[0]?.answer("{}");
+    native.runs[0]?.finish({});
     expect(await result).toMatchObject({ exitCode: null, errorCode: "k8s_internal_error" });
   });
 });
@@ -171,12 +172,12 @@ describe("a volume that hangs", () => {
   it("leaves a sign of life every 15 s", async () => {
     vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
     try {
-      const read = deferred<string>();
+      const read = deferred<PromptFiles>();
       const { ctx, log } = context({ config });
       const { native, result } = start(ctx, fakeNative({ readPromptFiles: () => read.promise }));
       await vi.advanceTimersByTimeAsync(45_000);
       expect(log).toEqual(Array(3).fill(["stdout", "[paperclip] keepalive — reading what goes into the prompt\n"]));
-      read.resolve(JSON.stringify({ instructions: "BE KIND", skills: [], warnings: ["Warning: x"] }));
+      read.resolve({ instructions: "BE KIND", skills: [], warnings: ["Warning: x"] });
       await vi.waitUntil(() => native.runs.length === 1);
       expect(native.runs[0]?.request["prompt"]).toMatch(/^BE KIND/);
       expect(log.at(-1)).toEqual(["stderr", "[paperclip] Warning: x\n"]);
@@ -191,7 +192,7 @@ describe("a volume that hangs", () => {
   it("is a result with the addon's code, and nothing is started", async () => {
     const failure = { ...done, exitCode: null, errorCode: "k8s_shared_volume_missing", errorMessage: "did not answer" };
     const { ctx, text } = context({ config });
-    const hung = fakeNative({ readPromptFiles: async () => JSON.stringify({ failure }) });
+    const hung = fakeNative({ readPromptFiles: async () => ({ failure }) });
     const { native, result } = start(ctx, hung);
     expect(await result).toEqual(failure);
     expect(text()).toContain("did not answer");
@@ -215,7 +216,7 @@ describe("cancelling", () => {
 
   it("waits for no volume: a cancel while files are read is answered at once, and nothing is created", async () => {
     const controller = new AbortController();
-    const read = deferred<string>();
+    const read = deferred<PromptFiles>();
     const reading = vi.fn(() => read.promise);
     const config = { instructionsFilePath: "/paperclip/AGENTS.md" };
     const { ctx, log } = context({ config, signal: controller.signal });
@@ -227,7 +228,7 @@ describe("cancelling", () => {
       resultJson: { executionCancellation: { state: "acknowledged" } },
     });
     expect(getEventListeners(controller.signal, "abort")).toHaveLength(0);
-    read.resolve(JSON.stringify({ instructions: "", skills: [], warnings: ["late"] }));
+    read.resolve({ instructions: "", skills: [], warnings: ["late"] });
     await Promise.resolve();
     expect(native.runs).toHaveLength(0);
     expect(log).toEqual([]);

@@ -1,7 +1,8 @@
 /** A stand-in for the addon: real enough for the shim's own logic, with every answer in the hands of the test. */
 import type { AdapterExecutionContext } from "@paperclipai/adapter-utils";
 
-import type { Native, NativeRun, Runs, Tails } from "../../adapter/addon/native.js";
+import type { Native } from "../../adapter/addon/native.js";
+import type { JobBuildInput, RunCallKind, RunResult, RunStart } from "../../index.js";
 
 /** A promise and its two ends. */
 export function deferred<T>() {
@@ -15,141 +16,43 @@ export function deferred<T>() {
 }
 
 /** A run whose end the test decides. */
-class FakeRun implements NativeRun {
+class FakeRun {
   readonly cancels: string[] = [];
   readonly request: Record<string, any>;
-  private readonly end = deferred<string>();
+  private readonly end = deferred<RunResult>();
+  readonly result = this.end.promise;
 
   constructor(
-    private readonly runs: FakeRuns,
-    private readonly id: number,
-    requestJson: string,
+    request: RunStart,
+    private readonly onCall: (kind: RunCallKind, payload: string) => void | Promise<void>,
   ) {
-    this.request = JSON.parse(requestJson) as Record<string, any>;
-  }
-
-  number(): number {
-    return this.id;
+    this.request = JSON.parse(JSON.stringify(request)) as Record<string, any>;
   }
 
   /** One call of this run; settles as the shim answers it. */
-  readonly sink = (kind: string, payload: string): Promise<void> => this.runs.call(this.id, kind, payload);
+  readonly sink = async (kind: string, payload: string): Promise<void> => this.onCall(kind as RunCallKind, payload);
 
   cancel(reason: string): void {
     this.cancels.push(reason);
   }
 
-  result(): Promise<string> {
-    return this.end.promise;
-  }
-
   finish(result: object): void {
-    this.end.resolve(JSON.stringify(result));
-  }
-
-  answer(text: string): void {
-    this.end.resolve(text);
-  }
-}
-
-/** The runs of a fake addon. */
-class FakeRuns implements Runs {
-  private readonly calls: ReturnType<typeof deferred<void>>[] = [];
-
-  constructor(
-    private readonly all: FakeRun[],
-    private readonly send: (batch: string) => void,
-  ) {}
-
-  call(run: number, kind: string, payload: string): Promise<void> {
-    const call = this.calls.push(deferred<void>()) - 1;
-    this.send(`${payload}\n${run} ${call} ${kind} ${payload.length}`);
-    return this.calls[call]!.promise;
-  }
-
-  start(json: string): FakeRun {
-    const run = new FakeRun(this, this.all.length, json);
-    this.all.push(run);
-    return run;
-  }
-
-  arrived(): void {}
-
-  answered(calls: number[]): void {
-    for (const call of calls) this.calls[call]?.resolve();
-  }
-
-  failed(call: number, message: string): void {
-    this.calls[call]?.reject(new Error(message));
-  }
-}
-
-/** One tail whose end the test decides. */
-class FakeTail {
-  stops = 0;
-  private taken: (() => void)[] = [];
-  private given = "";
-
-  constructor(
-    private readonly id: number,
-    readonly path: string,
-    readonly options: Record<string, unknown>,
-    private readonly send: (batch: string) => void,
-  ) {}
-
-  /** One batch of one text; resolves when the shim says that it was taken. */
-  sink(kind: "stdout" | "stderr", text: string): Promise<void> {
-    return this.give(kind === "stdout" ? "o" : "n", text);
-  }
-
-  /** What was given out, as one part. */
-  text(): string | null {
-    const text = this.given;
-    this.given = "";
-    return text || null;
-  }
-
-  stop(): void {
-    this.stops++;
-    this.finish();
-  }
-
-  finish(): void {
-    void this.give("e", "");
-  }
-
-  fail(message: string): void {
-    void this.give("f", message);
-  }
-
-  wasTaken(): void {
-    for (const resolve of this.taken.splice(0)) resolve();
-  }
-
-  private give(kind: string, text: string): Promise<void> {
-    if (kind === "o") this.given += text;
-    return new Promise((resolve) => {
-      this.taken.push(resolve);
-      this.send(`${text}\n${this.id} ${kind} ${text.length}`);
-    });
+    this.end.resolve(result as RunResult);
   }
 }
 
 /** What the fake was asked for. */
 interface FakeNative extends Native {
   readonly runs: FakeRun[];
-  readonly tails: FakeTail[];
-  readonly manifests: Record<string, any>[];
+  readonly manifests: JobBuildInput[];
 }
 
 /** Makes a fake addon; single functions can be replaced. */
 export function fakeNative(overrides: Partial<Native> = {}): FakeNative {
   const runs: FakeRun[] = [];
-  const tails: FakeTail[] = [];
-  const manifests: Record<string, any>[] = [];
+  const manifests: JobBuildInput[] = [];
   return {
     runs,
-    tails,
     manifests,
     nativeVersion: () => "1.2.3",
     buildPodLogPath: (companyId, agentId, runId) => {
@@ -158,46 +61,38 @@ export function fakeNative(overrides: Partial<Native> = {}): FakeNative {
       }
       return `/paperclip/instances/default/run-logs/${companyId}/${agentId}/${runId}.pod.ndjson`;
     },
-    planSession: (json) => {
-      const { runtime } = JSON.parse(json) as { runtime: { sessionId: string | null } };
-      return JSON.stringify({ sessionId: runtime.sessionId, note: null, workingDir: "/paperclip" });
-    },
-    buildJobManifest: (json, prompt) => {
-      manifests.push({ ...(JSON.parse(json) as Record<string, any>), prompt });
-      return JSON.stringify({
-        job: {},
+    buildJobManifest: (input) => {
+      manifests.push(input);
+      const isResumed = input.ctx.runtime?.sessionId != null && input.resumedPrompt !== undefined;
+      return {
+        job: {} as never,
         jobName: "job",
         namespace: "ns",
+        prompt: isResumed ? input.resumedPrompt! : input.prompt,
+        promptMetrics: (isResumed ? input.resumedPromptMetrics : input.promptMetrics) ?? {},
         opencodeArgs: [],
         podLogPath: "/p",
         warnings: ["careful"],
-      });
+      };
     },
-    sanitizeLabelValue: (value) =>
-      JSON.stringify({ value: value.toLowerCase(), dropped: value !== value.toLowerCase() }),
-    parseOpenCodeJsonl: () => "{}",
-    isStepLimitResult: () => false,
-    isUnknownSessionError: () => false,
-    resolveOutcome: (json) => json,
-    sessionDeserialize: (json) => json,
-    sessionSerialize: (json) => json,
+    sanitizeLabelValue: (value) => value,
+    parseOpenCodeJsonl: () => ({}) as never,
+    isOpenCodeStepLimitResult: () => false,
+    isOpenCodeUnknownSessionError: () => false,
+    resolveOutcome: () => ({ exitCode: 0, signal: null, timedOut: false }),
+    sessionDeserialize: (raw) => (raw ?? null) as never,
+    sessionSerialize: (params) => (params ?? null) as never,
     sessionDisplayId: () => "shown",
-    openTails: (sink): Tails => ({
-      follow: (path, options) => {
-        tails.push(new FakeTail(tails.length, path, JSON.parse(options) as Record<string, unknown>, sink));
-        return tails.length - 1;
-      },
-      taken: (ids) => {
-        for (const id of ids) tails[id]?.wasTaken();
-      },
-      arrived: () => {},
-      text: (id) => tails[id]?.text() ?? null,
-      stop: (id) => tails[id]?.stop(),
-    }),
-    openRuns: (sink) => new FakeRuns(runs, sink),
-    probeEnvironment: async () => JSON.stringify({ checks: [] }),
-    readPromptFiles: async () => JSON.stringify({ instructions: "", skills: [], warnings: [] }),
-    listSkillFolders: async () => JSON.stringify({ folder: null, skills: [], others: [] }),
+    heldResources: () => ({ watches: 0, agents: 0, tails: 0, stuckThreads: 0 }),
+    tailPodLogFile: async () => "",
+    startRun: (request, onCall) => {
+      const run = new FakeRun(request, onCall);
+      runs.push(run);
+      return run;
+    },
+    probeEnvironment: async () => ({ checks: [] }),
+    readPromptFiles: async () => ({ instructions: "", skills: [], warnings: [] }),
+    listSkillFolders: async () => ({ folder: null, skills: [], others: [] }),
     ...overrides,
   };
 }

@@ -2,7 +2,6 @@ import { describe, expect, it } from "vitest";
 
 import {
   createBuildJobManifest,
-  createSanitizeLabelValue,
   type JobBuildInput,
   LARGE_PROMPT_THRESHOLD_BYTES,
 } from "../../adapter/run/job-manifest.js";
@@ -47,7 +46,7 @@ describe("buildJobManifest", () => {
       agentDbPath: "/paperclip/db",
       retainJobs: true,
       nonce: "n",
-      runId: "run-1",
+      ctx: { runId: "run-1" },
     });
     expect(log).toEqual([["stderr", "[paperclip] careful\n"]]);
   });
@@ -57,24 +56,7 @@ describe("buildJobManifest", () => {
     const build = createBuildJobManifest(() => native);
     build({ ctx: context().ctx, selfPod, agentDbClaimName: null });
     build({ ctx: context().ctx, selfPod });
-    expect(native.manifests.map((request) => request["agentDbClaimName"])).toEqual([null, undefined]);
-  });
-
-  it("hands the prompt over once, beside the request, as the text that the agent will read", () => {
-    const seen: [request: string, prompt: string][] = [];
-    const native = fakeNative();
-    const { buildJobManifest } = native;
-    native.buildJobManifest = (request, prompt) => {
-      seen.push([request, prompt]);
-      return buildJobManifest(request, prompt);
-    };
-    const { prompt } = createBuildJobManifest(() => native)({
-      ctx: context().ctx,
-      selfPod,
-      instructionsContent: "ONCE \ud83d",
-    });
-    expect(prompt).toMatch(/^ONCE \ufffd/);
-    expect(seen.map(([request, sent]) => [request.includes("ONCE"), sent])).toEqual([[false, prompt]]);
+    expect(native.manifests.map((input) => input.agentDbClaimName)).toEqual([null, undefined]);
   });
 
   it("does without onLog, and with one that throws or rejects", async () => {
@@ -132,24 +114,15 @@ describe("the prompt", () => {
     expect(prompt).toContain("TASK");
   });
 
-  it("follows the native side's resume decision, not the stored session", () => {
-    const fresh = fakeNative({ planSession: () => JSON.stringify({ sessionId: null, note: null }) });
-    expect(build({ config, ...resumed, context: { paperclipWake: wake } }, {}, fresh).prompt).toMatch(
-      /^BOOT run-1[\s\S]*BEAT/,
-    );
+  it("is rendered for a fresh and for a resumed session: the native side decides", () => {
+    const native = fakeNative();
+    build({ config, ...resumed, context: { paperclipWake: wake } }, {}, native);
+    expect(native.manifests[0]?.prompt).toMatch(/^BOOT run-1[\s\S]*BEAT/);
+    expect(native.manifests[0]?.resumedPrompt).not.toMatch(/BOOT|BEAT/);
   });
 });
 
-describe("labels and limits", () => {
-  it("warns about dropped characters only", () => {
-    const sanitize = createSanitizeLabelValue(() => fakeNative());
-    const warnings: string[] = [];
-    expect(sanitize("abc", (message) => warnings.push(message))).toBe("abc");
-    expect(sanitize("ABC", (message) => warnings.push(message))).toBe("abc");
-    expect(sanitize("ABC")).toBe("abc");
-    expect(warnings).toEqual(['[paperclip] sanitizeLabelValue: dropped chars from "ABC" -> "abc"\n']);
-  });
-
+describe("limits", () => {
   it("knows the size from which prompts travel in a Secret", () => {
     expect(LARGE_PROMPT_THRESHOLD_BYTES).toBe(102_400);
   });

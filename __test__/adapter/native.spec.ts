@@ -9,6 +9,7 @@ import {
 } from "../../adapter/addon/native.js";
 import { createSessionCodec } from "../../adapter/run/session-codec.js";
 import { createTestEnvironment } from "../../adapter/settings/test-environment.js";
+import type { EnvironmentCheck } from "../../index.js";
 import { fakeNative } from "./fake-native.js";
 
 it("takes a binary of the same version, and any when the shim runs from its sources", () => {
@@ -61,12 +62,9 @@ it("reads every session as none without the binary", () => {
   ]);
 });
 
-it("passes sessions through the native side as JSON", () => {
+it("passes sessions through the native side", () => {
   const codec = createSessionCodec(() => fakeNative());
-  expect(codec.deserialize({ sessionId: "s", at: new Date(0) })).toEqual({
-    sessionId: "s",
-    at: "1970-01-01T00:00:00.000Z",
-  });
+  expect(codec.deserialize({ sessionId: "s" })).toEqual({ sessionId: "s" });
   expect(codec.serialize(null)).toBeNull();
   expect(codec.deserialize(undefined)).toBeNull();
   expect(codec.getDisplayId({})).toBe("shown");
@@ -81,7 +79,7 @@ it.each([
   [["info", "warn"], "warn"],
   [["warn", "error"], "fail"],
 ])("an environment with %j is a %s", async (levels, status) => {
-  const probeEnvironment = async () => JSON.stringify({ checks: levels.map(check) });
+  const probeEnvironment = async () => ({ checks: levels.map(check) as EnvironmentCheck[] });
   const result = await createTestEnvironment(() => fakeNative({ probeEnvironment }))(testContext);
   expect(result).toMatchObject({ adapterType: "opencode_k8s", status, testedAt: expect.any(String) });
   expect(result.checks).toHaveLength(levels.length);

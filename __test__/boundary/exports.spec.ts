@@ -84,7 +84,7 @@ describe("each entry", () => {
 });
 
 it("shim and addon are of the version of the package", () => {
-  expect((native["nativeVersion"] as () => string)()).toBe(manifest.version);
+  expect(native.nativeVersion()).toBe(manifest.version);
   expect(readFileSync(`${root}dist/index.js`, "utf8")).toContain(JSON.stringify(manifest.version));
 });
 

@@ -9,4 +9,4 @@ const require = createRequire(import.meta.url);
 export const adapter = require("../../dist/index.js") as typeof Adapter;
 
 /** The generated loader of the addon. */
-export const native = require("../../index.js") as Record<string, unknown>;
+export const native = require("../../index.js") as typeof import("../../index.js");

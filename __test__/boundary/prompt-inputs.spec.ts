@@ -6,11 +6,9 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { readPromptInputs } from "../../adapter/run/prompt-inputs.js";
-import type { Native } from "../../adapter/addon/native.js";
 import { createListSkills } from "../../adapter/settings/skills.js";
-import { native as addon } from "./package.js";
+import { native } from "./package.js";
 
-const native = addon as unknown as Native;
 const SECRET = "SERVER-ONLY";
 
 let temp: string;

@@ -193,7 +193,7 @@ export function quote(word: string): string {
 
 /** What a process and its cluster hold for runs. Equal before and after each run. */
 export async function held(stage: Stage): Promise<Record<string, number>> {
-  const inProcess = JSON.parse((native["heldResources"] as () => string)()) as Record<string, number>;
+  const inProcess = native.heldResources();
   const files = filesLeft(stage).length;
   if (isRealCluster) return { ...inProcess, files };
   const [jobs, secrets] = await Promise.all([stage.local.objects("jobs"), stage.local.objects("secrets")]);

@@ -1,6 +1,6 @@
 /**
- * The one place that loads the Rust addon. Loading is lazy, so that importing the adapter always works and a missing
- * or mismatching binary becomes one clear error where it is needed.
+ * The one place that loads the Rust addon. What keeps it from loading is kept, so that importing the adapter always
+ * works and a missing or mismatching binary becomes one clear error where it is needed.
  */
 import { createRequire } from "node:module";
 
@@ -10,84 +10,28 @@ import { SHIM_VERSION } from "../host/version.js";
 const PACKAGE_NAME = "paperclip-adapter-opencode-k8s";
 const ERROR_CODE = "k8s_native_unavailable";
 
-/** The tails of this JavaScript environment, as the addon runs them. */
-export interface Tails {
-  /** Follows a file; gives the tail's number. */
-  follow(path: string, optionsJson: string): number;
-  /** Everything that was given of these tails is delivered: the next may come. */
-  taken(tails: number[]): void;
-  /** The last batch is taken apart: the next one may come. */
-  arrived(): void;
-  /** After the end of a tail that collects: the next part of its text; `null` after the last one. */
-  text(tail: number): string | null;
-  /** Ends the tail after one final read to the end of the file. */
-  stop(tail: number): void;
-}
+/** What the addon exports. */
+export type Native = Omit<typeof import("../../index.js"), "__napiBindingTarget">;
 
-/** A run of the addon. */
-export interface NativeRun {
-  /** The run's number in the batches. */
-  number(): number;
-  /** Asks for the Job to be deleted; the first reason wins. */
-  cancel(reason: string): void;
-  /** JSON of `{result, next?}`. */
-  result(): Promise<string>;
-}
-
-/** The runs of this JavaScript environment, as the addon drives them. */
-export interface Runs {
-  /** Starts a run. */
-  start(requestJson: string): NativeRun;
-  /** The last batch is taken apart: the next one may come. */
-  arrived(): void;
-  /** These calls have ended well. */
-  answered(calls: number[]): void;
-  /** This call has failed. */
-  failed(call: number, message: string): void;
-}
-
-/** What the addon exports, as `index.d.ts` declares it. JSON crosses as text: that is faster. */
-export interface Native {
-  nativeVersion(): string;
-  buildPodLogPath(companyId: string, agentId: string, runId: string): string;
-  planSession(requestJson: string): string;
-  buildJobManifest(requestJson: string, prompt: string): string;
-  sanitizeLabelValue(value: string): string;
-  parseOpenCodeJsonl(stdout: string): string;
-  isStepLimitResult(stdout: string): boolean;
-  isUnknownSessionError(stdout: string, stderr: string): boolean;
-  resolveOutcome(factsJson: string): string;
-  sessionDeserialize(rawJson: string): string;
-  sessionSerialize(paramsJson: string): string;
-  sessionDisplayId(paramsJson: string): string | null;
-  /** `sink` gets, at most once in a tick, what was found in all files: see `tail/feed.ts`. */
-  openTails(sink: (batch: string) => void): Tails;
-  /** `sink` gets, at most once in a look at all logs, what the runs tell: see `run/feed.ts`. */
-  openRuns(sink: (batch: string) => void): Runs;
-  probeEnvironment(requestJson: string): Promise<string>;
-  readPromptFiles(requestJson: string): Promise<string>;
-  listSkillFolders(requestJson: string): Promise<string>;
-}
-
-/** Every function the shim calls: a binary that lacks one of them belongs to another version. */
+/** Every function of it: a binary that lacks one of them belongs to another version. */
 export const NATIVE_FUNCTIONS = [
-  "nativeVersion",
-  "buildPodLogPath",
-  "planSession",
   "buildJobManifest",
-  "sanitizeLabelValue",
+  "buildPodLogPath",
+  "heldResources",
+  "isOpenCodeStepLimitResult",
+  "isOpenCodeUnknownSessionError",
+  "listSkillFolders",
+  "nativeVersion",
   "parseOpenCodeJsonl",
-  "isStepLimitResult",
-  "isUnknownSessionError",
-  "resolveOutcome",
-  "sessionDeserialize",
-  "sessionSerialize",
-  "sessionDisplayId",
-  "openTails",
-  "openRuns",
   "probeEnvironment",
   "readPromptFiles",
-  "listSkillFolders",
+  "resolveOutcome",
+  "sanitizeLabelValue",
+  "sessionDeserialize",
+  "sessionDisplayId",
+  "sessionSerialize",
+  "startRun",
+  "tailPodLogFile",
 ] as const satisfies readonly (keyof Native)[];
 
 /** Gives the addon or throws {@link NativeUnavailableError}. */

@@ -1,25 +1,7 @@
 /** Everything the adapter reads from the process environment, in one place. */
 import { hostname } from "node:os";
 
-/** Where the server process runs, as the addon needs to know it. */
-interface ServerEnvironment {
-  /** Host name; inside a cluster that is the name of the own pod. */
-  hostname: string;
-  /** The own pod's name where the Deployment states it (downward API). */
-  podName?: string;
-  /** The own namespace where the Deployment states it. */
-  namespace?: string;
-  /** `KUBECONFIG`. */
-  kubeconfig?: string;
-  /** Set by Kubernetes in every pod. */
-  kubernetesServiceHost?: string;
-  /** Where this server sees the shared volume; the default is the pod's own `/paperclip`. */
-  dataRoot?: string;
-  /** `uid:gid` under which pods' files appear on this server's mount, where the volume maps ids. */
-  volumeOwner?: string;
-  /** `PAPERCLIP_API_URL`, which agents' pods will call. */
-  paperclipApiUrl?: string;
-}
+import type { ServerEnvironment } from "../../index.js";
 
 /** Where pods see the shared volume, and the server too unless it says otherwise. */
 export const DEFAULT_DATA_ROOT = "/paperclip";

@@ -6,17 +6,16 @@ import {
 } from "@paperclipai/adapter-utils";
 import { asString, buildPaperclipEnv, parseObject } from "@paperclipai/adapter-utils/server-utils";
 
+import type { RunHandle, RunResult, RunStart } from "../../index.js";
 import { type CancelReason, watchCancellation } from "./cancellation.js";
 import { billingEnvironment, readServerEnvironment } from "../host/environment.js";
 import { callHostWithin, describeError, statusLine } from "../host/calls.js";
 import { NativeFailure } from "../addon/answer.js";
-import { toJsonText } from "../addon/json.js";
 import { type Native, type NativeLoader, NativeUnavailableError } from "../addon/native.js";
 import { withPodPaths } from "./pod-paths.js";
 import { type PromptInputs, renderPrompts } from "./prompt.js";
 import { readPromptInputs } from "./prompt-inputs.js";
-import { buildRunRequest, findShapeProblem, type RunRequest } from "./request.js";
-import { type RunHandle, runFeed } from "./feed.js";
+import { buildRunRequest, findShapeProblem } from "./request.js";
 import { createRunSink } from "./sink.js";
 
 /** A status line of ours is not worth holding up a run. */
@@ -108,7 +107,7 @@ async function run(
 ): Promise<AdapterExecutionResult> {
   const request = withPodPaths(buildRunRequest(ctx));
   const prompts = renderPrompts(request, inputs, ctx.agent);
-  const start: StartRequest = {
+  const start: RunStart = {
     ...request,
     ...prompts.fresh,
     resumedPrompt: prompts.resumed?.prompt,
@@ -116,30 +115,17 @@ async function run(
     environment: readServerEnvironment(),
     wantsProgress: typeof ctx.onRuntimeProgress === "function",
   };
-  const handle = runFeed(native).start(toJsonText(start), createRunSink(ctx, prompts));
+  const handle = native.startRun(start, createRunSink(ctx, prompts));
   cancellable.attach(handle);
-  return readResult(await handle.result());
+  return readResult(await handle.result);
 }
 
 /** An answer that is no result must not count as one: the host takes a missing exit code for a success. */
-function readResult(json: string): AdapterExecutionResult {
-  const result = JSON.parse(json) as AdapterExecutionResult | null;
+function readResult(result: RunResult | null): AdapterExecutionResult {
   if (typeof result?.timedOut !== "boolean") {
     throw new Error("the native part returned no result; look for the Job in the cluster before starting again");
   }
   return result;
-}
-
-interface StartRequest extends RunRequest {
-  /** The prompt of a fresh session. */
-  prompt: string;
-  promptMetrics: Record<string, number>;
-  /** The prompt of a resumed one, where it differs: the addon decides which of them opencode gets. */
-  resumedPrompt: string | undefined;
-  resumedPromptMetrics: Record<string, number> | undefined;
-  environment: object;
-  /** The host shows where a run is. */
-  wantsProgress: boolean;
 }
 
 /** Remembers a cancellation that comes before or between the handles it has to reach; the first reason wins. */

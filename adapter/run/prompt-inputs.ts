@@ -2,7 +2,6 @@
 import { asString, type PaperclipSkillEntry } from "@paperclipai/adapter-utils/server-utils";
 
 import { NativeFailure, readAnswer } from "../addon/answer.js";
-import { toJsonText } from "../addon/json.js";
 import type { Native } from "../addon/native.js";
 import { describeError } from "../host/calls.js";
 import { dataRootOf } from "../host/environment.js";
@@ -15,12 +14,6 @@ const SKILL_SEPARATOR = "\n\n---\n\n";
 interface ReadInputs {
   inputs: PromptInputs;
   /** One for each file that could not be read; none of them ends the run. */
-  warnings: string[];
-}
-
-interface PromptFiles {
-  instructions: string;
-  skills: string[];
   warnings: string[];
 }
 
@@ -38,7 +31,7 @@ export async function readPromptInputs(native: Native, config: Record<string, un
     instructions: instructions || null,
     skills: skills.map(({ key, source }) => ({ key, source })),
   };
-  const read = readAnswer<PromptFiles>(await native.readPromptFiles(toJsonText(request)));
+  const read = readAnswer(await native.readPromptFiles(request));
   const skillTexts = read.skills.map((text) => text.trim()).filter((text) => text.length > 0);
   return {
     inputs: {

@@ -11,7 +11,7 @@ export interface SessionState {
   sessionParams: Record<string, unknown> | null;
 }
 
-/** The part of a request that planning, manifest and run share. Raw values; `toJsonText` makes them JSON. */
+/** The part of a request that planning, manifest and run share. Raw values; the addon makes JSON of them. */
 export interface RunRequest {
   runId: string;
   agent: { id: string; name: string; companyId: string };

@@ -1,10 +1,7 @@
 /** Session parameters in the host's store: the addon knows every spelling that was ever written. */
 import type { AdapterSessionCodec } from "@paperclipai/adapter-utils";
 
-import { toJsonText } from "../addon/json.js";
 import { type Native, type NativeLoader, NativeUnavailableError } from "../addon/native.js";
-
-type Params = Record<string, unknown> | null;
 
 /**
  * Makes the codec over an addon. Without the addon every session reads as "none": the run that follows reports the
@@ -20,8 +17,8 @@ export function createSessionCodec(load: NativeLoader): Required<AdapterSessionC
     }
   };
   return {
-    deserialize: (raw) => ask((native) => JSON.parse(native.sessionDeserialize(toJsonText(raw))) as Params),
-    serialize: (params) => ask((native) => JSON.parse(native.sessionSerialize(toJsonText(params))) as Params),
-    getDisplayId: (params) => ask((native) => native.sessionDisplayId(toJsonText(params))),
+    deserialize: (raw) => ask((native) => native.sessionDeserialize(raw)),
+    serialize: (params) => ask((native) => native.sessionSerialize(params)),
+    getDisplayId: (params) => ask((native) => native.sessionDisplayId(params)),
   };
 }

@@ -6,7 +6,9 @@ import type { AdapterExecutionContext, AdapterInvocationMeta, AdapterRuntimeEven
 
 import { callHost, describeError, statusLine } from "../host/calls.js";
 import type { RenderedPrompts } from "./prompt.js";
-import type { RunSink } from "./feed.js";
+
+/** Receives what a run tells: lines when the last were taken; progress and events beside them. */
+type RunSink = (kind: string, payload: string) => Promise<void>;
 
 function withoutAccess(context: unknown): Record<string, unknown> {
   return Object.fromEntries(Object.entries(context ?? {}).filter(([key]) => !ACCESS_KEYS.includes(key)));

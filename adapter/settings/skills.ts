@@ -10,8 +10,8 @@ import {
   readPaperclipRuntimeSkillEntries,
 } from "@paperclipai/adapter-utils/server-utils";
 
+import type { SkillFolder } from "../../index.js";
 import { readAnswer } from "../addon/answer.js";
-import { toJsonText } from "../addon/json.js";
 import type { Native, NativeLoader } from "../addon/native.js";
 import { desiredSkillKeys } from "../host/adapter-utils.js";
 import { describeError } from "../host/calls.js";
@@ -22,16 +22,6 @@ import { type } from "../host/version.js";
 interface AgentSkills {
   available: PaperclipSkillEntry[];
   desired: string[];
-}
-
-/** A folder of skills as the addon lists it. */
-interface SkillFolder {
-  /** `null`: there is none. */
-  folder: string | null;
-  /** Names of the folders in it. */
-  skills: string[];
-  /** Its other names. */
-  others: string[];
 }
 
 /** Makes `listSkills` over an addon: the skills of an agent and which of them its runs get. */
@@ -97,8 +87,7 @@ async function installedSkills(native: Native, config: Record<string, unknown>):
 }
 
 async function listFolder(native: Native, config: Record<string, unknown>, folders: string[]): Promise<SkillFolder> {
-  const request = { dataRoot: dataRootOf(config), folders };
-  return readAnswer(await native.listSkillFolders(toJsonText(request)));
+  return readAnswer(await native.listSkillFolders({ dataRoot: dataRootOf(config), folders }));
 }
 
 /** Where skills are installed by hand on the shared volume. */

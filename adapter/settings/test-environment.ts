@@ -8,7 +8,6 @@ import { buildPaperclipEnv, parseObject } from "@paperclipai/adapter-utils/serve
 
 import { readServerEnvironment } from "../host/environment.js";
 import { describeError } from "../host/calls.js";
-import { toJsonText } from "../addon/json.js";
 import { type NativeLoader, NativeUnavailableError } from "../addon/native.js";
 import { type } from "../host/version.js";
 
@@ -28,10 +27,7 @@ async function probe(load: NativeLoader, ctx: AdapterEnvironmentTestContext): Pr
       // The address agents' pods will call.
       paperclipApiUrl: buildPaperclipEnv({ id: "", companyId: ctx.companyId ?? "" })["PAPERCLIP_API_URL"],
     };
-    const answer = JSON.parse(await load().probeEnvironment(toJsonText(request))) as {
-      checks: AdapterEnvironmentCheck[];
-    };
-    return answer.checks;
+    return (await load().probeEnvironment(request)).checks;
   } catch (error) {
     return [unprobed(error)];
   }

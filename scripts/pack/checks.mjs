@@ -17,11 +17,11 @@ const NEIGHBOUR = "hermes-paperclip-adapter@0.3.0";
 const NODES = ["20.19.0", "24.21.0"];
 /** What a package may have. */
 const SHIPPED = [
-  /^dist\/(?:[a-z-]+\.(?:js|cjs)|(?:[a-z-]+\/)?[a-z-]+\.d\.ts)$/,
+  /^dist\/(?:[a-z-]+\.(?:js|cjs)|(?:[a-z-]+\/)?[a-z-]+\.d\.c?ts)$/,
   /^(?:index\.js|index\.d\.ts|package\.json)$/,
   /^(?:README|LICENSE|CHANGELOG|CONTRIBUTING|THIRD-PARTY-LICENSES)(?:\.md)?$/,
   /^(?:docs\/[a-z0-9-]+\.md|deploy\/[a-z0-9-]+\.(?:yaml|json))$/,
-  /^examples\/(?:[a-z-]+\.mjs|vitest\/[a-z-]+\.spec\.ts)$/,
+  /^examples\/(?:[a-z-]+\.[cm]js|vitest\/[a-z-]+\.spec\.ts)$/,
   /^[a-z0-9-]+\.[a-z0-9-]+\.node$/,
 ];
 

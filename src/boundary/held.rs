@@ -5,10 +5,8 @@ use serde_json::json;
 
 use super::server;
 
-/// Counts as JSON text: `{"watches": …, "agents": …, "tails": …, "stuckThreads": …}`. `watches` of the API server,
-/// `agents` that have a run, files that are followed (`tails`), and threads that hang on a mount that does not answer.
-/// All are 0 while there is no run.
-#[napi(catch_unwind)]
+/// Counts what this process holds for its runs and tails. All are 0 while there are none.
+#[napi(catch_unwind, ts_return_type = "HeldResources")]
 #[must_use]
 pub fn held_resources() -> String {
     let server = server();

@@ -1,5 +1,9 @@
 //! The only room that names napi: it translates between JavaScript values and the engine, and does nothing else.
-//! Large values cross as JSON text, which is three times cheaper than objects.
+//!
+//! Large values cross as JSON text, which is three times cheaper than objects. So most functions here take and give
+//! text; `script/`, which the addon carries, makes of them what JavaScript sees: functions of objects. Their types are
+//! what `ts_args_type` and `ts_return_type` say here, in the words of `types.d.ts`. Functions without types are the
+//! script's own, and it hides them.
 
 #![expect(
     unreachable_pub,
@@ -7,6 +11,8 @@
 )]
 
 mod code;
+mod crossing;
+mod face;
 mod held;
 mod judge;
 mod probe;

@@ -5,22 +5,25 @@ use napi_derive::napi;
 use super::server;
 use crate::run::prompt_files;
 
-/// Reads the files of one prompt. `requestJson`: `{dataRoot, instructions?, skills: [{key, source}]}`. Resolves with
-/// `{instructions, skills: [text], warnings: [text]}` as JSON text, or with `{failure: AdapterExecutionResult}` when
-/// the volume does not answer within 30 s. What cannot be read is a warning. Each file holds 256 KiB at most, all of
-/// them 1 MiB, and there are 128 skills at most. Links below `dataRoot` are not followed. Never rejects.
-#[napi]
+/// Reads the files of one prompt. What cannot be read is a warning. Each file holds 256 KiB at most, all of them 1 MiB,
+/// and there are 128 skills at most. Links below `dataRoot` are not followed. Resolves with a `failure` when the volume
+/// does not answer within 30 s.
+#[napi(
+    ts_args_type = "request: PromptFilesRequest",
+    ts_return_type = "Promise<PromptFiles | { failure: RunResult }>"
+)]
 pub async fn read_prompt_files(request_json: String) -> String {
     prompt_files::read(&server().volume, &request_json)
         .await
         .to_string()
 }
 
-/// Looks for skills. `requestJson`: `{dataRoot, folders: [path]}`. Resolves with
-/// `{folder, skills: [name], others: [name]}` as JSON text: the first folder that can be read (or `null`), the folders
-/// in it, and its other names; or with `{failure}` as `readPromptFiles`. Links below `dataRoot` are not followed.
-/// Never rejects.
-#[napi]
+/// Looks for skills in the first of `folders` that can be read. Links below `dataRoot` are not followed. Resolves with a
+/// `failure` as `readPromptFiles`.
+#[napi(
+    ts_args_type = "request: { dataRoot: string; folders: string[] }",
+    ts_return_type = "Promise<SkillFolder | { failure: RunResult }>"
+)]
 pub async fn list_skill_folders(request_json: String) -> String {
     prompt_files::list(&server().volume, &request_json)
         .await

@@ -14,12 +14,16 @@ use crate::manifest::{self, names};
 /// The run's log file as the pod sees it.
 ///
 /// Throws `Invalid <field> for log path: <value>` for an id that is not made of letters, digits and hyphens.
-#[napi(catch_unwind)]
+#[napi(
+    catch_unwind,
+    ts_args_type = "companyId: string, agentId: string, runId: string",
+    ts_return_type = "string"
+)]
 pub fn build_pod_log_path(company_id: String, agent_id: String, run_id: String) -> Result<String> {
     manifest::pod_log_path(&company_id, &agent_id, &run_id).map_err(invalid)
 }
 
-/// A rendered manifest, without what the adapter knows already.
+/// A rendered manifest, without what the caller knows already.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ManifestAnswer<'a> {
@@ -29,15 +33,29 @@ struct ManifestAnswer<'a> {
     opencode_args: &'a [String],
     pod_log_path: &'a str,
     warnings: &'a [String],
+    resumes_session: bool,
 }
 
-/// Renders the Job. JSON text in and out: see `buildJobManifest` of the adapter. The prompt comes beside the request
-/// and is not returned: to convert a large one twice would take most of the time here.
-#[napi(catch_unwind)]
-pub fn build_job_manifest(request_json: String, prompt: String) -> Result<String> {
+/// Builds the Kubernetes Job of a run from a rendered prompt. Pure: no clock, no file, no API server.
+///
+/// Throws a TypeError for what is no `JobBuildInput`; else an error with a `code`: `k8s_config_invalid` names the field
+/// of the agent's configuration that cannot be used, `k8s_invalid_request` the id or path, `k8s_prompt_too_large` says
+/// that the prompt fits into no Secret.
+// The prompts come beside the request and are not returned: to convert a large one twice would take most of the time.
+#[napi(
+    catch_unwind,
+    ts_args_type = "input: JobBuildInput",
+    ts_return_type = "JobBuildResult"
+)]
+pub fn build_job_manifest(
+    request_json: String,
+    prompt: String,
+    resumed_prompt: Option<String>,
+) -> Result<String> {
     let config = |cause: crate::config::ConfigError| error(CONFIG_INVALID, cause);
     let mut request = RenderRequest::from_json(&request_json).map_err(config)?;
     request.prompt = prompt;
+    request.resumed_prompt = resumed_prompt;
     let spec = RunSpec::from_request(&request).map_err(config)?;
     let rendered = manifest::render(&spec).map_err(|cause| error(cause.code(), cause))?;
     let answer = ManifestAnswer {
@@ -47,12 +65,17 @@ pub fn build_job_manifest(request_json: String, prompt: String) -> Result<String
         opencode_args: &rendered.opencode_args,
         pod_log_path: &rendered.pod_log_path,
         warnings: &rendered.warnings,
+        resumes_session: spec.run.resume.session_id.is_some(),
     };
     serde_json::to_string(&answer).map_err(invalid)
 }
 
-/// A label value that the API accepts: `{value, dropped}` as JSON text.
-#[napi(catch_unwind)]
+/// A valid Kubernetes label value made of any text: lower case, at most 63 characters. `warn` is told what was dropped.
+#[napi(
+    catch_unwind,
+    ts_args_type = "value: string, warn?: (message: string) => void",
+    ts_return_type = "string"
+)]
 #[must_use]
 pub fn sanitize_label_value(value: String) -> String {
     let (value, dropped) = names::sanitize_label_value(&value);

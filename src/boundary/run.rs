@@ -1,131 +1,104 @@
-//! `openRuns`: runs of agents. All runs of one JavaScript environment share one callback: what one look at all logs
-//! found crosses as one string.
+//! `startRun`: one run of an agent.
 
-use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use napi::Env;
-use napi::bindgen_prelude::Function;
+use napi::bindgen_prelude::External;
 use napi_derive::napi;
-use tokio::sync::watch;
 
 use super::code::invalid;
-use super::text::{CopiedString, OutgoingText, StringFactory, sink_of, units};
+use super::crossing::{Crossing, Item, Outbox, Owner, Source};
 use super::{Result, server, tasks};
-use crate::run::host::batches::{Call, Calls};
-use crate::run::stop::{Stopper, stop_signal};
+use crate::run::host::batches::Call;
+use crate::run::stop::stop_signal;
 
-/// The runs of one JavaScript environment.
-#[napi]
-pub struct Runs {
-    calls: Calls,
+/// Starts one run of an agent.
+///
+/// `request` is what the adapter made of the host's context. `onCall(kind, payload)` gets what the run tells: whole
+/// lines (`stdout`, `stderr`), or JSON text. It may return a promise. The next lines come when it has settled; progress
+/// and events come beside the lines. What it throws is the run's to judge, and ends neither run nor process. `result`
+/// rejects only when the addon itself fails. The run keeps the process alive; when its thread ends, it is left to the
+/// cluster.
+#[napi(
+    catch_unwind,
+    ts_args_type = "request: RunStart, onCall: (kind: RunCallKind, payload: string) => void | Promise<void>",
+    ts_return_type = "RunHandle"
+)]
+pub fn start_run(env: Env, crossing: &External<Crossing>, request_json: String) -> Result<u32> {
+    let (number, host) = crossing.calls.caller();
+    let (stopper, stop) = stop_signal();
+    let stoppers = crossing.stoppers.clone();
+    stoppers
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(number, stopper);
+    let calls = crossing.calls.clone();
+    let end = RunEnd {
+        outbox: crossing.outbox.clone(),
+        number,
+        result: None,
+    };
+    let work = async move {
+        let report = crate::run::execute(server(), &request_json, Arc::new(host), stop).await;
+        // After its result a run's host takes no call.
+        calls.until_delivered(number).await;
+        stoppers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&number);
+        end.with(report.to_value().to_string());
+    };
+    tasks::spawn(env, work).map_err(invalid)?;
+    Ok(number)
 }
 
-#[napi]
-impl Runs {
-    /// Executes one run. When the JavaScript environment ends, the run is left to the cluster.
-    #[napi(catch_unwind)]
-    pub fn start(&self, env: Env, request_json: String) -> Result<RunHandle> {
-        let (number, host) = self.calls.caller();
-        let (stopper, stop) = stop_signal();
-        let (done, result) = watch::channel(None);
-        let calls = self.calls.clone();
-        let work = async move {
-            let report = crate::run::execute(server(), &request_json, Arc::new(host), stop).await;
-            calls.until_delivered(number).await;
-            done.send_replace(Some(report.to_value().to_string()));
-        };
-        tasks::spawn(env, work).map_err(invalid)?;
-        Ok(RunHandle {
-            number,
-            stopper,
-            result,
-        })
-    }
-
-    /// The last batch is taken apart: the next one may come.
-    #[napi(catch_unwind)]
-    pub fn arrived(&self) {
-        self.calls.arrived();
-    }
-
-    /// These calls have ended well: their runs may go on.
-    #[napi(catch_unwind)]
-    pub fn answered(&self, calls: Vec<u32>) {
-        for call in calls {
-            self.calls.answer(call, Ok(()));
-        }
-    }
-
-    /// This call has failed.
-    #[napi(catch_unwind)]
-    pub fn failed(&self, call: u32, message: String) {
-        self.calls.answer(call, Err(message));
+/// Asks the run to stop: its Job is deleted and the result says `cancelled`. Later calls change nothing.
+#[napi(catch_unwind, skip_typescript)]
+pub fn cancel_run(crossing: &External<Crossing>, run: u32, reason: String) {
+    let stoppers = crossing.stoppers.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(stopper) = stoppers.get(&run) {
+        stopper.stop(&reason);
     }
 }
 
-/// A run in progress.
-#[napi]
-pub struct RunHandle {
+/// Tells the end of a run, whatever ended it.
+struct RunEnd {
+    outbox: Arc<Outbox>,
     number: u32,
-    stopper: Stopper,
-    result: watch::Receiver<Option<String>>,
+    /// `None`: a panic, or the end of the thread.
+    result: Option<String>,
 }
 
-#[napi]
-impl RunHandle {
-    /// The run's number in the batches.
-    #[napi(catch_unwind)]
-    #[must_use]
-    pub fn number(&self) -> u32 {
-        self.number
-    }
-
-    /// Asks the run to stop: its Job is deleted and the result says `cancelled`. Later calls change nothing.
-    #[napi(catch_unwind)]
-    pub fn cancel(&self, reason: String) {
-        self.stopper.stop(&reason);
-    }
-
-    /// Resolves with an `AdapterExecutionResult` as JSON text. Keeps the process alive until then.
-    #[napi]
-    pub async fn result(&self) -> napi::Result<String> {
-        let mut result = self.result.clone();
-        let ended = result.wait_for(Option::is_some).await;
-        ended
-            .ok()
-            .and_then(|text| text.clone())
-            .ok_or_else(|| napi::Error::from_reason("the run ended with its thread"))
+impl RunEnd {
+    fn with(mut self, result: String) {
+        self.result = Some(result);
     }
 }
 
-/// Opens the runs of this environment. `sink(batch)` gets the calls of all runs as one string: the payloads in a row,
-/// and after the last newline four words for each call: the run's number, the call's number, the kind and the payload's
-/// length in UTF-16 units. Kinds: `stdout` and `stderr` with whole lines; `meta`, `progress`, `event` and `dispatch`
-/// with JSON text. A run sends its next lines when the last were answered. Progress and events come beside the lines,
-/// each when the last of its kind was answered. The sink must not throw; it must answer a batch with `arrived()`, and
-/// each call with `answered()` or `failed()`. Does not keep the process alive.
-#[napi(catch_unwind, ts_args_type = "sink: (batch: string) => void")]
-pub fn open_runs(env: Env, sink: Function<'_, CopiedString, ()>) -> Result<Runs> {
-    let sink = sink_of(StringFactory::of(env), sink).map_err(invalid)?;
-    let calls = Calls::new(move |batch| sink(as_text(batch)));
-    env.add_env_cleanup_hook(calls.clone(), |calls| calls.close())
-        .map_err(invalid)?;
-    Ok(Runs { calls })
+impl Drop for RunEnd {
+    fn drop(&mut self) {
+        let (kind, text) = match self.result.take() {
+            Some(result) => ("result", result),
+            None => ("failed", "the run ended with its thread".to_owned()),
+        };
+        let owner = Owner::Run(self.number);
+        let item = Item {
+            owner,
+            number: 0,
+            kind,
+            text,
+        };
+        self.outbox.post(Source::Result, vec![item]);
+    }
 }
 
-/// The batch as `openRuns` describes it.
-fn as_text(batch: Vec<Call>) -> OutgoingText {
-    let mut is_ascii = true;
-    let bytes: usize = batch.iter().map(|call| call.payload.len() + 40).sum();
-    let mut all = String::with_capacity(bytes);
-    let mut words = String::from("\n");
-    for call in batch {
-        // Writing to a String cannot fail.
-        let (kind, units) = (call.kind.as_str(), units(&call.payload, &mut is_ascii));
-        let _ = write!(words, "{} {} {kind} {units} ", call.run, call.call);
-        all.push_str(&call.payload);
-    }
-    all.push_str(words.trim_end_matches(' '));
-    OutgoingText::new(all, is_ascii)
+/// The calls of runs for JavaScript.
+pub(super) fn items_of(batch: Vec<Call>) -> Vec<Item> {
+    let item = |call: Call| Item {
+        owner: Owner::Run(call.run),
+        number: call.call,
+        kind: call.kind.as_str(),
+        text: call.payload,
+    };
+    batch.into_iter().map(item).collect()
 }

@@ -1,160 +1,125 @@
-//! `openTails`: follows files for JavaScript. All tails of one JavaScript environment share one callback: what one look
-//! at all files found crosses as one string.
+//! `tailPodLogFile`: follows one file for JavaScript.
 
 use std::collections::{HashMap, VecDeque};
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use napi::Env;
-use napi::bindgen_prelude::Function;
+use napi::bindgen_prelude::External;
 use napi_derive::napi;
 use serde::Deserialize;
 
+use super::Result;
 use super::code::{error, invalid};
-use super::text::{CopiedString, OutgoingText, SharedString, StringFactory, sink_of, units};
-use super::{Result, server};
+use super::crossing::{Crossing, Item, Owner};
+use super::text::SharedString;
 use crate::config::POD_ROOT;
 use crate::tail::TailOptions;
-use crate::tail::follower::{FinishRule, Look, Proof};
-use crate::tail::hub::{Batch, Group};
+use crate::tail::follower::{CHUNK, FinishRule, Proof};
+use crate::tail::hub::Batch;
 use crate::tail::line_collector::Part;
 use crate::tail::source::{FileSource, VolumePath};
 
-/// The tails of one JavaScript environment.
-#[napi]
-pub struct Tails {
-    group: Group,
-    strings: StringFactory,
-    collected: CollectedParts,
-}
-
 /// The text of tails that are over, until JavaScript takes it.
-type CollectedParts = Arc<Mutex<HashMap<u32, VecDeque<Part>>>>;
+pub(super) type CollectedParts = Arc<Mutex<HashMap<u32, VecDeque<Part>>>>;
 
-#[napi]
-impl Tails {
-    /// Follows a file; returns the tail's number. `optionsJson` may hold `pollMs` (250), `maxPollMs` (1000),
-    /// `idlePolls` (5), `appearTimeoutMs` (30000), `dataRoot` (`/paperclip`) and `collect` (false): keep the text for
-    /// `text()`.
-    #[napi(catch_unwind)]
-    pub fn follow(&self, path: String, options_json: String) -> Result<u32> {
-        let options: Options =
-            serde_json::from_str(&options_json).map_err(|error| invalid(format!("tail options: {error}")))?;
-        let file_path = options
-            .volume_path(Path::new(&path))
-            .ok_or_else(|| invalid(format!("{path} names no file")))?;
-        self.group
-            .follow(
-                Box::new(FileSource::new(file_path, false)),
-                path,
-                options.tail_options(),
-            )
-            .map_err(|cause| error("EAGAIN", format!("no thread to read files with: {cause}")))
-    }
-
-    /// The lines of these tails are delivered: more may come.
-    #[napi(catch_unwind)]
-    pub fn taken(&self, tails: Vec<u32>) {
-        self.group.taken(&tails);
-    }
-
-    /// The last batch is taken apart: the next one may come.
-    #[napi(catch_unwind)]
-    pub fn arrived(&self) {
-        self.group.arrived();
-    }
-
-    /// After the end of a tail that collects: the next part of its text, about 1 MiB of whole lines; `null` after the
-    /// last one.
-    #[napi(catch_unwind, ts_return_type = "string | null")]
-    pub fn text(&self, tail: u32) -> Result<Option<SharedString>> {
-        let mut collected = self.collected.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(part) = collected.get_mut(&tail).and_then(VecDeque::pop_front) else {
-            collected.remove(&tail);
-            return Ok(None);
-        };
-        drop(collected);
-        self.strings.long_lived(part).map(Some).map_err(invalid)
-    }
-
-    /// Reads to the end of the file once more, then ends. Later calls change nothing.
-    #[napi(catch_unwind)]
-    pub fn stop(&self, tail: u32) {
-        self.group.end(tail, FinishRule::Drain);
-    }
+/// Follows a log file that another process writes, and resolves to everything that was read.
+///
+/// Waits for the file (`appearTimeoutMs`), gives every complete line to `onLog`, one call at a time, each awaited, and
+/// ends after `stopSignal.stopped` or `signal`, with one final read to the end. A last line without newline comes then,
+/// with one. The text is bounded: of a log over 256 MiB the first and the last 128 MiB, with a marker between.
+///
+/// Rejects with a TypeError for options it cannot use, with `Pod log file never appeared at <path>`, and with what
+/// keeps the file from being read: it is no plain file, it is a link, or its end cannot be read after the stop. An
+/// `onLog` that throws, rejects or never answers ends nothing: it is told so once, as `("stderr", message)`.
+#[napi(
+    catch_unwind,
+    ts_args_type = "filePath: string, options: TailOptions | TailChunkOptions",
+    ts_return_type = "Promise<string>"
+)]
+pub fn tail_pod_log_file(crossing: &External<Crossing>, path: String, options_json: String) -> Result<u32> {
+    let options: Options =
+        serde_json::from_str(&options_json).map_err(|error| invalid(format!("tail options: {error}")))?;
+    let file_path = options
+        .volume_path(Path::new(&path))
+        .ok_or_else(|| invalid(format!("{path} names no file")))?;
+    crossing
+        .tails
+        .follow(
+            Box::new(FileSource::new(file_path, false)),
+            path,
+            options.tail_options(),
+        )
+        .map_err(|cause| error("EAGAIN", format!("no thread to read files with: {cause}")))
 }
 
-/// Opens the tails of this environment. `sink(batch)` gets what was found in all files as one string: the texts in a
-/// row, and after the last newline three words for each text: the tail's number, the kind and the text's length in
-/// UTF-16 units. Kinds: `o` whole lines, `n` one notice, `e` the end (empty), `f` the failure's message. The sink must
-/// not throw; it must answer a batch with `arrived()`, and each tail with `taken()` when its lines are delivered. Does
-/// not keep the process alive.
-#[napi(catch_unwind, ts_args_type = "sink: (batch: string) => void")]
-pub fn open_tails(env: Env, sink: Function<'_, CopiedString, ()>) -> Result<Tails> {
-    let strings = StringFactory::of(env);
-    let sink = sink_of(strings, sink).map_err(invalid)?;
-    let collected = CollectedParts::default();
-    let kept = collected.clone();
-    let deliver = move |batch: Batch| sink(as_text(keep_collected(batch, &kept)));
-    let group = Group::new(&server().hub, deliver);
-    // When a worker thread ends, its tails end, too.
-    env.add_env_cleanup_hook(group.clone(), |group| group.close())
-        .map_err(invalid)?;
-    Ok(Tails {
-        group,
-        strings,
-        collected,
-    })
+/// Reads to the end of the file once more, then ends. Later calls change nothing.
+#[napi(catch_unwind, skip_typescript)]
+pub fn stop_tail(crossing: &External<Crossing>, tail: u32) {
+    crossing.tails.end(tail, FinishRule::Drain);
 }
 
-/// Keeps the text of tails that are over until JavaScript asks for it.
-fn keep_collected(mut batch: Batch, kept: &CollectedParts) -> Batch {
-    for (tail, look) in &mut batch {
-        if let Some(collected) = look.collected.take()
-            && !matches!(look.end, Some(Proof::Failed(_)))
-        {
-            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.insert(*tail, collected.finish());
-        }
-    }
-    batch
+/// After the end of a tail that collects: the next part of its text, about 1 MiB of whole lines; `null` after the last
+/// one.
+#[napi(catch_unwind, skip_typescript)]
+pub fn collected_text(crossing: &External<Crossing>, tail: u32) -> Result<Option<SharedString>> {
+    let mut collected = crossing.collected.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(part) = collected.get_mut(&tail).and_then(VecDeque::pop_front) else {
+        collected.remove(&tail);
+        return Ok(None);
+    };
+    drop(collected);
+    crossing.strings.long_lived(part).map(Some).map_err(invalid)
 }
 
-/// The batch as `openTails` describes it.
-fn as_text(batch: Batch) -> OutgoingText {
-    let mut is_ascii = true;
-    let mut all = String::new();
-    let mut words = String::from("\n");
+/// What was found, for JavaScript: of each tail its notices, its lines and its end, of which the last is answered for
+/// all. The text of a tail that is over is kept until JavaScript asks for it.
+pub(super) fn items_of(batch: Batch, kept: &CollectedParts) -> Vec<Item> {
+    let mut items = Vec::with_capacity(batch.len());
     for (tail, look) in batch {
-        let Look {
-            text, notices, end, ..
-        } = look;
-        let mut add = |kind: char, text: String| {
-            // Writing to a String cannot fail.
-            let _ = write!(words, "{tail} {kind} {} ", units(&text, &mut is_ascii));
-            // The usual batch is one text: it is not copied.
-            if all.is_empty() {
-                all = text
-            } else {
-                all.push_str(&text)
-            }
+        let is_failed = matches!(look.end, Some(Proof::Failed(_)));
+        if let Some(collected) = look.collected.filter(|_| !is_failed) {
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.insert(tail, collected.finish());
+        }
+        let mut add = |kind, text| {
+            let owner = Owner::Tail(tail);
+            items.push(Item {
+                owner,
+                number: 0,
+                kind,
+                text,
+            });
         };
-        for notice in notices {
-            add('n', notice);
+        for notice in look.notices {
+            add("notice", notice);
         }
-        if !text.is_empty() {
-            add('o', text);
-        }
-        match end {
+        in_chunks(look.text, |chunk| add("stdout", chunk));
+        match look.end {
             None => {}
-            Some(Proof::Failed(message)) => add('f', message),
-            Some(_) => add('e', String::new()),
+            Some(Proof::Failed(message)) => add("failed", message),
+            Some(_) => add("end", String::new()),
+        }
+        if let Some(last) = items.last_mut() {
+            last.number = 1;
         }
     }
-    all.push_str(words.trim_end_matches(' '));
-    OutgoingText::new(all, is_ascii)
+    items
+}
+
+/// Whole lines in chunks of at most [`CHUNK`] bytes; a longer line is a chunk of its own.
+fn in_chunks(mut text: String, mut give: impl FnMut(String)) {
+    while let Some(first) = text.as_bytes().get(..CHUNK).filter(|_| text.len() > CHUNK) {
+        let newline = memchr::memrchr(b'\n', first).or_else(|| memchr::memchr(b'\n', text.as_bytes()));
+        let Some(end) = newline.map(|at| at + 1).filter(|end| *end < text.len()) else {
+            break;
+        };
+        let rest = text.split_off(end);
+        give(std::mem::replace(&mut text, rest));
+    }
+    if !text.is_empty() {
+        give(text);
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -1,6 +1,7 @@
 //! Reading JSON of the host: `null` equals absent, and so does a value of another type than the asked one.
 
-use serde_json::Value;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 /// What a reader asks of a JSON value.
 pub trait Json {
@@ -24,6 +25,42 @@ impl Json for Value {
     fn member(&self, key: &str) -> Option<&Value> {
         self.get(key).filter(|value| !value.is_null())
     }
+}
+
+/// Reads JSON text whose fields all have defaults.
+///
+/// # Errors
+/// Names the field that has another type than it must have.
+pub fn read_named<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_str(text).map_err(|error| {
+        let value = serde_json::from_str(text).ok();
+        value
+            .and_then(|value| misread_field::<T>(&value))
+            .unwrap_or_else(|| error.to_string())
+    })
+}
+
+/// What is wrong with the first field that cannot be read even alone.
+fn misread_field<T: DeserializeOwned>(value: &Value) -> Option<String> {
+    let only = |key: &str, value: Value| Value::Object(Map::from_iter([(key.to_owned(), value)]));
+    value.as_object()?.iter().find_map(|(key, inner)| {
+        let error = serde_json::from_value::<T>(only(key, inner.clone()))
+            .err()?
+            .to_string();
+        let fields = inner.as_object().into_iter().flatten();
+        let deeper = fields.map(|(name, field)| (name, only(key, only(name, field.clone()))));
+        let named = deeper
+            .filter(|(_, alone)| serde_json::from_value::<T>(alone.clone()).is_err())
+            .map(|(name, _)| format!("{key}.{name}"))
+            .next();
+        let field = named.unwrap_or_else(|| key.clone());
+        let says_so = error.starts_with(&field);
+        Some(if says_so {
+            error
+        } else {
+            format!("{field}: {error}")
+        })
+    })
 }
 
 /// The elements of a list; none for anything else.

@@ -16,8 +16,8 @@ mod values;
 
 pub use environment::UserEnv;
 pub use error::ConfigError;
-pub use json::Json;
 pub(crate) use json::items;
+pub use json::{Json, read_named};
 pub use request::{Agent, DbVolume, RenderRequest, Runtime, SecretVolume, SelfPod, Texts};
 pub use scheduling::Resources;
 pub use settings::Settings;

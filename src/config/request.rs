@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::ConfigError;
-use super::json::kind;
+use super::json::{kind, read_named};
 
 /// Everything one run needs to know. Unknown fields are ignored, `null` equals absent.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -192,7 +192,7 @@ impl<'de> Deserialize<'de> for Texts {
 impl RenderRequest {
     /// Reads the JSON text of a request.
     pub fn from_json(text: &str) -> Result<Self, ConfigError> {
-        serde_json::from_str(text).map_err(|error| ConfigError::Request(error.to_string()))
+        read_named(text).map_err(ConfigError::Request)
     }
 }
 
@@ -240,6 +240,32 @@ mod tests {
         assert_eq!(request.agent_db_claim_name, DbVolume::Ephemeral);
         let absent = RenderRequest::from_json(r#"{"runId":"r"}"#).expect("valid");
         assert_eq!(absent.agent_db_claim_name, DbVolume::None);
+    }
+
+    #[test]
+    fn a_field_of_the_wrong_type_is_named() {
+        let cases = [
+            (
+                r#"{"selfPod":{"image":5}}"#,
+                "selfPod.image: invalid type: integer `5`, expected a string",
+            ),
+            (
+                r#"{"selfPod":7}"#,
+                "selfPod: invalid type: integer `7`, expected struct SelfPod",
+            ),
+            (
+                r#"{"runId":"r","retainJobs":"yes"}"#,
+                "retainJobs: invalid type: string \"yes\", expected a boolean",
+            ),
+            (
+                r#"{"runtime":{"sessionId":1}}"#,
+                "runtime.sessionId: invalid type: integer `1`, expected a string",
+            ),
+        ];
+        for (text, message) in cases {
+            let error = RenderRequest::from_json(text).expect_err("refused");
+            assert!(error.to_string().contains(message), "{error}");
+        }
     }
 
     #[test]

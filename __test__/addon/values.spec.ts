@@ -1,8 +1,22 @@
 import { describe, expect, it } from "vitest";
 
-import { toJsonText } from "../../adapter/addon/json.js";
+import { loadScript } from "./script.js";
 
-describe("toJsonText", () => {
+const seen: string[] = [];
+const { native } = loadScript({
+  sessionDeserialize: (json: string) => {
+    seen.push(json);
+    return "null";
+  },
+});
+
+/** What Rust gets of a value. */
+function toJsonText(value: unknown): string {
+  native.sessionDeserialize(value);
+  return seen.pop()!;
+}
+
+describe("what Rust gets of a value", () => {
   it("keeps what JSON knows", () => {
     const value = { a: [1, "x", null, true, { b: [] }], __proto__: { inherited: 1 } };
     expect(JSON.parse(toJsonText(value))).toEqual({ a: [1, "x", null, true, { b: [] }] });
@@ -69,6 +83,21 @@ describe("toJsonText", () => {
     }
     const keys = Object.fromEntries(Array.from({ length: 80_000 }, (_, index) => [`k${index}`, index]));
     expect(JSON.parse(toJsonText({ keys, apiKey: "last" }))).toEqual({ keys, apiKey: "last" });
+  });
+
+  it("names what cannot be read where a field is asked for by name", () => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    const getter = {
+      get reason(): string {
+        throw new Error("no");
+      },
+    };
+    const judge = (facts: unknown) => native.resolveOutcome(facts as never);
+    expect(() => judge(getter)).toThrow(new TypeError("facts.reason cannot be read: no"));
+    expect(() => judge({ session: { deep: [1, getter] } })).toThrow("facts.session.deep.1.reason cannot be read: no");
+    expect(() => judge({ session: proxy })).toThrow(/^facts\.session cannot be read: /);
+    expect(() => judge(proxy)).toThrow(/^facts cannot be read: /);
   });
 
   it("keeps a key named __proto__ a key", () => {

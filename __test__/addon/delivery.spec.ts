@@ -2,16 +2,17 @@ import { getEventListeners } from "node:events";
 
 import { afterEach, describe, expect, it, vi } from "vitest";
 
-import { createTailPodLogFile, type TailOptions } from "../../adapter/tail/tail.js";
-import { deferred, eventually, fakeNative } from "./fake-native.js";
+import type { OnLog, TailOptions } from "../../index.js";
+import { deferred, eventually } from "../adapter/fake-native.js";
+import { loadScript, settled } from "./script.js";
 
 function tail(options: Partial<TailOptions> = {}) {
-  const native = fakeNative();
+  const { native, tails } = loadScript();
   const lines: string[] = [];
   const reports: string[] = [];
-  const onLog: TailOptions["onLog"] = async (stream, chunk) => void (stream === "stdout" ? lines : reports).push(chunk);
-  const result = createTailPodLogFile(() => native)("/log", { onLog, ...options });
-  const [handle] = native.tails;
+  const onLog: OnLog = async (stream, chunk) => void (stream === "stdout" ? lines : reports).push(chunk);
+  const result = native.tailPodLogFile("/log", { onLog, ...options });
+  const [handle] = tails;
   if (!handle) throw new Error("no tail was started");
   return { lines, reports, result, handle };
 }
@@ -31,16 +32,16 @@ describe("tailPodLogFile", () => {
         else reports.push(chunk);
       },
     });
-    await handle.sink("stdout", "one\n\ntwo\n");
-    await handle.sink("stderr", "the file was replaced");
-    await handle.sink("stdout", "three");
+    await handle.lines("one\n\ntwo\n");
+    await handle.give("notice", "the file was replaced");
+    await handle.lines("three\n");
     handle.finish();
-    expect(await result).toBe("one\n\ntwo\nthree");
+    expect(await result).toBe("one\n\ntwo\nthree\n");
     expect(lines).toEqual(["one\n", "\n", "two\n", "three\n"]);
     expect(reports).toEqual(["[paperclip] the file was replaced\n"]);
   });
 
-  it("passes its options on, without those that are JavaScript's business", async () => {
+  it("passes on the options that are Rust's business", async () => {
     const { result, handle } = tail({
       pollMs: 5,
       maxPollMs: 6,
@@ -51,21 +52,55 @@ describe("tailPodLogFile", () => {
     });
     expect(handle.path).toBe("/log");
     expect(handle.options).toEqual({ pollMs: 5, maxPollMs: 6, idlePolls: 7, appearTimeoutMs: 8, collect: false });
+    const forEver = tail({ appearTimeoutMs: Infinity, dataRoot: "/mnt" });
+    expect(forEver.handle.options).toMatchObject({
+      appearTimeoutMs: 1e12,
+      dataRoot: "/mnt",
+      collect: true,
+      pollMs: 250,
+    });
+    forEver.handle.finish();
     handle.finish();
     await result;
   });
 
   it("rejects as the native side does", async () => {
     const { result, handle } = tail();
-    handle.fail("Pod log file never appeared at /log");
+    void handle.give("failed", "Pod log file never appeared at /log");
     await expect(result).rejects.toThrow("Pod log file never appeared at /log");
   });
 
-  it("refuses what cannot work", async () => {
-    const run = createTailPodLogFile(() => fakeNative());
-    await expect(run("", { onLog: () => {} })).rejects.toThrow("path of a log file");
-    await expect(run("/log", {} as TailOptions)).rejects.toThrow("onLog");
-    await expect(run("/log", undefined as unknown as TailOptions)).rejects.toThrow("onLog");
+  const onLog = () => {};
+  const never = new Proxy(
+    {},
+    {
+      get() {
+        throw new Error("no");
+      },
+    },
+  );
+  it.each<[string, unknown, unknown]>([
+    ["filePath must be a text, it is a number", 5, { onLog }],
+    ["filePath must be the path of a log file", "", { onLog }],
+    ["options must be an object, it is undefined", "/log", undefined],
+    ["options.onLog must be a function, it is undefined", "/log", {}],
+    ["options.onLog must be a function, it is a text", "/log", { onLog: "x" }],
+    ["options.onLines must be a function, it is a number", "/log", { onLines: 1 }],
+    ["options.pollMs must be a number, it is a text", "/log", { onLog, pollMs: "5" }],
+    ["options.pollMs must be at least 0, it is NaN", "/log", { onLog, pollMs: Number.NaN }],
+    ["options.appearTimeoutMs must be at least 0, it is -1", "/log", { onLog, appearTimeoutMs: -1 }],
+    ["options.collect must be true or false, it is a text", "/log", { onLog, collect: "no" }],
+    ["options.signal must be an AbortSignal", "/log", { onLog, signal: { stopped: false } }],
+    ["options.stopSignal must be a {stopped} flag", "/log", { onLog, stopSignal: true }],
+    ["an AbortSignal goes to options.signal", "/log", { onLog, stopSignal: new AbortController().signal }],
+    ["options.pollMs cannot be read: no", "/log", never],
+    ["options.signal.addEventListener cannot be read: no", "/log", { onLog, signal: never }],
+  ])("refuses by name, and follows nothing: %s", async (message, path, options) => {
+    const { native, tails } = loadScript();
+    const result = native.tailPodLogFile(path as never, options as never);
+    await expect(result).rejects.toBeInstanceOf(TypeError);
+    await expect(result).rejects.toThrow(message);
+    expect(tails).toHaveLength(0);
   });
 
   it("is stopped by the flag, also one that is set already or cannot be read", async () => {
@@ -93,11 +128,29 @@ describe("tailPodLogFile", () => {
     expect(tail({ signal: AbortSignal.abort() }).handle.stops).toBe(1);
   });
 
-  it("refuses a signal that is none, before it follows anything", async () => {
-    const native = fakeNative();
-    const options = { onLog: () => {}, signal: { stopped: false } } as unknown as TailOptions;
-    await expect(createTailPodLogFile(() => native)("/log", options)).rejects.toThrow("AbortSignal");
-    expect(native.tails).toHaveLength(0);
+  it("gives all lines of a text in one awaited call where it is asked to", async () => {
+    const { native, tails } = loadScript();
+    const chunks: string[] = [];
+    const remarks: string[] = [];
+    let running = 0;
+    const result = native.tailPodLogFile("/log", {
+      onLines: async (chunk) => {
+        expect(++running).toBe(1);
+        await settled();
+        running--;
+        chunks.push(chunk);
+      },
+      onLog: (_stream, remark) => void remarks.push(remark),
+    });
+    const [handle] = tails;
+    await Promise.all([
+      handle!.lines("one\ntwo\n"),
+      handle!.give("notice", "it was replaced"),
+      handle!.lines("three\n"),
+    ]);
+    handle!.finish();
+    expect(await result).toBe("one\ntwo\nthree\n");
+    expect([chunks, remarks]).toEqual([["one\ntwo\n", "three\n"], ["[paperclip] it was replaced\n"]]);
   });
 });
 
@@ -113,7 +166,7 @@ describe("a callback that misbehaves", () => {
         return Promise.reject(new Error("rejected"));
       },
     });
-    await handle.sink("stdout", "1\n2\n3\n4\n");
+    await handle.lines("1\n2\n3\n4\n");
     handle.finish();
     await result;
     expect(calls).toBe(4);
@@ -123,7 +176,7 @@ describe("a callback that misbehaves", () => {
   it("may return nothing, or something that is no promise", async () => {
     const seen: string[] = [];
     const { handle, result } = tail({ onLog: ((_stream: string, chunk: string) => seen.push(chunk)) as never });
-    await handle.sink("stdout", "1\n2\n");
+    await handle.lines("1\n2\n");
     handle.finish();
     await result;
     expect(seen).toEqual(["1\n", "2\n"]);
@@ -141,12 +194,12 @@ describe("a callback that misbehaves", () => {
         return seen.length === 1 ? stuck.promise : Promise.resolve();
       },
     });
-    await handle.sink("stdout", "1\n2\n3\n");
+    await handle.lines("1\n2\n3\n");
     expect(seen).toEqual(["1\n", "2\n", "3\n"]);
     expect(reports).toHaveLength(1);
     stuck.resolve();
     await eventually(() => true);
-    await handle.sink("stdout", "4\n");
+    await handle.lines("4\n");
     handle.finish();
     await result;
     expect(seen).toHaveLength(4);
@@ -161,7 +214,7 @@ describe("a callback that misbehaves", () => {
         return new Promise(() => {});
       },
     });
-    await handle.sink("stdout", Array.from({ length: 1000 }, (_, index) => `${index}\n`).join(""));
+    await handle.lines(Array.from({ length: 1000 }, (_, index) => `${index}\n`).join(""));
     handle.finish();
     await result;
     expect(seen.filter((line) => !line.startsWith("[paperclip]"))).toHaveLength(1000);
@@ -169,49 +222,41 @@ describe("a callback that misbehaves", () => {
 });
 
 it("ends soon after a stop although a call never answers", async () => {
-  // Tails share timers: those of the other tests are real.
-  vi.resetModules();
   vi.useFakeTimers();
-  const { createTailPodLogFile } = await import("../../adapter/tail/tail.js");
-  const native = fakeNative();
+  const stopTail = vi.fn();
+  const { native, tails } = loadScript({ stopTail });
   const flag = { stopped: false };
-  const onLog: TailOptions["onLog"] = () => new Promise(() => {});
-  const result = createTailPodLogFile(() => native)("/log", { stopSignal: flag, onLog });
-  const handle = native.tails[0]!;
-  handle.stop = () => {};
+  const onLog: OnLog = () => new Promise(() => {});
+  const result = native.tailPodLogFile("/log", { stopSignal: flag, onLog });
+  const handle = tails[0]!;
   let isDelivered = false;
-  void Promise.resolve(handle.sink("stdout", "1\n2\n")).then(() => {
+  void handle.lines("1\n2\n").then(() => {
     isDelivered = true;
   });
   flag.stopped = true;
   await vi.advanceTimersByTimeAsync(4_000);
-  expect(isDelivered).toBe(true);
+  expect([isDelivered, stopTail.mock.calls.length]).toEqual([true, 1]);
   handle.finish();
   await vi.advanceTimersByTimeAsync(60_000);
   expect(vi.getTimerCount(), "no timer is left").toBe(0);
   expect(await result).toBe("1\n2\n");
 });
 
-it("goes on with what is left when the native side ends first", async () => {
-  const seen: string[] = [];
-  const { handle, result } = tail({
-    onLog: (_stream, chunk) => {
-      seen.push(chunk);
-      return new Promise(() => {});
-    },
-  });
-  const delivered = handle.sink("stdout", "1\n2\n");
-  handle.finish();
-  await result;
-  await delivered;
-  expect(seen).toEqual(["1\n", "2\n"]);
+it("delivers under replaced timers", async () => {
+  const { native, tails } = loadScript();
+  vi.useFakeTimers();
+  const lines: string[] = [];
+  const result = native.tailPodLogFile("/log", { onLog: async (_stream, line) => void lines.push(line) });
+  await tails[0]!.lines("1\n2\n");
+  tails[0]!.finish();
+  expect([await result, lines]).toEqual(["1\n2\n", ["1\n", "2\n"]]);
 });
 
 it("delivers a million lines", async () => {
   let count = 0;
   const { handle, result } = tail({ onLog: async () => void count++ });
   const batch = `${"x".repeat(199)}\n`.repeat(10_000);
-  for (let round = 0; round < 100; round++) await handle.sink("stdout", batch);
+  for (let round = 0; round < 100; round++) await handle.lines(batch);
   handle.finish();
   await result;
   expect(count).toBe(1_000_000);

@@ -1,0 +1,22 @@
+// The addon alone, without the adapter and without Paperclip: node examples/native.cjs FILE
+//
+// Prints the path of a run's log as its pod sees it, then follows FILE until Ctrl-C, one line a call.
+
+const { buildPodLogPath, tailPodLogFile } = require("paperclip-adapter-opencode-k8s/native");
+
+const [path] = process.argv.slice(2);
+if (!path) {
+  console.error("usage: node examples/native.cjs FILE");
+  process.exit(2);
+}
+
+console.log(buildPodLogPath("company-1", "agent-1", "run-1"));
+
+const stopSignal = { stopped: false };
+process.once("SIGINT", () => {
+  stopSignal.stopped = true;
+});
+
+tailPodLogFile(path, { onLog: async (stream, line) => void process[stream].write(line), stopSignal }).then((text) =>
+  console.log(`${text.length} characters`),
+);

@@ -1,0 +1,103 @@
+// What JavaScript sees of the addon, in place of what Rust exports.
+
+function startRun(request, onCall) {
+  expect(onCall, "function", "onCall");
+  const run = rust.startRun(crossing(), toJsonText(expect(request, "object", "request")));
+  const release = holdProcess();
+  const ended = new Promise((resolve, reject) => {
+    listeners.set(`r${run}`, (kind, text, number) => {
+      if (kind !== "result" && kind !== "failed") return void callHost(onCall, kind, text, number);
+      listeners.delete(`r${run}`);
+      release();
+      if (kind === "failed") reject(new Error(text));
+      else resolve(text);
+    });
+  });
+  const result = ended.then((text) => JSON.parse(text));
+  return { result, cancel: (reason) => rust.cancelRun(opened, run, String(reason)) };
+}
+
+/** Never rejects: whatever becomes of the call, its run knows of it. */
+async function callHost(onCall, kind, text, number) {
+  try {
+    await onCall(kind, text);
+  } catch (error) {
+    return rust.failed(opened, number, describe(error));
+  }
+  answer(called, number);
+}
+
+const RUN_KEYS = ["runId", "agent", "runtime", "config", "context", "authToken"];
+const HOST_KEYS = ["baseEnv", "wakePayloadJson", "runtimeToolsEnv", "serverPath", "forbiddenEnvKeys"];
+const BUILD_KEYS = ["selfPod", "promptSecretName", "agentDbClaimName", "agentDbPath", "retainJobs", "nonce"];
+const PROMPT_KEYS = ["prompt", "promptMetrics", "resumedPrompt", "resumedPromptMetrics"];
+
+/** A host's context holds much that no Job needs: only these fields are read. */
+function runOf(ctx) {
+  const run = fieldsOf(ctx, RUN_KEYS, "input.ctx");
+  const runtime = expectOptional(run.runtime, "object", "input.ctx.runtime") ?? {};
+  return {
+    ...run,
+    agent: fieldsOf(run.agent, ["id", "name", "companyId"], "input.ctx.agent"),
+    runtime: fieldsOf(runtime, ["sessionId", "sessionParams"], "input.ctx.runtime"),
+  };
+}
+
+function buildJobManifest(input) {
+  const given = fieldsOf(input, ["ctx", ...BUILD_KEYS, ...HOST_KEYS, ...PROMPT_KEYS], "input");
+  const { ctx, prompt, promptMetrics, resumedPrompt, resumedPromptMetrics, ...rest } = given;
+  expect(rest.selfPod, "object", "input.selfPod");
+  // Prompts go over beside the request: to make JSON of a large one would take most of the time.
+  const prompts = [[expect(prompt, "string", "input.prompt").toWellFormed(), promptMetrics]];
+  const resumed = expectOptional(resumedPrompt, "string", "input.resumedPrompt")?.toWellFormed();
+  if (resumed !== undefined) prompts.push([resumed, resumedPromptMetrics]);
+  const [run, others] = [toJsonText(runOf(ctx), "input.ctx"), toJsonText(rest, "input")];
+  const answer = rust.buildJobManifest(`${run.slice(0, -1)},${others.slice(1)}`, ...prompts.map(([text]) => text));
+  const { resumesSession, warnings, ...result } = JSON.parse(answer);
+  const [text, metrics] = (resumesSession ? prompts[1] : undefined) ?? prompts[0];
+  return { ...result, prompt: text, promptMetrics: metrics ?? {}, warnings };
+}
+
+function sanitizeLabelValue(value, warn) {
+  const cleaned = JSON.parse(rust.sanitizeLabelValue(expect(value, "string", "value")));
+  if (cleaned.dropped)
+    expectOptional(
+      warn,
+      "function",
+      "warn",
+    )?.(`[paperclip] sanitizeLabelValue: dropped chars from "${value}" -> "${cleaned.value}"\n`);
+  return cleaned.value;
+}
+
+/** What is no text is refused by name, as every other bad id is. */
+const idText = (id) => (typeof id === "string" ? id : `(${typeof id})`);
+
+/** A function of Rust's that takes an object as JSON text, and answers so. */
+const ofObject = (name, argument) => (value) =>
+  JSON.parse(rust[name](toJsonText(expect(value, "object", argument), argument)));
+const ofObjectLater = (name) => async (value) =>
+  JSON.parse(await rust[name](toJsonText(expect(value, "object", "request"), "request")));
+const stdoutOf = (stdout) => expect(stdout, "string", "stdout");
+
+for (const name of Object.keys(addon)) delete addon[name];
+Object.assign(addon, {
+  buildJobManifest,
+  buildPodLogPath: (companyId, agentId, runId) =>
+    rust.buildPodLogPath(idText(companyId), idText(agentId), idText(runId)),
+  heldResources: () => JSON.parse(rust.heldResources()),
+  isOpenCodeStepLimitResult: (stdout) => rust.isOpenCodeStepLimitResult(stdoutOf(stdout)),
+  isOpenCodeUnknownSessionError: (stdout, stderr = "") =>
+    rust.isOpenCodeUnknownSessionError(stdoutOf(stdout), expect(stderr, "string", "stderr")),
+  listSkillFolders: ofObjectLater("listSkillFolders"),
+  nativeVersion: () => rust.nativeVersion(),
+  parseOpenCodeJsonl: (stdout) => JSON.parse(rust.parseOpenCodeJsonl(stdoutOf(stdout))),
+  probeEnvironment: ofObjectLater("probeEnvironment"),
+  readPromptFiles: ofObjectLater("readPromptFiles"),
+  resolveOutcome: ofObject("resolveOutcome", "facts"),
+  sanitizeLabelValue,
+  sessionDeserialize: (raw) => JSON.parse(rust.sessionDeserialize(toJsonText(raw))),
+  sessionDisplayId: (params) => rust.sessionDisplayId(toJsonText(params)),
+  sessionSerialize: (params) => JSON.parse(rust.sessionSerialize(toJsonText(params))),
+  startRun,
+  tailPodLogFile,
+});
