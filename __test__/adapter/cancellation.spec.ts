@@ -40,6 +40,33 @@ describe("the issue's status", () => {
     expect(requests[0]).toEqual({ url: "/api/issues/a%2Fb", authorization: "Bearer token" });
   });
 
+  it("is asked for below the path of the API, and a refusal that stays is said once", async () => {
+    const { requests, apiUrl } = await api([401, '{"status":"todo"}', 401]);
+    const said: string[] = [];
+    const stop = watchCancellation({
+      ctx: {},
+      issueId: "i",
+      apiUrl: `${apiUrl}/paperclip/`,
+      cancel: () => {},
+      warn: (message) => said.push(message),
+      pollMs: 5,
+    });
+    await eventually(() => requests.length > 8);
+    stop();
+    expect(requests[0]?.url).toBe("/paperclip/api/issues/i");
+    expect(said).toEqual([expect.stringMatching(/cancelling the issue is not noticed \(HTTP 401 from http/)]);
+  });
+
+  it("that nobody answers is said after some more tries", async () => {
+    const said: string[] = [];
+    const apiUrl = "http://127.0.0.1:1";
+    const warn = (message: string) => void said.push(message);
+    const stop = watchCancellation({ ctx: {}, issueId: "i", apiUrl, cancel: () => {}, warn, pollMs: 1 });
+    await eventually(() => said.length > 0);
+    stop();
+    expect(said[0]).toContain("127.0.0.1:1");
+  });
+
   it("is not asked for any more after the end", async () => {
     const { requests, apiUrl } = await api(['{"status":"in_progress"}']);
     const stop = watchCancellation({ ctx: {}, issueId: "i", apiUrl, cancel: () => {}, pollMs: 5 });

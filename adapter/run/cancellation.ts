@@ -1,10 +1,15 @@
 /** Notices that a run is no longer wanted: the host's signal, or its issue set to cancelled. */
 import type { AdapterExecutionContext } from "@paperclipai/adapter-utils";
 
+import { describeError } from "../host/calls.js";
+
 /** How often the issue's status is asked for. */
 const ISSUE_POLL_MS = 15_000;
 
 const REQUEST_LIMIT_MS = 10_000;
+
+/** So many answers in a row without a status, and the run's log says so: a refusal stays, a network may come back. */
+const SAID_AFTER = { refused: 2, failed: 4 };
 
 /** Why a run is cancelled, as the addon gets it. */
 export type CancelReason = "signal" | "issue";
@@ -18,6 +23,8 @@ interface CancellationInput {
   apiUrl: string | undefined;
   /** Called at most once for each reason. */
   cancel: (reason: CancelReason) => void;
+  /** Called at most once: the issue's status cannot be read. */
+  warn?: (message: string) => void;
   pollMs?: number;
   fetch?: typeof fetch;
 }
@@ -41,15 +48,22 @@ function watchSignal({ ctx: { signal }, cancel }: CancellationInput): () => void
 }
 
 function watchIssue(input: CancellationInput): () => void {
-  const { issueId, apiUrl, cancel, pollMs = ISSUE_POLL_MS } = input;
+  const { issueId, apiUrl, cancel, warn, pollMs = ISSUE_POLL_MS } = input;
   if (!issueId || !apiUrl) return () => {};
   const ended = new AbortController();
   let timer: NodeJS.Timeout;
+  let failures = 0;
   const poll = async (): Promise<void> => {
-    const status = await readIssueStatus(input, ended.signal);
+    const answer = await readIssueStatus(issueUrl(apiUrl, issueId), input, ended.signal);
     if (ended.signal.aborted) return;
-    if (status === "cancelled") cancel("issue");
-    else schedule();
+    if (answer.status === "cancelled") return cancel("issue");
+    failures = answer.problem === undefined ? 0 : failures + 1;
+    if (answer.problem !== undefined && failures === SAID_AFTER[answer.refused ? "refused" : "failed"]) {
+      warn?.(`Warning: cancelling the issue is not noticed (${answer.problem}); cancelling the run is`);
+      // Once a run: the poll goes on, and what it fails with is known.
+      failures = Number.NEGATIVE_INFINITY;
+    }
+    schedule();
   };
   const schedule = (): void => {
     // A run is held by its addon, never by this timer.
@@ -62,10 +76,21 @@ function watchIssue(input: CancellationInput): () => void {
   };
 }
 
-/** The status of the run's issue; `null` when it is unknown now, which never cancels anything. */
-async function readIssueStatus(input: CancellationInput, ended: AbortSignal): Promise<unknown> {
+/** The API may be below a path: `https://host/paperclip`. */
+function issueUrl(apiUrl: string, issueId: string): string {
+  return `${apiUrl.trim().replace(/\/+$/, "")}/api/issues/${encodeURIComponent(issueId)}`;
+}
+
+interface IssueAnswer {
+  status?: unknown;
+  /** Why the status is unknown, which never cancels anything. */
+  problem?: string;
+  /** The API answered, and not with the issue. */
+  refused?: boolean;
+}
+
+async function readIssueStatus(url: string, input: CancellationInput, ended: AbortSignal): Promise<IssueAnswer> {
   try {
-    const url = new URL(`/api/issues/${encodeURIComponent(input.issueId ?? "")}`, input.apiUrl);
     const response = await (input.fetch ?? fetch)(url, {
       headers: input.ctx.authToken ? { authorization: `Bearer ${input.ctx.authToken}` } : {},
       redirect: "error",
@@ -73,11 +98,17 @@ async function readIssueStatus(input: CancellationInput, ended: AbortSignal): Pr
     });
     if (!response.ok) {
       await response.body?.cancel();
-      return null;
+      return { problem: `HTTP ${response.status} from ${shownUrl(url)}`, refused: response.status < 500 };
     }
     const issue = (await response.json()) as { status?: unknown } | null;
-    return issue?.status;
-  } catch {
-    return null;
+    return { status: issue?.status };
+  } catch (error) {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    return { problem: `${describeError(cause)} at ${shownUrl(url)}` };
   }
+}
+
+/** Without what may be a password. */
+function shownUrl(url: string): string {
+  return url.replace(/\/\/[^/@]*@/, "//").slice(0, 200);
 }

@@ -60,6 +60,7 @@ async function startValidated(native: Native, ctx: AdapterExecutionContext): Pro
     issueId: issueIdOf(ctx),
     apiUrl: buildPaperclipEnv(ctx.agent)["PAPERCLIP_API_URL"],
     cancel: (reason) => cancellable.cancel(reason),
+    warn: (message) => void (cancellable.reason === null && say(ctx, "stderr", message)),
   });
   try {
     // The volume may hang: a cancel waits for nothing of it.
@@ -88,6 +89,7 @@ async function prepare(
       if (!ready.ok) await tell("stderr", `Warning: cancelling may be slow: ${describeError(ready.error)}`);
     }
     if (cancellable.reason !== null) return null;
+    await tell("stderr", ...leasedEnvironment(ctx));
     const { inputs, warnings } = await readPromptInputs(native, parseObject(ctx.config));
     await tell("stderr", ...warnings);
     return inputs;
@@ -97,6 +99,17 @@ async function prepare(
   } finally {
     clearInterval(keepalive);
   }
+}
+
+/** The host leases a sandbox for a run whose agent has such an environment; here every run has a Job. */
+function leasedEnvironment(ctx: AdapterExecutionContext): string[] {
+  const driver = asString(parseObject(parseObject(ctx.context)["paperclipEnvironment"])["driver"], "").trim();
+  if (driver === "" || driver === "local") return [];
+  const name = driver.slice(0, 60);
+  return [
+    `Warning: Paperclip leased an environment (${name}) for this run, and it is not used: the agent works in a Job. ` +
+      "Set the agent's environment to local",
+  ];
 }
 
 async function run(
