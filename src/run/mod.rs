@@ -22,9 +22,12 @@ pub mod supervise;
 pub mod timing;
 pub mod volume;
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use tokio::time::Instant;
+use futures::FutureExt as _;
+use tokio::time::{Instant, timeout};
 
 use admit::{AgentTurn, Assignment};
 use attached::Role;
@@ -37,21 +40,39 @@ use redact::display::Redactor;
 use report::{Harvest, Report};
 use request::RunRequest;
 use server::Server;
-use stop::Stop;
+use stop::{Stop, stop_signal};
 use supervise::supervise;
+use timing::CLEAN_UP;
+
+use crate::manifest::names::job_name;
 
 /// Each harvested Job gives the run one more round; more than a few in a row mean that something is wrong.
 const MAX_ROUNDS: usize = 5;
 
 /// Executes a run. Never fails: a failure is a report.
 ///
+/// The futures of its parts are boxed: each is large, and one in another they outgrow the stack of a runtime's worker in a
+/// development build.
+///
 /// # Example
 /// The binding calls it with the request's JSON text, a host that takes log lines, and a signal to stop.
 pub async fn execute(server: &Arc<Server>, request: &str, host: Arc<dyn Host>, stop: Stop) -> Report {
     let (host_log, mut reporter) = HostLog::new(host, stop.clone());
-    let attempted = tokio::select! {
-        attempted = attempt(server, request, &host_log, stop) => attempted,
-        never = reporter.run() => match never {},
+    let attempting = async {
+        tokio::select! {
+            attempted = Box::pin(attempt(server, request, &host_log, stop)) => attempted,
+            never = reporter.run() => match never {},
+        }
+    };
+    let attempted = match AssertUnwindSafe(attempting).catch_unwind().await {
+        Ok(attempted) => attempted,
+        Err(fault) => {
+            let words = words_of(fault.as_ref());
+            Err((
+                Box::pin(after_fault(server, request, &words)).await,
+                Harvest::default(),
+            ))
+        }
     };
     reporter.flush().await;
     match attempted {
@@ -68,6 +89,34 @@ pub async fn execute(server: &Arc<Server>, request: &str, host: Arc<dyn Host>, s
     }
 }
 
+/// A fault of the adapter itself: nobody follows the run's Job any more, so it must not work on.
+async fn after_fault(server: &Arc<Server>, request: &str, words: &str) -> Failure {
+    let removal = AssertUnwindSafe(remove_job(server, request)).catch_unwind();
+    let left = match timeout(CLEAN_UP.calm, removal).await {
+        Ok(Ok(Ok(job))) => format!("Its Job {job} was removed"),
+        Ok(Ok(Err(failure))) => format!("Its Job may still be at work: {}", failure.message),
+        Ok(Err(_)) | Err(_) => "Its Job may still be at work".to_owned(),
+    };
+    let message = format!("fault of the adapter itself: {words}. {left}. Please report this message");
+    Failure::of_input(failure::INTERNAL_ERROR, message)
+}
+
+fn words_of(fault: &(dyn Any + Send)) -> String {
+    let words = fault.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let words = words.or_else(|| fault.downcast_ref::<String>().cloned());
+    words.unwrap_or_else(|| "it left no words".to_owned())
+}
+
+async fn remove_job(server: &Arc<Server>, request: &str) -> Result<String, Failure> {
+    let (_stopper, stop) = stop_signal();
+    let context = RunContext::reach(server.clone(), RunRequest::parse(request)?, stop).await?;
+    let run = &context.spec.run;
+    let name = job_name(&run.agent_id, &run.id);
+    let removed = context.namespace.delete_job(&name, None, CLEAN_UP.calm).await;
+    removed.map_err(|error| Failure::of_input(failure::INTERNAL_ERROR, error.to_string()))?;
+    Ok(name)
+}
+
 async fn attempt(
     server: &Arc<Server>,
     request: &str,
@@ -75,7 +124,7 @@ async fn attempt(
     stop: Stop,
 ) -> Result<Report, (Failure, Harvest)> {
     let mut harvest = Harvest::default();
-    match in_rounds(server, request, host_log, stop, &mut harvest).await {
+    match Box::pin(in_rounds(server, request, host_log, stop, &mut harvest)).await {
         Ok(report) => Ok(Report { harvest, ..report }),
         Err(failure) => Err((failure, harvest)),
     }
@@ -93,14 +142,14 @@ async fn in_rounds(
     if request.wants_progress {
         host_log.report_from(Instant::now());
     }
-    let mut context = RunContext::reach(server.clone(), request, stop).await?;
+    let mut context = Box::pin(RunContext::reach(server.clone(), request, stop)).await?;
     host_log.hide(Redactor::of(&context.spec));
     if let Some(plainer) = context.plainer {
         host_log.warn(format!("Warning: {plainer}")).await;
     }
     let turn = AgentTurn::take(&context, host_log).await;
     let done = match &turn {
-        Ok(turn) => rounds(&mut context, turn, host_log, harvest).await,
+        Ok(turn) => Box::pin(rounds(&mut context, turn, host_log, harvest)).await,
         Err(failure) => Err(failure.clone()),
     };
     drop(turn);
@@ -123,17 +172,21 @@ async fn rounds(
             before,
             attached,
             role,
-        } = turn.next(context, host_log).await?;
+        } = Box::pin(turn.next(context, host_log)).await?;
         for earlier in before {
-            harvest.add(harvest_silently(context, earlier, host_log).await.report);
+            harvest.add(
+                Box::pin(harvest_silently(context, earlier, host_log))
+                    .await
+                    .report,
+            );
         }
         let earlier = match role {
-            Role::Own => return Ok(supervise(attached, host_log).await.report),
+            Role::Own => return Ok(Box::pin(supervise(attached, host_log)).await.report),
             Role::Earlier => {
                 say_taken_over(&attached, host_log);
-                supervise(attached, host_log).await
+                Box::pin(supervise(attached, host_log)).await
             }
-            Role::Ended => harvest_silently(context, attached, host_log).await,
+            Role::Ended => Box::pin(harvest_silently(context, attached, host_log)).await,
         };
         let is_gone = earlier.report.is_acknowledged;
         let is_settled = earlier.is_settled;
@@ -157,4 +210,43 @@ async fn rounds(
             "{MAX_ROUNDS} earlier Jobs of this task were harvested one after another: start the run again"
         ),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::client::Connect;
+    use crate::run::clock::Clock;
+    use crate::run::host::Kind;
+    use crate::run::volume::blocking::Volume;
+    use crate::tail::Hub;
+    use futures::future::BoxFuture;
+
+    struct Quiet;
+    impl Host for Quiet {
+        fn say(&self, _kind: Kind, _payload: String) -> BoxFuture<'_, Result<(), String>> {
+            Box::pin(std::future::ready(Ok(())))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_fault_of_the_adapter_is_named_in_the_result() {
+        let connect = Connect::new(|_| async { panic!("a bad day") });
+        let server = Arc::new(Server::new(
+            Hub::default(),
+            connect,
+            Volume::default(),
+            Clock::default(),
+        ));
+        let request =
+            r#"{"runId":"r","agent":{"id":"a","companyId":"c"},"prompt":"x","environment":{"hostname":"p"}}"#;
+        let (_stopper, stop) = stop_signal();
+        let result = execute(&server, request, Arc::new(Quiet), stop).await.to_value();
+        assert_eq!(result["errorCode"], failure::INTERNAL_ERROR);
+        let message = result["errorMessage"].as_str().unwrap_or_default();
+        assert!(
+            message.contains("a bad day") && message.contains("may still be at work"),
+            "{message}"
+        );
+    }
 }

@@ -1,8 +1,9 @@
 //! What one server process holds for all its runs, and what it asks of the world outside. The process has one; a simulation
 //! has several, with a world of its own.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::cluster::client::Connect;
 use crate::cluster::identity::Identities;
@@ -32,6 +33,8 @@ pub struct Server {
     pub(crate) identities: Identities,
     /// What is swept.
     sweeps: Mutex<HashSet<(Access, String)>>,
+    /// How long the files of an agent's runs stay, by company and agent, as its last run said.
+    retentions: Mutex<HashMap<(String, String), Duration>>,
 }
 
 impl Server {
@@ -45,6 +48,20 @@ impl Server {
             clock,
             ..Self::default()
         }
+    }
+
+    /// The files of this agent's runs stay for so long.
+    pub(crate) fn keep_files(&self, company: &str, agent: &str, retention: Duration) {
+        let mut retentions = self.retentions.lock().unwrap_or_else(PoisonError::into_inner);
+        retentions.insert((company.to_owned(), agent.to_owned()), retention);
+    }
+
+    /// How long the files of agents stay, by company and agent.
+    pub(crate) fn retentions(&self) -> HashMap<(String, String), Duration> {
+        self.retentions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Whether this is the first call for this cluster and namespace: then it is swept from now on.

@@ -133,6 +133,8 @@ pub const HOST_CALLBACK_LIMIT: Duration = seconds(30);
 /// The same once the run is to stop, because a slow host must not hold up its own cancel; and after a call that was not
 /// answered in time, because a host that hangs must not hold up the run with each batch again.
 pub const HOST_CALLBACK_LIMIT_ON_STOP: Duration = seconds(1);
+/// All calls of a run together that its host does not answer: after it, calls are made and hardly waited for.
+pub const UNANSWERED_CALLS_LIMIT: Duration = seconds(40);
 /// The same when the run is to stop and the last call was not answered in time.
 pub const HUNG_HOST_LIMIT_ON_STOP: Duration = milliseconds(10);
 /// The least time between two calls with progress.

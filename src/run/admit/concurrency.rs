@@ -7,12 +7,13 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::cluster::View;
 use crate::cluster::conditions::job_end;
-use crate::cluster::verbs::{Namespace, retry_transient};
+use crate::cluster::verbs::{Namespace, retry_required, retry_transient};
 use crate::run::admit::decision::{Candidate, Decision, decide};
 use crate::run::agent_lock::{AgentLock, AgentLocks};
 use crate::run::failure::{Failure, GUARD_BLOCKED, GUARD_UNREACHABLE};
 use crate::run::host::log::HostLog;
 use crate::run::host::progress::Phase;
+use crate::run::job::at_work::retain_of_agent;
 use crate::run::timing::{ADMISSION_LIST, ADMISSION_LOOK, ADMISSION_PAUSE, ADMISSION_POD_LOOK, LAST_WORDS};
 
 /// Who waits, and for how long.
@@ -76,10 +77,11 @@ impl Admission<'_> {
             } else {
                 self.outage
             };
-            let (jobs, pods) = match self.look(candidate, self.left_of(limit)).await? {
+            let (jobs, pods, pods_are_ending) = match self.look(candidate, self.left_of(limit)).await? {
                 Decision::Wait {
                     jobs,
                     pods,
+                    pods_are_ending,
                     unstarted,
                 } => {
                     unstarted_since.retain(|uid, _| unstarted.iter().any(|job| job.job_uid == *uid));
@@ -91,7 +93,7 @@ impl Admission<'_> {
                             return Ok(Decision::Abandon(job));
                         }
                     }
-                    (jobs, pods)
+                    (jobs, pods, pods_are_ending)
                 }
                 decision => {
                     host_log.phase(Phase::Preparing);
@@ -102,7 +104,9 @@ impl Admission<'_> {
                 }
             };
             let names = [jobs.as_slice(), pods.as_slice()].concat().join(", ");
-            if jobs.is_empty() {
+            if !jobs.is_empty() || !pods_are_ending {
+                leaving_since = None;
+            } else {
                 let since: Instant = *leaving_since.get_or_insert_with(Instant::now);
                 if since.elapsed() >= LAST_WORDS {
                     host_log
@@ -143,18 +147,19 @@ impl Admission<'_> {
         let unreachable = |error: crate::cluster::ClusterError| {
             Failure::before_start(
                 GUARD_UNREACHABLE,
-                format!("cannot tell whether another run of this agent is on: {error}"),
+                format!("{error}. So it is not known whether another run of this agent is on"),
             )
         };
-        let jobs = retry_transient(limit, "list", "jobs", || self.namespace.list_jobs(self.selector)).await;
-        let jobs = jobs.map_err(unreachable)?;
-        let pods =
+        let jobs = retry_required(limit, "list", "jobs", || self.namespace.list_jobs(self.selector)).await;
+        let mut jobs = jobs.map_err(unreachable)?;
+        let mut pods =
             match retry_transient(limit, "list", "pods", || self.namespace.list_pods(self.selector)).await {
                 Ok(pods) => pods,
                 // Without them a pod that outlives its Job is not seen, as it always was.
                 Err(error) if error.is_forbidden() => Vec::new(),
                 Err(error) => return Err(unreachable(error)),
             };
+        retain_of_agent(&mut jobs, &mut pods, &candidate.log_folder);
         Ok(decide(&jobs, &pods, candidate))
     }
 

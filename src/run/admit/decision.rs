@@ -13,6 +13,8 @@ use crate::run::job::at_work::{age_key, is_leaving, jobs_at_work};
 pub struct Candidate {
     /// Name of its Job.
     pub job_name: String,
+    /// Where the logs of its agent's runs are, as pods see it.
+    pub log_folder: String,
     /// Its task.
     pub task: Option<String>,
     /// The session that the host has stored.
@@ -38,6 +40,9 @@ pub enum Decision {
         jobs: Vec<String>,
         /// Pods that are being ended: they may still write.
         pods: Vec<String>,
+        /// Somebody deletes each of these pods, or its agent is not at work: that takes no longer than a grace period.
+        /// An agent whose Job is gone works on while nobody deletes its pod.
+        pods_are_ending: bool,
         /// Those of the Jobs whose agent has not started: somebody has to give them up.
         unstarted: Vec<JobRecord>,
     },
@@ -74,7 +79,11 @@ pub fn decide(jobs: &[Job], pods: &[Pod], candidate: &Candidate) -> Decision {
         return Decision::Wait {
             unstarted: unstarted.filter_map(|job| JobRecord::of(job)).collect(),
             jobs: waited_for.into_iter().filter_map(name_of).collect(),
-            pods: leaving,
+            pods_are_ending: leaving.iter().all(|pod| is_ending(pod)),
+            pods: leaving
+                .into_iter()
+                .filter_map(|pod| pod.metadata.name.clone())
+                .collect(),
         };
     }
     let ended = jobs
@@ -106,16 +115,22 @@ fn name_of(job: &Job) -> Option<String> {
 
 /// Pods that have not ended and whose Job is gone or going, and agents that are still at work although their Job has
 /// failed: by a deadline, or because the successor of a pod that is being ended failed at once.
-fn leaving_pods(jobs: &[Job], pods: &[Pod]) -> Vec<String> {
+fn leaving_pods<'a>(jobs: &[Job], pods: &'a [Pod]) -> Vec<&'a Pod> {
     let phase = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.clone());
     let is_over = |pod: &Pod| matches!(phase(pod).as_deref(), Some("Succeeded" | "Failed"));
-    let is_at_work = |pod: &Pod| stage(pod, OPENCODE_CONTAINER) == PodStage::Running;
     let stays = |pod: &Pod| {
         let mut of_pod = jobs.iter().filter(|job| !is_leaving(job) && is_of(pod, job));
         of_pod.any(|job| job_end(job).is_none() || !is_at_work(pod))
     };
-    let leaving = pods.iter().filter(|pod| !is_over(pod) && !stays(pod));
-    leaving.filter_map(|pod| pod.metadata.name.clone()).collect()
+    pods.iter().filter(|pod| !is_over(pod) && !stays(pod)).collect()
+}
+
+fn is_at_work(pod: &Pod) -> bool {
+    stage(pod, OPENCODE_CONTAINER) == PodStage::Running
+}
+
+fn is_ending(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_some() || !is_at_work(pod)
 }
 
 /// Without a task nobody can tell whose work a Job does.
@@ -268,6 +283,25 @@ mod tests {
             json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:09Z"}}),
         );
         assert_eq!(word(&[leaving], &[running], &candidate()), "wait gone-pod");
+    }
+
+    #[test]
+    fn an_agent_without_a_job_works_on_until_somebody_deletes_its_pod() {
+        let running = json!({"phase": "Running", "containerStatuses": [{"name": "opencode", "image": "", "imageID": "",
+            "ready": true, "restartCount": 0, "state": {"running": {}}}]});
+        let mut pod = pod("gone", running);
+        let is_ending = |pod: &Pod| match decide(&[], std::slice::from_ref(pod), &candidate()) {
+            Decision::Wait { pods_are_ending, .. } => pods_are_ending,
+            other => panic!("{other:?}"),
+        };
+        assert!(!is_ending(&pod));
+        pod.metadata.deletion_timestamp =
+            serde_json::from_value(json!("2026-01-01T00:00:09Z")).expect("a time");
+        assert!(is_ending(&pod));
+        assert!(
+            is_ending(&self::pod("gone", json!({"phase": "Pending"}))),
+            "its gate stays shut"
+        );
     }
 
     #[test]

@@ -81,13 +81,13 @@ impl AgentTurn {
         let next = async {
             let mut candidate = candidate(context);
             loop {
-                match plan(context, &candidate, host_log).await? {
+                match Box::pin(plan(context, &candidate, host_log)).await? {
                     Plan::Follow(assignment) => return Ok(*assignment),
                     Plan::Adopt(record, role) => {
                         if role != Role::Ended {
                             host_log.status(reattaching(context, &record)).await;
                         }
-                        if let Some(attached) = adopt(context, &record, role).await? {
+                        if let Some(attached) = Box::pin(adopt(context, &record, role)).await? {
                             return Ok(Assignment::of(role, attached));
                         }
                     }
@@ -111,18 +111,18 @@ async fn plan(context: &RunContext, candidate: &Candidate, host_log: &HostLog) -
     let planned = tokio::select! {
         biased;
         // What is done is not lost: what it made must be known to be removed.
-        planned = undisturbed(context, candidate, &ledger, host_log) => planned,
+        planned = Box::pin(undisturbed(context, candidate, &ledger, host_log)) => planned,
         reason = context.stop.asked() => Err(cancelled(&reason)),
     };
     match planned {
         Ok(Plan::LookAgain) => {
             // Another Job of the agent was first: this one must be gone before it may be made again.
             let stepped_back = cancelled("another server was first");
-            ledger.undo(context, stepped_back).await;
+            Box::pin(ledger.undo(context, stepped_back)).await;
             Ok(Plan::LookAgain)
         }
         Ok(plan) => Ok(plan),
-        Err(failure) => Err(ledger.undo(context, failure).await),
+        Err(failure) => Err(Box::pin(ledger.undo(context, failure)).await),
     }
 }
 
@@ -134,9 +134,9 @@ async fn undisturbed(
 ) -> Result<Plan, Failure> {
     let admission = admission(context);
     loop {
-        return Ok(match admission.decision(candidate, host_log).await? {
+        return Ok(match Box::pin(admission.decision(candidate, host_log)).await? {
             Decision::Abandon(record) => {
-                abandon(context, &record, host_log).await?;
+                Box::pin(abandon(context, &record, host_log)).await?;
                 continue;
             }
             // From here on a stop is the adopted Job's: whoever follows it ends it, and knows that it is gone.
@@ -148,10 +148,10 @@ async fn undisturbed(
             }
             Decision::Harvest(record) => Plan::Adopt(Box::new(record), Role::Ended),
             Decision::Wait { .. } | Decision::Create => {
-                if let Some(left) = left(context).await? {
+                if let Some(left) = Box::pin(left(context)).await? {
                     return Ok(Plan::Follow(Box::new(left)));
                 }
-                match launch(context, ledger, host_log).await? {
+                match Box::pin(launch(context, ledger, host_log)).await? {
                     Some(attached) => Plan::Follow(Box::new(Assignment::of(Role::Own, attached))),
                     None => Plan::LookAgain,
                 }
@@ -231,6 +231,7 @@ fn admission(context: &RunContext) -> Admission<'_> {
 fn candidate(context: &RunContext) -> Candidate {
     Candidate {
         job_name: names::job_name(&context.spec.run.agent_id, &context.spec.run.id),
+        log_folder: context.log_folder.clone(),
         task: context.spec.run.task_id.clone(),
         session: context.spec.run.stored_session.clone(),
         may_adopt: context.spec.settings.reattach_orphaned_jobs && !context.has_harvested,

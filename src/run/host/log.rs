@@ -1,8 +1,8 @@
 //! The log of a run at its host: lines go one call at a time, bounded in size and time. No fault of the host's callback
 //! reaches the run.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
@@ -15,7 +15,9 @@ use crate::run::host::reporter::{Reporter, Reports, reporter_for};
 use crate::run::host::{Host, Kind};
 use crate::run::redact::display::Redactor;
 use crate::run::stop::Stop;
-use crate::run::timing::{HOST_CALLBACK_LIMIT, HOST_CALLBACK_LIMIT_ON_STOP, HUNG_HOST_LIMIT_ON_STOP};
+use crate::run::timing::{
+    HOST_CALLBACK_LIMIT, HOST_CALLBACK_LIMIT_ON_STOP, HUNG_HOST_LIMIT_ON_STOP, UNANSWERED_CALLS_LIMIT,
+};
 
 /// Bytes of one call: the host's live events show the last 8 Ki characters of it.
 const BATCH_BYTES: usize = 8 << 10;
@@ -28,8 +30,7 @@ pub struct HostLog {
     /// Time of the agent's last output. Locked while a call is under way, so that there is one at a time.
     last_output: Mutex<Instant>,
     has_warned: AtomicBool,
-    /// The last call was not answered in time.
-    unanswered: AtomicBool,
+    unanswered: StdMutex<Unanswered>,
     stop: Stop,
     reports: Reports,
 }
@@ -44,7 +45,7 @@ impl HostLog {
             stop,
             last_output: Mutex::new(Instant::now()),
             has_warned: AtomicBool::new(false),
-            unanswered: AtomicBool::new(false),
+            unanswered: StdMutex::default(),
             reports,
         };
         (host_log, reporter)
@@ -148,11 +149,8 @@ impl HostLog {
 
     /// Calls the host. `None` when it did not answer in time: it has the payload all the same.
     async fn answer_of(&self, kind: Kind, payload: String) -> Option<Result<(), String>> {
-        let (limit, limit_on_stop) = if self.unanswered.load(Ordering::Relaxed) {
-            (HOST_CALLBACK_LIMIT_ON_STOP, HUNG_HOST_LIMIT_ON_STOP)
-        } else {
-            (HOST_CALLBACK_LIMIT, HOST_CALLBACK_LIMIT_ON_STOP)
-        };
+        let (limit, limit_on_stop) = self.unanswered().limits();
+        let since = Instant::now();
         let stopped = async {
             self.stop.asked().await;
             sleep(limit_on_stop).await;
@@ -161,8 +159,44 @@ impl HostLog {
             answer = timeout(limit, self.host.say(kind, payload)) => answer.ok(),
             () = stopped => None,
         };
-        self.unanswered.store(answer.is_none(), Ordering::Relaxed);
+        let mut unanswered = self.unanswered();
+        unanswered.is_last = answer.is_none();
+        if answer.is_none() {
+            unanswered.waited += since.elapsed();
+        }
+        drop(unanswered);
         answer
+    }
+
+    fn unanswered(&self) -> MutexGuard<'_, Unanswered> {
+        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The calls of a run that its host did not answer in time. All of them share one limit: the result of a run must not
+/// wait for a host that hangs with each piece of its log again.
+#[derive(Default)]
+struct Unanswered {
+    /// The last call was one.
+    is_last: bool,
+    /// How long all of them were waited for.
+    waited: Duration,
+}
+
+impl Unanswered {
+    /// How long the next call is waited for, and how long once the run is to stop.
+    fn limits(&self) -> (Duration, Duration) {
+        let left = UNANSWERED_CALLS_LIMIT.saturating_sub(self.waited);
+        if self.is_last {
+            let limit = HOST_CALLBACK_LIMIT_ON_STOP.min(left);
+            (limit.max(HUNG_HOST_LIMIT_ON_STOP), HUNG_HOST_LIMIT_ON_STOP)
+        } else {
+            let limit = HOST_CALLBACK_LIMIT.min(left);
+            (
+                limit.max(HOST_CALLBACK_LIMIT_ON_STOP),
+                HOST_CALLBACK_LIMIT_ON_STOP,
+            )
+        }
     }
 }
 
@@ -258,7 +292,7 @@ mod tests {
         let since = Instant::now();
         host_log.lines(Kind::Stdout, &batches.repeat(100)).await;
         assert!(
-            since.elapsed() <= HOST_CALLBACK_LIMIT + HOST_CALLBACK_LIMIT_ON_STOP * 101,
+            since.elapsed() <= UNANSWERED_CALLS_LIMIT + HUNG_HOST_LIMIT_ON_STOP * 101,
             "{:?}",
             since.elapsed()
         );

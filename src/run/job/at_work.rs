@@ -5,7 +5,24 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 
 use crate::cluster::conditions::{PodStage, is_of, job_end, stage};
-use crate::manifest::names::OPENCODE_CONTAINER;
+use crate::manifest::names::{LOG_PATH, OPENCODE_CONTAINER};
+
+/// Leaves only Jobs and pods of this very agent: labels hold its id in lower case and without some characters, so that
+/// the selector finds those of another, too. `log_folder`: where the logs of the agent's runs are, as pods see it.
+/// Jobs that name no log stay.
+pub fn retain_of_agent(jobs: &mut Vec<Job>, pods: &mut Vec<Pod>, log_folder: &str) {
+    let is_of_another = |job: &Job| {
+        let annotations = job.metadata.annotations.as_ref();
+        let log = annotations.and_then(|annotations| annotations.get(LOG_PATH));
+        log.is_some_and(|log| folder(log) != log_folder)
+    };
+    pods.retain(|pod| !jobs.iter().any(|job| is_of_another(job) && is_of(pod, job)));
+    jobs.retain(|job| !is_of_another(job));
+}
+
+fn folder(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
 
 /// Jobs whose agent may be at work: without a terminal condition, and their agent's container has not ended (a
 /// sidecar may keep such a Job for ever).
@@ -51,6 +68,37 @@ mod tests {
             json!({"metadata": {"name": name, "uid": format!("uid-{name}"), "creationTimestamp": made}}),
         )
         .expect("a job")
+    }
+
+    #[test]
+    fn an_agent_whose_id_differs_only_in_case_is_another() {
+        let job = |name: &str, log: Option<&str>| {
+            let mut job = job(name, "2026-01-01T00:00:00Z");
+            job.metadata.annotations = log.map(|log| [(LOG_PATH.to_owned(), log.to_owned())].into());
+            job
+        };
+        let pod = |of: &str| -> Pod {
+            serde_json::from_value(json!({"metadata": {"name": of, "ownerReferences": [
+                {"apiVersion": "batch/v1", "kind": "Job", "name": of, "uid": format!("uid-{of}")}]}}))
+            .expect("a pod")
+        };
+        let mut jobs = vec![
+            job("own", Some("/paperclip/logs/c/Ada/r.pod.ndjson")),
+            job("other", Some("/paperclip/logs/c/ada/r.pod.ndjson")),
+            job("old", None),
+        ];
+        let mut pods = vec![pod("own"), pod("other"), pod("gone")];
+        retain_of_agent(&mut jobs, &mut pods, "/paperclip/logs/c/Ada");
+        let names: Vec<_> = jobs
+            .iter()
+            .filter_map(|job| job.metadata.name.as_deref())
+            .collect();
+        assert_eq!(names, ["own", "old"]);
+        let names: Vec<_> = pods
+            .iter()
+            .filter_map(|pod| pod.metadata.name.as_deref())
+            .collect();
+        assert_eq!(names, ["own", "gone"], "its pod is no pod without a Job");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Removes what dead servers left: files whose Job is gone, and finished Jobs that nobody harvests. Starts after the
 //! first run of a cluster and namespace, and repeats every hour while the process lives.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,18 +23,23 @@ use crate::tail::StartRecord;
 use crate::tail::record::MAX_RECORD_BYTES;
 use crate::tail::source::{OldRun, RunFileEnds, RunFiles, old_runs};
 
+/// How long files of agents stay of which this process knows nothing: the default of `logRetentionSec`.
+const RETENTION: Duration = Duration::from_secs(604_800);
+
 /// One cluster and namespace to sweep.
 struct Sweep {
     server: Arc<Server>,
     cluster: Cluster,
     namespace: Namespace,
     root: DataRoot,
-    retention: Duration,
 }
 
 /// Starts the sweep of this context's cluster and namespace, once per server.
 pub(crate) fn start(context: &RunContext) {
     let server = context.server.clone();
+    let run = &context.spec.run;
+    let retention = Duration::from_secs(context.spec.settings.log_retention_sec);
+    server.keep_files(&run.company_id, &run.agent_id, retention);
     if !server.begins_to_sweep(&context.cluster, &context.namespace.name) {
         return;
     }
@@ -42,7 +48,6 @@ pub(crate) fn start(context: &RunContext) {
         cluster: context.cluster.clone(),
         namespace: context.namespace.clone(),
         root: context.volume.root.clone(),
-        retention: Duration::from_secs(context.spec.settings.log_retention_sec),
     };
     // The task ends with the runtime.
     tokio::spawn(async move {
@@ -80,8 +85,29 @@ impl Sweep {
         if cluster.is_empty() {
             return;
         }
+        // Each agent has its own time. One that has not run yet in this process keeps its files for the default or
+        // longer.
+        let retentions = self.server.retentions();
+        let unknown = retentions
+            .values()
+            .copied()
+            .max()
+            .unwrap_or_default()
+            .max(RETENTION);
+        let of = |run: &OldRun| retentions.get(&(run.company.clone(), run.agent.clone())).copied();
+        let times: BTreeSet<Duration> = retentions.values().copied().chain([unknown]).collect();
+        for time in times {
+            for run in self.old_runs(time).await {
+                if of(&run).unwrap_or(unknown) == time {
+                    self.remove(run, &cluster).await;
+                }
+            }
+        }
+    }
+
+    async fn old_runs(&self, retention: Duration) -> Vec<OldRun> {
         let logs = self.root.path.join(RUN_LOGS);
-        let (retention, now) = (self.retention, self.server.clock.now());
+        let now = self.server.clock.now();
         let ends = RunFileEnds {
             started: STARTED_END,
             log: LOG_END,
@@ -89,9 +115,7 @@ impl Sweep {
         let old = self.root.volume.within(SURVEY_LIMIT, move || {
             old_runs(&logs, ends, retention, now).unwrap_or_default()
         });
-        for run in old.await.unwrap_or_default() {
-            self.remove(run, &cluster).await;
-        }
+        old.await.unwrap_or_default()
     }
 
     /// Removes the files of an old run if this cluster made them and its Job is gone.

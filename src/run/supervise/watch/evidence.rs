@@ -60,12 +60,13 @@ impl Watch {
         }
         let outage = self.run.limits.outage;
         if let Some((why, since)) = &view.unreachable_since
-            && facts.now - *since >= outage
+            // The view may have been away long before this run came: what it finds is not an outage of its own.
+            && facts.now - (*since).max(self.followed_since) >= outage
         {
             return Some(Cause::Unreachable(why.clone()));
         }
         let (why, since) = view.pods_stale_since.as_ref()?;
-        let stale_for = facts.now - *since;
+        let stale_for = facts.now - (*since).max(self.followed_since);
         if stale_for >= SAY_PODS_STALE && !std::mem::replace(&mut self.said.pods_are_stale, true) {
             let line = format!("Warning: nothing is heard of pods: {why}");
             step.say.push(Say::Status(line));

@@ -90,6 +90,7 @@ pub struct Watch {
     at_work: bool,
     job_was_seen: bool,
     job_asked_at: Instant,
+    followed_since: Instant,
     job_is_gone: bool,
     /// Since when an end is known for which a better word may come.
     end_known_since: Option<Instant>,
@@ -121,6 +122,7 @@ impl Watch {
             at_work: false,
             job_was_seen: false,
             job_asked_at: now,
+            followed_since: now,
             job_is_gone: false,
             end_known_since: None,
             suspended_at: None,
