@@ -115,7 +115,7 @@ export class Cluster {
         injectSidecar(this.faults, RESOURCES.pods!, admitted);
         this.#store.create("pods", admitted);
       },
-      deniesPods: () => this.faults.has("deny-pods"),
+      refusesPods: () => this.faults.podRefusal(),
     });
     seed(this.#store, namespace, options.ownPod ?? {});
     this.faults.onChange(() => this.#freeze());
@@ -185,7 +185,7 @@ export class Cluster {
   /** Without its API no part of a cluster can change anything; without its kubelet the node cannot. */
   #freeze(): void {
     this.#pauseControllers(this.#away);
-    this.#node.freeze(this.#away || this.faults.has("kubelet-down"));
+    this.#node.freeze(this.#away || this.faults.isOn("kubelet-down"));
   }
 
   #pauseControllers(paused: boolean): void {

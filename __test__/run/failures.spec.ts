@@ -54,10 +54,10 @@ describe.skipIf(isRealCluster)("a run ends with", () => {
     ],
     [
       "pods that are not admitted",
-      { kind: "deny-pods" },
+      { kind: "deny-pods", message: 'pods "x" is forbidden: exceeded quota: agents' },
       { scheduleTimeoutSec: 1 },
       "k8s_pod_schedule_failed",
-      /no pod was made for job .* within 1 s/,
+      /^FailedCreate: .*exceeded quota: agents.*no pod was made for job .* within 1 s/,
     ],
     [
       "a container that waits for its configuration",

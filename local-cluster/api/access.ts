@@ -14,7 +14,8 @@ const ACCOUNT_NAME = "system:serviceaccount:paperclip:paperclip";
 /** A test compares it with deploy/rbac.yaml; reviews are everybody's right. */
 export const ROLE: Record<string, string[]> = {
   jobs: ["create", "get", "list", "watch", "delete"],
-  pods: ["get", "list", "watch"],
+  pods: ["get", "list", "watch", "create"],
+  events: ["list"],
   persistentvolumeclaims: ["get", "create"],
   secrets: ["get", "create", "delete"],
   namespaces: ["get"],

@@ -28,6 +28,7 @@ export const RESOURCES: Record<string, Resource> = Object.fromEntries(
     resource("jobs", "Job", { group: "batch", defaultPropagation: "Orphan" }),
     resource("pods", "Pod", { shortNames: ["po"] }),
     resource("secrets", "Secret"),
+    resource("events", "Event", { shortNames: ["ev"] }),
     resource("configmaps", "ConfigMap", { shortNames: ["cm"] }),
     resource("persistentvolumeclaims", "PersistentVolumeClaim", { shortNames: ["pvc"] }),
     resource("namespaces", "Namespace", { namespaced: false, shortNames: ["ns"] }),

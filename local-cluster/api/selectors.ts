@@ -68,6 +68,7 @@ const FIELDS: Record<string, string[]> = {
     "status.phase",
     "status.podIP",
   ],
+  Event: ["involvedObject.uid", "involvedObject.name", "involvedObject.kind", "reason", "type"],
   Secret: ["type"],
   Namespace: ["status.phase"],
 };

@@ -14,8 +14,8 @@ interface JobControllerOptions {
   /** `fails-job` is how Kubernetes 1.26 and later count it, `replaced` how earlier ones do. */
   deletedPod: "replaced" | "fails-job";
   createPod: (pod: KubeObject) => void;
-  /** No pod is admitted now. */
-  deniesPods: () => boolean;
+  /** Why no pod is admitted now. */
+  refusesPods: () => string | undefined;
 }
 
 /** What the controller remembers of a Job besides what the Job says: API times have no milliseconds. */
@@ -23,6 +23,7 @@ interface Memory {
   startedAt?: number;
   finishedAt?: number;
   lostPods: number;
+  saidRefusal?: string;
   timer?: NodeJS.Timeout;
 }
 
@@ -96,8 +97,10 @@ export class JobController {
       for (const pod of active) deleteObject(this.#store, RESOURCES.pods!, namespace, pod.metadata.name);
       active = [];
       memory.finishedAt = Date.now();
-    } else if (active.length === 0 && !this.#options.deniesPods()) {
-      active = [this.#startPod(job)];
+    } else if (active.length === 0) {
+      const refusal = this.#options.refusesPods();
+      if (refusal === undefined) active = [this.#startPod(job)];
+      else this.#sayRefusal(job, memory, refusal);
     }
     this.#store.modify("jobs", namespace, name, (draft: Job) => {
       const status = draft.status;
@@ -111,6 +114,27 @@ export class JobController {
       if (end.type === "Complete") status.completionTime = timestamp();
     });
     if (!end && left !== Infinity) this.#wake(job, memory, left);
+  }
+
+  /** The controller tells nobody else; a real one says it again and again. */
+  #sayRefusal(job: Job, memory: Memory, refusal: string): void {
+    if (memory.saidRefusal === refusal) return;
+    memory.saidRefusal = refusal;
+    const { namespace, name, uid } = job.metadata;
+    const now = timestamp();
+    this.#store.create("events", {
+      apiVersion: "v1",
+      kind: "Event",
+      metadata: { name: generatedName(`${name.slice(0, 40)}.`), namespace } as KubeObject["metadata"],
+      involvedObject: { apiVersion: "batch/v1", kind: "Job", namespace, name, uid },
+      type: "Warning",
+      reason: "FailedCreate",
+      message: `Error creating: ${refusal}`,
+      source: { component: "job-controller" },
+      firstTimestamp: now,
+      lastTimestamp: now,
+      count: 1,
+    });
   }
 
   /** Once finished, only the TTL is left to watch. */

@@ -47,8 +47,17 @@ export class Faults {
     return () => this.#listeners.delete(listener);
   }
 
-  has(kind: Fault["kind"]): boolean {
+  isOn(kind: Fault["kind"]): boolean {
     return this.#standing.some((standing) => standing.fault.kind === kind);
+  }
+
+  /** Why no pod of a Job is admitted, if none is. */
+  podRefusal(): string | undefined {
+    for (const { fault } of this.#standing) {
+      if (fault.kind === "deny-pods")
+        return fault.message ?? "pods are forbidden: exceeded quota: pods, limited: pods=0";
+    }
+    return undefined;
   }
 
   isStanding(fault: Fault): boolean {

@@ -48,7 +48,7 @@ export type ServerFault =
   /** History is dropped: watches break off, and going on from an older version answers 410. */
   | { kind: "compact" }
   /** No pod of a Job is admitted, as with a quota on pods or a webhook: the Job stays, without any pod. */
-  | { kind: "deny-pods" }
+  | { kind: "deny-pods"; message?: string }
   /** The node's agent is down: containers run on, their status freezes, new pods stay Pending. */
   | { kind: "kubelet-down"; ms?: number };
 

@@ -1,6 +1,7 @@
 //! The environment test: checks one by one what a run needs. Each check has a limit, for an API server that hangs.
 
 mod address;
+mod dry_run;
 mod objects;
 mod rights;
 mod volume;
@@ -104,14 +105,22 @@ async fn check_cluster(server: &Server, request: &ProbeRequest) -> Vec<Check> {
         }
     };
     let secret = text_setting(config, "secretRef").unwrap_or_default();
-    let (exists, rights, secret, claim) = tokio::join!(
+    let tried = async {
+        match found {
+            Some(own) => dry_run::check(&cluster, config, own).await,
+            None => Vec::new(),
+        }
+    };
+    let (exists, rights, secret, claim, tried) = tokio::join!(
         objects::namespace(&cluster, &namespace),
         rights::check(&cluster, &namespace),
         objects::secret(&cluster, &namespace, &secret),
         claim,
+        tried,
     );
     let mut checks = vec![reached, exists];
     checks.extend(rights);
+    checks.extend(tried);
     checks.extend([secret, claim, address::check(address_in_pod(request, found))]);
     checks
 }

@@ -19,12 +19,16 @@ enum Without {
     Polls,
     /// It finds the server's own pod in a list.
     Lists,
+    /// It cannot say in the cluster's words what refuses a pod.
+    Guesses,
+    /// The same, but this test cannot try an agent's pod.
+    Untested,
     /// The same: only the TypeScript adapter used this verb.
     IsTheSame,
 }
 
 /// Group, resource, verb, end of the check's code, and what a run does without it.
-const RIGHTS: [(&str, &str, &str, &str, Without); 15] = [
+const RIGHTS: [(&str, &str, &str, &str, Without); 17] = [
     ("batch", "jobs", "create", "job_create", Without::Fails),
     ("batch", "jobs", "delete", "job_delete", Without::Fails),
     ("batch", "jobs", "get", "job_get", Without::Fails),
@@ -33,6 +37,8 @@ const RIGHTS: [(&str, &str, &str, &str, Without); 15] = [
     ("", "pods", "get", "pod_get", Without::Lists),
     ("", "pods", "list", "pod_list", Without::Fails),
     ("", "pods", "watch", "pod_watch", Without::Polls),
+    ("", "pods", "create", "pod_create", Without::Untested),
+    ("", "events", "list", "event_list", Without::Guesses),
     ("", "secrets", "create", "secret_create", Without::Fails),
     ("", "secrets", "delete", "secret_delete", Without::Fails),
     ("", "secrets", "get", "secret_get", Without::Fails),
@@ -102,6 +108,17 @@ async fn ask(cluster: &Cluster, namespace: &str, right: (&str, &str, &str, &str,
                 let message =
                     format!("may not {verb} {resource}: the server's own pod is looked up in their list");
                 Check::new(Level::Warn, &code, message, Some(&grant))
+            }
+            Without::Guesses => {
+                let message = format!(
+                    "may not {verb} {resource}: what refuses a pod is not told in the cluster's words"
+                );
+                Check::new(Level::Info, &code, message, Some(&grant))
+            }
+            Without::Untested => {
+                let message =
+                    format!("may not {verb} {resource}: runs do not need it, and this test tries no pod");
+                Check::new(Level::Info, &code, message, Some(&grant))
             }
             Without::IsTheSame => {
                 let message = format!("may not {verb} {resource}, and does not need to");
