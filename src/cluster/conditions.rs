@@ -76,8 +76,9 @@ pub fn job_end(job: &Job) -> Option<JobEnd> {
         })
 }
 
-/// How far the pod is, judged by the container of that name and the init container before it. Whatever others put into the
-/// pod (a proxy as native sidecar, an exporter) may fail, wait and be started again: it says nothing about the agent.
+/// How far the pod is, judged by the container of that name and the init container before it. Whatever others put into
+/// the pod (a proxy as native sidecar, an exporter) may fail, wait and be started again: it says nothing about the
+/// agent.
 #[must_use]
 pub fn stage(pod: &Pod, container: &str) -> PodStage {
     let Some(status) = &pod.status else {
@@ -214,8 +215,8 @@ fn failed_init(status: &ContainerStatus) -> Option<PodStage> {
     let reason = end.reason.unwrap_or_default();
     let message = end.message.trim();
     let why = format!(
-        "init container exited with code {} ({reason}) {message}",
-        end.exit_code
+        "init container {} exited with code {} ({reason}) {message}",
+        status.name, end.exit_code
     );
     Some(PodStage::Blocked {
         container: status.name.clone(),

@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use super::answer::{NoApiServer, shown};
+use super::credentials::NoCredentials;
 use super::error_chain::chain;
+use super::refusals::{CREDENTIALS_REFUSED, NOT_GRANTED, TOO_LARGE, refusal};
 
-/// A request that failed. The message names verb, object, the API's own reason and what to do.
+/// A request that failed. The message begins with the reason, in words that fit a list; then come verb, object, the
+/// API's own words and what to do.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ClusterError {
     /// The API server answered with an error.
-    #[error("cannot {verb} {on}: {message} (HTTP {code} {reason}){}", advice(*.code, .message))]
+    #[error("{}: cannot {verb} {on}: {message} (HTTP {code} {reason}){}", refusal(*.code, .message).0, refusal(*.code, .message).1)]
     Api {
         /// What was asked, as RBAC names it.
         verb: &'static str,
@@ -18,12 +22,12 @@ pub enum ClusterError {
         code: u16,
         /// Machine-readable reason, such as `NotFound`.
         reason: String,
-        /// The API server's own words.
+        /// The API server's own words: one line of at most 500 characters.
         message: String,
     },
     /// No answer in time.
-    #[error("cannot {verb} {on}: the API server did not answer within {} s. Look at its load, and at network policies between it and the \
-         Paperclip server", .after.as_secs())]
+    #[error("API server is silent: cannot {verb} {on}: the API server did not answer within {} s. Look at its load, and at network \
+         policies between it and the Paperclip server", .after.as_secs())]
     Timeout {
         /// What was asked.
         verb: &'static str,
@@ -34,7 +38,7 @@ pub enum ClusterError {
     },
     /// The connection failed.
     #[error(
-        "cannot {verb} {on}: the API server cannot be reached: {message}. Check its address in the kubeconfig, and the network"
+        "API server not reachable: cannot {verb} {on}: {message}. Check its address in the kubeconfig, and the network"
     )]
     Unreachable {
         /// What was asked.
@@ -44,34 +48,32 @@ pub enum ClusterError {
         /// The chain of causes.
         message: String,
     },
+    /// Something else answered.
+    #[error(
+        "Not the API server's answer: cannot {verb} {on}: {message}. A login page or a proxy stands before the API \
+         server: check the address in the kubeconfig, and its `proxy-url`"
+    )]
+    Foreign {
+        /// What was asked.
+        verb: &'static str,
+        /// The object.
+        on: String,
+        /// What was answered.
+        message: String,
+    },
+    /// The request was not sent: its credentials could not be had.
+    #[error("No credentials: cannot {verb} {on}: {message}")]
+    Credentials {
+        /// What was asked.
+        verb: &'static str,
+        /// The object.
+        on: String,
+        /// Why there are none.
+        message: String,
+    },
     /// There is no usable configuration of the client.
     #[error("{0}")]
     Config(String),
-}
-
-/// What a person can do. The HTTP status decides, and the message where one status has several causes.
-fn advice(code: u16, message: &str) -> &'static str {
-    match code {
-        400 | 403 if message.contains("admission webhook") => {
-            ". An admission webhook of the cluster refuses it: change the agent's configuration, or ask whoever runs the webhook"
-        }
-        403 if message.contains("quota") => {
-            ". Free some of the namespace's quota, raise it, or lower the agent's resources"
-        }
-        403 if message.contains("violates PodSecurity") => {
-            ". Allow such pods in the namespace (pod-security.kubernetes.io/enforce)"
-        }
-        401 => ". The server's credentials are missing or expired: look at its service account or kubeconfig",
-        403 => ". Grant this verb in the Role of the server's service account",
-        404 if message.contains("namespaces") => {
-            ". Create the namespace, or correct `namespace` in the agent's configuration"
-        }
-        409 => ". An object of that name exists already: delete it if no run needs it",
-        400 | 422 => ". Correct the adapter configuration of the agent",
-        429 => ". The API server is too busy: try again later",
-        500.. => ". The API server or a webhook of the cluster is in trouble: look at its logs",
-        _ => "",
-    }
 }
 
 impl ClusterError {
@@ -83,13 +85,23 @@ impl ClusterError {
                 verb,
                 on: on.to_owned(),
                 code: status.code,
-                reason: status.reason.clone(),
-                message: status.message.clone(),
+                reason: shown(&status.reason),
+                message: shown(&status.message),
+            },
+            kube::Error::Service(error) if error.is::<NoCredentials>() => Self::Credentials {
+                verb,
+                on: on.to_owned(),
+                message: error.to_string(),
+            },
+            kube::Error::Service(error) if error.is::<NoApiServer>() => Self::Foreign {
+                verb,
+                on: on.to_owned(),
+                message: error.to_string(),
             },
             other => Self::Unreachable {
                 verb,
                 on: on.to_owned(),
-                message: chain(other),
+                message: shown(&chain(other)),
             },
         }
     }
@@ -121,12 +133,36 @@ impl ClusterError {
         self.code() == Some(409)
     }
 
+    /// Whether the server's credentials or rights are refused, as an API server does as well while it starts and knows
+    /// no Role yet. What a policy or a quota refuses is none of these.
+    #[must_use]
+    pub(super) fn may_be_unready(&self) -> bool {
+        match self {
+            Self::Api { code, message, .. } => {
+                let (what, _) = refusal(*code, message);
+                what == NOT_GRANTED || what == CREDENTIALS_REFUSED
+            }
+            _ => false,
+        }
+    }
+
+    /// The verb is not granted: a Role, and no policy, refuses it.
+    #[must_use]
+    pub fn is_not_granted(&self) -> bool {
+        self.is_forbidden() && self.may_be_unready()
+    }
+
     /// Whether the same request may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Api { code, .. } => *code == 429 || *code >= 500,
-            Self::Timeout { .. } | Self::Unreachable { .. } => true,
+            Self::Api { code, message, .. } => {
+                *code == 429 || (*code >= 500 && refusal(*code, message).0 != TOO_LARGE)
+            }
+            Self::Timeout { .. }
+            | Self::Unreachable { .. }
+            | Self::Foreign { .. }
+            | Self::Credentials { .. } => true,
             Self::Config(_) => false,
         }
     }
@@ -150,47 +186,43 @@ mod tests {
     fn the_message_has_verb_object_reason_and_advice() {
         let text = api(403, "Forbidden").to_string();
         assert!(
-            text.starts_with("cannot create job/x: jobs.batch \"x\" is wrong (HTTP 403 Forbidden). Grant"),
+            text.starts_with(
+                "Refused by the cluster: cannot create job/x: jobs.batch \"x\" is wrong (HTTP 403 Forbidden). A policy"
+            ),
             "{text}"
         );
     }
 
     #[test]
-    fn every_refusal_says_what_to_do() {
-        let cases = [
-            (
-                403,
-                "pods \"x\" is forbidden: exceeded quota: q, requested: count/jobs.batch=1",
-                "quota, raise it",
-            ),
-            (
-                403,
-                "pods \"x\" is forbidden: violates PodSecurity \"restricted\"",
-                "Allow such pods",
-            ),
-            (
-                403,
-                "User \"u\" cannot create resource \"jobs\"",
-                "Grant this verb",
-            ),
-            (
-                400,
-                "admission webhook \"w\" denied the request: no",
-                "whoever runs the webhook",
-            ),
-            (401, "Unauthorized", "credentials"),
-            (404, "namespaces \"n\" not found", "Create the namespace"),
-            (409, "jobs.batch \"x\" already exists", "delete it"),
-            (
-                422,
-                "Job.batch \"x\" is invalid: spec",
-                "Correct the adapter configuration",
-            ),
-            (503, "apiserver is shutting down", "look at its logs"),
-        ];
-        for (code, message, expected) in cases {
-            assert!(advice(code, message).contains(expected), "{code} {message}");
-        }
+    fn a_page_or_a_redirect_is_no_answer_of_the_api_server() {
+        let page = "<html><head><title>502 Bad Gateway</title></head>\n".to_owned() + &"x".repeat(26_000);
+        let status = kube::core::Status::failure(&page, "Failed to parse error data").with_code(502);
+        let text = ClusterError::from_kube("list", "jobs", &kube::Error::Api(Box::new(status))).to_string();
+        assert!(text.contains("502 Bad Gateway") && text.len() < 400, "{text}");
+        assert!(text.starts_with("API server in trouble: "), "{text}");
+    }
+
+    #[test]
+    fn rights_that_an_api_server_may_not_know_yet_are_not_a_policys_word() {
+        let unready = |code, message: &str| {
+            let status = kube::core::Status {
+                code,
+                message: message.to_owned(),
+                ..Default::default()
+            };
+            ClusterError::from_kube("create", "job/x", &kube::Error::Api(Box::new(status))).may_be_unready()
+        };
+        assert!(unready(
+            403,
+            "jobs.batch is forbidden: User \"u\" cannot create resource \"jobs\""
+        ));
+        assert!(unready(401, "Unauthorized"));
+        assert!(!unready(403, "pods \"x\" is forbidden: exceeded quota: q"));
+        assert!(!unready(
+            401,
+            "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: who are you"
+        ));
+        assert!(!unready(404, "Not found"));
     }
 
     #[test]

@@ -58,7 +58,7 @@ fn without_content(error: &(dyn Error + 'static)) -> Option<String> {
     }
 }
 
-fn location(error: &serde_saphyr::Error) -> String {
+pub(crate) fn location(error: &serde_saphyr::Error) -> String {
     error.location().map_or_else(String::new, |at| {
         format!(" (line {}, column {})", at.line(), at.column())
     })

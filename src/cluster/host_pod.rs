@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Container, EnvVar, Pod, PodSpec, VolumeMount};
 use kube::api::ListParams;
 
-use super::verbs::{Namespace, call, retry_transient};
+use super::verbs::{Backoff, Namespace, UNREADY_LIMIT, call, retry_transient};
 use super::{Cluster, ClusterError};
 use crate::config::{POD_ROOT, SecretVolume, SelfPod, Texts};
 
@@ -29,21 +29,24 @@ pub async fn introspect(
 ) -> Result<(SelfPod, Option<&'static str>), ClusterError> {
     let pods = Namespace::new(cluster, namespace).pods;
     let on = format!("pod/{pod_name}");
-    let mut warning = None;
-    let mut found = retry_transient(RETRY_LIMIT, "get", &on, || call("get", &on, pods.get(pod_name))).await;
-    if let Err(refused) = &found
-        && refused.is_forbidden()
-    {
+    let mut unready = Backoff::new(UNREADY_LIMIT);
+    // Only both refusals together are one.
+    let (found, warning) = loop {
+        let found = retry_transient(RETRY_LIMIT, "get", &on, || call("get", &on, pods.get(pod_name))).await;
+        if !found.as_ref().is_err_and(ClusterError::may_be_unready) {
+            break (found, None);
+        }
         let by_name = ListParams::default().fields(&format!("metadata.name={pod_name}"));
         let listed = retry_transient(RETRY_LIMIT, "list", "pods", || {
             call("list", "pods", pods.list(&by_name))
-        })
-        .await;
-        if let Some(pod) = listed.ok().and_then(|list| list.items.into_iter().next()) {
-            warning = Some(FOUND_BY_LIST);
-            found = Ok(pod);
+        });
+        if let Some(pod) = listed.await.ok().and_then(|list| list.items.into_iter().next()) {
+            break (Ok(pod), Some(FOUND_BY_LIST));
         }
-    }
+        if !unready.wait().await {
+            break (found, None);
+        }
+    };
     let pod = found.map_err(|error| {
         if error.is_not_found() {
             ClusterError::Config(format!(

@@ -6,41 +6,51 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
+use tokio::time::Instant;
 
 use super::client::{Access, Cluster};
 use super::verbs::{call, retry_transient};
 
-/// A run that does not know its cluster leaves files that nobody can tell from another cluster's: nothing is told of them, and
-/// no sweep removes them.
+/// A run that does not know its cluster leaves files that nobody can tell from another cluster's: nothing is told of
+/// them, and no sweep removes them.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a refusal is remembered. An API server that has just started refuses what it grants a little later.
+const REFUSAL_HOLDS: Duration = Duration::from_secs(300);
 
 /// The uids of namespaces that were asked for.
 #[derive(Default)]
-pub struct Identities(Mutex<HashMap<(Access, String), String>>);
+pub struct Identities(Mutex<HashMap<(Access, String), Known>>);
+
+struct Known {
+    uid: String,
+    /// Set for a refusal: a Role may be changed.
+    until: Option<Instant>,
+}
 
 impl Identities {
-    /// The uid of the namespace; empty where it cannot be read. An answer, and a refusal, are remembered.
+    /// The uid of the namespace; empty where it cannot be read. An answer is remembered, a refusal for some minutes.
     pub async fn of_namespace(&self, cluster: &Cluster, name: &str) -> String {
         let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (cluster.access.clone(), name.to_owned());
-        if let Some(uid) = known().get(&key) {
-            return uid.clone();
+        if let Some(known) = known().get(&key)
+            && known.until.is_none_or(|until| Instant::now() < until)
+        {
+            return known.uid.clone();
         }
         let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
         let on = format!("namespace/{name}");
         let answer = retry_transient(PATIENCE, "get", &on, || call("get", &on, namespaces.get(name)));
-        match answer.await {
-            Ok(namespace) => {
-                let uid = namespace.metadata.uid.unwrap_or_default();
-                known().insert(key, uid.clone());
-                uid
-            }
-            // A refusal stays; any other error may pass.
-            Err(error) if error.is_forbidden() => {
-                known().insert(key, String::new());
-                String::new()
-            }
-            Err(_) => String::new(),
-        }
+        let (uid, until) = match answer.await {
+            Ok(namespace) => (namespace.metadata.uid.unwrap_or_default(), None),
+            Err(error) if error.is_forbidden() => (String::new(), Some(Instant::now() + REFUSAL_HOLDS)),
+            // Any other error may pass.
+            Err(_) => return String::new(),
+        };
+        let answer = Known {
+            uid: uid.clone(),
+            until,
+        };
+        known().insert(key, answer);
+        uid
     }
 }

@@ -1,11 +1,15 @@
 //! The only room that talks to the API server. `conditions` and `waiting` say what its answers mean, and are pure.
 
+mod answer;
 pub mod client;
 pub mod conditions;
+mod credentials;
 pub mod error;
 mod error_chain;
+mod events;
 pub mod host_pod;
 pub mod identity;
+mod refusals;
 pub mod subscribers;
 pub mod verbs;
 pub mod view;

@@ -4,19 +4,28 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::time::Duration;
 
+use http::HeaderMap;
+use http::header::{CONTENT_TYPE, WARNING};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::{Event, Pod, Secret};
 use kube::Api;
-use kube::api::{DeleteParams, ListParams, PostParams, Preconditions, PropagationPolicy};
+use kube::api::{DeleteParams, ListParams, Preconditions, PropagationPolicy};
+use kube::client::Body;
+use kube::core::Status;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::answer::shown;
 use super::{Cluster, ClusterError};
 
+/// How many warnings of one answer are kept.
+pub const MAX_WARNINGS: usize = 8;
 /// How long one request may take.
 pub const CALL_LIMIT: Duration = Duration::from_secs(15);
 const FIRST_RETRY_AFTER: Duration = Duration::from_millis(250);
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(5);
+/// How long a refusal may be that of an API server which does not know its Roles yet.
+pub(super) const UNREADY_LIMIT: Duration = Duration::from_secs(5);
 /// How long a create is repeated: an API server may need this long to restart.
 const CREATE_RETRY_LIMIT: Duration = Duration::from_secs(30);
 
@@ -41,13 +50,13 @@ pub async fn call<T>(
 }
 
 /// The waits between the attempts of a request: each twice as long as the one before, up to [`MAX_RETRY_AFTER`].
-struct Backoff {
+pub(super) struct Backoff {
     until: Instant,
     wait: Duration,
 }
 
 impl Backoff {
-    fn new(limit: Duration) -> Self {
+    pub(super) fn new(limit: Duration) -> Self {
         Self {
             until: Instant::now() + limit,
             wait: FIRST_RETRY_AFTER,
@@ -55,13 +64,38 @@ impl Backoff {
     }
 
     /// Waits before the next attempt; false when there is no time for one.
-    async fn wait(&mut self) -> bool {
+    pub(super) async fn wait(&mut self) -> bool {
         if Instant::now() + self.wait >= self.until {
             return false;
         }
         sleep(self.wait).await;
         self.wait = (self.wait * 2).min(MAX_RETRY_AFTER);
         true
+    }
+}
+
+/// As [`retry_transient`], for what no run can do without: for a few seconds a refusal is repeated, too, because an
+/// API server that has just started may not know its Roles yet.
+///
+/// # Errors
+/// The last failure.
+pub async fn retry_required<T, F>(
+    limit: Duration,
+    verb: &'static str,
+    on: &str,
+    mut request: impl FnMut() -> F,
+) -> Result<T, ClusterError>
+where
+    F: Future<Output = Result<T, ClusterError>>,
+{
+    let mut unready = Backoff::new(UNREADY_LIMIT.min(limit));
+    let until = Instant::now() + limit;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        match retry_transient(left, verb, on, &mut request).await {
+            Err(error) if error.may_be_unready() && unready.wait().await => {}
+            answer => return answer,
+        }
     }
 }
 
@@ -107,6 +141,8 @@ pub struct Namespace {
     pub pods: Api<Pod>,
     /// Secrets of the namespace.
     pub secrets: Api<Secret>,
+    /// Events of the namespace.
+    pub events: Api<Event>,
     /// Its name.
     pub name: String,
 }
@@ -119,6 +155,7 @@ impl Namespace {
             jobs: Api::namespaced(cluster.client.clone(), name),
             pods: Api::namespaced(cluster.client.clone(), name),
             secrets: Api::namespaced(cluster.client.clone(), name),
+            events: Api::namespaced(cluster.client.clone(), name),
             name: name.to_owned(),
         }
     }
@@ -165,15 +202,16 @@ impl Namespace {
         name: &str,
         object: &K,
         is_same: fn(&K, &K) -> bool,
-    ) -> Result<K, ClusterError>
+    ) -> Result<Created<K>, ClusterError>
     where
         K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + serde::Serialize + Debug,
     {
         let on = format!("{}/{name}", K::kind(&()).to_lowercase());
         let mut backoff = Backoff::new(CREATE_RETRY_LIMIT);
+        let mut unready = Backoff::new(UNREADY_LIMIT);
         let mut repeated = false;
         loop {
-            let error = match call("create", &on, api.create(&PostParams::default(), object)).await {
+            let error = match call("create", &on, create_once(api, object, "")).await {
                 Ok(created) => return Ok(created),
                 Err(error) => error,
             };
@@ -182,7 +220,13 @@ impl Namespace {
                 && let Ok(found) = call("get", &on, api.get(name)).await
                 && is_same(object, &found)
             {
-                return Ok(found);
+                return Ok(Created {
+                    object: found,
+                    warnings: Vec::new(),
+                });
+            }
+            if error.may_be_unready() && unready.wait().await {
+                continue;
             }
             if !error.is_transient() || !backoff.wait().await {
                 return Err(error);
@@ -222,6 +266,60 @@ impl Namespace {
     }
 }
 
+/// What a create gave.
+#[derive(Debug)]
+pub struct Created<K> {
+    /// The object as the API server made it.
+    pub object: K,
+    /// What the API server warns of, such as a pod that Pod Security will refuse. At most [`MAX_WARNINGS`].
+    pub warnings: Vec<String>,
+}
+
+/// Asks what would become of an object, and makes none: with the API server's strict validation and all admission.
+///
+/// # Errors
+/// What the API server answered.
+pub async fn try_out<K>(api: &Api<K>, object: &K) -> kube::Result<Created<K>>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + serde::Serialize + Debug,
+{
+    create_once(api, object, "dryRun=All&fieldValidation=Strict").await
+}
+
+/// Creates an object, and reads the answer's warnings as well, which kube drops.
+async fn create_once<K>(api: &Api<K>, object: &K, query: &str) -> kube::Result<Created<K>>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + serde::Serialize + Debug,
+{
+    let body = serde_json::to_vec(object).map_err(kube::Error::SerdeError)?;
+    let request = http::Request::post(format!("{}?{query}", api.resource_url()))
+        .header(CONTENT_TYPE, "application/json")
+        .body(Body::from(body))
+        .map_err(kube::Error::HttpError)?;
+    let answer = api.clone().into_client().send(request).await?;
+    let (status, warnings) = (answer.status(), warnings(answer.headers()));
+    let body = answer.into_body().collect_bytes().await?;
+    if status.is_success() {
+        let object = serde_json::from_slice(&body).map_err(kube::Error::SerdeError)?;
+        return Ok(Created { object, warnings });
+    }
+    let refused = serde_json::from_slice::<Status>(&body).unwrap_or_else(|_| {
+        Status::failure(&String::from_utf8_lossy(&body), "Failed to parse error data")
+            .with_code(status.as_u16())
+    });
+    Err(kube::Error::Api(Box::new(refused)))
+}
+
+/// The texts of `Warning: 299 - "text"` headers.
+fn warnings(headers: &HeaderMap) -> Vec<String> {
+    let texts = headers.get_all(WARNING).iter().filter_map(|value| {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        let (_, text) = value.split_once('"')?;
+        Some(shown(&text.rsplit_once('"')?.0.replace("\\\"", "\"")))
+    });
+    texts.take(MAX_WARNINGS).collect()
+}
+
 async fn delete<K>(
     api: &Api<K>,
     name: &str,
@@ -247,6 +345,43 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_texts_of_warnings_are_read() {
+        let mut headers = HeaderMap::new();
+        let said = r#"299 - "would violate PodSecurity \"restricted:latest\": runAsNonRoot != true""#;
+        headers.append(WARNING, said.parse().expect("a header"));
+        headers.append(WARNING, "299 -".parse().expect("a header"));
+        let expected = r#"would violate PodSecurity "restricted:latest": runAsNonRoot != true"#;
+        assert_eq!(warnings(&headers), [expected]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_repeated_while_the_api_server_may_be_starting() {
+        let refused = || ClusterError::Api {
+            verb: "list",
+            on: "jobs".to_owned(),
+            code: 403,
+            reason: "Forbidden".to_owned(),
+            message: "User \"u\" cannot list resource \"jobs\"".to_owned(),
+        };
+        let since = Instant::now();
+        let passes = || async move {
+            if since.elapsed() < Duration::from_secs(2) {
+                Err(refused())
+            } else {
+                Ok(())
+            }
+        };
+        let limit = Duration::from_secs(15);
+        assert!(retry_required(limit, "list", "jobs", passes).await.is_ok());
+        let since = Instant::now();
+        let stays = retry_required(limit, "list", "jobs", || {
+            std::future::ready(Err::<(), _>(refused()))
+        })
+        .await;
+        assert!(stays.is_err_and(|error| error.is_forbidden()) && since.elapsed() <= UNREADY_LIMIT);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_request_that_hangs_takes_no_longer_than_its_limit() {

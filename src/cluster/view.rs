@@ -31,9 +31,11 @@ const JOB_NAME: &str = "job-name";
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// After this time of listing a watch is tried again: the Role may have been changed.
 const WATCH_RETRY_AFTER: Duration = Duration::from_secs(300);
-/// The API server ends a watch after this time; a connection that is silent for longer is given up.
+/// The API server ends a watch after this time.
 const WATCH_SECONDS: u32 = 290;
-const SILENCE_LIMIT: Duration = Duration::from_secs(295);
+/// A watch that is silent for so long is given up, and a list comes instead: API servers send a bookmark every minute.
+/// One that sends none, and a proxy that holds everything back, look the same.
+const SILENCE_LIMIT: Duration = Duration::from_secs(120);
 /// After a watch that ended sooner than this comes a pause and a list, and not another watch at once.
 const MIN_WATCH_TIME: Duration = Duration::from_secs(5);
 const MAX_PAUSE: Duration = Duration::from_secs(10);
@@ -261,7 +263,8 @@ where
         loop {
             let event = match timeout(SILENCE_LIMIT, stream.next()).await {
                 Ok(Some(Ok(event))) => event,
-                Ok(Some(Err(_)) | None) | Err(_) => return WatchEnd::Resume(version),
+                Ok(Some(Err(_)) | None) => return WatchEnd::Resume(version),
+                Err(_) => return WatchEnd::Relist(None),
             };
             let object = match event {
                 WatchEvent::Added(object) | WatchEvent::Modified(object) => {

@@ -1,5 +1,5 @@
-//! Why a container waits, in the words of the kubelet and of what pulls and makes containers for it: whether that passes
-//! by itself. Pure.
+//! Why a container waits, in the words of the kubelet and of what pulls and makes containers for it: whether that
+//! passes by itself. Pure.
 
 /// Reasons that say all.
 const PERMANENT: [&str; 3] = [
@@ -28,8 +28,8 @@ const IMAGE: [&str; 16] = [
     "invalid reference format",
 ];
 
-/// In a message about a container's configuration. The Job's own Secret, which is made after the Job, is none of these: it
-/// is a volume, and a pod whose volumes are not there waits with `ContainerCreating`.
+/// In a message about a container's configuration. The Job's own Secret, which is made after the Job, is none of
+/// these: it is a volume, and a pod whose volumes are not there waits with `ContainerCreating`.
 const CONFIGURATION: [&str; 3] = ["not found", "couldn't find key", "has runasnonroot"];
 
 /// In a message about a container that could not be made.

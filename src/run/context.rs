@@ -9,9 +9,11 @@ use tokio::time::Instant;
 use crate::cluster::verbs::Namespace;
 use crate::cluster::{Cluster, ClusterError, View, host_pod};
 use crate::config::{RunSpec, Runtime};
-use crate::manifest::FileNames;
 use crate::manifest::names;
-use crate::run::failure::{Failure, INVALID_REQUEST, SELF_POD_FAILED, SHARED_VOLUME_MISSING, cancelled};
+use crate::manifest::{FileNames, LogPaths};
+use crate::run::failure::{
+    Failure, INVALID_ID, INVALID_REQUEST, SELF_POD_FAILED, SHARED_VOLUME_MISSING, cancelled,
+};
 use crate::run::job::handle::{JobHandle, Limits};
 use crate::run::report::{Harvest, HarvestedSession};
 use crate::run::request::{RunRequest, of_config};
@@ -30,6 +32,8 @@ pub(crate) struct RunContext {
     pub(crate) namespace: Namespace,
     pub(crate) view: Arc<View>,
     pub(crate) selector: String,
+    /// Where the logs of the agent's runs are, as pods see it.
+    pub(crate) log_folder: String,
     pub(crate) volume: SharedVolume,
     /// This run harvested a Job already: an ended one of its task is ignored.
     pub(crate) has_harvested: bool,
@@ -71,6 +75,9 @@ impl RunContext {
             let message = format!("agent id {:?} gives no label value", spec.run.agent_id);
             Failure::of_input(INVALID_REQUEST, message)
         })?;
+        let run = &spec.run;
+        let paths = LogPaths::new(&run.company_id, &run.agent_id, &run.id)
+            .map_err(|error| Failure::of_input(INVALID_ID, error.to_string()))?;
         let view = server.views.of(&cluster, &namespace, &names::adapter_selector());
         Ok(Self {
             volume: SharedVolume {
@@ -89,6 +96,7 @@ impl RunContext {
             namespace,
             view,
             selector,
+            log_folder: paths.dir,
             stop,
             plainer,
             server,
@@ -124,6 +132,7 @@ impl RunContext {
             job_name: job.name,
             job_uid: job.uid,
             secret: job.secret,
+            warnings: job.warnings,
             files: job.files,
             names: job.names,
             owner: self.volume.owner,
@@ -157,6 +166,8 @@ pub(crate) struct JobIdentity {
     pub(crate) name: String,
     pub(crate) uid: String,
     pub(crate) secret: Option<String>,
+    /// What the API server warned of when this server made the Job.
+    pub(crate) warnings: Vec<String>,
     pub(crate) files: RunFiles,
     pub(crate) names: FileNames,
     /// When this server asked for the Job; unknown of an adopted one.

@@ -202,7 +202,7 @@ pub fn end_of(job: Option<&Job>, pod: Option<&Pod>) -> Option<(Cause, Duration)>
         PodStage::EndUnknown { why } => Some((Cause::Lost(why), STATUS_LAG)),
         PodStage::Blocked { container, why } => {
             let name = pod.metadata.name.as_deref().unwrap_or_default();
-            let why = format!("pod {name}, container {container}: {why}");
+            let why = format!("{why} (container {container} of pod {name})");
             match job.and_then(job_end) {
                 _ if pod.metadata.deletion_timestamp.is_none() => {
                     Some((Cause::NeverStarted(why), Duration::ZERO))

@@ -61,6 +61,8 @@ pub struct JobHandle {
     pub job_uid: String,
     /// Name of the Secret that holds the prompt.
     pub secret: Option<String>,
+    /// What the API server warned of when it made the Job.
+    pub warnings: Vec<String>,
     /// Its files.
     pub files: RunFiles,
     /// Their names.

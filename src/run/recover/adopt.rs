@@ -51,6 +51,7 @@ pub(crate) async fn adopt(
     let job = JobIdentity {
         name: job_record.job_name.clone(),
         uid: job_record.job_uid.clone(),
+        warnings: Vec::new(),
         secret: job_record.secret.clone(),
         files: folder.files.clone(),
         names: folder.names.clone(),

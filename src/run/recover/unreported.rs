@@ -120,6 +120,7 @@ fn attach(context: &RunContext, mut folder: RunFolder, record: &StartRecord) -> 
     let job = JobIdentity {
         name: job_name(&spec.run.agent_id, &record.run),
         uid: String::new(),
+        warnings: Vec::new(),
         secret: None,
         files: folder.files.clone(),
         names: folder.names.clone(),

@@ -45,10 +45,14 @@ pub(crate) async fn launch(
     let asked_for = Instant::now();
     let is_gated = spec.run.nonce.is_some();
     let created = submit(&context.namespace, &rendered.job, secret, is_gated, ledger).await?;
+    for warning in &created.warnings {
+        host_log.warn(&format!("the API server warns: {warning}")).await;
+    }
     let identity = JobIdentity {
         name: created.name.clone(),
         uid: created.uid.clone(),
         secret: rendered.prompt_secret.as_ref().map(|secret| secret.name.clone()),
+        warnings: created.warnings.clone(),
         files: folder.files.clone(),
         names: folder.names.clone(),
         asked_for: Some(asked_for),

@@ -5,10 +5,10 @@
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::ClusterError;
-use crate::cluster::verbs::retry_transient;
+use crate::cluster::verbs::{retry_required, retry_transient};
 use crate::run::context::RunContext;
 use crate::run::failure::{Failure, GUARD_UNREACHABLE};
-use crate::run::job::at_work::{is_first, jobs_at_work};
+use crate::run::job::at_work::{is_first, jobs_at_work, retain_of_agent};
 use crate::run::start::submit::CreatedJob;
 use crate::run::timing::{GATE_LIST, GATE_LOOK, GATE_TIE};
 
@@ -19,10 +19,11 @@ use crate::run::timing::{GATE_LIST, GATE_LOOK, GATE_TIE};
 pub(crate) async fn may_go_on(context: &RunContext, own: &CreatedJob) -> Result<bool, Failure> {
     let until = Instant::now() + GATE_TIE;
     loop {
-        let jobs = retry_transient(GATE_LIST, "list", "jobs", || {
+        let jobs = retry_required(GATE_LIST, "list", "jobs", || {
             context.namespace.list_jobs(&context.selector)
         });
-        let jobs = jobs.await.map_err(unknown)?;
+        let mut jobs = jobs.await.map_err(unknown)?;
+        retain_of_agent(&mut jobs, &mut Vec::new(), &context.log_folder);
         let is_other = |uid: &Option<String>| uid.as_deref() != Some(own.uid.as_str());
         if !jobs.iter().any(|job| is_other(&job.metadata.uid)) {
             return Ok(true);
@@ -52,6 +53,6 @@ pub(crate) async fn may_go_on(context: &RunContext, own: &CreatedJob) -> Result<
 
 fn unknown(error: ClusterError) -> Failure {
     let message =
-        format!("cannot tell whether another run of this agent was started at the same time: {error}");
+        format!("{error}. So it is not known whether another run of this agent was started at the same time");
     Failure::before_start(GUARD_UNREACHABLE, message)
 }

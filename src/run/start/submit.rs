@@ -16,6 +16,8 @@ pub struct CreatedJob {
     pub name: String,
     /// Its uid.
     pub uid: String,
+    /// What the API server warned of.
+    pub warnings: Vec<String>,
 }
 
 /// Creates the Job, then the Secret with the Job as its owner, so that no Secret stays without a Job if this process
@@ -32,9 +34,7 @@ pub async fn submit(
     ledger: &Ledger,
 ) -> Result<CreatedJob, Failure> {
     let name = job.metadata.name.clone().unwrap_or_default();
-    let failed = |what: &str, error: &ClusterError| {
-        Failure::before_start(JOB_CREATE_FAILED, format!("Failed to create {what}: {error}"))
-    };
+    let failed = |error: ClusterError| Failure::before_start(JOB_CREATE_FAILED, error.to_string());
     ledger.job(&name, is_gated);
     let answer = namespace.create(&namespace.jobs, &name, job, same_run).await;
     let answer = answer.inspect_err(|error| {
@@ -43,13 +43,11 @@ pub async fn submit(
             ledger.job_was_refused();
         }
     });
+    let answer = answer.map_err(failed)?;
     let created = CreatedJob {
         name: name.clone(),
-        uid: answer
-            .map_err(|error| failed("K8s Job", &error))?
-            .metadata
-            .uid
-            .unwrap_or_default(),
+        uid: answer.object.metadata.uid.unwrap_or_default(),
+        warnings: answer.warnings,
     };
     ledger.job_has_uid(&created.uid);
     let Some(mut secret) = secret else {
@@ -68,7 +66,7 @@ pub async fn submit(
     let answer = namespace
         .create(&namespace.secrets, &secret_name, &secret, same_owner)
         .await;
-    answer.map_err(|error| failed("prompt Secret", &error))?;
+    answer.map_err(failed)?;
     Ok(created)
 }
 

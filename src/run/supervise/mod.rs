@@ -27,7 +27,10 @@ use crate::run::host::progress::Phase;
 use crate::run::job::end::RunEnd;
 use crate::run::job::handle::JobHandle;
 use crate::run::report::{Outcome, Report};
-use crate::run::timing::{CLEAN_UP, KEEPALIVE, STOP_ENDED_JOB};
+use crate::run::timing::{CLEAN_UP, KEEPALIVE, REQUEST, STOP_ENDED_JOB};
+
+/// Of how many pods of a Job the events are read.
+const EVENT_PODS: usize = 3;
 
 /// What came of a Job.
 pub(crate) struct Supervised {
@@ -213,16 +216,50 @@ async fn is_gone(handle: &JobHandle, end: &RunEnd, host_log: &HostLog) -> bool {
 
 /// The pod never ran the agent: the Job goes, and the host may try again if nothing can have started.
 async fn never_started(handle: &JobHandle, why: &str, host_log: &HostLog) -> Failure {
+    // Asked before the Job goes, and its events with it.
+    let why = with_words_of_the_cluster(handle, why).await;
     // A pod that would start in this moment finds its gate closed.
     mark_reported(handle).await;
     let limit = handle.budget().limit(CLEAN_UP);
     let gone = handle.delete_job(limit).await.is_ok() && handle.pods_gone(limit).await;
     let nothing_started = gone && handle.started().await == Some(false);
-    host_log.warn(format!("Pod scheduling failed: {why}")).await;
+    host_log.warn(&why).await;
     Failure {
         code: POD_SCHEDULE_FAILED,
-        message: format!("Pod scheduling failed: {why}"),
+        message: why,
         nothing_started,
+    }
+}
+
+/// The reason with what the API server warned of when the Job was made, and what events say of the Job and its pods,
+/// where listing them is granted.
+async fn with_words_of_the_cluster(handle: &JobHandle, why: &str) -> String {
+    let mut uids = vec![handle.job_uid.clone()];
+    let pods = handle.pods();
+    uids.extend(
+        pods.iter()
+            .take(EVENT_PODS)
+            .filter_map(|pod| pod.metadata.uid.clone()),
+    );
+    let asked = handle.namespace.warnings_about(&uids);
+    let events = handle.budget().within(REQUEST, asked).await;
+    let (events, is_granted) = match events {
+        Some(Ok(events)) => (events, true),
+        Some(Err(error)) => (Vec::new(), !error.is_forbidden()),
+        None => (Vec::new(), true),
+    };
+    let mut said: Vec<String> = handle.warnings.clone();
+    said.extend(events);
+    said.retain(|text| !why.contains(text.as_str()));
+    let said = said.join("; ");
+    match (said.is_empty(), pods.is_empty()) {
+        (true, true) if !is_granted => {
+            format!("{why}. Grant the server `list` on events, and the cluster's own words stand here")
+        }
+        (true, _) => why.to_owned(),
+        // Without a pod the cluster's own words are the reason, and ours the symptom.
+        (false, true) => format!("{said}. {why}"),
+        (false, false) => format!("{why}. The cluster says: {said}"),
     }
 }
 

@@ -105,7 +105,10 @@ impl StartClocks {
                 (
                     self.since,
                     limits.schedule,
-                    format!("was not scheduled within {} s: {why}", limits.schedule.as_secs()),
+                    format!(
+                        "Pod was not scheduled within {} s: {why}",
+                        limits.schedule.as_secs()
+                    ),
                 )
             }
             PodStage::Starting => {
@@ -116,13 +119,13 @@ impl StartClocks {
                 (
                     since,
                     limits.start,
-                    format!("did not start within {} s: {state}", limits.start.as_secs()),
+                    format!("Pod did not start within {} s: {state}", limits.start.as_secs()),
                 )
             }
             _ => return None,
         };
         let late = now - since >= limit;
-        late.then(|| Lateness::Apparent(Cause::NeverStarted(format!("pod {name} {why}"))))
+        late.then(|| Lateness::Apparent(Cause::NeverStarted(format!("{why} (pod {name})"))))
     }
 
     /// A Job whose controller makes no pod: what refuses it tells the controller, and never us.
@@ -130,8 +133,8 @@ impl StartClocks {
         let seconds = limits.schedule.as_secs();
         (now - self.since >= limits.schedule).then(|| {
             Lateness::Apparent(Cause::NeverStarted(format!(
-                "no pod was made for job {job} within {seconds} s: look at the Job's events for what refuses it (a quota \
-                 on pods, an admission webhook, a missing service account)"
+                "No pod was made: no pod was made for job {job} within {seconds} s. Something refuses it, such as a \
+                 quota on pods, an admission webhook or a missing service account"
             )))
         })
     }

@@ -43,17 +43,13 @@ async fn a_version_that_is_too_old_as_http_status_leads_to_a_fresh_list() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_died_without_a_word_is_given_up() {
+async fn a_watch_without_bookmarks_gives_way_to_a_list_every_two_minutes() {
     let server = ApiServer::new(Watch::IsSilent, 200);
     let view = server.view().1;
     let status = view.subscribe("job");
     sleep(Duration::from_secs(600)).await;
-    assert_eq!(server.times("watch"), [0, 295, 590]);
-    assert_eq!(
-        server.times("list").len(),
-        1,
-        "nothing was lost: it goes on from there"
-    );
+    assert_eq!(server.times("watch"), [0, 121, 242, 363, 484]);
+    assert_eq!(server.times("list").len(), 5, "what the watch kept back is seen");
     assert!(
         status.borrow().unreachable_since.is_none(),
         "silence is no outage"

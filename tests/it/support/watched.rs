@@ -63,6 +63,7 @@ pub(crate) fn handle(
         run_id: "r".to_owned(),
         job_name: "job".to_owned(),
         job_uid: "uid".to_owned(),
+        warnings: Vec::new(),
         secret: None,
         files,
         names,
