@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::USER_AGENT;
 use kube::Config;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{Cluster, KubeConfigOptions, Kubeconfig};
 
 use super::plugin::Login;
 use crate::cluster::client::Access;
@@ -122,37 +122,45 @@ fn content_of(files: &[PathBuf]) -> u64 {
 }
 
 fn of_kubeconfigs(paths: &[PathBuf]) -> Result<(Config, Vec<PathBuf>), String> {
-    let kubeconfig = merged(paths)?;
+    let mut kubeconfig = merged(paths)?;
     let mut files = paths.to_vec();
-    let context = kubeconfig.current_context.as_deref();
-    let context = kubeconfig
-        .contexts
-        .iter()
-        .find(|named| Some(named.name.as_str()) == context);
-    let cluster = context.and_then(|named| Some(named.context.as_ref()?.cluster.as_str()));
-    let cluster = kubeconfig
-        .clusters
-        .iter()
-        .find(|named| Some(named.name.as_str()) == cluster);
-    let cluster = cluster
-        .and_then(|named| named.cluster.clone())
-        .unwrap_or_default();
-    files.extend(cluster.certificate_authority.map(PathBuf::from));
+    let cluster = current_cluster(&mut kubeconfig);
+    files.extend(
+        cluster
+            .as_ref()
+            .and_then(|cluster| cluster.certificate_authority.clone())
+            .map(PathBuf::from),
+    );
+    // A proxy of the server's environment is for the internet; the cluster's own is for its API server. Where it has none,
+    // kube looks into the environment, and fails where that holds no address.
+    let mut proxy = None;
+    if let Some(cluster) = cluster {
+        proxy = cluster.proxy_url.take().filter(|url| !url.trim().is_empty());
+        cluster.proxy_url = Some("http://unused.invalid".to_owned());
+    }
+    // It may hold a password, and is not shown.
+    let proxy = proxy.map(|url| {
+        url.trim()
+            .parse()
+            .map_err(|error| format!("its proxy-url is no address: {error}"))
+    });
+    let proxy = proxy.transpose()?;
     let options = KubeConfigOptions::default();
     let reading = Config::from_custom_kubeconfig(kubeconfig, &options);
     let config = tokio::runtime::Handle::current().block_on(reading);
     let mut config = config.map_err(|error| chain(&error))?;
-    // A proxy of the server's environment is for the internet; the cluster's own is for its API server.
-    let proxy = cluster.proxy_url.filter(|url| !url.trim().is_empty());
-    config.proxy_url = match proxy {
-        None => None,
-        Some(url) => Some(
-            url.trim()
-                .parse()
-                .map_err(|error| format!("its proxy-url {url:?} is no address ({error})"))?,
-        ),
-    };
+    config.proxy_url = proxy;
     Ok((config, files))
+}
+
+/// The cluster of the current context.
+fn current_cluster(kubeconfig: &mut Kubeconfig) -> Option<&mut Cluster> {
+    let context = kubeconfig.current_context.as_deref();
+    let mut contexts = kubeconfig.contexts.iter();
+    let context = contexts.find(|named| Some(named.name.as_str()) == context)?;
+    let name = context.context.as_ref()?.cluster.as_str();
+    let mut clusters = kubeconfig.clusters.iter_mut();
+    clusters.find(|named| named.name == name)?.cluster.as_mut()
 }
 
 /// Reads and merges the files. Where there are several, those that do not exist are skipped, as kubectl does.

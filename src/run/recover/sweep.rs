@@ -23,9 +23,6 @@ use crate::tail::StartRecord;
 use crate::tail::record::MAX_RECORD_BYTES;
 use crate::tail::source::{OldRun, RunFileEnds, RunFiles, old_runs};
 
-/// How long files of agents stay of which this process knows nothing: the default of `logRetentionSec`.
-const RETENTION: Duration = Duration::from_secs(604_800);
-
 /// One cluster and namespace to sweep.
 struct Sweep {
     server: Arc<Server>,
@@ -85,17 +82,11 @@ impl Sweep {
         if cluster.is_empty() {
             return;
         }
-        // Each agent has its own time. One that has not run yet in this process keeps its files for the default or
-        // longer.
+        // Each agent has its own time. One that has not run yet in this process has the longest of the others.
         let retentions = self.server.retentions();
-        let unknown = retentions
-            .values()
-            .copied()
-            .max()
-            .unwrap_or_default()
-            .max(RETENTION);
+        let unknown = retentions.values().copied().max().unwrap_or_default();
         let of = |run: &OldRun| retentions.get(&(run.company.clone(), run.agent.clone())).copied();
-        let times: BTreeSet<Duration> = retentions.values().copied().chain([unknown]).collect();
+        let times: BTreeSet<Duration> = retentions.values().copied().collect();
         for time in times {
             for run in self.old_runs(time).await {
                 if of(&run).unwrap_or(unknown) == time {
