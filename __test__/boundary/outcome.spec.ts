@@ -19,6 +19,7 @@ interface Verdict {
   session?: "kept" | "untouched" | "cleared";
   retry?: "no" | "maybe" | "transient_upstream" | "model_refusal";
   model?: string;
+  resumes?: string;
   why: string;
 }
 
@@ -36,6 +37,7 @@ function judge(name: string, verdict: Verdict) {
     signal: exitCode === null ? signal : null,
     logState: "proven",
     model: verdict.model ?? "fake/x",
+    ...(verdict.resumes === undefined ? {} : { session: verdict.resumes }),
   });
 }
 

@@ -29,11 +29,60 @@ function parse(line: string, ts: string): TranscriptEntry[] {
   if (line === "") return [];
   if (line.startsWith("[paperclip]")) return [{ kind: "system", ts, text: clip(line, MAX_RAW_CHARS) }];
   const event = line.startsWith("{") ? readObject(line) : null;
-  return (event && fromEvent(event, ts)) ?? raw(line, ts);
+  return (event && fromEvent(event, ts)) ?? glued(line, ts) ?? raw(line, ts);
+}
+
+/** How opencode begins each of its events. Inside a JSON string its quotes would be escaped. */
+const OPENING = '{"type":"';
+/** Events of one line, and places that only look like one, after which the rest is shown as it is. */
+const MAX_EVENTS = 256;
+const MAX_MISSES = 8;
+
+/** Events that an escape sequence, a plugin's text or another event stands beside; `null` where there is none. */
+function glued(line: string, ts: string): TranscriptEntry[] | null {
+  const entries: TranscriptEntry[] = [];
+  let misses = 0;
+  let shown = 0;
+  let found = 0;
+  for (let at = line.indexOf(OPENING); at >= 0 && misses <= MAX_MISSES && found < MAX_EVENTS; ) {
+    const end = objectEnd(line, at);
+    const event = end > 0 ? readObject(line.slice(at, end)) : null;
+    const made = event && string(event["sessionID"]) !== "" ? fromEvent(event, ts) : null;
+    if (made) {
+      entries.push(...beside(line.slice(shown, at), ts), ...made);
+      shown = end;
+      found++;
+    } else {
+      misses++;
+    }
+    at = line.indexOf(OPENING, made ? end : at + OPENING.length);
+  }
+  return found > 0 ? [...entries, ...beside(line.slice(shown), ts)] : null;
+}
+
+function beside(text: string, ts: string): TranscriptEntry[] {
+  const plain = clip(stripAnsi(text).trim(), MAX_RAW_CHARS);
+  return plain === "" ? [] : [{ kind: "stdout", ts, text: plain }];
+}
+
+/** Where the JSON object that begins at `from` ends; 0 where it does not. */
+function objectEnd(line: string, from: number): number {
+  let depth = 0;
+  let quoted = false;
+  for (let at = from; at < line.length; at++) {
+    const code = line.charCodeAt(at);
+    if (quoted) {
+      if (code === 0x5c) at++;
+      else if (code === 0x22) quoted = false;
+    } else if (code === 0x22) quoted = true;
+    else if (code === 0x7b) depth++;
+    else if (code === 0x7d && --depth === 0) return at + 1;
+  }
+  return 0;
 }
 
 function raw(line: string, ts: string): TranscriptEntry[] {
-  return [{ kind: "stdout", ts, text: clip(stripAnsi(line), MAX_RAW_CHARS) }];
+  return beside(line, ts);
 }
 
 /** `null` for what is no event of opencode. */
@@ -143,21 +192,23 @@ function fromDone(event: Json, ts: string): TranscriptEntry[] {
   return [{ kind: "stderr", ts, text: `opencode finished: ${reason}; rejected permissions: ${rejected.join(", ")}` }];
 }
 
+/** opencode 1.x says `{name, data}`, V2 says `{type, message, status, reason}`. */
 function describeError(value: unknown): string {
   if (typeof value === "string") return value || "Unknown error";
   const error = record(value);
   const data = record(error["data"]);
-  const name = string(error["name"]);
+  const http = record(error["http"]);
+  const name = string(error["name"]) || string(error["type"]);
   const message = string(data["message"]) || string(error["message"]);
+  const status = data["statusCode"] ?? error["status"] ?? http["status"];
+  const url = string(record(data["metadata"])["url"]) || string(http["url"]);
   const facts = [
-    typeof data["statusCode"] === "number" ? `status ${data["statusCode"]}` : "",
+    typeof status === "number" ? `status ${status}` : "",
     // Without user, password and query, which may hold a key.
-    string(record(data["metadata"])["url"])
-      .split(/[?#]/, 1)[0]
-      ?.replace(/^(\w+:\/\/)[^/]*@/, "$1") ?? "",
+    url.split(/[?#]/, 1)[0]?.replace(/^(\w+:\/\/)[^/]*@/, "$1") ?? "",
     data["isRetryable"] === true ? "retries used up" : "",
   ].filter(Boolean);
-  const text = [name, message].filter(Boolean).join(": ") || "Unknown error";
+  const text = [name, stripAnsi(message)].filter(Boolean).join(": ") || "Unknown error";
   return facts.length > 0 ? `${text} (${facts.join(", ")})` : text;
 }
 
@@ -183,8 +234,16 @@ function clip(text: string, limit: number): string {
   return `${text.slice(0, limit)}\n… ${cut} more characters`;
 }
 
+/** Removes CSI sequences, strings such as titles and links, and the other sequences of two or three characters. */
 function stripAnsi(text: string): string {
-  return text.includes("\u001b") ? text.replace(/\u001b\[[0-9;?]*[ -/]*[@-~]/g, "") : text;
+  if (!/[\u001b\u0090-\u009f]/.test(text)) return text;
+  return text
+    .replace(
+      /(?:\u001b\]|\u001b[PX^_]|[\u0090\u0098\u009d-\u009f])[^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)?/g,
+      "",
+    )
+    .replace(/(?:\u001b\[|\u009b)[0-9;:<=>?]*[ -/]*[@-~]?/g, "")
+    .replace(/\u001b[()*+#% ][^\u001b]?|\u001b[^\u001b]?/g, "");
 }
 
 function readObject(line: string): Json | null {
@@ -208,6 +267,7 @@ function string(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
+/** Tokens and prices are not negative, whatever a line says. */
 function number(value: unknown): number {
-  return typeof value === "number" && Number.isFinite(value) ? value : 0;
+  return typeof value === "number" && value > 0 ? Math.min(value, Number.MAX_SAFE_INTEGER) : 0;
 }

@@ -117,6 +117,14 @@ impl Messages {
         }
     }
 
+    /// Another message has the answer: this one comes behind it.
+    pub(crate) fn put_off(&mut self, id: &str) {
+        let at = self.last.iter().rposition(|message| message.id == id);
+        if let Some(at) = at.filter(|at| at + 1 == self.last.len() && *at > 0) {
+            self.last.remove(at);
+        }
+    }
+
     /// The text of the last message that has any.
     pub(crate) fn answer(&self) -> String {
         self.last

@@ -156,7 +156,7 @@ pub(crate) fn js_trim(text: &str) -> &str {
 }
 
 /// Replaces every `\udXXX` escape that is not half of a pair by `\ufffd`.
-fn mend_surrogates(line: &str) -> Cow<'_, str> {
+pub(crate) fn mend_surrogates(line: &str) -> Cow<'_, str> {
     let bytes = line.as_bytes();
     let mut lone = Vec::new();
     let mut at = 0;

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::event::{self, Event, ParsedLine, error_text, js_trim};
+use super::event::{Event, ParsedLine, error_text, js_trim};
+use super::glued;
 use super::transcript::{Transcript, is_step_limit_reason};
 
 /// The pieces of a stdout: whole lines, and the rest after the last newline.
@@ -86,23 +87,16 @@ pub fn parse_jsonl(stdout: &str) -> Value {
     let mut transcript = Transcript::new();
     let mut legacy = LegacyFields::default();
     for piece in pieces(stdout) {
-        let mut scratch = String::new();
-        let (text, is_tail, read) = match piece {
-            Piece::Line(line) => (line, false, event::read(line, &mut scratch)),
-            Piece::Tail(tail) => (tail, true, event::read_fully(tail, &mut scratch)),
+        let (line, is_tail) = match piece {
+            Piece::Line(line) => (line, false),
+            Piece::Tail(tail) => (tail, true),
         };
-        match read {
-            ParsedLine::Event(event) => {
-                legacy.add(&event);
-                transcript.fold(&event);
+        glued::each(line, is_tail, |text, read| {
+            if let ParsedLine::Event(event) = &read {
+                legacy.add(event);
             }
-            ParsedLine::ToolDone { session, tool } => transcript.tool_done(session, tool),
-            ParsedLine::StepStart { session, message } => transcript.step_started(session, message),
-            ParsedLine::Broken if is_tail => transcript.cut(text),
-            ParsedLine::Broken => transcript.broken(),
-            ParsedLine::Other => transcript.stray(text),
-            ParsedLine::Blank => {}
-        }
+            transcript.push(text, read, is_tail);
+        });
     }
     let sum = transcript.finish();
     let tool_errors: Vec<&str> = sum.tool_errors.iter().map(|error| error.error.as_str()).collect();
@@ -137,12 +131,15 @@ pub fn parse_jsonl(stdout: &str) -> Value {
 /// `isOpenCodeStepLimitResult`: whether any step ended by a step limit.
 #[must_use]
 pub fn is_step_limit(stdout: &str) -> bool {
-    pieces(stdout).any(|piece| {
+    let mut found = false;
+    for piece in pieces(stdout) {
         let (Piece::Line(text) | Piece::Tail(text)) = piece;
-        let mut scratch = String::new();
-        matches!(event::read(text, &mut scratch), ParsedLine::Event(event)
-            if event.kind.as_str() == "step_finish" && is_step_limit_reason(event.part.reason.as_str()))
-    })
+        glued::each(text, false, |_, read| {
+            found |= matches!(read, ParsedLine::Event(event)
+                if event.kind.as_str() == "step_finish" && is_step_limit_reason(event.part.reason.as_str()));
+        });
+    }
+    found
 }
 
 /// A number as JavaScript prints it: whole numbers without a fraction.

@@ -1,33 +1,104 @@
 //! Recognises that opencode does not know the session that it should resume.
 
-use super::event::{self, ParsedLine, error_text, js_trim};
+use super::escapes::without_escapes;
+use super::event::{ParsedLine, error_text, js_trim};
+use super::glued;
 use super::log;
+use super::run_error::RunError;
 
-/// Whether opencode says that it does not know the session.
+/// The export of the TypeScript adapter: whether an error may be about an unknown session.
 ///
 /// Reads the error events and the lines that are no events on stdout, and all of `errors` (stderr or the parsed error).
-/// What the agent says, or a tool prints, does not count.
+/// What the agent says, a tool prints, or a provider answers with a status does not count. The judgement of a run asks
+/// [`says_session_lost`], which knows opencode's own words only.
 #[must_use]
 pub fn is_unknown_session(stdout: &str, errors: &str) -> bool {
-    stdout.split('\n').any(|line| {
-        let mut scratch = String::new();
-        match event::read(line, &mut scratch) {
-            ParsedLine::Event(event) if event.kind.as_str() == "error" => {
-                text_says_unknown_session(&error_text(event.error_value()))
-            }
-            ParsedLine::Other => says_unknown_session(line),
-            _ => false,
-        }
-    }) || text_says_unknown_session(errors)
+    let mut found = false;
+    for line in stdout.split('\n') {
+        glued::each(line, false, |text, read| {
+            found |= match read {
+                ParsedLine::Event(event) if event.kind.as_str() == "error" => {
+                    let value = event.error_value();
+                    RunError::read(value).status.is_none() && text_says_unknown_session(&error_text(value))
+                }
+                ParsedLine::Other => says_unknown_session(text),
+                _ => false,
+            };
+        });
+    }
+    found || text_says_unknown_session(errors)
 }
 
 /// The same for a text of several lines.
-pub(crate) fn text_says_unknown_session(text: &str) -> bool {
+fn text_says_unknown_session(text: &str) -> bool {
     text.split('\n').any(|line| match log::is_log(line) {
         // A log line names a session beside every error: only the error itself counts.
         true => log::read(line).is_some_and(|error| says_unknown_session(&error.to_string())),
         false => says_unknown_session(line),
     })
+}
+
+/// Whether opencode itself says, in a line of its own, that it has no such session or that an id is none.
+pub(crate) fn says_session_lost(text: &str) -> bool {
+    text.lines().any(|line| match log::read(line) {
+        Some(error) => is_lost(&error.to_string()),
+        None if log::is_log(line) => false,
+        None => is_lost(line),
+    }) || refuses_id(text)
+}
+
+/// One line of it: `Error: Session not found`, also with an id or behind the name of the error, and nothing else.
+fn is_lost(line: &str) -> bool {
+    let line = without_escapes(line).to_ascii_lowercase();
+    let mut line = line.trim_matches(is_wrapping);
+    while let Some(rest) = ["error:", "notfounderror:", "message:", "resume failed:"]
+        .iter()
+        .find_map(|label| line.strip_prefix(label))
+    {
+        line = rest.trim_matches(is_wrapping);
+    }
+    if missing_session_file(line) {
+        return true;
+    }
+    let Some(rest) = line
+        .strip_prefix("session")
+        .or_else(|| line.strip_prefix("unknown session"))
+    else {
+        return false;
+    };
+    let is_bare = line.starts_with("unknown");
+    let words: Vec<&str> = rest
+        .split(is_wrapping)
+        .filter(|word| !word.is_empty())
+        .take(8)
+        .collect();
+    let said: Vec<&str> = words
+        .iter()
+        .filter(|word| !is_session_id(word))
+        .copied()
+        .collect();
+    let is_missing = match said.as_slice() {
+        [] => is_bare,
+        ["not", "found"] | ["was", "not", "found"] | ["does", "not", "exist"] => true,
+        _ => false,
+    };
+    is_missing && words.len() - said.len() <= 1
+}
+
+/// opencode's schema refuses the id: it was made by another program.
+fn refuses_id(text: &str) -> bool {
+    let names_field = text.contains("sessionID") || text.contains("sessionId") || text.contains("session ID");
+    names_field && (text.contains("must start with \"ses\"") || text.contains("must start with \\\"ses\\\""))
+        || text.contains("Invalid session ID")
+}
+
+fn is_wrapping(c: char) -> bool {
+    c.is_whitespace() || matches!(c, ':' | '"' | '\'' | '`' | ',' | '.' | '{' | '}' | '(' | ')')
+}
+
+/// An id of opencode, or one of another program.
+fn is_session_id(word: &str) -> bool {
+    word.starts_with("ses_") || word.len() >= 8 && word.bytes().any(|byte| byte.is_ascii_digit())
 }
 
 /// The same for one line.
@@ -86,6 +157,38 @@ fn is_word(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_is_lost_by_opencodes_own_words_only() {
+        for text in [
+            "\u{1b}[91m\u{1b}[1mError: \u{1b}[0mSession not found\n",
+            "Error: Session not found: ses_1",
+            "Session ses_1 was not  found",
+            "NotFoundError: NotFoundError\n data: {\n  message: \"Session not found: ses_1\",\n},\n\n      at x",
+            "Resource not found: /paperclip/storage/session/info/ses_1.json",
+            "timestamp=1 level=ERROR error=\"NotFoundError: Session not found\"",
+            "Error: Unknown session",
+            "ZodError: [\n \"path\": [\"sessionID\"],\n \"message\": \"Invalid string: must start with \\\"ses\\\"\"",
+            "Error: Session 0b1c6f2e-11aa does not exist",
+        ] {
+            assert!(says_session_lost(text), "{text}");
+        }
+        for text in [
+            "The SSO session token associated with profile=dev was not found or is invalid.",
+            "litellm.NotFoundError: NotFoundError: OpenAIException - Error code: 404",
+            "[memory] no session yet, nothing to load",
+            "[plugin] session not found in cache",
+            "session store not found",
+            "Session not found in the plugin's cache",
+            "ProviderModelNotFoundError: Model not found: fake/nope.",
+            "timestamp=1 level=ERROR session.id=ses_1 error.error=\"AI_APICallError: not found\"",
+            "NotFoundError",
+            "Session",
+            "",
+        ] {
+            assert!(!says_session_lost(text), "{text}");
+        }
+    }
 
     #[test]
     fn an_unknown_session_is_recognised_by_opencodes_own_errors() {

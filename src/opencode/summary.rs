@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::progress::{Circle, LastStep};
+use super::run_error::RunError;
+
 /// Tokens, summed over the steps of a run. No event counts those of title requests, sub-agents and failed attempts.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -39,26 +42,6 @@ pub struct ToolError {
     pub error: String,
 }
 
-/// An `error` line.
-#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RunError {
-    /// `APIError`, `ContextOverflowError`, `UnknownError`, …; empty when the line had none.
-    pub name: String,
-    /// The message.
-    pub message: String,
-    /// HTTP status of the provider's answer; none for connection errors.
-    pub status: Option<u16>,
-    /// What opencode says about trying again. A line with `true` comes after its own retries.
-    pub retryable: Option<bool>,
-    /// Host of the provider's URL.
-    pub host: Option<String>,
-    /// Beginning of the provider's answer.
-    pub body: Option<String>,
-    /// `err_…`: opencode's own log has the cause under the same reference.
-    pub reference: Option<String>,
-}
-
 /// The `done` line of other opencode releases.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
 pub struct DoneLine {
@@ -78,8 +61,10 @@ pub struct Summary {
     pub answer: String,
     /// A text whose line was cut off, as far as it could be read.
     pub cut_text: Option<String>,
-    /// The summary that compaction wrote into the history.
+    /// The last summary that compaction wrote into the history.
     pub compaction: Option<String>,
+    /// How often the conversation was compacted.
+    pub compactions: u64,
     /// How many texts opencode wrote itself ("Continue if you have next steps…").
     pub synthetic_texts: u64,
     /// Sum over all steps.
@@ -130,8 +115,12 @@ pub struct Summary {
     pub broken_lines: u64,
     /// The last short lines that are no events.
     pub stray_lines: Vec<String>,
-    /// A stray line or an error says that the session is unknown.
-    pub unknown_session: bool,
+    /// opencode says, on stdout, that it has no such session.
+    pub session_lost: bool,
+    /// The run repeats itself without getting on.
+    pub circle: Option<Circle>,
+    /// What the last step gave.
+    pub last_step: LastStep,
     /// The stream ends inside a line that cannot be read.
     pub cut_last_line: bool,
 }

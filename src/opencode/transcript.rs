@@ -4,9 +4,13 @@ use serde_json::Value;
 
 use super::activity::Activity;
 use super::bounded::{self, LastFew, Messages};
-use super::event::{self, Event, ParsedLine, Part, error_text, js_trim};
-use super::session::text_says_unknown_session;
-use super::summary::{DoneLine, RunError, Summary, Tokens, ToolError};
+use super::escapes::without_escapes;
+use super::event::{Event, ParsedLine, Part, js_trim};
+use super::glued;
+use super::progress::{Circle, Progress};
+use super::run_error::RunError;
+use super::session::says_session_lost;
+use super::summary::{DoneLine, Summary, Tokens, ToolError};
 use crate::ids::is_id;
 
 /// Bytes of a name, id or reason that are kept.
@@ -32,6 +36,7 @@ pub struct Transcript {
     /// An error, or a text that asks for more, came after the last finished step.
     disturbed: bool,
     activity: Activity,
+    progress: Progress,
 }
 
 impl Transcript {
@@ -43,10 +48,19 @@ impl Transcript {
 
     /// Folds one whole line, without its newline.
     pub fn push_line(&mut self, line: &str) {
-        let mut scratch = String::new();
-        match event::read(line, &mut scratch) {
+        glued::each(line, false, |text, read| self.push(text, read, false));
+    }
+
+    /// Folds the rest after the last newline. A complete object there counts as a line.
+    pub fn push_cut(&mut self, tail: &str) {
+        glued::each(tail, true, |text, read| self.push(text, read, true));
+    }
+
+    pub(crate) fn push(&mut self, text: &str, read: ParsedLine<'_>, is_tail: bool) {
+        match read {
             ParsedLine::Blank => {}
-            ParsedLine::Other => self.stray(line),
+            ParsedLine::Other => self.stray(text),
+            ParsedLine::Broken if is_tail => self.cut(text),
             ParsedLine::Broken => self.broken(),
             ParsedLine::Event(event) => self.fold(&event),
             ParsedLine::ToolDone { session, tool } => self.tool_done(session, tool),
@@ -54,21 +68,16 @@ impl Transcript {
         }
     }
 
-    /// Folds the rest after the last newline. A complete object there counts as a line.
-    pub fn push_cut(&mut self, tail: &str) {
-        let mut scratch = String::new();
-        match event::read_fully(tail, &mut scratch) {
-            ParsedLine::Broken => self.cut(tail),
-            ParsedLine::Event(event) => self.fold(&event),
-            ParsedLine::Other => self.stray(tail),
-            ParsedLine::Blank | ParsedLine::ToolDone { .. } | ParsedLine::StepStart { .. } => {}
-        }
-    }
-
     /// What the agent does, by its last lines.
     #[must_use]
     pub fn activity(&self) -> &Activity {
         &self.activity
+    }
+
+    /// The circle that the run is in beyond doubt, while it is on.
+    #[must_use]
+    pub fn circle_now(&self) -> Option<Circle> {
+        self.progress.circle_now()
     }
 
     /// What is known so far.
@@ -81,6 +90,8 @@ impl Transcript {
         sum.tool_errors = self.tool_errors.to_vec();
         sum.errors = self.errors.to_vec();
         sum.stray_lines = self.stray.to_vec();
+        sum.circle = self.progress.circle();
+        sum.last_step = self.progress.last_step();
         sum.clean_stop = sum.last_reason.as_deref() == Some("stop")
             && !sum.open_step
             && !self.disturbed
@@ -95,35 +106,40 @@ impl Transcript {
         self.snapshot()
     }
 
-    pub(crate) fn stray(&mut self, line: &str) {
+    fn stray(&mut self, line: &str) {
+        let line = without_escapes(bounded::prefix(line, ERROR_BYTES));
+        let line = js_trim(&line);
+        if line.is_empty() {
+            return;
+        }
         self.sum.lines += 1;
-        let line = js_trim(line);
-        if !line.starts_with("[paperclip]") && line.len() <= ERROR_BYTES {
-            self.sum.unknown_session |= text_says_unknown_session(line);
+        if !line.starts_with("[paperclip]") {
+            self.sum.session_lost |= says_session_lost(line);
             self.stray.push(bounded::head(line, 2 * NAME_BYTES), MAX_KEPT);
         }
     }
 
-    pub(crate) fn broken(&mut self) {
+    fn broken(&mut self) {
         self.sum.lines += 1;
         self.sum.broken_lines += 1;
     }
 
-    pub(crate) fn cut(&mut self, tail: &str) {
+    fn cut(&mut self, tail: &str) {
         self.sum.lines += 1;
         self.sum.cut_last_line = true;
         self.sum.cut_text = bounded::salvage_text(tail);
     }
 
-    pub(crate) fn tool_done(&mut self, session: &str, tool: &str) {
+    fn tool_done(&mut self, session: &str, tool: &str) {
         self.activity.uses(tool);
         self.sum.lines += 1;
         self.sum.events += 1;
         self.session(session);
         self.sum.tool_calls += 1;
+        self.progress.used_tool();
     }
 
-    pub(crate) fn step_started(&mut self, session: &str, message: &str) {
+    fn step_started(&mut self, session: &str, message: &str) {
         self.sum.lines += 1;
         self.sum.events += 1;
         self.session(session);
@@ -138,7 +154,7 @@ impl Transcript {
         }
     }
 
-    pub(crate) fn fold(&mut self, event: &Event<'_>) {
+    fn fold(&mut self, event: &Event<'_>) {
         self.sum.lines += 1;
         self.sum.events += 1;
         self.session(event.session.as_str());
@@ -156,11 +172,8 @@ impl Transcript {
 
     fn step_start(&mut self, message: &str) {
         let message = bounded::prefix(message, NAME_BYTES);
-        // opencode's loop ends at `stop`, unless the message that stopped was a compaction.
-        if self.sum.last_reason.as_deref() == Some("stop") && self.finished.as_deref() != Some(message) {
-            self.demote();
-        }
         self.messages.enter(message);
+        self.progress.step_started(message);
         self.sum.steps_started += 1;
         self.sum.open_step = true;
         self.sum.rejected_tools.clear();
@@ -185,6 +198,10 @@ impl Transcript {
         self.sum.last_reason = Some(bounded::head(part.reason.as_str(), NAME_BYTES));
         self.finished = Some(message.to_owned());
         self.disturbed = false;
+        if self.progress.step_finished(part.reason.as_str()) {
+            // The agent had answered and was asked to go on, but did nothing since: its answer stands.
+            self.messages.put_off(message);
+        }
     }
 
     fn text(&mut self, part: &Part<'_>) {
@@ -198,12 +215,16 @@ impl Transcript {
         }
         let message = bounded::prefix(part.message_id.as_str(), NAME_BYTES);
         self.messages.say(message, part.text.as_str());
+        if !js_trim(part.text.as_str()).is_empty() {
+            self.progress.spoke();
+        }
         self.activity.says(part.text.as_str());
     }
 
     fn tool_use(&mut self, part: &Part<'_>) {
         self.sum.tool_calls += 1;
         self.activity.uses(part.tool.as_str());
+        self.progress.used_tool();
         if part.state.status.as_str() != "error" {
             return;
         }
@@ -218,9 +239,12 @@ impl Transcript {
 
     fn error(&mut self, event: &Event<'_>) {
         self.disturbed = true;
-        let error = run_error(event.error_value());
-        if self.errors.last() != Some(&error) {
-            self.sum.unknown_session |= text_says_unknown_session(&error.message);
+        let error = RunError::read(event.error_value());
+        if error.name == "ContextOverflowError" || error.reason.as_deref().is_some_and(is_overflow) {
+            self.progress.overflowed();
+        }
+        if !self.errors.last().is_some_and(|last| last.repeats(&error)) {
+            self.sum.session_lost |= error.status.is_none() && error_says_session_lost(&error);
             self.sum.error_count += 1;
             self.errors.push(error, MAX_KEPT);
         }
@@ -247,6 +271,8 @@ impl Transcript {
 
     /// The message of the last finished step is no answer: compaction wrote it into the history.
     fn demote(&mut self) {
+        self.progress.compacted();
+        self.sum.compactions += 1;
         if let Some(message) = self.finished.take() {
             self.messages.demote(&message);
         }
@@ -255,7 +281,12 @@ impl Transcript {
 
 /// Whether opencode says that a permission was rejected.
 pub(crate) fn is_rejection(text: &str) -> bool {
-    text.contains("rejected permission")
+    // V2 names the permission; a tool that the system refused something names a path.
+    let of_v2 = text.strip_prefix("Permission denied: ").is_some_and(|rule| {
+        let name = rule.split([' ', '(']).next().unwrap_or_default();
+        !name.is_empty() && name.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase())
+    });
+    of_v2 || text.contains("rejected permission")
 }
 
 /// The reasons by which old releases marked their step limit.
@@ -265,34 +296,14 @@ pub(crate) fn is_step_limit_reason(reason: &str) -> bool {
         .any(|limit| reason.eq_ignore_ascii_case(limit))
 }
 
-fn run_error(value: &Value) -> RunError {
-    let data = |name: &str| value.pointer("/data").and_then(|data| data.get(name));
-    let text = |name: &str| data(name).and_then(Value::as_str);
-    RunError {
-        name: bounded::head(
-            value.get("name").and_then(Value::as_str).unwrap_or_default(),
-            NAME_BYTES,
-        ),
-        message: bounded::head(&error_text(value), ERROR_BYTES),
-        status: data("statusCode")
-            .and_then(Value::as_u64)
-            .and_then(|status| u16::try_from(status).ok()),
-        retryable: data("isRetryable").and_then(Value::as_bool),
-        host: value
-            .pointer("/data/metadata/url")
-            .and_then(Value::as_str)
-            .and_then(host),
-        body: text("responseBody").map(|body| bounded::head(body, ERROR_BYTES)),
-        reference: text("ref").map(|reference| bounded::head(reference, NAME_BYTES)),
-    }
+/// Whether V2's reason is that the conversation is too long.
+fn is_overflow(reason: &str) -> bool {
+    reason.contains("context-overflow")
 }
 
-/// Host and port of a URL, without user names and paths, which may hold secrets.
-fn host(url: &str) -> Option<String> {
-    let rest = url.split_once("://")?.1;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let host = authority.rsplit('@').next()?;
-    (!host.is_empty()).then(|| bounded::head(host, NAME_BYTES))
+fn error_says_session_lost(error: &RunError) -> bool {
+    ["session.not-found", "SessionNotFoundError"].contains(&error.name.as_str())
+        || says_session_lost(&error.message)
 }
 
 #[cfg(test)]

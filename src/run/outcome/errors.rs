@@ -1,30 +1,31 @@
 //! Failures by an error that opencode reported in its stream and did not recover from.
 
 use crate::opencode::RunError;
+use crate::opencode::log::LogError;
 
-use super::facts::{FoldedFacts, Session};
+use super::facts::FoldedFacts;
 use super::failure::OutcomeFailure;
-use super::plain::{without_ansi, without_json};
+use super::plain::without_json;
+use super::provider_error::{Kind, kind};
 use super::verdict::permission_failure;
+use super::without_ansi;
 use super::{code, kill, provider, stderr};
 
 /// The failure behind the last error, if the run ended on one.
 pub(super) fn judge(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure> {
     let error = facts.summary.last_error().filter(|_| facts.summary.unrecovered)?;
     let text = plain(&error.message);
-    if text.contains("rejected permission") {
+    if text.contains("rejected permission") || error.name == "permission.rejected" {
         return Some(permission_failure(&facts.summary, &stderr::rejected(lines)));
     }
-    if error.name == "MessageAbortedError" && kill::judge(facts).is_some() {
+    let is_aborted = ["MessageAbortedError", "aborted"].contains(&error.name.as_str());
+    if is_aborted && kill::judge(facts).is_some() {
         return None; // the signal is the cause
     }
-    let failure = match error.name.as_str() {
-        "ContextOverflowError" => overflow(facts, &text),
-        _ if is_overflow(&text) || error.body.as_deref().is_some_and(is_overflow) => overflow(facts, &text),
-        "ContentFilterError" => OutcomeFailure::new(code::CONTENT_FILTERED, text),
-        "ProviderAuthError" => OutcomeFailure::new(code::PROVIDER_AUTH, answered(facts, error, &text)),
-        "APIError" => api(facts, error, &text),
-        _ => other(facts, lines, error, &text),
+    let hidden = error.reference.is_some() || text.contains("Unexpected server error");
+    let failure = match kind(error).filter(|_| !hidden) {
+        Some(kind) => of_provider(facts, error, kind, &text),
+        None => other(facts, lines, error, &text),
     };
     Some(failure.explained())
 }
@@ -34,60 +35,55 @@ pub(super) fn plain(message: &str) -> String {
     without_json(without_ansi(message).trim())
 }
 
+fn of_provider(facts: &FoldedFacts, error: &RunError, kind: Kind, text: &str) -> OutcomeFailure {
+    let code = match kind {
+        Kind::Overflow => return overflow(facts, text),
+        Kind::Filtered => return OutcomeFailure::new(code::CONTENT_FILTERED, text),
+        Kind::History => return history(facts, &answered(facts, error, text)),
+        Kind::BrokenStream => {
+            let text = format!("The provider's stream was malformed: {text}");
+            return OutcomeFailure::new(code::STREAM_EOF, text);
+        }
+        Kind::Quota => code::PROVIDER_QUOTA,
+        Kind::RateLimited => code::PROVIDER_RATE_LIMITED,
+        Kind::NoModel => code::MODEL_NOT_FOUND,
+        Kind::Auth => code::PROVIDER_AUTH,
+        Kind::Rejected => code::PROVIDER_REJECTED_REQUEST,
+        Kind::Away | Kind::Misconfigured => code::PROVIDER_UNAVAILABLE,
+    };
+    let failure = OutcomeFailure::new(code, answered(facts, error, text));
+    match kind {
+        // Neither time nor a repetition changes a certificate.
+        Kind::Misconfigured => OutcomeFailure {
+            family: None,
+            ..failure.not_retryable()
+        },
+        _ => failure,
+    }
+}
+
 fn overflow(facts: &FoldedFacts, text: &str) -> OutcomeFailure {
     let text = text.trim_end_matches('.');
     // A new session that fails at its first request holds only the prompt.
-    let resumed = facts.session.as_ref().and_then(Session::id).is_some();
-    if !resumed && facts.summary.steps_started == 0 {
+    if !facts.has_history() {
         let text = format!("Context overflow: {text}; the prompt alone is too long for this model");
-        return OutcomeFailure {
-            clear_session: true,
-            ..OutcomeFailure::new(code::CONTEXT_OVERFLOW, text).not_retryable()
-        };
+        return OutcomeFailure::new(code::CONTEXT_OVERFLOW, text)
+            .not_retryable()
+            .clearing();
     }
-    let text = format!("Context overflow: {text}; the next run starts a new session");
+    let circle = facts.circle().map(|said| format!("; {said}")).unwrap_or_default();
+    let text = format!("Context overflow: {text}{circle}; the next run starts a new session");
+    OutcomeFailure::new(code::CONTEXT_OVERFLOW, text).clearing()
+}
+
+/// The provider refuses what the session holds: each later run of the session would fail at once, with the same words.
+fn history(facts: &FoldedFacts, answered: &str) -> OutcomeFailure {
+    let text = answered.trim_end_matches('.');
+    let text = format!("{text}; the session's history is refused, and the next run starts a new session");
+    let failure = OutcomeFailure::new(code::PROVIDER_REJECTED_REQUEST, text).clearing();
     OutcomeFailure {
-        clear_session: true,
-        ..OutcomeFailure::new(code::CONTEXT_OVERFLOW, text)
-    }
-}
-
-fn is_overflow(text: &str) -> bool {
-    let text = text.to_ascii_lowercase();
-    [
-        "context_length_exceeded",
-        "prompt is too long",
-        "maximum context length",
-        "context window",
-    ]
-    .iter()
-    .any(|phrase| text.contains(phrase))
-}
-
-fn api(facts: &FoldedFacts, error: &RunError, text: &str) -> OutcomeFailure {
-    let said = answered(facts, error, text);
-    let says = |phrases: &[&str]| {
-        let all = format!("{text} {}", error.body.as_deref().unwrap_or_default()).to_ascii_lowercase();
-        phrases.iter().any(|phrase| all.contains(phrase))
-    };
-    let out_of_credit = says(&[
-        "insufficient_quota",
-        "quota",
-        "billing",
-        "credit balance",
-        "usage limit",
-    ]);
-
-    match error.status {
-        Some(401 | 403) => OutcomeFailure::new(code::PROVIDER_AUTH, said),
-        Some(402) => OutcomeFailure::new(code::PROVIDER_QUOTA, said),
-        Some(429) if out_of_credit => OutcomeFailure::new(code::PROVIDER_QUOTA, said),
-        Some(429) => OutcomeFailure::new(code::PROVIDER_RATE_LIMITED, said),
-        Some(408 | 500..) => OutcomeFailure::new(code::PROVIDER_UNAVAILABLE, said),
-        Some(404) if says(&["model"]) => OutcomeFailure::new(code::MODEL_NOT_FOUND, said),
-        Some(_) => OutcomeFailure::new(code::PROVIDER_REJECTED_REQUEST, said),
-        None if error.retryable == Some(false) => OutcomeFailure::new(code::PROVIDER_REJECTED_REQUEST, said),
-        None => OutcomeFailure::new(code::PROVIDER_UNAVAILABLE, said),
+        retryable: facts.has_history(),
+        ..failure
     }
 }
 
@@ -103,7 +99,7 @@ fn answered(facts: &FoldedFacts, error: &RunError, text: &str) -> String {
     }
 }
 
-/// Errors without a name of their own, recognised by their text or by opencode's log.
+/// Errors of opencode itself, recognised by their text or by opencode's log.
 fn other(facts: &FoldedFacts, lines: &[String], error: &RunError, text: &str) -> OutcomeFailure {
     let model = facts.model.as_deref().unwrap_or_default().trim();
     let hidden = error.reference.is_some() || text.contains("Unexpected server error");
@@ -111,22 +107,17 @@ fn other(facts: &FoldedFacts, lines: &[String], error: &RunError, text: &str) ->
         .then(|| stderr::hidden_cause(lines, error.reference.as_deref()))
         .flatten()
     {
-        let code = if cause.name == "ProviderModelNotFoundError" {
-            code::MODEL_NOT_FOUND
-        } else {
-            code::OPENCODE_ERROR
-        };
-        return OutcomeFailure::new(code, format!("{cause} ({text})"));
+        return hidden_failure(facts, &cause, text);
+    }
+    if error.name == "MessageOutputLengthError" {
+        return OutcomeFailure::new(code::LLM_API_ERROR, output_limit()).not_retryable();
     }
     if text.contains("ModelNotFoundError") || text.contains("Model not found") {
         return OutcomeFailure::new(code::MODEL_NOT_FOUND, text);
     }
-    let malformed = |code| OutcomeFailure::new(code, format!("The provider's stream was malformed: {text}"));
-    if text.contains("JSON parsing failed") || text.contains("JSON Parse error") {
-        return malformed(code::STREAM_EOF);
-    }
     if text.contains("undefined") && text.contains(".type") {
-        return malformed(code::RESPONSE_TYPE_CRASH);
+        let text = format!("The provider's stream was malformed: {text}");
+        return OutcomeFailure::new(code::RESPONSE_TYPE_CRASH, text);
     }
     if text.contains("Unexpected server error") && facts.summary.steps_started == 0 && !model.is_empty() {
         if !model.contains('/') {
@@ -140,4 +131,42 @@ fn other(facts: &FoldedFacts, lines: &[String], error: &RunError, text: &str) ->
         return OutcomeFailure::new(code::OPENCODE_ERROR, hint);
     }
     OutcomeFailure::new(code::OPENCODE_ERROR, text)
+}
+
+/// opencode's log has the cause of an error that its stream only refers to.
+fn hidden_failure(facts: &FoldedFacts, cause: &LogError, text: &str) -> OutcomeFailure {
+    let said = format!("{cause} ({text})");
+    if cause.name == "ProviderModelNotFoundError" {
+        return OutcomeFailure::new(code::MODEL_NOT_FOUND, said);
+    }
+    let logged = RunError {
+        name: cause.name.clone(),
+        message: cause.text.clone(),
+        ..RunError::default()
+    };
+    match kind(&logged) {
+        Some(kind) => of_provider(facts, &logged, kind, &said),
+        None => OutcomeFailure::new(code::OPENCODE_ERROR, said),
+    }
+}
+
+/// The failure that stderr tells where the stream has none: a request that failed, or a provider that could not be made.
+pub(super) fn by_stderr(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure> {
+    let error = lines.iter().rev().find_map(|line| stderr::provider_error(line))?;
+    if error.name.contains("ModelNotFound") {
+        let text = format!("{}: {}", error.name, error.text);
+        return Some(OutcomeFailure::new(code::MODEL_NOT_FOUND, text).explained());
+    }
+    let text = plain(&error.text);
+    let error = RunError {
+        name: error.name,
+        message: error.text,
+        ..RunError::default()
+    };
+    kind(&error).map(|kind| of_provider(facts, &error, kind, &text).explained())
+}
+
+/// What is said of a model that used all its output for thoughts.
+pub(super) fn output_limit() -> &'static str {
+    "The model reached its output limit before it gave an answer"
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::opencode::Summary;
+use crate::opencode::{Circle, Summary};
 
 /// Whether the whole log was read.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -122,4 +122,38 @@ pub struct FoldedFacts {
     pub session: Option<Session>,
     /// Nothing shows that opencode was started: no start record, no end record, no output.
     pub unstarted: bool,
+}
+
+impl FoldedFacts {
+    /// The id of the session that the run was to resume.
+    pub(crate) fn resumed(&self) -> Option<&str> {
+        self.session.as_ref().and_then(Session::id)
+    }
+
+    /// Whether the session holds more than this run's prompt.
+    pub(crate) fn has_history(&self) -> bool {
+        self.resumed().is_some() || self.summary.steps_started > 0
+    }
+
+    /// Whether opencode compacted the session again and again, without getting below the model's limit.
+    pub(crate) fn is_compacting(&self) -> bool {
+        matches!(self.summary.circle, Some(Circle::Compaction(_)))
+    }
+
+    /// The circle that the run was in, in words.
+    pub(crate) fn circle(&self) -> Option<String> {
+        Some(match self.summary.circle? {
+            Circle::Compaction(times) => {
+                format!("opencode compacted the conversation {times} times, and the context stayed too long")
+            }
+            Circle::NoAnswer(steps) => {
+                format!(
+                    "the provider's answers ended without a known reason, and opencode kept asking ({steps} steps)"
+                )
+            }
+            Circle::Answered(times) => {
+                format!("the agent had answered, and was asked {times} times to go on without doing anything")
+            }
+        })
+    }
 }

@@ -39,6 +39,14 @@ impl OutcomeFailure {
         }
     }
 
+    /// The next run must start a new session.
+    pub(super) fn clearing(self) -> Self {
+        Self {
+            clear_session: true,
+            ..self
+        }
+    }
+
     pub(super) fn explained(self) -> Self {
         Self {
             explained: true,

@@ -1,6 +1,6 @@
 //! Failures of runs that a signal, the kernel or the cluster ended.
 
-use super::facts::{FoldedFacts, Session};
+use super::facts::FoldedFacts;
 use super::failure::OutcomeFailure;
 use super::{code, signal_name, stderr};
 
@@ -27,10 +27,7 @@ pub(super) fn judge(facts: &FoldedFacts) -> Option<OutcomeFailure> {
         "Shutdown",
     ]
     .contains(&reason);
-    let signal = facts
-        .signal
-        .clone()
-        .or_else(|| facts.exit_code.and_then(signal_of_exit_code));
+    let signal = signal(facts);
     if signal.is_none() && !out_of_memory && !by_cluster {
         return None;
     }
@@ -53,11 +50,24 @@ pub(super) fn judge(facts: &FoldedFacts) -> Option<OutcomeFailure> {
         code::KILLED,
         format!("opencode {by} before the agent was done{more}"),
     );
-    Some(if out_of_memory {
-        failure.not_retryable()
-    } else {
-        failure
+    Some(OutcomeFailure {
+        retryable: !out_of_memory,
+        // The next run would go round in the same circle.
+        clear_session: facts.is_compacting(),
+        ..failure
     })
+}
+
+/// Whether the kernel ended opencode for its memory: nothing that it said before explains that better.
+pub(super) fn for_memory(facts: &FoldedFacts) -> Option<OutcomeFailure> {
+    let is_oom = facts.reason.as_deref() == Some("OOMKilled") && !facts.summary.unrecovered;
+    judge(facts).filter(|_| is_oom)
+}
+
+/// The signal that ended opencode, by itself or as a shell's exit code.
+pub(super) fn signal(facts: &FoldedFacts) -> Option<String> {
+    let of_exit_code = || facts.exit_code.and_then(signal_of_exit_code);
+    facts.signal.clone().or_else(of_exit_code)
 }
 
 /// What opencode was doing when it was ended, as far as stream and stderr tell.
@@ -75,14 +85,16 @@ fn activity(facts: &FoldedFacts) -> Option<String> {
     if facts.unstarted {
         return Some("its pod had not started opencode yet".to_owned());
     }
+    if let Some(circle) = facts.circle() {
+        return Some(circle);
+    }
     if sum.last_reason.as_deref() == Some("unknown") {
         let steps = sum.steps_finished;
         let text = "the provider's answers ended without a known reason, and it kept asking";
         return Some(format!("{text} ({steps} steps)"));
     }
     if sum.events == 0 {
-        let resumed = facts.session.as_ref().and_then(Session::id).is_some();
-        let other = if resumed {
+        let other = if facts.resumed().is_some() {
             ", or the session it resumed belongs to another directory"
         } else {
             ""

@@ -4,8 +4,9 @@ use crate::opencode::bounded::prefix;
 
 use super::facts::FoldedFacts;
 use super::failure::OutcomeFailure;
-use super::plain::{without_ansi, without_json, without_secrets};
-use super::{stderr, verdict};
+use super::plain::without_json;
+use super::secrets::without_secrets;
+use super::{stderr, verdict, without_ansi};
 
 /// Bytes of the longest message.
 const MESSAGE_BYTES: usize = 2048;

@@ -5,6 +5,7 @@
 //! The host takes `exitCode: null` without a message as a success, and a non-zero code or a signal as a failure. So a
 //! success always has code 0 and no signal, and every failure has a message.
 
+mod crash;
 mod errors;
 mod excerpt;
 mod facts;
@@ -13,15 +14,20 @@ mod kill;
 mod message;
 mod plain;
 mod provider;
+mod provider_error;
+mod provider_words;
 mod result;
+mod secrets;
+mod session;
 mod signal;
 mod stderr;
 mod verdict;
 
+pub(crate) use crate::opencode::escapes::without_escapes as without_ansi;
 pub use excerpt::{Excerpt, STDOUT_LIMIT};
 pub use facts::{Facts, FoldedFacts, LogState, Session};
-pub(crate) use plain::{without_ansi, without_secrets};
 pub use result::{RunResult, Usage};
+pub(crate) use secrets::without_secrets;
 pub(crate) use signal::signal_name;
 
 pub use crate::codes as code;

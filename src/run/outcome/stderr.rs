@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::opencode::bounded::{prefix, suffix};
 use crate::opencode::log::{self, LogError};
 
-use super::plain::without_ansi;
+use super::without_ansi;
 
 /// Longest piece of stderr in a message.
 const EXCERPT: usize = 1000;
@@ -141,6 +141,26 @@ pub(super) fn failed_requests(lines: &[String]) -> Option<String> {
     Some(format!("{who} failed {times} with: {}", last.text))
 }
 
+/// The error of a provider in a line of stderr: of opencode's log, or `Error: AI_APICallError: …`.
+pub(super) fn provider_error(line: &str) -> Option<LogError> {
+    if let Some(error) = log::read(line) {
+        return Some(error).filter(|error| error.of_provider || is_of_provider(&error.name));
+    }
+    let line = line.trim();
+    let line = line.strip_prefix("Error:").map_or(line, str::trim_start);
+    let (name, text) = line.split_once(": ")?;
+    is_of_provider(name).then(|| LogError {
+        of_provider: true,
+        name: name.to_owned(),
+        text: prefix(text, EXCERPT / 2).to_owned(),
+        ..LogError::default()
+    })
+}
+
+fn is_of_provider(name: &str) -> bool {
+    name.ends_with("Error") && (name.starts_with("AI_") || name.starts_with("Provider"))
+}
+
 /// The line that says a disk is full.
 pub(super) fn full_disk(lines: &[String]) -> Option<String> {
     let line = lines.iter().find(|line| says_full_disk(line))?;
@@ -151,6 +171,10 @@ pub(super) fn full_disk(lines: &[String]) -> Option<String> {
 /// Whether the kernel, Node or sqlite says that a disk or a quota is used up.
 pub(super) fn says_full_disk(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
+    // The kernel uses the same error for its limit of watched files.
+    if says_too_many_watches(&text) {
+        return false;
+    }
     [
         "enospc",
         "no space left on device",
@@ -162,6 +186,70 @@ pub(super) fn says_full_disk(text: &str) -> bool {
     .iter()
     .any(|words| text.contains(words))
 }
+
+/// Whether the node's limit of watched files is reached, which the kernel calls a full device.
+pub(super) fn says_too_many_watches(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    text.contains("inotify")
+        || text.contains("file watchers")
+        || text.contains("enospc") && text.contains("watch '")
+}
+
+/// What a person does about a start that failed in these words.
+pub(super) fn hint(said: &str) -> Option<&'static str> {
+    HINTS
+        .iter()
+        .find(|(words, _)| words.iter().any(|word| said.contains(word)))
+        .map(|(_, hint)| *hint)
+        .or_else(|| {
+            let hint = "the node's limit of inotify watches is reached: raise fs.inotify.max_user_watches on the node";
+            says_too_many_watches(said).then_some(hint)
+        })
+}
+
+const HINTS: &[(&[&str], &str)] = &[
+    (
+        &["database is locked", "SQLITE_BUSY"],
+        "another opencode has its database locked: give each agent a database of its own",
+    ),
+    (
+        &[
+            "database disk image is malformed",
+            "file is not a database",
+            "SQLITE_CORRUPT",
+        ],
+        "its database is damaged: move it away, and the next run makes a new one",
+    ),
+    (
+        &[
+            "readonly database",
+            "SQLITE_READONLY",
+            "EROFS",
+            "read-only file system",
+        ],
+        "its database or home cannot be written",
+    ),
+    (
+        &["Failed to execute statement"],
+        "its database cannot be written: is it locked by another run, or is the disk full or read-only?",
+    ),
+    (
+        &["EACCES", "EPERM", "ermission denied"],
+        "its user may not read or write there",
+    ),
+    (
+        &["EMFILE", "ENFILE", "oo many open files"],
+        "the limit of open files is reached (ulimit -n, fs.inotify.max_user_instances)",
+    ),
+    (
+        &["exec format error", "Exec format error"],
+        "the image is made for another processor",
+    ),
+    (
+        &["BunInstallFailedError", "Cannot find module", "MODULE_NOT_FOUND"],
+        "a plugin or package could not be loaded: is the registry reachable from the pod?",
+    ),
+];
 
 #[cfg(test)]
 mod tests {

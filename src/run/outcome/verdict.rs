@@ -1,11 +1,10 @@
 //! The verdict on a finished run: what a person would say who has read everything.
 
 use crate::opencode::Summary;
-use crate::opencode::text_says_unknown_session;
 
 use super::facts::{FoldedFacts, LogState};
 use super::failure::OutcomeFailure;
-use super::{code, errors, kill, stderr};
+use super::{code, crash, errors, kill, session, stderr};
 
 /// How the run went.
 #[derive(Debug)]
@@ -25,11 +24,13 @@ pub(super) fn judge(facts: &FoldedFacts) -> Verdict {
     if facts.summary.clean_stop && facts.summary.has_output() {
         return Verdict::Success(warnings(facts));
     }
-    let failure = unknown_session(facts, &lines)
+    let failure = session::judge(facts, &lines)
+        .or_else(|| kill::for_memory(facts))
         .or_else(|| full_disk(facts, &lines))
         .or_else(|| incomplete(facts))
         .or_else(|| errors::judge(facts, &lines))
         .or_else(|| rejected(&facts.summary, &lines))
+        .or_else(|| crash::judge(facts, &lines))
         .or_else(|| kill::judge(facts))
         .or_else(|| cut(&facts.summary, &lines))
         .or_else(|| unfinished(facts, &lines));
@@ -39,13 +40,20 @@ pub(super) fn judge(facts: &FoldedFacts) -> Verdict {
 /// The adapter or the cluster ended it: cancelled, out of time, or its log too large.
 fn ended_by_us(facts: &FoldedFacts) -> Option<OutcomeFailure> {
     if facts.cancelled {
-        return Some(OutcomeFailure::new(code::CANCELLED, "Run cancelled").explained());
+        return Some(by_us(
+            facts,
+            OutcomeFailure::new(code::CANCELLED, "Run cancelled"),
+        ));
     }
     let reason = facts.reason.as_deref().unwrap_or_default();
     if [code::LOG_TOO_LARGE, "LogTooLarge"].contains(&reason) {
         let text =
             "the agent's output grew over the configured limit (maxLogBytes), and the pod ended opencode";
-        return Some(OutcomeFailure::new(code::LOG_TOO_LARGE, text).explained());
+        let circle = facts.circle().map(|said| format!("; {said}")).unwrap_or_default();
+        return Some(by_us(
+            facts,
+            OutcomeFailure::new(code::LOG_TOO_LARGE, format!("{text}{circle}")),
+        ));
     }
     // A run that ended by itself in time, and proves it, did not time out. Without an event of opencode none did.
     let finished =
@@ -61,31 +69,17 @@ fn ended_by_us(facts: &FoldedFacts) -> Option<OutcomeFailure> {
             after.unwrap_or_default(),
             waiting.unwrap_or_default()
         );
-        return Some(OutcomeFailure::new(code::TIMEOUT, text).explained());
+        return Some(by_us(facts, OutcomeFailure::new(code::TIMEOUT, text)));
     }
     None
 }
 
-/// opencode does not know the session that it should resume. Only its own errors count, not what the agent says.
-fn unknown_session(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure> {
-    let sum = &facts.summary;
-    if sum.steps_started > 0 || sum.steps_finished > 0 || facts.log_state == LogState::Incomplete {
-        return None;
+/// An end that we made costs no session, unless the next run would go round in the same circle.
+fn by_us(facts: &FoldedFacts, failure: OutcomeFailure) -> OutcomeFailure {
+    OutcomeFailure {
+        clear_session: facts.is_compacting(),
+        ..failure.explained()
     }
-    let on_stderr = sum.errors.is_empty() && lines.iter().any(|line| text_says_unknown_session(line));
-    if !sum.unknown_session && !on_stderr {
-        return None;
-    }
-    let text = match facts.session.as_ref().and_then(super::Session::id) {
-        Some(id) => {
-            format!("Session not found: opencode does not know {id}; the next run starts a new session")
-        }
-        None => "Session not found: the next run starts a new session".to_owned(),
-    };
-    Some(OutcomeFailure {
-        clear_session: true,
-        ..OutcomeFailure::new(code::SESSION_UNAVAILABLE, text).explained()
-    })
 }
 
 /// opencode or its shell could not write. A cut line or a lost session may follow from that, and is not the cause.
@@ -118,7 +112,9 @@ fn incomplete(facts: &FoldedFacts) -> Option<OutcomeFailure> {
 /// A permission was rejected: then opencode ends the run without an error.
 fn rejected(sum: &Summary, lines: &[String]) -> Option<OutcomeFailure> {
     let rules = stderr::rejected(lines);
-    let silent_end = !rules.is_empty() && sum.last_reason.as_deref() == Some("tool-calls");
+    // 1.x finishes the step, V2 does not.
+    let in_the_middle = sum.open_step || sum.last_reason.as_deref() == Some("tool-calls");
+    let silent_end = !rules.is_empty() && in_the_middle;
     if !sum.rejected_at_end() && !silent_end {
         return None;
     }
@@ -166,19 +162,16 @@ fn unfinished(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure> {
         Some(0) if facts.log_state != LogState::Proven => {
             Some(OutcomeFailure::new(code::UNKNOWN_OUTCOME, unknown(sum)))
         }
-        Some(0) => no_answer(sum),
-        Some(_) if nothing_said(sum) && (!sum.open_step || lines.is_empty()) => Some(empty_response()),
-        Some(exit) if sum.events == 0 => Some(not_started(exit, lines)),
-        Some(exit) => {
+        Some(0) => no_answer(facts, lines),
+        Some(_) if sum.steps_finished > 0 && !sum.has_output() && !sum.open_step => Some(empty_response()),
+        Some(exit) => errors::by_stderr(facts, lines).or_else(|| {
+            if sum.events == 0 {
+                return Some(not_started(exit, lines));
+            }
             let text = format!("opencode exited with code {exit} before the agent was done");
             Some(OutcomeFailure::new(code::OPENCODE_ERROR, text))
-        }
+        }),
     }
-}
-
-/// Steps, but neither a text nor a token.
-fn nothing_said(sum: &Summary) -> bool {
-    sum.steps_started + sum.steps_finished > 0 && !sum.has_output()
 }
 
 /// opencode exited without an event: only its stderr says why.
@@ -186,14 +179,9 @@ fn not_started(exit: i32, lines: &[String]) -> OutcomeFailure {
     let said = if stderr::is_usage(lines) {
         Some("it does not accept its command line (an unknown option) and printed its usage".to_owned())
     } else {
-        stderr::excerpt(lines).map(|said| {
-            // opencode prints nothing else when it cannot write its database.
-            let of_database = said.contains("Failed to execute statement");
-            said + if of_database {
-                " (its database cannot be written: is the disk full or read-only?)"
-            } else {
-                ""
-            }
+        stderr::excerpt(lines).map(|said| match stderr::hint(&said) {
+            Some(hint) => format!("{said} ({hint})"),
+            None => said,
         })
     };
     let explained = said.is_some();
@@ -206,30 +194,45 @@ fn not_started(exit: i32, lines: &[String]) -> OutcomeFailure {
 }
 
 /// Exit 0 and the whole log, but no final `stop` step. With an answer that is a success all the same.
-fn no_answer(sum: &Summary) -> Option<OutcomeFailure> {
+fn no_answer(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure> {
+    let sum = &facts.summary;
     let reason = sum.last_reason.as_deref().unwrap_or_default();
-    if reason == "content-filter" {
+    let last = sum.last_step;
+    if !sum.open_step && reason == "content-filter" {
         let text = "The response was blocked by the provider's content filter";
         return Some(OutcomeFailure::new(code::CONTENT_FILTERED, text).explained());
     }
-    if sum.answer.is_empty() && reason == "length" {
-        let text = "The model reached its output limit before it gave an answer";
-        return Some(
-            OutcomeFailure::new(code::LLM_API_ERROR, text)
-                .explained()
-                .not_retryable(),
-        );
+    if !sum.open_step && reason == "length" && !last.spoke && !last.used_tool {
+        let failure = OutcomeFailure::new(code::LLM_API_ERROR, errors::output_limit());
+        return Some(failure.explained().not_retryable());
+    }
+    if sum.events == 0 {
+        let text = "opencode ended without any output";
+        let failure = OutcomeFailure::new(code::UNKNOWN_OUTCOME, text);
+        return errors::by_stderr(facts, lines).or(Some(failure));
+    }
+    // The log is a file, and whole: what it does not say did not happen.
+    if sum.open_step && !last.spoke || !sum.open_step && reason == "tool-calls" {
+        let text = "opencode ended by itself (exit code 0) in the middle of the run: the model had not finished its answer";
+        return errors::by_stderr(facts, lines).or(Some(OutcomeFailure::new(code::UNKNOWN_OUTCOME, text)));
+    }
+    if !sum.open_step && (reason == "error" || is_broken_off(reason) && !last.spoke && sum.has_output()) {
+        let text = format!("the model's last answer broke off and is empty (it ended with {reason:?})");
+        return Some(OutcomeFailure::new(code::STREAM_EOF, text));
     }
     if sum.has_output() {
         return None;
     }
     if sum.session_id.is_none() {
-        return Some(OutcomeFailure::new(
-            code::UNKNOWN_OUTCOME,
-            "opencode ended without any output",
-        ));
+        let text = "opencode ended without any output";
+        return Some(OutcomeFailure::new(code::UNKNOWN_OUTCOME, text));
     }
     Some(empty_response())
+}
+
+/// Whether a step ended without a reason that means an end.
+fn is_broken_off(reason: &str) -> bool {
+    ["unknown", "other", ""].contains(&reason)
 }
 
 fn empty_response() -> OutcomeFailure {
@@ -268,6 +271,14 @@ fn warnings(facts: &FoldedFacts) -> Vec<String> {
             Some(reason) => format!("there is no final step: the last one ended with {reason}"),
             None => "there is no final step".to_owned(),
         });
+    }
+    if sum.clean_stop && !sum.last_step.spoke {
+        said.push(
+            "the last step gave no text: what is shown as the answer is from an earlier step".to_owned(),
+        );
+    }
+    if let Some(circle) = facts.circle() {
+        said.push(circle);
     }
     if let Some(error) = sum.last_error() {
         said.push(format!(

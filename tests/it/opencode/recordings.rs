@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use opencode_k8s::run::outcome::{Facts, LogState, RunResult, resolve};
+use opencode_k8s::opencode::Transcript;
+use opencode_k8s::run::outcome::{Facts, LogState, RunResult, Session as Resumed, resolve};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -21,6 +22,8 @@ struct Verdict {
     retry: Option<Retry>,
     /// The model the run asked for, where it matters.
     model: Option<String>,
+    /// The session that the run resumed, where it matters.
+    resumes: Option<String>,
     why: String,
 }
 
@@ -76,6 +79,7 @@ fn facts(name: &str, verdict: &Verdict) -> Facts {
             .map(str::to_owned),
         log_state: LogState::Proven,
         model: Some(verdict.model.clone().unwrap_or_else(|| "fake/x".to_owned())),
+        session: verdict.resumes.clone().map(Resumed::Id),
         ..Facts::default()
     }
 }
@@ -175,6 +179,18 @@ fn a_shortened_log_is_never_a_success() {
             };
             let result = resolve(&facts);
             assert!(shows_stop || result.error_code.is_some(), "{name} {end}");
+        }
+    }
+}
+
+/// No run that came to an end by itself looks like one that goes round in a circle, at whatever line it is looked at.
+#[test]
+fn no_recording_is_in_a_circle() {
+    for (name, verdict) in verdicts() {
+        let mut transcript = Transcript::new();
+        for line in facts(&name, &verdict).stdout.lines() {
+            transcript.push_line(line);
+            assert_eq!(transcript.circle_now(), None, "{name}");
         }
     }
 }

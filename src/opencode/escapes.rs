@@ -1,0 +1,64 @@
+//! Escape sequences of terminals, which plugins and shells write between opencode's lines. Pure.
+
+/// The text without escape sequences and control characters (newlines and tabs stay). Reads each character once.
+pub(crate) fn without_escapes(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let kind = match c {
+            '\u{1b}' => chars.next(),
+            // The same in one character.
+            '\u{9b}' => Some('['),
+            '\u{90}' | '\u{98}' | '\u{9d}'..='\u{9f}' => Some(']'),
+            '\n' | '\t' => {
+                plain.push(c);
+                continue;
+            }
+            c if c.is_control() => continue,
+            c => {
+                plain.push(c);
+                continue;
+            }
+        };
+        match kind {
+            // CSI: up to its final byte.
+            Some('[') => while chars.next().is_some_and(|c| !('@'..='~').contains(&c)) {},
+            // A string, such as a title: up to BEL or the string terminator.
+            Some(']' | 'P' | 'X' | '^' | '_') => {
+                while let Some(c) = chars.next() {
+                    let ends = c == '\u{1b}' && chars.next_if_eq(&'\\').is_some();
+                    if ends || matches!(c, '\u{7}' | '\u{9c}') {
+                        break;
+                    }
+                }
+            }
+            // A character set: one more byte names it.
+            Some('(' | ')' | '*' | '+' | '#' | '%' | ' ') => {
+                chars.next();
+            }
+            _ => {}
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_escapes;
+
+    #[test]
+    fn escape_sequences_are_removed() {
+        for (raw, plain) in [
+            (
+                "\u{1b}[91m\u{1b}[1mError: \u{1b}[0mSession\r\n\tnot\u{0} found",
+                "Error: Session\n\tnot found",
+            ),
+            ("a\u{1b}]8;;http://x\u{7}link\u{1b}]8;;\u{1b}\\b\u{1b}", "alinkb"),
+            ("\u{9b}31mred\u{9d}title\u{9c}!", "red!"),
+            ("\u{1b}(Bplain\u{1b}Pq\u{1b}\\ text", "plain text"),
+            ("cut \u{1b}[9", "cut "),
+        ] {
+            assert_eq!(without_escapes(raw), plain, "{raw:?}");
+        }
+    }
+}

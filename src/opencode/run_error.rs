@@ -1,0 +1,121 @@
+//! What opencode says of an error that ended or disturbed a run: `{name, data: {message, …}}` in 1.x, and
+//! `{type, message, status?, http?, reason?}` in V2.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::bounded::{head, prefix};
+use super::event::error_text;
+
+/// Bytes of a name or reference that are kept.
+const NAME_BYTES: usize = 256;
+/// Bytes of a text that are kept.
+const TEXT_BYTES: usize = 4 << 10;
+
+/// An `error` line.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunError {
+    /// `APIError`, `ContextOverflowError`, `UnknownError`, …, in V2 `provider.auth`, …; empty when the line had none.
+    pub name: String,
+    /// The message.
+    pub message: String,
+    /// HTTP status of the provider's answer; none for connection errors.
+    pub status: Option<u16>,
+    /// What opencode says about trying again. A line with `true` comes after its own retries.
+    pub retryable: Option<bool>,
+    /// Host of the provider's URL.
+    pub host: Option<String>,
+    /// Beginning of the provider's answer.
+    pub body: Option<String>,
+    /// `err_…`: opencode's own log has the cause under the same reference.
+    pub reference: Option<String>,
+    /// V2's reason, as JSON: its tag and its classification say more than the type.
+    pub reason: Option<String>,
+}
+
+impl RunError {
+    pub(crate) fn read(value: &Value) -> Self {
+        let at = |paths: &[&str]| paths.iter().find_map(|path| value.pointer(path));
+        let text = |paths: &[&str]| at(paths).and_then(Value::as_str);
+        // In V2 the name is called type; 1.x has no type.
+        let name = text(&["/name"]).or_else(|| text(&["/type"]));
+        Self {
+            name: head(name.unwrap_or_default(), NAME_BYTES),
+            message: head(&error_text(value), TEXT_BYTES),
+            status: at(&["/data/statusCode", "/status", "/http/status", "/statusCode"]).and_then(status),
+            retryable: at(&["/data/isRetryable", "/isRetryable", "/reason/retryable"])
+                .and_then(Value::as_bool),
+            host: text(&["/data/metadata/url", "/http/url", "/metadata/url"]).and_then(host),
+            body: text(&["/data/responseBody", "/http/body", "/responseBody"])
+                .map(|body| head(body, TEXT_BYTES)),
+            reference: text(&["/data/ref", "/ref"]).map(|reference| head(reference, NAME_BYTES)),
+            reason: at(&["/reason"])
+                .filter(|reason| reason.is_object() || reason.is_string())
+                .map(|reason| head(&reason.to_string(), TEXT_BYTES)),
+        }
+    }
+
+    /// Whether this is about the same failure as another: opencode may tell one twice, with another header or
+    /// reference.
+    pub(crate) fn repeats(&self, other: &Self) -> bool {
+        (&self.name, &self.message, self.status) == (&other.name, &other.message, other.status)
+    }
+}
+
+/// A status as a number, or as its digits.
+fn status(value: &Value) -> Option<u16> {
+    let number = value.as_u64().and_then(|number| u16::try_from(number).ok());
+    number
+        .or_else(|| value.as_str()?.parse().ok())
+        .filter(|status| (100..1000).contains(status))
+}
+
+/// Host and port of a URL, without user names and paths, which may hold secrets.
+fn host(url: &str) -> Option<String> {
+    let rest = url.split_once("://")?.1;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit('@').next()?;
+    (!host.is_empty()).then(|| prefix(host, NAME_BYTES).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn both_shapes_are_read() {
+        let old = RunError::read(
+            &json!({"name": "APIError", "data": {"message": "no", "statusCode": 401,
+            "isRetryable": false, "responseBody": "{}", "metadata": {"url": "https://u:p@h:1/x?key=k"}}}),
+        );
+        let new = RunError::read(
+            &json!({"type": "provider.auth", "message": "no", "http": {"status": "401", "url": "https://h:1/x"},
+            "reason": {"_tag": "Authentication", "retryable": false}}),
+        );
+        assert_eq!(
+            (old.status, old.host.as_deref(), old.name.as_str()),
+            (Some(401), Some("h:1"), "APIError")
+        );
+        assert_eq!(
+            (new.status, new.host.as_deref(), new.name.as_str()),
+            (Some(401), Some("h:1"), "provider.auth")
+        );
+        assert_eq!((old.retryable, new.retryable), (Some(false), Some(false)));
+        assert!(new.reason.is_some_and(|reason| reason.contains("Authentication")));
+    }
+
+    #[test]
+    fn no_shape_is_refused() {
+        for value in [
+            json!(null),
+            json!("text"),
+            json!([1]),
+            json!({"status": -1, "reason": 5}),
+        ] {
+            let error = RunError::read(&value);
+            assert_eq!((error.status, error.reason), (None, None));
+        }
+    }
+}

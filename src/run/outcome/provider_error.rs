@@ -1,0 +1,255 @@
+//! What kind of failure an error of opencode's stream is. Status and code have the first word, then what the provider
+//! says; a link says nothing. Pure.
+
+use crate::opencode::RunError;
+
+use super::provider_words as words;
+
+/// The kind of a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The conversation is too long.
+    Overflow,
+    /// A content filter.
+    Filtered,
+    /// Money or an allowance is used up.
+    Quota,
+    /// Too many requests at a time.
+    RateLimited,
+    /// The conversation itself is refused.
+    History,
+    /// The model is unknown.
+    NoModel,
+    /// The credentials.
+    Auth,
+    /// The provider, or the way to it.
+    Away,
+    /// The same, until somebody changes something: a certificate, a proxy.
+    Misconfigured,
+    /// The provider's stream broke off.
+    BrokenStream,
+    /// Refused for another reason.
+    Rejected,
+}
+
+/// The kind of an error; none for what is no failure of a provider.
+pub(super) fn kind(error: &RunError) -> Option<Kind> {
+    let said = Said::of(error);
+    if let Some(kind) = said.by_name() {
+        return Some(kind);
+    }
+    let of_request = matches!(error.status, None | Some(400 | 404 | 409 | 413 | 422));
+    let payload = error.status == Some(413) && !said.says(words::HISTORY);
+    if payload || !matches!(error.status, Some(401 | 402 | 403)) && said.says(words::OVERFLOW) {
+        return Some(Kind::Overflow);
+    }
+    if let Some(kind) = said.by_words() {
+        return Some(kind);
+    }
+    if of_request && said.is_history() {
+        return Some(Kind::History);
+    }
+    if said.names_no_model() {
+        return Some(Kind::NoModel);
+    }
+    said.by_status()
+}
+
+struct Said<'a> {
+    error: &'a RunError,
+    text: String,
+}
+
+impl<'a> Said<'a> {
+    fn of(error: &'a RunError) -> Self {
+        let parts = [
+            Some(error.name.as_str()),
+            Some(error.message.as_str()),
+            error.body.as_deref(),
+            error.reason.as_deref(),
+        ];
+        let text: Vec<&str> = parts.into_iter().flatten().collect();
+        Self {
+            error,
+            text: without_links(&text.join("\n").to_lowercase()),
+        }
+    }
+
+    fn says(&self, words: &[&str]) -> bool {
+        words.iter().any(|word| self.text.contains(word))
+    }
+
+    /// Errors that opencode itself has named, where the name leaves nothing open.
+    fn by_name(&self) -> Option<Kind> {
+        match self.error.name.as_str() {
+            "ContextOverflowError" => Some(Kind::Overflow),
+            "ContentFilterError" | "provider.content-filter" => Some(Kind::Filtered),
+            "provider.quota" => Some(Kind::Quota),
+            "provider.invalid-output" => Some(Kind::BrokenStream),
+            _ => None,
+        }
+    }
+
+    /// Whether opencode says that a request to a provider failed.
+    fn is_of_provider(&self) -> bool {
+        let name = self.error.name.as_str();
+        let is_named = name.starts_with("provider.") || ["APIError", "ProviderAuthError"].contains(&name);
+        is_named || self.error.status.is_some()
+    }
+
+    /// A filter, a quota and a rate limit are told apart by their words, with whatever status they come.
+    fn by_words(&self) -> Option<Kind> {
+        let status = self.error.status;
+        let is_limit = matches!(status, Some(402 | 429)) || self.error.name == "provider.rate-limit";
+        if !is_limit && status != Some(401) && self.says(words::FILTERED) {
+            return Some(Kind::Filtered);
+        }
+        let passes = self.says(words::TOO_FAST);
+        let is_spent = self.says(words::SPENT) || status == Some(402);
+        if is_spent {
+            return Some(Kind::Quota);
+        }
+        let may_be_quota =
+            is_limit || matches!(status, None | Some(403)) || self.text.contains("quota_exceeded");
+        if may_be_quota && self.says(words::QUOTA) && !passes {
+            return Some(Kind::Quota);
+        }
+        if is_limit && self.says(&["overloaded"]) {
+            return Some(Kind::Away);
+        }
+        let is_server = status.is_some_and(|status| status >= 500);
+        let of_limit = [
+            "rate limit",
+            "rate_limit",
+            "ratelimit",
+            "rate-limit",
+            "throttl",
+            "too many requests",
+        ];
+        let is_fast = status != Some(401) && !is_server && self.says(&of_limit);
+        (is_limit || is_fast || status.is_none() && self.says(&["resource_exhausted"]))
+            .then_some(Kind::RateLimited)
+    }
+
+    /// The messages of the conversation are named by their place, or by what is in them.
+    fn is_history(&self) -> bool {
+        if self.error.retryable == Some(true) {
+            return false;
+        }
+        if !self.is_of_provider() {
+            // The AI SDK refuses them before a provider does.
+            let of_sdk = [
+                "modelmessage",
+                "missing for tool",
+                "invalid prompt:",
+                "messages must not be empty",
+            ];
+            return self.says(&of_sdk);
+        }
+        let at_place = ["messages.", "messages[", "input[", "contents[", "contents."]
+            .iter()
+            .any(|list| {
+                self.text.match_indices(list).any(|(at, _)| {
+                    let rest = self.text.get(at + list.len()..).unwrap_or_default();
+                    rest.starts_with(|c: char| c.is_ascii_digit())
+                })
+            });
+        at_place || self.says(words::HISTORY) && !self.says(words::NOT_HISTORY)
+    }
+
+    fn names_no_model(&self) -> bool {
+        if self
+            .error
+            .status
+            .is_some_and(|status| status >= 500 || status == 429)
+        {
+            return false;
+        }
+        let is_parameter = self.says(&[
+            "parameter",
+            "unsupported_value",
+            "unsupported value",
+            "tool",
+            "image",
+        ]);
+        let names_model = self.text.contains("model") || self.text.contains("deployment");
+        let is_gone = names_model && self.says(words::MODEL_IS) && !is_parameter;
+        self.says(words::NO_MODEL)
+            || is_gone && self.error.status != Some(401)
+            || self.error.status == Some(404) && names_model
+            || self.error.name == "provider.no-route" && names_model
+    }
+
+    fn by_status(&self) -> Option<Kind> {
+        let is_page = self.says(&["<!doctype html", "<html"]);
+        let away = if self.says(words::MISCONFIGURED) {
+            Kind::Misconfigured
+        } else {
+            Kind::Away
+        };
+        match self.error.status {
+            Some(401) => Some(Kind::Auth),
+            Some(403) if self.says(words::NOT_FROM_HERE) => Some(Kind::Rejected),
+            // A page instead of an answer comes from something on the way.
+            Some(403) if is_page => Some(Kind::Misconfigured),
+            Some(403) => Some(Kind::Auth),
+            Some(407) => Some(Kind::Misconfigured),
+            Some(408 | 425 | 500..) => Some(Kind::Away),
+            Some(400..500) if self.says(&["api key", "authentication", "credential", "unauthenticated"]) => {
+                Some(Kind::Auth)
+            }
+            Some(400..500) if self.says(&["overloaded", "temporarily"]) => Some(Kind::Away),
+            Some(400..500) => Some(Kind::Rejected),
+            Some(_) | None => self.without_status(away),
+        }
+    }
+
+    /// No answer, or an answer with a good status whose stream failed.
+    fn without_status(&self, away: Kind) -> Option<Kind> {
+        if ["ProviderAuthError", "provider.auth", "provider.forbidden"].contains(&self.error.name.as_str())
+            || self.says(words::NO_LOGIN)
+        {
+            return Some(Kind::Auth);
+        }
+        if self.says(words::BROKEN_STREAM) {
+            return Some(Kind::BrokenStream);
+        }
+        let is_elsewhere =
+            !self.is_of_provider() && self.says(&["mcp", "plugin", "sqlite", "database", "lsp"]);
+        if self.says(words::AWAY) && !is_elsewhere {
+            return Some(away);
+        }
+        match self.error.retryable {
+            _ if !self.is_of_provider() => None,
+            Some(false) => Some(Kind::Rejected),
+            _ if [
+                "provider.invalid-request",
+                "provider.unsupported-operation",
+                "provider.config",
+            ]
+            .contains(&self.error.name.as_str()) =>
+            {
+                Some(Kind::Rejected)
+            }
+            _ => Some(Kind::Away),
+        }
+    }
+}
+
+/// The text without its links: a page about quotas is no quota.
+fn without_links(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("://") {
+        let scheme = before.trim_end_matches(|c: char| c.is_ascii_alphanumeric());
+        out.push_str(scheme);
+        let end = after
+            .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | ')' | '\\'))
+            .unwrap_or(after.len());
+        rest = after.get(end..).unwrap_or_default();
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests;

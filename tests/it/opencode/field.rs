@@ -1,0 +1,152 @@
+//! What public reports show of opencode in the field, each with what a person expects who reads the output.
+
+use opencode_k8s::opencode::Transcript;
+use opencode_k8s::run::outcome::{Facts, RunResult, resolve};
+use serde::Deserialize;
+use serde_json::Value;
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    why: String,
+    facts: Facts,
+    expect: Expect,
+    stdout: Vec<String>,
+    stderr: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+struct Expect {
+    code: Option<Vec<String>>,
+    success: Option<bool>,
+    warning: Option<bool>,
+    retryable: Option<bool>,
+    error_family: Option<String>,
+    clear_session: Option<bool>,
+    compacted: Option<bool>,
+    summary: Option<String>,
+    /// Words of which the message has one.
+    message: Option<String>,
+    not_message: Option<String>,
+}
+
+fn cases() -> Vec<Case> {
+    let text = include_str!("../../../fixtures/opencode/field-cases.json");
+    serde_json::from_str(text).expect("the cases")
+}
+
+fn judge(case: &Case) -> RunResult {
+    resolve(&Facts {
+        stdout: case.stdout.iter().map(|line| format!("{line}\n")).collect(),
+        stderr: case.stderr.clone(),
+        ..case.facts.clone()
+    })
+}
+
+/// What differs from what is expected.
+fn differences(expect: &Expect, result: &RunResult) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut check = |what: &str, holds: Option<bool>| {
+        if holds == Some(false) {
+            found.push(what.to_owned());
+        }
+    };
+    let message = result.error_message.as_deref().unwrap_or_default().to_lowercase();
+    let retryable = result.error_meta.as_ref().map(|meta| meta["retryable"] == true);
+    let code = result.error_code.map(str::to_owned);
+    check(
+        "code",
+        expect
+            .code
+            .as_ref()
+            .map(|codes| codes.iter().any(|wanted| code.as_ref() == Some(wanted))),
+    );
+    check("success", expect.success.map(|wanted| wanted == code.is_none()));
+    check(
+        "warning",
+        expect.warning.map(|wanted| wanted != result.warnings.is_empty()),
+    );
+    check(
+        "retryable",
+        expect.retryable.map(|wanted| retryable == Some(wanted)),
+    );
+    let family = expect.error_family.as_deref();
+    check("family", family.map(|wanted| result.error_family == Some(wanted)));
+    check(
+        "session",
+        expect.clear_session.map(|wanted| wanted == result.clear_session),
+    );
+    check(
+        "compacted",
+        expect
+            .compacted
+            .map(|wanted| result.result_json["compacted"] == Value::Bool(wanted)),
+    );
+    check(
+        "summary",
+        expect.summary.as_ref().map(|wanted| *wanted == result.summary),
+    );
+    let words = expect.message.as_ref();
+    check(
+        "message",
+        words.map(|words| {
+            words
+                .split('|')
+                .any(|word| message.contains(&word.to_lowercase()))
+        }),
+    );
+    let words = expect.not_message.as_ref();
+    check(
+        "not in message",
+        words.map(|words| !message.contains(&words.to_lowercase())),
+    );
+    found
+}
+
+#[test]
+fn every_report_gets_the_verdict_of_a_person() {
+    let mut wrong = Vec::new();
+    for case in cases() {
+        let result = judge(&case);
+        let differs = differences(&case.expect, &result);
+        if !differs.is_empty() {
+            wrong.push(format!(
+                "{} ({}): {differs:?}\n  {:?} {:?} clear {} retry {:?} summary {:?} warnings {:?}",
+                case.name,
+                case.why,
+                result.error_code,
+                result.error_message,
+                result.clear_session,
+                result.error_meta.as_ref().map(|meta| &meta["retryable"]),
+                result.summary,
+                result.warnings
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn a_session_that_is_cleared_is_not_handed_on() {
+    for case in cases() {
+        let result = judge(&case);
+        assert!(
+            !(result.clear_session && result.session_id.is_some()),
+            "{}",
+            case.name
+        );
+    }
+}
+
+#[test]
+fn only_an_endless_run_is_ended() {
+    for case in cases() {
+        let mut transcript = Transcript::new();
+        for line in &case.stdout {
+            transcript.push_line(line);
+        }
+        let is_endless = case.name.contains("overflow-loop");
+        assert_eq!(transcript.circle_now().is_some(), is_endless, "{}", case.name);
+    }
+}
