@@ -55,7 +55,7 @@ function checkVersion() {
 
 /** The formatter breaks neither texts nor comments. */
 function checkLineLengths() {
-  const args = ["ls-files", "-z", "--", "*.ts", "*.mts", "*.cts", "*.mjs", ":!index.d.ts"];
+  const args = ["ls-files", "-z", "--", "*.ts", "*.mts", "*.cts", "*.mjs", "*.cjs", "src/*.js", ":!index.d.ts"];
   const { stdout } = spawnSync("git", args, { cwd: root, encoding: "utf8" });
   const long = stdout.split("\0").flatMap((file) => {
     const lines = file ? readFileSync(root + file, "utf8").split("\n") : [];

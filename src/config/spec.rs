@@ -220,13 +220,28 @@ impl Run {
             prompts: Prompts::of(request),
             prompt_secret_name: given(&request.prompt_secret_name),
             context: request.context.clone(),
-            base_env: request.base_env.clone(),
+            base_env: base_env(request),
             runtime_tools_env: request.runtime_tools_env.clone(),
             wake_payload_json: given(&request.wake_payload_json),
             working_dir: working_dir.to_owned(),
             agent_db: agent_db(request)?,
         })
     }
+}
+
+/// The host's variables; without a host at least whose run it is.
+fn base_env(request: &RenderRequest) -> Texts {
+    let mut env = request.base_env.clone();
+    let ids = [
+        ("PAPERCLIP_AGENT_ID", &request.agent.id),
+        ("PAPERCLIP_COMPANY_ID", &request.agent.company_id),
+    ];
+    for (name, id) in ids {
+        if env.get(name).is_none() {
+            env.0.push((name.to_owned(), id.clone()));
+        }
+    }
+    env
 }
 
 /// The run's working directory: the workspace's, else the configured one.

@@ -13,8 +13,8 @@ const TURN_MS = 5;
 const listeners = new Map();
 let opened;
 let turnSince;
-let taken = [];
-let called = [];
+let takenTails = [];
+let endedCalls = [];
 
 function crossing() {
   opened ??= rust.openCrossing(takeBatch);
@@ -46,11 +46,11 @@ function ignore() {}
 /** Most of a batch is answered after the promises of this turn, and crosses together. */
 function answer(numbers, number) {
   numbers.push(number);
-  if (taken.length + called.length > 1) return;
+  if (takenTails.length + endedCalls.length > 1) return;
   const tell = () => {
-    const [tails, calls] = [taken, called];
-    taken = [];
-    called = [];
+    const [tails, calls] = [takenTails, endedCalls];
+    takenTails = [];
+    endedCalls = [];
     rust.answered(opened, tails, calls);
   };
   if (turnSince === undefined || performance.now() - turnSince < TURN_MS) nextTick(tell);

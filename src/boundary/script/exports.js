@@ -24,7 +24,7 @@ async function callHost(onCall, kind, text, number) {
   } catch (error) {
     return rust.failed(opened, number, describe(error));
   }
-  answer(called, number);
+  answer(endedCalls, number);
 }
 
 const RUN_KEYS = ["runId", "agent", "runtime", "config", "context", "authToken"];

@@ -36,6 +36,8 @@ class Tail {
   /** Calls made; the clock sees by it whether one call takes long. To read the time for each line would cost more. */
   calls = 0;
   waiting = false;
+  /** The clock has it since its last tick. */
+  isWatched = false;
   delivering = false;
   /** Calls that never answered. While there is one, later calls are made without waiting for them. */
   unanswered = 0;
@@ -78,7 +80,7 @@ class Tail {
             continue;
           }
           this.waiting = true;
-          this.wantTick();
+          if (!this.isWatched) this.watch();
           await called;
         } catch (error) {
           this.report(this.waiting || turn !== this.turn ? "rejected a line" : "threw", error);
@@ -92,7 +94,7 @@ class Tail {
       }
       this.parts.shift();
       if (part.kind === "stdout" && !this.isOver) this.linesCame();
-      if (part.isLast) answer(taken, this.number);
+      if (part.isLast) answer(takenTails, this.number);
     }
     this.delivering = false;
   }
@@ -147,6 +149,12 @@ class Tail {
     this.stop();
   }
 
+  /** From now on the clock looks after the calls; not for each of them, because that is once a line. */
+  watch() {
+    this.isWatched = true;
+    this.wantTick();
+  }
+
   wantTick() {
     if (this.isOver || (!this.flag && !this.waiting)) return;
     clocked.add(this);
@@ -163,6 +171,7 @@ class Tail {
   tick() {
     if (this.flag) this.readFlag();
     if (this.waiting) this.checkCall();
+    this.isWatched = this.waiting;
     const quiet = ++this.idle >= this.idlePolls;
     const flagMs = this.flag ? (quiet ? Math.max(this.maxPollMs, this.pollMs) : this.pollMs) : Infinity;
     return Math.min(flagMs, this.waiting ? this.checkMs() : Infinity);
