@@ -59,6 +59,17 @@ describe("buildJobManifest", () => {
     expect(native.manifests.map((input) => input.agentDbClaimName)).toEqual([null, undefined]);
   });
 
+  it("refuses by name what is no input", () => {
+    const build = createBuildJobManifest(() => fakeNative());
+    for (const [input, name] of [
+      [undefined, "input"],
+      [{ selfPod }, "input.ctx"],
+      [{ selfPod, ctx: { ...context().ctx, agent: null } }, "input.ctx.agent"],
+    ]) {
+      expect(() => build(input as never)).toThrow(new TypeError(`${name as string} must be an object`));
+    }
+  });
+
   it("does without onLog, and with one that throws or rejects", async () => {
     const build = createBuildJobManifest(() => fakeNative());
     const broken = () => {

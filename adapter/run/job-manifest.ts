@@ -28,7 +28,15 @@ export type BuildJobManifest = (input: JobBuildInput) => Omit<JobBuildResult, "w
 
 /** Makes `buildJobManifest` over an addon. */
 export function createBuildJobManifest(load: NativeLoader): BuildJobManifest {
-  return function buildJobManifest({ ctx, instructionsContent, skillsBundleContent, ...rest }) {
+  return function buildJobManifest(input) {
+    for (const [name, value] of [
+      ["input", input],
+      ["input.ctx", input?.ctx],
+      ["input.ctx.agent", input?.ctx?.agent],
+    ] as const) {
+      if (typeof value !== "object" || value === null) throw new TypeError(`${name} must be an object`);
+    }
+    const { ctx, instructionsContent, skillsBundleContent, ...rest } = input;
     const request = buildRunRequest(ctx);
     const { runId, agent, runtime, config, context, authToken, ...ofHost } = request;
     const render = (resuming: boolean) =>
