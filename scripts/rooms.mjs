@@ -6,7 +6,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { root } from "./prerequisites.mjs";
 
 const engine = ["config", "manifest", "cluster", "tail"];
-const follow = ["run/attached", "run/context", "run/failure", "run/host", "run/job", "run/timing"];
+const follow = ["run/attached", "run/context", "run/failure", "run/host", "run/job", "run/seal", "run/timing"];
 
 /** From the bottom up: a room imports only rooms that stand before it, so that there is no circle. */
 const rooms = new Map([
@@ -29,8 +29,9 @@ const rooms = new Map([
   ["run/request", ["cluster", "config", "manifest", "tail", "run/failure"]],
   ["run/volume", ["config", "manifest", "tail", "run/failure", "run/timing"]],
   ["run/prompt_files", ["codes", "tail", "run/failure", "run/report", "run/timing", "run/volume"]],
-  ["run/server", ["cluster", "tail", "run/agent_lock", "run/clock", "run/volume"]],
-  ["run/job", ["cluster", "manifest", "tail", "run/stop", "run/timing", "run/volume"]],
+  ["run/seal", ["cluster", "manifest", "run/timing"]],
+  ["run/server", ["cluster", "tail", "run/agent_lock", "run/clock", "run/seal", "run/volume"]],
+  ["run/job", ["cluster", "manifest", "tail", "run/seal", "run/stop", "run/timing", "run/volume"]],
   [
     "run/context",
     [
@@ -39,6 +40,7 @@ const rooms = new Map([
       "run/job",
       "run/report",
       "run/request",
+      "run/seal",
       "run/server",
       "run/stop",
       "run/timing",

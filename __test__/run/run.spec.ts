@@ -44,7 +44,9 @@ test("a run delivers its lines, succeeds with proof, and leaves nothing behind",
   expect(filesLeft(stage)).toEqual(before);
   if (isRealCluster) return;
   expect(await stage.local.objects("jobs")).toEqual([]);
-  expect((await stage.local.objects("secrets")).filter(({ metadata }) => metadata.name.includes("prompt"))).toEqual([]);
+  expect((await stage.local.objects("secrets")).filter(({ metadata }) => metadata.name.startsWith("agent-"))).toEqual(
+    [],
+  );
 });
 
 test("a failing agent is a failure with its own words", async () => {

@@ -16,6 +16,7 @@ import {
   STEADY,
   timesRun,
   reports,
+  sealedNonce,
   untilReleased,
   type Work,
   work,
@@ -122,7 +123,14 @@ describe("a Job that is gone, and whose end no result has reported", () => {
 
 describe.skipIf(isRealCluster)("what lies on the volume", () => {
   /** Leaves the files of an ended run as its pod does; `age` in seconds. */
-  async function leave(task: Work, run: string, text: string, age: number, more: object = {}): Promise<string> {
+  async function leave(
+    task: Work,
+    run: string,
+    text: string,
+    age: number,
+    more: object = {},
+    isSealed = true,
+  ): Promise<string> {
     const cluster = (await stage.local.get("namespaces", "paperclip")).metadata.uid;
     const folder = join(stage.dataRoot, "instances/default/run-logs", task.agent.companyId, task.agent.id);
     mkdirSync(folder, { recursive: true });
@@ -152,7 +160,7 @@ describe.skipIf(isRealCluster)("what lies on the volume", () => {
     const files = {
       ndjson: log,
       "stderr.log": "",
-      nonce: "n",
+      nonce: isSealed ? await sealedNonce(stage, { ...task.agent, run, task: started.task, cwd: started.cwd }) : "n",
       started: JSON.stringify(started),
       "end.json": JSON.stringify(record),
     };
@@ -178,6 +186,7 @@ describe.skipIf(isRealCluster)("what lies on the volume", () => {
     await leave(task, "other-cluster", "no", 100, { cluster: "another" });
     await leave(task, "other-namespace", "no", 100, { namespace: "another" });
     await leave(task, "other-run", "no", 100, { run: "forged" });
+    await leave(task, "unsealed", "no", 100, {}, false);
     await leave(task, "too-large", "no", 100, { pod: "x".repeat(100_000) });
     await leave(task, "fifo", "no", 100);
     execFileSync(
@@ -193,6 +202,6 @@ describe.skipIf(isRealCluster)("what lies on the volume", () => {
     expect(reports(stdout)).toEqual([]);
     expect(result).toMatchObject({ exitCode: 0, summary: "now" });
     const left = filesLeft(stage).filter((name) => name.includes(task.agent.id) && name.endsWith(".ndjson"));
-    expect(left).toHaveLength(6);
+    expect(left).toHaveLength(7);
   });
 });

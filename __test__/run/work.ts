@@ -1,11 +1,12 @@
 /** Agents with a task of their own that count how often they ran, for the suites in which servers die or meet. */
+import { createHash, createHmac } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { expect } from "vitest";
 
 import { serve } from "./server.js";
-import { answer, contextOf, filesLeft, isRealCluster, recordOf, type Stage } from "./stage.js";
+import { answer, contextOf, filesLeft, isRealCluster, recordOf, run, type Stage } from "./stage.js";
 
 let agents = 0;
 
@@ -86,3 +87,29 @@ export async function abandon(task: object, program: string, signal: NodeJS.Sign
 /** Status lines about earlier runs whose end no result has reported. */
 export const reports = (stdout: string): string[] =>
   stdout.split("\n").filter((line) => line.includes("ended while nobody was listening"));
+
+const SEAL = "paperclip-opencode-k8s-seal";
+
+/** What a server writes as nonce when it lets a run start: whoever has the key of the namespace can tell. */
+export async function sealedNonce(
+  stage: Stage,
+  start: { companyId: string; id: string; run: string; task: string; cwd: string },
+): Promise<string> {
+  const secrets = await stage.local.objects("secrets");
+  const known = secrets.find(({ metadata }) => metadata.name === SEAL) ?? (await makeKey(stage));
+  const text = Buffer.from((known as unknown as { data: { key: string } }).data.key, "base64").toString();
+  const word = `${"0".repeat(32)}.${Math.floor(Date.now() / 1000)}`;
+  const mac = createHmac("sha256", createHash("sha256").update(text).digest()).update("start");
+  for (const fact of [start.companyId, start.id, start.run, start.task, start.cwd, word]) {
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64BE(BigInt(Buffer.byteLength(fact)));
+    mac.update(length).update(fact);
+  }
+  return `${word}.${mac.digest("hex")}`;
+}
+
+/** A run makes the key where there is none. */
+async function makeKey(stage: Stage): Promise<object> {
+  await run(answer("makes the key"));
+  return (await stage.local.objects("secrets")).find(({ metadata }) => metadata.name === SEAL)!;
+}

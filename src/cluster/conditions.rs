@@ -4,6 +4,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodStatus};
 
 use super::waiting::{is_permanent, is_silent};
+use crate::manifest::PROMPT_SECRET_VOLUME;
 use crate::manifest::names::PROMPT_CONTAINER;
 
 /// How a Job ended.
@@ -147,7 +148,12 @@ fn blocked_by(
     prompt
         .and_then(failed_init)
         .or_else(|| others.find_map(failed_init))
-        .or_else(|| prompt.into_iter().chain(agent).find_map(blocked))
+        .or_else(|| {
+            prompt
+                .into_iter()
+                .chain(agent)
+                .find_map(|status| blocked(pod, status))
+        })
 }
 
 /// Whether the kubelet restarts this init container beside the others, so that its end ends nothing.
@@ -224,12 +230,24 @@ fn failed_init(status: &ContainerStatus) -> Option<PodStage> {
     })
 }
 
-fn blocked(status: &ContainerStatus) -> Option<PodStage> {
+fn blocked(pod: &Pod, status: &ContainerStatus) -> Option<PodStage> {
     let (reason, message) = waits_for(status)?;
-    is_permanent(reason, message).then(|| PodStage::Blocked {
+    let is_lasting = is_permanent(reason, message) && !names_own_secret(pod, message);
+    is_lasting.then(|| PodStage::Blocked {
         container: status.name.clone(),
         why: words(reason, message),
     })
+}
+
+/// Whether the message names the run's own Secret, which is made after its Job: a node may not know it yet.
+fn names_own_secret(pod: &Pod, message: &str) -> bool {
+    let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
+    let mut own = volumes
+        .into_iter()
+        .flatten()
+        .filter(|volume| volume.name == PROMPT_SECRET_VOLUME);
+    let named = own.find_map(|volume| volume.secret.as_ref()?.secret_name.as_ref());
+    named.is_some_and(|name| message.contains(&format!("\"{name}\"")))
 }
 
 /// Why one of the Job's containers waits, where that says more than that its turn has not come. What needs help is

@@ -72,6 +72,8 @@ pub fn self_pod(pod: &Pod) -> Option<SelfPod> {
         .iter()
         .find(|mount| mount.mount_path.trim_end_matches('/') == POD_ROOT);
     let env = container.env.as_deref().unwrap_or_default();
+    let security = container.security_context.as_ref();
+    let pod_security = spec.security_context.as_ref();
     Some(SelfPod {
         namespace: pod.metadata.namespace.clone().unwrap_or_default(),
         image: container.image.clone().unwrap_or_default(),
@@ -91,6 +93,13 @@ pub fn self_pod(pod: &Pod) -> Option<SelfPod> {
             .cloned()
             .collect(),
         inherited_env_from: container.env_from.clone().unwrap_or_default(),
+        hidden_env: Vec::new(),
+        se_linux_options: security
+            .and_then(|security| security.se_linux_options.clone())
+            .or_else(|| pod_security.and_then(|security| security.se_linux_options.clone())),
+        supplemental_groups: pod_security
+            .and_then(|security| security.supplemental_groups.clone())
+            .unwrap_or_default(),
         node_selector: spec.node_selector.clone().unwrap_or_default(),
         tolerations: spec
             .tolerations
@@ -130,6 +139,8 @@ fn secret_volume(spec: &PodSpec, mount: &VolumeMount) -> Option<SecretVolume> {
         secret_name: secret.secret_name.clone()?,
         mount_path: mount.mount_path.clone(),
         default_mode: secret.default_mode,
+        sub_path: mount.sub_path.clone(),
+        items: secret.items.clone().unwrap_or_default(),
     })
 }
 

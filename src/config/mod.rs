@@ -3,6 +3,7 @@
 mod checks;
 mod environment;
 mod error;
+mod inherit;
 mod json;
 mod map;
 mod request;
@@ -16,12 +17,13 @@ mod values;
 
 pub use environment::UserEnv;
 pub use error::ConfigError;
+pub use inherit::Inherit;
 pub(crate) use json::items;
 pub use json::{Json, read_named};
 pub use request::{Agent, DbVolume, RenderRequest, Runtime, SecretVolume, SelfPod, Texts};
 pub use scheduling::Resources;
 pub use settings::Settings;
-pub use spec::{AgentDb, AgentDbMode, Run, RunSpec, working_dir};
+pub use spec::{AgentDb, AgentDbMode, Run, RunSpec, VolumeAccess, working_dir};
 pub use values::text_setting;
 
 /// Where every pod sees the shared volume: the HOME of all agents.

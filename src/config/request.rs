@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, LocalObjectReference, PodDNSConfig, Toleration};
+use k8s_openapi::api::core::v1::{
+    EnvFromSource, EnvVar, KeyToPath, LocalObjectReference, PodDNSConfig, SELinuxOptions, Toleration,
+};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -128,6 +130,14 @@ pub struct SelfPod {
     /// Whole secrets or config maps as environment.
     #[serde(deserialize_with = "or_default")]
     pub inherited_env_from: Vec<EnvFromSource>,
+    /// Names that such a source may hold and that only the server needs: they are hidden from agents.
+    #[serde(skip)]
+    pub hidden_env: Vec<String>,
+    /// SELinux labels of the pod; the shared volume may be labelled like them.
+    pub se_linux_options: Option<SELinuxOptions>,
+    /// Groups of the pod beside its own; the shared volume may belong to one.
+    #[serde(deserialize_with = "or_default")]
+    pub supplemental_groups: Vec<i64>,
     /// Node selector of the pod, used when the configuration has none.
     #[serde(deserialize_with = "or_default")]
     pub node_selector: BTreeMap<String, String>,
@@ -151,6 +161,11 @@ pub struct SecretVolume {
     pub mount_path: String,
     /// File mode of its keys.
     pub default_mode: Option<i32>,
+    /// The one key that is mounted as a file; none mounts a folder.
+    pub sub_path: Option<String>,
+    /// The keys that are mounted, and as what; empty for all.
+    #[serde(deserialize_with = "or_default")]
+    pub items: Vec<KeyToPath>,
 }
 
 /// The agent's database volume.

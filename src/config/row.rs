@@ -90,6 +90,8 @@ pub enum Format {
     Name,
     /// The value of an option of opencode: it cannot begin an option itself.
     Word,
+    /// A user or group other than root's, also as a number; or `none`.
+    Id,
 }
 
 /// One word of a choice.

@@ -100,6 +100,11 @@ pub(super) fn label_pairs(read: &mut Values, key: &str) -> Result<Vec<(String, S
     }
 }
 
+/// A user or group of the pod; `none` leaves it to the namespace, as OpenShift wants it.
+pub(super) fn id(read: &mut Values, key: &str) -> Result<Option<i64>, ConfigError> {
+    Ok(read.text(key)?.and_then(|text| text.parse().ok()))
+}
+
 /// Requests and limits of the agent's container.
 pub(super) fn resources(read: &mut Values) -> Result<Resources, ConfigError> {
     let mut text = |key: &str| read.text(key).map(Option::unwrap_or_default);

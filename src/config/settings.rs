@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::row::rows;
 use super::scheduling::{self, Resources};
 use super::values::Values;
-use super::{AgentDbMode, ConfigError, RenderRequest, UserEnv};
+use super::{AgentDbMode, ConfigError, Inherit, RenderRequest, UserEnv, VolumeAccess};
 
 /// The settings of an agent. What they mean stands in `settings.json`; `None` where the server's pod decides.
 #[derive(Clone, Debug)]
@@ -22,6 +22,18 @@ pub struct Settings {
     pub extra_args: Vec<String>,
     /// Environment for the agent; wins over all but HOME and OPENCODE_DISABLE_PROJECT_CONFIG.
     pub env: UserEnv,
+    /// Which variables of the server's pod agents get.
+    pub inherit_env: Inherit,
+    /// Which Secrets that the server's pod mounts agents get.
+    pub inherit_secret_mounts: Inherit,
+    /// How much of the shared volume agents see.
+    pub volume_access: VolumeAccess,
+    /// User of the pod's containers; none leaves it to the namespace.
+    pub run_as_user: Option<i64>,
+    /// Group of the pod's containers; none leaves it to the namespace.
+    pub run_as_group: Option<i64>,
+    /// Group that owns the pod's volumes; none leaves it to the namespace.
+    pub fs_group: Option<i64>,
     /// Allow what opencode asks for by default; deny rules stay.
     pub skip_permissions: bool,
     /// Go on with the session of the task's last run.
@@ -111,6 +123,15 @@ impl Settings {
             variant: read.text("variant")?.or(effort).unwrap_or_default(),
             extra_args: read.words("extraArgs")?,
             env: UserEnv::read(env, &request.forbidden_env_keys, server_path)?,
+            inherit_env: Inherit::read(read, "inheritEnv")?,
+            inherit_secret_mounts: Inherit::read(read, "inheritSecretMounts")?,
+            volume_access: match read.text("volumeAccess")?.as_deref() {
+                Some("own") => VolumeAccess::Own,
+                _ => VolumeAccess::All,
+            },
+            run_as_user: scheduling::id(read, "runAsUser")?,
+            run_as_group: scheduling::id(read, "runAsGroup")?,
+            fs_group: scheduling::id(read, "fsGroup")?,
             skip_permissions: read.flag("dangerouslySkipPermissions")?,
             resume_last_session: read.flag("resumeLastSession")?,
             bundle_root: read.text("instructionsRootPath")?.filter(|_| external),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Toleration;
 use serde_json::Value;
 
+use super::inherit;
 use super::json::Json;
 use super::{ConfigError, DbVolume, POD_ROOT, RenderRequest, Runtime, SelfPod, Settings, Texts};
 use crate::config::session::{self, Resume};
@@ -48,6 +49,9 @@ pub struct Run {
     pub prompts: Prompts,
     /// The Secret that holds the prompt, when the caller made one.
     pub prompt_secret_name: Option<String>,
+    /// The Secret that holds the variables and the prompt of this run, so that Job and pod show neither; none renders
+    /// the variables into the Job.
+    pub run_secret_name: Option<String>,
     /// The host's run context.
     pub context: Value,
     /// Base environment of the host for this agent.
@@ -121,6 +125,15 @@ pub enum AgentDbMode {
     WorkspaceSubpath,
 }
 
+/// How much of the shared volume a pod sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VolumeAccess {
+    /// All of it.
+    All,
+    /// Its log folder, its workspace, its database, and its company's HOME.
+    Own,
+}
+
 impl RunSpec {
     /// Reads, defaults and checks every field, once for a run.
     ///
@@ -149,7 +162,8 @@ impl RunSpec {
             );
             return Err(ConfigError::field("subPathExpr", problem));
         }
-        self.own_pod = pod;
+        let settings = &self.settings;
+        self.own_pod = inherit::for_agents(pod, &settings.inherit_env, &settings.inherit_secret_mounts);
         Ok(self)
     }
 
@@ -219,6 +233,7 @@ impl Run {
             nonce: given(&request.nonce),
             prompts: Prompts::of(request),
             prompt_secret_name: given(&request.prompt_secret_name),
+            run_secret_name: None,
             context: request.context.clone(),
             base_env: base_env(request),
             runtime_tools_env: request.runtime_tools_env.clone(),

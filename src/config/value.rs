@@ -75,9 +75,15 @@ fn of_kind(row: &Row, value: &Value) -> Result<Setting, ConfigError> {
     };
     match row.kind {
         Kind::Text => {
-            let text = value.as_str().map(str::trim).ok_or_else(|| wrong("a text"))?;
-            formatted(row.format, text).map_err(refuse)?;
-            Ok(Setting::Text(text.to_owned()))
+            let text = match value {
+                Value::Number(number) if row.format == Some(Format::Id) => number.to_string(),
+                _ => value
+                    .as_str()
+                    .map(|text| text.trim().to_owned())
+                    .ok_or_else(|| wrong("a text"))?,
+            };
+            formatted(row.format, &text).map_err(refuse)?;
+            Ok(Setting::Text(text))
         }
         Kind::Flag => flag(value)
             .map(Setting::Flag)
@@ -139,6 +145,10 @@ fn formatted(format: Option<Format>, text: &str) -> Result<(), String> {
         Some(Format::Word) => (
             !text.starts_with('-'),
             "cannot begin with `-`, where opencode sees an option",
+        ),
+        Some(Format::Id) => (
+            text == "none" || text.parse().is_ok_and(|id: i32| id > 0),
+            "must be a number above 0, or none for the namespace's own",
         ),
     };
     match fits {

@@ -60,15 +60,30 @@ pub(crate) fn pod_command(spec: &RunSpec, paths: &LogPaths, args: &[String]) -> 
 /// Longest working directory in a start record, in bytes: the record is read with a limit.
 const CWD_LIMIT: usize = 1_024;
 
-/// Members of the start record that the pod does not know itself, as JSON without the braces. They tell whose work the
-/// run was when its Job is gone.
+/// What the start record says of the run's work.
+pub struct StartMembers<'a> {
+    /// The task, as a label has it.
+    pub task: Option<String>,
+    /// The working directory, unless it is too long.
+    pub cwd: Option<&'a str>,
+}
+
+/// What the start record of this run says of its work: it tells whose work the run was when its Job is gone.
+#[must_use]
+pub fn start_members(spec: &RunSpec) -> StartMembers<'_> {
+    StartMembers {
+        task: optional_label_value(spec.run.task_id.as_deref()),
+        cwd: Some(spec.run.working_dir.as_str()).filter(|cwd| cwd.len() <= CWD_LIMIT),
+    }
+}
+
+/// Members of the start record that the pod does not know itself, as JSON without the braces.
 fn start_record_members(spec: &RunSpec) -> String {
-    let task = optional_label_value(spec.run.task_id.as_deref());
-    let cwd = Some(spec.run.working_dir.as_str()).filter(|cwd| cwd.len() <= CWD_LIMIT);
+    let own = start_members(spec);
     let members = [
         ("cluster", Some(spec.run.cluster.as_str())),
-        ("task", task.as_deref()),
-        ("cwd", cwd),
+        ("task", own.task.as_deref()),
+        ("cwd", own.cwd),
     ];
     let members = members
         .into_iter()

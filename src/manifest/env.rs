@@ -1,11 +1,12 @@
 //! The agent's environment: its layers in order, and the variables that no layer may override.
 
-use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector};
+use std::collections::BTreeMap;
 
-use super::permissions::{CONFIG_CONTENT, allow_default_asks};
-use super::prompt::LARGE_PROMPT_THRESHOLD_BYTES;
+use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector, SecretKeySelector};
 use serde_json::Value;
 
+use super::layers::{Layers, Rendered};
+use super::permissions::{CONFIG_CONTENT, allow_default_asks};
 use crate::config::{AgentDb, Json as _, POD_ROOT, RunSpec, items};
 
 /// Where the database's own volume is mounted.
@@ -19,8 +20,19 @@ const POD_FIELDS: [(&str, &str); 2] = [
 /// Configuration for opencode that the pod's script puts into a free variable or file: what is taken is not known here.
 const POD_CONFIG: &str = "PAPERCLIP_POD_CONFIG";
 
+/// Variables that the pod's script removes: they hide what only the server needs.
+const POD_HIDDEN: &str = "PAPERCLIP_POD_HIDDEN";
+
+/// Environment of the agent's container.
+pub(crate) struct AgentEnv {
+    /// The entries of the container.
+    pub(crate) entries: Vec<EnvVar>,
+    /// What the entries take from the run's Secret, by key.
+    pub(crate) secret: BTreeMap<String, String>,
+}
+
 /// Environment of the agent's container. Adds a warning about what is left out.
-pub(crate) fn agent_env(spec: &RunSpec, warnings: &mut Vec<String>) -> Vec<EnvVar> {
+pub(crate) fn agent_env(spec: &RunSpec, warnings: &mut Vec<String>) -> AgentEnv {
     let mut layers = Layers::default();
     for (name, value) in &spec.own_pod.inherited_env.0 {
         layers.pass_through(name, value);
@@ -38,7 +50,7 @@ pub(crate) fn agent_env(spec: &RunSpec, warnings: &mut Vec<String>) -> Vec<EnvVa
         }
     }
     for (name, value) in &spec.settings.env.kept.0 {
-        layers.pass_through(name, value);
+        layers.pass_through_secret(name, value);
     }
     layers.generate("OPENCODE_DISABLE_PROJECT_CONFIG", "true");
     layers.generate("HOME", POD_ROOT);
@@ -52,7 +64,8 @@ pub(crate) fn agent_env(spec: &RunSpec, warnings: &mut Vec<String>) -> Vec<EnvVa
     }
     permissions(spec, &mut layers);
 
-    let mut env = layers.into_env(warnings);
+    let secret_name = spec.run.run_secret_name.as_deref();
+    let Rendered { mut env, mut secret } = layers.render(secret_name, warnings);
     let from_elsewhere = inherited
         .iter()
         .filter(|entry| !env.iter().any(|known| known.name == entry.name));
@@ -60,8 +73,29 @@ pub(crate) fn agent_env(spec: &RunSpec, warnings: &mut Vec<String>) -> Vec<EnvVa
     env.extend(from_elsewhere);
     database(spec, &mut env);
     env.retain(|entry| !POD_FIELDS.iter().any(|(name, _)| *name == entry.name));
+    if secret_name.is_some() {
+        hide(&spec.own_pod.hidden_env, &mut env);
+    }
     env.extend(POD_FIELDS.map(|(name, path)| field(name, path)));
-    env
+    let keys: Vec<&String> = env.iter().filter_map(secret_key).map(|from| &from.key).collect();
+    secret.retain(|key, _| keys.contains(&key));
+    AgentEnv { entries: env, secret }
+}
+
+fn secret_key(entry: &EnvVar) -> Option<&SecretKeySelector> {
+    entry.value_from.as_ref()?.secret_key_ref.as_ref()
+}
+
+/// A variable of the container wins over one that comes with a whole Secret.
+fn hide(names: &[String], env: &mut Vec<EnvVar>) {
+    let is_free = |name: &&String| !env.iter().any(|known| known.name == **name);
+    let hidden: Vec<String> = names.iter().filter(is_free).cloned().collect();
+    if hidden.is_empty() {
+        return;
+    }
+    let list = literal(POD_HIDDEN, hidden.join(" "));
+    env.extend(hidden.iter().map(|name| literal(name, String::new())));
+    env.push(list);
 }
 
 /// Variables and the fields of the context's workspace that they come from.
@@ -92,7 +126,7 @@ fn paperclip_layer(spec: &RunSpec, layers: &mut Layers) {
         layers.generate(name, value);
     }
     for (name, value) in &spec.run.runtime_tools_env.0 {
-        layers.generate(name, value);
+        layers.generate_secret(name, value);
     }
     layers.generate("PAPERCLIP_RUN_ID", &spec.run.id);
     let comment = context
@@ -107,7 +141,8 @@ fn paperclip_layer(spec: &RunSpec, layers: &mut Layers) {
     );
     layers.generate_some("PAPERCLIP_APPROVAL_ID", text("approvalId"));
     layers.generate_some("PAPERCLIP_APPROVAL_STATUS", text("approvalStatus"));
-    layers.generate_some(
+    // It holds the words of people, as the prompt does.
+    layers.generate_some_secret(
         "PAPERCLIP_WAKE_PAYLOAD_JSON",
         spec.run.wake_payload_json.as_deref(),
     );
@@ -121,14 +156,14 @@ fn paperclip_layer(spec: &RunSpec, layers: &mut Layers) {
     layers.generate_some("PAPERCLIP_LINKED_ISSUE_IDS", Some(issues.join(",").as_str()));
     for (name, key) in LISTS {
         if let Some(list) = context.member(key).filter(|list| !items(list).is_empty()) {
-            layers.generate(name, &list.to_string());
+            layers.generate_secret(name, &list.to_string());
         }
     }
-    layers.generate_some(
+    layers.generate_some_secret(
         "PAPERCLIP_RUNTIME_PRIMARY_URL",
         text("paperclipRuntimePrimaryUrl"),
     );
-    layers.generate_some("PAPERCLIP_API_KEY", spec.run.auth_token.as_deref());
+    layers.generate_some_secret("PAPERCLIP_API_KEY", spec.run.auth_token.as_deref());
     // The Deployment knows the address that works inside the cluster.
     if let Some(url) = spec
         .own_pod
@@ -146,8 +181,12 @@ fn workspace_layer(spec: &RunSpec, layers: &mut Layers) {
         .context
         .member("paperclipWorkspace")
         .unwrap_or(&Value::Null);
-    for (name, key) in WORKSPACE_FIELDS {
-        layers.generate_some(name, workspace.trimmed(key));
+    for (name, key) in &WORKSPACE_FIELDS {
+        match *key {
+            // The address of a repository may hold a token.
+            "repoUrl" => layers.generate_some_secret(name, workspace.trimmed(key)),
+            _ => layers.generate_some(name, workspace.trimmed(key)),
+        }
     }
     // An external bundle has its companion files below its own root.
     let home = spec
@@ -178,7 +217,7 @@ fn permissions(spec: &RunSpec, layers: &mut Layers) {
     };
     match merged {
         // Not doubled: our part has no `$`, and Kubernetes expands the user's part as the user expects.
-        Some(content) => layers.pass_through(CONFIG_CONTENT, &content),
+        Some(content) => layers.replace(CONFIG_CONTENT, &content),
         None => layers.generate_some(POD_CONFIG, allow_default_asks(None).as_deref()),
     }
 }
@@ -223,76 +262,5 @@ fn field(name: &str, path: &str) -> EnvVar {
         name: name.to_owned(),
         value: None,
         value_from: Some(source),
-    }
-}
-
-/// Named values; a later value takes the place of an earlier one.
-#[derive(Default)]
-struct Layers(Vec<Variable>);
-
-struct Variable {
-    name: String,
-    value: String,
-    /// The adapter made it: it reaches the agent as it is. In other values Kubernetes expands `$(NAME)`, as whoever
-    /// wrote them expects.
-    generated: bool,
-}
-
-impl Layers {
-    fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|entry| entry.name == name)
-            .map(|entry| entry.value.as_str())
-    }
-
-    fn generate(&mut self, name: &str, value: &str) {
-        self.set(name, value, true);
-    }
-
-    fn generate_some(&mut self, name: &str, value: Option<&str>) {
-        if let Some(value) = value.filter(|value| !value.is_empty()) {
-            self.generate(name, value);
-        }
-    }
-
-    fn pass_through(&mut self, name: &str, value: &str) {
-        self.set(name, value, false);
-    }
-
-    fn set(&mut self, name: &str, value: &str, generated: bool) {
-        let entry = Variable {
-            name: name.to_owned(),
-            value: value.to_owned(),
-            generated,
-        };
-        match self.0.iter_mut().find(|known| known.name == name) {
-            Some(known) => *known = entry,
-            None => self.0.push(entry),
-        }
-    }
-
-    fn into_env(self, warnings: &mut Vec<String>) -> Vec<EnvVar> {
-        let too_large =
-            |entry: &Variable| entry.generated && entry.value.len() > LARGE_PROMPT_THRESHOLD_BYTES;
-        let (large, fitting): (Vec<Variable>, Vec<Variable>) = self.0.into_iter().partition(too_large);
-        if !large.is_empty() {
-            let list: Vec<String> = large
-                .iter()
-                .map(|entry| format!("{} ({} bytes)", entry.name, entry.value.len()))
-                .collect();
-            warnings.push(format!(
-                "Left out of the agent's environment, over {LARGE_PROMPT_THRESHOLD_BYTES} bytes: {}.",
-                list.join(", ")
-            ));
-        }
-        let value = |entry: &Variable| match entry.generated {
-            true => double_dollars(&entry.value),
-            false => entry.value.clone(),
-        };
-        fitting
-            .into_iter()
-            .map(|entry| literal(&entry.name, value(&entry)))
-            .collect()
     }
 }

@@ -22,6 +22,17 @@ pub enum ManifestError {
         /// UTF-8 bytes of the prompt.
         bytes: usize,
     },
+    /// Prompt and variables do not fit one Secret.
+    #[error(
+        "The prompt and the agent's env have {bytes} bytes ({of_env} of env), a Kubernetes Secret holds at most \
+         {SECRET_PROMPT_LIMIT_BYTES}: put large values of env into files, or shorten the instructions"
+    )]
+    SecretTooLarge {
+        /// UTF-8 bytes of both.
+        bytes: usize,
+        /// UTF-8 bytes of the variables.
+        of_env: usize,
+    },
 }
 
 impl ManifestError {
@@ -29,7 +40,7 @@ impl ManifestError {
     pub fn code(&self) -> &'static str {
         match self {
             ManifestError::Id(_) => INVALID_ID,
-            ManifestError::PromptTooLarge { .. } => PROMPT_TOO_LARGE,
+            ManifestError::PromptTooLarge { .. } | ManifestError::SecretTooLarge { .. } => PROMPT_TOO_LARGE,
         }
     }
 }

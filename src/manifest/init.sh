@@ -11,6 +11,12 @@ refuse() { # CODE REASON
   exit "$1"
 }
 
+strange() { # PATH: a link, a pipe or a folder has the name of a file of this run
+  if [ -L "$1" ] || { [ -e "$1" ] && [ ! -f "$1" ]; }; then
+    refuse 66 "$1 is a link, a pipe or a folder: another pod of the shared volume made it. Remove it"
+  fi
+}
+
 [ "$made" = 0 ] ||
   refuse 66 "cannot make ${base%/*} or write the prompt: the volume is read-only, full, or not ours"
 if [ -n "$nonce" ]; then
@@ -19,18 +25,23 @@ if [ -n "$nonce" ]; then
   trap 'exit 143' TERM
   looks=300
   while [ -e "$base.ndjson" ] && [ ! -s "$base.nonce" ]; do
+    strange "$base.nonce"
     [ "$looks" -gt 0 ] || refuse 70 "the server did not say within a minute that this Job may run"
     looks=$((looks - 1))
     sleep 0.2 2>/dev/null || sleep 1
   done
-  [ "$(cat "$base.nonce" 2>/dev/null)" = "$nonce" ] ||
+  strange "$base.nonce"
+  seen=
+  IFS= read -r seen 2>/dev/null <"$base.nonce"
+  [ "$seen" = "$nonce" ] ||
     refuse 67 "$base.nonce is not what the server wrote: the pod sees another volume, folder or cluster at /paperclip"
 fi
 # So that the server's user can write here as a member of the group. What the server made cannot and need not be
 # changed.
 agent=${base%/*}
-chmod 2775 "$agent" "${agent%/*}" 2>/dev/null
-[ -e "$base.ndjson" ] || true >>"$base.ndjson" || refuse 66 "cannot make $base.ndjson"
+[ -L "$agent" ] || [ -L "${agent%/*}" ] || chmod 2775 "$agent" "${agent%/*}" 2>/dev/null
+strange "$base.ndjson"
+[ -e "$base.ndjson" ] || (set -C; true >"$base.ndjson") || refuse 66 "cannot make $base.ndjson"
 if [ -n "$db" ]; then
   mkdir -p "$db" || refuse 69 "cannot make the database folder $db"
 fi

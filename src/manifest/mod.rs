@@ -5,7 +5,9 @@ mod env;
 mod error;
 pub mod exit_codes;
 pub mod job_record;
+mod layers;
 pub mod names;
+mod narrow;
 mod paths;
 mod permissions;
 mod pod;
@@ -21,14 +23,15 @@ use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-pub use command::{nonce_argument, session_argument};
+pub use command::{StartMembers, nonce_argument, session_argument, start_members};
 pub use error::ManifestError;
 pub use names::sanitize_label_value;
+pub use narrow::folders_to_make;
 pub use paths::{
     FileNames, LOG_END, LogPaths, NONCE_END, POD_ROOT, RUN_LOGS, STARTED_END, on_server, pod_log_path,
 };
 pub use prompt::{
-    LARGE_PROMPT_THRESHOLD_BYTES, PromptSecret, SECRET_KEY, SECRET_PROMPT_LIMIT_BYTES, prompt_secret,
+    LARGE_PROMPT_THRESHOLD_BYTES, RunSecret, SECRET_KEY, SECRET_PROMPT_LIMIT_BYTES, run_secret,
 };
 pub use volumes::PROMPT_SECRET_VOLUME;
 
@@ -54,7 +57,7 @@ pub struct Manifest {
     /// What was changed or left out, a sentence each, for the run's stderr.
     pub warnings: Vec<String>,
     /// The Secret that the pod mounts; none when the prompt is in the Job itself.
-    pub prompt_secret: Option<PromptSecret>,
+    pub secret: Option<RunSecret>,
 }
 
 /// Renders the Job of a run.
@@ -64,11 +67,16 @@ pub struct Manifest {
 pub fn render(spec: &RunSpec) -> Result<Manifest, ManifestError> {
     let paths = LogPaths::new(&spec.run.company_id, &spec.run.agent_id, &spec.run.id)?;
     let job_name = names::job_name(&spec.run.agent_id, &spec.run.id);
-    let secret = prompt::secret_for(spec, &job_name)?;
+    let mut secret = prompt::secret_for(spec, &job_name)?;
     let opencode_args = command::opencode_args(spec);
     let mut warnings = spec.settings.warnings.clone();
     let labels = names::labels(spec, &mut warnings);
-    let pod = pod::pod_spec(spec, &paths, &opencode_args, secret.as_ref(), &mut warnings);
+    let env = env::agent_env(spec, &mut warnings);
+    if let Some(secret) = &mut secret {
+        secret.env = env.secret;
+        prompt::check_size(secret)?;
+    }
+    let pod = pod::pod_spec(spec, &paths, &opencode_args, secret.as_ref(), env.entries);
     let job = Job {
         metadata: ObjectMeta {
             name: Some(job_name.clone()),
@@ -105,6 +113,6 @@ pub fn render(spec: &RunSpec) -> Result<Manifest, ManifestError> {
         pod_log_path: paths.log.clone(),
         paths,
         warnings,
-        prompt_secret: secret,
+        secret,
     })
 }

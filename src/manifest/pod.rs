@@ -3,35 +3,33 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, PodSecurityContext, PodSpec, ResourceRequirements, SecurityContext,
+    Capabilities, Container, EnvVar, PodSecurityContext, PodSpec, ResourceRequirements, SeccompProfile,
+    SecurityContext,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::env::{agent_env, double_dollars, literal};
-use super::prompt::PromptSecret;
+use super::env::{double_dollars, literal};
+use super::prompt::RunSecret;
 use super::volumes::storage;
 use super::{LogPaths, command, names};
 use crate::config::RunSpec;
-
-/// User and group of the pod: the owner of the shared volume.
-const AGENT_UID: i64 = 1000;
 
 /// The pod of a run.
 pub(crate) fn pod_spec(
     spec: &RunSpec,
     paths: &LogPaths,
     args: &[String],
-    secret: Option<&PromptSecret>,
-    warnings: &mut Vec<String>,
+    secret: Option<&RunSecret>,
+    env: Vec<EnvVar>,
 ) -> PodSpec {
-    let storage = storage(spec, secret);
+    let storage = storage(spec, paths, secret);
     let own = &spec.own_pod;
     let init = Container {
         volume_mounts: Some(storage.init),
         ..init_container(spec, paths, secret.is_some())
     };
     let agent = Container {
-        env: Some(agent_env(spec, warnings)),
+        env: Some(env),
         volume_mounts: Some(storage.agent),
         ..agent_container(spec, paths, args)
     };
@@ -40,7 +38,9 @@ pub(crate) fn pod_spec(
         termination_grace_period_seconds: Some(30),
         service_account_name: spec.settings.service_account_name.clone(),
         priority_class_name: spec.settings.priority_class_name.clone(),
-        security_context: Some(pod_security()),
+        // The agent needs the API server only where it was given an account for it.
+        automount_service_account_token: spec.settings.service_account_name.is_none().then_some(false),
+        security_context: Some(pod_security(spec)),
         image_pull_secrets: (!own.image_pull_secrets.is_empty()).then(|| own.image_pull_secrets.clone()),
         dns_config: own.dns_config.clone(),
         node_selector: (!spec.node_selector().is_empty()).then(|| spec.node_selector().clone()),
@@ -60,7 +60,7 @@ fn init_container(spec: &RunSpec, paths: &LogPaths, from_secret: bool) -> Contai
         image_pull_policy: Some("IfNotPresent".to_owned()),
         command: Some(command::init_command(spec, paths, from_secret)),
         env: (!from_secret).then(content),
-        security_context: Some(container_security()),
+        security_context: Some(container_security(spec)),
         resources: Some(resources(["10m", "16Mi"], ["100m", "64Mi"])),
         ..Container::default()
     }
@@ -76,7 +76,7 @@ fn agent_container(spec: &RunSpec, paths: &LogPaths, args: &[String]) -> Contain
         working_dir: Some(spec.run.working_dir.clone()),
         command: Some(command::pod_command(spec, paths, args)),
         env_from: (!env_from.is_empty()).then(|| env_from.clone()),
-        security_context: Some(container_security()),
+        security_context: Some(container_security(spec)),
         resources: Some(resources(
             [&sizes.cpu_request, &sizes.memory_request],
             [&sizes.cpu_limit, &sizes.memory_limit],
@@ -99,7 +99,7 @@ fn resources(requests: [&str; 2], limits: [&str; 2]) -> ResourceRequirements {
     }
 }
 
-fn container_security() -> SecurityContext {
+fn container_security(spec: &RunSpec) -> SecurityContext {
     SecurityContext {
         capabilities: Some(Capabilities {
             drop: Some(vec!["ALL".to_owned()]),
@@ -107,19 +107,32 @@ fn container_security() -> SecurityContext {
         }),
         read_only_root_filesystem: Some(false),
         run_as_non_root: Some(true),
-        run_as_user: Some(AGENT_UID),
+        run_as_user: spec.settings.run_as_user,
         allow_privilege_escalation: Some(false),
         ..SecurityContext::default()
     }
 }
 
-fn pod_security() -> PodSecurityContext {
+/// What Pod Security *restricted* asks for. User and groups are those of the shared volume; on OpenShift they are the
+/// namespace's, and the labels and groups of the server's pod are what lets both into one volume.
+fn pod_security(spec: &RunSpec) -> PodSecurityContext {
+    let own = &spec.own_pod;
     PodSecurityContext {
         run_as_non_root: Some(true),
-        run_as_user: Some(AGENT_UID),
-        run_as_group: Some(AGENT_UID),
-        fs_group: Some(AGENT_UID),
-        fs_group_change_policy: Some("OnRootMismatch".to_owned()),
+        run_as_user: spec.settings.run_as_user,
+        run_as_group: spec.settings.run_as_group,
+        fs_group: spec.settings.fs_group,
+        fs_group_change_policy: spec
+            .settings
+            .fs_group
+            .is_some()
+            .then(|| "OnRootMismatch".to_owned()),
+        se_linux_options: own.se_linux_options.clone(),
+        supplemental_groups: (!own.supplemental_groups.is_empty()).then(|| own.supplemental_groups.clone()),
+        seccomp_profile: Some(SeccompProfile {
+            type_: "RuntimeDefault".to_owned(),
+            localhost_profile: None,
+        }),
         ..PodSecurityContext::default()
     }
 }

@@ -6,8 +6,11 @@
 # Arguments: run id, namespace, more members of the start record as JSON, path that all files of the run start with,
 # prompt file, bytes of the prompt, largest log in bytes (0: no limit), termination log, nonce (may be empty); then the
 # arguments of opencode.
-# Environment, removed before opencode starts: PAPERCLIP_POD_NAME, PAPERCLIP_POD_UID, and PAPERCLIP_POD_CONFIG,
-# configuration for opencode that the server could not merge with what OPENCODE_CONFIG_CONTENT holds here.
+# Environment, removed before opencode starts: PAPERCLIP_POD_NAME, PAPERCLIP_POD_UID, PAPERCLIP_POD_CONFIG (configuration
+# for opencode that the server could not merge with what OPENCODE_CONFIG_CONTENT holds here), PAPERCLIP_POD_HIDDEN (names
+# of variables that hide what a whole Secret has under them) and those.
+# The files lie where all agents can write: a link, a pipe or a folder under one of their names is refused before it is
+# used, what was opened is compared with what has the name, and of a file of others only what has its form is printed.
 # Variables that are set before opencode starts begin with pod_: another name could be one of the agent's environment.
 umask 002
 pod_agent= pod_interrupted= pod_asked=
@@ -25,7 +28,10 @@ pod_nonce=$9
 shift 9
 pod_log=$pod_base.ndjson pod_err=$pod_base.stderr.log pod_started=$pod_base.started pod_end=$pod_base.end.json
 pod_name=${PAPERCLIP_POD_NAME:-${HOSTNAME:-unknown}} pod_uid=${PAPERCLIP_POD_UID:-} pod_config=${PAPERCLIP_POD_CONFIG:-}
-unset PAPERCLIP_POD_NAME PAPERCLIP_POD_UID PAPERCLIP_POD_CONFIG
+for pod_variable in ${PAPERCLIP_POD_HIDDEN-}; do
+  case $pod_variable in *[!A-Za-z0-9_]*) ;; *) unset "$pod_variable" ;; esac
+done
+unset PAPERCLIP_POD_NAME PAPERCLIP_POD_UID PAPERCLIP_POD_CONFIG PAPERCLIP_POD_HIDDEN
 
 refuse() { # CODE REASON: ends before opencode was started
   printf 'paperclip: %s\n' "$2" >&2
@@ -43,45 +49,91 @@ pod_prompt_seen=$(size "$pod_prompt")
 [ "$pod_prompt_seen" -ge "$pod_prompt_bytes" ] ||
   refuse 65 "the prompt file $pod_prompt has $pod_prompt_seen of $pod_prompt_bytes bytes"
 
+is_file() { [ -f "$1" ] && [ ! -L "$1" ]; } # PATH: a regular file and no link
+is_strange() { [ -L "$1" ] || { [ -e "$1" ] && [ ! -f "$1" ]; }; } # PATH: something else has the name
+first_line() { # PATH: reads it into pod_seen, without a program and no more than a record is long
+  pod_seen=
+  { [ "$(size "$1")" -le 8192 ] && IFS= read -r pod_seen <"$1"; } 2>/dev/null
+}
+strange() { refuse 66 "$1 is a link, a pipe or a folder: another pod of the shared volume made it. Remove it"; }
+
 # The Job's controller may start a second pod: only the pod that makes this file starts opencode.
+pod_first=$(
+  printf '{"v":1,"run":"%s","pod":"%s","podUid":"%s","namespace":"%s",%s}' \
+    "$pod_run" "$pod_name" "$pod_uid" "$pod_namespace" "$pod_facts"
+)
+is_strange "$pod_started" && strange "$pod_started"
 (
   set -C
   exec 9>"$pod_started" || exit 2
-  printf '{"v":1,"run":"%s","pod":"%s","podUid":"%s","namespace":"%s",%s}\n' \
-    "$pod_run" "$pod_name" "$pod_uid" "$pod_namespace" "$pod_facts" >&9 || exit 3
+  printf '%s\n' "$pod_first" >&9 || exit 3
 ) 2>/dev/null
 case $? in
   0) ;;
   3) rm -f "$pod_started"; refuse 66 "cannot write $pod_started: the shared volume is full" ;;
   *)
     [ -e "$pod_started" ] || refuse 66 "cannot write to ${pod_base%/*}: the shared volume is read-only, full, or not ours"
-    refuse 64 "another pod of this Job already ran the agent: $(head -c 400 "$pod_started")"
+    is_file "$pod_started" || strange "$pod_started"
+    first_line "$pod_started"
+    case $pod_seen in '{"v":1,"run":"'"$pod_run"'","pod":"'*) ;; *) pod_seen= ;; esac
+    pod_other=${pod_seen#'{"v":1,"run":"'"$pod_run"'","pod":"'}
+    pod_other=${pod_other%%'"'*}
+    case $pod_other in '' | *[!A-Za-z0-9.-]*) pod_other="its start record cannot be read" ;; esac
+    refuse 64 "another pod of this Job already ran the agent: $pod_other"
     ;;
 esac
-# A server that harvests the run removes the nonce before the start record: this pod may have started in between.
-if [ -n "$pod_nonce" ] && [ "$(cat "$pod_base.nonce" 2>/dev/null)" != "$pod_nonce" ]; then
+# A network volume may tell only when a file is closed that it is full, and the shell does not say so.
+first_line "$pod_started"
+if ! is_file "$pod_started" || [ "$pod_seen" != "$pod_first" ]; then
   rm -f "$pod_started"
-  refuse 64 "this run is over: $pod_base.nonce is not there any more"
+  refuse 66 "cannot write $pod_started: the shared volume is full, over its quota, or another pod has changed the file"
 fi
-{ true >>"$pod_log" && true >>"$pod_err"; } 2>/dev/null ||
+# A server that harvests the run removes the nonce before the start record: this pod may have started in between.
+if [ -n "$pod_nonce" ]; then
+  pod_seen=
+  is_file "$pod_base.nonce" && first_line "$pod_base.nonce"
+  if [ "$pod_seen" != "$pod_nonce" ]; then
+    rm -f "$pod_started"
+    refuse 64 "this run is over: $pod_base.nonce is not there any more"
+  fi
+fi
+
+# What is open stays the same file, whatever becomes of its name. `<>` waits for nobody, should it be a pipe by now.
+pod_out=/proc/self/fd/3 pod_trouble=/proc/self/fd/4
+is_open() { # PATH FD-PATH: the file of that name is a regular one, and the one that is open
+  is_file "$1" && { [ ! -e "$2" ] || [ "$1" -ef "$2" ]; }
+}
+is_strange "$pod_log" && strange "$pod_log"
+is_strange "$pod_err" && strange "$pod_err"
+{ command exec 3<>"$pod_log" 4<>"$pod_err"; } 2>/dev/null ||
   refuse 66 "cannot write $pod_log: the shared volume is read-only, full, or not ours"
+is_open "$pod_log" "$pod_out" || strange "$pod_log"
+is_open "$pod_err" "$pod_trouble" || strange "$pod_err"
+[ -e "$pod_out" ] || pod_out=$pod_log pod_trouble=$pod_err
 
 feed() { # prints both files as they grow; the shell's descriptors keep the offsets, so nothing is lost or printed twice
+  # On NFS this is also what makes lines reach the server in time: asking for a file's size, as `cat` does, writes out
+  # what this node still holds of it.
   trap '' TERM INT
-  ticks=0 over=0
   while kill -0 "$pod_agent" 2>/dev/null; do
     cat <&3
     cat <&4 >&2
-    ticks=$((ticks + 1))
-    if [ "$pod_max_bytes" -gt 0 ] && [ $((ticks % 5)) = 0 ] && [ "$(size "$pod_log")" -gt "$pod_max_bytes" ]; then
-      over=$((over + 1))
-      # TERM first, and KILL after ten more looks.
-      if [ "$over" -le 10 ]; then kill -TERM "$pod_agent" 2>/dev/null; else kill -KILL "$pod_agent" 2>/dev/null; fi
-    fi
     sleep 0.2 2>/dev/null || sleep 1
   done
   cat <&3
   cat <&4 >&2
+}
+
+guard() { # ends opencode when both files together are over the limit; apart from `feed`, which a huge file holds up
+  trap '' TERM INT
+  over=0
+  while kill -0 "$pod_agent" 2>/dev/null; do
+    sleep 1 || return
+    [ $(($(size "$pod_out") + $(size "$pod_trouble"))) -gt "$pod_max_bytes" ] || continue
+    over=$((over + 1))
+    # TERM first, and KILL after ten more looks.
+    if [ "$over" -le 10 ]; then kill -TERM "$pod_agent" 2>/dev/null; else kill -KILL "$pod_agent" 2>/dev/null; fi
+  done
 }
 
 # A variable may name a folder that only the server's pod has, and opencode does not start where it cannot make its own.
@@ -122,14 +174,12 @@ fi
 [ -n "${OPENCODE_LOG_LEVEL-}${OPENCODE_PRINT_LOGS-}" ] || export OPENCODE_LOG_LEVEL=ERROR OPENCODE_PRINT_LOGS=1
 
 [ -z "$pod_asked" ] || opencode() { exit 143; } # TERM came before the start
-# Opened before opencode starts, which may remove the files. `command`, so that the shell outlives a failure.
-command exec 3<"$pod_log" 4<"$pod_err" || refuse 66 "cannot read $pod_log: the shared volume is not ours"
-opencode "$@" <"$pod_prompt" >>"$pod_log" 2>>"$pod_err" 3<&- 4<&- &
+opencode "$@" <"$pod_prompt" >>"$pod_out" 2>>"$pod_trouble" 3<&- 4<&- &
 pod_agent=$!
 [ -z "$pod_asked" ] || stop # TERM came between the last two lines
 feed &
 feeder=$!
-exec 3<&- 4<&-
+if [ "$pod_max_bytes" -gt 0 ]; then guard </dev/null >/dev/null 2>&1 & fi
 
 status=
 while :; do # a wait that a signal interrupts has another status than opencode's
@@ -146,26 +196,51 @@ trap '' TERM INT
 (sleep 7; kill -KILL "$feeder") >/dev/null 2>&1 &
 limit=$!
 
-signal=null reason=null record= trouble=
-if [ ! -e "$pod_log" ]; then
+digest() { # BYTES: prints the SHA-256 of so much of opencode's output, or nothing if that takes over 6 s
+  exec 2>/dev/null
+  sum_file=${pod_prompt%/*}/sha256
+  { head -c "$1" <"$pod_out" | sha256sum | cut -c1-64 >"$sum_file"; } >/dev/null 2>&1 &
+  worker=$!
+  (sleep 6 && kill -KILL "$worker") >/dev/null 2>&1 &
+  timer=$!
+  wait "$worker" 2>/dev/null && cat "$sum_file" 2>/dev/null
+  kill "$timer" 2>/dev/null
+}
+
+signal=null reason=null sum= record= trouble=
+if [ ! -e "$pod_log" ] && [ ! -L "$pod_log" ]; then
   # The server could not reach this node for so long that it gave the run up. Its files must not come back.
   trouble="paperclip: this run is over: $pod_log is not there any more"
 else
-  true >>"$pod_log" 2>/dev/null # opening and closing for writing flushes on NFS
-  true >>"$pod_err" 2>/dev/null
-  bytes=$(size "$pod_log") err_bytes=$(size "$pod_err")
-  sum=$(head -c "$bytes" "$pod_log" 2>/dev/null | sha256sum 2>/dev/null | cut -c1-64)
-  [ -z "$sum" ] && sum=null || sum="\"$sum\""
+  # The record is about the files that opencode wrote to, whatever has their names now.
+  is_open "$pod_log" "$pod_out" ||
+    trouble="paperclip: $pod_log is not the file that the agent wrote to: another process has replaced it"
+  true >>"$pod_out" 2>/dev/null # opening and closing for writing flushes on NFS
+  true >>"$pod_trouble" 2>/dev/null
+  bytes=$(size "$pod_out") err_bytes=$(size "$pod_trouble")
+  if [ "$pod_max_bytes" -gt 0 ]; then
+    [ $((bytes + err_bytes)) -le "$pod_max_bytes" ] || reason='"log_too_large"'
+    # Nobody reads so much; a size costs nothing, and reading it does.
+    [ "$bytes" -gt $((pod_max_bytes + 67108864)) ] || sum=$(digest "$bytes")
+  else
+    sum=$(digest "$bytes")
+  fi
+  # Without `head -c` it is the digest of nothing.
+  case $bytes:$sum in 0:*) ;; *:e3b0c44298fc1c14*) sum= ;; esac
+  [ "${#sum}" = 64 ] && sum="\"$sum\"" || sum=null
   [ "$status" -gt 128 ] && [ "$status" -le 192 ] && signal=$((status - 128))
-  [ "$pod_max_bytes" -gt 0 ] && [ "$bytes" -gt "$pod_max_bytes" ] && reason='"log_too_large"'
   record=$(
     printf '{"v":1,"run":"%s","pod":"%s","exit":%d,"signal":%s,"bytes":%d,"errBytes":%d,"sha256":%s,"reason":%s}' \
       "$pod_run" "$pod_name" "$status" "$signal" "$bytes" "$err_bytes" "$sum" "$reason"
   )
   draft=${pod_base%/*}/.${pod_base##*/}.end
-  { printf '%s\n' "$record" >"$draft" && mv -f "$draft" "$pod_end"; } 2>/dev/null || {
-    rm -f "$draft"
-    trouble="paperclip: cannot write $pod_end: the shared volume is read-only, full, or not ours"
+  is_strange "$pod_end" && rm -f "$pod_end" 2>/dev/null
+  rm -f "$draft" 2>/dev/null
+  # The size tells what a network volume says only when a file is closed.
+  (set -C; printf '%s\n' "$record" >"$draft" && ! is_strange "$pod_end" && mv -f "$draft" "$pod_end") 2>/dev/null &&
+    is_file "$pod_end" && [ "$(size "$pod_end")" -eq $((${#record} + 1)) ] || {
+    rm -f "$draft" 2>/dev/null
+    trouble="paperclip: cannot write $pod_end: the shared volume is read-only, full, over its quota, or not ours"
   }
 fi
 [ -z "$trouble" ] || printf '%s\n' "$trouble" >&2
@@ -173,7 +248,7 @@ fi
   {
     [ -z "$record" ] || printf '%s\n' "$record"
     [ -z "$trouble" ] || printf '%s\n' "$trouble"
-    tail -c 1500 "$pod_err"
+    tail -c 1500 "$pod_trouble"
   } >"$pod_report"
 } 2>/dev/null
 wait "$feeder"

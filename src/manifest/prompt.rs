@@ -1,9 +1,11 @@
-//! How the prompt reaches the pod: in an environment value, or in a Secret when it is too large for one.
+//! How the prompt reaches the pod: in an environment value, or in a Secret when it is too large for one or secret.
+
+use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::{ManifestError, names};
+use super::{Manifest, ManifestError, names};
 use crate::config::RunSpec;
 
 /// Largest generated environment value, in bytes of UTF-8. The kernel takes 128 KiB for name and value together.
@@ -15,44 +17,62 @@ pub const SECRET_KEY: &str = "prompt";
 
 /// The Secret that a manifest needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PromptSecret {
+pub struct RunSecret {
     /// Its name: the caller's, else made from the Job's.
     pub name: String,
     /// UTF-8 bytes of the prompt.
     pub bytes: usize,
+    /// Values of variables beside the prompt, by key.
+    pub env: BTreeMap<String, String>,
 }
 
-/// The Secret that this run needs, if any: the caller names one, or the prompt needs one.
-pub(crate) fn secret_for(spec: &RunSpec, job_name: &str) -> Result<Option<PromptSecret>, ManifestError> {
+/// The Secret that this run needs, if any: one for all that Job and pod must not show, one of the caller's, or one for a
+/// large prompt.
+pub(crate) fn secret_for(spec: &RunSpec, job_name: &str) -> Result<Option<RunSecret>, ManifestError> {
     let bytes = spec.run.prompt().text.len();
     if bytes > SECRET_PROMPT_LIMIT_BYTES {
         return Err(ManifestError::PromptTooLarge { bytes });
     }
-    let secret = |name: String| Some(PromptSecret { name, bytes });
-    Ok(match &spec.run.prompt_secret_name {
-        Some(name) => secret(name.clone()),
+    let named = spec
+        .run
+        .run_secret_name
+        .as_ref()
+        .or(spec.run.prompt_secret_name.as_ref());
+    let name = match named {
+        Some(name) => name.clone(),
         // A Secret's file can hold a NUL, an environment value cannot.
         None if bytes > LARGE_PROMPT_THRESHOLD_BYTES || spec.run.prompt().text.contains('\0') => {
-            secret(format!("{job_name}-prompt"))
+            format!("{job_name}-prompt")
         }
-        None => None,
-    })
+        None => return Ok(None),
+    };
+    let env = BTreeMap::new();
+    Ok(Some(RunSecret { name, bytes, env }))
 }
 
-/// The Secret with the prompt, with the labels of its Job.
-pub fn prompt_secret(spec: &RunSpec, name: &str) -> Result<Secret, ManifestError> {
-    let bytes = spec.run.prompt().text.len();
-    if bytes > SECRET_PROMPT_LIMIT_BYTES {
-        return Err(ManifestError::PromptTooLarge { bytes });
+/// Whether the prompt and the variables fit the run's Secret.
+pub(crate) fn check_size(secret: &RunSecret) -> Result<(), ManifestError> {
+    let of_env: usize = secret.env.values().map(String::len).sum();
+    let bytes = secret.bytes + of_env;
+    match bytes > SECRET_PROMPT_LIMIT_BYTES {
+        true => Err(ManifestError::SecretTooLarge { bytes, of_env }),
+        false => Ok(()),
     }
-    Ok(Secret {
+}
+
+/// The Secret of a manifest, with the labels of its Job; none where it needs none.
+pub fn run_secret(spec: &RunSpec, manifest: &Manifest) -> Option<Secret> {
+    let secret = manifest.secret.as_ref()?;
+    let mut data = secret.env.clone();
+    data.insert(SECRET_KEY.to_owned(), spec.run.prompt().text.clone());
+    Some(Secret {
         metadata: ObjectMeta {
-            name: Some(name.to_owned()),
+            name: Some(secret.name.clone()),
             namespace: Some(spec.namespace().to_owned()),
             labels: Some(names::labels(spec, &mut Vec::new())),
             ..ObjectMeta::default()
         },
-        string_data: Some([(SECRET_KEY.to_owned(), spec.run.prompt().text.clone())].into()),
+        string_data: Some(data),
         ..Secret::default()
     })
 }

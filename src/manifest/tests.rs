@@ -130,15 +130,16 @@ fn inherited_and_user_values_are_passed_through() {
 fn large_prompts_go_through_a_secret_and_larger_ones_are_refused() {
     let small =
         manifest(json!({"prompt": "é".repeat(LARGE_PROMPT_THRESHOLD_BYTES / 2)})).expect("a manifest");
-    assert_eq!(small.prompt_secret, None);
+    assert_eq!(small.secret, None);
     let bytes = LARGE_PROMPT_THRESHOLD_BYTES + 1;
     let large = manifest(json!({"prompt": "x".repeat(bytes)})).expect("a manifest");
     let name = format!("{}-prompt", large.job_name);
     assert_eq!(
-        large.prompt_secret,
-        Some(PromptSecret {
+        large.secret,
+        Some(RunSecret {
             name: name.clone(),
-            bytes
+            bytes,
+            env: BTreeMap::new()
         })
     );
     assert_eq!(pod(&large)["volumes"][1]["secret"]["secretName"], json!(name));
@@ -146,14 +147,11 @@ fn large_prompts_go_through_a_secret_and_larger_ones_are_refused() {
     assert!(
         manifest(json!({"prompt": "a\0b"}))
             .expect("a manifest")
-            .prompt_secret
+            .secret
             .is_some()
     );
     let named = manifest(json!({"promptSecretName": "mine"})).expect("a manifest");
-    assert_eq!(
-        named.prompt_secret.map(|secret| secret.name).as_deref(),
-        Some("mine")
-    );
+    assert_eq!(named.secret.map(|secret| secret.name).as_deref(), Some("mine"));
     let error = manifest(json!({"prompt": "x".repeat(SECRET_PROMPT_LIMIT_BYTES + 1)})).expect_err("refused");
     assert_eq!(error.code(), "k8s_prompt_too_large");
     assert!(error.to_string().contains("1044481 bytes"), "{error}");
@@ -161,8 +159,9 @@ fn large_prompts_go_through_a_secret_and_larger_ones_are_refused() {
 
 #[test]
 fn the_secret_is_labelled_like_its_job() {
-    let spec = spec(json!({"prompt": "text"}));
-    let secret = serde_json::to_value(prompt_secret(&spec, "s").expect("a secret")).expect("JSON");
+    let spec = spec(json!({"prompt": "text", "promptSecretName": "s"}));
+    let made = render(&spec).expect("a manifest");
+    let secret = serde_json::to_value(run_secret(&spec, &made).expect("a secret")).expect("JSON");
     assert_eq!(secret["stringData"], json!({"prompt": "text"}));
     assert_eq!(secret["metadata"]["labels"][names::AGENT_ID], "agent-1");
     assert_eq!(

@@ -1,13 +1,16 @@
 //! The pod's volumes and where its two containers mount them.
 
 use k8s_openapi::api::core::v1::{
-    EmptyDirVolumeSource, PersistentVolumeClaimVolumeSource, SecretVolumeSource, Volume, VolumeMount,
+    EmptyDirVolumeSource, KeyToPath, PersistentVolumeClaimVolumeSource, SecretVolumeSource, Volume,
+    VolumeMount,
 };
 
+use super::LogPaths;
 use super::env::DB_MOUNT;
+use super::narrow::parts;
 use super::paths::POD_ROOT;
-use super::prompt::PromptSecret;
-use crate::config::{AgentDb, RunSpec, SecretVolume, SelfPod};
+use super::prompt::{RunSecret, SECRET_KEY};
+use crate::config::{AgentDb, RunSpec, SecretVolume};
 
 /// Name of the volume of the Secret with the prompt.
 pub const PROMPT_SECRET_VOLUME: &str = "prompt-secret";
@@ -24,7 +27,7 @@ pub(crate) struct Storage {
 }
 
 /// The volumes and mounts of a run.
-pub(crate) fn storage(spec: &RunSpec, secret: Option<&PromptSecret>) -> Storage {
+pub(crate) fn storage(spec: &RunSpec, paths: &LogPaths, secret: Option<&RunSecret>) -> Storage {
     let mut storage = Storage::default();
     storage.volumes.push(scratch("prompt"));
     storage.agent.push(mount("prompt", "/tmp/prompt"));
@@ -34,6 +37,12 @@ pub(crate) fn storage(spec: &RunSpec, secret: Option<&PromptSecret>) -> Storage 
             name: PROMPT_SECRET_VOLUME.to_owned(),
             secret: Some(SecretVolumeSource {
                 secret_name: Some(secret.name.clone()),
+                // The variables in it are not for files.
+                items: spec
+                    .run
+                    .run_secret_name
+                    .as_ref()
+                    .map(|_| vec![key(SECRET_KEY, SECRET_KEY)]),
                 ..Default::default()
             }),
             ..Volume::default()
@@ -49,8 +58,9 @@ pub(crate) fn storage(spec: &RunSpec, secret: Option<&PromptSecret>) -> Storage 
         .filter(|name| !name.is_empty())
     {
         storage.volumes.push(claim("data", name));
-        storage.agent.push(data_mount(&spec.own_pod));
-        storage.init.push(data_mount(&spec.own_pod));
+        let mounts = data_mounts(spec, paths);
+        storage.init.extend(mounts.iter().cloned());
+        storage.agent.extend(mounts);
     }
     let database = match &spec.run.agent_db {
         AgentDb::Ephemeral => Some(scratch("opencode-db")),
@@ -71,7 +81,10 @@ pub(crate) fn storage(spec: &RunSpec, secret: Option<&PromptSecret>) -> Storage 
         if !storage.volumes.iter().any(|volume| volume.name == name) {
             storage.volumes.push(secret_volume(&name, secret));
         }
-        storage.agent.push(read_only(mount(&name, &secret.mount_path)));
+        storage.agent.push(read_only(VolumeMount {
+            sub_path: secret.sub_path.clone().filter(|path| !path.is_empty()),
+            ..mount(&name, &secret.mount_path)
+        }));
     }
     storage
 }
@@ -83,19 +96,42 @@ fn secret_volume(name: &str, secret: &SecretVolume) -> Volume {
             secret_name: Some(secret.secret_name.clone()),
             default_mode: secret.default_mode,
             optional: Some(true),
-            ..SecretVolumeSource::default()
+            items: (!secret.items.is_empty()).then(|| secret.items.clone()),
         }),
         ..Volume::default()
     }
 }
 
-/// The server's own mount of the shared volume: the same folder of the same claim.
-fn data_mount(own: &SelfPod) -> VolumeMount {
-    let sub_path = own.data_sub_path.clone().filter(|path| !path.is_empty());
-    VolumeMount {
-        sub_path,
-        ..mount("data", POD_ROOT)
+fn key(name: &str, path: &str) -> KeyToPath {
+    KeyToPath {
+        key: name.to_owned(),
+        path: path.to_owned(),
+        mode: None,
     }
+}
+
+/// The server's own mount of the shared volume, the same folder of the same claim; or parts of it.
+fn data_mounts(spec: &RunSpec, paths: &LogPaths) -> Vec<VolumeMount> {
+    let of_server = spec
+        .own_pod
+        .data_sub_path
+        .as_deref()
+        .filter(|path| !path.is_empty());
+    let Some(parts) = parts(spec, paths) else {
+        return vec![VolumeMount {
+            sub_path: of_server.map(str::to_owned),
+            ..mount("data", POD_ROOT)
+        }];
+    };
+    let below = |folder: &str| match of_server {
+        Some(root) => format!("{}/{folder}", root.trim_end_matches('/')),
+        None => folder.to_owned(),
+    };
+    let mounts = parts.iter().map(|part| VolumeMount {
+        sub_path: Some(below(&part.folder)),
+        ..mount("data", &part.path)
+    });
+    mounts.collect()
 }
 
 fn mount(name: &str, path: &str) -> VolumeMount {

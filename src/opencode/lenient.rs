@@ -80,6 +80,18 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 
 struct NumVisitor;
 
+/// No step has so many tokens or costs so much; sums of millions of such steps are still exact enough and finite.
+const MOST: f64 = 1e12;
+
+/// Agents can write any number: one step takes nothing off the others, and is no more than [`MOST`].
+fn bounded(value: f64) -> f64 {
+    if value.is_nan() {
+        0.0
+    } else {
+        value.clamp(0.0, MOST)
+    }
+}
+
 impl<'de> Visitor<'de> for NumVisitor {
     type Value = Num;
 
@@ -88,14 +100,14 @@ impl<'de> Visitor<'de> for NumVisitor {
     }
     #[expect(clippy::cast_precision_loss, reason = "JavaScript's numbers are doubles too")]
     fn visit_i64<E: Error>(self, value: i64) -> Result<Num, E> {
-        Ok(Num(value as f64))
+        Ok(Num(bounded(value as f64)))
     }
     #[expect(clippy::cast_precision_loss, reason = "JavaScript's numbers are doubles too")]
     fn visit_u64<E: Error>(self, value: u64) -> Result<Num, E> {
-        Ok(Num(value as f64))
+        Ok(Num(bounded(value as f64)))
     }
     fn visit_f64<E: Error>(self, value: f64) -> Result<Num, E> {
-        Ok(Num(if value.is_finite() { value } else { 0.0 }))
+        Ok(Num(bounded(value)))
     }
     else_default!(bool str map);
 }

@@ -18,6 +18,7 @@ use crate::config::{AgentDbMode, RenderRequest, SelfPod, Settings, text_setting}
 use crate::run::failure::CONFIG_INVALID;
 use crate::run::request::Environment;
 use crate::run::server::Server;
+use crate::tail::source::Ownership;
 
 /// How long one check may take.
 const CHECK_LIMIT: Duration = Duration::from_secs(5);
@@ -131,7 +132,7 @@ async fn check_volume(server: &Server, request: &ProbeRequest) -> Vec<Check> {
     // As a run decides it.
     let configured = text_setting(&request.config, "dataRoot");
     let root = request.environment.data_root(configured.as_deref());
-    match request.environment.owner() {
+    match request.environment.owner(Ownership::default()) {
         Ok(owner) => checks.extend(volume::check(&server.volume, root, owner, database).await),
         Err(failure) => {
             let hint = "Remove PAPERCLIP_K8S_VOLUME_OWNER unless the volume maps ids";

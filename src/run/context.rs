@@ -17,6 +17,7 @@ use crate::run::failure::{
 use crate::run::job::handle::{JobHandle, Limits};
 use crate::run::report::{Harvest, HarvestedSession};
 use crate::run::request::{RunRequest, of_config};
+use crate::run::seal::Seal;
 use crate::run::server::Server;
 use crate::run::stop::Stop;
 use crate::run::timing::{Budget, CONNECT};
@@ -40,6 +41,8 @@ pub(crate) struct RunContext {
     /// When `guardWaitSec` is over; `None` waits without limit.
     pub(crate) admit_by: Option<Instant>,
     pub(crate) stop: Stop,
+    /// Seals what this server leaves on the volume for others.
+    pub(crate) seal: Seal,
     /// What is done in a plainer way than it could be.
     pub(crate) plainer: Option<&'static str>,
 }
@@ -57,7 +60,7 @@ impl RunContext {
             connected = connected => connected,
             reason = stop.asked() => return Err(cancelled(&reason)),
         };
-        let (cluster, namespace, plainer) = connected.unwrap_or_else(|_| {
+        let (cluster, namespace, seal, plainer) = connected.unwrap_or_else(|_| {
             Err(failed(ClusterError::Config(format!(
                 "the cluster could not be reached within {} s (credential plugin, DNS or network)",
                 CONNECT.as_secs()
@@ -85,7 +88,7 @@ impl RunContext {
                     path: request.data_root(),
                     volume: server.volume.clone(),
                 },
-                owner: request.environment.owner()?,
+                owner: request.owner()?,
                 budget: Budget::of(&stop),
             },
             admit_by: (spec.settings.guard_wait_sec > 0)
@@ -98,6 +101,7 @@ impl RunContext {
             selector,
             log_folder: paths.dir,
             stop,
+            seal,
             plainer,
             server,
         })
@@ -153,6 +157,7 @@ impl RunContext {
                 outage: Duration::from_secs(spec.settings.outage_timeout_sec),
             },
             stop: self.stop.clone(),
+            seal: self.seal.clone(),
             volume: self.server.volume.clone(),
             single_flight: SingleFlight::default(),
             holder: job.holder,
@@ -176,7 +181,7 @@ pub(crate) struct JobIdentity {
     pub(crate) without_job: bool,
 }
 
-type Connected = (Cluster, Namespace, Option<&'static str>);
+type Connected = (Cluster, Namespace, Seal, Option<&'static str>);
 
 async fn connect(server: &Server, request: &mut RunRequest) -> Result<Connected, Failure> {
     let failed = |error: ClusterError| Failure::before_start(SELF_POD_FAILED, error.to_string());
@@ -188,12 +193,15 @@ async fn connect(server: &Server, request: &mut RunRequest) -> Result<Connected,
         .filter(|name| !name.is_empty());
     let own_namespace = own_namespace.unwrap_or_else(|| cluster.default_namespace.clone());
     let own_pod = request.environment.own_pod()?;
-    let (self_pod, plainer) = host_pod::introspect(&cluster, &own_namespace, own_pod)
+    let (self_pod, plainer) = Box::pin(host_pod::introspect(&cluster, &own_namespace, own_pod))
         .await
         .map_err(failed)?;
     let spec = &mut request.spec;
     *spec = spec.clone().in_pod(self_pod).map_err(of_config)?;
     spec.run.cluster = server.identities.of_namespace(&cluster, spec.namespace()).await;
     let namespace = Namespace::new(&cluster, spec.namespace());
-    Ok((cluster, namespace, plainer))
+    let seal = Box::pin(server.seals.of_namespace(&cluster, &namespace))
+        .await
+        .map_err(failed)?;
+    Ok((cluster, namespace, seal, plainer))
 }

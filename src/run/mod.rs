@@ -15,6 +15,7 @@ mod recover;
 pub mod redact;
 pub mod report;
 pub mod request;
+pub mod seal;
 pub mod server;
 pub mod start;
 pub mod stop;
@@ -30,7 +31,7 @@ use futures::FutureExt as _;
 use tokio::time::{Instant, timeout};
 
 use admit::{AgentTurn, Assignment};
-use attached::Role;
+use attached::{AttachedJob, Role};
 use context::RunContext;
 use failure::{Failure, cancelled};
 use host::Host;
@@ -41,7 +42,7 @@ use report::{Harvest, Report};
 use request::RunRequest;
 use server::Server;
 use stop::{Stop, stop_signal};
-use supervise::supervise;
+use supervise::{Supervised, supervise};
 use timing::CLEAN_UP;
 
 use crate::manifest::names::job_name;
@@ -142,6 +143,7 @@ async fn in_rounds(
     if request.wants_progress {
         host_log.report_from(Instant::now());
     }
+    // Boxed, here and below: a future of all steps of a run would not fit the stack of a thread.
     let mut context = Box::pin(RunContext::reach(server.clone(), request, stop)).await?;
     host_log.hide(Redactor::of(&context.spec));
     if let Some(plainer) = context.plainer {
@@ -156,6 +158,15 @@ async fn in_rounds(
     // Never at import and never before a run: the first run of a cluster and namespace starts it.
     recover::sweep::start(&context);
     done
+}
+
+async fn follow(context: &RunContext, attached: AttachedJob, host_log: &HostLog) -> Supervised {
+    let run = attached.handle.run_id.clone();
+    let supervised = Box::pin(supervise(attached, host_log)).await;
+    if supervised.is_settled {
+        context.server.reported.note(&run);
+    }
+    supervised
 }
 
 async fn rounds(
@@ -181,10 +192,10 @@ async fn rounds(
             );
         }
         let earlier = match role {
-            Role::Own => return Ok(Box::pin(supervise(attached, host_log)).await.report),
+            Role::Own => return Ok(follow(context, attached, host_log).await.report),
             Role::Earlier => {
                 say_taken_over(&attached, host_log);
-                Box::pin(supervise(attached, host_log)).await
+                follow(context, attached, host_log).await
             }
             Role::Ended => Box::pin(harvest_silently(context, attached, host_log)).await,
         };

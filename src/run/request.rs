@@ -66,7 +66,7 @@ impl RunRequest {
             ));
         }
         let environment = fields.environment.unwrap_or_default();
-        environment.owner()?;
+        environment.owner(Ownership::default())?;
         Ok(Self {
             spec: RunSpec::from_request(&render).map_err(of_config)?,
             environment,
@@ -78,6 +78,19 @@ impl RunRequest {
     #[must_use]
     pub fn access(&self) -> Access {
         self.environment.access(self.spec.settings.kubeconfig.clone())
+    }
+
+    /// User and group of the pods' files. What is left to the namespace is what this server has there.
+    ///
+    /// # Errors
+    /// When `PAPERCLIP_K8S_VOLUME_OWNER` is no `uid:gid`.
+    pub fn owner(&self) -> Result<Ownership, Failure> {
+        let (settings, here) = (&self.spec.settings, Ownership::of_this_process());
+        let id = |id: Option<i64>| id.and_then(|id| u32::try_from(id).ok());
+        self.environment.owner(Ownership {
+            uid: id(settings.run_as_user).unwrap_or(here.uid),
+            gid: id(settings.fs_group.or(settings.run_as_group)).unwrap_or(here.gid),
+        })
     }
 
     /// Where this server sees the shared volume.
@@ -130,13 +143,14 @@ impl Environment {
             })
     }
 
-    /// User and group of the pods' files on this server's mount of the shared volume.
+    /// User and group of the pods' files on this server's mount of the shared volume; `of_pod` where nothing says
+    /// that the volume maps ids.
     ///
     /// # Errors
     /// When `PAPERCLIP_K8S_VOLUME_OWNER` is no `uid:gid`.
-    pub fn owner(&self) -> Result<Ownership, Failure> {
+    pub fn owner(&self, of_pod: Ownership) -> Result<Ownership, Failure> {
         let Some(text) = self.volume_owner.as_deref().filter(|text| !text.is_empty()) else {
-            return Ok(Ownership::default());
+            return Ok(of_pod);
         };
         let ids = text
             .split_once(':')
@@ -171,9 +185,15 @@ mod tests {
 
     #[test]
     fn the_volume_owner_is_checked() {
-        assert_eq!(environment("").owner(), Ok(Ownership { uid: 1000, gid: 1000 }));
-        assert_eq!(environment("501:20").owner(), Ok(Ownership { uid: 501, gid: 20 }));
-        assert!(environment("root").owner().is_err());
+        assert_eq!(
+            environment("").owner(Ownership::default()),
+            Ok(Ownership { uid: 1000, gid: 1000 })
+        );
+        assert_eq!(
+            environment("501:20").owner(Ownership::default()),
+            Ok(Ownership { uid: 501, gid: 20 })
+        );
+        assert!(environment("root").owner(Ownership::default()).is_err());
     }
 
     #[test]

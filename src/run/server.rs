@@ -1,7 +1,7 @@
 //! What one server process holds for all its runs, and what it asks of the world outside. The process has one; a simulation
 //! has several, with a world of its own.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use crate::cluster::view::Views;
 use crate::cluster::{Access, Cluster};
 use crate::run::agent_lock::AgentLocks;
 use crate::run::clock::Clock;
+use crate::run::seal::Seals;
 use crate::run::volume::blocking::Volume;
 use crate::tail::Hub;
 
@@ -29,12 +30,41 @@ pub struct Server {
     pub volume: Volume,
     /// The wall clock.
     pub clock: Clock,
+    /// What this process has reported.
+    pub(crate) reported: ReportedRuns,
+    /// The keys of the seals.
+    pub(crate) seals: Seals,
     /// Which cluster is which.
     pub(crate) identities: Identities,
     /// What is swept.
     sweeps: Mutex<HashSet<(Access, String)>>,
     /// How long the files of an agent's runs stay, by company and agent, as its last run said.
     retentions: Mutex<HashMap<(String, String), Duration>>,
+}
+
+/// More runs than these are forgotten, the oldest first.
+const REMEMBERED: usize = 4_096;
+
+/// Runs that a process has reported to their end. Whatever lies under their names on the volume is not reported again: an
+/// agent may have copied it.
+#[derive(Default)]
+pub(crate) struct ReportedRuns(Mutex<VecDeque<String>>);
+
+impl ReportedRuns {
+    /// This run was reported.
+    pub(crate) fn note(&self, run: &str) {
+        let mut runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if runs.len() == REMEMBERED {
+            runs.pop_front();
+        }
+        runs.push_back(run.to_owned());
+    }
+
+    /// Whether this run was reported.
+    pub(crate) fn has(&self, run: &str) -> bool {
+        let runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.iter().any(|known| known == run)
+    }
 }
 
 impl Server {

@@ -65,6 +65,12 @@ pub const WITHDRAW: Duration = seconds(20);
 /// The files of an earlier run are looked at twice, this far apart: another server that cleans up removes the Job
 /// before the files.
 pub const CLEANUP_LAG: Duration = seconds(3);
+/// The key of the seals is read, and made where there is none, once for a namespace.
+pub const SEAL_KEY: Duration = seconds(20);
+/// How long a Job's Secret may follow its Job: a server repeats a create for half a minute.
+pub const SECRET_LAG: Duration = seconds(35);
+/// How often to look whether it has come.
+pub const SECRET_LOOK: Duration = seconds(2);
 /// How long the API server may take to say whether the Job of an earlier run is there.
 pub const EARLIER_JOB: Duration = seconds(15);
 /// A request that asks for the claim of an agent's database.
@@ -107,6 +113,8 @@ pub const RECORD_LAG: Duration = seconds(3);
 pub const SETTLE: Duration = seconds(3);
 /// A cancelled run's log is not waited for any longer.
 pub const CANCELLED_PROOF: Duration = seconds(5);
+/// How long after a cancel lines are still delivered: what is left of [`CANCEL_ANSWER`] is for cleaning up.
+pub const DELIVERY_ON_STOP: Duration = seconds(46);
 /// The size of stderr is no proof of anything: a second reader of the termination message is enough.
 pub const STDERR_PROOF: Duration = seconds(3);
 /// A Job is deleted and its pods are gone, when the run ends them; TERM and grace period take most of it.

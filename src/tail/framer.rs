@@ -1,5 +1,8 @@
 //! Bytes in, whole lines out. Pure: no file, no clock; all state is in the struct, so any chunking of the same
-//! bytes gives the same lines.
+//! bytes gives the same lines. Only the total of all unfinished lines is counted for the process: whoever writes logs
+//! without a newline must not hold the memory of all.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Longest line that is given out whole: 16 MiB. A longer one is cut and marked, because the memory of the host is
 /// shared by all runs.
@@ -8,6 +11,13 @@ pub const MAX_LINE_BYTES: usize = 16 << 20;
 /// Ends a line that was longer than the limit.
 pub const CUT_MARKER: &str = " …[line cut: it is longer than the limit]";
 
+/// Bytes of unfinished lines of all framers together, above which a line over [`FAIR_LINE_BYTES`] is cut.
+pub const MAX_UNFINISHED_BYTES: usize = 128 << 20;
+/// What a line may always have, however many others are unfinished.
+pub const FAIR_LINE_BYTES: usize = 1 << 20;
+
+static UNFINISHED_BYTES: AtomicUsize = AtomicUsize::new(0);
+
 /// Most capacity that the buffer of the unfinished line keeps.
 const KEPT_CAPACITY: usize = 256 << 10;
 
@@ -15,9 +25,18 @@ const KEPT_CAPACITY: usize = 256 << 10;
 #[derive(Debug)]
 pub struct Framer {
     partial: Vec<u8>,
+    /// What of it stands in the total.
+    counted: usize,
     discarding: bool,
     limit: usize,
     cut_lines: u64,
+}
+
+impl Drop for Framer {
+    fn drop(&mut self) {
+        self.partial = Vec::new();
+        self.count();
+    }
 }
 
 impl Default for Framer {
@@ -32,6 +51,7 @@ impl Framer {
     pub fn new(limit: usize) -> Self {
         Self {
             partial: Vec::new(),
+            counted: 0,
             discarding: false,
             limit: limit.max(1),
             cut_lines: 0,
@@ -39,7 +59,31 @@ impl Framer {
     }
 
     /// Appends to `out` every line that `chunk` completes, each with its `\n`; keeps the rest.
-    pub fn push(&mut self, mut chunk: &[u8], out: &mut Vec<u8>) {
+    pub fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
+        self.push_all(chunk, out);
+        self.count();
+    }
+
+    /// Brings the total up to date.
+    fn count(&mut self) {
+        let held = self.partial.capacity();
+        if held > self.counted {
+            UNFINISHED_BYTES.fetch_add(held - self.counted, Ordering::Relaxed);
+        } else {
+            UNFINISHED_BYTES.fetch_sub(self.counted - held, Ordering::Relaxed);
+        }
+        self.counted = held;
+    }
+
+    /// The longest line now.
+    fn limit_now(&self) -> usize {
+        match UNFINISHED_BYTES.load(Ordering::Relaxed) > MAX_UNFINISHED_BYTES {
+            true => self.limit.min(FAIR_LINE_BYTES),
+            false => self.limit,
+        }
+    }
+
+    fn push_all(&mut self, mut chunk: &[u8], out: &mut Vec<u8>) {
         if self.discarding || !self.partial.is_empty() || chunk.len() > self.limit {
             chunk = self.push_slowly(chunk, out);
         }
@@ -78,7 +122,8 @@ impl Framer {
         if self.discarding {
             return;
         }
-        let room = self.limit - self.partial.len().min(self.limit);
+        let limit = self.limit_now();
+        let room = limit - self.partial.len().min(limit);
         let taken = bytes.get(..room.min(bytes.len())).unwrap_or_default();
         self.partial.extend_from_slice(taken);
         if taken.len() < bytes.len() {
@@ -98,6 +143,7 @@ impl Framer {
             out.push(b'\n');
         }
         self.discarding = false;
+        self.count();
     }
 
     fn give_partial(&mut self, out: &mut Vec<u8>) {
@@ -121,8 +167,9 @@ impl Framer {
 
     /// Forgets the unfinished line: the file was replaced.
     pub fn reset(&mut self) {
-        self.partial.clear();
+        self.partial = Vec::new();
         self.discarding = false;
+        self.count();
     }
 }
 
@@ -171,6 +218,27 @@ mod tests {
         assert_eq!(out, b"first\n");
         framer.push(b"ond\n", &mut out);
         assert_eq!(out, b"first\nsecond\n");
+    }
+
+    #[test]
+    fn unfinished_lines_of_many_files_hold_no_more_than_their_total() {
+        let chunk = vec![b'x'; 8 << 20];
+        let mut out = Vec::new();
+        let mut framers: Vec<Framer> = (0..40).map(|_| Framer::default()).collect();
+        for framer in &mut framers {
+            framer.push(b"{", &mut out);
+            framer.push(&chunk, &mut out);
+        }
+        let held: usize = framers.iter().map(|framer| framer.partial.capacity()).sum();
+        assert!(held <= MAX_UNFINISHED_BYTES + (17 << 20), "{held}");
+        assert!(framers.iter_mut().any(|framer| framer.take_cut_lines() > 0));
+        // A line of ordinary length is whole all the same.
+        let mut other = Framer::default();
+        out.clear();
+        other.push(b"{", &mut out);
+        other.push(&vec![b'y'; 600 << 10], &mut out);
+        other.push(b"}\n", &mut out);
+        assert_eq!(out.len(), (600 << 10) + 3);
     }
 
     #[test]

@@ -5,10 +5,11 @@ pub mod decision;
 
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use self::concurrency::Admission;
 use self::decision::{Candidate, Decision};
+use crate::cluster::verbs::call;
 use crate::manifest::job_record::JobRecord;
 use crate::manifest::names;
 use crate::run::agent_lock::AgentLock;
@@ -20,7 +21,7 @@ use crate::run::recover::adopt::{adopt, is_same_prompt};
 use crate::run::recover::unreported;
 use crate::run::start::launch::launch;
 use crate::run::start::ledger::Ledger;
-use crate::run::timing::{ABANDON_AFTER, CLEAN_UP, KEEPALIVE};
+use crate::run::timing::{ABANDON_AFTER, CLEAN_UP, KEEPALIVE, SECRET_LAG, SECRET_LOOK};
 use crate::run::volume::folder::RunFolder;
 
 /// Jobs and runs that are followed to their end, in this order: all but the last are only reported.
@@ -139,6 +140,12 @@ async fn undisturbed(
                 Box::pin(abandon(context, &record, host_log)).await?;
                 continue;
             }
+            Decision::Resume(record) | Decision::Adopt(record)
+                if Box::pin(secret_never_comes(context, &record)).await? =>
+            {
+                abandon(context, &record, host_log).await?;
+                continue;
+            }
             // From here on a stop is the adopted Job's: whoever follows it ends it, and knows that it is gone.
             Decision::Resume(record) => Plan::Adopt(Box::new(record), Role::Own),
             Decision::Adopt(record) => {
@@ -167,6 +174,27 @@ fn reattaching(context: &RunContext, record: &JobRecord) -> String {
     }
     let task = context.spec.run.task_id.as_deref().unwrap_or_default();
     format!("Reattaching to orphaned Job {job} from prior server instance (task: {task})...")
+}
+
+/// Whether the Job waits for a Secret that nobody will make any more: its server died between the two.
+async fn secret_never_comes(context: &RunContext, record: &JobRecord) -> Result<bool, Failure> {
+    let Some(name) = &record.secret else {
+        return Ok(false);
+    };
+    let on = format!("secret/{name}");
+    let until = Instant::now() + SECRET_LAG;
+    loop {
+        let asked = call("get", &on, context.namespace.secrets.get(name)).await;
+        let folder = RunFolder::of_job_record(&context.volume, record)?;
+        // Whatever became of the Secret, its pod had it. What cannot be asked for is there.
+        if !asked.is_err_and(|error| error.is_not_found()) || folder.was_started().await? {
+            return Ok(false);
+        }
+        if Instant::now() >= until {
+            return Ok(true);
+        }
+        sleep(SECRET_LOOK).await;
+    }
 }
 
 /// A Job of a dead server that never started its agent would keep all others of the agent waiting for ever.

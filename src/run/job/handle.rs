@@ -14,6 +14,7 @@ use crate::cluster::verbs::{Namespace, call, retry_transient};
 use crate::cluster::{ClusterError, View};
 use crate::manifest::FileNames;
 use crate::manifest::names::{OPENCODE_CONTAINER, adapter_selector};
+use crate::run::seal::{Kind, Seal};
 use crate::run::stop::Stop;
 use crate::run::timing::{Budget, HARVESTED, Limit, PODS_GONE_LOOK, REQUEST, SMALL_FILE};
 use crate::run::volume::blocking::{SingleFlight, Volume};
@@ -73,6 +74,8 @@ pub struct JobHandle {
     pub limits: Limits,
     /// Asks it to stop.
     pub stop: Stop,
+    /// Knows what servers have left on the volume.
+    pub seal: Seal,
     /// Who works on the volume.
     pub volume: Volume,
     /// Looks at the volume while the run is on.
@@ -116,10 +119,17 @@ impl JobHandle {
         found.map(|found| found.is_some())
     }
 
-    /// Whether another server has taken the Job over since: then it is the one that cleans up.
+    /// Whether another server has taken the Job over since: then it is the one that cleans up. A word without a server's
+    /// seal is an agent's, and says nothing.
     pub async fn is_taken_over(&self) -> bool {
         let found = self.small(&self.names.holder, SMALL_FILE).await.flatten();
-        found.is_some_and(|found| Some(found.as_slice()) != self.holder.as_deref().map(str::as_bytes))
+        let Some(found) = found.and_then(|found| String::from_utf8(found).ok()) else {
+            return false;
+        };
+        let is_sealed = found
+            .split_once('.')
+            .is_some_and(|(word, seal)| self.seal.is_of(seal, Kind::Holder, &[&self.job_uid, word]));
+        is_sealed && self.holder.as_ref() != Some(&found)
     }
 
     /// Whether another server has harvested the run and cleaned up behind it: the Job is removed, and then the log.

@@ -7,6 +7,7 @@ use crate::manifest::names::prompt_hash;
 use crate::run::attached::{AttachedJob, Role};
 use crate::run::context::{JobIdentity, RunContext};
 use crate::run::failure::Failure;
+use crate::run::seal::Kind;
 use crate::run::volume::folder::{RunFolder, nonce};
 
 /// Takes the Job over; `None` when another server has harvested it already. A stop only shortens the looks at the
@@ -44,7 +45,9 @@ pub(crate) async fn adopt(
         return Ok(None);
     }
     folder.by_server = job_record.nonce.is_some();
-    let holder = nonce();
+    let word = nonce();
+    let seal = context.seal.of(Kind::Holder, &[&job_record.job_uid, &word]);
+    let holder = format!("{word}.{seal}");
     folder.take_over(&holder).await;
     let (stdout, stderr) = folder.follow(&context.server.hub)?;
     let spec = spec_of(&context.spec, job_record);

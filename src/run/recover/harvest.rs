@@ -19,7 +19,11 @@ pub(crate) async fn harvest_silently(
 ) -> Supervised {
     let name = run.handle.job_name.clone();
     let (silent, _) = HostLog::new(Arc::new(SilentHost), context.stop.clone());
-    let supervised = supervise(run, &silent).await;
+    let run_id = run.handle.run_id.clone();
+    let supervised = Box::pin(supervise(run, &silent)).await;
+    if supervised.is_settled {
+        context.server.reported.note(&run_id);
+    }
     // What another server has reported meanwhile is not said again, and its files were gone before they were read.
     if !supervised.is_reported_by_another {
         host_log.status(summary(&name, &supervised.report)).await;
@@ -39,9 +43,12 @@ pub(crate) fn say_taken_over(run: &AttachedJob, host_log: &HostLog) {
     }));
 }
 
+/// Bytes of what an earlier run said: the host stores each line, and shows it.
+const LONGEST_SUMMARY: usize = 4 << 10;
+
 /// One line about an earlier run whose end no result has reported.
 fn summary(job: &str, report: &Report) -> String {
-    let (session, said) = match &report.outcome {
+    let (session, mut said) = match &report.outcome {
         Outcome::Judged(result) => (
             result.session_id.as_deref(),
             match &result.error_message {
@@ -51,6 +58,11 @@ fn summary(job: &str, report: &Report) -> String {
         ),
         Outcome::Failed(failure) => (None, format!("it failed: {}", failure.message)),
     };
+    if said.len() > LONGEST_SUMMARY {
+        let whole = (0..=LONGEST_SUMMARY).rev().find(|at| said.is_char_boundary(*at));
+        said.truncate(whole.unwrap_or_default());
+        said.push('…');
+    }
     let proof = report.log.as_ref().map_or("not read", |log| log.proof.as_str());
     let session = session.unwrap_or("unknown");
     format!(

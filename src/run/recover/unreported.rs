@@ -2,6 +2,8 @@
 //! What their pod left on the shared volume tells what they did. A new run of the task reports it first, so that no
 //! work is repeated silently.
 
+use std::time::UNIX_EPOCH;
+
 use tokio::time::sleep;
 
 use crate::cluster::ClusterError;
@@ -11,6 +13,7 @@ use crate::manifest::{NONCE_END, STARTED_END};
 use crate::run::attached::AttachedJob;
 use crate::run::context::{JobIdentity, RunContext};
 use crate::run::failure::{Failure, GUARD_UNREACHABLE};
+use crate::run::seal::Start;
 use crate::run::timing::{CLEANUP_LAG, EARLIER_JOB, VOLUME};
 use crate::run::volume::folder::RunFolder;
 use crate::tail::StartRecord;
@@ -25,17 +28,22 @@ const MAX_RUNS: usize = 8;
 pub(crate) async fn own(context: &RunContext) -> Result<Option<AttachedJob>, Failure> {
     let run = context.spec.run.id.clone();
     let folder = RunFolder::of_run(&context.volume, &context.spec, &run)?;
-    let Some(record) = folder.start_record(&context.spec, &run).await? else {
-        // A server that died before its Job started anything has left empty files.
-        if !folder.was_started().await? && folder.has_log().await? {
-            folder.remove().await;
+    let record = folder.start_record(&context.spec, &run).await?;
+    if let Some(record) = &record
+        && is_ours(context, &folder, record).await?
+    {
+        if !is_unreported(context, &folder, &run).await? {
+            return Ok(None);
         }
-        return Ok(None);
-    };
-    if !is_unreported(context, &folder, &run).await? {
-        return Ok(None);
+        return attach(context, folder, record).map(Some);
     }
-    attach(context, folder, &record).map(Some)
+    // Another agent can lay files under the name of a run that is to come: they are not its result.
+    let is_laid = record.is_some() && job_is_gone(context, &run).await?;
+    // A server that died before its Job started anything has left empty files.
+    if is_laid || (!folder.was_started().await? && folder.has_log().await?) {
+        folder.remove().await;
+    }
+    Ok(None)
 }
 
 /// Earlier runs of this task whose Job is gone and that nobody has harvested, the latest at the end.
@@ -68,12 +76,34 @@ pub(crate) async fn earlier(context: &RunContext) -> Result<Vec<AttachedJob>, Fa
         let Some(record) = record.filter(|record| record.task.as_ref() == Some(&task)) else {
             continue;
         };
-        if is_unreported(context, &folder, run).await? {
+        if is_ours(context, &folder, &record).await? && is_unreported(context, &folder, run).await? {
             unreported.push(attach(context, folder, &record)?);
         }
     }
     unreported.reverse();
     Ok(unreported)
+}
+
+/// Whether a server of this namespace let the run start, and no result of this process has told its end: the nonce
+/// says so, and only servers can make one. An old one is no longer believed: an agent may have kept a copy.
+async fn is_ours(context: &RunContext, folder: &RunFolder, record: &StartRecord) -> Result<bool, Failure> {
+    let Some(nonce) = folder.nonce().await? else {
+        return Ok(false);
+    };
+    let start = Start {
+        company: &context.spec.run.company_id,
+        agent: &context.spec.run.agent_id,
+        run: &record.run,
+        task: record.task.as_deref().unwrap_or_default(),
+        cwd: record.cwd.as_deref().unwrap_or_default(),
+    };
+    let now = context.server.clock.now().duration_since(UNIX_EPOCH);
+    let oldest = now
+        .unwrap_or_default()
+        .as_secs()
+        .saturating_sub(context.spec.settings.log_retention_sec);
+    let made = context.seal.made(&nonce, &start);
+    Ok(made.is_some_and(|made| made >= oldest) && !context.server.reported.has(&record.run))
 }
 
 /// Whether the run's Job is gone, and no other server is cleaning up after it.

@@ -1,5 +1,7 @@
 //! A Job of our own: files, manifest, creation, gate. Whatever fails here leaves nothing behind.
 
+use std::time::UNIX_EPOCH;
+
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -11,6 +13,7 @@ use crate::run::failure::Failure;
 use crate::run::host::Kind;
 use crate::run::host::log::HostLog;
 use crate::run::host::progress::Phase;
+use crate::run::seal::Start;
 use crate::run::start::database;
 use crate::run::start::ledger::Ledger;
 use crate::run::start::start_gate::may_go_on;
@@ -26,17 +29,18 @@ pub(crate) async fn launch(
     let mut spec = context.spec.clone();
     spec.run.agent_db = database::prepare(&spec, &context.cluster, &context.namespace).await?;
     let mut folder = RunFolder::of_run(&context.volume, &spec, &spec.run.id)?;
-    folder.prepare(&spec.run.agent_db).await?;
+    let paths = manifest::LogPaths::new(&spec.run.company_id, &spec.run.agent_id, &spec.run.id)
+        .map_err(|error| of_render(&error.into()))?;
+    let more = manifest::folders_to_make(&spec, &paths);
+    folder.prepare(&spec.run.agent_db, more).await?;
     ledger.folder(&folder);
     // Without a log of the server's there is no gate either: the pod makes its files itself.
-    spec.run.nonce = folder.by_server.then(nonce);
+    spec.run.nonce = folder.by_server.then(|| sealed_nonce(context, &spec));
+    let job_name = manifest::names::job_name(&spec.run.agent_id, &spec.run.id);
+    // Whoever may see Jobs and pods sees neither keys nor prompts.
+    spec.run.run_secret_name = Some(format!("{job_name}-run"));
     let rendered = manifest::render(&spec).map_err(|error| of_render(&error))?;
-    let secret = match &rendered.prompt_secret {
-        Some(secret) => {
-            Some(manifest::prompt_secret(&spec, &secret.name).map_err(|error| of_render(&error))?)
-        }
-        None => None,
-    };
+    let secret = manifest::run_secret(&spec, &rendered);
     announce(&spec, &rendered, host_log).await;
     let (stdout, stderr) = folder.follow(&context.server.hub)?;
     host_log.phase(Phase::Creating);
@@ -51,7 +55,7 @@ pub(crate) async fn launch(
     let identity = JobIdentity {
         name: created.name.clone(),
         uid: created.uid.clone(),
-        secret: rendered.prompt_secret.as_ref().map(|secret| secret.name.clone()),
+        secret: rendered.secret.as_ref().map(|secret| secret.name.clone()),
         warnings: created.warnings.clone(),
         files: folder.files.clone(),
         names: folder.names.clone(),
@@ -77,6 +81,22 @@ pub(crate) async fn launch(
         stdout,
         stderr,
     }))
+}
+
+/// What opens the gate, and later tells a server that this run was started by one.
+fn sealed_nonce(context: &RunContext, spec: &RunSpec) -> String {
+    let members = manifest::start_members(spec);
+    let made = context.server.clock.now().duration_since(UNIX_EPOCH);
+    let start = Start {
+        company: &spec.run.company_id,
+        agent: &spec.run.agent_id,
+        run: &spec.run.id,
+        task: members.task.as_deref().unwrap_or_default(),
+        cwd: members.cwd.unwrap_or_default(),
+    };
+    context
+        .seal
+        .nonce(&nonce(), made.unwrap_or_default().as_secs(), &start)
 }
 
 /// What the host shows about the invocation.

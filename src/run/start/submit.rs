@@ -1,4 +1,4 @@
-//! Creates the Job, and the Secret of its prompt.
+//! Creates the Job, and the Secret of its variables and prompt.
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Secret;

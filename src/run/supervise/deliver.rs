@@ -1,6 +1,7 @@
 //! From the tails to the host: lines are folded, redacted and given out as they arrive.
 
 use tokio::task::yield_now;
+use tokio::time::sleep_until;
 
 use crate::opencode::Transcript;
 use crate::opencode::bounded::suffix;
@@ -8,8 +9,10 @@ use crate::run::host::Kind;
 use crate::run::host::log::HostLog;
 use crate::run::outcome::Excerpt;
 use crate::run::redact::home;
+use crate::run::stop::Stop;
+use crate::run::timing::DELIVERY_ON_STOP;
 use crate::tail::Tail;
-use crate::tail::follower::Proof;
+use crate::tail::follower::{Look, Proof};
 
 /// Bytes of lines after which other runs get their turn on this worker of the runtime: some milliseconds of work.
 const YIELD_AFTER: usize = 256 << 10;
@@ -27,12 +30,19 @@ pub struct Delivery {
 }
 
 /// Delivers opencode's stdout until its tail ends.
-pub async fn stdout(tail: &Tail, host_log: &HostLog) -> Delivery {
+pub async fn stdout(tail: &Tail, host_log: &HostLog, stop: &Stop) -> Delivery {
     let mut transcript = Transcript::new();
     let mut excerpt = Excerpt::default();
     let mut bytes = 0;
     loop {
-        let look = tail.next().await;
+        let Some(look) = next(tail, stop).await else {
+            return Delivery {
+                transcript,
+                excerpt,
+                proof: Proof::Failed("the run was cancelled, and its log has no end".to_owned()),
+                bytes,
+            };
+        };
         for notice in &look.notices {
             host_log.warn(notice).await;
         }
@@ -75,10 +85,12 @@ pub async fn stdout(tail: &Tail, host_log: &HostLog) -> Delivery {
 const STDERR_KEPT: usize = 16 << 10;
 
 /// Delivers opencode's stderr until its tail ends; gives back its last part.
-pub async fn stderr(tail: &Tail, host_log: &HostLog) -> String {
+pub async fn stderr(tail: &Tail, host_log: &HostLog, stop: &Stop) -> String {
     let mut kept = String::new();
     loop {
-        let look = tail.next().await;
+        let Some(look) = next(tail, stop).await else {
+            return kept;
+        };
         if !look.text.is_empty() {
             let text = redact_all(&look.text);
             kept.push_str(&text);
@@ -89,6 +101,22 @@ pub async fn stderr(tail: &Tail, host_log: &HostLog) -> String {
         if look.end.is_some() {
             return kept;
         }
+    }
+}
+
+/// The next look; `None` when a cancel has waited for the end of the file long enough. Whatever an agent does to its
+/// log, a cancel is answered.
+async fn next(tail: &Tail, stop: &Stop) -> Option<Look> {
+    let is_over = async {
+        stop.asked().await;
+        if let Some(at) = stop.asked_at() {
+            sleep_until(at + DELIVERY_ON_STOP).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = is_over => None,
+        look = tail.next() => Some(look),
     }
 }
 

@@ -47,8 +47,8 @@ pub(crate) async fn supervise(run: AttachedJob, host_log: &HostLog) -> Supervise
     let (log_is_over, mut until_over) = signal::channel(false);
     let delivered = async {
         let (delivery, stderr) = tokio::join!(
-            deliver::stdout(&run.stdout, host_log),
-            deliver::stderr(&run.stderr, host_log)
+            deliver::stdout(&run.stdout, host_log, &run.handle.stop),
+            deliver::stderr(&run.stderr, host_log, &run.handle.stop)
         );
         log_is_over.send_replace(true);
         (delivery, stderr)

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use crate::run::job::handle::JobHandle;
 use crate::run::outcome::Usage;
 use crate::run::report::{Report, Used};
+use crate::run::seal::Kind;
 use crate::run::timing::{USAGE_NOTE, USAGE_NOTE_LOOK, USAGE_NOTE_REMOVAL, USAGE_NOTE_WRITE};
 
 /// Takes off what was reported before, and notes what is reported by now. Where no file can be made (root squash), all
@@ -35,6 +36,9 @@ pub async fn settle(handle: &JobHandle, report: &mut Report) {
         return;
     }
     let Some(reported) = reported(handle).await else {
+        // What lies there is no server's word.
+        forget(handle).await;
+        note(handle, used).await;
         return;
     };
     if reported != used {
@@ -64,6 +68,10 @@ async fn forget(handle: &JobHandle) {
 async fn note(handle: &JobHandle, used: Used) -> bool {
     let (files, name, owner) = (handle.files.clone(), handle.names.usage.clone(), handle.owner);
     let text = json!({"usage": used.usage, "costUsd": used.cost_usd}).to_string();
+    let text = format!(
+        "{text}\n{}",
+        handle.seal.of(Kind::Usage, &[&handle.run_id, &text])
+    );
     let made = handle.volume.within(handle.budget().limit(USAGE_NOTE), move || {
         files
             .prepare(owner, &[(&name, text.as_bytes())])
@@ -77,15 +85,24 @@ async fn reported(handle: &JobHandle) -> Option<Used> {
     let until = Instant::now() + USAGE_NOTE_WRITE;
     loop {
         let content = handle.small(&handle.names.usage, USAGE_NOTE).await??;
-        match serde_json::from_slice(&content) {
-            Ok(note) => return Some(of_note(&note)),
-            Err(_) if Instant::now() >= until => return None,
-            Err(_) => sleep(USAGE_NOTE_LOOK).await,
+        if let Some(note) = sealed(handle, &content) {
+            return Some(of_note(&note));
         }
+        if Instant::now() >= until {
+            return None;
+        }
+        sleep(USAGE_NOTE_LOOK).await;
     }
 }
 
-/// Where pods can write, anything can stand: what is no number is nothing.
+/// The note, if a server wrote it about this run.
+fn sealed(handle: &JobHandle, content: &[u8]) -> Option<Value> {
+    let (text, seal) = std::str::from_utf8(content).ok()?.split_once('\n')?;
+    let is_ours = handle.seal.is_of(seal, Kind::Usage, &[&handle.run_id, text]);
+    is_ours.then(|| serde_json::from_str(text).ok())?
+}
+
+/// What is no number is nothing.
 fn of_note(note: &Value) -> Used {
     let tokens = |field: &str| note["usage"][field].as_u64().unwrap_or_default();
     Used {

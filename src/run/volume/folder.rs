@@ -69,11 +69,11 @@ impl RunFolder {
         })
     }
 
-    /// Makes the log folder and the empty files. The pod waits at its gate until [`Self::open_gate`].
+    /// Makes the log folder and the empty files, and `more` folders that the pod is to see. The pod waits at its gate until [`Self::open_gate`].
     ///
     /// # Errors
     /// `k8s_shared_volume_missing`, when the volume cannot be written or does not answer.
-    pub(crate) async fn prepare(&mut self, database: &AgentDb) -> Result<(), Failure> {
+    pub(crate) async fn prepare(&mut self, database: &AgentDb, more: Vec<String>) -> Result<(), Failure> {
         let volume = self.volume.clone();
         let database = match database {
             AgentDb::File(path) => Some(PathBuf::from(manifest::on_server(
@@ -84,6 +84,11 @@ impl RunFolder {
         };
         let (log, stderr) = (self.names.log.clone(), self.names.stderr.clone());
         let made = self.make(move |files| {
+            for folder in more {
+                let place = manifest::on_server(&folder, &volume.root.path.to_string_lossy());
+                // Of a file in it only the folder is made.
+                RunFiles::prepare_folder_of(&volume.root.path, &Path::new(&place).join("x"), volume.owner);
+            }
             if let Some(file) = database {
                 RunFiles::prepare_folder_of(&volume.root.path, &file, volume.owner);
             }
@@ -178,6 +183,12 @@ impl RunFolder {
             spec.namespace(),
             &spec.run.cluster,
         ))
+    }
+
+    /// What stands in the nonce file.
+    pub(crate) async fn nonce(&self) -> Result<Option<String>, Failure> {
+        let content = self.content(&self.names.nonce).await?;
+        Ok(content.map(|content| String::from_utf8_lossy(&content).into_owned()))
     }
 
     /// Whether the nonce is there.

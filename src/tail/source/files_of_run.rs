@@ -1,13 +1,12 @@
 //! The files of one run: made before its Job exists, removed when the run is harvested.
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{self, AtFlags, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
-use super::survey::names;
+use super::survey::names_with;
 use super::{SourceError, VolumePath};
 
 /// The pod's user and group on the shared volume.
@@ -17,6 +16,17 @@ pub struct Ownership {
     pub uid: u32,
     /// Group id under which the pod's writes appear on this mount. Default 1000.
     pub gid: u32,
+}
+
+impl Ownership {
+    /// The user and group of this process.
+    #[must_use]
+    pub fn of_this_process() -> Self {
+        Self {
+            uid: rustix::process::geteuid().as_raw(),
+            gid: rustix::process::getegid().as_raw(),
+        }
+    }
 }
 
 impl Default for Ownership {
@@ -62,6 +72,11 @@ pub struct Preparation {
     /// makes them.
     pub by_server: bool,
 }
+
+/// Most runs that one look at a folder considers: agents may leave any number of files there.
+const MAX_RUNS: usize = 4_096;
+/// Of those the latest.
+const MAX_LATEST: usize = 256;
 
 /// The files of one run.
 #[derive(Debug, Clone)]
@@ -178,22 +193,16 @@ impl RunFiles {
         let Ok(folder) = self.log.open_folder() else {
             return Vec::new();
         };
-        let names: HashSet<String> = names(&folder).into_iter().collect();
-        let both = |name: &String| {
-            let run = name.strip_suffix(ends[0])?;
-            names
-                .contains(&format!("{run}{}", ends[1]))
-                .then(|| run.to_owned())
-        };
-        let mut runs: Vec<(i64, String)> = names
-            .iter()
-            .filter_map(|name| {
-                let run = both(name)?;
-                let stat = fs::statat(&folder, name.as_str(), AtFlags::SYMLINK_NOFOLLOW).ok()?;
-                Some((stat.st_mtime, run))
-            })
-            .collect();
+        let stat = |name: String| fs::statat(&folder, name.as_str(), AtFlags::SYMLINK_NOFOLLOW).ok();
+        // The second is a server's file; of the others there may be any number.
+        let of_server = names_with(&folder, ends[1], MAX_RUNS);
+        let dated = of_server.into_iter().filter_map(|run| {
+            let started = stat(format!("{run}{}", ends[0]))?;
+            Some((started.st_mtime, run))
+        });
+        let mut runs: Vec<(i64, String)> = dated.collect();
         runs.sort();
+        runs.drain(..runs.len().saturating_sub(MAX_LATEST));
         runs.into_iter().map(|(_, run)| run).collect()
     }
 

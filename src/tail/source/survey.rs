@@ -15,6 +15,10 @@ const FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::CLOEXEC);
 /// Most runs of one survey; the next one finds more.
 const MAX_RUNS: usize = 10_000;
+/// Most names of a folder that a survey holds; what is removed makes room for the others.
+const MAX_NAMES: usize = 50_000;
+/// Most entries of a folder that are read at all.
+const MAX_ENTRIES: usize = 2_000_000;
 /// No pod waits this long for its start: an empty log without a start record that is older belongs to nobody.
 const UNSTARTED_AGE: Duration = Duration::from_secs(24 * 3_600);
 
@@ -99,12 +103,23 @@ fn old_run(
     (absent && stat.st_size == 0 && old).then(|| (run.to_owned(), false))
 }
 
-pub(super) fn names(folder: impl std::os::fd::AsFd) -> Vec<String> {
+/// The names in a folder, and no more of them than a survey looks at.
+fn names(folder: impl std::os::fd::AsFd) -> Vec<String> {
+    names_with(folder, "", MAX_NAMES)
+}
+
+/// The beginnings of the names that end so. Whatever else lies in the folder costs no memory.
+pub(super) fn names_with(folder: impl std::os::fd::AsFd, end: &str, limit: usize) -> Vec<String> {
     let Ok(entries) = Dir::read_from(folder) else {
         return Vec::new();
     };
-    let names = entries.filter_map(|entry| entry.ok()?.file_name().to_str().ok().map(str::to_owned));
-    names.filter(|name| name != "." && name != "..").collect()
+    let names = entries.take(MAX_ENTRIES).filter_map(|entry| {
+        let entry = entry.ok()?;
+        let name = entry.file_name().to_str().ok()?;
+        let is_name = name != "." && name != "..";
+        name.strip_suffix(end).filter(|_| is_name).map(str::to_owned)
+    });
+    names.take(limit).collect()
 }
 
 /// Whether the file did not change for `age`. A file that is not there counts as old.

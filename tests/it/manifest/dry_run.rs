@@ -20,8 +20,7 @@ fn the_api_server_accepts_every_golden_manifest() {
         spec.settings.namespace = Some("paperclip".to_owned());
         let made = manifest::render(&spec).expect("a manifest");
         items.push(serde_json::to_value(&made.job).expect("JSON"));
-        if let Some(secret) = made.prompt_secret {
-            let secret = manifest::prompt_secret(&spec, &secret.name).expect("a secret");
+        if let Some(secret) = manifest::run_secret(&spec, &made) {
             items.push(serde_json::to_value(secret).expect("JSON"));
         }
     }

@@ -119,6 +119,7 @@ fn apply_rules(case: &Value, theirs: &mut Value, ours: &mut Value) {
     rule_whole_deadline(theirs);
     rule_labels_are_valid(theirs);
     rule_grace_and_policy(ours);
+    rule_pod_security(case, ours);
     rule_init_container(case, theirs, ours);
     rule_main_command(theirs, ours);
     rule_environment(theirs, ours);
@@ -181,6 +182,20 @@ fn rule_grace_and_policy(ours: &mut Value) {
     assert_eq!(
         agent.remove("terminationMessagePolicy"),
         Some(json!("FallbackToLogsOnError"))
+    );
+}
+
+/// The pod passes *restricted*, and gets no token of the API server that nobody asked for.
+fn rule_pod_security(case: &Value, ours: &mut Value) {
+    let pod = ours["spec"]["template"]["spec"].as_object_mut().expect("a pod");
+    let account = &case["input"]["ctx"]["config"]["serviceAccountName"];
+    let is_named = account.as_str().is_some_and(|name| !name.is_empty());
+    let mounted = pod.remove("automountServiceAccountToken");
+    assert_eq!(mounted, (!is_named).then_some(json!(false)));
+    let security = pod["securityContext"].as_object_mut().expect("an object");
+    assert_eq!(
+        security.remove("seccompProfile"),
+        Some(json!({"type": "RuntimeDefault"}))
     );
 }
 

@@ -3,4 +3,6 @@
 mod dry_run;
 mod golden;
 mod permissions;
+mod pod_security;
+mod secrets;
 mod session;

@@ -32,7 +32,7 @@ fn the_init_container_writes_the_prompt_and_checks_the_volume() {
 fn a_large_prompt_comes_from_its_secret() {
     let prompt = "$(HOME) $$ é 日本 🚀 \\c\n\0".repeat(10_000);
     each("cat", json!({ "prompt": prompt }), |pod, shell| {
-        assert!(pod.manifest.prompt_secret.is_some(), "{shell}");
+        assert!(pod.manifest.secret.is_some(), "{shell}");
         fs::remove_file(pod.path("tmp/prompt/prompt.txt")).expect("removed");
         fs::create_dir_all(pod.path("tmp/prompt-secret")).expect("a folder");
         fs::write(pod.path("tmp/prompt-secret/prompt"), &prompt).expect("a secret");

@@ -1,6 +1,7 @@
 //! The pod's real script under every shell of the machine, with a stub in the place of opencode.
 
 mod handed_over;
+mod hostile;
 mod init;
 mod signals;
 mod volume;

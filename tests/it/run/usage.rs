@@ -5,9 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::support::api::ApiServer;
-use crate::support::watched::{at_work, handle};
+use crate::support::watched::{at_work, handle, seal};
 use opencode_k8s::run::outcome::{Facts, Usage, resolve};
 use opencode_k8s::run::report::{Harvest, Outcome, Report, Used};
+use opencode_k8s::run::seal::Kind;
 use opencode_k8s::run::supervise::usage::settle;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -62,8 +63,30 @@ async fn the_first_reports_all_and_leaves_a_note() {
 async fn what_was_reported_is_subtracted() {
     let folder = tempfile::tempdir().expect("a folder");
     leave(folder.path(), "r.pod.ndjson", "log");
-    leave(folder.path(), "r.pod.usage", &used(10).to_string());
+    let text = used(10).to_string();
+    let note = format!("{text}\n{}", seal().of(Kind::Usage, &["r", &text]));
+    leave(folder.path(), "r.pod.usage", &note);
     assert_eq!(reported_tokens(at_work(), &folder).await, 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_note_of_an_agent_takes_nothing_off_and_is_replaced() {
+    let of_another = used(10).to_string();
+    let of_another = format!(
+        "{of_another}\n{}",
+        seal().of(Kind::Usage, &["other", &of_another])
+    );
+    for note in [used(10).to_string(), of_another, "\n".to_owned(), String::new()] {
+        let folder = tempfile::tempdir().expect("a folder");
+        leave(folder.path(), "r.pod.ndjson", "log");
+        leave(folder.path(), "r.pod.usage", &note);
+        assert_eq!(reported_tokens(at_work(), &folder).await, 30, "{note}");
+        assert_eq!(
+            reported_tokens(at_work(), &folder).await,
+            0,
+            "the next one reports the rest"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]

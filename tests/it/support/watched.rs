@@ -8,6 +8,7 @@ use opencode_k8s::run::host::SilentHost;
 use opencode_k8s::run::host::log::HostLog;
 use opencode_k8s::run::job::end::RunEnd;
 use opencode_k8s::run::job::handle::{JobHandle, Limits};
+use opencode_k8s::run::seal::Seal;
 use opencode_k8s::run::stop::{Stopper, stop_signal};
 use opencode_k8s::run::supervise::watch_job;
 use opencode_k8s::run::volume::blocking::{SingleFlight, Volume};
@@ -57,6 +58,7 @@ pub(crate) fn handle(
     let (namespace, view) = api.view();
     let after = |seconds| Instant::now() + Duration::from_secs(seconds);
     let handle = JobHandle {
+        seal: seal(),
         status: view.subscribe("job"),
         namespace,
         view,
@@ -138,4 +140,9 @@ pub(crate) fn is_being_deleted() -> Value {
 
 pub(crate) fn at_work() -> ApiServer {
     ApiServer::with(&[job(json!([]))], &[pod(json!({}), running())])
+}
+
+/// The seal of the handles here.
+pub(crate) fn seal() -> Seal {
+    Seal::new(&"k".repeat(32))
 }

@@ -1,0 +1,375 @@
+//! What agents' pods take over from the server's pod: everything but what only the server needs, unless the operator
+//! says otherwise. Pure.
+
+use k8s_openapi::api::core::v1::EnvVar;
+
+use super::values::Values;
+use super::{ConfigError, SecretVolume, SelfPod};
+
+/// Variables that only the server needs; `*` stands for anything. An agent that wants one of its own gets it by `env`.
+const SERVERS_OWN: [&str; 44] = [
+    "*DATABASE_URL",
+    "DATABASE_*",
+    "*_DB_URL",
+    "*_DB_PASSWORD",
+    "DB_*",
+    "PGHOST*",
+    "PGPORT",
+    "PGUSER",
+    "PGDATABASE",
+    "PGPASS*",
+    "PGSERVICE*",
+    "PGSSL*",
+    "POSTGRES*",
+    "MYSQL_*",
+    "MARIADB_*",
+    "MONGO*",
+    "REDIS*",
+    "BETTER_AUTH_*",
+    "AUTH_SECRET*",
+    "NEXTAUTH_SECRET*",
+    "*JWT*",
+    "*MASTER_KEY*",
+    "*ENCRYPTION_KEY*",
+    "*SIGNING_KEY*",
+    "*SIGNING_SECRET*",
+    "*SESSION_SECRET*",
+    "*COOKIE_SECRET*",
+    "*WEBHOOK_SECRET*",
+    "*OAUTH*SECRET*",
+    "GITHUB_CLIENT_SECRET*",
+    "GOOGLE_CLIENT_SECRET*",
+    "GITHUB_APP_PRIVATE_KEY*",
+    "SECRET_KEY_BASE",
+    "SMTP_*",
+    "PAPERCLIP_*SECRET*",
+    "PAPERCLIP_*PASSWORD*",
+    "PAPERCLIP_*TOKEN*",
+    "PAPERCLIP_*PRIVATE*",
+    "PAPERCLIP_*_KEY",
+    "PAPERCLIP_*_KEY_FILE",
+    "PAPERCLIP_DATABASE*",
+    "PAPERCLIP_DB*",
+    "PAPERCLIP_STORAGE_*",
+    "PAPERCLIP_AUTH_*",
+];
+
+/// Names that a Secret or ConfigMap which is inherited as a whole may hold: each is hidden by an empty variable.
+const OFTEN_IN_WHOLE_SECRETS: [&str; 18] = [
+    "DATABASE_URL",
+    "DATABASE_MIGRATION_URL",
+    "DATABASE_PASSWORD",
+    "DB_PASSWORD",
+    "PGPASSWORD",
+    "POSTGRES_PASSWORD",
+    "REDIS_URL",
+    "REDIS_PASSWORD",
+    "BETTER_AUTH_SECRET",
+    "AUTH_SECRET",
+    "JWT_SECRET",
+    "SESSION_SECRET",
+    "SMTP_PASSWORD",
+    "PAPERCLIP_AGENT_JWT_SECRET",
+    "PAPERCLIP_SECRETS_MASTER_KEY",
+    "PAPERCLIP_SECRETS_MASTER_KEY_FILE",
+    "PAPERCLIP_STORAGE_S3_SECRET_ACCESS_KEY",
+    "PAPERCLIP_DATABASE_URL",
+];
+
+/// Addresses of databases, whose credentials stand in them.
+const DATABASES: [&str; 10] = [
+    "postgres://",
+    "postgresql://",
+    "mysql://",
+    "mariadb://",
+    "mongodb://",
+    "mongodb+srv://",
+    "redis://",
+    "rediss://",
+    "amqp://",
+    "amqps://",
+];
+
+/// Words in the name or path of a mounted Secret that only the server needs.
+const SERVERS_WORDS: [&str; 12] = [
+    "master",
+    "jwt",
+    "auth",
+    "database",
+    "db",
+    "postgres",
+    "postgresql",
+    "mysql",
+    "redis",
+    "session",
+    "signing",
+    "encryption",
+];
+
+/// What one setting says: a default, and words that add to it and take from it, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inherit(Vec<Word>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Word {
+    All,
+    None,
+    Add(String),
+    Remove(String),
+}
+
+impl Inherit {
+    /// `all`, `none`, `NAME` to add and `!NAME` to take away; `*` in a name stands for anything.
+    pub(super) fn read(values: &mut Values, key: &str) -> Result<Self, ConfigError> {
+        let words = values.words(key)?.into_iter().map(|word| match word.as_str() {
+            "all" => Ok(Word::All),
+            "none" => Ok(Word::None),
+            _ => {
+                let (is_removed, name) = match word.strip_prefix('!') {
+                    Some(name) => (true, name),
+                    None => (false, word.as_str()),
+                };
+                let fits = |c: char| c.is_ascii_alphanumeric() || "._-/*".contains(c);
+                if name.is_empty() || !name.chars().all(fits) {
+                    let problem = format!("has the word {word:?}; write all, none, NAME, !NAME or PREFIX_*");
+                    return Err(ConfigError::field(key, problem));
+                }
+                let name = name.to_owned();
+                Ok(if is_removed {
+                    Word::Remove(name)
+                } else {
+                    Word::Add(name)
+                })
+            }
+        });
+        Ok(Self(words.collect::<Result<_, _>>()?))
+    }
+
+    /// Whether something with these names is taken over.
+    fn takes(&self, names: &[&str], is_servers_own: bool) -> bool {
+        let is_any = |pattern: &str| names.iter().any(|name| matches(pattern, name));
+        self.0.iter().fold(!is_servers_own, |takes, word| match word {
+            Word::All => true,
+            Word::None => false,
+            Word::Add(pattern) => takes || is_any(pattern),
+            Word::Remove(pattern) => takes && !is_any(pattern),
+        })
+    }
+
+    /// Whether a variable of this name and, where it is known, this value is taken over.
+    fn takes_variable(&self, name: &str, value: Option<&str>) -> bool {
+        self.takes(&[name], is_servers_own(name, value))
+    }
+
+    /// Whether Secrets and ConfigMaps are taken over as a whole.
+    fn takes_whole_sources(&self) -> bool {
+        self.0.iter().fold(true, |takes, word| match word {
+            Word::All => true,
+            Word::None => false,
+            Word::Add(_) | Word::Remove(_) => takes,
+        })
+    }
+}
+
+/// The server's pod without what agents do not get.
+pub(super) fn for_agents(mut pod: SelfPod, env: &Inherit, mounts: &Inherit) -> SelfPod {
+    let sources = withheld_sources(&pod, env);
+    pod.secret_volumes
+        .retain(|volume| mounts.takes(&names_of(volume), sources.hold(volume)));
+    pod.inherited_env
+        .0
+        .retain(|(name, value)| env.takes_variable(name, Some(value)));
+    pod.inherited_env_value_from
+        .retain(|entry| env.takes_variable(&entry.name, None));
+    if !env.takes_whole_sources() {
+        pod.inherited_env_from.clear();
+    }
+    let prefixes = pod
+        .inherited_env_from
+        .iter()
+        .map(|source| source.prefix.clone().unwrap_or_default());
+    let hidden = prefixes.flat_map(|prefix| {
+        let own = OFTEN_IN_WHOLE_SECRETS
+            .iter()
+            .filter(|name| !env.takes_variable(name, None));
+        own.map(move |name| format!("{prefix}{name}"))
+    });
+    pod.hidden_env = hidden.collect();
+    pod.hidden_env.sort_unstable();
+    pod.hidden_env.dedup();
+    pod
+}
+
+/// Where the withheld variables come from: Secrets, and files.
+struct Sources {
+    secrets: Vec<String>,
+    files: Vec<String>,
+}
+
+impl Sources {
+    /// Whether what the server mounts here is its own.
+    fn hold(&self, volume: &SecretVolume) -> bool {
+        let is_whole = volume.sub_path.is_none() && volume.items.is_empty();
+        let folder = format!("{}/", volume.mount_path.trim_end_matches('/'));
+        let says = |text: &&str| {
+            let text = text.to_lowercase();
+            let mut words = text.split(|c: char| !c.is_ascii_alphanumeric());
+            words.any(|word| SERVERS_WORDS.contains(&word))
+        };
+        (is_whole && self.secrets.contains(&volume.secret_name))
+            || self
+                .files
+                .iter()
+                .any(|file| file.starts_with(&folder) || *file == volume.mount_path)
+            || names_of(volume).iter().any(says)
+    }
+}
+
+fn withheld_sources(pod: &SelfPod, env: &Inherit) -> Sources {
+    let secret = |entry: &EnvVar| Some(entry.value_from.as_ref()?.secret_key_ref.as_ref()?.name.clone());
+    let withheld = pod
+        .inherited_env_value_from
+        .iter()
+        .filter(|entry| !env.takes_variable(&entry.name, None));
+    let files = pod.inherited_env.0.iter();
+    Sources {
+        secrets: withheld.filter_map(secret).collect(),
+        files: files
+            .filter(|(name, value)| value.starts_with('/') && !env.takes_variable(name, Some(value)))
+            .map(|(_, value)| value.clone())
+            .collect(),
+    }
+}
+
+fn names_of(volume: &SecretVolume) -> Vec<&str> {
+    let mut names = vec![
+        volume.secret_name.as_str(),
+        &volume.volume_name,
+        &volume.mount_path,
+    ];
+    names.extend(volume.sub_path.as_deref());
+    names.extend(volume.items.iter().map(|item| item.key.as_str()));
+    names
+}
+
+fn is_servers_own(name: &str, value: Option<&str>) -> bool {
+    let name = name.to_uppercase();
+    let is_database = |value: &str| {
+        let value = value.trim_start().to_lowercase();
+        DATABASES.iter().any(|scheme| value.starts_with(scheme))
+    };
+    // Where the host's API is found is no secret, and a key of the agent's own is set for each run.
+    SERVERS_OWN.iter().any(|pattern| matches(pattern, &name)) || value.is_some_and(is_database)
+}
+
+/// Whether the pattern, in which `*` stands for anything, describes the whole text.
+fn matches(pattern: &str, text: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else {
+        return pattern == text;
+    };
+    let Some(mut left) = text.strip_prefix(start) else {
+        return false;
+    };
+    let mut parts = rest.split('*').peekable();
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return left.ends_with(part);
+        }
+        let Some(at) = left.find(part) else { return false };
+        left = left.get(at + part.len()..).unwrap_or_default();
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{RenderRequest, RunSpec};
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn inherited(config: Value) -> SelfPod {
+        let secret = |name: &str, from: &str| json!({"name": name, "valueFrom": {"secretKeyRef": {"name": from, "key": "k"}}});
+        let request = json!({"runId": "r", "agent": {"id": "a", "companyId": "c"}, "config": config, "selfPod": {
+            "inheritedEnv": {"ANTHROPIC_API_KEY": "k", "DATABASE_URL": "x", "STATE": "postgres://u:p@h/d", "PORT": "1",
+                "PAPERCLIP_SECRETS_MASTER_KEY_FILE": "/etc/server/key", "PAPERCLIP_API_URL": "http://h"},
+            "inheritedEnvValueFrom": [secret("BETTER_AUTH_SECRET", "server"), secret("OPENAI_API_KEY", "keys"),
+                secret("PAPERCLIP_AGENT_JWT_SECRET", "server"), secret("DB_PASSWORD", "server")],
+            "inheritedEnvFrom": [{"secretRef": {"name": "all"}}, {"secretRef": {"name": "more"}, "prefix": "X_"}],
+            "secretVolumes": [
+                {"volumeName": "npm", "secretName": "npm", "mountPath": "/etc/agents/npmrc", "subPath": "npmrc"},
+                {"volumeName": "whole", "secretName": "server", "mountPath": "/etc/whole"},
+                {"volumeName": "files", "secretName": "files", "mountPath": "/etc/server"},
+                {"volumeName": "m", "secretName": "paperclip-master", "mountPath": "/etc/m"}],
+        }});
+        let request = RenderRequest::from_json(&request.to_string()).expect("a request");
+        RunSpec::from_request(&request).expect("a spec").own_pod
+    }
+
+    fn names(pod: &SelfPod) -> (Vec<&str>, Vec<&str>, Vec<&str>) {
+        let literals = pod.inherited_env.0.iter().map(|(name, _)| name.as_str());
+        let others = pod
+            .inherited_env_value_from
+            .iter()
+            .map(|entry| entry.name.as_str());
+        let mounts = pod
+            .secret_volumes
+            .iter()
+            .map(|volume| volume.secret_name.as_str());
+        (literals.collect(), others.collect(), mounts.collect())
+    }
+
+    #[test]
+    fn what_only_the_server_needs_stays_with_it() {
+        let pod = inherited(json!({}));
+        let literals = vec!["ANTHROPIC_API_KEY", "PORT", "PAPERCLIP_API_URL"];
+        assert_eq!(names(&pod), (literals, vec!["OPENAI_API_KEY"], vec!["npm"]));
+        assert_eq!(pod.inherited_env_from.len(), 2);
+        for hidden in ["DATABASE_URL", "X_PAPERCLIP_SECRETS_MASTER_KEY"] {
+            assert!(pod.hidden_env.iter().any(|name| name == hidden), "{hidden}");
+        }
+    }
+
+    #[test]
+    fn the_operator_widens_and_narrows_what_is_inherited() {
+        let pod = inherited(json!({"inheritEnv": "DB_* !PORT", "inheritSecretMounts": ["all", "!/etc/m"]}));
+        let (literals, others, mounts) = names(&pod);
+        assert_eq!(literals, ["ANTHROPIC_API_KEY", "PAPERCLIP_API_URL"]);
+        assert_eq!(others, ["OPENAI_API_KEY", "DB_PASSWORD"]);
+        assert_eq!(mounts, ["npm", "server", "files"]);
+        assert!(!pod.hidden_env.contains(&"DB_PASSWORD".to_owned()));
+        let pod = inherited(json!({"inheritEnv": "none PORT", "inheritSecretMounts": "none"}));
+        assert_eq!(names(&pod), (vec!["PORT"], vec![], vec![]));
+        assert!(pod.inherited_env_from.is_empty() && pod.hidden_env.is_empty());
+        let all = inherited(json!({"inheritEnv": "all", "inheritSecretMounts": "all"}));
+        assert_eq!((all.inherited_env.0.len(), all.secret_volumes.len()), (6, 4));
+        assert!(all.hidden_env.is_empty());
+    }
+
+    #[test]
+    fn a_word_that_is_no_name_is_refused() {
+        for (key, word) in [("inheritEnv", "A=1"), ("inheritSecretMounts", "!")] {
+            let request =
+                json!({"runId": "r", "agent": {"id": "a", "companyId": "c"}, "config": {key: [word]}});
+            let request = RenderRequest::from_json(&request.to_string()).expect("a request");
+            let said = RunSpec::from_request(&request).expect_err("refused").to_string();
+            assert!(said.starts_with(&format!("{key} has the word")), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_star_stands_for_anything() {
+        for (pattern, text, fits) in [
+            ("A", "A", true),
+            ("A", "AB", false),
+            ("A*", "A", true),
+            ("*B*", "ABC", true),
+            ("*A*A", "A", false),
+            ("*A*A", "AXA", true),
+            ("A*B*C", "AxByC", true),
+            ("A*B", "AB", true),
+            ("AB*B", "AB", false),
+        ] {
+            assert_eq!(matches(pattern, text), fits, "{pattern} {text}");
+        }
+    }
+}
