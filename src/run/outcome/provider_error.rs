@@ -40,7 +40,7 @@ pub(super) fn kind(error: &RunError) -> Option<Kind> {
     }
     let of_request = matches!(error.status, None | Some(400 | 404 | 409 | 413 | 422));
     let payload = error.status == Some(413) && !said.says(words::HISTORY);
-    if payload || !matches!(error.status, Some(401 | 402 | 403)) && said.says(words::OVERFLOW) {
+    if payload || !matches!(error.status, Some(401..=403)) && said.says(words::OVERFLOW) {
         return Some(Kind::Overflow);
     }
     if let Some(kind) = said.by_words() {

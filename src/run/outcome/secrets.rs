@@ -157,17 +157,9 @@ impl Before {
         {
             Announced::Refused
         } else if assigns
-            && is(&[
-                "key",
-                "token",
-                "sig",
-                "signature",
-                "credential",
-                "credentials",
-                "pass",
-                "pwd",
-            ])
-            || assigns && (lower.ends_with("signature") || lower.ends_with("credential"))
+            && (is(&["key", "token", "sig", "credentials", "pass", "pwd"])
+                || lower.ends_with("signature")
+                || lower.ends_with("credential"))
         {
             Announced::Value
         } else if is(&["key", "token", "keys"])
