@@ -49,7 +49,7 @@ const rooms = new Map([
   ],
   ["run/attached", ["config", "tail", "run/job"]],
   ["run/start", [...engine, ...follow, "run/volume"]],
-  ["run/supervise", [...engine, ...follow, "opencode", "run/outcome", "run/redact", "run/report"]],
+  ["run/supervise", [...engine, ...follow, "opencode", "run/outcome", "run/redact", "run/report", "run/stop"]],
   ["run/recover", [...engine, ...follow, "run/report", "run/server", "run/supervise", "run/volume"]],
   ["run/admit", [...engine, ...follow, "run/agent_lock", "run/recover", "run/start", "run/volume"]],
   ["run", null],
