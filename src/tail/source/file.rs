@@ -3,7 +3,7 @@
 use rustix::fd::OwnedFd;
 
 use super::stat::{freshness_of, stat_at};
-use super::volume_path::must_be_regular;
+use super::volume_path::{must_be_regular, must_not_be_roots};
 use super::{FileState, Freshness, LogSource, SourceError, VolumePath};
 
 /// One file by its path. It has no handle until the file exists.
@@ -80,6 +80,7 @@ impl LogSource for FileSource {
     fn open(&mut self) -> Result<FileState, SourceError> {
         let folder = self.path.open_folder()?;
         let (file, seen) = self.path.open_file(&folder)?;
+        must_not_be_roots(&file)?;
         if !self.trusts(&seen) {
             return Err(SourceError::Hostile("it has a second hard link".to_owned()));
         }

@@ -7,6 +7,7 @@ use rustix::fs::{self, AtFlags, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
 use super::survey::names_with;
+use super::volume_path::must_not_be_roots;
 use super::{SourceError, VolumePath};
 
 /// The pod's user and group on the shared volume.
@@ -163,7 +164,11 @@ impl RunFiles {
     /// nothing that may be read.
     pub fn read_small(&self, name: &str, limit: usize) -> Result<Option<Vec<u8>>, SourceError> {
         let place = self.log.sibling(name);
-        let open = || Ok(place.open_file(&place.open_folder()?)?.0);
+        let open = || -> Result<OwnedFd, SourceError> {
+            let file = place.open_file(&place.open_folder()?)?.0;
+            must_not_be_roots(&file)?;
+            Ok(file)
+        };
         let file = match open() {
             Ok(file) => file,
             Err(SourceError::Missing) => return Ok(None),

@@ -152,6 +152,20 @@ impl VolumePath {
     }
 }
 
+/// Refuses a file that is root's alone. A pod may move such a file to the name of its log, and a server that is root
+/// would read it out; what pods write is never root's.
+pub(super) fn must_not_be_roots(file: &OwnedFd) -> Result<(), SourceError> {
+    let stat = fs::fstat(file)?;
+    match is_roots_alone(stat.st_uid, stat.st_mode.into()) {
+        true => Err(SourceError::Hostile("only root may read it".to_owned())),
+        false => Ok(()),
+    }
+}
+
+fn is_roots_alone(uid: u32, mode: u32) -> bool {
+    uid == 0 && mode & 0o044 == 0
+}
+
 pub(super) fn must_be_regular(kind: FileType) -> Result<(), SourceError> {
     let what = match kind {
         FileType::RegularFile => return Ok(()),
@@ -168,6 +182,13 @@ pub(super) fn must_be_regular(kind: FileType) -> Result<(), SourceError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_pods_could_not_read_is_not_read_for_them() {
+        assert!(is_roots_alone(0, 0o100_600));
+        assert!(!is_roots_alone(0, 0o100_644) && !is_roots_alone(0, 0o100_640));
+        assert!(!is_roots_alone(1000, 0o100_600));
+    }
 
     #[test]
     fn only_plain_paths_below_the_root_are_taken() {
