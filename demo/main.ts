@@ -12,14 +12,14 @@ import type { AdapterExecutionContext } from "@paperclipai/adapter-utils";
 import type * as Adapter from "../adapter/index.js";
 import { type LocalCluster, startLocalCluster } from "../local-cluster/client.js";
 import { Delays } from "./delays.js";
-import { type DemoOptions, readOptions } from "./options.js";
+import { type DemoOptions, readOptions } from "./options.mjs";
 import { isSuccess, Screen } from "./screen.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const fixtures = join(root, "fixtures", "opencode");
 
 try {
-  const options = readOptions(process.argv.slice(2), fixtures);
+  const options = readOptions(process.argv.slice(2), fixtures, process.stdout.columns);
   if (typeof options === "string") console.log(options);
   else process.exitCode = (await demo(options)) ? 0 : 1;
 } catch (error) {

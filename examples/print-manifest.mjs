@@ -3,7 +3,7 @@
 //
 // `ctx` is what Paperclip hands to `execute`; `selfPod` is what the adapter reads from the server's own pod.
 
-import { buildJobManifest } from "paperclip-adapter-opencode-k8s";
+const { buildJobManifest } = await import("paperclip-adapter-opencode-k8s").catch(fail);
 
 const ctx = {
   runId: "run-1",
@@ -30,5 +30,15 @@ const selfPod = {
   inheritedEnvFrom: [],
 };
 
-const { job } = buildJobManifest({ ctx, selfPod });
-console.log(JSON.stringify(job, null, 2));
+// The reader of a pipe may end first.
+process.stdout.on("error", () => process.exit(0));
+try {
+  console.log(JSON.stringify(buildJobManifest({ ctx, selfPod }).job, null, 2));
+} catch (error) {
+  fail(error);
+}
+
+function fail(error) {
+  console.error(`print-manifest: ${error.message}`);
+  process.exit(1);
+}

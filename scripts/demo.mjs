@@ -2,13 +2,48 @@
 
 import { spawnSync } from "node:child_process";
 
-import { checkPrerequisites, installPackages, root, run } from "./prerequisites.mjs";
+import { readOptions } from "../demo/options.mjs";
+import { checkPrerequisites, INSTALL, packagesAreInstalled, root } from "./prerequisites.mjs";
+import { runWithProgress } from "./progress.mjs";
 
-checkPrerequisites();
-installPackages();
-run(process.execPath, ["scripts/build.mjs"]);
-const { status } = spawnSync(process.execPath, ["build/demo.js", ...process.argv.slice(2)], {
-  cwd: root,
-  stdio: "inherit",
-});
-process.exitCode = status ?? 1;
+const OFFLINE = `It seems that a registry cannot be reached. Offline, this machine needs what another one has fetched:
+  - npm's packages: copy node_modules/ of this folder from there
+  - Rust's crates: run "cargo vendor" there and follow what it prints
+With mirrors: set npm_config_registry, and a source replacement in ~/.cargo/config.toml.`;
+
+const argv = process.argv.slice(2);
+if (isToRun()) {
+  checkPrerequisites();
+  if (!packagesAreInstalled()) {
+    // Offline npm would try for more than a minute.
+    const quickly = ["--fetch-retries=1", "--fetch-retry-maxtimeout=5000", "--fetch-timeout=30000"];
+    await runWithProgress("Installing npm's packages …", "npm", [...INSTALL, ...quickly], adviceFor);
+  }
+  await runWithProgress(
+    "Building (the first time takes minutes) …",
+    process.execPath,
+    ["scripts/build.mjs"],
+    adviceFor,
+  );
+  const { status } = spawnSync(process.execPath, ["build/demo.js", ...argv], { cwd: root, stdio: "inherit" });
+  process.exitCode = status ?? 1;
+}
+
+/** Before anything is installed: is there something to run, or only something to say? */
+function isToRun() {
+  try {
+    const options = readOptions(argv, `${root}fixtures/opencode`, process.stdout.columns);
+    if (typeof options !== "string") return true;
+    console.log(options);
+  } catch (error) {
+    console.error(`demo: ${error.message}`);
+    process.exitCode = 2;
+  }
+  return false;
+}
+
+function adviceFor(output) {
+  return /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREACH|network|resolve host|spurious/i.test(output)
+    ? OFFLINE
+    : "";
+}

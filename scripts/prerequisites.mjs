@@ -40,14 +40,21 @@ function checkCompiler() {
   return found ? null : "a C compiler (cc was not found): build-essential, gcc or Xcode's command line tools";
 }
 
+/**
+ * How npm installs the packages. Not `npm ci`: it refuses a lock file that lacks optional packages of other platforms,
+ * which a registry may not have.
+ */
+export const INSTALL = ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"];
+
+/** Whether the packages of package-lock.json are there, and as new as it. */
+export function packagesAreInstalled() {
+  const marker = `${root}node_modules/.package-lock.json`;
+  return existsSync(marker) && statSync(marker).mtimeMs >= statSync(`${root}package-lock.json`).mtimeMs;
+}
+
 /** Installs the packages of package-lock.json when they are not there, or older than it. */
 export function installPackages() {
-  const marker = `${root}node_modules/.package-lock.json`;
-  const lock = `${root}package-lock.json`;
-  if (existsSync(marker) && statSync(marker).mtimeMs >= statSync(lock).mtimeMs) return;
-  // Not `npm ci`: it refuses a lock file that lacks optional packages of other platforms, which a registry may not
-  // have.
-  run("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"]);
+  if (!packagesAreInstalled()) run("npm", INSTALL);
 }
 
 /** Runs a command in the package's folder; a failure ends this process with its status. */

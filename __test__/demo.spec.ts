@@ -1,0 +1,47 @@
+/** What `npm run demo` says before it installs and builds anything. */
+import { spawnSync } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+import { describe, expect, it } from "vitest";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+function demo(...args: string[]) {
+  // Without a PATH whatever is not Node itself would fail.
+  const env = { PATH: "/nowhere" };
+  return spawnSync(process.execPath, [`${root}scripts/demo.mjs`, ...args], { encoding: "utf8", env });
+}
+
+describe("the demo's arguments come before installs and builds", () => {
+  it.each(["--help", "-h"])("%s shows the options, in 72 columns", (option) => {
+    const { status, stdout, stderr } = demo(option);
+    expect([status, stderr]).toEqual([0, ""]);
+    expect(stdout).toContain("--scenario NAME");
+    expect(stdout.split("\n").filter((line) => line.length > 72)).toEqual([]);
+  });
+
+  it("--list says what each recording shows", () => {
+    const { status, stdout } = demo("--list");
+    expect(status).toBe(0);
+    const lines = stdout.trimEnd().split("\n");
+    const recordings = readdirSync(`${root}fixtures/opencode`, { withFileTypes: true }).filter((entry) =>
+      entry.isDirectory(),
+    );
+    expect(lines.length).toBe(recordings.length);
+    for (const line of lines) expect(line).toMatch(/^[\w-]+ +\S/);
+  });
+
+  it.each([
+    [["--lsit"], /^demo: Unknown option '--lsit'; --help shows the options\n$/],
+    [["--speed", "fast"], /^demo: --speed must be a positive number, it is fast\n$/],
+    [["--scenario", "http-4O1"], /^demo: --scenario http-4O1 is not recorded; is it http-4.*\?\n$/],
+    [["--scenario", "zzz"], /^demo: --scenario zzz is not recorded; --list shows what is\n$/],
+    [["extra"], /^demo: Unexpected argument 'extra'.*; --help shows the options\n$/],
+    [["--opencode", "/no/such"], /^demo: --opencode: \/no\/such does not exist\n$/],
+  ])("%j is one line and exit status 2", (args, said) => {
+    const { status, stderr, stdout } = demo(...args);
+    expect([status, stdout]).toEqual([2, ""]);
+    expect(stderr).toMatch(said);
+  });
+});
