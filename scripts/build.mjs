@@ -52,6 +52,12 @@ async function buildTypeScript() {
     // The same functions as the main entry, so it stays a reference to it.
     esbuild.build({ ...esm, entryPoints: ["adapter/server.ts"], outfile: "dist/server.js", external: ["./index.js"] }),
     esbuild.build({ ...esm, entryPoints: ["adapter/cli.ts"], outfile: "dist/cli.js" }),
+    esbuild.build({
+      ...esm,
+      entryPoints: ["command/main.ts"],
+      outfile: "dist/command.js",
+      banner: { js: "#!/usr/bin/env node" },
+    }),
     // The host evaluates this file as the text of a function body: CommonJS, nothing to require.
     esbuild.build({ ...common, format: "cjs", entryPoints: ["adapter/ui-parser.ts"], outfile: "dist/ui-parser.cjs" }),
     ...buildTools(esbuild, esm),

@@ -1,0 +1,165 @@
+/** `npx paperclip-adapter-opencode-k8s`, as it is built. Needs `npm run build`. */
+import { spawnSync } from "node:child_process";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { afterAll, describe, expect, it } from "vitest";
+
+const program = fileURLToPath(new URL("../dist/command.js", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "command-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function run(args: string[], { input = "", env = {} }: { input?: string; env?: Record<string, string> } = {}) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], {
+    encoding: "utf8",
+    input,
+    env: { PATH: process.env["PATH"], COLUMNS: "60", ...env },
+  });
+  return { status, stdout, stderr };
+}
+
+const event = (text: string) => JSON.stringify({ type: "text", part: { type: "text", text, time: { end: 1 } } });
+
+describe("the command line", () => {
+  it("explains itself in 60 columns", () => {
+    const { status, stdout } = run(["--help"]);
+    expect(status).toBe(0);
+    expect(stdout.split("\n").filter((line) => line.length > 60)).toEqual([]);
+    for (const command of ["doctor", "runs", "tail RUN", "read FILE", "pod-spec"])
+      expect(stdout).toContain(`\n${command} `);
+    expect(run(["-h"]).stdout).toBe(stdout);
+    expect(run([])).toMatchObject({ status: 2, stdout });
+    expect(run(["--version"]).stdout).toMatch(/^\d+\.\d+\.\d+\S*\n$/);
+  });
+
+  it.each([
+    [["docter"], "there is no command docter"],
+    [["constructor"], "there is no command constructor"],
+    [["--nope"], "Unknown option '--nope'"],
+    [["runs", "--image", "x"], "runs has no option --image"],
+    [["tail"], "tail needs the id of a run"],
+    [["tail", "a", "b"], "tail does not take b"],
+    [["doctor", "--config", "/no/such"], "--config /no/such cannot be read"],
+  ])("%j is one line and exit status 2", (args, said) => {
+    const { status, stdout, stderr } = run(args);
+    expect([status, stdout]).toEqual([2, ""]);
+    expect(stderr).toMatch(/^paperclip-adapter-opencode-k8s: .*; --help shows all\n$/);
+    expect(stderr).toContain(said);
+  });
+});
+
+describe("read", () => {
+  it("formats a pipe and a file, also in the host's chunks, without colours and control characters", () => {
+    const input = `${event("one")}\n[paperclip] Pod running\n${event("\u001b]0;title\u0007two")}`;
+    const chunks = JSON.stringify({ ts: "t", stream: "stdout", seq: 1, chunk: `${event("three")}\n` });
+    const file = join(folder, "log");
+    writeFileSync(file, `${chunks}\n`);
+    expect(run(["read"], { input })).toMatchObject({ status: 0, stderr: "" });
+    const { stdout } = run(["read"], { input });
+    expect(stdout).toMatch(/^one\n\[paperclip\] Pod running\n.*two\n$/);
+    expect(stdout).not.toContain("\u001b");
+    expect(run(["read", file]).stdout).toBe("three\n");
+  });
+
+  it("says in one line that a file is not there", () => {
+    const { status, stderr } = run(["read", join(folder, "gone")]);
+    expect([status, stderr.trim().split("\n").length]).toEqual([1, 1]);
+  });
+});
+
+describe("tail", () => {
+  const logs = join(folder, "instances/default/run-logs/company/agent");
+  mkdirSync(logs, { recursive: true });
+
+  it("shows a run that has ended, whole", () => {
+    writeFileSync(join(logs, "run-1.pod.ndjson"), `${event("hello")}\n${event("bye")}\n`);
+    writeFileSync(join(logs, "run-1.pod.end.json"), "{}");
+    expect(run(["tail", "run-1", "--data-root", folder])).toEqual({ status: 0, stdout: "hello\nbye\n", stderr: "" });
+  });
+
+  it.each(["run-2", "../run-1", "*"])("knows no log of %s", (id) => {
+    const { status, stderr } = run(["tail", id, "--data-root", folder]);
+    expect(status).toBe(1);
+    expect(stderr).toContain("there is no log of run");
+  });
+});
+
+describe("pod-spec", () => {
+  it("prints the Job of these settings, also of a whole agent", () => {
+    const config = join(folder, "agent.json");
+    writeFileSync(config, JSON.stringify({ id: "a", adapterConfig: { image: "my/opencode:1", model: "a/b" } }));
+    const { status, stdout, stderr } = run(["pod-spec", "--config", config, "-n", "here"]);
+    expect([status, stderr]).toEqual([0, ""]);
+    const job = JSON.parse(stdout) as { metadata: { namespace: string }; spec: { template: { spec: object } } };
+    expect(job.metadata.namespace).toBe("here");
+    expect(JSON.stringify(job.spec.template.spec)).toContain("my/opencode:1");
+  });
+
+  it("names a value that cannot be read", () => {
+    const config = join(folder, "bad.json");
+    writeFileSync(config, JSON.stringify({ tolerations: "{{{" }));
+    const { status, stderr } = run(["pod-spec", "--config", config]);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^paperclip-adapter-opencode-k8s: .*tolerations/);
+  });
+});
+
+describe("runs", () => {
+  const bin = join(folder, "bin");
+  mkdirSync(bin, { recursive: true });
+  const kubectl = (script: string): Record<string, string> => {
+    writeFileSync(join(bin, "kubectl"), `#!/bin/sh\n${script}\n`);
+    chmodSync(join(bin, "kubectl"), 0o755);
+    return { PATH: `${bin}:/bin:/usr/bin` };
+  };
+  const job = (name: string, more: object, status: object) => ({
+    metadata: { name, labels: { "paperclip.io/agent-id": "ada", "paperclip.io/run-id": name }, ...more },
+    status,
+  });
+
+  it("shows agent, state, age, bytes and run", () => {
+    const log = "/paperclip/instances/default/run-logs/company/agent/run-1.pod.ndjson";
+    const items = [
+      job(
+        "run-1",
+        { annotations: { "paperclip.io/log": log }, creationTimestamp: new Date().toISOString() },
+        { ready: 1 },
+      ),
+      job("run-2", {}, { conditions: [{ type: "Failed", status: "True", reason: "DeadlineExceeded" }] }),
+    ];
+    const answer = join(folder, "jobs.json");
+    writeFileSync(answer, JSON.stringify({ items }));
+    const env = kubectl(`cat ${answer}`);
+    const { status, stdout, stderr } = run(["runs", "--data-root", folder], { env });
+    expect([status, stderr]).toEqual([0, ""]);
+    expect(stdout.split("\n")[0]).toMatch(/^AGENT +STATE +AGE +LOG +RUN$/);
+    expect(stdout).toMatch(/^ada +at work +\d+s +\d+B +run-1$/m);
+    expect(stdout).toMatch(/^ada +failed \(DeadlineExceeded\) +\? +- +run-2$/m);
+    const rows = JSON.parse(run(["runs", "--json", "--data-root", folder], { env }).stdout) as { state: string }[];
+    expect(rows.map(({ state }) => state)).toEqual(["at work", "failed (DeadlineExceeded)"]);
+    expect(run(["runs"], { env: kubectl(`echo '{"items":[]}'`) }).stdout).toBe("No run is on, and no Job is left.\n");
+  });
+
+  it("says what kubectl said, or that there is none", () => {
+    const refused = run(["runs"], { env: kubectl("echo 'Error from server (Forbidden): jobs' >&2; exit 1") });
+    expect(refused).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/k8s: Error from server \(Forbidden\): jobs\n$/),
+    });
+    const none = run(["runs"], { env: { PATH: "/nowhere" } });
+    expect(none).toMatchObject({ status: 1, stderr: expect.stringContaining("kubectl is not here") });
+  });
+});
+
+describe("doctor", () => {
+  it("tells errors first, each with its command on a line of its own, and fails", () => {
+    const { status, stdout } = run(["doctor", "--data-root", folder, "--kubeconfig", "/no/such"]);
+    expect(status).toBe(1);
+    expect(stdout).toMatch(/^✗ /);
+    expect(stdout).toMatch(/\n\d+ errors, \d+ warnings, \d+ in order\n$/);
+    const { checks } = JSON.parse(run(["doctor", "--json", "--kubeconfig", "/no/such"]).stdout) as { checks: object[] };
+    expect(checks.length).toBeGreaterThan(0);
+  });
+});

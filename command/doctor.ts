@@ -1,0 +1,35 @@
+/** `doctor`: the environment test in a terminal. */
+import type * as Adapter from "../adapter/index.js";
+import { paint, type Screen, wrap } from "./screen.js";
+
+const MARKS = { error: ["✗", "red"], warn: ["!", "yellow"], info: ["✓", "green"] } as const;
+
+/** Runs the test with these settings; the exit status. */
+export async function doctor(
+  { testEnvironment, type }: Pick<typeof Adapter, "testEnvironment" | "type">,
+  config: Record<string, unknown>,
+  asJson: boolean,
+  screen: Screen,
+): Promise<number> {
+  const result = await testEnvironment({ companyId: "", adapterType: type, config });
+  const status = result.status === "fail" ? 1 : 0;
+  if (asJson) {
+    screen.print(JSON.stringify(result, null, 2));
+    return status;
+  }
+  for (const { level, message, hint } of result.checks) {
+    const [mark, colour] = MARKS[level];
+    screen.print(`${paint(screen, mark, colour)} ${wrap(message, screen.columns, "  ").slice(2)}`);
+    if (hint) screen.print(paint(screen, hinted(hint, screen.columns), "dim"));
+  }
+  const count = (level: string): number => result.checks.filter((check) => check.level === level).length;
+  screen.print(`${count("error")} errors, ${count("warn")} warnings, ${count("info")} in order`);
+  return status;
+}
+
+/** A command stands on a line of its own and is not broken: it is there to be copied. */
+function hinted(hint: string, columns: number): string {
+  const at = hint.search(/: kubectl /);
+  if (at < 0) return wrap(hint, columns, "    ");
+  return `${wrap(hint.slice(0, at + 1), columns, "    ")}\n    ${hint.slice(at + 2)}`;
+}

@@ -1,0 +1,96 @@
+/** `tail` and `read`: a run's log as text. */
+import { createReadStream, existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
+
+import type * as Adapter from "../adapter/index.js";
+import { formatLine } from "../adapter/ui/terminal.js";
+import type { Screen } from "./screen.js";
+
+const RUN_LOGS = "instances/default/run-logs";
+const LOOK_MS = 1_000;
+
+/** Follows a run's file until its pod has written its end; the exit status. */
+export async function tail(
+  { tailPodLogFile }: Pick<typeof Adapter, "tailPodLogFile">,
+  run: string,
+  dataRoot: string,
+  verbose: boolean,
+  screen: Screen,
+): Promise<number> {
+  const path = findLog(dataRoot, run);
+  if (path === undefined) {
+    throw new Error(
+      `there is no log of run ${run} below ${join(dataRoot, RUN_LOGS)}: a run's files are removed after it`,
+    );
+  }
+  const stop = new AbortController();
+  const end = path.replace(/\.ndjson$/, ".end.json");
+  const look = (): void => {
+    // What comes before the record is read to its end; without files the run is over as well.
+    if (existsSync(end) || !existsSync(path)) stop.abort();
+  };
+  const timer = setInterval(look, LOOK_MS);
+  process.once("SIGINT", () => stop.abort());
+  look();
+  try {
+    const onLog = async (_stream: string, line: string): Promise<void> => show(line, verbose, screen);
+    await tailPodLogFile(path, { onLog, signal: stop.signal, collect: false });
+  } finally {
+    clearInterval(timer);
+  }
+  return 0;
+}
+
+/** The log of a run, of whatever company and agent. */
+export function findLog(dataRoot: string, run: string): string | undefined {
+  if (!/^[a-zA-Z0-9-]+$/.test(run)) return undefined;
+  const root = join(dataRoot, RUN_LOGS);
+  for (const company of foldersOf(root)) {
+    for (const agent of foldersOf(join(root, company))) {
+      const path = join(root, company, agent, `${run}.pod.ndjson`);
+      if (existsSync(path)) return path;
+    }
+  }
+  return undefined;
+}
+
+function foldersOf(path: string): string[] {
+  try {
+    const entries = readdirSync(path, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  } catch {
+    return [];
+  }
+}
+
+/** Shows a file, or what comes through a pipe; the exit status. */
+export async function read(file: string | undefined, verbose: boolean, screen: Screen): Promise<number> {
+  const input: Readable = file === undefined ? process.stdin : createReadStream(file);
+  const failed = new Promise<never>((_, reject) => void input.once("error", reject));
+  const lines = async (): Promise<void> => {
+    for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY }))
+      show(line, verbose, screen);
+  };
+  await Promise.race([lines(), failed]);
+  return 0;
+}
+
+function show(line: string, verbose: boolean, screen: Screen): void {
+  for (const part of chunkOf(line).split("\n")) {
+    const text = formatLine(part, { colour: screen.colour, verbose });
+    if (text) screen.print(text);
+  }
+}
+
+/** Paperclip's own files of a run have the log in chunks, each in a line of JSON. */
+function chunkOf(line: string): string {
+  if (!line.includes('"chunk"')) return line;
+  try {
+    const { chunk, stream } = JSON.parse(line) as { chunk?: unknown; stream?: unknown };
+    return typeof chunk === "string" && typeof stream === "string" ? chunk : line;
+  } catch {
+    return line;
+  }
+}

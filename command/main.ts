@@ -1,0 +1,87 @@
+/** `npx paperclip-adapter-opencode-k8s`: what an operator asks in a terminal. */
+import { readFileSync } from "node:fs";
+
+import type * as Adapter from "../adapter/index.js";
+import { SHIM_VERSION } from "../adapter/host/version.js";
+import { doctor } from "./doctor.js";
+import { read, tail } from "./log.js";
+import { podSpec } from "./pod-spec.js";
+import { runs } from "./runs.js";
+import { terminal } from "./screen.js";
+import { type CommandLine, commands, type Options, readCommandLine, usage, UsageError } from "./usage.js";
+
+const screen = terminal();
+// The reader of a pipe may end first, as `head` does.
+process.stdout.on("error", () => process.exit(0));
+
+try {
+  process.exitCode = await main(readCommandLine(process.argv.slice(2)));
+} catch (error) {
+  const message = error instanceof Error ? error.message : String(error);
+  const isUsage = error instanceof UsageError;
+  process.stderr.write(`paperclip-adapter-opencode-k8s: ${message}${isUsage ? "; --help shows all" : ""}\n`);
+  process.exitCode = isUsage ? 2 : 1;
+}
+
+async function main({ command, operands, options }: CommandLine): Promise<number> {
+  if (options.version) {
+    screen.print(SHIM_VERSION ?? "unbundled");
+    return 0;
+  }
+  if (options.help || command === undefined) {
+    screen.print(usage);
+    return options.help ? 0 : 2;
+  }
+  check(command, operands, options);
+  const dataRoot = options["data-root"] ?? process.env["PAPERCLIP_K8S_DATA_ROOT"] ?? "/paperclip";
+  const [operand = ""] = operands;
+  const verbose = options.verbose ?? false;
+  switch (command) {
+    case "doctor":
+      return doctor(await adapter(), configOf(options), options.json ?? false, screen);
+    case "runs":
+      return runs({ namespace: options.namespace, kubeconfig: options.kubeconfig, dataRoot }, options, screen);
+    case "tail":
+      return tail(await adapter(), operand, dataRoot, verbose, screen);
+    case "read":
+      return read(operands[0], verbose, screen);
+    default:
+      return podSpec(await adapter(), configOf(options), options, screen);
+  }
+}
+
+function check(command: string, operands: string[], options: Options): void {
+  const known = Object.hasOwn(commands, command) ? commands[command] : undefined;
+  if (known === undefined) throw new UsageError(`there is no command ${command}`);
+  const [least, most] = known.operands;
+  if (operands.length < least) throw new UsageError(`${command} needs the id of a run`);
+  if (operands.length > most) throw new UsageError(`${command} does not take ${operands[most]}`);
+  const strange = (Object.keys(options) as (keyof Options)[]).find((option) => !known.options.includes(option));
+  if (strange !== undefined) throw new UsageError(`${command} has no option --${strange}`);
+}
+
+/** An agent's settings: those of the file, and what was said beside it. */
+function configOf({ config: file, namespace, kubeconfig, "data-root": dataRoot }: Options): Record<string, unknown> {
+  const said = Object.entries({ namespace, kubeconfig, dataRoot }).filter(([, value]) => value !== undefined);
+  return { ...(file === undefined ? {} : readConfig(file)), ...Object.fromEntries(said) };
+}
+
+function readConfig(file: string): object {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(readFileSync(file === "-" ? 0 : file, "utf8"));
+  } catch (error) {
+    throw new UsageError(`--config ${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
+    throw new UsageError(`--config ${file} is no JSON object`);
+  }
+  // The whole agent, as the API gives it, will do as well.
+  const { adapterConfig } = parsed as { adapterConfig?: unknown };
+  return typeof adapterConfig === "object" && adapterConfig !== null ? adapterConfig : parsed;
+}
+
+/** The package beside this file, with its native part: loaded only by what needs it. */
+function adapter(): Promise<typeof Adapter> {
+  return import(new URL("./index.js", import.meta.url).href) as Promise<typeof Adapter>;
+}

@@ -1,0 +1,36 @@
+/** `pod-spec`: the Job that an agent's settings make. */
+import type * as Adapter from "../adapter/index.js";
+import type { Screen } from "./screen.js";
+
+/** Prints it as JSON; the exit status. What agents inherit from the server's pod is not known here. */
+export function podSpec(
+  { buildJobManifest, type }: Pick<typeof Adapter, "buildJobManifest" | "type">,
+  config: Record<string, unknown>,
+  { namespace = "paperclip", image = "paperclip/paperclip:latest", claim = "paperclip-data" },
+  screen: Screen,
+): number {
+  const agent = { id: "agent", companyId: "company", name: "Agent", adapterType: type, adapterConfig: config };
+  const { job } = buildJobManifest({
+    ctx: {
+      runId: "run",
+      agent,
+      runtime: { sessionId: null, sessionParams: null, sessionDisplayId: null, taskKey: null },
+      config,
+      context: { issueId: "task" },
+      onLog: async () => {},
+    },
+    selfPod: {
+      namespace,
+      image,
+      imagePullSecrets: [],
+      dnsConfig: undefined,
+      pvcClaimName: claim,
+      secretVolumes: [],
+      inheritedEnv: {},
+      inheritedEnvValueFrom: [],
+      inheritedEnvFrom: [],
+    },
+  });
+  screen.print(JSON.stringify(job, null, 2));
+  return 0;
+}

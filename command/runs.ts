@@ -1,0 +1,158 @@
+/** `runs`: the Jobs of a namespace, each with its agent, state, age and bytes of log. */
+import { execFile } from "node:child_process";
+import { readFileSync, statSync } from "node:fs";
+import { request } from "node:https";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { paint, type Screen, table } from "./screen.js";
+
+const ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
+const SELECTOR = "paperclip.io/adapter-type=opencode_k8s";
+const LIMIT_MS = 15_000;
+const OUTPUT_BYTES = 64 * 1024 * 1024;
+const WATCH_MS = 2_000;
+
+/** The parts of a Job that are shown. */
+interface Job {
+  metadata: {
+    name: string;
+    labels?: Record<string, string>;
+    annotations?: Record<string, string>;
+    creationTimestamp?: string;
+    deletionTimestamp?: string;
+  };
+  spec?: { suspend?: boolean };
+  status?: { active?: number; ready?: number; conditions?: { type: string; status: string; reason?: string }[] };
+}
+
+/** One row. */
+interface Run {
+  agent: string;
+  run: string;
+  state: string;
+  age: string;
+  logBytes: number | null;
+  job: string;
+}
+
+/** Where to look. */
+export interface Place {
+  namespace: string | undefined;
+  kubeconfig: string | undefined;
+  /** Where `/paperclip` of the pods is here. */
+  dataRoot: string;
+}
+
+/** Prints the runs, once or until the process is ended; the exit status. */
+export async function runs(place: Place, { watch = false, json = false }, screen: Screen): Promise<number> {
+  do {
+    const found = (await listJobs(place)).map((job) => describeJob(job, place.dataRoot, Date.now()));
+    if (watch && screen.colour) screen.print("\u001b[2J\u001b[H");
+    if (json) screen.print(JSON.stringify(found));
+    else show(found, screen);
+    if (watch) await sleep(WATCH_MS);
+  } while (watch);
+  return 0;
+}
+
+function show(found: Run[], screen: Screen): void {
+  if (found.length === 0) return screen.print("No run is on, and no Job is left.");
+  const rows = found.map(({ agent, run, state, age, logBytes, job }) => [
+    agent,
+    state,
+    age,
+    logBytes === null ? "-" : sizeOf(logBytes),
+    run || job,
+  ]);
+  const [head = "", ...lines] = table([["AGENT", "STATE", "AGE", "LOG", "RUN"], ...rows], screen.columns).split("\n");
+  screen.print([paint(screen, head, "bold"), ...lines].join("\n"));
+}
+
+/** A Job in words. `now` in milliseconds. */
+export function describeJob({ metadata, spec, status }: Job, dataRoot: string, now: number): Run {
+  const { labels = {}, annotations = {}, creationTimestamp } = metadata;
+  const path = Object.values(annotations).find((value) => value.endsWith(".pod.ndjson"));
+  return {
+    agent: labels["paperclip.io/agent-id"] ?? "?",
+    run: labels["paperclip.io/run-id"] ?? "",
+    state: stateOf(spec, status, metadata.deletionTimestamp),
+    age: creationTimestamp === undefined ? "?" : ageOf((now - Date.parse(creationTimestamp)) / 1000),
+    logBytes: path === undefined ? null : bytesOf(join(dataRoot, path.replace(/^\/paperclip\//, ""))),
+    job: metadata.name,
+  };
+}
+
+function stateOf(spec: Job["spec"], status: Job["status"], deleted: string | undefined): string {
+  const end = status?.conditions?.find(
+    (condition) => condition.status === "True" && /^(Complete|Failed)$/.test(condition.type),
+  );
+  if (end) return end.type === "Failed" ? `failed (${end.reason ?? "?"})` : "ended";
+  if (deleted !== undefined) return "being ended";
+  if (spec?.suspend === true) return "queued";
+  if ((status?.ready ?? 0) > 0) return "at work";
+  return (status?.active ?? 0) > 0 ? "starting" : "created";
+}
+
+function ageOf(seconds: number): string {
+  if (seconds < 120) return `${Math.max(0, Math.round(seconds))}s`;
+  if (seconds < 7200) return `${Math.floor(seconds / 60)}m`;
+  return seconds < 172_800 ? `${Math.floor(seconds / 3600)}h` : `${Math.floor(seconds / 86_400)}d`;
+}
+
+function sizeOf(bytes: number): string {
+  if (bytes < 10_000) return `${bytes}B`;
+  return bytes < 10_000_000 ? `${Math.round(bytes / 1024)}Ki` : `${Math.round(bytes / 1024 / 1024)}Mi`;
+}
+
+function bytesOf(path: string): number | null {
+  try {
+    return statSync(path).size;
+  } catch {
+    return null;
+  }
+}
+
+/** By the account of the server's pod where there is one, else by kubectl. */
+async function listJobs({ namespace, kubeconfig }: Place): Promise<Job[]> {
+  const inCluster = kubeconfig === undefined && process.env["KUBERNETES_SERVICE_HOST"] !== undefined;
+  const text = inCluster ? await fromPod(namespace) : await fromKubectl(namespace, kubeconfig);
+  return (JSON.parse(text) as { items: Job[] }).items;
+}
+
+function fromKubectl(namespace: string | undefined, kubeconfig: string | undefined): Promise<string> {
+  const where = namespace === undefined ? [] : ["--namespace", namespace];
+  const access = kubeconfig === undefined ? [] : ["--kubeconfig", kubeconfig];
+  const args = [...access, ...where, "get", "jobs", "--selector", SELECTOR, "--output", "json"];
+  return new Promise((resolve, reject) => {
+    execFile("kubectl", args, { timeout: LIMIT_MS, maxBuffer: OUTPUT_BYTES }, (error, stdout, stderr) => {
+      if (error === null) return resolve(stdout);
+      const isMissing = (error as NodeJS.ErrnoException).code === "ENOENT";
+      const said = stderr.trim().split("\n").at(-1) || error.message;
+      reject(new Error(isMissing ? "kubectl is not here: install it, or run this in the server's pod" : said));
+    });
+  });
+}
+
+function fromPod(namespace: string | undefined): Promise<string> {
+  const read = (name: string): string => readFileSync(`${ACCOUNT}/${name}`, "utf8").trim();
+  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port = "443" } = process.env;
+  const path = `/apis/batch/v1/namespaces/${namespace ?? read("namespace")}/jobs?labelSelector=${encodeURIComponent(SELECTOR)}`;
+  const headers = { authorization: `Bearer ${read("token")}` };
+  return new Promise((resolve, reject) => {
+    const asked = request({ host, port, path, headers, ca: read("ca.crt"), timeout: LIMIT_MS }, (answer) => {
+      let text = "";
+      answer.setEncoding("utf8");
+      answer.on("data", (part: string) => {
+        text += part;
+        if (text.length > OUTPUT_BYTES) asked.destroy(new Error("the list of Jobs is too long"));
+      });
+      answer.on("end", () =>
+        answer.statusCode === 200 ? resolve(text) : reject(new Error(`the API server answers ${answer.statusCode}`)),
+      );
+    });
+    asked.on("timeout", () => asked.destroy(new Error("the API server does not answer")));
+    asked.on("error", reject);
+    asked.end();
+  });
+}
