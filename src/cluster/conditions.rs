@@ -290,35 +290,22 @@ fn scheduler_message(pod: &Pod) -> Option<String> {
     )
 }
 
-/// One line for a person: `phase=Pending, init/write-prompt: running, opencode: waiting (PodInitializing)`.
+/// The pod's state in parts for a person: `phase=Pending`, `init/write-prompt: running`, `opencode: waiting`.
 #[must_use]
-pub fn describe(pod: &Pod) -> String {
+pub fn describe(pod: &Pod) -> Vec<String> {
     let Some(status) = &pod.status else {
-        return "phase=Unknown".to_owned();
+        return vec!["phase=Unknown".to_owned()];
     };
-    let mut text = format!("phase={}", status.phase.as_deref().unwrap_or("Unknown"));
-    let empty = Vec::new();
-    let parts = status
-        .init_container_statuses
-        .as_ref()
-        .unwrap_or(&empty)
-        .iter()
-        .map(|status| ("init/", status));
-    for (prefix, container) in parts.chain(
-        status
-            .container_statuses
-            .as_ref()
-            .unwrap_or(&empty)
-            .iter()
-            .map(|s| ("", s)),
-    ) {
-        text.push_str(&format!(
-            ", {prefix}{}: {}",
-            container.name,
-            describe_state(container.state.as_ref())
-        ));
-    }
-    text
+    let init = status.init_container_statuses.iter().flatten();
+    let main = status.container_statuses.iter().flatten();
+    let containers = init
+        .map(|status| ("init/", status))
+        .chain(main.map(|status| ("", status)))
+        .map(|(kind, status)| format!("{kind}{}: {}", status.name, describe_state(status.state.as_ref())));
+    let phase = status.phase.as_deref().unwrap_or("Unknown");
+    std::iter::once(format!("phase={phase}"))
+        .chain(containers)
+        .collect()
 }
 
 fn describe_state(state: Option<&ContainerState>) -> String {

@@ -78,7 +78,10 @@ impl HostLog {
     /// What the agent does, by its own output: so it is at work, whatever the view shows of its pod.
     pub fn activity(&self, activity: &Activity) {
         self.reports.change(|now| {
-            let starts = !matches!(now.phase, Phase::Running | Phase::Proving | Phase::CleaningUp);
+            let starts = !matches!(
+                now.phase,
+                Phase::Running | Phase::Proving | Phase::NotStarted | Phase::CleaningUp
+            );
             let changed = starts || now.activity != *activity;
             if starts {
                 now.phase = Phase::Running;

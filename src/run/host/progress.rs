@@ -46,6 +46,8 @@ pub enum Phase {
     Running,
     /// opencode has ended; the log is read to its proven end.
     Proving,
+    /// opencode cannot start any more; the Job is ended.
+    NotStarted,
     /// Job, Secret and files are removed.
     CleaningUp,
 }
@@ -99,6 +101,7 @@ impl RunState {
             Phase::Starting => said("adapter_startup", "Starting the agent"),
             Phase::Running => self.working(),
             Phase::Proving => said("finalize", "The agent has ended; reading its log to the end"),
+            Phase::NotStarted => said("finalize", "The agent did not start; ending its Job"),
             Phase::CleaningUp => said("finalize", "Cleaning up"),
         }
     }

@@ -14,7 +14,7 @@ const MESSAGE_BYTES: usize = 2048;
 /// The cause, the container's reason, and the last lines of stderr where the cause is not named; joined by `; `.
 pub(super) fn compose(facts: &FoldedFacts, failure: &OutcomeFailure) -> String {
     let mut parts = vec![failure.text.clone()];
-    parts.extend(container_reason(facts));
+    parts.extend(container_reason(facts, failure));
     if !failure.explained {
         parts.extend(verdict::missing_ripgrep(&facts.summary));
         let lines = stderr::lines(&facts.stderr);
@@ -23,14 +23,14 @@ pub(super) fn compose(facts: &FoldedFacts, failure: &OutcomeFailure) -> String {
     fit_to_show(&parts.join("; "))
 }
 
-/// The container's reason, in the TypeScript adapter's words.
-fn container_reason(facts: &FoldedFacts) -> Option<String> {
+/// The container's reason, in the TypeScript adapter's words. That it ended with an error says nothing beside a cause.
+fn container_reason(facts: &FoldedFacts, failure: &OutcomeFailure) -> Option<String> {
     let reason = facts
         .reason
         .as_deref()
         .map(str::trim)
         .filter(|reason| !reason.is_empty())?;
-    if reason == "Completed" || facts.cancelled {
+    if reason == "Completed" || facts.cancelled || (failure.explained && reason == "Error") {
         return None;
     }
     let exit = facts

@@ -136,7 +136,7 @@ pub(super) fn permission_failure(sum: &Summary, rules: &[String]) -> OutcomeFail
         .unwrap_or_default();
     let text = format!(
         "Permission rejected{what}. opencode asked, nobody was there to answer, and it ended the run without an \
-         answer; allow or deny this permission in the agent's configuration"
+         answer; turn on *Skip permission questions* on the agent's page, or name this permission in opencode's configuration"
     );
     OutcomeFailure::new(code::PERMISSION_REJECTED, text).explained()
 }

@@ -107,7 +107,7 @@ async fn announce(spec: &RunSpec, rendered: &Manifest, host_log: &HostLog) {
     let meta = json!({
         "adapterType": "opencode_k8s",
         "command": format!("kubectl job/{}", rendered.job_name),
-        "cwd": rendered.namespace,
+        "cwd": spec.run.working_dir,
         "commandArgs": rendered.opencode_args,
         "commandNotes": [
             format!("Image: {}", spec.image()),
@@ -136,7 +136,7 @@ async fn say_created(spec: &RunSpec, created: &CreatedJob, host_log: &HostLog) {
         ))
         .await;
     host_log
-        .status(format!("Waiting for pod to be scheduled (job: {name})..."))
+        .status("Waiting for pod to be scheduled...".to_owned())
         .await;
 }
 

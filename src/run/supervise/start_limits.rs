@@ -114,7 +114,7 @@ impl StartClocks {
             PodStage::Starting => {
                 let since = *self.bound_at.get_or_insert(now);
                 let because = waits_because(pod, OPENCODE_CONTAINER).or_else(|| self.waited_because.take());
-                let state = because.clone().unwrap_or_else(|| describe(pod));
+                let state = because.clone().unwrap_or_else(|| describe(pod).join(", "));
                 self.waited_because = because;
                 (
                     since,

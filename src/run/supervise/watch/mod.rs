@@ -2,6 +2,7 @@
 //! Pure. It decides nothing about success: it says what ended the run, and what is known about that.
 
 mod evidence;
+mod pod_lines;
 
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use self::pod_lines::PodLines;
 use crate::cluster::conditions::{PodStage, describe, first_pod, shows_no_start, stage, waits_because};
 use crate::manifest::names::OPENCODE_CONTAINER;
 use crate::run::host::progress::{Phase, phase_of};
@@ -103,7 +105,7 @@ pub struct Watch {
 /// What was said, so that it is said once.
 #[derive(Debug, Default)]
 struct Said {
-    state: String,
+    pod_lines: PodLines,
     on_node: bool,
     is_running: bool,
     is_polling: bool,
@@ -156,7 +158,11 @@ impl Watch {
             && let Some(cause) = self.by_start_record(cause, facts, &mut step)
         {
             step.ask.clear();
-            step.say.push(Say::Phase(Phase::Proving));
+            let never_started = matches!(cause, Cause::NeverStarted(_));
+            step.say.push(Say::Phase(match never_started {
+                true => Phase::NotStarted,
+                false => Phase::Proving,
+            }));
             self.stage = Stage::Leaving(Box::new(Leaving::new(cause, facts.now)));
         }
         if let Stage::Leaving(leaving) = &mut self.stage {
@@ -182,7 +188,7 @@ impl Watch {
         };
         let pod = pod.as_deref();
         if let Some(pod) = pod {
-            self.bind(pod, step);
+            self.bind(pod, facts.now, step);
         }
         let job = facts.job.as_deref().or(facts.deleted_job.as_deref());
         let known = end_of(job, pod);
@@ -236,7 +242,7 @@ impl Watch {
     }
 
     /// Binds to the first pod, and says where it is.
-    fn bind(&mut self, pod: &Pod, step: &mut Step) {
+    fn bind(&mut self, pod: &Pod, now: Instant, step: &mut Step) {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         self.pod.get_or_insert_with(|| BoundPod {
             name: name.to_owned(),
@@ -247,19 +253,19 @@ impl Watch {
         if let Some(node) = node.filter(|_| !std::mem::replace(&mut self.said.on_node, node.is_some())) {
             step.say.push(Say::Event(on_node(&self.run.job_name, name, node)));
         }
-        let mut state = format!("Pod {name}: {}", describe(pod));
-        if let Some(because) = waits_because(pod, OPENCODE_CONTAINER) {
-            state.push_str(&format!(" ({because})"));
-        }
-        if state != self.said.state {
-            step.say.push(Say::Status(state.clone()));
-            self.said.state = state;
-        }
+        let mut state = describe(pod);
+        state.extend(waits_because(pod, OPENCODE_CONTAINER));
         if stage(pod, OPENCODE_CONTAINER) == PodStage::Running {
             self.stage = Stage::Running;
             if !std::mem::replace(&mut self.said.is_running, true) {
-                step.say.push(Say::Status(format!("Pod running: {name}")));
+                let line = self.said.pod_lines.running(name, state);
+                step.say.push(Say::Status(line));
+                return;
             }
+        }
+        match self.said.pod_lines.about(name, state, now) {
+            Ok(line) => step.say.extend(line.map(Say::Status)),
+            Err(due) => step.look_at = step.look_at.min(due),
         }
     }
 
