@@ -10,6 +10,7 @@ import { createSessionCodec } from "./run/session-codec.js";
 import { createListSkills } from "./settings/skills.js";
 import { createTestEnvironment } from "./settings/test-environment.js";
 import { type } from "./host/version.js";
+import { withTranscript } from "./ui/readable-log.js";
 
 /** The module's type, with the liveness field that some builds of the host read. */
 export interface OpenCodeK8sAdapterModule extends ServerAdapterModule {
@@ -18,7 +19,7 @@ export interface OpenCodeK8sAdapterModule extends ServerAdapterModule {
 }
 
 /** Runs an agent as a Kubernetes Job; never throws. */
-export const execute = createExecute(loadNative);
+export const execute = withTranscript(createExecute(loadNative));
 
 /** Checks cluster access, rights and the shared volume; never throws. */
 export const testEnvironment = createTestEnvironment(loadNative);

@@ -2,12 +2,14 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
+import type { AdapterExecutionContext } from "@paperclipai/adapter-utils";
 import { describe, expect, it } from "vitest";
 
 import { NativeUnavailableError } from "../../adapter/addon/native.js";
 import { renderPrompt } from "../../adapter/run/prompt.js";
 import { readPromptInputs } from "../../adapter/run/prompt-inputs.js";
 import { settings } from "../../adapter/settings/config-schema.js";
+import { withTranscript } from "../../adapter/ui/readable-log.js";
 import { agentConfigurationDoc } from "../../adapter/settings/doc.js";
 import { ROLE } from "../../local-cluster/api/access.js";
 import { fakeNative } from "./fake-native.js";
@@ -55,6 +57,7 @@ describe("the settings", () => {
     );
     await readPromptInputs(fakeNative(), config);
     renderPrompt({ runId: "r", agent: { id: "a", name: "", companyId: "c" }, config, context: {} }, {}, false);
+    await withTranscript(async () => null)({ config } as unknown as AdapterExecutionContext);
     // Where the volume is, is asked for skills as well.
     expect([...read].filter((key) => key !== "dataRoot").sort()).toEqual([...readHere].sort());
   });
@@ -70,6 +73,18 @@ describe("the error codes", () => {
     ]) {
       expect(documented).toContain(code);
     }
+  });
+});
+
+describe("the runbook", () => {
+  it("has every error code in a heading", () => {
+    const headings = text("docs/runbook.md").match(/^#### .+$/gm) ?? [];
+    const known = new Set(headings.flatMap(words));
+    expect(
+      table("When a run fails")
+        .flatMap(([codes]) => words(codes))
+        .filter((code) => !known.has(code)),
+    ).toEqual([]);
   });
 });
 

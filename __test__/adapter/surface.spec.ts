@@ -99,18 +99,55 @@ describe("the configuration schema", () => {
     const mode = fields.find(({ key }) => key === "agentDbMode");
     expect(mode?.options?.[0]).toEqual({ value: "", label: "Automatic" });
     expect(fields.find(({ key }) => key === "agentDbStorageClass")?.meta).toEqual({
-      visibleWhen: { agentDbMode: ["", "dedicated_pvc"] },
+      visibleWhen: { key: "agentDbMode", values: ["", "dedicated_pvc"] },
     });
   });
 
-  it("offers the choices there are, and repeats no field of the host", () => {
+  it("hides what has no meaning, in the form that the page reads", () => {
+    // The page: a key of the schema, and `value`, `values` or `notValues` of texts. Anything else counts as visible.
+    const keys = fields.map(({ key }) => key);
+    for (const { key, meta } of fields) {
+      const when = meta?.["visibleWhen"] as { key: string; values?: string[]; notValues?: string[] } | undefined;
+      if (when === undefined) continue;
+      expect([key, keys.includes(when.key)]).toEqual([key, true]);
+      expect([key, [...(when.values ?? []), ...(when.notValues ?? [])].every((value) => typeof value === "string")]) //
+        .toEqual([key, true]);
+    }
+    const whenOf = (key: string) => fields.find((field) => field.key === key)?.meta?.["visibleWhen"];
+    expect(whenOf("graceSec")).toEqual({ key: "timeoutSec", notValues: ["", "0"] });
+    expect(whenOf("ttlSecondsAfterFinished")).toEqual({ key: "retainJobs", values: ["false"] });
+  });
+
+  it("has its fields in the order of use, and labels that differ in more than one word", () => {
+    const keys = fields.map(({ key }) => key);
+    const inOrder = ["image", "namespace", "serviceAccountName", "resources.requests.cpu", "agentDbMode", "variant"];
+    expect(keys.filter((key) => inOrder.includes(key))).toEqual(inOrder);
+    expect(keys.slice(-3)).toEqual(["retainJobs", "ttlSecondsAfterFinished", "logRetentionSec"]);
+    const words = (text: string) => new Set(text.toLowerCase().match(/\w+/g));
+    for (const [at, one] of fields.entries()) {
+      for (const other of fields.slice(at + 1)) {
+        const [a, b] = [words(one.label), words(other.label)];
+        const shared = [...a].filter((word) => b.has(word)).length;
+        const apart = a.size + b.size - 2 * shared;
+        expect([one.label, other.label, shared === 0 || apart > 2]).toEqual([one.label, other.label, true]);
+      }
+    }
+  });
+
+  it("offers the choices there are, and repeats no field of the host but with another default", () => {
     const options = (key: string) => fields.find((field) => field.key === key)?.options?.map(({ value }) => value);
     expect(options("imagePullPolicy")).toEqual(["IfNotPresent", "Always", "Never"]);
     expect(options("agentDbMode")).toEqual(expect.arrayContaining(["dedicated_pvc", "ephemeral", "workspace_subpath"]));
-    for (const key of ["model", "promptTemplate", "env", "extraArgs", "timeoutSec", "graceSec"]) {
+    for (const key of ["model", "env", "extraArgs"]) {
       expect(Object.keys(shape)).not.toContain(key);
     }
-    expect(new Set(fields.map(({ group }) => group))).toEqual(new Set(["Core", "Kubernetes", "Operation"]));
+    // The page's own field shows 15 s for it.
+    expect(shape).toMatchObject({
+      graceSec: ["number", 60],
+      timeoutSec: ["number", 0],
+      promptTemplate: ["textarea", undefined],
+    });
+    expect(new Set(fields.map(({ group }) => group)).size).toBeGreaterThan(4);
   });
 
   it("is all in the document", () => {

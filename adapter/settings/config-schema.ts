@@ -16,7 +16,7 @@ export interface SettingRow {
   label?: string;
   hint?: string;
   input?: ConfigFieldSchema["type"];
-  visibleWhen?: Record<string, unknown[]>;
+  visibleWhen?: { key: string; values?: string[]; notValues?: string[] };
   meaning: string;
   beside?: boolean;
   reader?: "run" | "shim" | "environmentTest";
@@ -37,7 +37,7 @@ const inputs: Record<SettingRow["type"], ConfigFieldSchema["type"]> = {
   list: "textarea",
 };
 
-/** The schema; model, prompt templates, env, extra arguments and timeouts are fields of the host itself. */
+/** The schema; model, env and extra arguments are fields of the host itself. */
 export function getConfigSchema(): AdapterConfigSchema {
   return { fields: settings.flatMap(toField) };
 }

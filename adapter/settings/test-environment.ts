@@ -1,4 +1,6 @@
 /** The environment test: the addon probes, this file makes the host's report of it. */
+import { fileURLToPath } from "node:url";
+
 import type {
   AdapterEnvironmentCheck,
   AdapterEnvironmentTestContext,
@@ -24,6 +26,8 @@ async function probe(load: NativeLoader, ctx: AdapterEnvironmentTestContext): Pr
     const request = {
       config: parseObject(ctx.config),
       environment: readServerEnvironment(),
+      // Its folder deploy/ is what the commands of the findings apply.
+      packageDir: fileURLToPath(new URL("..", import.meta.url)),
       // The address agents' pods will call.
       paperclipApiUrl: buildPaperclipEnv({ id: "", companyId: ctx.companyId ?? "" })["PAPERCLIP_API_URL"],
     };
@@ -45,8 +49,8 @@ function unprobed(error: unknown): AdapterEnvironmentCheck {
   return {
     code: "k8s_probe_failed",
     level: "error",
-    message: `The environment could not be probed: ${describeError(error)}`,
-    hint: "Run the test again; if it fails the same way, report the message.",
+    message: `The environment could not be tested: ${describeError(error)}`,
+    hint: "Run the test again. If it fails the same way, report this message.",
   };
 }
 

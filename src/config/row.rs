@@ -41,9 +41,8 @@ pub struct Row {
     pub hint: Option<&'static str>,
     /// The page's input, where it is not that of the type.
     pub input: Option<&'static str>,
-    /// Values of other settings with which this one has a meaning.
-    #[serde(default)]
-    pub visible_when: Value,
+    /// The setting with which this one has a meaning; the page hides it otherwise.
+    pub visible_when: Option<VisibleWhen>,
     /// What the README says.
     pub meaning: &'static str,
     /// Described below the table of the README: nobody sets it by hand.
@@ -104,6 +103,20 @@ pub struct Choice {
     pub label: &'static str,
 }
 
+/// When the page shows a setting, in the page's own form: values are compared as text.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VisibleWhen {
+    /// The other setting.
+    pub key: &'static str,
+    /// With one of these values.
+    #[serde(default)]
+    pub values: Vec<&'static str>,
+    /// With any but these values.
+    #[serde(default)]
+    pub not_values: Vec<&'static str>,
+}
+
 /// Who acts on a setting. All of them are read and checked in one place.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -153,8 +166,13 @@ mod tests {
                 "{key}"
             );
             assert_eq!(row.options.is_empty(), row.kind != Kind::Choice, "{key}");
-            if let Some(seen) = row.visible_when.as_object() {
-                assert!(seen.keys().all(|other| keys.contains(&other.as_str())), "{key}");
+            if let Some(seen) = &row.visible_when {
+                let other = rows().iter().find(|other| other.key == seen.key);
+                assert!(
+                    other.is_some_and(|other| other.group.is_some()),
+                    "{key}: on the page"
+                );
+                assert_ne!(seen.values.is_empty(), seen.not_values.is_empty(), "{key}");
             }
         }
     }

@@ -1,29 +1,34 @@
 //! Whether agents' pods can reach the server at the address that they get. Pure.
 
+use super::commands::Commands;
 use super::{Check, Level};
 
 const CODE: &str = "k8s_api_url_unreachable_from_pods";
-const HINT: &str = "Set PAPERCLIP_API_URL in the server's Deployment to the Service's address, for example \
-                    http://paperclip.<namespace>.svc:3100, and restart the server";
 
 /// `url`: what PAPERCLIP_API_URL will be in a pod.
-pub(super) fn check(url: Option<&str>) -> Check {
-    let useless = |message: String| Check::new(Level::Error, CODE, message, Some(HINT));
+pub(super) fn check(url: Option<&str>, commands: &Commands) -> Check {
+    let useless = |message: String| {
+        let hint = format!(
+            "Give the server the address of its Service, which restarts it: {}",
+            commands.set_env("PAPERCLIP_API_URL", &commands.service_url())
+        );
+        Check::new(Level::Error, CODE, message, Some(&hint))
+    };
     let Some(url) = url.map(str::trim).filter(|url| !url.is_empty()) else {
-        return useless("PAPERCLIP_API_URL is not set: agents do not know where Paperclip is".to_owned());
+        return useless("PAPERCLIP_API_URL is not set: agents do not know where Paperclip is.".to_owned());
     };
     let shown = without_user(url);
     match host_of(url) {
         None => useless(format!(
-            "PAPERCLIP_API_URL is {shown:?}, which is no http:// or https:// address"
+            "PAPERCLIP_API_URL is {shown:?}, which is no http:// or https:// address."
         )),
         Some(host) if is_local(&host) => useless(format!(
-            "PAPERCLIP_API_URL is {shown}: a pod that calls it reaches itself, not this server"
+            "PAPERCLIP_API_URL is {shown}: a pod that calls it reaches itself, not this server."
         )),
         Some(host) => Check::new(
             Level::Info,
             "k8s_api_url",
-            format!("agents call Paperclip at {host}"),
+            format!("Agents call Paperclip at {host}."),
             None,
         ),
     }
@@ -81,6 +86,10 @@ fn is_local(host: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn checked(url: Option<&str>) -> Check {
+        check(url, &Commands::new(Some("prod"), Some("paperclip-0"), None))
+    }
+
     #[test]
     fn an_address_of_the_server_itself_is_useless_in_a_pod() {
         for url in [
@@ -94,7 +103,7 @@ mod tests {
             "http://0.0.0.0:3100",
             "http://paperclip.localhost",
         ] {
-            let check = check(Some(url));
+            let check = checked(Some(url));
             assert_eq!((check.level, check.code.as_str()), (Level::Error, CODE), "{url}");
             let shown = url.replace("user:word@", "");
             assert!(check.message.contains(&shown) && check.hint.is_some(), "{url}");
@@ -110,7 +119,7 @@ mod tests {
             Some("user:word@paperclip:3100"),
             Some("http://"),
         ] {
-            let check = check(url);
+            let check = checked(url);
             assert_eq!(check.level, Level::Error, "{url:?}");
             assert!(!check.message.contains("word"), "{}", check.message);
         }
@@ -120,7 +129,7 @@ mod tests {
             "http://10.1.2.3:3100",
             "http://[fd00::1]:3100",
         ] {
-            let check = check(Some(url));
+            let check = checked(Some(url));
             assert_eq!(
                 (check.level, check.code.as_str()),
                 (Level::Info, "k8s_api_url"),
@@ -128,7 +137,7 @@ mod tests {
             );
         }
         assert!(
-            !check(Some("https://user:word@h.example"))
+            !checked(Some("https://user:word@h.example"))
                 .message
                 .contains("word")
         );

@@ -29,8 +29,8 @@ pub(super) async fn check(cluster: &Cluster, config: &Value, own: &SelfPod) -> V
         bounded("create", "jobs", try_out(&jobs, &job)),
         bounded("create", "pods", try_out(&pods, &pod)),
     );
-    let mut checks = said("job", "a Job", of_job);
-    checks.extend(said("pod", "an agent's pod", of_pod));
+    let mut checks = said("job", "a Job", &namespace, of_job);
+    checks.extend(said("pod", "an agent's pod", &namespace, of_pod));
     checks
 }
 
@@ -72,28 +72,28 @@ fn pod(job: &Job) -> Pod {
     }
 }
 
-fn said<K>(word: &str, what: &str, answer: Result<Created<K>, ClusterError>) -> Vec<Check> {
+fn said<K>(word: &str, what: &str, namespace: &str, answer: Result<Created<K>, ClusterError>) -> Vec<Check> {
     let code = |end: &str| format!("k8s_{word}_{end}");
     match answer {
         Ok(created) if created.warnings.is_empty() => {
-            let message = format!("the API server would take {what} of this agent");
+            let message = format!("The API server would take {what} of this agent.");
             vec![Check::new(Level::Info, &code("accepted"), message, None)]
         }
         Ok(created) => {
             let hint =
-                "Its pods may be refused: change the agent's settings, or ask whoever runs the cluster";
+                "Its pods may be refused. Change the agent's settings, or ask whoever runs the cluster.";
             let warned = |text: String| {
-                let message = format!("the API server warns of {what}: {text}");
+                let message = format!("The API server warns of {what}: {text}");
                 Check::new(Level::Warn, &code("warned"), message, Some(hint))
             };
             created.warnings.into_iter().map(warned).collect()
         }
         Err(error) if error.is_not_granted() || error.to_string().contains("does not support dry run") => {
-            let message = format!("{what} was not tried: {error}");
+            let message = format!("The test did not try {what}: {error}");
             vec![Check::new(Level::Info, &code("untested"), message, None)]
         }
         Err(error) if error.is_transient() => {
-            let hint = "Nobody knows whether a run would be refused; test again later";
+            let hint = "Nobody knows whether a run would be refused. Test again later.";
             vec![Check::new(
                 Level::Warn,
                 &code("untested"),
@@ -102,13 +102,15 @@ fn said<K>(word: &str, what: &str, answer: Result<Created<K>, ClusterError>) -> 
             )]
         }
         Err(error) => {
-            let hint =
-                "Every run would be refused like this: change the agent's settings, or what refuses it";
+            let hint = format!(
+                "Every run would be refused like this. Change the agent's settings, or what refuses it: kubectl -n \
+                 {namespace} describe quota,limitrange && kubectl describe namespace {namespace}"
+            );
             vec![Check::new(
                 Level::Error,
                 &code("refused"),
                 error.to_string(),
-                Some(hint),
+                Some(&hint),
             )]
         }
     }

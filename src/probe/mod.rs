@@ -1,6 +1,7 @@
 //! The environment test: checks one by one what a run needs. Each check has a limit, for an API server that hangs.
 
 mod address;
+mod commands;
 mod dry_run;
 mod objects;
 mod rights;
@@ -11,6 +12,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::timeout;
+
+use self::commands::Commands;
 
 use crate::cluster::ClusterError;
 use crate::cluster::verbs::call;
@@ -42,9 +45,9 @@ pub struct Check {
     pub code: String,
     /// How bad it is.
     pub level: Level,
-    /// What was found.
+    /// What was found, a sentence.
     pub message: String,
-    /// What to do.
+    /// What to do, sentences; a command to paste stands at its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
@@ -54,9 +57,17 @@ impl Check {
         Self {
             code: code.to_owned(),
             level,
-            message: message.into(),
+            message: sentence(message.into()),
             hint: hint.map(str::to_owned),
         }
+    }
+}
+
+/// With a full stop: words of the API server stand at the end of some messages.
+fn sentence(text: String) -> String {
+    match text.ends_with(['.', '!', '?']) {
+        true => text,
+        false => text + ".",
     }
 }
 
@@ -67,15 +78,27 @@ pub struct ProbeRequest {
     config: Value,
     environment: Environment,
     paperclip_api_url: Option<String>,
+    /// Folder of the installed package, for commands.
+    package_dir: Option<String>,
 }
 
-/// Makes all checks. A failure is a result, too.
+impl ProbeRequest {
+    fn commands(&self) -> Commands {
+        Commands::new(
+            self.environment.namespace.as_deref(),
+            self.environment.own_pod().ok(),
+            self.package_dir.as_deref(),
+        )
+    }
+}
+
+/// Makes all checks, the worst first. A failure is a result, too.
 pub async fn probe(server: &Server, text: &str) -> Vec<Check> {
     match serde_json::from_str(text) {
         Ok(request) => check_all(server, &request).await,
         Err(error) => {
-            let message = format!("the request is no JSON: {error}");
-            let hint = "Save the agent's configuration again; if that does not help, report the message";
+            let message = format!("The request is no JSON: {error}");
+            let hint = "Save the agent's configuration again. If that does not help, report this message.";
             vec![Check::new(Level::Error, "k8s_probe_failed", message, Some(hint))]
         }
     }
@@ -83,29 +106,48 @@ pub async fn probe(server: &Server, text: &str) -> Vec<Check> {
 
 async fn check_all(server: &Server, request: &ProbeRequest) -> Vec<Check> {
     let (of_cluster, of_volume) = tokio::join!(check_cluster(server, request), check_volume(server, request));
-    of_cluster.into_iter().chain(of_volume).collect()
+    worst_first(of_cluster.into_iter().chain(of_volume).collect())
+}
+
+/// The page shows them in this order.
+fn worst_first(mut checks: Vec<Check>) -> Vec<Check> {
+    checks.sort_by_key(|check| match check.level {
+        Level::Error => 0,
+        Level::Warn => 1,
+        Level::Info => 2,
+    });
+    checks
 }
 
 /// Checks that ask the API server. When it does not answer the first one, the others are left out.
 async fn check_cluster(server: &Server, request: &ProbeRequest) -> Vec<Check> {
     let config = &request.config;
+    let commands = request.commands();
     let access = request.environment.access(text_setting(config, "kubeconfig"));
-    let (cluster, reached) = match objects::reach(&server.connect, access).await {
+    let (cluster, reached) = match objects::reach(&server.connect, access, &commands).await {
         Ok(reached) => reached,
         Err(unreachable) => return vec![unreachable],
     };
-    let own = objects::own_pod(&request.environment, &cluster).await;
+    let own = objects::own_pod(&request.environment, &cluster, &commands).await;
     let found = own.as_ref().ok();
+    let commands = match found {
+        Some(own) => commands.in_namespace(&own.namespace),
+        None => commands,
+    };
     let namespace = text_setting(config, "namespace")
         .or_else(|| found.map(|own| own.namespace.clone()))
         .unwrap_or_else(|| cluster.default_namespace.clone());
     let claim = async {
         match &own {
-            Ok(own) => objects::claim(&cluster, &namespace, own).await,
+            Ok(own) => objects::claim(&cluster, &namespace, own, &commands).await,
             Err(unknown) => unknown.clone(),
         }
     };
     let secret = text_setting(config, "secretRef").unwrap_or_default();
+    let is_wanted = config
+        .get("secretRef")
+        .and_then(Value::as_str)
+        .is_some_and(|name| !name.trim().is_empty());
     let tried = async {
         match found {
             Some(own) => dry_run::check(&cluster, config, own).await,
@@ -113,16 +155,20 @@ async fn check_cluster(server: &Server, request: &ProbeRequest) -> Vec<Check> {
         }
     };
     let (exists, rights, secret, claim, tried) = tokio::join!(
-        objects::namespace(&cluster, &namespace),
-        rights::check(&cluster, &namespace),
-        objects::secret(&cluster, &namespace, &secret),
+        objects::namespace(&cluster, &namespace, &commands),
+        rights::check(&cluster, &namespace, &commands),
+        objects::secret(&cluster, &namespace, &secret, is_wanted),
         claim,
         tried,
     );
     let mut checks = vec![reached, exists];
     checks.extend(rights);
     checks.extend(tried);
-    checks.extend([secret, claim, address::check(address_in_pod(request, found))]);
+    checks.extend([
+        secret,
+        claim,
+        address::check(address_in_pod(request, found), &commands),
+    ]);
     checks
 }
 
@@ -133,14 +179,19 @@ async fn check_volume(server: &Server, request: &ProbeRequest) -> Vec<Check> {
     let configured = text_setting(&request.config, "dataRoot");
     let root = request.environment.data_root(configured.as_deref());
     match request.environment.owner(Ownership::default()) {
-        Ok(owner) => checks.extend(volume::check(&server.volume, root, owner, database).await),
+        Ok(owner) => {
+            checks.extend(volume::check(&server.volume, root, owner, database, &request.commands()).await)
+        }
         Err(failure) => {
-            let hint = "Remove PAPERCLIP_K8S_VOLUME_OWNER unless the volume maps ids";
+            let hint = format!(
+                "Remove the variable unless the volume maps ids: {}",
+                request.commands().unset_env("PAPERCLIP_K8S_VOLUME_OWNER")
+            );
             checks.push(Check::new(
                 Level::Error,
                 failure.code,
                 failure.message,
-                Some(hint),
+                Some(&hint),
             ));
         }
     }
@@ -155,7 +206,7 @@ fn read(request: &ProbeRequest) -> (Option<AgentDbMode>, Vec<Check>) {
     };
     match Settings::read(&render) {
         Ok(settings) => {
-            let hint = "Look at the list of fields in the README";
+            let hint = "The README lists all fields.";
             let warned = |text: String| Check::new(Level::Warn, "k8s_config_unknown_field", text, Some(hint));
             (
                 Some(settings.agent_db_mode),
@@ -163,7 +214,7 @@ fn read(request: &ProbeRequest) -> (Option<AgentDbMode>, Vec<Check>) {
             )
         }
         Err(error) => {
-            let hint = "Correct the field in the agent's settings; runs are refused until then";
+            let hint = "Correct the field on the agent's page, under Harness / Runtime. Runs are refused until then.";
             let refused = Check::new(Level::Error, CONFIG_INVALID, error.to_string(), Some(hint));
             (None, vec![refused])
         }
@@ -208,6 +259,17 @@ mod tests {
     async fn a_request_that_is_no_json_is_a_finding() {
         let checks = probe(&Server::default(), "{").await;
         assert_eq!((checks.len(), checks[0].level), (1, Level::Error));
+    }
+
+    #[test]
+    fn errors_stand_before_warnings_and_both_before_the_rest() {
+        let check = |level| Check::new(level, "k8s_x", "X.", None);
+        let levels: Vec<Level> =
+            worst_first(vec![check(Level::Info), check(Level::Warn), check(Level::Error)])
+                .into_iter()
+                .map(|check| check.level)
+                .collect();
+        assert_eq!(levels, [Level::Error, Level::Warn, Level::Info]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Secret};
 use kube::Api;
 use tokio::time::timeout;
 
+use super::commands::Commands;
 use super::{CHECK_LIMIT, Check, Level, bounded};
 use crate::cluster::client::Connect;
 use crate::cluster::{Access, Cluster, ClusterError, host_pod};
@@ -11,7 +12,11 @@ use crate::config::SelfPod;
 use crate::run::request::Environment;
 
 /// A client, and whether somebody answers it.
-pub(super) async fn reach(connect: &Connect, access: Access) -> Result<(Cluster, Check), Check> {
+pub(super) async fn reach(
+    connect: &Connect,
+    access: Access,
+    commands: &Commands,
+) -> Result<(Cluster, Check), Check> {
     let connected = async {
         // A credential plugin may hang while the client is made.
         let cluster = timeout(CHECK_LIMIT, connect.to(access)).await.map_err(|_| {
@@ -25,108 +30,173 @@ pub(super) async fn reach(connect: &Connect, access: Access) -> Result<(Cluster,
     };
     match connected.await {
         Ok((cluster, version)) => {
-            let message = format!("the API server answers (Kubernetes {})", version.git_version);
+            let message = format!("The API server answers (Kubernetes {}).", version.git_version);
             Ok((
                 cluster,
                 Check::new(Level::Info, "k8s_api_reachable", message, None),
             ))
         }
         Err(error) => {
-            let hint = "Check the kubeconfig or the service account of the server's pod, and the network to the API \
-                        server. Nothing else was checked";
-            let message = error.to_string();
+            let hint = format!(
+                "Check the kubeconfig or the service account of the server's pod, and the network to the API server. \
+                 Nothing else was checked. See what the server has: {}",
+                commands.in_server(
+                    "env | grep -i -e KUBE -e PROXY; ls /var/run/secrets/kubernetes.io/serviceaccount"
+                )
+            );
+            let message = format!("The Kubernetes API cannot be used: {error}");
             Err(Check::new(
                 Level::Error,
                 "k8s_api_unreachable",
                 message,
-                Some(hint),
+                Some(&hint),
             ))
         }
     }
 }
 
 /// Reads the server's own pod, from which the agents' pods inherit.
-pub(super) async fn own_pod(environment: &Environment, cluster: &Cluster) -> Result<SelfPod, Check> {
+pub(super) async fn own_pod(
+    environment: &Environment,
+    cluster: &Cluster,
+    commands: &Commands,
+) -> Result<SelfPod, Check> {
     let namespace = environment.namespace.clone().filter(|name| !name.is_empty());
     let namespace = namespace.unwrap_or_else(|| cluster.default_namespace.clone());
-    let found = match environment.own_pod() {
-        Ok(name) => match timeout(CHECK_LIMIT, host_pod::introspect(cluster, &namespace, name)).await {
-            Ok(found) => found.map(|(own, _)| own).map_err(|error| error.to_string()),
-            Err(_) => Err(format!(
-                "the server's own pod {name} could not be read within {} s",
-                CHECK_LIMIT.as_secs()
-            )),
-        },
-        Err(failure) => Err(failure.message),
+    let commands = commands.in_namespace(&namespace);
+    let unknown = |message: String, command: String| {
+        let hint = format!(
+            "The server needs POD_NAME and PAPERCLIP_NAMESPACE by the downward API, and the right to `get pods`: {command}"
+        );
+        Check::new(Level::Error, "k8s_self_pod_unknown", message, Some(&hint))
     };
-    found.map_err(|message| {
-        let hint = "Set POD_NAME and PAPERCLIP_NAMESPACE in the server's Deployment (downward API) and grant `get pods`";
-        Check::new(Level::Error, "k8s_self_pod_unknown", message, Some(hint))
-    })
+    let name = environment.own_pod().map_err(|failure| {
+        unknown(
+            format!("The server's own pod is unknown: {}", failure.message),
+            commands.name_own_pod(),
+        )
+    })?;
+    match timeout(CHECK_LIMIT, host_pod::introspect(cluster, &namespace, name)).await {
+        Ok(Ok((own, _))) => Ok(own),
+        Ok(Err(error)) => {
+            let command = match error.is_forbidden() {
+                true => commands.apply("rbac.yaml", &namespace),
+                false => commands.name_own_pod(),
+            };
+            Err(unknown(
+                format!("The server's own pod cannot be read: {error}"),
+                command,
+            ))
+        }
+        Err(_) => {
+            let message = format!(
+                "The server's own pod {name} could not be read within {} s.",
+                CHECK_LIMIT.as_secs()
+            );
+            Err(unknown(message, format!("kubectl -n {namespace} get pod {name}")))
+        }
+    }
 }
 
-pub(super) async fn namespace(cluster: &Cluster, name: &str) -> Check {
+pub(super) async fn namespace(cluster: &Cluster, name: &str, commands: &Commands) -> Check {
     let api: Api<Namespace> = Api::all(cluster.client.clone());
     match bounded("get", &format!("namespace/{name}"), api.get(name)).await {
         Ok(_) => {
-            let message = format!("namespace {name} exists");
+            let message = format!("Namespace {name} exists.");
             Check::new(Level::Info, "k8s_namespace_exists", message, None)
         }
         Err(error) => {
-            let hint = "Jobs run in this namespace: create it, or correct the agent's `namespace` field. Without `get \
-                        namespaces` it cannot be told, and runs still work";
-            let message = error.to_string();
-            Check::new(Level::Warn, "k8s_namespace_check_failed", message, Some(hint))
+            let hint = match error.is_not_found() {
+                true => format!(
+                    "Jobs run in this namespace. Correct the agent's `namespace` field, or make it: kubectl create \
+                     namespace {name}"
+                ),
+                false => format!(
+                    "Runs work without this right; files of Jobs that are gone are not swept. Grant `get namespaces`: {}",
+                    commands.apply("rbac.yaml", name)
+                ),
+            };
+            let message = format!("Namespace {name} cannot be read: {error}");
+            Check::new(Level::Warn, "k8s_namespace_check_failed", message, Some(&hint))
         }
     }
 }
 
 /// The Secret of the agent's `secretRef`.
-pub(super) async fn secret(cluster: &Cluster, namespace: &str, name: &str) -> Check {
+pub(super) async fn secret(cluster: &Cluster, namespace: &str, name: &str, is_wanted: bool) -> Check {
     let api: Api<Secret> = Api::namespaced(cluster.client.clone(), namespace);
     match bounded("get", &format!("secret/{name}"), api.get_metadata(name)).await {
         Ok(_) => {
-            let message = format!("Secret {name} exists");
+            let message = format!("Secret {name} exists.");
             Check::new(Level::Info, "k8s_secret_exists", message, None)
         }
-        Err(error) => {
-            let hint = "Only needed when agents take credentials from it; `secretRef` names another one";
-            Check::new(Level::Warn, "k8s_secret_missing", error.to_string(), Some(hint))
+        Err(error) if is_wanted => {
+            let message = format!("Secret {name}, which `secretRef` names, cannot be read: {error}");
+            let hint = format!(
+                "Make it, or empty the field; runs work without it: kubectl -n {namespace} create secret generic {name} \
+                 --from-literal=ANTHROPIC_API_KEY=..."
+            );
+            Check::new(Level::Warn, "k8s_secret_missing", message, Some(&hint))
+        }
+        // A name out of the air: most installations have no such Secret, and no run reads it.
+        Err(_) => {
+            let message = format!("There is no Secret {name} here, and none is needed.");
+            Check::new(Level::Info, "k8s_secret_missing", message, None)
         }
     }
 }
 
 /// Checks the claim that agents' pods share with the server.
-pub(super) async fn claim(cluster: &Cluster, namespace: &str, own: &SelfPod) -> Check {
+pub(super) async fn claim(cluster: &Cluster, namespace: &str, own: &SelfPod, commands: &Commands) -> Check {
+    let detected_not = |message: String, hint: String| {
+        Check::new(Level::Error, "k8s_pvc_not_detected", message, Some(&hint))
+    };
     if let Some(expression) = own.data_sub_path_expr.as_deref().filter(|text| !text.is_empty()) {
-        let message = format!(
-            "the server's mount at /paperclip has the subPathExpr {expression:?}, which a Job cannot repeat"
+        return detected_not(
+            format!(
+                "The server's mount at /paperclip has the subPathExpr {expression:?}, which a Job cannot repeat."
+            ),
+            format!(
+                "Mount the volume with a plain subPath, or with none: {}",
+                commands.edit_server()
+            ),
         );
-        let hint = "Mount the volume with a plain subPath, or with none";
-        return Check::new(Level::Error, "k8s_pvc_not_detected", message, Some(hint));
     }
     let Some(name) = &own.pvc_claim_name else {
-        let message = "the server's pod mounts no PersistentVolumeClaim at /paperclip";
-        let hint = "Mount a ReadWriteMany claim at /paperclip in the container `paperclip`";
-        return Check::new(Level::Error, "k8s_pvc_not_detected", message, Some(hint));
+        return detected_not(
+            "The server's pod mounts no PersistentVolumeClaim at /paperclip.".to_owned(),
+            format!(
+                "Mount a ReadWriteMany claim there; a new one is empty, so copy what the server has first: {} && {}",
+                commands.apply("pvc.yaml", &own.namespace),
+                commands.patch_server()
+            ),
+        );
     };
     if own.namespace != namespace {
         let message = format!(
             "Jobs run in namespace {namespace}, the server and its claim {name} are in {}: a pod mounts claims of its \
-             own namespace only",
+             own namespace only.",
             own.namespace
         );
-        let hint = "Leave `namespace` empty, or make a claim of that name for the same volume there";
+        let hint = format!(
+            "Leave `namespace` empty, or make a claim of that name for the same volume there. This is the volume: kubectl \
+             -n {} get pvc {name} -o yaml",
+            own.namespace
+        );
         return match look_at(cluster, namespace, name).await {
-            Ok(claim) => rwx(name, claim),
-            Err(_) => Check::new(Level::Error, "k8s_pvc_not_detected", message, Some(hint)),
+            Ok(claim) => rwx(name, claim, commands),
+            Err(_) => detected_not(message, hint),
         };
     }
     match look_at(cluster, namespace, name).await {
-        Ok(claim) => rwx(name, claim),
+        Ok(claim) => rwx(name, claim, commands),
         Err(error) => {
-            let hint = "Grant `get persistentvolumeclaims`; until then it cannot be told whether the claim is ReadWriteMany";
-            Check::new(Level::Warn, "k8s_pvc_check_failed", error.to_string(), Some(hint))
+            let message = format!("Nobody said whether claim {name} is ReadWriteMany: {error}");
+            let hint = format!(
+                "Grant `get persistentvolumeclaims`: {}",
+                commands.apply("rbac.yaml", namespace)
+            );
+            Check::new(Level::Warn, "k8s_pvc_check_failed", message, Some(&hint))
         }
     }
 }
@@ -140,13 +210,18 @@ async fn look_at(
     bounded("get", &format!("persistentvolumeclaim/{name}"), api.get(name)).await
 }
 
-fn rwx(name: &str, claim: PersistentVolumeClaim) -> Check {
+fn rwx(name: &str, claim: PersistentVolumeClaim, commands: &Commands) -> Check {
     let modes = claim.spec.and_then(|spec| spec.access_modes).unwrap_or_default();
     if modes.iter().any(|mode| mode == "ReadWriteMany") {
-        let message = format!("claim {name} is ReadWriteMany");
+        let message = format!("Claim {name} is ReadWriteMany.");
         return Check::new(Level::Info, "k8s_pvc_rwx", message, None);
     }
-    let message = format!("claim {name} is {}, not ReadWriteMany", modes.join(", "));
-    let hint = "Agents on other nodes than the server's cannot mount it: use a ReadWriteMany claim";
-    Check::new(Level::Warn, "k8s_pvc_not_rwx", message, Some(hint))
+    let message = format!("Claim {name} is {}, not ReadWriteMany.", modes.join(", "));
+    let hint = format!(
+        "Agents on other nodes than the server's cannot mount it, and a claim cannot be changed. Mount a ReadWriteMany one, \
+         which is empty at first: {} && {}",
+        commands.apply("pvc.yaml", commands.namespace()),
+        commands.patch_server()
+    );
+    Check::new(Level::Warn, "k8s_pvc_not_rwx", message, Some(&hint))
 }

@@ -7,6 +7,7 @@ use k8s_openapi::api::authorization::v1::{
 use kube::Api;
 use kube::api::PostParams;
 
+use super::commands::Commands;
 use super::{Check, Level, bounded};
 use crate::cluster::Cluster;
 
@@ -60,11 +61,26 @@ const RIGHTS: [(&str, &str, &str, &str, Without); 17] = [
     ),
 ];
 
-pub(super) async fn check(cluster: &Cluster, namespace: &str) -> Vec<Check> {
-    join_all(RIGHTS.map(|right| ask(cluster, namespace, right))).await
+pub(super) async fn check(cluster: &Cluster, namespace: &str, commands: &Commands) -> Vec<Check> {
+    let grant = grant(namespace, commands);
+    join_all(RIGHTS.map(|right| ask(cluster, namespace, right, &grant))).await
 }
 
-async fn ask(cluster: &Cluster, namespace: &str, right: (&str, &str, &str, &str, Without)) -> Check {
+/// Commands that grant all of it.
+fn grant(namespace: &str, commands: &Commands) -> String {
+    let apply = commands.apply("rbac.yaml", namespace);
+    match commands.bind_from(namespace) {
+        Some(bind) => format!("{apply} && {bind}"),
+        None => apply,
+    }
+}
+
+async fn ask(
+    cluster: &Cluster,
+    namespace: &str,
+    right: (&str, &str, &str, &str, Without),
+    command: &str,
+) -> Check {
     let (group, resource, verb, word, without) = right;
     let code = format!("k8s_rbac_{word}");
     let review = SelfSubjectAccessReview {
@@ -88,46 +104,48 @@ async fn ask(cluster: &Cluster, namespace: &str, right: (&str, &str, &str, &str,
     )
     .await;
     let grant = format!(
-        "Grant `{verb}` on `{resource}` in namespace {namespace} to the server's service account: see deploy/rbac.yaml"
+        "Grant `{verb}` on `{resource}` in namespace {namespace} to the server's service account, which that file names \
+         paperclip: {command}"
     );
+    let refused = |level, message: String| Check::new(level, &code, message, Some(&grant));
     match answer.map(|review| review.status.is_some_and(|status| status.allowed)) {
-        Ok(true) => Check::new(Level::Info, &code, format!("may {verb} {resource}"), None),
+        Ok(true) => Check::new(
+            Level::Info,
+            &code,
+            format!("The server may {verb} {resource}."),
+            None,
+        ),
         Ok(false) => match without {
-            Without::Fails => Check::new(
-                Level::Error,
-                &code,
-                format!("may not {verb} {resource}"),
-                Some(&grant),
+            Without::Fails => refused(Level::Error, format!("The server may not {verb} {resource}.")),
+            Without::Polls => refused(
+                Level::Warn,
+                format!("The server may not {verb} {resource}: it lists them every 2 s, which is slower."),
             ),
-            Without::Polls => {
-                let message =
-                    format!("may not {verb} {resource}: they are listed every 2 s instead, which is slower");
-                Check::new(Level::Warn, &code, message, Some(&grant))
-            }
-            Without::Lists => {
-                let message =
-                    format!("may not {verb} {resource}: the server's own pod is looked up in their list");
-                Check::new(Level::Warn, &code, message, Some(&grant))
-            }
+            Without::Lists => refused(
+                Level::Warn,
+                format!("The server may not {verb} {resource}: it looks for its own pod in their list."),
+            ),
             Without::Guesses => {
                 let message = format!(
-                    "may not {verb} {resource}: what refuses a pod is not told in the cluster's words"
+                    "The server may not {verb} {resource}: what refuses a pod is not told in the cluster's words."
                 );
                 Check::new(Level::Info, &code, message, Some(&grant))
             }
             Without::Untested => {
-                let message =
-                    format!("may not {verb} {resource}: runs do not need it, and this test tries no pod");
+                let message = format!(
+                    "The server may not {verb} {resource}: runs do not need it, and this test tries no pod."
+                );
                 Check::new(Level::Info, &code, message, Some(&grant))
             }
             Without::IsTheSame => {
-                let message = format!("may not {verb} {resource}, and does not need to");
+                let message = format!("The right to {verb} {resource} is not used.");
                 Check::new(Level::Info, &code, message, None)
             }
         },
         Err(error) => {
-            let hint = "The API server did not say whether it is allowed; a run tries it anyway";
-            Check::new(Level::Warn, &code, error.to_string(), Some(hint))
+            let message = format!("Nobody said whether the server may {verb} {resource}: {error}");
+            let hint = "A run tries it anyway. Run the test again when the API server is well.";
+            Check::new(Level::Warn, &code, message, Some(hint))
         }
     }
 }

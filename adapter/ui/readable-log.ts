@@ -1,0 +1,61 @@
+/**
+ * The setting `transcript: text`: readable lines for the host instead of opencode's events, for pages that show an
+ * external adapter's output as it is. Usage, summary and errors are worked out from the events all the same.
+ */
+import type { AdapterExecutionContext } from "@paperclipai/adapter-utils";
+
+import { formatLine } from "./terminal.js";
+
+/** A longer unfinished line is given as it is. */
+const LONGEST_LINE = 1024 * 1024;
+/** The host cuts longer chunks in their middle. */
+const LONGEST_CHUNK = 32 * 1024;
+
+type OnLog = AdapterExecutionContext["onLog"];
+
+/** Runs an agent with the log that its settings ask for. */
+export function withTranscript<T>(
+  execute: (ctx: AdapterExecutionContext) => Promise<T>,
+): (ctx: AdapterExecutionContext) => Promise<T> {
+  return async function executeWithTranscript(ctx) {
+    const { transcript } = (ctx.config ?? {}) as { transcript?: unknown };
+    if (typeof transcript !== "string" || transcript.trim() !== "text") return execute(ctx);
+    const log = readableLog((stream, chunk) => ctx.onLog(stream, chunk));
+    const result = await execute({ ...ctx, onLog: log.onLog });
+    // What the host does with the end of a run's log does not change the run.
+    await log.end().catch(() => {});
+    return result;
+  };
+}
+
+/** An `onLog` that makes text of events, and its end. */
+export function readableLog(onLog: OnLog): { onLog: OnLog; end: () => Promise<void> } {
+  let unfinished = "";
+  const give = async (text: string): Promise<void> => {
+    for (let at = 0; at < text.length; ) {
+      let end = Math.min(at + LONGEST_CHUNK, text.length);
+      // Not between the halves of one character.
+      if (end < text.length && /[\uD800-\uDBFF]/.test(text[end - 1] ?? "")) end -= 1;
+      await onLog("stdout", text.slice(at, end));
+      at = end;
+    }
+  };
+  return {
+    onLog: async (stream, chunk) => {
+      if (stream !== "stdout") return onLog(stream, chunk);
+      const lines = (unfinished + chunk).split("\n");
+      unfinished = lines.pop() ?? "";
+      if (unfinished.length > LONGEST_LINE) {
+        lines.push(unfinished);
+        unfinished = "";
+      }
+      await give(lines.map(readable).join(""));
+    },
+    end: () => give(readable(unfinished)),
+  };
+}
+
+function readable(line: string): string {
+  const text = line === "" ? "" : formatLine(line, { colour: false });
+  return text === "" ? "" : `${text}\n`;
+}
