@@ -152,7 +152,7 @@ mod tests {
             message: message.to_owned(),
         };
         let of = |error| {
-            let checks = said::<Pod>("pod", "an agent's pod", Err(error));
+            let checks = said::<Pod>("pod", "an agent's pod", "n", Err(error));
             (checks[0].code.clone(), checks[0].level)
         };
         let (untested, refusal) = ("k8s_pod_untested".to_owned(), "k8s_pod_refused".to_owned());
@@ -169,7 +169,7 @@ mod tests {
             object: Pod::default(),
             warnings: vec!["would violate PodSecurity".to_owned()],
         };
-        let checks = said("pod", "an agent's pod", Ok(warned));
+        let checks = said("pod", "an agent's pod", "n", Ok(warned));
         assert!(checks[0].level == Level::Warn && checks[0].message.contains("would violate"));
     }
 }
