@@ -156,14 +156,14 @@ impl VolumePath {
 /// would read it out; what pods write is never root's.
 pub(super) fn must_not_be_roots(file: &OwnedFd) -> Result<(), SourceError> {
     let stat = fs::fstat(file)?;
-    match is_roots_alone(stat.st_uid, stat.st_mode.into()) {
+    match is_roots_alone(stat.st_uid, Mode::from_raw_mode(stat.st_mode)) {
         true => Err(SourceError::Hostile("only root may read it".to_owned())),
         false => Ok(()),
     }
 }
 
-fn is_roots_alone(uid: u32, mode: u32) -> bool {
-    uid == 0 && mode & 0o044 == 0
+fn is_roots_alone(uid: u32, mode: Mode) -> bool {
+    uid == 0 && !mode.intersects(Mode::RGRP | Mode::ROTH)
 }
 
 pub(super) fn must_be_regular(kind: FileType) -> Result<(), SourceError> {
@@ -185,9 +185,10 @@ mod tests {
 
     #[test]
     fn a_file_that_pods_could_not_read_is_not_read_for_them() {
-        assert!(is_roots_alone(0, 0o100_600));
-        assert!(!is_roots_alone(0, 0o100_644) && !is_roots_alone(0, 0o100_640));
-        assert!(!is_roots_alone(1000, 0o100_600));
+        let is = |uid, mode| is_roots_alone(uid, Mode::from_raw_mode(mode));
+        assert!(is(0, 0o100_600));
+        assert!(!is(0, 0o100_644) && !is(0, 0o100_640));
+        assert!(!is(1000, 0o100_600));
     }
 
     #[test]
