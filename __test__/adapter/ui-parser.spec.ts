@@ -116,6 +116,45 @@ describe("recordings of the real opencode", () => {
   });
 });
 
+interface FieldCase {
+  name: string;
+  stdout: string[];
+  expect: { summary?: string };
+}
+
+describe("reports from the field", () => {
+  const cases = JSON.parse(readFileSync(new URL("field-cases.json", fixtures), "utf8")) as FieldCase[];
+
+  it.each(cases.map((each) => [each.name, each] as const))(
+    "%s: no event stays raw",
+    (_name, { stdout, expect: wanted }) => {
+      const entries = stdout.flatMap((line) => parse(line, TS));
+      expect(entries).toEqual(stdout.flatMap((line) => source.parseStdoutLine(line, TS)));
+      for (const entry of entries) {
+        if (entry.kind === "stdout") expect(entry.text).not.toMatch(/\{"type":"|\u001b/);
+      }
+      const said = entries.flatMap((entry) => (entry.kind === "assistant" ? [entry.text] : []));
+      if (wanted.summary !== undefined) expect(said).toContain(wanted.summary);
+    },
+  );
+
+  it("shows V2's errors with type and status", () => {
+    const error = { type: "provider.auth", message: "Incorrect key", status: 401, reason: { _tag: "Authentication" } };
+    expect(event({ type: "error", sessionID: "ses_1", error })).toEqual([
+      { kind: "stderr", ts: TS, text: "provider.auth: Incorrect key (status 401)" },
+    ]);
+  });
+
+  it("finds events between other text, in order", () => {
+    const text = JSON.stringify({ type: "text", timestamp: 1, sessionID: "ses_1", part: { text: "Hi." } });
+    expect(parse(`\u001b]0;work\u0007${text}[plugin] done${text}`, TS)).toEqual([
+      { kind: "assistant", ts: TS, text: "Hi." },
+      { kind: "stdout", ts: TS, text: "[plugin] done" },
+      { kind: "assistant", ts: TS, text: "Hi." },
+    ]);
+  });
+});
+
 describe("single lines", () => {
   it("marks steps that ended badly", () => {
     for (const reason of ["length", "content-filter", "unknown", "error"]) {
@@ -225,6 +264,9 @@ describe("hostile lines", () => {
       "\u001b[".repeat(megabyte / 2),
       `\u001b[${"1".repeat(megabyte)}`,
       " ".repeat(megabyte),
+      '{"type":"'.repeat(megabyte / 9),
+      `x${'{"type":"a","b":'.repeat(megabyte / 16)}`,
+      "\u001b]0;".repeat(megabyte / 4),
     ];
     const started = performance.now();
     const sizes = lines.map((line) => JSON.stringify(parse(line, TS)).length);

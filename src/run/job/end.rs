@@ -37,6 +37,13 @@ pub enum RunEnd {
         /// Whether the Job's pods are verifiably gone; `None` where nobody had to look.
         gone: Option<bool>,
     },
+    /// opencode repeated itself without getting on, and we ended it.
+    InCircle {
+        /// What is known of opencode's end.
+        evidence: Evidence,
+        /// Whether the Job's pods are verifiably gone.
+        gone: bool,
+    },
     /// Somebody asked to stop.
     Cancelled {
         /// What is known of opencode's end.
@@ -65,6 +72,7 @@ impl RunEnd {
         match self {
             Self::Exited(evidence)
             | Self::DeadlineExceeded { evidence, .. }
+            | Self::InCircle { evidence, .. }
             | Self::Cancelled { evidence, .. }
             | Self::Lost { evidence, .. } => Some(evidence),
             Self::NeverStarted { .. } | Self::Unreachable { .. } => None,
@@ -77,6 +85,7 @@ impl RunEnd {
         matches!(
             self,
             Self::Cancelled { gone: false, .. }
+                | Self::InCircle { gone: false, .. }
                 | Self::DeadlineExceeded {
                     gone: Some(false),
                     ..
@@ -98,6 +107,8 @@ pub enum Cause {
     Lost(String),
     /// The Job's own deadline, or ours.
     Deadline,
+    /// opencode repeats itself without getting on.
+    InCircle,
     /// Somebody asked to stop.
     Cancelled,
     /// The API server did not answer for too long.

@@ -120,6 +120,8 @@ pub struct FoldedFacts {
     pub model: Option<String>,
     /// As in [`Facts`].
     pub session: Option<Session>,
+    /// The run was ended because it repeated itself without getting on.
+    pub ended_in_circle: bool,
     /// Nothing shows that opencode was started: no start record, no end record, no output.
     pub unstarted: bool,
 }

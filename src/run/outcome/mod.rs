@@ -49,6 +49,7 @@ pub fn resolve(facts: &Facts) -> RunResult {
         cancelled: facts.cancelled,
         model: facts.model.clone(),
         session: facts.session.clone(),
+        ended_in_circle: false,
         unstarted: false,
     })
 }

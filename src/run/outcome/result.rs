@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::facts::{FoldedFacts, LogState, Session};
 use super::failure::OutcomeFailure;
+use super::secrets::without_secrets;
 use super::verdict::Verdict;
 use super::{code, message, provider};
 
@@ -73,12 +74,34 @@ pub struct RunResult {
 }
 
 impl RunResult {
+    /// Replaces each text that may hold what the agent or a provider said.
+    pub(crate) fn redact(&mut self, hide: &dyn Fn(&str) -> String) {
+        let texts = [&mut self.summary].into_iter().chain(&mut self.error_message);
+        for text in texts.chain(&mut self.warnings) {
+            *text = hide(text);
+        }
+        redact_value(&mut self.result_json, hide);
+        if let Some(meta) = &mut self.error_meta {
+            redact_value(meta, hide);
+        }
+    }
+
     /// The same work, but the run failed for this reason, which nothing in its output can tell.
     pub(crate) fn fail(&mut self, code: &'static str, message: String) {
         (self.exit_code, self.signal, self.timed_out) = (None, None, false);
         (self.error_code, self.error_message) = (Some(code), Some(message));
         (self.error_family, self.error_meta) = (None, None);
         self.warnings.clear();
+    }
+}
+
+/// The values that this crate made are a few levels deep.
+fn redact_value(value: &mut Value, hide: &dyn Fn(&str) -> String) {
+    match value {
+        Value::String(text) => *text = hide(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| redact_value(item, hide)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| redact_value(field, hide)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -157,8 +180,8 @@ fn session_params(facts: &FoldedFacts, id: &str) -> Map<String, Value> {
 fn summary(facts: &FoldedFacts) -> String {
     let sum = &facts.summary;
     match &sum.cut_text {
-        Some(cut) => format!("{}…", cut.trim_end()),
-        None => sum.answer.clone(),
+        Some(cut) => format!("{}…", without_secrets(cut.trim_end())),
+        None => without_secrets(&sum.answer),
     }
 }
 
@@ -180,7 +203,7 @@ fn result_json(facts: &FoldedFacts, warnings: &[String]) -> Value {
         .map(|tool| json!({ "tool": tool.tool, "error": message::fit_to_store(&tool.error) }))
         .collect();
     json!({
-        "stdout": facts.stdout_excerpt,
+        "stdout": without_secrets(&facts.stdout_excerpt),
         "opencodeExitCode": facts.exit_code,
         "logState": match facts.log_state {
             LogState::Proven => "proven",
@@ -193,7 +216,7 @@ fn result_json(facts: &FoldedFacts, warnings: &[String]) -> Value {
         "toolErrors": tool_errors,
         "cacheWriteTokens": whole(sum.tokens.cache_write),
         "contextTokens": whole(sum.last_step_tokens.input + sum.last_step_tokens.cache_read + sum.last_step_tokens.cache_write),
-        "compacted": sum.compaction.is_some(),
+        "compacted": sum.compactions > 0,
         "warnings": warnings,
     })
 }

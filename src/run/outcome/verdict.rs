@@ -1,6 +1,6 @@
 //! The verdict on a finished run: what a person would say who has read everything.
 
-use crate::opencode::Summary;
+use crate::opencode::{Circle, Summary};
 
 use super::facts::{FoldedFacts, LogState};
 use super::failure::OutcomeFailure;
@@ -21,7 +21,8 @@ pub(super) fn judge(facts: &FoldedFacts) -> Verdict {
     if let Some(failure) = ended_by_us(facts) {
         return Verdict::Failure(failure);
     }
-    if facts.summary.clean_stop && facts.summary.has_output() {
+    let had_answered = facts.ended_in_circle && matches!(facts.summary.circle, Some(Circle::Answered(_)));
+    if (facts.summary.clean_stop || had_answered) && facts.summary.has_output() {
         return Verdict::Success(warnings(facts));
     }
     let failure = session::judge(facts, &lines)
@@ -44,6 +45,21 @@ fn ended_by_us(facts: &FoldedFacts) -> Option<OutcomeFailure> {
             facts,
             OutcomeFailure::new(code::CANCELLED, "Run cancelled"),
         ));
+    }
+    if let (true, Some(said)) = (facts.ended_in_circle, facts.circle()) {
+        match facts.summary.circle {
+            Some(Circle::Compaction(_)) => {
+                let text =
+                    format!("Context overflow: {said}; it was ended, and the next run starts a new session");
+                let failure = OutcomeFailure::new(code::CONTEXT_OVERFLOW, text);
+                return Some(by_us(facts, failure));
+            }
+            Some(Circle::NoAnswer(_)) => {
+                let failure = OutcomeFailure::new(code::STREAM_EOF, format!("{said}; it was ended"));
+                return Some(by_us(facts, failure));
+            }
+            Some(Circle::Answered(_)) | None => {}
+        }
     }
     let reason = facts.reason.as_deref().unwrap_or_default();
     if [code::LOG_TOO_LARGE, "LogTooLarge"].contains(&reason) {

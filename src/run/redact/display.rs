@@ -1,6 +1,8 @@
 //! Makes text fit for a page: one line, bounded, without control characters, people's names in paths, and secrets.
 //! Pure.
 
+use std::borrow::Cow;
+
 use crate::config::RunSpec;
 use crate::opencode::bounded::suffix;
 use crate::run::outcome::{without_ansi, without_secrets};
@@ -27,9 +29,16 @@ impl Redactor {
             &spec.own_pod.inherited_env,
         ];
         let named = layers.into_iter().flat_map(|layer| &layer.0);
-        let named = named.filter(|(name, _)| sounds_secret(name));
-        let all = named.map(|(_, value)| value).chain(&spec.run.auth_token);
-        let mut secrets: Vec<String> = all.map(|secret| secret.trim().to_owned()).collect();
+        let mut secrets: Vec<String> = spec.run.auth_token.iter().cloned().collect();
+        for (name, value) in named {
+            if sounds_secret(name) && !value.starts_with('/') {
+                secrets.push(value.trim().to_owned());
+            }
+            secrets.extend(url_password(value).map(str::to_owned));
+        }
+        // In a line of JSON a secret stands as JSON writes it.
+        let escaped: Vec<String> = secrets.iter().filter_map(|secret| escaped(secret)).collect();
+        secrets.extend(escaped);
         secrets.retain(|secret| secret.len() >= MIN_SECRET_BYTES);
         // One may be a part of another.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
@@ -70,13 +79,21 @@ impl Redactor {
         format!("…{words}")
     }
 
-    fn clean(&self, text: &str) -> String {
-        let mut text = without_ansi(text);
+    /// The text without the secrets of the run. A line of JSON stays one.
+    #[must_use]
+    pub fn hide<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut text = Cow::Borrowed(text);
         for secret in &self.secrets {
             if text.contains(secret.as_str()) {
-                text = text.replace(secret.as_str(), "***");
+                text = Cow::Owned(text.replace(secret.as_str(), "***"));
             }
         }
+        text
+    }
+
+    fn clean(&self, text: &str) -> String {
+        let text = without_ansi(text);
+        let text = self.hide(&text);
         let plain: String = text.chars().map(|c| if is_hidden(c) { ' ' } else { c }).collect();
         let line = plain.split_whitespace().collect::<Vec<_>>().join(" ");
         home::home_paths(&without_secrets(&line))
@@ -88,9 +105,24 @@ fn after_a_gap(text: &str) -> &str {
         .map_or("", |(_, rest)| rest.trim_start())
 }
 
+/// The password in a URL such as that of a database, whatever its variable is called.
+fn url_password(value: &str) -> Option<&str> {
+    let (_, rest) = value.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let (user, _) = authority.rsplit_once('@')?;
+    user.split_once(':').map(|(_, password)| password)
+}
+
+/// A text as it stands in a string of JSON, where that differs.
+fn escaped(text: &str) -> Option<String> {
+    let quoted = serde_json::to_string(text).ok()?;
+    let inner = quoted.strip_prefix('"')?.strip_suffix('"')?;
+    (inner != text).then(|| inner.to_owned())
+}
+
 fn sounds_secret(name: &str) -> bool {
     const WORDS: [&str; 6] = ["KEY", "TOKEN", "SECRET", "PASS", "CREDENTIAL", "AUTH"];
-    let name = name.to_ascii_uppercase();
+    let name = name.to_ascii_uppercase().replace("AUTHOR", "");
     WORDS.iter().any(|word| name.contains(word))
 }
 
@@ -167,6 +199,22 @@ mod tests {
         ] {
             assert!(sounds_secret(name), "{name}");
         }
-        assert!(!sounds_secret("PATH") && !sounds_secret("NODE_ENV"));
+        for name in ["PATH", "NODE_ENV", "GIT_AUTHOR_NAME"] {
+            assert!(!sounds_secret(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_hidden_in_a_line_of_json() {
+        let secret = "p\"4ss\\w\u{f6}rd";
+        let hidden = redactor(&[&escaped(secret).expect("it differs"), secret]);
+        let line = serde_json::json!({"text": format!("it is {secret}!")}).to_string();
+        assert_eq!(hidden.hide(&line), r#"{"text":"it is ***!"}"#);
+        assert_eq!(hidden.hide("nothing"), "nothing");
+        assert_eq!(
+            url_password("postgres://app:s3cretpw@db:5432/x"),
+            Some("s3cretpw")
+        );
+        assert_eq!(url_password("https://db/x@y"), None);
     }
 }

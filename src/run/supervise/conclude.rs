@@ -8,6 +8,7 @@ use crate::config::{Json as _, RunSpec};
 use crate::manifest::exit_codes;
 use crate::run::job::end::{Evidence, RunEnd};
 use crate::run::outcome::{FoldedFacts, LogState, Session, code, resolve_folded, signal_name};
+use crate::run::redact::display::Redactor;
 use crate::run::report::{Harvest, LogReport, Outcome, Report};
 use crate::run::supervise::deliver::Delivery;
 use crate::tail::follower::Proof;
@@ -40,7 +41,7 @@ pub fn judge(known: EndFacts<'_>) -> Report {
         Proof::Incomplete { .. } | Proof::Failed(_) => LogState::Incomplete,
     };
     let exit_code = record.map(|record| record.exit);
-    let outcome = resolve_folded(&FoldedFacts {
+    let mut outcome = resolve_folded(&FoldedFacts {
         stderr: stderr(&known, container),
         exit_code: exit_code.or(container.map(|end| end.exit_code)),
         signal: record
@@ -53,10 +54,13 @@ pub fn judge(known: EndFacts<'_>) -> Report {
         cancelled: matches!(known.end, RunEnd::Cancelled { .. }),
         model: Some(known.spec.settings.model.clone()).filter(|model| !model.is_empty()),
         session: session(known.spec),
+        ended_in_circle: matches!(known.end, RunEnd::InCircle { .. }),
         unstarted: known.unstarted && record.is_none() && known.delivered.bytes == 0,
         summary: known.delivered.transcript.finish(),
         stdout_excerpt: known.delivered.excerpt.finish(),
     });
+    let redactor = Redactor::of(known.spec);
+    outcome.redact(&|text| redactor.hide(text).into_owned());
     Report {
         outcome: Outcome::Judged(Box::new(outcome)),
         log: Some(LogReport {

@@ -1,5 +1,6 @@
 //! From the tails to the host: lines are folded, redacted and given out as they arrive.
 
+use tokio::sync::watch as signal;
 use tokio::task::yield_now;
 use tokio::time::sleep_until;
 
@@ -8,6 +9,7 @@ use crate::opencode::bounded::suffix;
 use crate::run::host::Kind;
 use crate::run::host::log::HostLog;
 use crate::run::outcome::Excerpt;
+use crate::run::redact::display::Redactor;
 use crate::run::redact::home;
 use crate::run::stop::Stop;
 use crate::run::timing::DELIVERY_ON_STOP;
@@ -29,8 +31,23 @@ pub struct Delivery {
     pub bytes: u64,
 }
 
+/// What the output says while it comes.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct OutputState {
+    /// Both streams were read to their end.
+    pub is_over: bool,
+    /// opencode repeats itself without getting on, beyond doubt.
+    pub is_in_circle: bool,
+}
+
 /// Delivers opencode's stdout until its tail ends.
-pub async fn stdout(tail: &Tail, host_log: &HostLog, stop: &Stop) -> Delivery {
+pub async fn stdout(
+    tail: &Tail,
+    host_log: &HostLog,
+    stop: &Stop,
+    redactor: &Redactor,
+    output: &signal::Sender<OutputState>,
+) -> Delivery {
     let mut transcript = Transcript::new();
     let mut excerpt = Excerpt::default();
     let mut bytes = 0;
@@ -60,7 +77,7 @@ pub async fn stdout(tail: &Tail, host_log: &HostLog, stop: &Stop) -> Delivery {
             } else {
                 transcript.push_line(line);
             }
-            let line = home::home_paths(line);
+            let line = home::home_paths(&redactor.hide(line));
             excerpt.push_line(&line);
             text.push_str(&line);
             text.push('\n');
@@ -68,6 +85,10 @@ pub async fn stdout(tail: &Tail, host_log: &HostLog, stop: &Stop) -> Delivery {
         if !text.is_empty() {
             bytes += text.len() as u64;
             host_log.activity(transcript.activity());
+            let is_in_circle = transcript.circle_now().is_some();
+            output.send_if_modified(|state| {
+                std::mem::replace(&mut state.is_in_circle, is_in_circle) != is_in_circle
+            });
             host_log.lines(Kind::Stdout, &text).await;
         }
         if let Some(proof) = look.end {
@@ -85,14 +106,14 @@ pub async fn stdout(tail: &Tail, host_log: &HostLog, stop: &Stop) -> Delivery {
 const STDERR_KEPT: usize = 16 << 10;
 
 /// Delivers opencode's stderr until its tail ends; gives back its last part.
-pub async fn stderr(tail: &Tail, host_log: &HostLog, stop: &Stop) -> String {
+pub async fn stderr(tail: &Tail, host_log: &HostLog, stop: &Stop, redactor: &Redactor) -> String {
     let mut kept = String::new();
     loop {
         let Some(look) = next(tail, stop).await else {
             return kept;
         };
         if !look.text.is_empty() {
-            let text = redact_all(&look.text);
+            let text = redact_all(&redactor.hide(&look.text));
             kept.push_str(&text);
             let cut = kept.len() - suffix(&kept, STDERR_KEPT).len();
             kept.drain(..cut);

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::cluster::subscribers::ViewStatus;
 use crate::run::job::handle::{Answer, JobHandle};
+use crate::run::supervise::deliver::OutputState;
 use crate::tail::EndRecord;
 
 /// What the next look is to do beside reading the view.
@@ -68,12 +69,14 @@ pub struct Facts {
     pub record: Option<EndRecord>,
     /// The log and stderr were read to their end.
     pub log_is_over: bool,
+    /// opencode repeats itself without getting on.
+    pub is_in_circle: bool,
     /// Answers to what was asked.
     pub answers: Answers,
 }
 
 /// Looks at the run once. Each question takes no longer than its limit in `timing`, and less after a cancel.
-pub(crate) async fn collect(handle: &JobHandle, ask: &[Ask], view: ViewStatus, log_is_over: bool) -> Facts {
+pub(crate) async fn collect(handle: &JobHandle, ask: &[Ask], view: ViewStatus, output: OutputState) -> Facts {
     let mut answers = Answers::default();
     let mut record = None;
     for ask in ask {
@@ -101,7 +104,8 @@ pub(crate) async fn collect(handle: &JobHandle, ask: &[Ask], view: ViewStatus, l
         deleted_pods: handle.last_known_pods(),
         view,
         record,
-        log_is_over,
+        log_is_over: output.is_over,
+        is_in_circle: output.is_in_circle,
         answers,
     }
 }

@@ -97,13 +97,15 @@ pub(super) struct Leaving {
 impl Leaving {
     pub(super) fn new(cause: Cause, now: Instant) -> Self {
         let stopping = match cause {
-            Cause::Cancelled | Cause::Deadline => Stopping::Delete,
+            Cause::Cancelled | Cause::Deadline | Cause::InCircle => Stopping::Delete,
             _ => Stopping::NotNeeded,
         };
         let is_late = match cause {
             Cause::Deadline => Some(true),
             Cause::Exited(_) | Cause::Recorded(_) | Cause::Lost(_) => None,
-            Cause::Cancelled | Cause::NeverStarted(_) | Cause::Unreachable(_) => Some(false),
+            Cause::Cancelled | Cause::InCircle | Cause::NeverStarted(_) | Cause::Unreachable(_) => {
+                Some(false)
+            }
         };
         Self {
             cause,
@@ -167,6 +169,7 @@ impl Leaving {
                 Some(deleted) => {
                     let why = match self.cause {
                         Cause::Deadline => "its deadline has passed",
+                        Cause::InCircle => "opencode repeats itself without getting on",
                         _ => "the run is cancelled",
                     };
                     step.say
@@ -306,6 +309,10 @@ impl Leaving {
             Cause::Lost(why) => RunEnd::Lost { why, evidence },
             Cause::NeverStarted(why) => RunEnd::NeverStarted { why },
             Cause::Cancelled => RunEnd::Cancelled {
+                evidence,
+                gone: gone == Some(true),
+            },
+            Cause::InCircle => RunEnd::InCircle {
                 evidence,
                 gone: gone == Some(true),
             },

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use cleanup::{OtherServers, clean_up, mark_reported, other_servers};
 use conclude::EndFacts;
-use deliver::Delivery;
+use deliver::{Delivery, OutputState};
 use leaving::LogFinish;
 use serde_json::{Value, json};
 use watch::{Say, Watch, Watched};
@@ -26,6 +26,7 @@ use crate::run::host::log::HostLog;
 use crate::run::host::progress::Phase;
 use crate::run::job::end::RunEnd;
 use crate::run::job::handle::JobHandle;
+use crate::run::redact::display::Redactor;
 use crate::run::report::{Outcome, Report};
 use crate::run::timing::{CLEAN_UP, KEEPALIVE, REQUEST, STOP_ENDED_JOB};
 
@@ -44,20 +45,21 @@ pub(crate) struct Supervised {
 
 /// Runs to the end and cleans up.
 pub(crate) async fn supervise(run: AttachedJob, host_log: &HostLog) -> Supervised {
-    let (log_is_over, mut until_over) = signal::channel(false);
+    let (output, mut seen) = signal::channel(OutputState::default());
+    let redactor = Redactor::of(&run.spec);
     let delivered = async {
         let (delivery, stderr) = tokio::join!(
-            deliver::stdout(&run.stdout, host_log, &run.handle.stop),
-            deliver::stderr(&run.stderr, host_log, &run.handle.stop)
+            deliver::stdout(&run.stdout, host_log, &run.handle.stop, &redactor, &output),
+            deliver::stderr(&run.stderr, host_log, &run.handle.stop, &redactor)
         );
-        log_is_over.send_replace(true);
+        output.send_modify(|state| state.is_over = true);
         (delivery, stderr)
     };
     let finish = |finish: LogFinish| {
         run.stdout.end(finish.of_stdout());
         run.stderr.end(finish.of_stderr());
     };
-    let watched = watch_job(&run.handle, host_log, &mut until_over, finish);
+    let watched = watch_job(&run.handle, host_log, &mut seen, finish);
     let followed = async { tokio::join!(watched, delivered) };
     let (end, (delivery, stderr)) = tokio::select! {
         all = followed => all,
@@ -90,7 +92,7 @@ pub(crate) async fn supervise(run: AttachedJob, host_log: &HostLog) -> Supervise
 pub async fn watch_job(
     handle: &JobHandle,
     host_log: &HostLog,
-    log_is_over: &mut signal::Receiver<bool>,
+    output: &mut signal::Receiver<OutputState>,
     mut finish: impl FnMut(LogFinish),
 ) -> RunEnd {
     let mut updates = handle.status.clone();
@@ -109,8 +111,8 @@ pub async fn watch_job(
     loop {
         // Before the look: what changes while the host takes a status wakes the run again.
         let view = updates.borrow_and_update().clone();
-        let is_over = *log_is_over.borrow_and_update();
-        let facts = facts::collect(handle, &ask, view, is_over).await;
+        let printed = *output.borrow_and_update();
+        let facts = facts::collect(handle, &ask, view, printed).await;
         is_cancelled |= facts.cancelled_at.is_some();
         let step = watch.step(&facts);
         if let Some(how) = step.finish {
@@ -127,7 +129,7 @@ pub async fn watch_job(
             biased;
             () = sleep_until(step.look_at) => {}
             _ = updates.changed() => {}
-            _ = log_is_over.changed() => {}
+            _ = output.changed() => {}
             _ = handle.stop.asked(), if !is_cancelled => {}
         }
     }

@@ -1,7 +1,7 @@
 //! What public reports show of opencode in the field, each with what a person expects who reads the output.
 
 use opencode_k8s::opencode::Transcript;
-use opencode_k8s::run::outcome::{Facts, RunResult, resolve};
+use opencode_k8s::run::outcome::{Facts, FoldedFacts, RunResult, resolve, resolve_folded};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -137,6 +137,31 @@ fn a_session_that_is_cleared_is_not_handed_on() {
             case.name
         );
     }
+}
+
+#[test]
+fn a_run_that_was_ended_in_a_circle_says_so() {
+    let case = cases()
+        .into_iter()
+        .find(|case| case.name == "real-overflow-loop-deadline");
+    let case = case.expect("the case");
+    let mut transcript = Transcript::new();
+    case.stdout.iter().for_each(|line| transcript.push_line(line));
+    let result = resolve_folded(&FoldedFacts {
+        summary: transcript.finish(),
+        exit_code: Some(143),
+        ended_in_circle: true,
+        ..FoldedFacts::default()
+    });
+    assert_eq!(
+        (result.error_code, result.clear_session),
+        (Some("context_overflow"), true)
+    );
+    assert!(
+        result
+            .error_message
+            .is_some_and(|message| message.contains("times"))
+    );
 }
 
 #[test]

@@ -154,6 +154,7 @@ fn facts(row: Row, objects: &Objects, ask: &[Ask], since: Instant, now: Instant)
             _ => None,
         },
         log_is_over: true,
+        is_in_circle: false,
         answers: Answers {
             job_is_gone: (wants(&Ask::JobIsGone) && can_answer).then_some(row.job == "gone"),
             has_started: (wants(&Ask::HasStarted) && can_answer).then_some(is_there),
@@ -179,6 +180,10 @@ const OUTAGE: Duration = Duration::from_secs(600);
 
 /// Watches an hour; the end, if one comes.
 fn watch(row: Row) -> Option<(RunEnd, Duration)> {
+    watch_printing(row, false)
+}
+
+fn watch_printing(row: Row, is_in_circle: bool) -> Option<(RunEnd, Duration)> {
     let since = Instant::now();
     let deadline = row.has_deadline.then(|| since + Duration::from_secs(60));
     let limits = Limits {
@@ -200,7 +205,10 @@ fn watch(row: Row) -> Option<(RunEnd, Duration)> {
     };
     let (mut now, mut ask, mut at_once) = (since, Vec::new(), 0);
     while now < since + Duration::from_secs(3_600) {
-        let step = watch.step(&facts(row, &objects, &ask, since, now));
+        let step = watch.step(&Facts {
+            is_in_circle,
+            ..facts(row, &objects, &ask, since, now)
+        });
         if let Some(end) = step.end {
             return Some((end, now - since));
         }
@@ -278,6 +286,7 @@ async fn no_combination_finds_an_end_without_evidence() {
                 assert!(is_seen, "{says}");
                 "lost"
             }
+            RunEnd::InCircle { .. } => panic!("nobody said that it repeats itself: {says}"),
             RunEnd::Unreachable { .. } => {
                 assert!(view_is_stale && after >= OUTAGE, "{says}");
                 "unreachable"
@@ -289,4 +298,26 @@ async fn no_combination_finds_an_end_without_evidence() {
         ends.len() == 7 && ends.values().all(|count| *count > 10),
         "{ends:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_repeats_itself_is_ended_where_it_is_at_work() {
+    for row in rows().filter(|row| row.job == "active" && row.pod == "running" && row.record == "none") {
+        let end = watch_printing(row, true).map(|(end, _)| end);
+        let is_late = row.has_deadline && matches!(row.view, "unreachable");
+        match row.view {
+            _ if row.is_cancelled => assert!(matches!(end, Some(RunEnd::Cancelled { .. })), "{row:?}"),
+            "fresh" | "polling" => {
+                let gone = row.answers != "silent";
+                assert!(
+                    matches!(end, Some(RunEnd::InCircle { gone: seen, .. }) if seen == gone),
+                    "{row:?} {end:?}"
+                );
+            }
+            "unreachable" if !is_late => {
+                assert!(!matches!(end, Some(RunEnd::InCircle { .. })), "{row:?} {end:?}");
+            }
+            _ => {}
+        }
+    }
 }

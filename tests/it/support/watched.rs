@@ -10,6 +10,7 @@ use opencode_k8s::run::job::end::RunEnd;
 use opencode_k8s::run::job::handle::{JobHandle, Limits};
 use opencode_k8s::run::seal::Seal;
 use opencode_k8s::run::stop::{Stopper, stop_signal};
+use opencode_k8s::run::supervise::deliver::OutputState;
 use opencode_k8s::run::supervise::watch_job;
 use opencode_k8s::run::volume::blocking::{SingleFlight, Volume};
 use opencode_k8s::tail::source::{Ownership, RunFiles};
@@ -88,9 +89,9 @@ pub(crate) fn handle(
 
 /// Watches until the run is over; its log is over as soon as it is to finish.
 pub(crate) async fn watch_to_the_end(handle: &JobHandle, host_log: &HostLog) -> RunEnd {
-    let (log_is_over, mut until_over) = tokio::sync::watch::channel(false);
-    watch_job(handle, host_log, &mut until_over, |_| {
-        log_is_over.send_replace(true);
+    let (output, mut seen) = tokio::sync::watch::channel(OutputState::default());
+    watch_job(handle, host_log, &mut seen, |_| {
+        output.send_modify(|state| state.is_over = true);
     })
     .await
 }

@@ -201,6 +201,11 @@ impl Watch {
         by_now
             .or_else(|| self.recorded(pod, facts, step))
             .or_else(|| self.is_out_of_time(facts).then_some(Cause::Deadline))
+            .or_else(|| {
+                // What cannot be ended now is looked at again.
+                let can_end = facts.view.unreachable_since.is_none() && facts.job.is_some();
+                (facts.is_in_circle && can_end).then_some(Cause::InCircle)
+            })
             .or_else(|| self.unreachable(facts, step))
     }
 
