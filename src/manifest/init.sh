@@ -29,6 +29,9 @@ if [ -n "$nonce" ]; then
     [ "$looks" -gt 0 ] || refuse 70 "the server did not say within a minute that this Job may run"
     looks=$((looks - 1))
     sleep 0.2 2>/dev/null || sleep 1
+    # NFS believes that a name is absent until the folder's attributes expire, after up to a minute. To open the folder
+    # asks for them again.
+    { true <"${base%/*}"; } 2>/dev/null
   done
   strange "$base.nonce"
   seen=
