@@ -69,8 +69,8 @@ fn is_writable(root: &Path, owner: Ownership, look: &str) -> Check {
         }
         Ok(_) => {
             let message = format!("Root is squashed at {folder}: the pods make their log files themselves.");
-            let hint = "Runs work, but nobody checks that both see the same volume. Export it without root_squash, or \
-                        run the server as uid 1000.";
+            let hint = "Runs work, but nobody checks that both see the same volume, and the four files of each run stay \
+                        there until somebody removes them. Export it without root_squash, or run the server as uid 1000.";
             Check::new(Level::Warn, "k8s_log_root_writable", message, Some(hint))
         }
         Err(error) => refused(format!("The server cannot write its log files: {error}")),
