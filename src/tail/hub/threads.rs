@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Shared;
 use super::consumer::TailId;
-use super::state::{LeaderTask, State};
+use super::state::{Busy, LeaderTask, State};
 use crate::tail::follower::{CHUNK, LogFollower, Look};
 
 /// A call that takes longer keeps its thread and its file; another thread goes on with the other files, which must not
@@ -56,7 +56,7 @@ impl Shared {
             }
             state = match task {
                 LeaderTask::Look(id, file, mount) => {
-                    self.enter(&mut state, mount.clone(), now);
+                    self.enter(&mut state, mount.clone(), Some(id), now);
                     self.look(state, id, file, &mount, term, &mut buffer)
                 }
                 LeaderTask::LookApart(id, file, mount) => {
@@ -131,7 +131,7 @@ impl Shared {
         now: Duration,
     ) -> MutexGuard<'a, State> {
         let mount: Arc<str> = file.mount().into();
-        self.enter(&mut state, mount.clone(), now);
+        self.enter(&mut state, mount.clone(), None, now);
         drop(state);
         drop(file);
         let mut state = self.lock();
@@ -142,8 +142,9 @@ impl Shared {
         state
     }
 
-    fn enter(&self, state: &mut State, mount: Arc<str>, now: Duration) {
-        state.busy = Some((now, mount));
+    fn enter(&self, state: &mut State, mount: Arc<str>, tail: Option<TailId>, now: Duration) {
+        let since = now;
+        state.busy = Some(Busy { since, mount, tail });
         // It wakes by itself after the leader's next poll; waking it for each one would cost as much as the poll.
         if state.standby_at.is_none_or(|at| at > now + STUCK_AFTER) {
             self.standby.notify_all();
@@ -201,11 +202,11 @@ impl Shared {
         while state.term == term {
             let now = self.now();
             let check_at = match (&state.busy, state.wakes_at) {
-                (Some((since, _)), _) => *since + STUCK_AFTER,
+                (Some(busy), _) => busy.since + STUCK_AFTER,
                 (None, Some(wakes_at)) => wakes_at.max(now) + STUCK_AFTER,
                 (None, None) => now + STUCK_AFTER,
             };
-            let Some((_, mount)) = state.busy.clone().filter(|_| check_at <= now) else {
+            let Some(busy) = state.busy.clone().filter(|_| check_at <= now) else {
                 state.standby_at = Some(check_at);
                 let wait = check_at.saturating_sub(now);
                 state = self
@@ -215,7 +216,10 @@ impl Shared {
                     .0;
                 continue;
             };
-            state.hangs(&mount);
+            state.hangs(&busy.mount);
+            if let Some(tail) = busy.tail {
+                state.is_silent(tail, busy.since);
+            }
             state.term += 1;
             state.busy = None;
             state.standby_at = None;

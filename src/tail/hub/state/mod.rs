@@ -37,9 +37,9 @@ struct TailEntry {
     /// When the tail ends although a thread still hangs in its file.
     give_up_at: Option<Duration>,
     offset: u64,
-    /// Since when the tail waits for its mount.
-    waits_since: Option<Duration>,
-    has_reported_wait: bool,
+    /// Since when the mount has not answered for this file.
+    silent_since: Option<Duration>,
+    has_told_silence: bool,
 }
 
 /// What the leading thread does next.
@@ -54,6 +54,15 @@ pub(super) enum LeaderTask {
     Sleep(Duration),
     /// Ends: no tail is left.
     Leave,
+}
+
+/// A call that the leader is in.
+#[derive(Clone)]
+pub(super) struct Busy {
+    pub(super) since: Duration,
+    pub(super) mount: Arc<str>,
+    /// The tail that waits for it; none when a file is closed.
+    pub(super) tail: Option<TailId>,
 }
 
 /// All tails of a hub.
@@ -73,8 +82,8 @@ pub(super) struct State {
     /// Grows with each change of the leader: a thread that sees another number than its own leads no longer.
     pub(super) term: u64,
     pub(super) running: bool,
-    /// Since when the leader is in a call, and on which mount.
-    pub(super) busy: Option<(Duration, Arc<str>)>,
+    /// Since when the leader is in a call, and on what.
+    pub(super) busy: Option<Busy>,
     /// When the leader wakes by itself; `None` while it is awake.
     pub(super) wakes_at: Option<Duration>,
     /// When the standby thread checks the leader next.
@@ -103,8 +112,8 @@ impl State {
             finish_rule: None,
             give_up_at: None,
             offset: 0,
-            waits_since: None,
-            has_reported_wait: false,
+            silent_since: None,
+            has_told_silence: false,
         };
         self.entries.insert(id, entry);
         self.schedule(id, now);
@@ -151,6 +160,7 @@ impl State {
 
     fn take_due(&mut self, id: TailId, now: Duration) -> Option<LeaderTask> {
         let all_stuck = self.stuck() >= MAX_STUCK;
+        self.tell_silence(id, now);
         let entry = self.entries.get_mut(&id)?;
         entry.due = None;
         let suspect = self.stuck.contains_key(&entry.mount);
@@ -162,7 +172,10 @@ impl State {
             self.wait_for_mount(id, now);
             return None;
         }
-        let mut file = entry.file.take()?;
+        let Some(mut file) = entry.file.take() else {
+            self.plan_while_silent(id);
+            return None;
+        };
         if let Some(rule) = entry.finish_rule.take() {
             file.end(rule, now);
         }
@@ -174,6 +187,7 @@ impl State {
             self.schedule(id, at);
         }
         Some(if suspect {
+            self.is_silent(id, now);
             LeaderTask::LookApart(id, file, mount)
         } else {
             LeaderTask::Look(id, file, mount)
@@ -185,7 +199,7 @@ impl State {
         &mut self,
         id: TailId,
         file: Box<LogFollower>,
-        look: Look,
+        mut look: Look,
         now: Duration,
     ) -> Option<Box<LogFollower>> {
         let Some(entry) = self.entries.get_mut(&id) else {
@@ -193,8 +207,9 @@ impl State {
         };
         entry.offset = file.offset();
         entry.file = Some(file);
-        entry.waits_since = None;
-        entry.has_reported_wait = false;
+        if let Some(text) = entry.silence_is_over(now) {
+            look.notices.insert(0, text);
+        }
         entry.then = aligned(now, look.again_in, entry.poll);
         let at = if entry.finish_rule.is_some() {
             now
@@ -301,7 +316,7 @@ impl State {
         };
         if !here {
             // A thread is in the file: this schedules the giving up.
-            self.schedule(id, now + limit);
+            self.plan_while_silent(id);
         } else if entry.ready.is_none() {
             self.schedule(id, now);
         }

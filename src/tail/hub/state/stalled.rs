@@ -3,11 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{MAX_STUCK, State, TailId};
+use super::{State, TailEntry, TailId};
 use crate::tail::follower::{FinishRule, Look, Proof};
 
-/// How long a file waits for its mount before the consumer gets a notice about it.
-pub(super) const REPORT_WAIT_AFTER: Duration = Duration::from_secs(1);
+/// How long a mount does not answer before the consumer gets a notice about it.
+pub(super) const TELL_SILENCE_AFTER: Duration = Duration::from_secs(10);
+
+impl TailEntry {
+    /// The mount has answered. The notice about it, where its silence was told.
+    pub(super) fn silence_is_over(&mut self, now: Duration) -> Option<String> {
+        let since = self.silent_since.take()?;
+        let was_told = std::mem::take(&mut self.has_told_silence);
+        was_told.then(|| {
+            let silent_for = now.saturating_sub(since).as_secs();
+            format!("the volume at {} answers again, after {silent_for} s", self.mount)
+        })
+    }
+}
 
 impl State {
     /// A thread hangs in a call on this mount.
@@ -28,39 +40,58 @@ impl State {
         }
     }
 
-    /// All threads hang: the file waits until one is back. The notice comes only when that lasts: after one slow answer
-    /// the other files of the mount get threads of their own, and all threads are taken for a moment.
+    /// All threads hang: the file waits until one is back.
     pub(super) fn wait_for_mount(&mut self, id: TailId, now: Duration) {
         if !self.waiting.contains(&id) {
             self.waiting.push(id);
         }
+        self.is_silent(id, now);
+    }
+
+    /// The mount does not answer for this file. That is told when it lasts: one slow answer takes all threads for a
+    /// moment.
+    pub(in crate::tail::hub) fn is_silent(&mut self, id: TailId, since: Duration) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.silent_since.get_or_insert(since);
+            self.plan_while_silent(id);
+        }
+    }
+
+    /// The next thing to do for a file whose mount does not answer: to tell it, or to give up.
+    pub(super) fn plan_while_silent(&mut self, id: TailId) {
+        let Some(entry) = self.entries.get(&id) else {
+            return;
+        };
+        let told_at = entry.silent_since.map(|since| since + TELL_SILENCE_AFTER);
+        let told_at = told_at.filter(|_| !entry.has_told_silence);
+        if let Some(at) = told_at.into_iter().chain(entry.give_up_at).min() {
+            self.schedule(id, at);
+        }
+    }
+
+    pub(super) fn tell_silence(&mut self, id: TailId, now: Duration) {
         let Some(entry) = self.entries.get_mut(&id) else {
             return;
         };
-        let (mount, give_up_at) = (entry.mount.clone(), entry.give_up_at);
-        let report_at = *entry.waits_since.get_or_insert(now) + REPORT_WAIT_AFTER;
-        let reports_now = now >= report_at && !std::mem::replace(&mut entry.has_reported_wait, true);
-        let reports_later = !entry.has_reported_wait;
-        if reports_now {
-            let text = format!(
-                "the volume at {mount} does not answer ({MAX_STUCK} reads hang); the log waits for it"
-            );
-            self.offer(
-                id,
-                Look {
-                    notices: vec![text],
-                    ..Look::default()
-                },
-            );
-        }
-        let again_at = reports_later
-            .then_some(report_at)
-            .into_iter()
-            .chain(give_up_at)
-            .min();
-        if let Some(at) = again_at {
-            self.schedule(id, at);
-        }
+        let silent_for = entry.silent_since.map(|since| now.saturating_sub(since));
+        let Some(silent_for) =
+            silent_for.filter(|time| *time >= TELL_SILENCE_AFTER && !entry.has_told_silence)
+        else {
+            return;
+        };
+        entry.has_told_silence = true;
+        let text = format!(
+            "the volume at {} has not answered for {} s; the log waits for it",
+            entry.mount,
+            silent_for.as_secs()
+        );
+        self.offer(
+            id,
+            Look {
+                notices: vec![text],
+                ..Look::default()
+            },
+        );
     }
 
     /// The run is over and the mount does not answer: the tail ends, and says why.
@@ -68,6 +99,8 @@ impl State {
         let Some(entry) = self.entries.get_mut(&id) else {
             return;
         };
+        // That it answers again is of no use any more.
+        (entry.silent_since, entry.has_told_silence) = (None, false);
         let text = format!(
             "the volume at {} does not answer; the end of the log was not read",
             entry.mount

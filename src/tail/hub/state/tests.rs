@@ -1,4 +1,4 @@
-use super::stalled::REPORT_WAIT_AFTER;
+use super::stalled::TELL_SILENCE_AFTER;
 use super::*;
 use crate::tail::TailOptions;
 use crate::tail::follower::{CHUNK, Proof};
@@ -68,7 +68,7 @@ fn one_that_waits(now: Duration) -> (State, TailId) {
 
 /// A tail on such a mount whose consumer has not taken the notice about it yet.
 fn one_with_a_notice(now: Duration) -> (State, TailId) {
-    let (mut state, id) = one_that_waits(now - REPORT_WAIT_AFTER);
+    let (mut state, id) = one_that_waits(now - TELL_SILENCE_AFTER);
     assert!(
         matches!(state.next_task(now), LeaderTask::Sleep(_)),
         "no thread is left"
@@ -89,18 +89,25 @@ fn due(state: &mut State, now: Duration) -> Box<LogFollower> {
 
 #[test]
 fn lines_that_are_found_before_the_consumer_took_a_notice_come_with_it() {
-    let now = Duration::from_secs(5);
+    let now = Duration::from_secs(50);
     let (mut state, id) = one_with_a_notice(now);
     let mut file = due(&mut state, now);
     let look = file.look(now, &mut vec![0; CHUNK]);
     assert!(state.put_back(id, file, look, now).is_none());
     let look = state.take_ready(id, now).expect("a look");
-    assert_eq!((look.text.as_str(), look.notices.len()), ("line\n", 1));
+    assert_eq!(look.text, "line\n");
+    assert_eq!(
+        look.notices,
+        [
+            "the volume at /mount has not answered for 10 s; the log waits for it",
+            "the volume at /mount answers again, after 10 s"
+        ]
+    );
 }
 
 #[test]
 fn the_last_lines_come_also_when_the_tail_was_given_up_meanwhile() {
-    let now = Duration::from_secs(5);
+    let now = Duration::from_secs(50);
     let (mut state, id) = one_with_a_notice(now);
     let mut file = due(&mut state, now);
     let quiet = Duration::from_secs(1);
@@ -119,10 +126,10 @@ fn the_last_lines_come_also_when_the_tail_was_given_up_meanwhile() {
 
 #[test]
 fn a_mount_that_is_only_slow_is_not_reported() {
-    let now = Duration::from_secs(5);
+    let now = Duration::from_secs(50);
     let (mut state, id) = one_that_waits(now);
-    let soon = now + REPORT_WAIT_AFTER / 2;
-    assert!(matches!(state.next_task(soon), LeaderTask::Sleep(at) if at == now + REPORT_WAIT_AFTER));
+    let soon = now + TELL_SILENCE_AFTER / 2;
+    assert!(matches!(state.next_task(soon), LeaderTask::Sleep(at) if at == now + TELL_SILENCE_AFTER));
     assert!(state.take_ready(id, soon).is_none());
     state.came_back(&MOUNT.into(), soon);
     assert!(matches!(state.next_task(soon), LeaderTask::LookApart(..)));
@@ -131,7 +138,7 @@ fn a_mount_that_is_only_slow_is_not_reported() {
 
 #[test]
 fn a_look_that_hangs_after_the_end_of_the_run_is_given_up() {
-    let now = Duration::from_secs(5);
+    let now = Duration::from_secs(50);
     let (mut state, id) = one_tail(now);
     let (bytes, limit) = (5, None);
     state.end(
@@ -160,7 +167,7 @@ fn a_look_that_hangs_after_the_end_of_the_run_is_given_up() {
 
 #[test]
 fn a_file_that_answers_is_not_given_up_however_long_its_end_takes() {
-    let now = Duration::from_secs(5);
+    let now = Duration::from_secs(50);
     let (mut state, id) = one_tail(now);
     let quiet = Duration::from_secs(1);
     state.end(id, FinishRule::Settle { quiet }, now);
@@ -180,4 +187,46 @@ fn a_file_that_answers_is_not_given_up_however_long_its_end_takes() {
         state.take_ready(id, later).map(|look| look.text),
         Some("line\n".to_owned())
     );
+}
+
+#[test]
+fn a_look_that_hangs_for_10_s_is_told_once_and_so_is_its_end() {
+    let now = Duration::from_secs(50);
+    let (mut state, id) = one_tail(now);
+    let LeaderTask::Look(_, mut file, _) = state.next_task(now) else {
+        panic!("the file is due")
+    };
+    // Another thread takes over.
+    state.hangs(&MOUNT.into());
+    state.is_silent(id, now);
+    let told_at = now + TELL_SILENCE_AFTER;
+    assert!(matches!(state.next_task(now), LeaderTask::Sleep(at) if at == told_at));
+    assert!(matches!(state.next_task(told_at), LeaderTask::Sleep(_)));
+    let told = state.take_ready(id, told_at).map(|look| look.notices);
+    let text = "the volume at /mount has not answered for 10 s; the log waits for it";
+    assert_eq!(told, Some(vec![text.to_owned()]));
+    let back = now + Duration::from_secs(95);
+    assert!(matches!(state.next_task(back), LeaderTask::Sleep(_)));
+    assert!(state.take_ready(id, back).is_none(), "once");
+    state.came_back(&MOUNT.into(), back);
+    let look = file.look(back, &mut vec![0; CHUNK]);
+    assert!(state.put_back(id, file, look, back).is_none());
+    let look = state.take_ready(id, back).expect("a look");
+    let text = "the volume at /mount answers again, after 95 s".to_owned();
+    assert_eq!((look.text.as_str(), look.notices), ("line\n", vec![text]));
+}
+
+#[test]
+fn a_look_that_hangs_is_given_up_after_it_was_told() {
+    let now = Duration::from_secs(50);
+    let (mut state, id) = one_tail(now);
+    assert!(matches!(state.next_task(now), LeaderTask::Look(..)));
+    state.is_silent(id, now);
+    state.end(id, FinishRule::Drain, now + TELL_SILENCE_AFTER / 2);
+    let told_at = now + TELL_SILENCE_AFTER;
+    let give_up_at = now + TELL_SILENCE_AFTER / 2 + MIN_HUNG_MOUNT_LIMIT;
+    assert!(matches!(state.next_task(told_at), LeaderTask::Sleep(at) if at == give_up_at));
+    assert!(matches!(state.next_task(give_up_at), LeaderTask::Sleep(_)));
+    let end = state.take_ready(id, give_up_at).and_then(|look| look.end);
+    assert!(matches!(end, Some(Proof::Failed(_))));
 }
