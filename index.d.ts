@@ -244,7 +244,7 @@ export interface OutcomeFacts {
   /** The container's reason as Kubernetes words it, such as `OOMKilled`. */
   reason?: string | null | undefined;
   /** Whether every byte that the pod wrote was read. */
-  logState: "proven" | "unproven" | "incomplete";
+  logState: "proven" | "counted" | "unproven" | "incomplete";
   /** The deadline passed (false). */
   timedOut?: boolean | undefined;
   /** That deadline in seconds, for the message. */

@@ -147,6 +147,7 @@ impl Options {
             appear: duration(self.appear_timeout_ms, 0.0).or(default.appear),
             // There is no end record to compare with.
             digest: false,
+            nuls_pass: false,
             collect: self.collect,
         }
     }

@@ -13,8 +13,11 @@ pub struct TailOptions {
     pub idle_polls: u32,
     /// How long a file may be absent before the tail fails; `None` = for ever. Default 30 s.
     pub appear: Option<Duration>,
-    /// Keep a running digest of what is read, for a proof against the end record. Default true.
+    /// Keep a running digest of what is read, for a proof against the end record, and tell what the file holds when it
+    /// turns out to be another one than was read. Default true.
     pub digest: bool,
+    /// Give NULs out at once, which may be bytes that are still on their way. Default false.
+    pub nuls_pass: bool,
     /// Keep the text for whoever wants all of it at the end. Default false.
     pub collect: bool,
 }
@@ -27,6 +30,7 @@ impl Default for TailOptions {
             idle_polls: 5,
             appear: Some(Duration::from_secs(30)),
             digest: true,
+            nuls_pass: false,
             collect: false,
         }
     }

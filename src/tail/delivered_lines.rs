@@ -1,9 +1,10 @@
 //! Which lines were delivered already: a replaced or truncated file is read from its start again, and no line may
-//! come twice. Only a hash of each line is kept, of a bounded number of lines. Pure.
+//! come twice. Only a hash of each line is kept, of a bounded number of lines; and whether what was delivered is what
+//! the file holds. Pure.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher as _, RandomState};
-use std::sync::OnceLock;
+
+use super::keyed_hash::{LineSequence, of_line};
 
 /// How many of a log's last lines are remembered: 512 KiB of hashes. When a longer log is rewritten, the lines before
 /// these are delivered again.
@@ -16,37 +17,65 @@ pub(super) struct DeliveredLines {
     /// After a restart: how often each line, by its hash, is still to be left out. The order is free, because a
     /// rewritten file may have lost its beginning.
     to_skip: HashMap<u64, u32>,
+    /// The file is read again for what it holds: nothing of it is delivered.
+    skips_all: bool,
+    delivered: LineSequence,
+    /// The lines of the file since it was read from its start again; `None` while it was not.
+    of_file: Option<LineSequence>,
 }
 
 impl DeliveredLines {
+    /// The same bytes are read from their start again: all of their lines were delivered.
+    pub(super) fn repeat(&mut self) {
+        self.restart();
+        self.skips_all = true;
+    }
+
+    /// Whether the lines that were delivered are the file's lines, each once, in order.
+    pub(super) fn are_of_file(&self) -> bool {
+        self.of_file.is_none_or(|of_file| of_file == self.delivered)
+    }
+
     /// The file is read from its start again: each line that was delivered is left out once.
     pub(super) fn restart(&mut self) {
+        self.of_file = Some(LineSequence::default());
+        self.skips_all = false;
         self.to_skip.clear();
         for hash in &self.hashes {
             *self.to_skip.entry(*hash).or_default() += 1;
         }
     }
 
-    /// The lines that are new, each with its `\n`; remembers them.
-    pub(super) fn keep_new(&mut self, lines: Vec<u8>) -> Vec<u8> {
-        if self.to_skip.is_empty() {
-            for line in lines_of(&lines) {
-                self.remember(hash(line));
+    /// The lines that are new, each with its `\n`; remembers them. `None`: all of them are.
+    pub(super) fn keep_new(&mut self, lines: &[u8]) -> Option<Vec<u8>> {
+        if self.to_skip.is_empty() && !self.skips_all {
+            for line in lines_of(lines) {
+                self.remember(of_line(line));
             }
-            return lines;
+            return None;
         }
         let mut new = Vec::with_capacity(lines.len());
-        for line in lines_of(&lines) {
-            let hash = hash(line);
-            if !self.skip(hash) {
+        for line in lines_of(lines) {
+            let hash = of_line(line);
+            if self.skips_all || self.skip(hash) {
+                self.is_in_file(hash);
+            } else {
                 self.remember(hash);
                 new.extend_from_slice(line);
             }
         }
-        new
+        Some(new)
+    }
+
+    fn is_in_file(&mut self, hash: u64) {
+        if let Some(of_file) = &mut self.of_file {
+            of_file.push(hash);
+        }
     }
 
     fn remember(&mut self, hash: u64) {
+        self.is_in_file(hash);
+        self.delivered.push(hash);
         if self.hashes.len() >= REMEMBERED_LINES {
             self.hashes.pop_front();
         }
@@ -75,52 +104,13 @@ fn lines_of(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// 64 bits by folded multiplication: every line of every log passes here, and the standard hasher takes three
-/// times as long. The key is random in each process, so that no agent can print two lines of one hash on purpose.
-/// Four folds at once, because one waits for the multiplication of the one before.
-fn hash(line: &[u8]) -> u64 {
-    static KEY: OnceLock<u64> = OnceLock::new();
-    let key = *KEY.get_or_init(|| RandomState::new().hash_one(0_u8));
-    let mut state = key ^ line.len() as u64;
-    let (blocks, rest) = line.as_chunks::<64>();
-    if !blocks.is_empty() {
-        let (mut a, mut b, mut c, mut d) = (state, !state, state.rotate_left(17), !state.rotate_left(17));
-        for block in blocks {
-            let (pairs, _) = block.as_chunks::<16>();
-            if let [first, second, third, fourth] = pairs {
-                (a, b, c, d) = (fold(first, a), fold(second, b), fold(third, c), fold(fourth, d));
-            }
-        }
-        state = fold_words(a ^ key, b, c) ^ fold_words(c ^ key, d, a).rotate_left(31);
-    }
-    let (pairs, rest) = rest.as_chunks::<16>();
-    for pair in pairs {
-        state = fold(pair, state);
-    }
-    let mut last = [0; 16];
-    if let Some(last) = last.get_mut(..rest.len()) {
-        last.copy_from_slice(rest);
-    }
-    fold(&last, state)
-}
-
-fn fold(pair: &[u8; 16], state: u64) -> u64 {
-    let both = u128::from_le_bytes(*pair);
-    fold_words(both as u64, (both >> 64) as u64, state)
-}
-
-fn fold_words(one: u64, other: u64, state: u64) -> u64 {
-    let product = u128::from(one ^ 0x9E37_79B9_7F4A_7C15) * u128::from(other ^ state);
-    // A zero factor must not wipe out what came before.
-    (product as u64) ^ ((product >> 64) as u64) ^ state.rotate_left(23)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn keep(delivered: &mut DeliveredLines, lines: &str) -> String {
-        String::from_utf8(delivered.keep_new(lines.as_bytes().to_vec())).expect("text")
+        let new = delivered.keep_new(lines.as_bytes());
+        String::from_utf8(new.unwrap_or_else(|| lines.as_bytes().to_vec())).expect("text")
     }
 
     #[test]
@@ -140,31 +130,27 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_differ_anywhere_have_hashes_of_their_own() {
-        let line = [b'x'; 200];
-        let mut hashes = vec![hash(&line), hash(&line[..199])];
-        for at in 0..line.len() {
-            for byte in [b'y', 0, 0xFF] {
-                let mut other = line;
-                other[at] = byte;
-                hashes.push(hash(&other));
-            }
-            let mut swapped = [b'x'; 200];
-            swapped[at] = b'a';
-            swapped[(at + 64) % 200] = b'b';
-            hashes.push(hash(&swapped));
-        }
-        let all = hashes.len();
-        hashes.sort_unstable();
-        hashes.dedup();
-        assert_eq!(hashes.len(), all);
+    fn only_the_files_own_lines_in_order_are_of_the_file() {
+        let mut delivered = DeliveredLines::default();
+        keep(&mut delivered, "a\nb\n");
+        assert!(delivered.are_of_file());
+        delivered.restart();
+        assert!(!delivered.are_of_file(), "none of them was seen in it yet");
+        keep(&mut delivered, "a\nb\nc\n");
+        assert!(delivered.are_of_file());
+        delivered.repeat();
+        assert_eq!(keep(&mut delivered, "a\nb\nd\n"), "");
+        assert!(!delivered.are_of_file());
+        delivered.restart();
+        keep(&mut delivered, "b\na\nc\n");
+        assert!(!delivered.are_of_file());
     }
 
     #[test]
     fn the_memory_is_bounded() {
         let mut delivered = DeliveredLines::default();
         for number in 0..REMEMBERED_LINES * 3 {
-            delivered.keep_new(format!("{number}\n").into_bytes());
+            delivered.keep_new(format!("{number}\n").as_bytes());
         }
         let hashes = &delivered.hashes;
         assert!(hashes.len() == REMEMBERED_LINES && hashes.capacity() <= 2 * REMEMBERED_LINES);

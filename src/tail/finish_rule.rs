@@ -54,9 +54,12 @@ impl FinishRule {
 /// What a finished tail knows about its completeness.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
-    /// Every byte that the end record counts was read, and the digest agrees.
+    /// The lines that were given are the file's lines, each once, in order, and the file is the end record's: count and
+    /// digest agree.
     Proven,
-    /// There was no end record to compare with.
+    /// The same by the count alone: the end record has no digest.
+    Counted,
+    /// There was no end record to compare with, or the lines that were given are not just the file's.
     Unproven,
     /// The end record counts more bytes than could be read, or its digest is of other bytes.
     Incomplete {

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use super::cadence::{Cadence, TailOptions};
 use super::delivered_lines::DeliveredLines;
+use super::file_check::RecordedContent;
 use super::finish_rule::retry_wait;
 pub use super::finish_rule::{FinishRule, Proof};
+use super::finishing::Finishing;
 use super::framer::{Framer, decode};
 use super::line_collector::LineCollector;
 use super::reader::{ReadOutcome, Reader};
@@ -19,18 +21,27 @@ pub const CHUNK: usize = 120 << 10;
 /// Spare capacity behind the lines of a look: the boundary appends there whose lines they are.
 const SPARE_BYTES: usize = 256;
 
+/// The wait after a look that found NULs only, when somebody waits for the end: a file can hold terabytes of them.
+const NUL_PACE: Duration = Duration::from_millis(20);
+
 /// What one look found.
 #[derive(Debug, Default)]
 pub struct Look {
     /// Whole lines, each with its newline.
     pub text: String,
+    /// The file turned out to be another one than was read: what it holds begins with this look. Only with
+    /// [`TailOptions::digest`].
+    pub is_again: bool,
+    /// The file's lines, where `text` leaves out some that were given before; `None`: they are `text`. Only with
+    /// [`TailOptions::digest`].
+    pub of_file: Option<String>,
     /// Sentences for a person, each given once in the life of the tail.
     pub notices: Vec<String>,
     /// Set when the tail is over.
     pub end: Option<Proof>,
     /// With the end: all lines of the tail, if [`TailOptions::collect`] asks for them.
     pub collected: Option<Box<LineCollector>>,
-    /// The last line of `text` has no newline in the file.
+    /// The last line of the file's has no newline there.
     pub cut: bool,
     /// When to look again; zero while there is more to read.
     pub again_in: Duration,
@@ -40,11 +51,24 @@ impl Look {
     /// Whether there is nothing in it for the consumer.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.text.is_empty() && self.notices.is_empty() && self.end.is_none()
+        self.lines_of_file().is_empty() && self.notices.is_empty() && self.end.is_none() && !self.is_again
+    }
+
+    /// The file's lines that this look found.
+    #[must_use]
+    pub fn lines_of_file(&self) -> &str {
+        self.of_file.as_deref().unwrap_or(&self.text)
     }
 
     /// Adds what a later look found, before the consumer took this one.
     pub fn add(&mut self, later: Self) {
+        if later.is_again {
+            self.is_again = true;
+            self.of_file = Some(later.lines_of_file().to_owned());
+        } else if self.of_file.is_some() || later.of_file.is_some() {
+            let lines = [self.lines_of_file(), later.lines_of_file()].concat();
+            self.of_file = Some(lines);
+        }
         self.text.push_str(&later.text);
         self.notices.extend(later.notices);
         self.end = self.end.take().or(later.end);
@@ -56,17 +80,17 @@ impl Look {
 
 /// The state of one tail.
 pub struct LogFollower {
-    reader: Reader,
-    shown: String,
+    pub(super) reader: Reader,
+    pub(super) shown: String,
     options: TailOptions,
-    framer: Framer,
-    delivered: DeliveredLines,
+    pub(super) framer: Framer,
+    pub(super) delivered: DeliveredLines,
     collector: Option<Box<LineCollector>>,
     cadence: Cadence,
     started_at: Duration,
     reported_kinds: Vec<String>,
-    finish_rule: Option<(FinishRule, Duration)>,
-    quiet_since: Option<(Duration, u64)>,
+    pub(super) finish_rule: Option<(FinishRule, Duration)>,
+    pub(super) finishing: Finishing,
 }
 
 impl LogFollower {
@@ -74,7 +98,7 @@ impl LogFollower {
     #[must_use]
     pub fn new(source: Box<dyn LogSource>, shown: String, options: TailOptions, now: Duration) -> Self {
         Self {
-            reader: Reader::new(source, options.digest, now),
+            reader: Reader::new(source, options.digest, options.nuls_pass, now),
             shown,
             options,
             framer: Framer::default(),
@@ -84,7 +108,7 @@ impl LogFollower {
             started_at: now,
             reported_kinds: Vec::new(),
             finish_rule: None,
-            quiet_since: None,
+            finishing: Finishing::default(),
         }
     }
 
@@ -113,7 +137,7 @@ impl LogFollower {
                 self.reader.end()
             }
             self.finish_rule = Some((rule, now));
-            self.quiet_since = None;
+            self.finishing = Finishing::default();
         }
     }
 
@@ -121,11 +145,8 @@ impl LogFollower {
     pub fn look(&mut self, now: Duration, buffer: &mut [u8]) -> Look {
         let mut look = Look::default();
         let mut lines = Vec::new();
-        let stop_at = match &self.finish_rule {
-            Some((FinishRule::Prove { bytes, .. }, _)) => Some(*bytes),
-            _ => None,
-        };
-        let got = self.reader.read_on(now, stop_at, buffer);
+        let record = recorded(self.finish_rule.as_ref());
+        let got = self.reader.read_on(now, record, buffer);
         for (kind, text) in self.reader.take_notices() {
             self.report(&kind, || text, &mut look);
         }
@@ -140,7 +161,16 @@ impl LogFollower {
                 &mut look,
             );
         }
-        look.text = decode(self.delivered.keep_new(lines));
+        let new = self.delivered.keep_new(&lines);
+        look.is_again &= self.options.digest;
+        look.text = match new {
+            None => decode(lines),
+            Some(new) => {
+                look.of_file = self.options.digest.then(|| decode(lines));
+                decode(new)
+            }
+        };
+        self.check_proof(&mut look);
         if let Some(collector) = &mut self.collector {
             collector.add(&look.text);
         }
@@ -155,27 +185,37 @@ impl LogFollower {
         &mut self,
         got: ReadOutcome,
         now: Duration,
-        buffer: &mut [u8],
+        buffer: &[u8],
         lines: &mut Vec<u8>,
         look: &mut Look,
     ) {
         match got {
-            ReadOutcome::Bytes { from, until, more } => {
+            ReadOutcome::Bytes {
+                from,
+                until,
+                more,
+                only_nuls,
+            } => {
                 let fresh = buffer.get(from..until).unwrap_or_default();
                 lines.reserve(fresh.len() + SPARE_BYTES);
                 self.framer.push(fresh, lines);
-                let paced = self.cadence.next(&self.options, true);
-                look.again_in = if more || self.finish_rule.is_some() {
-                    Duration::ZERO
-                } else {
-                    paced
+                let paced = self.cadence.next(&self.options, !only_nuls);
+                look.again_in = match (&self.finish_rule, only_nuls) {
+                    (Some(_), true) => NUL_PACE,
+                    (None, false) if !more => paced,
+                    (None, true) => paced,
+                    _ => Duration::ZERO,
                 };
             }
             ReadOutcome::Nothing => look.again_in = self.cadence.next(&self.options, false),
-            ReadOutcome::Doubtful => look.again_in = self.options.poll.min(retry_wait(Duration::ZERO)),
+            ReadOutcome::Checking => look.again_in = Duration::ZERO,
+            ReadOutcome::Doubtful => {
+                look.again_in = self.options.poll.min(retry_wait(self.reader.doubt_age(now)));
+            }
             ReadOutcome::Restarted(why) => {
                 self.framer.reset();
                 self.delivered.restart();
+                look.is_again = true;
                 // Not at once: a file that keeps changing must not keep a thread busy.
                 look.again_in = self.options.poll.min(retry_wait(Duration::ZERO));
                 self.report(
@@ -185,118 +225,18 @@ impl LogFollower {
                 );
             }
         }
-        if let Some((rule, asked)) = self.finish_rule.clone() {
-            self.apply_rule(&rule, now.saturating_sub(asked), got, now, buffer, lines, look);
-        }
-    }
-
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "a part of after_read, which would be too long with it"
-    )]
-    fn apply_rule(
-        &mut self,
-        rule: &FinishRule,
-        waited: Duration,
-        got: ReadOutcome,
-        now: Duration,
-        buffer: &mut [u8],
-        lines: &mut Vec<u8>,
-        look: &mut Look,
-    ) {
-        let idle = matches!(got, ReadOutcome::Nothing);
-        let in_time = waited < rule.time_limit(self.visibility_lag());
-        match rule {
-            FinishRule::Drain if idle => self.finish(Proof::Unproven, lines, look),
-            FinishRule::Drain if !in_time && !matches!(got, ReadOutcome::Bytes { .. }) => {
-                self.unreadable("it keeps changing", lines, look)
-            }
-            FinishRule::Drain => {}
-            FinishRule::Prove { bytes, sha256, .. } => {
-                // The digest is compared at the end only: the reader of a rewritten file starts at 0 again.
-                if self.offset() >= *bytes && self.reader.agrees(*bytes, sha256.as_deref(), buffer) {
-                    self.proven(*bytes, lines, look);
-                } else if !matches!(got, ReadOutcome::Bytes { .. }) {
-                    self.retry_or_finish(
-                        Proof::Incomplete {
-                            have: self.offset(),
-                            want: *bytes,
-                        },
-                        in_time,
-                        waited,
-                        lines,
-                        look,
-                    );
-                }
-            }
-            // Whoever still writes there is not the pod of this run, and must not keep the tail from its end.
-            FinishRule::Settle { .. } if !in_time && !matches!(got, ReadOutcome::Bytes { .. }) => {
-                self.finish(Proof::Unproven, lines, look);
-            }
-            FinishRule::Settle { quiet } => self.settle(*quiet, idle, now, lines, look),
-        }
-    }
-
-    /// The end record's byte count, when all of it was read and the digest agrees. Then an error of the file does not
-    /// matter: another server that harvested the same run may have removed it.
-    fn complete_bytes(&mut self) -> Option<u64> {
-        let Some((FinishRule::Prove { bytes, sha256, .. }, _)) = &self.finish_rule else {
-            return None;
-        };
-        let (bytes, read) = (*bytes, self.offset());
-        (read == bytes && self.reader.agrees(bytes, sha256.as_deref(), &mut [])).then_some(bytes)
-    }
-
-    fn visibility_lag(&self) -> Duration {
-        self.reader.source().freshness().visibility_lag()
-    }
-
-    fn proven(&mut self, bytes: u64, lines: &mut Vec<u8>, look: &mut Look) {
-        let more = self.reader.size().saturating_sub(bytes);
-        if more > 0 {
-            let text =
-                format!("{more} bytes follow in the log after its end record; they are not opencode's");
-            self.report("more", || text, look);
-        }
-        self.finish(Proof::Proven, lines, look);
-    }
-
-    fn retry_or_finish(
-        &mut self,
-        proof: Proof,
-        in_time: bool,
-        waited: Duration,
-        lines: &mut Vec<u8>,
-        look: &mut Look,
-    ) {
-        if in_time {
-            self.reader.want_fresh();
-            look.again_in = retry_wait(waited);
-        } else {
-            self.finish(proof, lines, look);
-        }
-    }
-
-    fn settle(&mut self, quiet: Duration, idle: bool, now: Duration, lines: &mut Vec<u8>, look: &mut Look) {
-        match self.quiet_since {
-            Some((since, offset)) if idle && offset == self.offset() => {
-                if now.saturating_sub(since) >= quiet {
-                    return self.finish(Proof::Unproven, lines, look);
-                }
-            }
-            _ => self.quiet_since = Some((now, self.offset())),
-        }
-        if idle {
-            self.reader.want_fresh();
-            look.again_in = Duration::from_millis(250).min(quiet);
-        }
+        self.apply_rule(got, now, lines, look);
     }
 
     /// After a look that failed: each kind of error is reported once and retried. Only the end of the run, or a file
     /// that never was there, ends the tail.
     fn after_error(&mut self, error: &SourceError, now: Duration, lines: &mut Vec<u8>, look: &mut Look) {
-        if let Some(bytes) = self.complete_bytes() {
-            return self.proven(bytes, lines, look);
+        // Another server that harvested the same run may have removed the file: what was read whole is whole.
+        if let Some(record) = recorded(self.finish_rule.as_ref())
+            && self.reader.is_recorded(record)
+        {
+            let (bytes, has_digest) = (record.bytes, record.sha256.is_some());
+            return self.complete(bytes, has_digest, lines, look);
         }
         look.again_in = self.cadence.next(&self.options, false);
         if !self.reader.was_there() {
@@ -343,27 +283,22 @@ impl LogFollower {
         }
     }
 
-    /// The file could not be read to its end: whoever gets the text must know that it is not all.
-    fn unreadable(&mut self, why: &str, lines: &mut Vec<u8>, look: &mut Look) {
-        let message = format!(
-            "Pod log file at {} could not be read to its end: {why}",
-            self.shown
-        );
-        self.finish(Proof::Failed(message), lines, look);
-    }
-
-    fn finish(&mut self, proof: Proof, lines: &mut Vec<u8>, look: &mut Look) {
-        look.cut = self.framer.has_partial();
-        self.framer.finish(lines);
-        self.reader.close();
-        look.end = Some(proof);
-    }
-
-    fn report(&mut self, kind: &str, text: impl FnOnce() -> String, look: &mut Look) {
+    pub(super) fn report(&mut self, kind: &str, text: impl FnOnce() -> String, look: &mut Look) {
         if !self.reported_kinds.iter().any(|known| known == kind) {
             self.reported_kinds.push(kind.to_owned());
             look.notices.push(text());
         }
+    }
+}
+
+/// What the end record says of the log.
+fn recorded(rule: Option<&(FinishRule, Duration)>) -> Option<RecordedContent<'_>> {
+    match rule {
+        Some((FinishRule::Prove { bytes, sha256, .. }, _)) => Some(RecordedContent {
+            bytes: *bytes,
+            sha256: sha256.as_deref(),
+        }),
+        _ => None,
     }
 }
 

@@ -11,11 +11,20 @@ use crate::opencode::{Circle, Summary};
 pub enum LogState {
     /// Count and digest match the pod's end record.
     Proven,
+    /// The count matches; the record has no digest.
+    Counted,
     /// There is no end record.
     #[default]
     Unproven,
     /// There is an end record, and bytes are missing.
     Incomplete,
+}
+
+impl LogState {
+    /// Whether every byte that the pod counted was read.
+    pub(super) fn is_whole(self) -> bool {
+        matches!(self, Self::Proven | Self::Counted)
+    }
 }
 
 /// The session the run was to resume: its id, or the parameters stored with it.

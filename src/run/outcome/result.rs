@@ -207,6 +207,7 @@ fn result_json(facts: &FoldedFacts, warnings: &[String]) -> Value {
         "opencodeExitCode": facts.exit_code,
         "logState": match facts.log_state {
             LogState::Proven => "proven",
+            LogState::Counted => "counted",
             LogState::Unproven => "unproven",
             LogState::Incomplete => "incomplete",
         },

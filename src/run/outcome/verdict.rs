@@ -72,8 +72,7 @@ fn ended_by_us(facts: &FoldedFacts) -> Option<OutcomeFailure> {
         ));
     }
     // A run that ended by itself in time, and proves it, did not time out. Without an event of opencode none did.
-    let finished =
-        facts.exit_code == Some(0) && facts.log_state == LogState::Proven && facts.summary.events > 0;
+    let finished = facts.exit_code == Some(0) && facts.log_state.is_whole() && facts.summary.events > 0;
     if (facts.timed_out || reason == "DeadlineExceeded") && !finished {
         let after = facts
             .timeout_sec
@@ -175,7 +174,7 @@ fn unfinished(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure> {
     match facts.exit_code {
         _ if sum.clean_stop => Some(empty_response()),
         None => Some(OutcomeFailure::new(code::UNKNOWN_OUTCOME, unknown(sum))),
-        Some(0) if facts.log_state != LogState::Proven => {
+        Some(0) if !facts.log_state.is_whole() => {
             Some(OutcomeFailure::new(code::UNKNOWN_OUTCOME, unknown(sum)))
         }
         Some(0) => no_answer(facts, lines),
@@ -277,7 +276,7 @@ fn warnings(facts: &FoldedFacts) -> Vec<String> {
         ));
     }
     match facts.log_state {
-        LogState::Proven => {}
+        LogState::Proven | LogState::Counted => {}
         LogState::Unproven => said.push("nothing proves that the log is complete".to_owned()),
         LogState::Incomplete => said.push("the log could not be read to its end".to_owned()),
     }

@@ -37,6 +37,7 @@ pub fn judge(known: EndFacts<'_>) -> Report {
     let proof = known.delivered.proof.clone();
     let log_state = match proof {
         Proof::Proven => LogState::Proven,
+        Proof::Counted => LogState::Counted,
         Proof::Unproven => LogState::Unproven,
         Proof::Incomplete { .. } | Proof::Failed(_) => LogState::Incomplete,
     };
@@ -77,6 +78,7 @@ pub fn judge(known: EndFacts<'_>) -> Report {
 pub fn proof_word(proof: &Proof) -> String {
     match proof {
         Proof::Proven => "proven".to_owned(),
+        Proof::Counted => "counted".to_owned(),
         Proof::Unproven => "unproven".to_owned(),
         Proof::Incomplete { have, want } => format!("incomplete: {have} of {want} bytes"),
         Proof::Failed(message) => format!("incomplete: {message}"),

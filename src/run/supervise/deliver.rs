@@ -63,8 +63,12 @@ pub async fn stdout(
         for notice in &look.notices {
             host_log.warn(notice).await;
         }
+        if look.is_again {
+            // What was folded is not what the log holds.
+            (transcript, excerpt) = (Transcript::new(), Excerpt::default());
+        }
         let mut text = String::with_capacity(look.text.len());
-        let mut lines = look.text.split_terminator('\n').peekable();
+        let mut lines = look.lines_of_file().split_terminator('\n').peekable();
         let mut since_yield = 0;
         while let Some(line) = lines.next() {
             since_yield += line.len();
@@ -79,8 +83,13 @@ pub async fn stdout(
             }
             let line = home::home_paths(&redactor.hide(line));
             excerpt.push_line(&line);
-            text.push_str(&line);
-            text.push('\n');
+            if look.of_file.is_none() {
+                text.push_str(&line);
+                text.push('\n');
+            }
+        }
+        if look.of_file.is_some() {
+            text = redact_all(&look.text);
         }
         if !text.is_empty() {
             bytes += text.len() as u64;

@@ -271,7 +271,7 @@ fn log_event(handle: &JobHandle, report: &Report) -> Value {
     json!({
         "eventType": "opencode_k8s.log",
         "stream": "system",
-        "level": if proof == "proven" { "info" } else { "warn" },
+        "level": if matches!(proof, "proven" | "counted") { "info" } else { "warn" },
         "message": format!("Log of {job} is {proof}"),
         "payload": {"job": job, "log": report.log.as_ref().map(|log| json!({"bytes": log.bytes, "proof": log.proof}))},
     })

@@ -253,7 +253,13 @@ impl RunFolder {
             appear: None,
             ..TailOptions::default()
         };
-        let follow = |name: &str, shown: &str| {
+        // Nobody proves stderr, and it may hold the cause of a failure behind a NUL.
+        let of_stderr = TailOptions {
+            digest: false,
+            nuls_pass: true,
+            ..options
+        };
+        let follow = |name: &str, shown: &str, options: TailOptions| {
             let source = FileSource::new(self.files.path_of(name), self.by_server);
             let source = self.volume.root.volume.log(source);
             hub.follow(source, shown.to_owned(), options).map_err(|error| {
@@ -261,7 +267,8 @@ impl RunFolder {
             })
         };
         let [log, stderr] = &self.shown;
-        Ok((follow(&self.names.log, log)?, follow(&self.names.stderr, stderr)?))
+        let log = follow(&self.names.log, log, options)?;
+        Ok((log, follow(&self.names.stderr, stderr, of_stderr)?))
     }
 
     /// Removes all files of the run.

@@ -12,7 +12,10 @@ pub struct FileSource {
     path: VolumePath,
     mount: String,
     open: Option<OpenFile>,
-    freshness: Freshness,
+    /// The file that was open when the first other one was opened in its place.
+    replaced: Option<OpenFile>,
+    /// `None`: nothing on the volume was opened yet.
+    freshness: Option<Freshness>,
     trust: Trust,
 }
 
@@ -45,7 +48,8 @@ impl FileSource {
             path,
             mount,
             open: None,
-            freshness: Freshness::Local,
+            replaced: None,
+            freshness: None,
             trust: if made_by_server {
                 Trust::First
             } else {
@@ -67,7 +71,12 @@ impl LogSource for FileSource {
             .map(|open| look_at(&open.folder, self.path.name()));
         let seen = match in_open_folder {
             // Its folder may have been made anew.
-            None | Some(Err(SourceError::Missing)) => look_at(&self.path.open_folder()?, self.path.name()),
+            None | Some(Err(SourceError::Missing)) => {
+                let folder = self.path.open_folder()?;
+                // The file may show late, and how late is the volume's kind.
+                self.freshness.get_or_insert_with(|| freshness_of(&folder));
+                look_at(&folder, self.path.name())
+            }
             Some(seen) => seen,
         };
         if matches!(seen, Err(SourceError::Io(_))) {
@@ -87,14 +96,20 @@ impl LogSource for FileSource {
         self.trust = Trust::Only(seen.identity);
         let device = |identity: (u64, u64)| identity.0;
         if self.open.as_ref().map(|open| device(open.identity)) != Some(device(seen.identity)) {
-            self.freshness = freshness_of(&file);
+            self.freshness = Some(freshness_of(&file));
         }
         let identity = seen.identity;
-        self.open = Some(OpenFile {
+        let is_other = |known: &OpenFile| known.identity != identity;
+        let before = self.open.replace(OpenFile {
             folder,
             file,
             identity,
         });
+        self.replaced = self
+            .replaced
+            .take()
+            .filter(is_other)
+            .or_else(|| before.filter(is_other));
         Ok(seen)
     }
 
@@ -109,12 +124,21 @@ impl LogSource for FileSource {
         Ok(result?)
     }
 
+    fn read_replaced_at(&mut self, offset: u64, buffer: &mut [u8]) -> usize {
+        let read = |known: &OpenFile| {
+            rustix::io::retry_on_intr(|| rustix::io::pread(&known.file, &mut *buffer, offset)).ok()
+        };
+        self.replaced.as_ref().and_then(read).unwrap_or_default()
+    }
+
     fn close(&mut self) {
         self.open = None;
+        self.replaced = None;
     }
 
     fn freshness(&self) -> Freshness {
-        self.freshness
+        // What nobody knows may be late.
+        self.freshness.unwrap_or(Freshness::Cached)
     }
 
     fn mount(&self) -> &str {

@@ -52,6 +52,13 @@ impl Freshness {
     pub fn visibility_lag(self) -> Duration {
         Duration::from_secs(if self == Self::Cached { 65 } else { 5 })
     }
+
+    /// For how long fresh handles must show that the file is another one, or that its bytes are NULs, before that is
+    /// believed.
+    #[must_use]
+    pub fn doubt_limit(self) -> Duration {
+        self.visibility_lag() / 2
+    }
 }
 
 /// Why a look at the file failed.
@@ -88,7 +95,8 @@ pub trait LogSource: Send {
     /// See [`SourceError`]; the caller decides which of them ends the tail.
     fn look(&mut self) -> Result<FileState, SourceError>;
 
-    /// Opens the file that has the path's name now. An earlier handle is closed only when this succeeds.
+    /// Opens the file that has the path's name now. An earlier handle is closed only when this succeeds, and kept for
+    /// [`Self::read_replaced_at`] when it is of another file.
     ///
     /// # Errors
     /// As `look`.
@@ -99,6 +107,12 @@ pub trait LogSource: Send {
     /// # Errors
     /// As `look`; after one the handle is closed.
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, SourceError>;
+
+    /// Reads the file that was open before another one was opened in its place. How many bytes are there: 0 also when
+    /// there is no such file or it cannot be read.
+    fn read_replaced_at(&mut self, _offset: u64, _buffer: &mut [u8]) -> usize {
+        0
+    }
 
     /// Drops the handles.
     fn close(&mut self);

@@ -1,5 +1,6 @@
 //! Parts of a run against an API server inside the test.
 
+mod deliver;
 mod holder;
 mod judgement;
 mod prompt_files;

@@ -7,5 +7,6 @@ mod hostile;
 mod hub;
 mod model;
 mod polls;
+mod proof;
 mod sandbox;
 mod text_file;

@@ -21,23 +21,40 @@ fn a_file_that_is_seen_35_s_late_is_read() {
 }
 
 #[test]
-fn a_truncation_is_believed_when_a_fresh_handle_shows_it_too() {
-    let source = Faulty::new(HEAD.as_bytes());
-    let mut tail = Driver::new(source.clone());
-    tail.settle();
-    // An old page for one look: nothing is said, nothing comes twice.
-    source.set(|server| server.frozen_data = Some(3));
-    tail.look();
-    source.set(|server| server.frozen_data = None);
-    tail.settle();
-    assert_eq!((tail.text.as_str(), tail.notices.len()), (HEAD, 0));
-    source.set(|server| server.bytes = b"new\n".to_vec());
-    tail.settle();
-    assert_eq!(tail.text, format!("{HEAD}new\n"));
-    assert_eq!(
-        tail.notices,
-        ["the log file became shorter or was rewritten; it is read again from its start"]
-    );
+fn a_doubt_is_believed_when_fresh_handles_agree_for_half_the_limit() {
+    for (freshness, limit) in [(Freshness::Cached, 32_500), (Freshness::Local, 2_500)] {
+        for changes_inode in [false, true] {
+            let mut source = Faulty::new(HEAD.as_bytes());
+            source.1 = freshness;
+            let mut tail = Driver::new(source.clone());
+            tail.settle();
+            let opens = source.0.lock().expect("the server").opens;
+            source.set(|server| {
+                server.bytes = b"new\n".to_vec();
+                server.inode += u64::from(changes_inode);
+            });
+            let since = tail.now;
+            while tail.text == HEAD {
+                assert!(tail.now < since + Duration::from_secs(60));
+                tail.look();
+            }
+            let took = tail.now - since;
+            let least = Duration::from_millis(limit);
+            // A local file's name is asked for every 2 s.
+            assert!(took >= least && took < least + Duration::from_secs(4), "{took:?}");
+            assert!(
+                source.0.lock().expect("the server").opens > opens,
+                "by a fresh handle"
+            );
+            let why = ["became shorter or was rewritten", "was replaced"][usize::from(changes_inode)];
+            assert_eq!(tail.text, format!("{HEAD}new\n"));
+            assert_eq!(tail.of_file, "new\n");
+            assert_eq!(
+                tail.notices,
+                [format!("the log file {why}; it is read again from its start")]
+            );
+        }
+    }
 }
 
 #[test]
@@ -94,21 +111,21 @@ fn a_poll_of_a_local_file_is_one_read_and_its_name_is_asked_for_every_2_s() {
 }
 
 #[test]
-fn a_local_file_that_takes_the_place_of_the_log_is_seen_within_2_s() {
-    let mut source = Faulty::new(HEAD.as_bytes());
-    source.1 = Freshness::Local;
-    let mut tail = Driver::new(source.clone());
-    tail.run(Duration::from_secs(60));
-    source.set(|server| {
-        server.inode += 1;
-        server.bytes = format!("{HEAD}new\n").into_bytes();
-    });
-    tail.run(Duration::from_millis(3_100));
-    assert_eq!(tail.text, format!("{HEAD}new\n"));
-    assert_eq!(
-        tail.notices,
-        ["the log file was replaced; it is read again from its start"]
-    );
+fn a_copy_that_takes_the_place_of_the_log_is_read_on() {
+    for freshness in [Freshness::Local, Freshness::Cached] {
+        let mut source = Faulty::new(HEAD.as_bytes());
+        source.1 = freshness;
+        let mut tail = Driver::new(source.clone());
+        tail.run(Duration::from_secs(60));
+        source.set(|server| {
+            server.inode += 1;
+            server.bytes = all().into_bytes();
+        });
+        tail.run(Duration::from_secs(60));
+        assert_eq!(tail.text, format!("{HEAD}{}", "{\"event\":3}\n"));
+        assert_eq!(tail.notices, Vec::<String>::new());
+        proven(tail);
+    }
 }
 
 #[test]

@@ -19,6 +19,12 @@ pub(crate) struct Server {
     pub(crate) frozen_data: Option<usize>,
     /// Bytes from here on are NUL until the path is opened so many times more.
     pub(crate) nuls: Option<(usize, u32)>,
+    /// Every look and every handle shows a new identity.
+    pub(crate) inodes_change: bool,
+    /// After the bytes come NULs without an end.
+    pub(crate) endless_nuls: bool,
+    /// What is shown in place of the bytes.
+    pub(crate) shown: Option<Vec<u8>>,
     /// A read gives at most this much.
     pub(crate) short: Option<usize>,
     /// What a look, an open or a read answers, so many times.
@@ -62,7 +68,8 @@ impl Faulty {
     }
 }
 
-fn seen(server: &Server) -> FileState {
+fn seen(server: &mut Server) -> FileState {
+    server.inode += u64::from(server.inodes_change);
     let size = server.frozen_size.unwrap_or(server.bytes.len() as u64);
     FileState {
         identity: (1, server.inode),
@@ -95,8 +102,13 @@ impl LogSource for Faulty {
         assert!(self.2, "read without a handle");
         let read = self.ask(|server| {
             server.reads += 1;
-            let visible = server.bytes.len().min(server.frozen_data.unwrap_or(usize::MAX));
-            let rest = server.bytes[..visible].get(offset as usize..).unwrap_or_default();
+            let bytes = server.shown.as_ref().unwrap_or(&server.bytes);
+            let visible = bytes.len().min(server.frozen_data.unwrap_or(usize::MAX));
+            let rest = bytes[..visible].get(offset as usize..).unwrap_or_default();
+            if server.endless_nuls && rest.is_empty() {
+                buffer.fill(0);
+                return Ok(buffer.len());
+            }
             let length = rest
                 .len()
                 .min(buffer.len())

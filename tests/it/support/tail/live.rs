@@ -14,6 +14,7 @@ pub(crate) fn options() -> TailOptions {
         idle_polls: 5,
         appear: None,
         digest: true,
+        nuls_pass: false,
         collect: false,
     }
 }

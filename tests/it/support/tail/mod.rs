@@ -17,6 +17,8 @@ pub(crate) struct Driver {
     pub(crate) followed: LogFollower,
     pub(crate) now: Duration,
     pub(crate) text: String,
+    /// What a fold of the file would see.
+    pub(crate) of_file: String,
     pub(crate) notices: Vec<String>,
     pub(crate) end: Option<Proof>,
     pub(crate) waits: Vec<Duration>,
@@ -43,6 +45,7 @@ impl Driver {
             followed: LogFollower::new(Box::new(source), "/shown".to_owned(), options, now),
             now,
             text: String::new(),
+            of_file: String::new(),
             notices: Vec::new(),
             end: None,
             waits: Vec::new(),
@@ -53,13 +56,18 @@ impl Driver {
 
     /// One look; the clock moves on to the next one.
     pub(crate) fn look(&mut self) -> bool {
+        let look = self.followed.look(self.now, &mut self.buffer);
+        if look.is_again {
+            self.of_file.clear();
+        }
+        self.of_file.push_str(look.lines_of_file());
         let Look {
             text,
             notices,
             end,
             again_in,
             ..
-        } = self.followed.look(self.now, &mut self.buffer);
+        } = look;
         let quiet = text.is_empty() && end.is_none() && again_in >= Duration::from_millis(250);
         assert!(self.end.is_none(), "looked at after its end");
         self.text.push_str(&text);
