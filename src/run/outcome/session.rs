@@ -48,7 +48,7 @@ fn lost(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure> {
 fn gone_silently(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure> {
     let sum = &facts.summary;
     let is_silent = sum.events + sum.lines == 0 && lines.is_empty();
-    let is_well = facts.exit_code == Some(0) && facts.signal.is_none() && facts.log_state == LogState::Proven;
+    let is_well = facts.exit_code == Some(0) && facts.signal.is_none() && facts.log_state.is_whole();
     let id = facts.resumed().filter(|_| is_silent && is_well)?;
     let text = format!(
         "opencode ended at once and said nothing when it resumed the session {id}; the next run starts a new one"

@@ -140,7 +140,11 @@ struct Model {
 
 impl Model {
     fn see(&mut self, world: &World) {
-        if let Some(held) = self.held {
+        // A file that was rewritten and then lost its name is not read on: nothing fresh can tell what it holds.
+        let is_read_on = |held: usize| {
+            world.named.is_none_or(|named| named == held) || world.files[held].starts_with(&self.read)
+        };
+        if let Some(held) = self.held.filter(|held| is_read_on(*held)) {
             self.see_file(&world.files[held]);
         }
         if let Some(named) = world.named
