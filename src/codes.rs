@@ -73,7 +73,7 @@ codes! {
         "no usable claim at `/paperclip`, or server and pod see different volumes";
         "mount the claim; set `dataRoot`; look at uid and group";
     GUARD_UNREACHABLE "k8s_concurrency_guard_unreachable":
-        "it cannot be told whether another run of the agent is on";
+        "it is not known whether another run of the agent is on";
         "look at the API server; nothing was started";
     GUARD_BLOCKED "k8s_concurrent_run_blocked":
         "another run of the agent is still on after `guardWaitSec`";

@@ -187,24 +187,24 @@ fn an_evicted_pod_without_container_status_has_an_unknown_end() {
 }
 
 #[test]
-fn what_passes_by_itself_is_told_and_blocks_nothing() {
+fn what_passes_by_itself_is_said_and_blocks_nothing() {
     let waiting = |reason: &str, message: &str| json!({"waiting": {"reason": reason, "message": message}});
     let turn = || waiting("PodInitializing", "");
-    let told = |prompt: serde_json::Value, agent: serde_json::Value| {
+    let because = |prompt: serde_json::Value, agent: serde_json::Value| {
         let pod = with_containers("Pending", &[("write-prompt", prompt)], &[("opencode", agent)]);
         assert_eq!(stage(&pod, "opencode"), PodStage::Starting);
         waits_because(&pod, "opencode")
     };
     let says = |container: &str| Some(format!("container {container}: ErrImagePull: pull QPS exceeded"));
     let pulling = || waiting("ErrImagePull", "pull QPS exceeded");
-    assert_eq!(told(turn(), turn()), None);
-    assert_eq!(told(pulling(), turn()), says("write-prompt"));
+    assert_eq!(because(turn(), turn()), None);
+    assert_eq!(because(pulling(), turn()), says("write-prompt"));
     assert_eq!(
-        told(json!({"terminated": {"exitCode": 0}}), pulling()),
+        because(json!({"terminated": {"exitCode": 0}}), pulling()),
         says("opencode")
     );
     assert_eq!(
-        told(
+        because(
             waiting("ImagePullBackOff", "Back-off pulling image \"agent:1\""),
             turn()
         ),
@@ -214,7 +214,7 @@ fn what_passes_by_itself_is_told_and_blocks_nothing() {
 
 #[test]
 fn a_pod_that_the_kubelet_ended_before_its_agent_ran_shows_no_start() {
-    let told = |reason: &str, state: serde_json::Value| {
+    let is_no_start = |reason: &str, state: serde_json::Value| {
         let mut pod = with_containers("Failed", &[], &[("opencode", state)]);
         pod.status.as_mut().expect("a status").reason = Some(reason.to_owned());
         shows_no_start(&pod, "opencode")
@@ -234,14 +234,17 @@ fn a_pod_that_the_kubelet_ended_before_its_agent_ran_shows_no_start() {
         let rejected =
             json!({"status": {"phase": "Failed", "reason": reason, "message": "Pod was rejected"}});
         assert!(shows_no_start(&pod(rejected), "opencode"), "{reason}");
-        assert!(told(reason, waiting()) && told(reason, unknown()), "{reason}");
+        assert!(
+            is_no_start(reason, waiting()) && is_no_start(reason, unknown()),
+            "{reason}"
+        );
         for ran in [
             json!({"running": {}}),
             json!({"terminated": {"exitCode": 143, "reason": "Error"}}),
             json!({"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown", "startedAt": "2026-01-01T00:00:00Z"}}),
         ] {
-            assert!(!told(reason, ran), "{reason}");
+            assert!(!is_no_start(reason, ran), "{reason}");
         }
     }
-    assert!(!told("NodeLost", waiting()) && !told("", waiting()));
+    assert!(!is_no_start("NodeLost", waiting()) && !is_no_start("", waiting()));
 }
