@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::run::failure::{CANCELLED, Failure};
-use crate::run::outcome::{RunResult, Usage};
+use crate::run::outcome::{RunResult, Usage, code};
 
 /// What came of a run, or of an earlier one that was harvested.
 #[derive(Debug, Clone, PartialEq)]
@@ -162,6 +162,23 @@ impl Report {
         }
     }
 
+    /// Whether the run failed because its log could not be read to its end, or not at all.
+    #[must_use]
+    pub fn log_is_incomplete(&self) -> bool {
+        let Outcome::Judged(result) = &self.outcome else {
+            return false;
+        };
+        let is_silent = self
+            .log
+            .as_ref()
+            .is_some_and(|log| log.bytes == 0 && log.proof == "unproven");
+        match result.error_code {
+            Some(code::LOG_INCOMPLETE) => true,
+            Some(code::UNKNOWN_OUTCOME) => is_silent,
+            _ => false,
+        }
+    }
+
     /// Reports only this as used.
     pub fn set_used(&mut self, used: Used) {
         if let Outcome::Judged(result) = &mut self.outcome {
@@ -203,7 +220,7 @@ impl Report {
         }
         serde_json::to_value(&result).unwrap_or_else(|error| {
             let message = format!("the result cannot be written: {error}");
-            Failure::of_input(crate::run::outcome::code::UNKNOWN_OUTCOME, message).to_value()
+            Failure::of_input(code::UNKNOWN_OUTCOME, message).to_value()
         })
     }
 

@@ -132,14 +132,20 @@ impl JobHandle {
         is_sealed && self.holder.as_ref() != Some(&found)
     }
 
-    /// Whether another server has harvested the run and cleaned up behind it: the Job is removed, and then the log.
+    /// Whether another server has harvested the run and cleaned up behind it: it removes the Job, and then the log. While
+    /// the API server cannot say, the missing log is believed: no server removes it while the Job is there.
     pub async fn is_harvested(&self) -> bool {
+        self.log_is_missing().await && !self.job_is_there().await
+    }
+
+    /// Whether the volume says that there is no log. One that cannot be read is there.
+    pub async fn log_is_missing(&self) -> bool {
         let path = self.files.path_of(&self.names.log);
         let missing = self.volume.within(SMALL_FILE.calm, move || {
             FileSource::new(path, true).look() == Err(SourceError::Missing)
         });
         let missing = self.budget().within(SMALL_FILE, missing).await.flatten();
-        missing == Some(true) && (self.without_job || self.job_is_gone_or_going().await)
+        missing == Some(true)
     }
 
     /// Whether the pod belongs to this very Job.
@@ -209,12 +215,15 @@ impl JobHandle {
         }
     }
 
-    /// Asked again while the API server cannot say: the answer decides whether what the run used was reported already.
-    /// Something may hold a Job for a while after its deletion.
-    async fn job_is_gone_or_going(&self) -> bool {
+    /// Whether the API server says that the Job is there and stays. Asked again while it cannot say: the answer decides
+    /// whether what the run used was reported already. Something may hold a Job for a while after its deletion.
+    pub async fn job_is_there(&self) -> bool {
+        if self.without_job {
+            return false;
+        }
         let (limit, on) = (self.budget().limit(HARVESTED), format!("job/{}", self.job_name));
         let job = retry_transient(limit, "get", &on, || self.ask_for_job()).await;
-        job.is_ok_and(|job| job.is_none_or(|job| job.metadata.deletion_timestamp.is_some()))
+        job.is_ok_and(|job| job.is_some_and(|job| job.metadata.deletion_timestamp.is_none()))
     }
 
     /// The pod of this name, by the API server itself; `None` when it cannot say. Where it may not be asked, a pod that the

@@ -1,6 +1,7 @@
 //! What a run leaves: nothing, unless it is to stay, may still work, or is another server's to clean up.
 
 use super::usage::settle;
+use crate::cluster::ClusterError;
 use crate::run::host::log::HostLog;
 use crate::run::job::end::RunEnd;
 use crate::run::job::handle::JobHandle;
@@ -12,6 +13,8 @@ use crate::run::timing::{CLEAN_UP, DELETE_LATER, LAST_TRY, Limit};
 pub(super) enum OtherServers {
     /// Nobody.
     None,
+    /// Nobody: the log is missing and its Job is there, so it was no server that removed the log.
+    NoneAndNoLog,
     /// A server before this one.
     Before,
     /// A server that took it over since, and is to clean up.
@@ -23,25 +26,32 @@ pub(super) enum OtherServers {
 pub(super) async fn other_servers(handle: &JobHandle) -> OtherServers {
     // Without a Job nobody else follows it: the name of a server that died since counts no more.
     if !handle.without_job && handle.is_taken_over().await {
-        OtherServers::After
-    } else if handle.is_harvested().await {
-        // Asked second: who cleans up takes the log away before its name.
-        OtherServers::Done
-    } else if handle.without_job || handle.holder.is_some() {
+        return OtherServers::After;
+    }
+    // Asked second: who cleans up takes the log away before its name.
+    if handle.log_is_missing().await {
+        return if handle.job_is_there().await {
+            OtherServers::NoneAndNoLog
+        } else {
+            OtherServers::Done
+        };
+    }
+    if handle.without_job || handle.holder.is_some() {
         OtherServers::Before
     } else {
         OtherServers::None
     }
 }
 
-/// Job, Secret and files go; all of them stay with `retainJobs`, and the Job while its end is unknown. What the run
-/// used is settled last where somebody else may report it too, so that a server which dies before that has reported
-/// nothing.
+/// Job, Secret and files go, the log never before its Job: a log that is missing while its Job is there was not
+/// harvested. All of them stay with `retainJobs`, the Job while its end is unknown, and a log that could not be read to
+/// its end. What the run used is settled last where somebody else may report it too, so that a server which dies before
+/// that has reported nothing.
 pub(super) async fn clean_up(
     handle: &JobHandle,
     end: &RunEnd,
     retain: bool,
-    others: OtherServers,
+    mut others: OtherServers,
     report: &mut Report,
     host_log: &HostLog,
 ) {
@@ -55,24 +65,50 @@ pub(super) async fn clean_up(
         settle(handle, report).await;
         return mark_reported(handle).await;
     }
-    if retain {
+    let removed = if retain {
         host_log.status(retaining(handle, end)).await;
-    } else if !remove_objects(handle, end, host_log).await {
+        Ok(())
+    } else {
+        remove_objects(handle, end, host_log).await
+    };
+    let is_later = removed.as_ref().is_err_and(ClusterError::is_transient);
+    if removed.is_err() && end.may_still_run() {
+        // Its agent may still write: whoever takes it over, or an operator, needs its files.
+        if is_later {
+            delete_later(handle, Vec::new());
+        }
         return settle(handle, report).await;
     }
-    if others != OtherServers::None {
+    if others == OtherServers::None {
+        // A server may have come while the Job was being deleted.
+        others = other_servers(handle).await;
+    }
+    if !matches!(others, OtherServers::None | OtherServers::NoneAndNoLog) {
         settle(handle, report).await;
     }
-    if retain {
+    let is_for_a_person = !retain && others != OtherServers::Done && report.log_is_incomplete();
+    if is_for_a_person {
+        let log = &handle.names.log;
+        let line = format!("The log could not be read to its end, so {log} stays on the volume");
+        host_log.status(line).await;
+    }
+    let files = if retain || is_for_a_person {
+        Vec::new()
+    } else {
+        handle.names.all().map(str::to_owned).to_vec()
+    };
+    if files.is_empty() || is_later {
         mark_reported(handle).await;
     } else {
         remove_files(handle, host_log).await;
     }
+    if is_later {
+        delete_later(handle, files);
+    }
 }
 
-/// False when the Job stays, and its agent may still write: whoever takes it over, or an operator, needs its files.
-async fn remove_objects(handle: &JobHandle, end: &RunEnd, host_log: &HostLog) -> bool {
-    let may_still_run = end.may_still_run();
+/// Whether the Job is gone. Its Secret goes with it, at the latest.
+async fn remove_objects(handle: &JobHandle, end: &RunEnd, host_log: &HostLog) -> Result<(), ClusterError> {
     let is_tried = matches!(end, RunEnd::Cancelled { gone: false, .. });
     let on_stop = if is_tried { LAST_TRY } else { CLEAN_UP.on_stop };
     let limit = handle.budget().limit(Limit { on_stop, ..CLEAN_UP });
@@ -81,17 +117,15 @@ async fn remove_objects(handle: &JobHandle, end: &RunEnd, host_log: &HostLog) ->
     } else {
         handle.delete_job(limit).await
     };
-    if let Err(error) = deleted {
-        let stay = if may_still_run { "; its files stay" } else { "" };
+    if let Err(error) = &deleted {
+        let is_kept = end.may_still_run() || error.is_transient();
+        let stay = if is_kept { "; its files stay" } else { "" };
         let job = &handle.job_name;
         host_log
             .warn(format!("Warning: failed to cleanup job {job}: {error}{stay}"))
             .await;
-        if error.is_transient() {
-            delete_later(handle);
-        }
-        if may_still_run {
-            return false;
+        if is_kept {
+            return deleted;
         }
     }
     if let Some(secret) = &handle.secret
@@ -100,7 +134,7 @@ async fn remove_objects(handle: &JobHandle, end: &RunEnd, host_log: &HostLog) ->
         let line = format!("Warning: failed to cleanup secret {secret}: {error}");
         host_log.warn(line).await;
     }
-    true
+    deleted
 }
 
 async fn remove_files(handle: &JobHandle, host_log: &HostLog) {
@@ -142,12 +176,19 @@ pub(super) async fn mark_reported(handle: &JobHandle) {
         .await;
 }
 
-/// The API server is away: the Job goes when it is back. Its Secret goes with it.
-fn delete_later(handle: &JobHandle) {
+/// The API server is away: the Job goes when it is back, and then these files. Its Secret goes with it.
+fn delete_later(handle: &JobHandle, files_after: Vec<String>) {
     let (namespace, name, uid) = (
         handle.namespace.clone(),
         handle.job_name.clone(),
         handle.job_uid.clone(),
     );
-    tokio::spawn(async move { namespace.delete_job(&name, Some(&uid), DELETE_LATER).await });
+    let (files, volume) = (handle.files.clone(), handle.volume.clone());
+    tokio::spawn(async move {
+        let deleted = namespace.delete_job(&name, Some(&uid), DELETE_LATER).await;
+        if deleted.is_ok() {
+            let remove = move || files.remove(files_after.iter().map(String::as_str));
+            volume.within(CLEAN_UP.calm, remove).await;
+        }
+    });
 }

@@ -97,6 +97,20 @@ async fn after_a_clean_up_nothing_is_reported_or_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_missing_log_is_believed_unless_the_api_server_shows_the_job() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let away = at_work();
+    away.is_away(true);
+    assert_eq!(reported_tokens(away, &folder).await, 0, "nobody knows better");
+    assert!(!usage(&folder).exists());
+    assert_eq!(
+        reported_tokens(at_work(), &folder).await,
+        30,
+        "no server removes the log of a Job that is there"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_note_that_is_removed_was_seen_by_the_other_server() {
     let folder = tempfile::tempdir().expect("a folder");
     let cleaning_up = async {
