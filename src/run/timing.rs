@@ -58,6 +58,9 @@ pub const NONCE_POLL_INTERVAL: Duration = milliseconds(100);
 pub const GATE_LIST: Duration = seconds(30);
 /// The first of several Jobs waits so long for the others to step back; one that was let go on never does.
 pub const GATE_TIE: Duration = seconds(4);
+/// A pod whose Job is gone is waited for so long before another agent starts: it has its grace period, and the new pod
+/// waits a minute at its gate.
+pub const GATE_LEAVING_POD: Duration = seconds(40);
 /// How often the first of several Jobs looks whether the others have stepped back.
 pub const GATE_LOOK: Duration = milliseconds(200);
 /// A Job that must not run is deleted within this time, and its pods are gone; its pod ends by itself after a minute.

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::cluster::View;
 use crate::cluster::conditions::job_end;
 use crate::cluster::verbs::{Namespace, retry_required, retry_transient};
+use crate::manifest::job_record::JobRecord;
 use crate::run::admit::decision::{Candidate, Decision, decide};
 use crate::run::agent_lock::{AgentLock, AgentLocks};
 use crate::run::failure::{Failure, GUARD_BLOCKED, GUARD_UNREACHABLE};
@@ -84,14 +85,8 @@ impl Admission<'_> {
                     pods_are_ending,
                     unstarted,
                 } => {
-                    unstarted_since.retain(|uid, _| unstarted.iter().any(|job| job.job_uid == *uid));
-                    for job in unstarted {
-                        let since = *unstarted_since
-                            .entry(job.job_uid.clone())
-                            .or_insert_with(Instant::now);
-                        if since.elapsed() >= self.abandon_after {
-                            return Ok(Decision::Abandon(job));
-                        }
+                    if let Some(job) = self.overdue(&mut unstarted_since, unstarted) {
+                        return Ok(Decision::Abandon(job));
                     }
                     (jobs, pods, pods_are_ending)
                 }
@@ -133,6 +128,15 @@ impl Admission<'_> {
             }
             self.until_changed(&jobs).await;
         }
+    }
+
+    /// The first of these Jobs whose agent has not started for too long.
+    fn overdue(&self, since: &mut HashMap<String, Instant>, unstarted: Vec<JobRecord>) -> Option<JobRecord> {
+        since.retain(|uid, _| unstarted.iter().any(|job| job.job_uid == *uid));
+        unstarted.into_iter().find(|job| {
+            let since = since.entry(job.job_uid.clone()).or_insert_with(Instant::now);
+            since.elapsed() >= self.abandon_after
+        })
     }
 
     /// The time, or what is left of `guardWaitSec`.

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use crate::cluster::conditions::{PodStage, is_of, job_end, stage};
 use crate::manifest::job_record::JobRecord;
 use crate::manifest::names::{OPENCODE_CONTAINER, SESSION_ID, TASK_ID, optional_label_value};
-use crate::run::job::at_work::{age_key, is_leaving, jobs_at_work};
+use crate::run::job::at_work::{age_key, is_ending, is_leaving, jobs_at_work, leaving_pods};
 
 /// The run that wants to start.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +23,8 @@ pub struct Candidate {
     pub may_adopt: bool,
     /// It has harvested a Job already: an ended one of its task is ignored.
     pub has_harvested: bool,
+    /// Uids of ended Jobs that somebody has harvested.
+    pub harvested: Vec<String>,
 }
 
 /// What to do first.
@@ -89,8 +91,14 @@ pub fn decide(jobs: &[Job], pods: &[Pod], candidate: &Candidate) -> Decision {
     let ended = jobs
         .iter()
         .filter(|job| !candidate.has_harvested && job_end(job).is_some() && !is_leaving(job));
+    let is_harvested = |job: &Job| {
+        job.metadata
+            .uid
+            .as_ref()
+            .is_some_and(|uid| candidate.harvested.contains(uid))
+    };
     let newest = ended
-        .filter(|job| is_same_task(job, candidate))
+        .filter(|job| is_same_task(job, candidate) && !is_harvested(job))
         .max_by_key(|job| age_key(job));
     newest
         .and_then(JobRecord::of)
@@ -111,26 +119,6 @@ fn is_unstarted(job: &Job, pods: &[Pod]) -> bool {
 
 fn name_of(job: &Job) -> Option<String> {
     job.metadata.name.clone()
-}
-
-/// Pods that have not ended and whose Job is gone or going, and agents that are still at work although their Job has
-/// failed: by a deadline, or because the successor of a pod that is being ended failed at once.
-fn leaving_pods<'a>(jobs: &[Job], pods: &'a [Pod]) -> Vec<&'a Pod> {
-    let phase = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.clone());
-    let is_over = |pod: &Pod| matches!(phase(pod).as_deref(), Some("Succeeded" | "Failed"));
-    let stays = |pod: &Pod| {
-        let mut of_pod = jobs.iter().filter(|job| !is_leaving(job) && is_of(pod, job));
-        of_pod.any(|job| job_end(job).is_none() || !is_at_work(pod))
-    };
-    pods.iter().filter(|pod| !is_over(pod) && !stays(pod)).collect()
-}
-
-fn is_at_work(pod: &Pod) -> bool {
-    stage(pod, OPENCODE_CONTAINER) == PodStage::Running
-}
-
-fn is_ending(pod: &Pod) -> bool {
-    pod.metadata.deletion_timestamp.is_some() || !is_at_work(pod)
 }
 
 /// Without a task nobody can tell whose work a Job does.

@@ -19,10 +19,13 @@ use crate::run::failure::{Failure, cancelled};
 use crate::run::host::log::HostLog;
 use crate::run::recover::adopt::{adopt, is_same_prompt};
 use crate::run::recover::unreported;
-use crate::run::start::launch::launch;
+use crate::run::start::launch::{launch, say_created};
 use crate::run::start::ledger::Ledger;
 use crate::run::timing::{ABANDON_AFTER, CLEAN_UP, KEEPALIVE, SECRET_LAG, SECRET_LOOK};
 use crate::run::volume::folder::RunFolder;
+
+/// Most ended Jobs of the task that are looked at for one that nobody has harvested.
+const MAX_HARVESTED: usize = 8;
 
 /// Jobs and runs that are followed to their end, in this order: all but the last are only reported.
 pub(crate) struct Assignment {
@@ -50,6 +53,8 @@ enum Plan {
     Adopt(Box<JobRecord>, Role),
     /// A Job or files that are followed already.
     Follow(Box<Assignment>),
+    /// A Job of this run's own, just made.
+    Launched(Box<AttachedJob>),
     /// Somebody else was first: look again.
     LookAgain,
 }
@@ -84,12 +89,21 @@ impl AgentTurn {
             loop {
                 match Box::pin(plan(context, &candidate, host_log)).await? {
                     Plan::Follow(assignment) => return Ok(*assignment),
+                    Plan::Launched(attached) => {
+                        say_created(&attached, host_log).await;
+                        return Ok(Assignment::of(Role::Own, *attached));
+                    }
                     Plan::Adopt(record, role) => {
                         if role != Role::Ended {
                             host_log.status(reattaching(context, &record)).await;
                         }
                         if let Some(attached) = Box::pin(adopt(context, &record, role)).await? {
                             return Ok(Assignment::of(role, attached));
+                        }
+                        if role == Role::Ended && candidate.harvested.len() < MAX_HARVESTED {
+                            // An older one may be unreported: with `retainJobs` they stay.
+                            candidate.harvested.push(record.job_uid.clone());
+                            continue;
                         }
                     }
                     Plan::LookAgain => {}
@@ -109,17 +123,27 @@ impl AgentTurn {
 /// What comes first. A stop ends this wherever it is, and what was made by then is undone.
 async fn plan(context: &RunContext, candidate: &Candidate, host_log: &HostLog) -> Result<Plan, Failure> {
     let ledger = Ledger::default();
+    let mut planning = Box::pin(undisturbed(context, candidate, &ledger, host_log));
     let planned = tokio::select! {
         biased;
         // What is done is not lost: what it made must be known to be removed.
-        planned = Box::pin(undisturbed(context, candidate, &ledger, host_log)) => planned,
-        reason = context.stop.asked() => Err(cancelled(&reason)),
+        planned = &mut planning => planned,
+        reason = context.stop.asked() => {
+            if ledger.gate_is_open() {
+                planning.await
+            } else {
+                Err(cancelled(&reason))
+            }
+        }
     };
     match planned {
         Ok(Plan::LookAgain) => {
             // Another Job of the agent was first: this one must be gone before it may be made again.
             let stepped_back = cancelled("another server was first");
             Box::pin(ledger.undo(context, stepped_back)).await;
+            host_log
+                .status("Another server started a Job of this agent at the same moment; this one steps back")
+                .await;
             Ok(Plan::LookAgain)
         }
         Ok(plan) => Ok(plan),
@@ -159,7 +183,7 @@ async fn undisturbed(
                     return Ok(Plan::Follow(Box::new(left)));
                 }
                 match Box::pin(launch(context, ledger, host_log)).await? {
-                    Some(attached) => Plan::Follow(Box::new(Assignment::of(Role::Own, attached))),
+                    Some(attached) => Plan::Launched(Box::new(attached)),
                     None => Plan::LookAgain,
                 }
             }
@@ -264,6 +288,7 @@ fn candidate(context: &RunContext) -> Candidate {
         session: context.spec.run.stored_session.clone(),
         may_adopt: context.spec.settings.reattach_orphaned_jobs && !context.has_harvested,
         has_harvested: context.has_harvested,
+        harvested: Vec::new(),
     }
 }
 

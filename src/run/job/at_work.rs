@@ -29,13 +29,39 @@ fn folder(path: &str) -> &str {
 #[must_use]
 pub fn jobs_at_work<'a>(jobs: &'a [Job], pods: &[Pod]) -> Vec<&'a Job> {
     let ended = |job: &Job| {
-        let mut of_job = pods.iter().filter(|pod| is_of(pod, job));
-        of_job.any(|pod| matches!(stage(pod, OPENCODE_CONTAINER), PodStage::Ended(_)))
+        let of_job = pods.iter().filter(|pod| is_of(pod, job));
+        let stages: Vec<PodStage> = of_job.map(|pod| stage(pod, OPENCODE_CONTAINER)).collect();
+        let has_ended = stages.iter().any(|stage| matches!(stage, PodStage::Ended(_)));
+        // A successor ends at once while the first pod, which has the agent, is still being ended.
+        has_ended && !stages.contains(&PodStage::Running)
     };
     let unfinished = jobs
         .iter()
         .filter(|job| job_end(job).is_none() && !is_leaving(job));
     unfinished.filter(|job| !ended(job)).collect()
+}
+
+/// Pods that have not ended and whose Job is gone or going, and agents that are still at work although their Job has
+/// failed: by a deadline, or because the successor of a pod that is being ended failed at once.
+#[must_use]
+pub fn leaving_pods<'a>(jobs: &[Job], pods: &'a [Pod]) -> Vec<&'a Pod> {
+    let phase = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.clone());
+    let is_over = |pod: &Pod| matches!(phase(pod).as_deref(), Some("Succeeded" | "Failed"));
+    let stays = |pod: &Pod| {
+        let mut of_pod = jobs.iter().filter(|job| !is_leaving(job) && is_of(pod, job));
+        of_pod.any(|job| job_end(job).is_none() || !is_at_work(pod))
+    };
+    pods.iter().filter(|pod| !is_over(pod) && !stays(pod)).collect()
+}
+
+fn is_at_work(pod: &Pod) -> bool {
+    stage(pod, OPENCODE_CONTAINER) == PodStage::Running
+}
+
+/// Whether somebody deletes the pod, or its agent is not at work: it takes no longer than a grace period to go.
+#[must_use]
+pub fn is_ending(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_some() || !is_at_work(pod)
 }
 
 /// Whether of several Jobs that were made at the same time this one stays: the order is the same for all who look.

@@ -8,7 +8,7 @@ use crate::run::attached::{AttachedJob, Role};
 use crate::run::context::{JobIdentity, RunContext};
 use crate::run::failure::Failure;
 use crate::run::seal::Kind;
-use crate::run::volume::folder::{RunFolder, nonce};
+use crate::run::volume::folder::{Gate, RunFolder, nonce};
 
 /// Takes the Job over; `None` when another server has harvested it already. A stop only shortens the looks at the
 /// volume: a running Job is adopted all the same, and then ended as every run that stops.
@@ -23,22 +23,26 @@ pub(crate) async fn adopt(
     let mut folder = RunFolder::of_job_record(&context.volume, job_record)?;
     let is_ended = role == Role::Ended;
     let is_stopped = || context.stop.reason().is_some();
-    let gate_is_open = match folder.gate_is_open().await {
-        Err(_) if is_stopped() && !is_ended => true,
+    let is_own = job_record.run_id == context.spec.run.id;
+    let gate = match folder.gate().await {
+        Err(_) if is_stopped() && !is_ended => Gate::Open,
         looked => looked?,
     };
-    if let Some(nonce) = job_record.nonce.as_deref().filter(|_| !gate_is_open) {
+    if gate == Gate::Closed && !is_own {
+        // The server that made it is removing it.
+        return Ok(None);
+    }
+    if let Some(nonce) = job_record.nonce.as_deref().filter(|_| gate == Gate::Waits) {
         // A harvest removes the nonce first. The log may still be there: that of a retained Job stays, and so does one
         // whose holder died before it cleaned up. The container may have ended long before its Job is over.
-        let is_own = job_record.run_id == context.spec.run.id;
         let is_harvested =
             (is_ended && job_record.retained) || folder.was_started().await? || !folder.has_log().await?;
         if is_harvested && !is_own {
             return Ok(None);
         }
-        if !is_ended {
-            // Its server ended before it opened the gate. This run has the agent's lock, so the Job may go on.
-            folder.open_gate(nonce).await?;
+        // Its server ended before it opened the gate. This run has the agent's lock, so the Job may go on.
+        if !is_ended && !folder.open_gate(nonce).await? && !is_own {
+            return Ok(None);
         }
     }
     if is_ended && !folder.has_log().await? {

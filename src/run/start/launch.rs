@@ -9,7 +9,7 @@ use crate::config::RunSpec;
 use crate::manifest::{self, Manifest};
 use crate::run::attached::AttachedJob;
 use crate::run::context::{JobIdentity, RunContext};
-use crate::run::failure::Failure;
+use crate::run::failure::{Failure, GUARD_UNREACHABLE};
 use crate::run::host::Kind;
 use crate::run::host::log::HostLog;
 use crate::run::host::progress::Phase;
@@ -17,8 +17,8 @@ use crate::run::seal::Start;
 use crate::run::start::database;
 use crate::run::start::ledger::Ledger;
 use crate::run::start::start_gate::may_go_on;
-use crate::run::start::submit::{CreatedJob, submit};
-use crate::run::volume::folder::{RunFolder, nonce};
+use crate::run::start::submit::submit;
+use crate::run::volume::folder::{Gate, RunFolder, nonce};
 
 /// Starts a Job; `None` when another Job of the agent was there first. What it makes stands in the ledger.
 pub(crate) async fn launch(
@@ -64,17 +64,19 @@ pub(crate) async fn launch(
         without_job: false,
     };
     let handle = context.handle(identity, &spec);
-    if !may_go_on(context, &created).await? {
-        host_log
-            .status("Another server started a Job of this agent at the same moment; this one steps back")
-            .await;
+    let may_go_on = may_go_on(context, &created).await?;
+    if !may_go_on && (!is_gated || folder.close_gate().await?) {
+        ledger.gate_is(Gate::Closed);
         return Ok(None);
     }
-    if let Some(nonce) = &spec.run.nonce {
-        ledger.gate();
-        folder.open_gate(nonce).await?;
+    // A Job that has to step back and whose gate another server has opened is followed as well.
+    if let Some(nonce) = spec.run.nonce.as_deref().filter(|_| may_go_on) {
+        ledger.gate_is(Gate::Open);
+        if !folder.open_gate(nonce).await? {
+            let message = "another server has given this Job up, by an earlier start of the same run";
+            return Err(Failure::before_start(GUARD_UNREACHABLE, message));
+        }
     }
-    say_created(&spec, &created, host_log).await;
     Ok(Some(AttachedJob {
         spec,
         handle,
@@ -120,8 +122,11 @@ async fn announce(spec: &RunSpec, rendered: &Manifest, host_log: &HostLog) {
     host_log.tell(Kind::Meta, meta).await;
 }
 
-async fn say_created(spec: &RunSpec, created: &CreatedJob, host_log: &HostLog) {
-    let (name, namespace) = (&created.name, spec.namespace());
+/// What the host reads of a Job that was just made. Said when somebody follows the Job: a host that is slow to take a
+/// line must not stand between a cancel and the agent that works.
+pub(crate) async fn say_created(created: &AttachedJob, host_log: &HostLog) {
+    let spec = &created.spec;
+    let (name, namespace) = (&created.handle.job_name, spec.namespace());
     let deadline = deadline(spec);
     host_log.event(json!({
         "eventType": "opencode_k8s.job",

@@ -9,7 +9,7 @@ use crate::cluster::verbs::{Namespace, call, retry_transient};
 use crate::run::context::RunContext;
 use crate::run::failure::{CANCELLED, Failure};
 use crate::run::timing::{Budget, GATE_LOOK, WITHDRAW};
-use crate::run::volume::folder::RunFolder;
+use crate::run::volume::folder::{Gate, RunFolder};
 
 /// See the module.
 #[derive(Default)]
@@ -20,7 +20,8 @@ pub struct Ledger(Mutex<Made>);
 struct Made {
     folder: Option<RunFolder>,
     job: Option<MadeJob>,
-    gate_is_open: bool,
+    /// What this server has made of the gate.
+    gate: Option<Gate>,
 }
 
 #[derive(Debug, Clone)]
@@ -57,19 +58,48 @@ impl Ledger {
         self.made().job = None;
     }
 
-    /// From now on the pod may pass its gate.
-    pub(super) fn gate(&self) {
-        self.made().gate_is_open = true;
+    /// What this server makes of the pod's gate.
+    pub(super) fn gate_is(&self, gate: Gate) {
+        self.made().gate = Some(gate);
+    }
+
+    /// Whether the agent may have started: then the start is over, and a stop is the matter of whoever follows the Job.
+    pub(crate) fn gate_is_open(&self) -> bool {
+        self.made().gate == Some(Gate::Open)
     }
 
     /// Undoes all of it. Behind a closed gate no agent starts, whatever became of the pod; a cancel promises that the pod
-    /// is gone.
+    /// is gone. What another server has adopted meanwhile is its own, and only a cancel ends it.
     pub(crate) async fn undo(&self, context: &RunContext, failure: Failure) -> Failure {
         let made = std::mem::take(&mut *self.made());
         let mut nothing_started = true;
+        let mut gate = made.gate;
         if let Some(job) = &made.job {
+            if let (None, true, Some(folder)) = (gate, job.is_gated, &made.folder) {
+                let closed = folder.close_gate().await;
+                gate = closed
+                    .ok()
+                    .map(|closed| if closed { Gate::Closed } else { Gate::Open });
+            }
+            let is_cancel = failure.code == CANCELLED;
+            let is_adopted = made.gate.is_none() && gate == Some(Gate::Open);
+            if is_adopted && !is_cancel {
+                return Failure {
+                    nothing_started: false,
+                    ..failure
+                };
+            }
             let is_gone = withdraw(&context.namespace, job, &Budget::of(&context.stop)).await;
-            nothing_started = is_gone || (job.is_gated && !made.gate_is_open && failure.code != CANCELLED);
+            nothing_started = match gate {
+                Some(Gate::Closed) => is_gone || !is_cancel,
+                _ => is_gone && was_not_started(made.folder.as_ref()).await,
+            };
+            if is_adopted {
+                return Failure {
+                    nothing_started,
+                    ..failure
+                };
+            }
         }
         if let Some(folder) = &made.folder {
             folder.remove().await;
@@ -82,6 +112,14 @@ impl Ledger {
 
     fn made(&self) -> MutexGuard<'_, Made> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the volume says that no pod took the start record.
+async fn was_not_started(folder: Option<&RunFolder>) -> bool {
+    match folder {
+        Some(folder) => folder.was_started().await.is_ok_and(|started| !started),
+        None => true,
     }
 }
 

@@ -8,46 +8,48 @@ use crate::cluster::ClusterError;
 use crate::cluster::verbs::{retry_required, retry_transient};
 use crate::run::context::RunContext;
 use crate::run::failure::{Failure, GUARD_UNREACHABLE};
-use crate::run::job::at_work::{is_first, jobs_at_work, retain_of_agent};
+use crate::run::job::at_work::{is_first, jobs_at_work, leaving_pods, retain_of_agent};
 use crate::run::start::submit::CreatedJob;
-use crate::run::timing::{GATE_LIST, GATE_LOOK, GATE_TIE};
+use crate::run::timing::{ADMISSION_POD_LOOK, GATE_LEAVING_POD, GATE_LIST, GATE_LOOK, GATE_TIE};
 
 /// Whether the Job may go on; if not, it must go.
 ///
 /// # Errors
 /// When nobody can tell.
 pub(crate) async fn may_go_on(context: &RunContext, own: &CreatedJob) -> Result<bool, Failure> {
-    let until = Instant::now() + GATE_TIE;
+    let asked_at = Instant::now();
     loop {
         let jobs = retry_required(GATE_LIST, "list", "jobs", || {
             context.namespace.list_jobs(&context.selector)
         });
         let mut jobs = jobs.await.map_err(unknown)?;
-        retain_of_agent(&mut jobs, &mut Vec::new(), &context.log_folder);
         let is_other = |uid: &Option<String>| uid.as_deref() != Some(own.uid.as_str());
-        if !jobs.iter().any(|job| is_other(&job.metadata.uid)) {
-            return Ok(true);
-        }
-        // One more request, and only then: a Job that is kept by a sidecar, or has ended, is in nobody's way.
+        // A Job that is kept by a sidecar, or has ended, is in nobody's way; a pod is whose Job has come and gone since
+        // the admission.
         let pods = retry_transient(GATE_LIST, "list", "pods", || {
             context.namespace.list_pods(&context.selector)
         })
         .await;
-        let pods = pods.or_else(|error| {
+        let mut pods = pods.or_else(|error| {
             if error.is_forbidden() {
                 Ok(Vec::new())
             } else {
                 Err(unknown(error))
             }
         })?;
+        retain_of_agent(&mut jobs, &mut pods, &context.log_folder);
         let on = jobs_at_work(&jobs, &pods);
-        if !on.iter().any(|job| is_other(&job.metadata.uid)) {
+        let others_are_on = on.iter().any(|job| is_other(&job.metadata.uid));
+        if others_are_on {
+            if !is_first(&own.uid, &on) || asked_at.elapsed() >= GATE_TIE {
+                return Ok(false);
+            }
+            sleep(GATE_LOOK).await;
+        } else if leaving_pods(&jobs, &pods).is_empty() || asked_at.elapsed() >= GATE_LEAVING_POD {
             return Ok(true);
+        } else {
+            sleep(ADMISSION_POD_LOOK).await;
         }
-        if !is_first(&own.uid, &on) || Instant::now() >= until {
-            return Ok(false);
-        }
-        sleep(GATE_LOOK).await;
     }
 }
 

@@ -26,6 +26,20 @@ pub(crate) struct SharedVolume {
     pub(crate) budget: Budget,
 }
 
+/// Stands in the nonce file when the server that made the Job has given it up.
+const CLOSED: &[u8] = b"closed\n";
+
+/// The gate before which a Job's pod waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gate {
+    /// Nobody has decided yet, or the run was harvested since.
+    Waits,
+    /// The agent may start.
+    Open,
+    /// It never will.
+    Closed,
+}
+
 /// The files of one run.
 #[derive(Clone)]
 pub(crate) struct RunFolder {
@@ -99,26 +113,51 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Writes the nonce, for which the pod's init container waits.
+    /// Writes the nonce, for which the pod's init container waits; false when the server that made the Job has closed the
+    /// gate.
     ///
     /// # Errors
     /// `k8s_shared_volume_missing`, unless another server has written the same nonce.
-    pub(crate) async fn open_gate(&self, nonce: &str) -> Result<(), Failure> {
+    pub(crate) async fn open_gate(&self, nonce: &str) -> Result<bool, Failure> {
         let (name, owner, content) = (self.names.nonce.clone(), self.volume.owner, nonce.to_owned());
         let opened = self.make(move |files| files.prepare(owner, &[(&name, content.as_bytes())]));
-        let error = match opened.await.ok_or_else(|| self.unanswered())? {
-            Ok(_) => return Ok(()),
+        let opened = self.volume.budget.within(VOLUME, opened).await.flatten();
+        let error = match opened.ok_or_else(|| self.unanswered())? {
+            Ok(_) => return Ok(true),
             Err(error) => missing(error.to_string()),
         };
         // Two servers may adopt the Job at the same time: the gate is open, whichever wrote the nonce.
         let until = Instant::now() + NONCE_WRITE_LIMIT;
-        while self.content(&self.names.nonce).await?.as_deref() != Some(nonce.as_bytes()) {
-            if Instant::now() >= until {
-                return Err(error);
+        loop {
+            match self.content(&self.names.nonce).await?.as_deref() {
+                Some(content) if content == nonce.as_bytes() => return Ok(true),
+                Some(CLOSED) => return Ok(false),
+                _ if Instant::now() >= until => return Err(error),
+                _ => sleep(NONCE_POLL_INTERVAL).await,
             }
-            sleep(NONCE_POLL_INTERVAL).await;
         }
-        Ok(())
+    }
+
+    /// Takes the nonce's place, so that this Job's agent never starts, whoever adopts it; false when another server has
+    /// opened the gate. Of two servers exactly one makes the file.
+    ///
+    /// # Errors
+    /// `k8s_shared_volume_missing`, when the volume does not say.
+    pub(crate) async fn close_gate(&self) -> Result<bool, Failure> {
+        let (files, name, owner) = (self.files.clone(), self.names.nonce.clone(), self.volume.owner);
+        let made = self.volume.root.volume.within(VOLUME.calm, move || {
+            files
+                .prepare(owner, &[(&name, CLOSED)])
+                .map_err(|error| error.to_string())
+        });
+        match self.volume.budget.within(VOLUME, made).await.flatten() {
+            Some(Ok(_)) => Ok(true),
+            Some(Err(error)) => match self.content(&self.names.nonce).await? {
+                Some(content) => Ok(content == CLOSED),
+                None => Err(missing(error)),
+            },
+            None => Err(self.unanswered()),
+        }
     }
 
     /// Makes files on a thread that may block. Whoever drops this half-way leaves nothing: what was made when nobody
@@ -191,9 +230,13 @@ impl RunFolder {
         Ok(content.map(|content| String::from_utf8_lossy(&content).into_owned()))
     }
 
-    /// Whether the nonce is there.
-    pub(crate) async fn gate_is_open(&self) -> Result<bool, Failure> {
-        Ok(self.content(&self.names.nonce).await?.is_some())
+    /// How the pod's gate is.
+    pub(crate) async fn gate(&self) -> Result<Gate, Failure> {
+        Ok(match self.content(&self.names.nonce).await?.as_deref() {
+            None => Gate::Waits,
+            Some(CLOSED) => Gate::Closed,
+            Some(_) => Gate::Open,
+        })
     }
 
     /// Whether there is a file with the name of the end record.
