@@ -215,7 +215,7 @@ async fn finish(world: &Arc<World>, name: &str, uid: &str, end: JobEnd, dice: &m
 
 fn condition(world: &World, name: &str, uid: &str, kind: &str, reason: &str) {
     let stamp = world.api.stamp();
-    let told = world.api.update("jobs", name, uid, |job| {
+    let is_set = world.api.update("jobs", name, uid, |job| {
         let condition = json!({"type": kind, "status": "True", "reason": reason, "message": "simulated",
             "lastTransitionTime": stamp});
         match job["status"]["conditions"].as_array_mut() {
@@ -223,7 +223,7 @@ fn condition(world: &World, name: &str, uid: &str, kind: &str, reason: &str) {
             None => job["status"] = json!({"conditions": [condition]}),
         }
     });
-    if told {
+    if is_set {
         world.story.tell(format!("job {name}: {kind} ({reason})"));
     }
 }

@@ -9,7 +9,7 @@ use opencode_k8s::cluster::client::Connect;
 use opencode_k8s::run::clock::Clock;
 use opencode_k8s::run::host::{Host, Kind};
 use opencode_k8s::run::server::Server;
-use opencode_k8s::run::stop::{Stopper, stop_signal};
+use opencode_k8s::run::stop::{Stop, Stopper, stop_signal};
 use opencode_k8s::run::volume::blocking::Volume;
 use opencode_k8s::tail::Hub;
 use serde_json::{Value, json};
@@ -21,6 +21,7 @@ use super::plan::{HostKind, PlannedRun};
 use super::requests;
 use super::truth::task_of;
 use super::volume::Hands;
+use super::world::HOST;
 
 /// A server process.
 pub(crate) struct Process {
@@ -138,8 +139,10 @@ impl Host for Ear {
             *calls
         };
         let kind = self.kind;
+        let hangs = self.world.hangs(HOST);
         Box::pin(async move {
             match kind {
+                _ if hangs => std::future::pending().await,
                 HostKind::Prompt => Ok(()),
                 HostKind::Slow => {
                     sleep(Duration::from_millis(900)).await;
@@ -153,21 +156,12 @@ impl Host for Ear {
     }
 }
 
-/// The shim.
+/// The shim, and a host that cancels when it is planned.
 async fn execute(world: Arc<World>, server: Arc<Server>, name: String, run: PlannedRun) {
-    let ear = Arc::new(Ear {
-        world: world.clone(),
-        kind: run.host,
-        run: run.id.clone(),
-        lines: Mutex::default(),
-        calls: Mutex::default(),
-    });
     let (stopper, stop) = stop_signal();
     let asked = Arc::new(Mutex::new(None));
     let cancelling = tokio::spawn(cancel(world.clone(), run.clone(), stopper, asked.clone()));
-    let request = request(&world, &run).to_string();
-    let report = opencode_k8s::run::execute(&server, &request, ear.clone(), stop).await;
-    let mut result = report.to_value();
+    let mut report = report_of(&world, &server, &run, stop).await;
     cancelling.abort();
     let asked: Option<Instant> = *asked.lock().unwrap();
     if let Some(since) = asked
@@ -179,18 +173,41 @@ async fn execute(world: Arc<World>, server: Arc<Server>, name: String, run: Plan
             since.elapsed()
         ));
     }
+    report.cancelled = asked.is_some();
+    world
+        .story
+        .tell(format!("{name} reports {}: {}", run.id, report.result));
+    world.hold_to(&run.id, &report.result);
+    world.remember_session(&run.id, &report.result);
+    world.reports.lock().unwrap().push(report);
+}
+
+/// Executes a run on a server, as the shim does it.
+pub(crate) async fn report_of(
+    world: &Arc<World>,
+    server: &Arc<Server>,
+    run: &PlannedRun,
+    stop: Stop,
+) -> Report {
+    let ear = Arc::new(Ear {
+        world: world.clone(),
+        kind: run.host,
+        run: run.id.clone(),
+        lines: Mutex::default(),
+        calls: Mutex::default(),
+    });
+    let request = request(world, run).to_string();
+    let report = opencode_k8s::run::execute(server, &request, ear.clone(), stop).await;
+    let mut result = report.to_value();
     if result["resultJson"]["stdout"].is_string() {
         result["resultJson"]["stdout"] = json!("...");
     }
-    world.story.tell(format!("{name} reports {}: {result}", run.id));
-    world.hold_to(&run.id, &result);
-    world.remember_session(&run.id, &result);
-    world.reports.lock().unwrap().push(Report {
+    Report {
         heard: std::mem::take(&mut ear.lines.lock().unwrap()),
-        cancelled: asked.is_some(),
-        run,
+        cancelled: false,
+        run: run.clone(),
         result,
-    });
+    }
 }
 
 async fn cancel(world: Arc<World>, run: PlannedRun, stopper: Stopper, asked: Arc<Mutex<Option<Instant>>>) {

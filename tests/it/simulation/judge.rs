@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::World;
 use super::host::Report;
@@ -133,14 +133,16 @@ fn heard_only_own(report: &Report) -> bool {
 /// An exit code is the agent's own, or that of a kill.
 fn exit_code(world: &World, report: &Report) {
     let own = world.truth.of(&report.run.id);
-    let told = report.result["resultJson"]["opencodeExitCode"].as_i64();
-    if let (Some(told), Some(status)) = (told, own.status)
+    let reported = report.result["resultJson"]["opencodeExitCode"].as_i64();
+    if let (Some(reported), Some(status)) = (reported, own.status)
         && heard_only_own(report)
-        && told != i64::from(status)
+        && reported != i64::from(status)
         && status != 137
+        // A pod that a person forced away was never seen; the one after it says that the agent has run.
+        && reported != 64
     {
         world.story.fault(format!(
-            "{}: exit code {told} is reported, it was {status}",
+            "{}: exit code {reported} is reported, it was {status}",
             report.run.id
         ));
     }
@@ -148,38 +150,38 @@ fn exit_code(world: &World, report: &Report) {
 
 /// Each step is in exactly one result.
 fn usage(world: &World, reports: &[Report]) {
-    let told: u64 = reports
+    let reported: u64 = reports
         .iter()
         .map(|report| report.result["usage"]["inputTokens"].as_u64().unwrap_or(0))
         .sum();
     let agents = world.truth.all();
     let used: u64 = agents.iter().map(|(_, agent)| agent.steps).sum();
-    if told == used {
+    if reported == used {
         return;
     }
     let of = |weights: u64| {
         let runs = agents.iter().filter(|(_, agent)| agent.steps & weights != 0);
         runs.map(|(run, _)| run.clone()).collect::<Vec<_>>()
     };
-    if told > used || told & !used != 0 {
+    if reported > used || reported & !used != 0 {
         world.story.fault(format!(
-            "usage: {told:#x} was told and {used:#x} was used; near {:?}",
-            of(told ^ used)
+            "usage: {reported:#x} was reported and {used:#x} was used; near {:?}",
+            of(reported ^ used)
         ));
         return;
     }
-    for run in of(used & !told) {
-        if !may_go_untold(world, &run) && !was_given_up(reports, &run) {
+    for run in of(used & !reported) {
+        if !may_stay_unreported(world, &run) && !was_given_up(reports, &run) {
             world.story.fault(format!(
-                "usage: of {run}, {:#x} was never told",
-                world.truth.of(&run).steps & !told
+                "usage: of {run}, {:#x} was never reported",
+                world.truth.of(&run).steps & !reported
             ));
         }
     }
 }
 
-/// At most once: what a server had harvested, and not yet handed to its host when it died, is told to nobody.
-fn may_go_untold(world: &World, run: &str) -> bool {
+/// At most once: what a server had harvested, and not yet handed to its host when it died, is never reported.
+fn may_stay_unreported(world: &World, run: &str) -> bool {
     let nonce = format!("{run}.pod.nonce");
     if world.volume.files().iter().any(|file| file.ends_with(&nonce)) {
         // Its files say that nobody has harvested it, and a run of its task has worked since.
@@ -196,7 +198,9 @@ fn was_given_up(reports: &[Report], run: &str) -> bool {
     let of_run = reports
         .iter()
         .filter(|report| task_of(&report.run.id) == task_of(run));
-    of_run
-        .into_iter()
-        .any(|report| report.cancelled || report.result["resultJson"]["logState"] == "incomplete")
+    of_run.into_iter().any(|report| {
+        let is_unread = report.result["resultJson"]["log"] == json!({"bytes": 0, "proof": "unproven"});
+        let is_incomplete = report.result["resultJson"]["logState"] == "incomplete";
+        report.cancelled || is_incomplete || is_unread
+    })
 }

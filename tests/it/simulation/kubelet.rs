@@ -190,7 +190,7 @@ impl Kubelet {
         let script = world.script_of(pod.run_id(), &pod.job_uid);
         self.tell("starts its container");
         let status = self.world.draw(|dice| dice.once_in(6));
-        // The container runs before, or after, anybody is told.
+        // The container runs before, or after, the API server knows.
         let late = if status {
             self.dice.seconds(1, 8)
         } else {
@@ -294,7 +294,7 @@ impl Kubelet {
         let evicted = why == Some(Killed::Evicted);
         let state = terminated(code, reason, message);
         if self.is_deleted() && self.dice.once_in(4) {
-            // The object goes before its last status was told.
+            // The object goes before it had its last status.
             return;
         }
         let unknown = evicted && self.dice.once_in(2);

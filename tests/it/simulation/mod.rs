@@ -2,6 +2,7 @@
 //! seed gives the same story. Each seed runs in a process of its own, whose random numbers are the seed's as well.
 
 mod api;
+mod cancel;
 mod controller;
 mod dice;
 mod host;
@@ -25,7 +26,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use host::Process;
-use plan::{ByHand, HEALED, HostKind, PlannedRun};
+use plan::{ByHand, HEALED, HostKind, Plan, PlannedRun};
 use truth::task_of;
 use world::World;
 
@@ -108,19 +109,19 @@ fn one_seed() {
     let faults = world.story.faults();
     if !faults.is_empty() || std::env::var(STORY).is_ok() {
         let story = world.story.text();
-        let told = write!(
+        let written = write!(
             std::io::stdout(),
             "\n{story}\nseed {seed}: {} faults\n{}\n",
             faults.len(),
             faults.join("\n")
         );
-        told.expect("stdout");
+        written.expect("stdout");
     }
     assert!(faults.is_empty(), "seed {seed}");
 }
 
 async fn simulate(seed: u64) -> Arc<World> {
-    let world = World::new(seed);
+    let world = World::new(Plan::of(seed));
     let mut servers = vec![Process::start(&world, "s0"), Process::start(&world, "s1")];
     act(&world, &mut servers).await;
     let all_back = |servers: &[Process]| servers.iter().all(Process::is_idle);

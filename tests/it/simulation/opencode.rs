@@ -65,12 +65,12 @@ impl Script {
         }
     }
 
-    /// A plain one: it works a little and ends well.
-    pub(crate) fn plain(bits: &mut u32) -> Self {
+    /// A plain one: it works for so long and ends well.
+    pub(crate) fn plain(bits: &mut u32, takes: Duration) -> Self {
         *bits += 1;
         Self {
             steps: vec![Step {
-                takes: Duration::from_secs(3),
+                takes,
                 weight: 1 << (*bits - 1),
                 is_last: true,
             }],

@@ -20,7 +20,7 @@ pub(crate) struct ApiFaults {
     pub(crate) remembers: u64,
 }
 
-/// How a host takes what it is told.
+/// How a host takes its calls.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum HostKind {
     Prompt,
@@ -51,6 +51,8 @@ pub(crate) enum ByHand {
 
 pub(crate) struct Plan {
     pub(crate) seed: u64,
+    /// Nothing goes wrong by chance, and each agent works so long.
+    pub(crate) calm: Option<Duration>,
     /// The order of statuses of current Kubernetes, else that of 1.20.
     pub(crate) modern: bool,
     /// A pod that is deleted gets a successor.
@@ -86,6 +88,31 @@ fn window(dice: &mut Dice, longest: u64) -> (Duration, Duration) {
 }
 
 impl Plan {
+    /// A world without chance, where each agent works so long.
+    pub(crate) fn calm(agents_work: Duration) -> Self {
+        Self {
+            seed: 0,
+            calm: Some(agents_work),
+            modern: true,
+            replaces_pods: false,
+            has_finalizers: false,
+            watch_is_forbidden: false,
+            get_job_is_forbidden: false,
+            retain: false,
+            reattach: true,
+            guard_wait: 0,
+            ttl: 300,
+            log_lag: Duration::ZERO,
+            api: ApiFaults::default(),
+            outages: Vec::new(),
+            volume: Vec::new(),
+            nodes: Vec::new(),
+            runs: Vec::new(),
+            crashes: Vec::new(),
+            by_hand: Vec::new(),
+        }
+    }
+
     pub(crate) fn of(seed: u64) -> Self {
         let mut dice = Dice::of(seed, "plan");
         let dice = &mut dice;
@@ -107,6 +134,7 @@ impl Plan {
         outages.extend(long_outage(dice));
         Self {
             seed,
+            calm: None,
             modern: dice.once_in(2),
             replaces_pods: dice.once_in(2),
             has_finalizers: dice.once_in(6),

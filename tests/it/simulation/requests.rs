@@ -64,6 +64,23 @@ fn refused(code: u16) -> Response<Answer> {
     )
 }
 
+/// Verb and resource, as a Role names them.
+fn kind_of(method: &Method, uri: &Uri) -> String {
+    let parts: Vec<&str> = uri.path().trim_matches('/').split('/').collect();
+    let at = parts.iter().position(|part| *part == "namespaces").unwrap_or(0);
+    let resource = parts.get(at + 2).copied().unwrap_or("namespaces");
+    let is_watch = uri.query().is_some_and(|query| query.contains("watch=true"));
+    let verb = match (method.as_str(), parts.get(at + 3)) {
+        ("GET", None) if resource == "namespaces" => "get",
+        ("GET", None) if is_watch => "watch",
+        ("GET", None) => "list",
+        ("GET", Some(_)) => "get",
+        ("POST", _) => "create",
+        _ => "delete",
+    };
+    format!("{verb} {resource}")
+}
+
 /// A client of one server. When that is dead, nothing of it is answered any more.
 pub(crate) fn cluster(world: &Arc<World>, server: &str, alive: Arc<AtomicBool>) -> Cluster {
     let (world, server) = (world.clone(), server.to_owned());
@@ -112,6 +129,9 @@ impl Line {
         let faults = self.world.api_faults();
         let what = format!("{} {} {}", self.server, head.method, head.uri);
         sleep(self.draw(|dice| dice.millis(1, 40))).await;
+        if self.world.hangs(&kind_of(&head.method, &head.uri)) {
+            return std::future::pending().await;
+        }
         if self.world.api_is_away() {
             if self.draw(|dice| dice.once_in(3)) {
                 self.world.story.tell(format!("api hangs: {what}"));

@@ -1,4 +1,4 @@
-//! What really happened, whatever anybody was told.
+//! What really happened, whatever anybody reports.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

@@ -35,13 +35,21 @@ pub(crate) struct World {
     dice: Mutex<Dice>,
     sessions: Mutex<BTreeMap<String, Value>>,
     scripts: Mutex<(u32, BTreeMap<String, Script>)>,
+    /// What does not answer any more.
+    hangs: Mutex<Vec<&'static str>>,
 }
 
+/// The volume, as something that can hang.
+pub(crate) const VOLUME: &str = "the volume";
+/// The host's callbacks.
+pub(crate) const HOST: &str = "the host";
+
 impl World {
-    pub(crate) fn new(seed: u64) -> Arc<Self> {
+    pub(crate) fn new(plan: Plan) -> Arc<Self> {
+        let seed = plan.seed;
         let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_000_000);
         let world = Arc::new(Self {
-            plan: Plan::of(seed),
+            plan,
             story: Story::new(),
             api: Api::new(wall),
             volume: Volume::new(wall),
@@ -53,6 +61,7 @@ impl World {
             dice: Mutex::new(Dice::of(seed, "world")),
             sessions: Mutex::default(),
             scripts: Mutex::default(),
+            hangs: Mutex::default(),
         });
         let own_pod = json!({"metadata": {"name": "paperclip-0", "labels": {}}, "spec": {
             "containers": [{"name": "paperclip", "image": "paperclip:1", "volumeMounts": [{"name": "data", "mountPath": "/paperclip"}]}],
@@ -69,7 +78,16 @@ impl World {
     }
 
     pub(crate) fn is_healed(&self) -> bool {
-        self.story.now() >= HEALED
+        self.plan.calm.is_some() || self.story.now() >= HEALED
+    }
+
+    /// From now on these do not answer: requests by verb and resource, the volume, the host.
+    pub(crate) fn hang(&self, what: &[&'static str]) {
+        *self.hangs.lock().unwrap() = what.to_vec();
+    }
+
+    pub(crate) fn hangs(&self, what: &str) -> bool {
+        self.hangs.lock().unwrap().contains(&what)
     }
 
     pub(crate) fn api_faults(&self) -> ApiFaults {
@@ -94,6 +112,12 @@ impl World {
 
     pub(crate) fn volume_faults(&self) -> VolumeFaults {
         let now = self.story.now();
+        if self.hangs(VOLUME) {
+            return VolumeFaults {
+                hangs: true,
+                ..VolumeFaults::default()
+            };
+        }
         let on = self
             .plan
             .volume
@@ -109,10 +133,10 @@ impl World {
         if let Some(script) = known.get(run) {
             return script.clone();
         }
-        let script = if self.is_healed() {
-            Script::plain(bits)
-        } else {
-            Script::cast(&mut Dice::of(self.plan.seed, run), bits)
+        let script = match self.plan.calm {
+            Some(works) => Script::plain(bits, works),
+            None if self.is_healed() => Script::plain(bits, Duration::from_secs(3)),
+            None => Script::cast(&mut Dice::of(self.plan.seed, run), bits),
         };
         self.story.tell(format!(
             "script of {run}: {} steps, {:?}, ignores TERM: {}",
@@ -148,7 +172,7 @@ impl World {
         })
     }
 
-    /// Whether the host was told that the agent of this run is not at work and never will be.
+    /// Whether the host has our word that the agent of this run is not at work and never will be.
     pub(crate) fn must_not_start(&self, run: &str) -> Option<&'static str> {
         self.promises.lock().unwrap().get(run).copied()
     }
@@ -157,7 +181,8 @@ impl World {
     pub(crate) fn hold_to(&self, run: &str, result: &Value) {
         let agent = self.truth.of(run);
         let is_acknowledged = result["resultJson"]["executionCancellation"]["state"] == "acknowledged";
-        if is_acknowledged && agent.at_work {
+        // Nobody knows of an agent whose pod a person forced away.
+        if is_acknowledged && agent.at_work && !self.may_overlap(run, &agent) {
             self.story.fault(format!(
                 "the cancel of {run} is acknowledged, and its agent is at work"
             ));
