@@ -198,13 +198,19 @@ limit=$!
 
 digest() { # BYTES: prints the SHA-256 of so much of opencode's output, or nothing if that takes over 6 s
   exec 2>/dev/null
-  sum_file=${pod_prompt%/*}/sha256
-  { head -c "$1" <"$pod_out" | sha256sum | cut -c1-64 >"$sum_file"; } >/dev/null 2>&1 &
+  sum_base=${pod_prompt%/*}/sha256
+  rm -f "$sum_base" "$sum_base.whole"
+  {
+    head -c "$1" <"$pod_out" &
+    echo "$!" >"$sum_base.reader"
+    wait "$!" && : >"$sum_base.whole"
+  } | sha256sum | cut -c1-64 >"$sum_base" &
   worker=$!
-  (sleep 6 && kill -KILL "$worker") >/dev/null 2>&1 &
+  # Without its reader the whole pipeline ends; what it then prints is the digest of a part.
+  (sleep 6 && kill -KILL "$(cat "$sum_base.reader")") >/dev/null 2>&1 &
   timer=$!
-  wait "$worker" 2>/dev/null && cat "$sum_file" 2>/dev/null
-  kill "$timer" 2>/dev/null
+  wait "$worker" && [ -e "$sum_base.whole" ] && cat "$sum_base"
+  kill "$timer"
 }
 
 signal=null reason=null sum= record= trouble=

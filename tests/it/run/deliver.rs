@@ -7,8 +7,9 @@ use crate::support::tail::faulty::Faulty;
 use crate::support::tail::record_of;
 use opencode_k8s::run::host::SilentHost;
 use opencode_k8s::run::host::log::HostLog;
+use opencode_k8s::run::redact::display::Redactor;
 use opencode_k8s::run::stop::stop_signal;
-use opencode_k8s::run::supervise::deliver::{Delivery, stdout};
+use opencode_k8s::run::supervise::deliver::{Delivery, OutputState, stdout};
 use opencode_k8s::run::timing::DELIVERY_ON_STOP;
 use opencode_k8s::tail::follower::{FinishRule, Proof};
 use opencode_k8s::tail::source::SourceError;
@@ -55,7 +56,10 @@ async fn delivered(
         }
         Instant::now()
     };
-    let (delivery, since) = tokio::join!(stdout(&tail, &host_log, &stop), ends);
+    let (output, _seen) = tokio::sync::watch::channel(OutputState::default());
+    let redactor = Redactor::default();
+    let delivery = stdout(&tail, &host_log, &stop, &redactor, &output);
+    let (delivery, since) = tokio::join!(delivery, ends);
     (delivery, since.elapsed())
 }
 
