@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use super::client::{Access, Cluster};
 use super::verbs::{call, retry_transient};
 
-/// A run that does not know its cluster leaves files that nobody can tell from another cluster's: nothing is told of
+/// A run that does not know its cluster leaves files that nobody can tell from another cluster's: nothing is reported of
 /// them, and no sweep removes them.
-const PATIENCE: Duration = Duration::from_secs(20);
+const UID_LIMIT: Duration = Duration::from_secs(20);
 /// How long a refusal is remembered. An API server that has just started refuses what it grants a little later.
 const REFUSAL_HOLDS: Duration = Duration::from_secs(300);
 
@@ -39,7 +39,7 @@ impl Identities {
         }
         let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
         let on = format!("namespace/{name}");
-        let answer = retry_transient(PATIENCE, "get", &on, || call("get", &on, namespaces.get(name)));
+        let answer = retry_transient(UID_LIMIT, "get", &on, || call("get", &on, namespaces.get(name)));
         let (uid, until) = match answer.await {
             Ok(namespace) => (namespace.metadata.uid.unwrap_or_default(), None),
             Err(error) if error.is_forbidden() => (String::new(), Some(Instant::now() + REFUSAL_HOLDS)),
