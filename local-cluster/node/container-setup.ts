@@ -1,6 +1,6 @@
 /** From a container of a manifest to the process that stands for it: env, mounts, paths, command. */
 
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import type { Container, Pod } from "../objects.js";
 import type { Launch } from "./container-process.js";
@@ -71,6 +71,7 @@ export function prepare(pod: Pod, container: Container, context: SetupContext): 
   }
   const paths: PathMap = new Map(mounts.map((mount) => [mount.path, mount.folder]));
   paths.set(terminationPath, terminationFile);
+  mapSecretFiles(pod, container, context.folders, paths);
   const mapped = Object.fromEntries(Object.entries(env).map(([name, value]) => [name, mapText(value, paths)]));
   // The machine's own folders and those of the image stand as they are; only the manifest names the container's paths.
   const search = declared.PATH === undefined ? (image.env?.PATH ?? machinePath) : mapText(declared.PATH, paths);
@@ -83,6 +84,29 @@ export function prepare(pod: Pod, container: Container, context: SetupContext): 
     output: context.output,
     terminationFile,
   };
+}
+
+/** What a Secret's volume holds is the manifest's text as well: a prompt that names paths of the container. */
+function mapSecretFiles(pod: Pod, container: Container, folders: Map<string, string>, paths: PathMap): void {
+  const secrets = new Set((pod.spec.volumes ?? []).flatMap((volume) => (volume.secret ? [volume.name] : [])));
+  for (const { name } of container.volumeMounts ?? []) {
+    const folder = folders.get(name);
+    if (!secrets.has(name) || !folder) continue;
+    for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+      if (entry.isFile()) mapFile(join(entry.parentPath, entry.name), paths);
+    }
+  }
+}
+
+/** A file of other bytes than text stays as it is. */
+function mapFile(file: string, paths: PathMap): void {
+  const bytes = readFileSync(file);
+  const text = bytes.toString("utf8");
+  const mapped = mapText(text, paths);
+  if (mapped === text || !Buffer.from(text).equals(bytes)) return;
+  const { mode } = statSync(file);
+  rmSync(file);
+  writeFileSync(file, mapped, { mode });
 }
 
 /** A missing working directory is made, as a runtime does, but only below a mount; else the machine's own is used. */

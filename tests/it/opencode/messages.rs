@@ -215,7 +215,7 @@ fn a_rejected_permission_names_its_rule() {
             said.starts_with(&format!("Permission rejected: {rule}. ")),
             "{said}"
         );
-        assert!(said.contains("the agent's configuration"), "{said}");
+        assert!(said.contains("*Skip permission questions*"), "{said}");
     }
 }
 
