@@ -184,7 +184,7 @@ describe("a run for this host", () => {
     // Older hosts have no such rule.
     const forbidden = "isForbiddenConfigEnvKey" in serverUtils ? { PAPERCLIP_API_KEY: "from-the-agents-config" } : {};
     const path = "/paperclip/test-bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-    const { result, lines } = await run(`env; ${answer("seen")}`, {
+    const { result, lines } = await run(`env; [ "$PAPERCLIP_API_KEY" = of-the-run ] && echo KEY=whole; ${answer("seen")}`, {
       authToken: "of-the-run",
       config: { env: { ...places, ...forbidden, PATH: `${launchers}:${path}`, OWN: "kept" } },
     });
@@ -198,7 +198,8 @@ describe("a run for this host", () => {
     // The stand-in has no mount at /paperclip, and writes its own folder there.
     expect(env.get("PATH")?.split(":").slice(1)).toEqual(path.split(":").slice(1));
     expect(env.get("PATH")).toMatch(/^[^:]*\/test-bin:/);
-    expect(env.get("PAPERCLIP_API_KEY")).toBe("of-the-run");
+    expect(env.get("KEY")).toBe("whole");
+    expect(env.get("PAPERCLIP_API_KEY")).toBe("***");
     for (const [name, value] of Object.entries(places)) expect([name, env.get(name)]).not.toEqual([name, value]);
     expect([...env.values()].join("\n")).not.toContain("paperclip-github-runtime");
   });
