@@ -157,7 +157,8 @@ describe("transcripts", () => {
   it("of a dead session clear it", () => {
     const stderr = "\u001b[91m\u001b[1mError: \u001b[0mSession not found\n";
     expect(adapter.isOpenCodeUnknownSessionError("", stderr)).toBe(true);
-    expect(adapter.resolveOutcome({ stdout: "", stderr, exitCode: 1, logState: "proven" })).toMatchObject({
+    const facts = { stdout: "", stderr, exitCode: 1, logState: "proven" as const };
+    expect(adapter.resolveOutcome({ ...facts, session: "ses_1" })).toMatchObject({
       errorCode: "session_unavailable",
       clearSession: true,
     });
