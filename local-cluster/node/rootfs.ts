@@ -5,7 +5,7 @@
  */
 
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Mount } from "./volumes.js";
 
@@ -63,8 +63,13 @@ export function enterRoot({ folder, mounts, terminationLog, workingDir, argv }: 
   // Outer mounts first, so that inner ones come on top of them.
   for (const mount of [...mounts].sort((a, b) => a.path.length - b.path.length)) {
     const outer = mounts.find((other) => mount.path.startsWith(`${other.path}/`));
-    if (outer) mkdirSync(join(outer.folder, mount.path.slice(outer.path.length)), { recursive: true });
-    else openUp(root, mount.path);
+    // A key of a Secret that is mounted by `subPath` is a file: it needs a file to come on top of.
+    const isFile = statSync(mount.folder).isFile();
+    const folder = isFile ? dirname(mount.path) : mount.path;
+    const inner = outer && join(outer.folder, mount.path.slice(outer.path.length));
+    if (inner) mkdirSync(isFile ? dirname(inner) : inner, { recursive: true });
+    else openUp(root, folder);
+    if (isFile) appendFileSync(inner ?? join(root, mount.path), "");
     bind(mount.folder, mount.path, mount.readOnly);
   }
   openUp(root, dirname(terminationLog.path));
