@@ -184,10 +184,13 @@ describe("a run for this host", () => {
     // Older hosts have no such rule.
     const forbidden = "isForbiddenConfigEnvKey" in serverUtils ? { PAPERCLIP_API_KEY: "from-the-agents-config" } : {};
     const path = "/paperclip/test-bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-    const { result, lines } = await run(`env; [ "$PAPERCLIP_API_KEY" = of-the-run ] && echo KEY=whole; ${answer("seen")}`, {
-      authToken: "of-the-run",
-      config: { env: { ...places, ...forbidden, PATH: `${launchers}:${path}`, OWN: "kept" } },
-    });
+    const { result, lines } = await run(
+      `env; [ "$PAPERCLIP_API_KEY" = of-the-run ] && echo KEY=whole; ${answer("seen")}`,
+      {
+        authToken: "of-the-run",
+        config: { env: { ...places, ...forbidden, PATH: `${launchers}:${path}`, OWN: "kept" } },
+      },
+    );
     expect(result.exitCode, result.errorMessage ?? "").toBe(0);
     const env = new Map(
       lines

@@ -63,7 +63,10 @@ test.skipIf(isRealCluster)(
       ),
       stage.local.watch("secrets", ({ object }) => void owners.push(object.metadata.ownerReferences?.[0])),
     ];
-    const env = { PATH: "/paperclip/test-bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", AGENT_TOKEN: "hidden-agent-token" };
+    const env = {
+      PATH: "/paperclip/test-bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+      AGENT_TOKEN: "hidden-agent-token",
+    };
     const program = `echo "$AGENT_TOKEN $PAPERCLIP_API_KEY" | sha256sum; # hidden words of a prompt\n${answer("done")}`;
     const { result, lines } = await run(program, { ...task, config: { env }, authToken: "hidden-api-key" });
     for (const stop of stops) stop();
