@@ -122,8 +122,9 @@ export interface JobBuildInput extends JobBuildBase {
   resumedPrompt?: string | undefined;
   resumedPromptMetrics?: Record<string, number> | undefined;
   /**
-   * `PAPERCLIP_*` variables of every run of the agent, as adapter-utils' `buildPaperclipEnv` gives them. Whose run it is
-   * (`PAPERCLIP_AGENT_ID`, `PAPERCLIP_COMPANY_ID`) is added where it is missing; the address of Paperclip's API is not.
+   * `PAPERCLIP_*` variables of every run of the agent, as adapter-utils' `buildPaperclipEnv` gives them. Whose run it
+   * is (`PAPERCLIP_AGENT_ID`, `PAPERCLIP_COMPANY_ID`) is added where it is missing; the address of Paperclip's API is
+   * not.
    */
   baseEnv?: Record<string, string> | undefined;
   /** The wake as JSON, for `PAPERCLIP_WAKE_PAYLOAD_JSON`. */

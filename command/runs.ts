@@ -137,7 +137,8 @@ function fromKubectl(namespace: string | undefined, kubeconfig: string | undefin
 function fromPod(namespace: string | undefined): Promise<string> {
   const read = (name: string): string => readFileSync(`${ACCOUNT}/${name}`, "utf8").trim();
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port = "443" } = process.env;
-  const path = `/apis/batch/v1/namespaces/${namespace ?? read("namespace")}/jobs?labelSelector=${encodeURIComponent(SELECTOR)}`;
+  const jobs = `/apis/batch/v1/namespaces/${namespace ?? read("namespace")}/jobs`;
+  const path = `${jobs}?labelSelector=${encodeURIComponent(SELECTOR)}`;
   const headers = { authorization: `Bearer ${read("token")}` };
   return new Promise((resolve, reject) => {
     const asked = request({ host, port, path, headers, ca: read("ca.crt"), timeout: LIMIT_MS }, (answer) => {

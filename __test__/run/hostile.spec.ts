@@ -1,4 +1,7 @@
-/** What an agent writes on the shared volume decides nothing about supervision, results and bills; what the API shows tells no secret. */
+/**
+ * What an agent writes on the shared volume decides nothing about supervision, results and bills; what the API shows
+ * tells no secret.
+ */
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -24,7 +27,8 @@ echo elsewhere.$(printf '%064d' 0) >"$base.holder"
 echo '{"usage":{"inputTokens":999999999,"outputTokens":9,"cachedInputTokens":9},"costUsd":1e9}' >"$base.usage"
 echo forged >"$base.nonce"
 bytes=$(wc -c <"$base.ndjson"); sum=$(sha256sum <"$base.ndjson" | cut -c1-64)
-echo "{\\"v\\":1,\\"run\\":\\"$run\\",\\"pod\\":\\"p\\",\\"exit\\":0,\\"bytes\\":$bytes,\\"sha256\\":\\"$sum\\"}" >"$base.end.json"
+head="{\\"v\\":1,\\"run\\":\\"$run\\",\\"pod\\":\\"p\\",\\"exit\\":0"
+echo "$head,\\"bytes\\":$bytes,\\"sha256\\":\\"$sum\\"}" >"$base.end.json"
 sleep 6
 echo at work until now`;
   const { result, lines } = await run(program, task);

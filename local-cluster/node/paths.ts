@@ -1,7 +1,7 @@
 /**
- * Text mapping: a container's absolute paths are folders elsewhere on this machine, so the mount paths in command, args,
- * env values and files of Secrets are rewritten. It needs no privilege and works on every system; it cannot reach paths
- * that a program builds itself, or that stand in other files.
+ * Text mapping: a container's absolute paths are folders elsewhere on this machine, so the mount paths in command,
+ * args, env values and files of Secrets are rewritten. It needs no privilege and works on every system; it cannot reach
+ * paths that a program builds itself, or that stand in other files.
  */
 
 /** From the path in the manifest to the path on this machine. */
