@@ -80,6 +80,7 @@ impl Reader {
             // The handle still reads what the writer appends; after another error it must be opened anew.
             Err(error @ (SourceError::Missing | SourceError::Hostile(_))) => {
                 self.is_moved = false;
+                self.size = self.source.open_file_size().unwrap_or(self.size);
                 self.notices.push((error.to_string(), read_error_notice(&error)));
             }
             Err(error) => {

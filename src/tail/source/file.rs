@@ -131,6 +131,11 @@ impl LogSource for FileSource {
         self.replaced.as_ref().and_then(read).unwrap_or_default()
     }
 
+    fn open_file_size(&self) -> Option<u64> {
+        let found = rustix::fs::fstat(&self.open.as_ref()?.file).ok()?;
+        u64::try_from(found.st_size).ok()
+    }
+
     fn close(&mut self) {
         self.open = None;
         self.replaced = None;

@@ -114,6 +114,11 @@ pub trait LogSource: Send {
         0
     }
 
+    /// Size of the open file, whichever name it has by now. `None`: there is none, or nobody can say.
+    fn open_file_size(&self) -> Option<u64> {
+        None
+    }
+
     /// Drops the handles.
     fn close(&mut self);
 

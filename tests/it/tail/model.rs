@@ -301,3 +301,22 @@ proptest! {
         prop_assert_eq!(tail.text, model.text());
     }
 }
+
+#[test]
+fn what_a_removed_file_holds_is_read_to_its_end_also_after_a_doubt() {
+    let content = [Action::LongLine, Action::Burst];
+    for buffer in [256, 4_096, 64 << 10] {
+        for later in content.clone() {
+            play(
+                &[
+                    Action::Write(1),
+                    Action::Settle,
+                    Action::Truncate(0),
+                    later,
+                    Action::Delete,
+                ],
+                buffer,
+            );
+        }
+    }
+}
