@@ -4,9 +4,10 @@ import { readFileSync } from "node:fs";
 import type { Native } from "../../adapter/addon/native.js";
 
 const folder = new URL("../../src/boundary/script/", import.meta.url);
-const source = ["values", "crossing", "tail", "exports"]
+const contextFields = readFileSync(new URL("../../config/context-fields.json", folder), "utf8");
+const source = `const CONTEXT_FIELDS = ${contextFields};\n${["values", "crossing", "tail", "exports"]
   .map((name) => readFileSync(new URL(`${name}.js`, folder), "utf8"))
-  .join("");
+  .join("")}`;
 
 /** One tail whose end the test decides. */
 export class FakeTail {

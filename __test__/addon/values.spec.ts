@@ -8,6 +8,10 @@ const { native } = loadScript({
     seen.push(json);
     return "null";
   },
+  buildJobManifest: (json: string) => {
+    seen.push(json);
+    return "{}";
+  },
 });
 
 /** What Rust gets of a value. */
@@ -98,6 +102,20 @@ describe("what Rust gets of a value", () => {
     expect(() => judge({ session: { deep: [1, getter] } })).toThrow("facts.session.deep.1.reason cannot be read: no");
     expect(() => judge({ session: proxy })).toThrow(/^facts\.session cannot be read: /);
     expect(() => judge(proxy)).toThrow(/^facts cannot be read: /);
+  });
+
+  it("reads of a run's context only what a Job needs", () => {
+    const tree = {
+      get files(): string {
+        throw new Error("it may be large");
+      },
+    };
+    const context = { ...{ issueId: "i" }, paperclipWorkspace: Object.assign(tree, { cwd: "/w" }) };
+    Object.defineProperty(context, "history", { enumerable: true, get: () => tree.files });
+    const ctx = { runId: "r", agent: { id: "a", name: "n", companyId: "c" }, config: {}, context };
+    native.buildJobManifest({ ctx, selfPod: {}, prompt: "p" } as never);
+    const given = JSON.parse(seen.pop()!) as Record<string, unknown>;
+    expect(given["context"]).toEqual({ issueId: "i", paperclipWorkspace: { cwd: "/w" } });
   });
 
   it("keeps a key named __proto__ a key", () => {

@@ -7,7 +7,9 @@ use napi_derive::napi;
 /// The loop over the lines of a batch is JavaScript, because a call from native code costs eight times as much as one
 /// from JavaScript; and so is what makes JSON text of objects. `addon` are the exports of Rust.
 const SCRIPT: &str = concat!(
-    "(function (addon) {\n\"use strict\";\n",
+    "(function (addon) {\n\"use strict\";\nconst CONTEXT_FIELDS = ",
+    include_str!("../config/context-fields.json"),
+    ";\n",
     include_str!("script/values.js"),
     include_str!("script/crossing.js"),
     include_str!("script/tail.js"),

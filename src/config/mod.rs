@@ -1,6 +1,7 @@
 //! From the raw request to a typed spec: every default, unit and check is here and nowhere else.
 
 mod checks;
+mod context;
 mod environment;
 mod error;
 mod inherit;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::ConfigError;
+use super::context;
 use super::json::{kind, read_named};
 
 /// Everything one run needs to know. Unknown fields are ignored, `null` equals absent.
@@ -27,7 +28,8 @@ pub struct RenderRequest {
     pub runtime: Runtime,
     /// The raw adapter configuration.
     pub config: Value,
-    /// The raw run context of the host.
+    /// What a run needs of the host's context.
+    #[serde(deserialize_with = "context::listed")]
     pub context: Value,
     /// The agent's token for the Paperclip API.
     pub auth_token: Option<String>,

@@ -2,7 +2,7 @@
 
 function startRun(request, onCall) {
   expect(onCall, "function", "onCall");
-  const run = rust.startRun(crossing(), toJsonText(expect(request, "object", "request")));
+  const run = rust.startRun(crossing(), toJsonText(withNeededContext(expect(request, "object", "request"))));
   const release = holdProcess();
   const ended = new Promise((resolve, reject) => {
     listeners.set(`r${run}`, (kind, text, number) => {
@@ -32,15 +32,36 @@ const HOST_KEYS = ["baseEnv", "wakePayloadJson", "runtimeToolsEnv", "serverPath"
 const BUILD_KEYS = ["selfPod", "promptSecretName", "agentDbClaimName", "agentDbPath", "retainJobs", "nonce"];
 const PROMPT_KEYS = ["prompt", "promptMetrics", "resumedPrompt", "resumedPromptMetrics"];
 
-/** A host's context holds much that no Job needs: only these fields are read. */
+/** A host's execution context holds much that no Job needs: only these fields are read. */
 function runOf(ctx) {
   const run = fieldsOf(ctx, RUN_KEYS, "input.ctx");
   const runtime = expectOptional(run.runtime, "object", "input.ctx.runtime") ?? {};
   return {
     ...run,
+    context: neededContext(run.context, "input.ctx.context"),
     agent: fieldsOf(run.agent, ["id", "name", "companyId"], "input.ctx.agent"),
     runtime: fieldsOf(runtime, ["sessionId", "sessionParams"], "input.ctx.runtime"),
   };
+}
+
+/** What cannot be read of a run's own request is left out, and does not end the run. */
+function withNeededContext(request) {
+  try {
+    return { ...request, context: neededContext(request.context, "context") };
+  } catch (error) {
+    if (error instanceof UnreadableError) return request;
+    throw error;
+  }
+}
+
+/** The context may hold a whole file tree; copying that would hold up every run of the server. */
+function neededContext(context, name) {
+  if (kindOf(context, name) !== "object") return context;
+  const needed = fieldsOf(context, CONTEXT_FIELDS.context, name);
+  const workspace = needed.paperclipWorkspace;
+  if (kindOf(workspace, name) !== "object") return needed;
+  const fields = fieldsOf(workspace, CONTEXT_FIELDS.paperclipWorkspace, `${name}.paperclipWorkspace`);
+  return { ...needed, paperclipWorkspace: fields };
 }
 
 function buildJobManifest(input) {
