@@ -7,7 +7,7 @@ import rows from "../../src/config/settings.json" with { type: "json" };
 /** What is said about one setting; `src/config/row.rs` says what each part means. */
 export interface SettingRow {
   key: string;
-  type: "text" | "flag" | "duration" | "bytes" | "quantity" | "choice" | "map" | "words" | "list";
+  type: "text" | "flag" | "duration" | "bytes" | "quantity" | "choice" | "map" | "words" | "list" | "object";
   default?: string | number | boolean;
   prefill?: boolean;
   fallback?: string;
@@ -35,6 +35,7 @@ const inputs: Record<SettingRow["type"], ConfigFieldSchema["type"]> = {
   map: "textarea",
   words: "text",
   list: "textarea",
+  object: "textarea",
 };
 
 /** The schema; model, env and extra arguments are fields of the host itself. */

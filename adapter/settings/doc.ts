@@ -12,6 +12,7 @@ const typeNames: Record<SettingRow["type"], string> = {
   map: "names and texts (object, JSON, or lines name=value or name: value)",
   words: "list of text",
   list: "list (also as JSON or YAML)",
+  object: "object (also as JSON or YAML)",
 };
 
 /** The document. */

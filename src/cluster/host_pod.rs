@@ -5,6 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Container, EnvVar, Pod, PodSpec, VolumeMount};
 use kube::api::ListParams;
 
+use super::inherited_mounts::{from_elsewhere, other_volumes};
 use super::verbs::{Backoff, Namespace, UNREADY_LIMIT, call, retry_transient};
 use super::{Cluster, ClusterError};
 use crate::config::{POD_ROOT, SecretVolume, SelfPod, Texts};
@@ -72,6 +73,7 @@ pub fn self_pod(pod: &Pod) -> Option<SelfPod> {
         .iter()
         .find(|mount| mount.mount_path.trim_end_matches('/') == POD_ROOT);
     let env = container.env.as_deref().unwrap_or_default();
+    let (value_from, left_out) = from_elsewhere(env, &container.name);
     let security = container.security_context.as_ref();
     let pod_security = spec.security_context.as_ref();
     Some(SelfPod {
@@ -87,11 +89,14 @@ pub fn self_pod(pod: &Pod) -> Option<SelfPod> {
             .filter_map(|mount| secret_volume(spec, mount))
             .collect(),
         inherited_env: Texts(literal(env)),
-        inherited_env_value_from: env
+        inherited_env_value_from: value_from,
+        other_volumes: other_volumes(spec, container),
+        mounts: mounts
             .iter()
-            .filter(|var| var.value_from.is_some())
-            .cloned()
+            .map(|mount| without_slash(&mount.mount_path))
             .collect(),
+        env_order: env.iter().map(|entry| entry.name.clone()).collect(),
+        left_out,
         inherited_env_from: container.env_from.clone().unwrap_or_default(),
         hidden_env: Vec::new(),
         se_linux_options: security
@@ -134,6 +139,10 @@ fn secret_volume(spec: &PodSpec, mount: &VolumeMount) -> Option<SecretVolume> {
         .iter()
         .find(|volume| volume.name == mount.name)?;
     let secret = volume.secret.as_ref()?;
+    // A path that depends on the server's variables may be another in an agent's pod.
+    if mount.sub_path_expr.as_ref().is_some_and(|expr| !expr.is_empty()) {
+        return None;
+    }
     Some(SecretVolume {
         volume_name: volume.name.clone(),
         secret_name: secret.secret_name.clone()?,
@@ -142,6 +151,10 @@ fn secret_volume(spec: &PodSpec, mount: &VolumeMount) -> Option<SecretVolume> {
         sub_path: mount.sub_path.clone(),
         items: secret.items.clone().unwrap_or_default(),
     })
+}
+
+fn without_slash(path: &str) -> String {
+    path.trim_end_matches('/').to_owned()
 }
 
 fn literal(env: &[EnvVar]) -> Vec<(String, String)> {

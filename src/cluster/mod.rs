@@ -9,6 +9,7 @@ mod error_chain;
 mod events;
 pub mod host_pod;
 pub mod identity;
+mod inherited_mounts;
 mod refusals;
 pub mod subscribers;
 pub mod verbs;

@@ -4,7 +4,7 @@
 use k8s_openapi::api::core::v1::EnvVar;
 
 use super::values::Values;
-use super::{ConfigError, SecretVolume, SelfPod};
+use super::{ConfigError, MountedVolume, SecretVolume, SelfPod};
 
 /// Variables that only the server needs; `*` stands for anything. An agent that wants one of its own gets it by `env`.
 const SERVERS_OWN: [&str; 44] = [
@@ -176,6 +176,8 @@ pub(super) fn for_agents(mut pod: SelfPod, env: &Inherit, mounts: &Inherit) -> S
     let sources = withheld_sources(&pod, env);
     pod.secret_volumes
         .retain(|volume| mounts.takes(&names_of(volume), sources.hold(volume)));
+    pod.other_volumes
+        .retain_mut(|other| keep_sources(other, mounts, &sources));
     pod.inherited_env
         .0
         .retain(|(name, value)| env.takes_variable(name, Some(value)));
@@ -198,6 +200,31 @@ pub(super) fn for_agents(mut pod: SelfPod, env: &Inherit, mounts: &Inherit) -> S
     pod.hidden_env.sort_unstable();
     pod.hidden_env.dedup();
     pod
+}
+
+/// Takes the Secrets out of a projected volume that agents do not get; false where nothing is left of it.
+fn keep_sources(other: &mut MountedVolume, mounts: &Inherit, withheld: &Sources) -> bool {
+    let Some(sources) = other
+        .volume
+        .projected
+        .as_mut()
+        .and_then(|projected| projected.sources.as_mut())
+    else {
+        return true;
+    };
+    sources.retain(|source| {
+        let Some(secret) = &source.secret else { return true };
+        let volume = SecretVolume {
+            volume_name: other.volume.name.clone(),
+            secret_name: secret.name.clone(),
+            mount_path: other.mount.mount_path.clone(),
+            sub_path: other.mount.sub_path.clone(),
+            items: secret.items.clone().unwrap_or_default(),
+            ..SecretVolume::default()
+        };
+        mounts.takes(&names_of(&volume), withheld.hold(&volume))
+    });
+    !sources.is_empty()
 }
 
 /// Where the withheld variables come from: Secrets, and files.

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    EnvFromSource, EnvVar, KeyToPath, LocalObjectReference, PodDNSConfig, SELinuxOptions, Toleration,
+    EnvFromSource, EnvVar, KeyToPath, LocalObjectReference, PodDNSConfig, SELinuxOptions, Toleration, Volume,
+    VolumeMount,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -140,12 +141,34 @@ pub struct SelfPod {
     /// Groups of the pod beside its own; the shared volume may belong to one.
     #[serde(deserialize_with = "or_default")]
     pub supplemental_groups: Vec<i64>,
+    /// ConfigMaps and projected volumes that the server's container mounts, without tokens.
+    #[serde(deserialize_with = "or_default")]
+    pub other_volumes: Vec<MountedVolume>,
+    /// Where the server's container mounts anything.
+    #[serde(deserialize_with = "or_default")]
+    pub mounts: Vec<String>,
+    /// The names of all variables, in the order of the pod spec.
+    #[serde(deserialize_with = "or_default")]
+    pub env_order: Vec<String>,
+    /// Names of variables that are not taken over, because they name what only the server has.
+    #[serde(deserialize_with = "or_default")]
+    pub left_out: Vec<String>,
     /// Node selector of the pod, used when the configuration has none.
     #[serde(deserialize_with = "or_default")]
     pub node_selector: BTreeMap<String, String>,
     /// Tolerations of the pod, used when the configuration has none.
     #[serde(deserialize_with = "or_default")]
     pub tolerations: Vec<Toleration>,
+}
+
+/// A volume of the server's pod and where its container mounts it.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default)]
+pub struct MountedVolume {
+    /// The volume.
+    pub volume: Volume,
+    /// The mount.
+    pub mount: VolumeMount,
 }
 
 /// A secret volume of the server's pod.

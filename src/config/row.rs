@@ -75,6 +75,8 @@ pub enum Kind {
     Words,
     /// Objects of the Kubernetes API: a list, or JSON or YAML text of one.
     List,
+    /// One object of the Kubernetes API, or JSON or YAML text of it.
+    Object,
 }
 
 /// A rule for texts.

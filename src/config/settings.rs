@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::Toleration;
 use serde_json::Value;
 
+use super::pod_shape::is_extended_resource;
 use super::row::rows;
 use super::scheduling::{self, Resources};
 use super::values::Values;
-use super::{AgentDbMode, ConfigError, Inherit, RenderRequest, UserEnv, VolumeAccess};
+use super::{AgentDbMode, ConfigError, Inherit, PodShape, RenderRequest, UserEnv, VolumeAccess};
 
 /// The settings of an agent. What they mean stands in `settings.json`; `None` where the server's pod decides.
 #[derive(Clone, Debug)]
@@ -64,6 +65,8 @@ pub struct Settings {
     pub pod_annotations: Vec<(String, String)>,
     /// Let autoscalers evict the pod in mid-run.
     pub evictable: bool,
+    /// Fields of the pod beside its place and sizes.
+    pub pod: PodShape,
     /// Path of a kubeconfig on the server.
     pub kubeconfig: Option<String>,
     /// Where the server itself sees the volume that pods see at `/paperclip`, without a slash at its end.
@@ -147,6 +150,7 @@ impl Settings {
             labels: scheduling::label_pairs(read, "labels")?,
             pod_annotations: scheduling::label_pairs(read, "podAnnotations")?,
             evictable: read.flag("evictable")?,
+            pod: PodShape::read(read, &request.config)?,
             kubeconfig: read.text("kubeconfig")?,
             data_root: read.text("dataRoot")?.map(|root| without_slash(&root)),
             agent_db_mode: agent_db_mode(read.text("agentDbMode")?, storage_class.is_some()),
@@ -227,10 +231,18 @@ fn collect_unknown(prefix: &str, value: &Value, known: &BTreeSet<&str>, names: &
         match known.contains(name.as_str()) {
             true if is_row => {}
             true => collect_unknown(&format!("{name}."), value, known, names),
+            false if is_resource(&name) => {}
             false if prefix.is_empty() && HOSTS_OWN.iter().any(|start| key.starts_with(start)) => {}
             false => names.push(name),
         }
     }
+}
+
+/// A device, under the name that it has in a manifest.
+fn is_resource(name: &str) -> bool {
+    let resource = name.strip_prefix("resources.requests.");
+    let resource = resource.or_else(|| name.strip_prefix("resources.limits."));
+    resource.is_some_and(is_extended_resource)
 }
 
 /// How fields begin that the host or its page writes for itself.

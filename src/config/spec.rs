@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::inherit;
 use super::json::Json;
+use super::server_paths;
 use super::{ConfigError, DbVolume, POD_ROOT, RenderRequest, Runtime, SelfPod, Settings, Texts};
 use crate::config::session::{self, Resume};
 use crate::ids::check_ids;
@@ -164,6 +165,7 @@ impl RunSpec {
         }
         let settings = &self.settings;
         self.own_pod = inherit::for_agents(pod, &settings.inherit_env, &settings.inherit_secret_mounts);
+        server_paths::leave_out(&mut self.own_pod, settings.service_account_name.is_some());
         Ok(self)
     }
 

@@ -19,7 +19,7 @@ pub(super) enum Setting {
     Number(u64),
     Pairs(Vec<(String, String)>),
     Words(Vec<String>),
-    /// A list or the text of one: its reader knows the type of its entries.
+    /// A list or an object, or the text of one: its reader knows the type.
     List(Value),
 }
 
@@ -27,7 +27,7 @@ pub(super) enum Setting {
 pub(super) fn read(row: &Row, config: &Value) -> Result<Option<Setting>, ConfigError> {
     match find(row.key, config)? {
         // Present but empty is none, where the default is something.
-        Some(value) if !is_blank(value) || matches!(row.kind, Kind::Map | Kind::List) => {
+        Some(value) if !is_blank(value) || matches!(row.kind, Kind::Map | Kind::List | Kind::Object) => {
             of_kind(row, value).map(Some)
         }
         _ if row.default.is_null() => Ok(None),
@@ -112,6 +112,10 @@ fn of_kind(row: &Row, value: &Value) -> Result<Setting, ConfigError> {
         Kind::List => match value {
             Value::Array(_) | Value::String(_) => Ok(Setting::List(value.clone())),
             _ => Err(wrong("a list, or JSON or YAML text of one")),
+        },
+        Kind::Object => match value {
+            Value::Object(_) | Value::String(_) => Ok(Setting::List(value.clone())),
+            _ => Err(wrong("an object, or JSON or YAML text of one")),
         },
     }
 }

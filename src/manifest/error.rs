@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::prompt::SECRET_PROMPT_LIMIT_BYTES;
-use crate::codes::{INVALID_ID, PROMPT_TOO_LARGE};
+use crate::codes::{CONFIG_INVALID, INVALID_ID, PROMPT_TOO_LARGE};
 use crate::ids::InvalidId;
 
 /// Settings that no Job can have.
@@ -33,6 +33,9 @@ pub enum ManifestError {
         /// UTF-8 bytes of the variables.
         of_env: usize,
     },
+    /// The operator's patch of the pod is refused.
+    #[error("{0}")]
+    Patch(String),
 }
 
 impl ManifestError {
@@ -40,6 +43,7 @@ impl ManifestError {
     pub fn code(&self) -> &'static str {
         match self {
             ManifestError::Id(_) => INVALID_ID,
+            ManifestError::Patch(_) => CONFIG_INVALID,
             ManifestError::PromptTooLarge { .. } | ManifestError::SecretTooLarge { .. } => PROMPT_TOO_LARGE,
         }
     }

@@ -4,14 +4,19 @@ mod command;
 mod env;
 mod error;
 pub mod exit_codes;
+mod inherited;
 pub mod job_record;
 mod layers;
+mod mount_guard;
 pub mod names;
 mod narrow;
+mod patch;
+mod patch_limits;
 mod paths;
 mod permissions;
 mod pod;
 mod prompt;
+mod shape;
 mod volumes;
 
 #[cfg(test)]
@@ -33,6 +38,7 @@ pub use paths::{
 pub use prompt::{
     LARGE_PROMPT_THRESHOLD_BYTES, RunSecret, SECRET_KEY, SECRET_PROMPT_LIMIT_BYTES, run_secret,
 };
+pub use shape::QUEUE_NAME;
 pub use volumes::PROMPT_SECRET_VOLUME;
 
 use crate::config::RunSpec;
@@ -63,7 +69,7 @@ pub struct Manifest {
 /// Renders the Job of a run.
 ///
 /// # Errors
-/// [`ManifestError`]: an id that cannot be part of a path, or a prompt that fits nowhere.
+/// [`ManifestError`]: an id that cannot be part of a path, a prompt that fits nowhere, or a patch that the pod cannot have.
 pub fn render(spec: &RunSpec) -> Result<Manifest, ManifestError> {
     let paths = LogPaths::new(&spec.run.company_id, &spec.run.agent_id, &spec.run.id)?;
     let job_name = names::job_name(&spec.run.agent_id, &spec.run.id);
@@ -76,12 +82,14 @@ pub fn render(spec: &RunSpec) -> Result<Manifest, ManifestError> {
         secret.env = env.secret;
         prompt::check_size(secret)?;
     }
-    let pod = pod::pod_spec(spec, &paths, &opencode_args, secret.as_ref(), env.entries);
+    let mut pod = pod::pod_spec(spec, &paths, &opencode_args, secret.as_ref(), env.entries);
+    inherited::inherit(&mut pod, spec, &paths, &mut warnings);
+    let pod = shape::shaped(pod, spec, &paths, secret.as_ref())?;
     let job = Job {
         metadata: ObjectMeta {
             name: Some(job_name.clone()),
             namespace: Some(spec.namespace().to_owned()),
-            labels: Some(labels.clone()),
+            labels: Some(shape::job_labels(&labels, spec)),
             annotations: Some(names::job_annotations(spec, &paths)),
             ..ObjectMeta::default()
         },

@@ -56,12 +56,9 @@ fn init_container(spec: &RunSpec, paths: &LogPaths, from_secret: bool) -> Contai
     let content = || vec![literal("PROMPT_CONTENT", double_dollars(&spec.run.prompt().text))];
     Container {
         name: names::PROMPT_CONTAINER.to_owned(),
-        image: Some("busybox:1.36".to_owned()),
-        image_pull_policy: Some("IfNotPresent".to_owned()),
         command: Some(command::init_command(spec, paths, from_secret)),
         env: (!from_secret).then(content),
         security_context: Some(container_security(spec)),
-        resources: Some(resources(["10m", "16Mi"], ["100m", "64Mi"])),
         ..Container::default()
     }
 }

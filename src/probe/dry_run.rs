@@ -11,15 +11,25 @@ use super::{Check, Level, bounded};
 use crate::cluster::verbs::{Created, try_out};
 use crate::cluster::{Cluster, ClusterError};
 use crate::config::{Agent, RenderRequest, RunSpec, SelfPod};
-use crate::manifest;
+use crate::manifest::{self, ManifestError};
 
 /// Stands for the ids of a run that is never made.
 const TRIED: &str = "environment-test";
 
 /// Nothing where the settings cannot be read, or the server's pod mounts no claim: others say that.
 pub(super) async fn check(cluster: &Cluster, config: &Value, own: &SelfPod) -> Vec<Check> {
-    let Some(job) = job(config, own) else {
-        return Vec::new();
+    let job = match job(config, own) {
+        Some(Ok(job)) => job,
+        Some(Err(error)) => {
+            let hint = "Correct the field on the agent's page, under Harness / Runtime. Runs are refused until then.";
+            return vec![Check::new(
+                Level::Error,
+                error.code(),
+                error.to_string(),
+                Some(hint),
+            )];
+        }
+        None => return Vec::new(),
     };
     let namespace = job.metadata.namespace.clone().unwrap_or_default();
     let jobs: Api<Job> = Api::namespaced(cluster.client.clone(), &namespace);
@@ -34,8 +44,8 @@ pub(super) async fn check(cluster: &Cluster, config: &Value, own: &SelfPod) -> V
     checks
 }
 
-/// The Job of an agent with these settings.
-fn job(config: &Value, own: &SelfPod) -> Option<Job> {
+/// The Job of an agent with these settings, or why no Job can have them.
+fn job(config: &Value, own: &SelfPod) -> Option<Result<Job, ManifestError>> {
     own.pvc_claim_name.as_ref()?;
     let request = RenderRequest {
         run_id: TRIED.to_owned(),
@@ -50,7 +60,7 @@ fn job(config: &Value, own: &SelfPod) -> Option<Job> {
         ..RenderRequest::default()
     };
     let spec = RunSpec::from_request(&request).ok()?;
-    Some(manifest::render(&spec).ok()?.job)
+    Some(manifest::render(&spec).map(|rendered| rendered.job))
 }
 
 /// The pod that the Job's controller would make.
@@ -126,7 +136,9 @@ mod tests {
         let own: SelfPod =
             serde_json::from_value(json!({"namespace": "n", "image": "i", "pvcClaimName": "c"}))
                 .expect("a pod");
-        let job = job(&json!({"priorityClassName": "high"}), &own).expect("a Job");
+        let job = job(&json!({"priorityClassName": "high"}), &own)
+            .expect("read")
+            .expect("a Job");
         let pod = pod(&job);
         assert_eq!(
             pod.spec
@@ -137,6 +149,12 @@ mod tests {
         assert_eq!(
             (pod.metadata.name, pod.metadata.namespace.as_deref()),
             (None, Some("n"))
+        );
+        let patched = super::job(&json!({"podSpecPatch": {"restartPolicy": "Always"}}), &own);
+        assert!(
+            patched
+                .expect("read")
+                .is_err_and(|error| error.to_string().contains("restartPolicy"))
         );
         assert!(super::job(&json!({"tolerations": "{{{"}), &own).is_none());
         assert!(super::job(&json!({}), &SelfPod::default()).is_none());

@@ -58,6 +58,7 @@ fn kind(row: &Row) -> String {
         Kind::Map => "map".to_owned(),
         Kind::Words => "list of text".to_owned(),
         Kind::List => "list".to_owned(),
+        Kind::Object => "object".to_owned(),
         Kind::Choice => {
             let words = row.options.iter().filter(|option| !option.value.is_empty());
             let words: Vec<String> = words.map(|option| format!("`{}`", option.value)).collect();

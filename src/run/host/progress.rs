@@ -28,6 +28,11 @@ pub enum Phase {
     },
     /// The Job is being created.
     Creating,
+    /// The Job is suspended: it waits in a queue, and no clock of the run goes.
+    Queued {
+        /// The queue, where the Job names one.
+        queue: Option<String>,
+    },
     /// The pod has no node yet.
     Unscheduled {
         /// The scheduler's message.
@@ -90,6 +95,8 @@ impl RunState {
         match &self.phase {
             Phase::Preparing => said("adapter_startup", "Preparing the run"),
             Phase::Waiting { who } => said("adapter_startup", &format!("Waiting for {who}")),
+            Phase::Queued { queue: Some(queue) } => said("adapter_startup", &format!("Queued in {queue}")),
+            Phase::Queued { queue: None } => said("adapter_startup", "Queued: the Job is suspended"),
             Phase::Creating => said("adapter_startup", "Creating the Job"),
             Phase::Unscheduled { why: None } => said("adapter_startup", "Waiting for a node"),
             Phase::Unscheduled { why: Some(why) } => {

@@ -27,6 +27,11 @@ pub(crate) async fn launch(
     host_log: &HostLog,
 ) -> Result<Option<AttachedJob>, Failure> {
     let mut spec = context.spec.clone();
+    let job_name = manifest::names::job_name(&spec.run.agent_id, &spec.run.id);
+    // Whoever may see Jobs and pods sees neither keys nor prompts.
+    spec.run.run_secret_name = Some(format!("{job_name}-run"));
+    // What no Job can have is refused before a claim or a folder is made for it.
+    manifest::render(&spec).map_err(|error| of_render(&error))?;
     spec.run.agent_db = database::prepare(&spec, &context.cluster, &context.namespace).await?;
     let mut folder = RunFolder::of_run(&context.volume, &spec, &spec.run.id)?;
     let paths = manifest::LogPaths::new(&spec.run.company_id, &spec.run.agent_id, &spec.run.id)
@@ -36,9 +41,6 @@ pub(crate) async fn launch(
     ledger.folder(&folder);
     // Without a log of the server's there is no gate either: the pod makes its files itself.
     spec.run.nonce = folder.by_server.then(|| sealed_nonce(context, &spec));
-    let job_name = manifest::names::job_name(&spec.run.agent_id, &spec.run.id);
-    // Whoever may see Jobs and pods sees neither keys nor prompts.
-    spec.run.run_secret_name = Some(format!("{job_name}-run"));
     let rendered = manifest::render(&spec).map_err(|error| of_render(&error))?;
     let secret = manifest::run_secret(&spec, &rendered);
     announce(&spec, &rendered, host_log).await;

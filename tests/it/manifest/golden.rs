@@ -202,10 +202,18 @@ fn rule_pod_security(case: &Value, ours: &mut Value) {
 /// The init container sees the volume, its command goes on after the golden text, the prompt is safe from expansion.
 fn rule_init_container(case: &Value, theirs: &mut Value, ours: &mut Value) {
     let path = "/spec/template/spec/initContainers/0";
+    let agent = theirs
+        .pointer("/spec/template/spec/containers/0")
+        .expect("the agent")
+        .clone();
     let (theirs, ours) = (
         theirs.pointer_mut(path).expect("init"),
         ours.pointer_mut(path).expect("init"),
     );
+    // The agent's own image has a shell, and is on the node anyway.
+    for field in ["image", "imagePullPolicy"] {
+        theirs[field] = agent[field].clone();
+    }
     if case["input"]["selfPod"]["pvcClaimName"].is_string() {
         let mounts = theirs["volumeMounts"].as_array_mut().expect("a list");
         mounts.push(json!({"name": "data", "mountPath": "/paperclip"}));

@@ -4,7 +4,9 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::{Say, Stage, Step, Watch};
 use crate::cluster::conditions::{PodStage, stage};
+use crate::manifest::QUEUE_NAME;
 use crate::manifest::names::OPENCODE_CONTAINER;
+use crate::run::host::progress::Phase;
 use crate::run::job::end::{Cause, is_suspended};
 use crate::run::job::handle::Answer;
 use crate::run::supervise::facts::{Ask, Facts};
@@ -88,10 +90,17 @@ impl Watch {
         let is_suspended = facts.job.as_deref().is_some_and(is_suspended);
         if is_suspended && self.suspended_at.is_none() {
             self.suspended_at = Some(facts.now);
-            step.say.push(Say::Status(format!(
-                "Job {} is suspended: it waits in its queue",
-                self.run.job_name
-            )));
+            let job = &self.run.job_name;
+            step.say.push(if matches!(self.stage, Stage::Running) {
+                Say::Warning(format!(
+                    "Warning: job {job} is preempted: its queue suspended it while its agent worked"
+                ))
+            } else {
+                Say::Status(format!("Job {job} is suspended: it waits in its queue"))
+            });
+            let labels = facts.job.as_deref().and_then(|job| job.metadata.labels.as_ref());
+            let queue = labels.and_then(|labels| labels.get(QUEUE_NAME)).cloned();
+            step.say.push(Say::Phase(Phase::Queued { queue }));
         } else if !is_suspended && let Some(at) = self.suspended_at.take() {
             let limits = &mut self.run.limits;
             for deadline in [&mut limits.deadline, &mut limits.job_deadline]

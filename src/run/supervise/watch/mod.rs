@@ -154,7 +154,7 @@ impl Watch {
             look_at: facts.now + LOOK,
         };
         if matches!(self.stage, Stage::Starting | Stage::Running)
-            && let Some(cause) = self.cause(facts, &mut step)
+            && let Some(cause) = self.cause(facts, &mut step).map(|cause| self.by_queue(cause))
             && let Some(cause) = self.by_start_record(cause, facts, &mut step)
         {
             step.ask.clear();
@@ -173,6 +173,18 @@ impl Watch {
         }
         self.asked.clone_from(&step.ask);
         step
+    }
+
+    /// A queue preempts a Job by suspending it: its pod is deleted for that, and for no other reason.
+    fn by_queue(&self, cause: Cause) -> Cause {
+        match cause {
+            Cause::Lost(why) if self.suspended_at.is_some() && matches!(self.stage, Stage::Running) => {
+                Cause::Lost(format!(
+                    "Preempted: its queue suspended the Job while its agent worked ({why})"
+                ))
+            }
+            cause => cause,
+        }
     }
 
     /// What ends the run, if something does.

@@ -1,0 +1,152 @@
+//! What the agent's container takes over from the server's beside Secrets: further mounts, and the order of its variables.
+
+use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec};
+
+use super::LogPaths;
+use super::mount_guard::MountGuard;
+use super::names::OPENCODE_CONTAINER;
+use crate::config::{RunSpec, SelfPod};
+
+/// More variables that were left out are counted, not named.
+const NAMED: usize = 12;
+
+/// Adds them to the pod, and says what was left out.
+pub(crate) fn inherit(pod: &mut PodSpec, spec: &RunSpec, paths: &LogPaths, warnings: &mut Vec<String>) {
+    let own = &spec.own_pod;
+    let guard = MountGuard::of(spec, paths);
+    let volumes = pod.volumes.get_or_insert_default();
+    let taken: Vec<String> = volumes.iter().map(|volume| volume.name.clone()).collect();
+    let mut agent = pod
+        .containers
+        .iter_mut()
+        .find(|container| container.name == OPENCODE_CONTAINER);
+    for other in &own.other_volumes {
+        let (mut volume, mut mount) = (other.volume.clone(), other.mount.clone());
+        if taken.contains(&volume.name) {
+            volume.name.push_str("-server"); // the server's pod has a volume with a name that is used here
+            mount.name.clone_from(&volume.name);
+        }
+        let Some(container) = &mut agent else { continue };
+        let mounts = container.volume_mounts.get_or_insert_default();
+        let is_taken = mounts.iter().any(|known| known.mount_path == mount.mount_path);
+        if is_taken || guard.is_hidden_by(&mount.mount_path) {
+            continue;
+        }
+        mounts.push(mount);
+        if !volumes.iter().any(|known| known.name == volume.name) {
+            volumes.push(volume);
+        }
+    }
+    let Some(container) = agent else { return };
+    order(container, own);
+    // What the agent has under that name from elsewhere is not missing; of the server's options a part may stay.
+    let has = |name: &str| container.env.iter().flatten().any(|entry| entry.name == name);
+    let is_partly =
+        |name: &str| own.inherited_env.get(name).is_some() && spec.settings.env.kept.get(name).is_none();
+    let missing = own.left_out.iter().filter(|name| !has(name) || is_partly(name));
+    let missing: Vec<&str> = missing.map(String::as_str).collect();
+    if missing.is_empty() {
+        return;
+    }
+    let named = missing.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    let more = match missing.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    warnings.push(format!(
+        "Not taken over from the server, because they name files, containers or variables that only it has: {named}{more}. \
+         Set them in the agent's env if it needs them."
+    ));
+}
+
+/// Kubernetes replaces `$(NAME)` only by variables that stand before it. Those from elsewhere stand last here, so one that a
+/// literal of the server names moves before it, where it stands in the server's own container.
+fn order(container: &mut Container, own: &SelfPod) {
+    let Some(env) = &mut container.env else { return };
+    let place = |name: &str| own.env_order.iter().position(|known| known == name);
+    for source in &own.inherited_env_value_from {
+        let Some(of_source) = place(&source.name) else {
+            continue;
+        };
+        let Some(from) = env
+            .iter()
+            .position(|entry| entry.name == source.name && entry.value_from.is_some())
+        else {
+            continue;
+        };
+        let wanted = format!("$({})", source.name);
+        let names_it = |entry: &EnvVar| {
+            let value = entry.value.as_deref().unwrap_or_default();
+            value.contains(&wanted) && place(&entry.name).is_some_and(|place| place > of_source)
+        };
+        if let Some(to) = env.iter().take(from).position(names_it) {
+            let entry = env.remove(from);
+            env.insert(to, entry);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{RenderRequest, RunSpec};
+    use crate::manifest;
+    use serde_json::{Value, json};
+
+    fn rendered(self_pod: Value) -> (Value, Vec<String>) {
+        let request =
+            json!({"runId": "r", "agent": {"id": "a", "companyId": "c"}, "prompt": "p", "selfPod": self_pod});
+        let request = RenderRequest::from_json(&request.to_string()).expect("a request");
+        let made = manifest::render(&RunSpec::from_request(&request).expect("a spec")).expect("a manifest");
+        let job = serde_json::to_value(made.job).expect("JSON");
+        (job["spec"]["template"]["spec"].clone(), made.warnings)
+    }
+
+    #[test]
+    fn a_literal_finds_the_variable_that_it_names() {
+        let secret =
+            |name: &str| json!({"name": name, "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}});
+        let (pod, _) = rendered(json!({"namespace": "n", "image": "i", "pvcClaimName": "c",
+            "inheritedEnv": {"URL": "http://$(USER_PART)@h", "LATER": "$(AFTER)", "PLAIN": "1"},
+            "inheritedEnvValueFrom": [secret("USER_PART"), secret("AFTER")],
+            "envOrder": ["USER_PART", "URL", "LATER", "AFTER", "PLAIN"]}));
+        let names: Vec<&str> = pod["containers"][0]["env"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter_map(|entry| entry["name"].as_str())
+            .collect();
+        let place = |name: &str| names.iter().position(|known| *known == name).expect(name);
+        assert!(place("USER_PART") < place("URL"), "{names:?}");
+        assert!(
+            place("AFTER") > place("LATER"),
+            "as in the server, where it stays as it is: {names:?}"
+        );
+    }
+
+    #[test]
+    fn further_mounts_are_the_agents_and_what_is_left_out_is_said_once() {
+        let (pod, warnings) = rendered(json!({"namespace": "n", "image": "i", "pvcClaimName": "c",
+            "inheritedEnv": {"CA": "/etc/ca/ca.crt", "TOKEN_FILE": "/var/run/aws/token", "OTHER": "/var/run/aws/x"},
+            "mounts": ["/paperclip", "/etc/ca", "/var/run/aws"],
+            "otherVolumes": [{"volume": {"name": "data", "configMap": {"name": "ca"}},
+                "mount": {"name": "data", "mountPath": "/etc/ca", "readOnly": true}}]}));
+        let mounts = pod["containers"][0]["volumeMounts"].to_string();
+        assert!(
+            mounts.contains(r#""mountPath":"/etc/ca","name":"data-server""#),
+            "{mounts}"
+        );
+        assert!(pod["volumes"].to_string().contains(r#""name":"data-server""#));
+        let env = pod["containers"][0]["env"].to_string();
+        assert!(
+            env.contains("/etc/ca/ca.crt") && !env.contains("/var/run/aws"),
+            "{env}"
+        );
+        assert_eq!(
+            warnings
+                .iter()
+                .filter(|text| text.contains("TOKEN_FILE, OTHER"))
+                .count(),
+            1
+        );
+    }
+}
