@@ -188,6 +188,29 @@ describe("environment and paths", () => {
     expect(existsSync(join(cluster.current.dataDir, "deep/er/here"))).toBe(true);
   });
 
+  it("projects what a volume combines, fields of the pod among it", async () => {
+    await cluster.current.create("configmaps", {
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: { name: "company-ca" },
+      data: { "ca.crt": "CA\n" },
+    });
+    const sources = [
+      { configMap: { name: "company-ca" } },
+      { secret: { name: "missing", optional: true } },
+      { downwardAPI: { items: [{ path: "pod/namespace", fieldRef: { fieldPath: "metadata.namespace" } }] } },
+      { serviceAccountToken: { path: "token" } },
+    ];
+    const result = await run(
+      cluster.current,
+      job("cd /etc/all; cat ca.crt pod/namespace; [ -e token ] && echo; ls", {
+        pod: { volumes: [{ name: "all", projected: { sources } }] },
+        container: { volumeMounts: [{ name: "all", mountPath: "/etc/all" }] },
+      }),
+    );
+    expect(await cluster.current.logs(result.pod.metadata.name)).toBe("CA\npaperclip\nca.crt\npod\ntoken\n");
+  });
+
   it("waits for a secret that is not there yet, and says so", async () => {
     const env = [{ name: "LATER", valueFrom: { secretKeyRef: { name: "later", key: "k" } } }];
     const manifest = job('echo "$LATER"', { container: { env } });

@@ -85,7 +85,8 @@ export function contentOf(object: KubeObject): Record<string, Buffer> {
   return Object.fromEntries([...text, ...binary]);
 }
 
-function fieldOf(pod: Pod, path: string): string {
+/** What a field of the pod says, as text. */
+export function fieldOf(pod: Pod, path: string): string {
   const entry = /^metadata\.(labels|annotations)\['(.*)'\]$/.exec(path);
   if (entry) return pod.metadata[entry[1] as "labels" | "annotations"]?.[entry[2]!] ?? "";
   if (path === "status.podIP" || path === "status.hostIP") return "127.0.0.1";

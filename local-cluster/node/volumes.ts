@@ -4,7 +4,7 @@ import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } f
 import { dirname, isAbsolute, join, normalize } from "node:path";
 import type { Container, Pod, Volume } from "../objects.js";
 import type { Store } from "../store/store.js";
-import { contentOf } from "./env.js";
+import { contentOf, fieldOf } from "./env.js";
 import { expand } from "./expand.js";
 
 export interface Mount {
@@ -48,8 +48,35 @@ function setUp(
   else if (volume.secret) project(store, "secrets", namespace, volume.secret.secretName ?? "", volume.secret, folder);
   else if (volume.configMap)
     project(store, "configmaps", namespace, volume.configMap.name ?? "", volume.configMap, folder);
+  else if (volume.downwardAPI) writeFields(pod, volume.downwardAPI.items ?? [], folder);
+  else if (volume.projected)
+    for (const source of volume.projected.sources ?? []) projectOne(store, pod, source, folder);
   else throw new MountError(`volume "${volume.name}" has a source that this cluster's node does not support`);
   return folder;
+}
+
+/** One source of a projected volume. */
+function projectOne(store: Store, pod: Pod, source: any, folder: string): void {
+  const { secret, configMap, downwardAPI, serviceAccountToken } = source;
+  const namespace = pod.metadata.namespace!;
+  if (secret) project(store, "secrets", namespace, secret.name ?? "", secret, folder);
+  if (configMap) project(store, "configmaps", namespace, configMap.name ?? "", configMap, folder);
+  if (downwardAPI) writeFields(pod, downwardAPI.items ?? [], folder);
+  if (serviceAccountToken) writeFile(join(folder, serviceAccountToken.path), "not-a-real-token", 0o600);
+}
+
+/** Fields of the pod as files; of resources, whose sizes this node does not enforce, 0. */
+function writeFields(pod: Pod, items: { path: string; fieldRef?: { fieldPath: string } }[], folder: string): void {
+  for (const { path, fieldRef } of items)
+    writeFile(join(folder, path), fieldRef ? fieldOf(pod, fieldRef.fieldPath) : "0", 0o644);
+}
+
+/** By rename, so that a container never reads half a file; the owner may read, whatever mode the manifest gives. */
+function writeFile(file: string, content: Buffer | string, mode: number): void {
+  mkdirSync(dirname(file), { recursive: true });
+  rmSync(file, { force: true });
+  writeFileSync(`${file}.new`, content, { mode: 0o400 | mode });
+  renameSync(`${file}.new`, file);
 }
 
 function project(
@@ -72,12 +99,7 @@ function project(
       if (source.optional) continue;
       throw new MountError(`references non-existent ${resource.slice(0, -1)} key: ${key}`);
     }
-    const file = join(folder, path);
-    mkdirSync(dirname(file), { recursive: true });
-    rmSync(file, { force: true });
-    // By rename, so that a container never reads half a file; the owner may read, whatever mode the manifest gives.
-    writeFileSync(`${file}.new`, content[key]!, { mode: 0o400 | (mode ?? source.defaultMode ?? 0o644) });
-    renameSync(`${file}.new`, file);
+    writeFile(join(folder, path), content[key]!, mode ?? source.defaultMode ?? 0o644);
   }
 }
 

@@ -5,6 +5,8 @@ use super::node_options::{self, is_options};
 
 /// Where Kubernetes mounts the account of a pod that has one.
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+/// Where clusters, their webhooks and injectors put secrets into a container, also without a mount in its own manifest.
+const INJECTED: [&str; 3] = ["/var/run/secrets", "/run/secrets", "/vault/secrets"];
 /// Variables that are of no use one without the other: an identity is a token and what it is a token of.
 const IDENTITIES: [&[&str]; 3] = [
     &[
@@ -103,7 +105,9 @@ impl Paths {
                 .map(|path| path.trim_end_matches('/').to_owned()),
         );
         let mounts = pod.mounts.iter().map(|path| path.trim_end_matches('/'));
-        let missing = mounts.filter(|path| !carried.iter().any(|known| known == path));
+        let missing = mounts
+            .chain(INJECTED)
+            .filter(|path| !carried.iter().any(|known| known == path));
         Self {
             missing: missing.map(str::to_owned).collect(),
             carried,

@@ -1,5 +1,6 @@
 //! The rendered Job.
 
+mod deployments;
 mod dry_run;
 mod golden;
 mod permissions;
