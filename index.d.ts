@@ -131,6 +131,12 @@ export interface JobBuildInput extends JobBuildBase {
   wakePayloadJson?: string | null | undefined;
   /** Variables of the host's run-scoped tools. */
   runtimeToolsEnv?: Record<string, string> | undefined;
+  /** MCP servers of the company's connections, as the host's `runtimeMcp` lists them. */
+  mcpServers?: { name: string; url: string; token: string }[] | undefined;
+  /** The program that stands in the place of `git` and `gh` for a company with a GitHub connection. */
+  githubLauncher?: string | null | undefined;
+  /** The port on which the server's own process listens: at `localhost` a pod does not find it. */
+  serverPort?: string | undefined;
   /** PATH of the server's process, which some hosts write into `config.env`: it is left out. */
   serverPath?: string | undefined;
   /** Names that no `config.env` may set. */

@@ -37,6 +37,40 @@ export function runtimeToolsEnv(access: unknown): Record<string, string> {
   return optional.buildRuntimeToolsEnv?.(access as Parameters<ServerUtils["buildRuntimeToolsEnv"]>[0]) ?? {};
 }
 
+/** An MCP server of the company's connections. */
+export interface McpServer {
+  name: string;
+  url: string;
+  token: string;
+}
+
+/** The MCP servers that the host lists for a run; none where it lists none or fails: the agent works without them. */
+export function mcpServers(access: unknown): McpServer[] {
+  const getServers = (access as { getServers?: () => unknown } | null | undefined)?.getServers;
+  if (typeof getServers !== "function") return [];
+  let listed: unknown;
+  try {
+    listed = getServers.call(access);
+  } catch {
+    return [];
+  }
+  const text = (value: unknown): string => (typeof value === "string" ? value : "");
+  const entries = Array.isArray(listed) ? (listed as (Partial<McpServer> | null)[]) : [];
+  return entries
+    .map((entry) => ({ name: text(entry?.name), url: text(entry?.url), token: text(entry?.token) }))
+    .filter(({ url }) => url !== "");
+}
+
+/** The program that the host puts in the place of `git` and `gh`; `null` where its release has none. */
+export async function githubLauncher(): Promise<string | null> {
+  try {
+    const { githubLauncherSource } = await import("@paperclipai/adapter-utils/github-launcher");
+    return githubLauncherSource();
+  } catch {
+    return null;
+  }
+}
+
 /** Which of the configured variable names the host does not let an agent's config set. */
 export function forbiddenEnvKeys(configEnv: Record<string, unknown>): string[] {
   const isForbidden = optional.isForbiddenConfigEnvKey;

@@ -34,6 +34,11 @@ export function serverPath(): string | undefined {
   return process.env["PATH"];
 }
 
+/** Where this server listens: the host writes the first of them when it has decided. */
+export function serverPort(): string | undefined {
+  return process.env["PAPERCLIP_LISTEN_PORT"]?.trim() || process.env["PORT"]?.trim() || undefined;
+}
+
 /** Where this server sees the shared volume for one agent: its config, then the environment, then the default. */
 export function dataRootOf(config: Record<string, unknown>): string {
   const configured = config["dataRoot"];

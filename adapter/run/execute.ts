@@ -10,6 +10,7 @@ import type { RunHandle, RunResult, RunStart } from "../../index.js";
 import { type CancelReason, watchCancellation } from "./cancellation.js";
 import { billingEnvironment, readServerEnvironment } from "../host/environment.js";
 import { callHostWithin, describeError, statusLine } from "../host/calls.js";
+import { githubLauncher } from "../host/adapter-utils.js";
 import { NativeFailure } from "../addon/answer.js";
 import { type Native, type NativeLoader, NativeUnavailableError } from "../addon/native.js";
 import { withPodPaths } from "./pod-paths.js";
@@ -123,6 +124,7 @@ async function run(
   const start: RunStart = {
     ...request,
     ...prompts.fresh,
+    githubLauncher: await githubLauncher(),
     resumedPrompt: prompts.resumed?.prompt,
     resumedPromptMetrics: prompts.resumed?.promptMetrics,
     environment: readServerEnvironment(),

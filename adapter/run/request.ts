@@ -2,8 +2,8 @@
 import type { AdapterExecutionContext } from "@paperclipai/adapter-utils";
 import { buildPaperclipEnv, parseObject, stringifyPaperclipWakePayload } from "@paperclipai/adapter-utils/server-utils";
 
-import { forbiddenEnvKeys, runtimeToolsEnv } from "../host/adapter-utils.js";
-import { serverPath } from "../host/environment.js";
+import { forbiddenEnvKeys, type McpServer, mcpServers, runtimeToolsEnv } from "../host/adapter-utils.js";
+import { serverPath, serverPort } from "../host/environment.js";
 
 /** The session state a run starts from. */
 export interface SessionState {
@@ -25,6 +25,10 @@ export interface RunRequest {
   wakePayloadJson: string | null;
   /** Variables through which the agent reaches the host's run-scoped tools. */
   runtimeToolsEnv: Record<string, string>;
+  /** MCP servers of the company's connections. */
+  mcpServers: McpServer[];
+  /** Where this process listens. */
+  serverPort: string | undefined;
   /** PATH of this process, which the host may have written into `config.env`. */
   serverPath: string | undefined;
   /** Keys of `config.env` that the host forbids an agent to set. */
@@ -50,6 +54,8 @@ export function buildRunRequest(ctx: AdapterExecutionContext): RunRequest {
     baseEnv: buildPaperclipEnv({ id, companyId }),
     wakePayloadJson: stringifyPaperclipWakePayload(context["paperclipWake"]),
     runtimeToolsEnv: runtimeToolsEnv(ctx.runtimeTools),
+    mcpServers: mcpServers(ctx.runtimeMcp),
+    serverPort: serverPort(),
     serverPath: serverPath(),
     forbiddenEnvKeys: forbiddenEnvKeys(parseObject(config["env"])),
   };

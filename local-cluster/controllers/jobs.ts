@@ -23,6 +23,7 @@ interface Memory {
   startedAt?: number;
   finishedAt?: number;
   lostPods: number;
+  isSuspended?: boolean;
   saidRefusal?: string;
   timer?: NodeJS.Timeout;
 }
@@ -51,7 +52,8 @@ export class JobController {
     );
     if (!owner) return;
     const { phase } = (object as Pod).status;
-    if (type === "DELETED" && phase !== "Succeeded" && phase !== "Failed") this.#memory(owner.uid).lostPods++;
+    const memory = this.#memory(owner.uid);
+    if (type === "DELETED" && phase !== "Succeeded" && phase !== "Failed" && !memory.isSuspended) memory.lostPods++;
     this.queue.add(`${object.metadata.namespace}/${owner.name}`);
   }
 
@@ -71,7 +73,8 @@ export class JobController {
     if (job.metadata.deletionTimestamp) return;
     const memory = this.#memory(job.metadata.uid);
     if (isFinished(job)) return this.#expire(job, memory);
-    if (job.spec.suspend) return;
+    if (job.spec.suspend) return this.#suspend(job, memory);
+    memory.isSuspended = false;
 
     memory.startedAt ??= Date.now();
     const pods = (this.#store.list("pods", namespace) as Pod[]).filter((pod) => isOwnedBy(pod, job.metadata.uid));
@@ -114,6 +117,22 @@ export class JobController {
       if (end.type === "Complete") status.completionTime = timestamp();
     });
     if (!end && left !== Infinity) this.#wake(job, memory, left);
+  }
+
+  /** A suspended Job has no pods, and its deadline begins anew when it goes on. */
+  #suspend(job: Job, memory: Memory): void {
+    memory.isSuspended = true;
+    delete memory.startedAt;
+    clearTimeout(memory.timer);
+    const { namespace, name, uid } = job.metadata;
+    for (const pod of this.#store.list("pods", namespace) as Pod[])
+      if (isOwnedBy(pod, uid) && !pod.metadata.deletionTimestamp)
+        deleteObject(this.#store, RESOURCES.pods!, namespace, pod.metadata.name);
+    this.#store.modify("jobs", namespace, name, (draft: Job) => {
+      delete draft.status.startTime;
+      setCount(draft.status, "active", 0);
+      setCount(draft.status, "ready", 0);
+    });
   }
 
   /** The controller tells nobody else; a real one says it again and again. */

@@ -10,6 +10,9 @@ pub struct UserEnv {
     pub kept: Texts,
     /// Names of host-only entries: the host writes them for processes on the server.
     pub host_only: Vec<String>,
+    /// Names of entries by which the host takes the server's own access to GitHub away from an agent whose company has a
+    /// connection: some are blank. Empty for an agent without one.
+    pub managed_github: Vec<String>,
     /// Names of entries that the host lets no agent's configuration set, such as the agent's own key.
     pub forbidden: Vec<String>,
 }
@@ -37,6 +40,9 @@ impl UserEnv {
             scratch: scratch.as_deref(),
             server_path,
         };
+        let is_managed = ["PAPERCLIP_GITHUB_LAUNCHER_DIR", "PAPERCLIP_GITHUB_BROKER_TOKEN"]
+            .iter()
+            .any(|name| texts.get(name).is_some_and(|value| !value.is_empty()));
         let mut sorted = UserEnv::default();
         for (name, value) in texts.0 {
             if forbidden.contains(&name) {
@@ -44,12 +50,45 @@ impl UserEnv {
                 continue;
             }
             match host.without(&name, value) {
-                Some(value) => sorted.kept.0.push((name, value)),
+                Some(value) => {
+                    if is_managed && takes_github_away(&name) {
+                        sorted.managed_github.push(name.clone());
+                    }
+                    sorted.kept.0.push((name, value));
+                }
                 None => sorted.host_only.push(name),
             }
         }
         Ok(sorted)
     }
+}
+
+/// Whether the host sets the variable in the place of the server's own access to GitHub.
+fn takes_github_away(name: &str) -> bool {
+    const NAMES: [&str; 19] = [
+        "GH_TOKEN",
+        "GITHUB_TOKEN",
+        "GH_ENTERPRISE_TOKEN",
+        "GITHUB_ENTERPRISE_TOKEN",
+        "PAPERCLIP_GIT_TOKEN",
+        "PAPERCLIP_GITHUB_OPERATION_ACTIVE",
+        "GIT_AUTHOR_NAME",
+        "GIT_AUTHOR_EMAIL",
+        "GIT_COMMITTER_NAME",
+        "GIT_COMMITTER_EMAIL",
+        "GIT_CONFIG_COUNT",
+        "GIT_CONFIG_GLOBAL",
+        "GIT_CONFIG_SYSTEM",
+        "GIT_CONFIG_NOSYSTEM",
+        "GIT_ASKPASS",
+        "SSH_ASKPASS",
+        "GIT_SSH_COMMAND",
+        "SSH_AUTH_SOCK",
+        "PAPERCLIP_GITHUB_BROKER_TOKEN",
+    ];
+    let numbered = ["GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_"];
+    let number = numbered.iter().find_map(|start| name.strip_prefix(start));
+    NAMES.contains(&name) || number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The kernel takes 128 KiB for name, `=`, value and the end; no program starts with more, or with a NUL.
@@ -200,6 +239,26 @@ mod tests {
         assert_eq!(
             kept(&read(host, server)),
             [("PATH", "/agent/bin"), ("ZDOTDIR", "/etc/zsh")]
+        );
+    }
+
+    #[test]
+    fn what_takes_the_servers_access_to_github_away_is_known() {
+        let blank = r#""GH_TOKEN":"","GIT_AUTHOR_NAME":"","GIT_CONFIG_KEY_0":"","GIT_CONFIG_GLOBAL":"/dev/null","A":"""#;
+        let managed = read(
+            &format!(r#"{{{blank},"PAPERCLIP_GITHUB_BROKER_TOKEN":"t"}}"#),
+            None,
+        );
+        let names = [
+            "GH_TOKEN",
+            "GIT_AUTHOR_NAME",
+            "GIT_CONFIG_KEY_0",
+            "GIT_CONFIG_GLOBAL",
+        ];
+        assert_eq!(managed.managed_github[..4], names);
+        assert_eq!(
+            read(&format!("{{{blank}}}"), None).managed_github,
+            Vec::<String>::new()
         );
     }
 

@@ -26,7 +26,9 @@ pub(crate) use json::items;
 pub use json::{Json, read_named};
 pub(crate) use pod_shape::typed;
 pub use pod_shape::{MoreResources, PodShape};
-pub use request::{Agent, DbVolume, MountedVolume, RenderRequest, Runtime, SecretVolume, SelfPod, Texts};
+pub use request::{
+    Agent, DbVolume, McpServer, MountedVolume, RenderRequest, Runtime, SecretVolume, SelfPod, Texts,
+};
 pub use scheduling::Resources;
 pub use settings::Settings;
 pub use spec::{AgentDb, AgentDbMode, Run, RunSpec, VolumeAccess, working_dir};

@@ -45,6 +45,13 @@ pub struct RenderRequest {
     /// Names that the host lets no agent's `env` set.
     #[serde(deserialize_with = "or_default")]
     pub forbidden_env_keys: Vec<String>,
+    /// What the host's `runtimeMcp` lists.
+    #[serde(deserialize_with = "or_default")]
+    pub mcp_servers: Vec<McpServer>,
+    /// The program that the host puts in the place of `git` and `gh` for a company with a GitHub connection.
+    pub github_launcher: Option<String>,
+    /// The port on which the server's own process listens.
+    pub server_port: Option<String>,
     /// What adapter-utils' `stringifyPaperclipWakePayload` returned.
     pub wake_payload_json: Option<String>,
     /// The rendered prompt.
@@ -73,6 +80,21 @@ pub struct RenderRequest {
     pub nonce: Option<String>,
     /// Identity of the cluster, written into the start record.
     pub cluster: Option<String>,
+}
+
+/// An MCP server of the company's connections.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(default)]
+pub struct McpServer {
+    /// Its name.
+    #[serde(deserialize_with = "or_default")]
+    pub name: String,
+    /// Its address, as the server reaches it.
+    #[serde(deserialize_with = "or_default")]
+    pub url: String,
+    /// What lets this run in.
+    #[serde(deserialize_with = "or_default")]
+    pub token: String,
 }
 
 /// The agent's identity.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::inherit;
 use super::json::Json;
 use super::server_paths;
-use super::{ConfigError, DbVolume, POD_ROOT, RenderRequest, Runtime, SelfPod, Settings, Texts};
+use super::{ConfigError, DbVolume, McpServer, POD_ROOT, RenderRequest, Runtime, SelfPod, Settings, Texts};
 use crate::config::session::{self, Resume};
 use crate::ids::check_ids;
 
@@ -59,6 +59,12 @@ pub struct Run {
     pub base_env: Texts,
     /// What the agent needs to reach the host's own tools.
     pub runtime_tools_env: Texts,
+    /// MCP servers of the company's connections.
+    pub mcp_servers: Vec<McpServer>,
+    /// What stands in the place of `git` and `gh` in the pod.
+    pub github_launcher: Option<String>,
+    /// The port on which the server's own process listens.
+    pub server_port: Option<String>,
     /// The wake payload as JSON text.
     pub wake_payload_json: Option<String>,
     /// Working directory: the run's workspace, else the configured one.
@@ -239,6 +245,9 @@ impl Run {
             context: request.context.clone(),
             base_env: base_env(request),
             runtime_tools_env: request.runtime_tools_env.clone(),
+            mcp_servers: request.mcp_servers.clone(),
+            github_launcher: given(&request.github_launcher),
+            server_port: given(&request.server_port),
             wake_payload_json: given(&request.wake_payload_json),
             working_dir: working_dir.to_owned(),
             agent_db: agent_db(request)?,

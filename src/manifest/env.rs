@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector, SecretKeySelector};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use super::addresses::{Addresses, Reach};
 use super::layers::{Layers, Rendered};
-use super::permissions::{CONFIG_CONTENT, allow_default_asks};
+use super::mcp;
+use super::permissions::{CONFIG_CONTENT, merged_content};
 use crate::config::{AgentDb, Json as _, POD_ROOT, RunSpec, items};
 
 /// Where the database's own volume is mounted.
@@ -22,6 +24,11 @@ const POD_CONFIG: &str = "PAPERCLIP_POD_CONFIG";
 
 /// Variables that the pod's script removes: they hide what only the server needs.
 const POD_HIDDEN: &str = "PAPERCLIP_POD_HIDDEN";
+
+/// Names of variables that take the server's access to GitHub away, and what the pod's script puts in the place of `git` and
+/// `gh` then. Where it cannot, it removes those variables.
+const POD_GITHUB: &str = "PAPERCLIP_POD_GITHUB";
+const POD_LAUNCHER: &str = "PAPERCLIP_POD_LAUNCHER";
 
 /// Environment of the agent's container.
 pub(crate) struct AgentEnv {
@@ -62,7 +69,7 @@ pub(crate) fn agent_env(spec: &RunSpec, warnings: &mut Vec<String>) -> AgentEnv 
     if layers.get("NODE_ENV").is_none() && !elsewhere {
         layers.generate("NODE_ENV", "development");
     }
-    permissions(spec, &mut layers);
+    of_host(spec, &mut layers, warnings);
 
     let secret_name = spec.run.run_secret_name.as_deref();
     let Rendered { mut env, mut secret } = layers.render(secret_name, warnings);
@@ -197,11 +204,31 @@ fn workspace_layer(spec: &RunSpec, layers: &mut Layers) {
     layers.generate_some("AGENT_HOME", home);
 }
 
-/// Allows what opencode asks for by default, with less weight than the user's own inline configuration. Where that
+/// What the host offers the agent: its addresses as the pod reaches them, GitHub, and MCP servers.
+fn of_host(spec: &RunSpec, layers: &mut Layers, warnings: &mut Vec<String>) {
+    let api = layers.get("PAPERCLIP_API_URL").map(str::to_owned);
+    let of_server = spec.run.base_env.get("PAPERCLIP_API_URL");
+    let addresses = Addresses::new(api.as_deref(), of_server, spec.run.server_port.as_deref());
+    let tools = spec.run.runtime_tools_env.0.iter().map(|(name, _)| name.as_str());
+    for name in tools.chain(["PAPERCLIP_GITHUB_BROKER_URL"]) {
+        if let Some(Reach::At(url)) = layers.get(name).map(|url| addresses.reach(url)) {
+            layers.generate_secret(name, &url);
+        }
+    }
+    let github = &spec.settings.env.managed_github;
+    if !github.is_empty() {
+        layers.generate(POD_GITHUB, &github.join(" "));
+        layers.generate_some_secret(POD_LAUNCHER, spec.run.github_launcher.as_deref());
+    }
+    configuration(spec, layers, &mcp::servers(spec, &addresses, warnings));
+}
+
+/// Names opencode's MCP servers, and allows what opencode asks for by default, with less weight than the user's own inline configuration. Where that
 /// cannot be read here (it comes from a Secret or a ConfigMap, or is no plain JSON), the pod's script puts our part
 /// where it replaces nothing.
-fn permissions(spec: &RunSpec, layers: &mut Layers) {
-    if !spec.settings.skip_permissions {
+fn configuration(spec: &RunSpec, layers: &mut Layers, servers: &Map<String, Value>) {
+    let allows_asks = spec.settings.skip_permissions;
+    if !allows_asks && servers.is_empty() {
         return;
     }
     let own = &spec.own_pod;
@@ -213,12 +240,16 @@ fn permissions(spec: &RunSpec, layers: &mut Layers) {
             .any(|entry| entry.name == CONFIG_CONTENT);
     let merged = match user {
         None if elsewhere => None,
-        user => allow_default_asks(user),
+        // Kubernetes expands the user's part as the user expects, and ours is doubled against that.
+        user => merged_content(user, allows_asks, &mcp::doubled(servers)),
     };
+    let own = || merged_content(None, allows_asks, servers);
     match merged {
-        // Not doubled: our part has no `$`, and Kubernetes expands the user's part as the user expects.
-        Some(content) => layers.replace(CONFIG_CONTENT, &content),
-        None => layers.generate_some(POD_CONFIG, allow_default_asks(None).as_deref()),
+        Some(content) if servers.is_empty() => layers.replace(CONFIG_CONTENT, &content),
+        // The servers' tokens are in it.
+        Some(content) => layers.pass_through_secret(CONFIG_CONTENT, &content),
+        None if servers.is_empty() => layers.generate_some(POD_CONFIG, own().as_deref()),
+        None => layers.generate_some_secret(POD_CONFIG, own().as_deref()),
     }
 }
 

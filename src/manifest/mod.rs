@@ -1,5 +1,6 @@
 //! Renders the Job of a run from its settings. Pure: no I/O and no clock.
 
+mod addresses;
 mod command;
 mod env;
 mod error;
@@ -7,6 +8,7 @@ pub mod exit_codes;
 mod inherited;
 pub mod job_record;
 mod layers;
+mod mcp;
 mod mount_guard;
 pub mod names;
 mod narrow;

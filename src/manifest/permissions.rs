@@ -23,13 +23,33 @@ pub(crate) const CONFIG_CONTENT: &str = "OPENCODE_CONFIG_CONTENT";
 /// calls, `.env` files.
 const DEFAULT_ASKS: [&str; 3] = ["external_director?", "doom_loo?", "rea?"];
 
-/// The user's inline configuration with switches that allow the default asks; the user's own switches stay. None when
-/// the user's text is no JSON object, such as JSON with comments.
-pub(crate) fn allow_default_asks(user: Option<&str>) -> Option<String> {
+/// The user's inline configuration with our MCP servers and, if wanted, with switches that allow the default asks; the
+/// user's own servers and switches stay. None when the user's text is no JSON object, such as JSON with comments.
+pub(crate) fn merged_content(
+    user: Option<&str>,
+    allows_asks: bool,
+    servers: &Map<String, Value>,
+) -> Option<String> {
     let mut content: Map<String, Value> = match user.map(str::trim).filter(|text| !text.is_empty()) {
         Some(text) => serde_json::from_str(text).ok()?,
         None => Map::new(),
     };
+    if !servers.is_empty() {
+        let mut all = servers.clone();
+        match content.shift_remove("mcp") {
+            Some(Value::Object(users)) => all.extend(users),
+            Some(Value::Null) | None => {}
+            Some(_) => return None,
+        }
+        content.insert("mcp".to_owned(), Value::Object(all));
+    }
+    if allows_asks {
+        allow_default_asks(&mut content)?;
+    }
+    Some(Value::Object(content).to_string())
+}
+
+fn allow_default_asks(content: &mut Map<String, Value>) -> Option<()> {
     let switches = match content.shift_remove("tools") {
         Some(Value::Object(switches)) => switches,
         Some(Value::Null) | None => Map::new(),
@@ -41,12 +61,27 @@ pub(crate) fn allow_default_asks(user: Option<&str>) -> Option<String> {
     let ours = missing.map(|pattern| (pattern.to_owned(), Value::Bool(true)));
     let tools: Map<String, Value> = ours.chain(switches.clone()).collect();
     content.insert("tools".to_owned(), Value::Object(tools));
-    Some(Value::Object(content).to_string())
+    Some(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::allow_default_asks;
+    use super::merged_content;
+    use serde_json::{Map, json};
+
+    fn allow_default_asks(user: Option<&str>) -> Option<String> {
+        merged_content(user, true, &Map::new())
+    }
+
+    #[test]
+    fn our_servers_stand_beside_the_users_own_which_win() {
+        let servers = json!({"github": {"type": "remote"}, "mine": {"type": "remote"}});
+        let servers = servers.as_object().expect("an object");
+        let merged = merged_content(Some(r#"{"mcp":{"mine":{"type":"local"}}}"#), false, servers);
+        let text = r#"{"mcp":{"github":{"type":"remote"},"mine":{"type":"local"}}}"#;
+        assert_eq!(merged.as_deref(), Some(text));
+        assert_eq!(merged_content(Some(r#"{"mcp":5}"#), false, servers), None);
+    }
 
     #[test]
     fn without_a_users_text_only_the_default_asks_are_allowed() {

@@ -8,7 +8,8 @@
 # arguments of opencode.
 # Environment, removed before opencode starts: PAPERCLIP_POD_NAME, PAPERCLIP_POD_UID, PAPERCLIP_POD_CONFIG (configuration
 # for opencode that the server could not merge with what OPENCODE_CONFIG_CONTENT holds here), PAPERCLIP_POD_HIDDEN (names
-# of variables that hide what a whole Secret has under them) and those.
+# of variables that hide what a whole Secret has under them), PAPERCLIP_POD_GITHUB and PAPERCLIP_POD_LAUNCHER (see
+# `stage_github`) and those.
 # The files lie where all agents can write: a link, a pipe or a folder under one of their names is refused before it is
 # used, what was opened is compared with what has the name, and of a file of others only what has its form is printed.
 # Variables that are set before opencode starts begin with pod_: another name could be one of the agent's environment.
@@ -31,7 +32,9 @@ pod_name=${PAPERCLIP_POD_NAME:-${HOSTNAME:-unknown}} pod_uid=${PAPERCLIP_POD_UID
 for pod_variable in ${PAPERCLIP_POD_HIDDEN-}; do
   case $pod_variable in *[!A-Za-z0-9_]*) ;; *) unset "$pod_variable" ;; esac
 done
+pod_github=${PAPERCLIP_POD_GITHUB:-} pod_launcher=${PAPERCLIP_POD_LAUNCHER:-}
 unset PAPERCLIP_POD_NAME PAPERCLIP_POD_UID PAPERCLIP_POD_CONFIG PAPERCLIP_POD_HIDDEN
+unset PAPERCLIP_POD_GITHUB PAPERCLIP_POD_LAUNCHER
 
 refuse() { # CODE REASON: ends before opencode was started
   printf 'paperclip: %s\n' "$2" >&2
@@ -156,6 +159,36 @@ for pod_variable in XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME 
   printf 'paperclip: %s is no folder that this pod can use: left out\n' "$pod_variable=$pod_folder" >&2
   unset "$pod_variable"
 done
+
+# A company with a GitHub connection: Paperclip takes the server's own access away by variables, some of them blank, and
+# puts a program of node in the place of git and gh, which asks it for the company's. The file that begins a shell puts
+# it first again where a login shell has changed PATH.
+stage_github() {
+  pod_folder=${pod_prompt%/*}/github
+  [ -n "$pod_launcher" ] && command -v node >/dev/null 2>&1 && mkdir -p "$pod_folder/gh-config" || return 1
+  for pod_program in git gh; do
+    printf '%s' "$pod_launcher" >"$pod_folder/$pod_program" && chmod 700 "$pod_folder/$pod_program" || return 1
+  done
+  export PATH="$pod_folder:$PATH"
+  pod_quoted=$(printf '%s' "$PATH" | sed "s/'/'\\\\''/g")
+  for pod_program in .zshenv .zprofile .zshrc .bash_profile .bashrc .profile; do
+    printf "export PATH='%s'\n" "$pod_quoted" >"$pod_folder/$pod_program" || return 1
+  done
+  export ZDOTDIR="$pod_folder" BASH_ENV="$pod_folder/.bashrc" GH_CONFIG_DIR="$pod_folder/gh-config"
+  export PAPERCLIP_GITHUB_LAUNCHER_DIR="$pod_folder"
+  # A blank identity ends every commit of a git that is called by its path.
+  [ -n "${GIT_AUTHOR_NAME-}" ] || unset GIT_AUTHOR_NAME
+  [ -n "${GIT_AUTHOR_EMAIL-}" ] || unset GIT_AUTHOR_EMAIL
+  [ -n "${GIT_COMMITTER_NAME-}" ] || unset GIT_COMMITTER_NAME
+  [ -n "${GIT_COMMITTER_EMAIL-}" ] || unset GIT_COMMITTER_EMAIL
+}
+if [ -n "$pod_github" ] && ! stage_github 2>/dev/null; then
+  for pod_variable in $pod_github; do
+    case $pod_variable in *[!A-Za-z0-9_]*) ;; *) unset "$pod_variable" ;; esac
+  done
+  pod_seen="paperclip: git and gh have no access to the company's GitHub connection, which needs node in the image: use an"
+  printf '%s\n' "$pod_seen image with node, or give the agent a token in its env" >>"$pod_trouble"
+fi
 
 export NODE_ENV="${NODE_ENV-development}"
 if [ -n "$pod_config" ]; then # into the first variable or file that is free: what others have set stays as it is

@@ -78,27 +78,34 @@ impl Admission<'_> {
             } else {
                 self.outage
             };
-            let (jobs, pods, pods_are_ending) = match self.look(candidate, self.left_of(limit)).await? {
-                Decision::Wait {
-                    jobs,
-                    pods,
-                    pods_are_ending,
-                    unstarted,
-                } => {
-                    if let Some(job) = self.overdue(&mut unstarted_since, unstarted) {
-                        return Ok(Decision::Abandon(job));
+            let (jobs, queued, pods, pods_are_ending) =
+                match self.look(candidate, self.left_of(limit)).await? {
+                    Decision::Wait {
+                        jobs,
+                        queued,
+                        pods,
+                        pods_are_ending,
+                        unstarted,
+                    } => {
+                        if let Some(job) = self.overdue(&mut unstarted_since, unstarted) {
+                            return Ok(Decision::Abandon(job));
+                        }
+                        (jobs, queued, pods, pods_are_ending)
                     }
-                    (jobs, pods, pods_are_ending)
-                }
-                decision => {
-                    host_log.phase(Phase::Preparing);
-                    if !said.is_empty() {
-                        host_log.status("Concurrent Job(s) done, going on").await;
+                    decision => {
+                        host_log.phase(Phase::Preparing);
+                        if !said.is_empty() {
+                            host_log.status("Concurrent Job(s) done, going on").await;
+                        }
+                        return Ok(decision);
                     }
-                    return Ok(decision);
-                }
+                };
+            let in_words = |name: &String| match queued.contains(name) {
+                true => format!("{name} (waits in a queue)"),
+                false => name.clone(),
             };
-            let names = [jobs.as_slice(), pods.as_slice()].concat().join(", ");
+            let names: Vec<String> = jobs.iter().chain(&pods).map(in_words).collect();
+            let names = names.join(", ");
             if !jobs.is_empty() || !pods_are_ending {
                 leaving_since = None;
             } else {

@@ -7,6 +7,7 @@ use crate::cluster::conditions::{PodStage, is_of, job_end, stage};
 use crate::manifest::job_record::JobRecord;
 use crate::manifest::names::{OPENCODE_CONTAINER, SESSION_ID, TASK_ID, optional_label_value};
 use crate::run::job::at_work::{age_key, is_ending, is_leaving, jobs_at_work, leaving_pods};
+use crate::run::job::end::is_suspended;
 
 /// The run that wants to start.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +41,8 @@ pub enum Decision {
     Wait {
         /// Jobs that run.
         jobs: Vec<String>,
+        /// Those of them that wait in a queue: they may, for as long as the queue wants.
+        queued: Vec<String>,
         /// Pods that are being ended: they may still write.
         pods: Vec<String>,
         /// Somebody deletes each of these pods, or its agent is not at work: that takes no longer than a grace period.
@@ -80,6 +83,11 @@ pub fn decide(jobs: &[Job], pods: &[Pod], candidate: &Candidate) -> Decision {
         let unstarted = waited_for.iter().filter(|job| is_unstarted(job, pods));
         return Decision::Wait {
             unstarted: unstarted.filter_map(|job| JobRecord::of(job)).collect(),
+            queued: waited_for
+                .iter()
+                .filter(|job| is_suspended(job))
+                .filter_map(|job| name_of(job))
+                .collect(),
             jobs: waited_for.into_iter().filter_map(name_of).collect(),
             pods_are_ending: leaving.iter().all(|pod| is_ending(pod)),
             pods: leaving
@@ -105,16 +113,17 @@ pub fn decide(jobs: &[Job], pods: &[Pod], candidate: &Candidate) -> Decision {
         .map_or(Decision::Create, Decision::Harvest)
 }
 
-/// Whether no pod of the Job shows an agent that runs.
+/// Whether no pod of the Job shows an agent that runs, and no queue holds it back.
 fn is_unstarted(job: &Job, pods: &[Pod]) -> bool {
     let mut of_job = pods.iter().filter(|pod| is_of(pod, job));
-    of_job.all(|pod| {
-        let stage = stage(pod, OPENCODE_CONTAINER);
-        !matches!(
-            stage,
-            PodStage::Running | PodStage::Ended(_) | PodStage::EndUnknown { .. }
-        )
-    })
+    !is_suspended(job)
+        && of_job.all(|pod| {
+            let stage = stage(pod, OPENCODE_CONTAINER);
+            !matches!(
+                stage,
+                PodStage::Running | PodStage::Ended(_) | PodStage::EndUnknown { .. }
+            )
+        })
 }
 
 fn name_of(job: &Job) -> Option<String> {
@@ -321,6 +330,19 @@ mod tests {
         let other = job(
             "a",
             json!({"metadata": {"labels": {"paperclip.io/task-id": "t-2"}}}),
+        );
+        let mut queued = other.clone();
+        queued.spec.as_mut().expect("a spec").suspend = Some(true);
+        let Decision::Wait {
+            unstarted, queued, ..
+        } = decide(&[queued], &[], &candidate())
+        else {
+            panic!("it is waited for");
+        };
+        assert_eq!(
+            (unstarted.len(), queued),
+            (0, vec!["a".to_owned()]),
+            "its queue holds it back"
         );
         let unstarted = |pods: &[Pod]| match decide(std::slice::from_ref(&other), pods, &candidate()) {
             Decision::Wait { unstarted, .. } => unstarted.len(),

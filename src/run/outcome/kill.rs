@@ -4,6 +4,9 @@ use super::facts::FoldedFacts;
 use super::failure::OutcomeFailure;
 use super::{code, signal_name, stderr};
 
+/// The reason of a container whose Job its queue suspended in mid-run.
+pub(crate) const PREEMPTED: &str = "Preempted";
+
 /// The failure, if something from outside ended opencode.
 pub(super) fn judge(facts: &FoldedFacts) -> Option<OutcomeFailure> {
     let reason = facts.reason.as_deref().unwrap_or_default();
@@ -22,7 +25,7 @@ pub(super) fn judge(facts: &FoldedFacts) -> Option<OutcomeFailure> {
         "NodeLost",
         "NodeShutdown",
         "Preempting",
-        "Preempted",
+        PREEMPTED,
         "Terminated",
         "Shutdown",
     ]
@@ -33,6 +36,8 @@ pub(super) fn judge(facts: &FoldedFacts) -> Option<OutcomeFailure> {
     }
     let by = if out_of_memory {
         "ran out of memory and was killed".to_owned()
+    } else if reason == PREEMPTED {
+        "was preempted: its queue suspended the Job".to_owned()
     } else {
         match &signal {
             Some(signal) => format!("was ended by {signal}"),

@@ -30,6 +30,7 @@ impl Redactor {
         ];
         let named = layers.into_iter().flat_map(|layer| &layer.0);
         let mut secrets: Vec<String> = spec.run.auth_token.iter().cloned().collect();
+        secrets.extend(spec.run.mcp_servers.iter().map(|server| server.token.clone()));
         for (name, value) in named {
             if sounds_secret(name) && !value.starts_with('/') {
                 secrets.push(value.trim().to_owned());

@@ -13,11 +13,14 @@ fn spec(fields: Value) -> RunSpec {
         "runId": "run-1",
         "agent": {"id": "agent-1", "companyId": "company-1", "name": "A"},
         "selfPod": {"namespace": "n", "image": "i", "pvcClaimName": "data",
-            "inheritedEnv": {"PUBLIC": "public-value", "PROXY": "http://$(TOKEN_OF_AGENT)@proxy"},
+            "inheritedEnv": {"PUBLIC": "public-value", "PAPERCLIP_API_URL": "http://paperclip:3100", "PROXY": "http://$(TOKEN_OF_AGENT)@proxy"},
             "inheritedEnvFrom": [{"secretRef": {"name": "server"}}]},
         "baseEnv": {"PAPERCLIP_AGENT_ID": "agent-1"},
         "authToken": "hidden-api-key",
         "runtimeToolsEnv": {"PAPERCLIP_TOOL_TOKEN": "hidden-tool-token"},
+        "mcpServers": [{"name": "linear", "url": "http://localhost:3100/mcp/1", "token": "hidden$$mcp"},
+            {"name": "linear", "url": "http://127.0.0.1:9/x", "token": ""}],
+        "serverPort": "3100",
         "wakePayloadJson": r#"{"comment":"hidden words of a person"}"#,
         "context": {"paperclipWorkspaces": [{"repoUrl": "https://hidden-in-list@host/r"}],
             "paperclipWorkspace": {"repoUrl": "https://hidden-in-url@host/r", "cwd": "/paperclip/w"},
@@ -91,6 +94,19 @@ fn job_and_pod_show_no_key_no_variable_and_no_prompt() {
         assert_eq!(seen["URL"], "https://hidden$token:public-value@host/$(NOBODY)");
         assert!(seen["OPENCODE_CONFIG_CONTENT"].contains("hidden-in-config"));
         assert!(seen["OPENCODE_CONFIG_CONTENT"].contains("external_director"));
+        let content: Value = serde_json::from_str(&seen["OPENCODE_CONFIG_CONTENT"]).expect("JSON");
+        let linear = &content["mcp"]["linear"];
+        assert_eq!(linear["headers"]["Authorization"], "Bearer hidden$$mcp");
+        assert_eq!(
+            linear["url"], "http://paperclip:3100/mcp/1",
+            "as the pod reaches it"
+        );
+        assert_eq!(content["mcp"]["linear-2"]["url"], "http://127.0.0.1:9/x");
+        let unreached = made
+            .warnings
+            .iter()
+            .filter(|line| line.starts_with("MCP servers that a pod does not reach"));
+        assert_eq!(unreached.count(), 1, "{:?}", made.warnings);
         assert_eq!(seen["PAPERCLIP_RUN_ID"], "run-1", "plain facts stay readable");
         // A whole Secret of the server is inherited, and what only the server needs is hidden.
         assert_eq!(seen["DATABASE_URL"], "");

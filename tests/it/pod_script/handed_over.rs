@@ -1,6 +1,7 @@
 //! What the agent gets: its arguments, its environment and its configuration; and what the start record says of it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::{Value, json};
 
@@ -63,6 +64,45 @@ fn configuration_from_elsewhere_is_kept_and_ours_finds_a_place() {
         ]);
         assert!(out.starts_with("{}|/dev/null|"), "{shell}: {out}");
         assert!(trouble.contains("both taken"), "{shell}: {trouble}");
+    });
+}
+
+#[test]
+fn a_company_with_github_has_its_launchers_or_no_blanks_and_one_warning() {
+    let agent = r#"git status; printf '%s|%s|' "${GIT_AUTHOR_NAME-unset}" "${GIT_CONFIG_GLOBAL-unset}"; sh -c '. "$BASH_ENV"; git x'; env"#;
+    each(agent, json!({}), |pod, shell| {
+        for program in ["node", "git"] {
+            let file = pod.path(&format!("bin/{program}"));
+            fs::write(&file, "#!/bin/sh\necho real\n").expect("a stub");
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("a mode");
+        }
+        let github = [
+            ("PAPERCLIP_POD_GITHUB", "GIT_AUTHOR_NAME GIT_CONFIG_GLOBAL"),
+            ("GIT_AUTHOR_NAME", ""),
+            ("GIT_CONFIG_GLOBAL", "/dev/null"),
+        ];
+        let mut env = github.to_vec();
+        env.push(("PAPERCLIP_POD_LAUNCHER", "#!/bin/sh\necho \"launched $1\"\n"));
+        let end = ended(pod.start_with("pod-1", &env));
+        let out = String::from_utf8_lossy(&end.stdout).into_owned();
+        let staged = "launched status\nunset|/dev/null|launched x\n";
+        assert!(
+            out.starts_with(staged) && !out.contains("PAPERCLIP_POD"),
+            "{shell}: {out}"
+        );
+        assert_eq!(pod.err(), "", "{shell}");
+        for file in [
+            &pod.manifest.paths.started,
+            &pod.manifest.paths.log,
+            &pod.manifest.paths.stderr,
+        ] {
+            fs::remove_file(pod.server(file)).expect("a file");
+        }
+        let end = ended(pod.start_with("pod-1", &github));
+        let out = String::from_utf8_lossy(&end.stdout).into_owned();
+        assert!(out.starts_with("real\nunset|unset|"), "{shell}: {out}");
+        let warning = "paperclip: git and gh have no access to the company's GitHub connection";
+        assert_eq!(pod.err().matches(warning).count(), 1, "{shell}: {}", pod.err());
     });
 }
 

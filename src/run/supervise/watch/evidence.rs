@@ -109,6 +109,10 @@ impl Watch {
             {
                 *deadline += facts.now - at;
             }
+            if facts.job.is_some() && matches!(self.stage, Stage::Starting) {
+                let line = format!("Job {} is admitted: it is suspended no more", self.run.job_name);
+                step.say.push(Say::Status(line));
+            }
         }
         let stale_since = facts.view.pods_stale_since.as_ref().map(|(_, since)| *since);
         self.clocks.pause(self.suspended_at.or(stale_since), facts.now);

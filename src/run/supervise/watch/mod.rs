@@ -11,11 +11,14 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use self::pod_lines::PodLines;
-use crate::cluster::conditions::{PodStage, describe, first_pod, shows_no_start, stage, waits_because};
+use crate::cluster::conditions::{
+    ContainerEnd, PodStage, describe, first_pod, shows_no_start, stage, waits_because,
+};
 use crate::manifest::names::OPENCODE_CONTAINER;
 use crate::run::host::progress::{Phase, phase_of};
 use crate::run::job::end::{AgentsPod, Cause, JOB_DELETED, RunEnd, agents_pod, end_of, is_running};
 use crate::run::job::handle::{Answer, Limits};
+use crate::run::outcome::PREEMPTED;
 use crate::run::supervise::facts::{Ask, Facts};
 use crate::run::supervise::leaving::{Leaving, LogFinish};
 use crate::run::supervise::start_limits::{Lateness, StartClocks};
@@ -177,12 +180,18 @@ impl Watch {
 
     /// A queue preempts a Job by suspending it: its pod is deleted for that, and for no other reason.
     fn by_queue(&self, cause: Cause) -> Cause {
+        if self.suspended_at.is_none() || !matches!(self.stage, Stage::Running) {
+            return cause;
+        }
         match cause {
-            Cause::Lost(why) if self.suspended_at.is_some() && matches!(self.stage, Stage::Running) => {
-                Cause::Lost(format!(
-                    "Preempted: its queue suspended the Job while its agent worked ({why})"
-                ))
-            }
+            Cause::Lost(why) => Cause::Lost(format!(
+                "Preempted: its queue suspended the Job while its agent worked ({why})"
+            )),
+            // An agent that was done in time is not preempted.
+            Cause::Exited(end) if end.exit_code != 0 => Cause::Exited(ContainerEnd {
+                reason: Some(PREEMPTED.to_owned()),
+                ..end
+            }),
             cause => cause,
         }
     }

@@ -1,0 +1,96 @@
+/** What the host and the cluster offer beside a run: a company's GitHub and MCP servers, and queues. */
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { dirname } from "node:path";
+
+import { githubBrokerEnvironment } from "@paperclipai/adapter-utils/github-launcher";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+import { answer, countAroundEachTest, isRealCluster, openStage, run, type Stage, whenLogged } from "./stage.js";
+
+const PROGRAMS = `/paperclip/test-bin:${dirname(process.execPath)}:/usr/local/bin:/usr/bin:/bin`;
+
+let stage: Stage;
+beforeAll(async () => {
+  stage = await openStage();
+});
+countAroundEachTest(() => stage);
+afterAll(() => stage.close());
+
+test.skipIf(isRealCluster)("git commits with the identity of the company's connection", async () => {
+  const env = { GIT_AUTHOR_NAME: "Ada", GIT_AUTHOR_EMAIL: "a@x.example" };
+  const identity = { ...env, GIT_COMMITTER_NAME: "Ada", GIT_COMMITTER_EMAIL: "a@x.example" };
+  const asked: unknown[] = [];
+  const broker = createServer((request, response) => {
+    asked.push(request.headers["x-paperclip-github-capability"]);
+    response.setHeader("content-type", "application/json");
+    response.end(JSON.stringify({ status: "available", env: identity }));
+  });
+  await new Promise<void>((resolve) => broker.listen(0, "127.0.0.1", resolve));
+  const url = `http://127.0.0.1:${(broker.address() as AddressInfo).port}`;
+  const folder = "/tmp/paperclip-github-runtime/run-1";
+  const program = `cd "$(mktemp -d)" && git init -q . && touch a && git add a && git commit -qm one && git log --format=%an
+${answer("done")}`;
+  try {
+    const seen = await run(program, {
+      config: {
+        env: {
+          PATH: PROGRAMS,
+          ...githubBrokerEnvironment({}, { url, token: "capability-1" }),
+          GH_CONFIG_DIR: `${folder}/gh-config`,
+          PAPERCLIP_GITHUB_LAUNCHER_DIR: folder,
+        },
+      },
+    });
+    expect([seen.result.errorMessage, seen.lines[0]]).toEqual([null, "Ada"]);
+    expect(new Set(asked)).toEqual(new Set(["capability-1"]));
+  } finally {
+    await new Promise((resolve) => broker.close(resolve));
+  }
+});
+
+test("the MCP servers of the company reach opencode, and their tokens no page", async () => {
+  const servers = [{ name: "tracker", url: "https://mcp.example/1", token: "mcp-token-123456", connectionId: "c" }];
+  const seen = await run(`printf '%s\\n' "$OPENCODE_CONFIG_CONTENT"\n${answer("done")}`, {
+    runtimeMcp: { getServers: () => servers },
+  });
+  const { mcp } = JSON.parse(seen.lines[0]!) as { mcp: Record<string, unknown> };
+  expect(mcp["tracker"]).toMatchObject({ type: "remote", url: "https://mcp.example/1", enabled: true });
+  expect(JSON.stringify(mcp)).toContain("Authorization");
+});
+
+test.skipIf(isRealCluster)("a Job that its queue holds back is waited for without a clock, and says so", async () => {
+  const { local } = stage;
+  await local.fault({ kind: "deny-pods" });
+  const progress: string[] = [];
+  const running = run(answer("admitted"), {
+    config: { scheduleTimeoutSec: 1, queueName: "agents" },
+    onRuntimeProgress: async ({ message }: { message?: string }) => void progress.push(message ?? ""),
+  });
+  const [job] = await local.waitFor("jobs", (jobs) => jobs.length > 0);
+  const { name, labels } = job!.metadata;
+  expect(labels?.["kueue.x-k8s.io/queue-name"]).toBe("agents");
+  await local.patch("jobs", name, { spec: { suspend: true } });
+  await local.clearFaults();
+  // Longer than the limit that a Job without a queue would have had.
+  await expect.poll(() => progress.join("\n"), { timeout: 20_000 }).toContain("Queued in agents");
+  await local.patch("jobs", name, { spec: { suspend: false } });
+  const { result, stdout } = await running;
+  expect(result).toMatchObject({ exitCode: 0, errorMessage: null, summary: "admitted" });
+  expect(stdout).toContain("is suspended: it waits in its queue");
+  expect(stdout).toContain("is admitted");
+});
+
+test.skipIf(isRealCluster)("a run that its queue preempts says so, and is not started again", async () => {
+  const { local } = stage;
+  const suspend = async (): Promise<void> => {
+    const [job] = await local.objects("jobs");
+    await local.patch("jobs", job!.metadata.name, { spec: { suspend: true } });
+  };
+  const { result } = await run("echo at work; sleep 60", {
+    config: { queueName: "agents" },
+    onLog: whenLogged("at work", suspend),
+  });
+  expect(result.errorMessage).toMatch(/preempted/i);
+  expect(await local.objects("jobs")).toEqual([]);
+});
