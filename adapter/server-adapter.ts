@@ -8,7 +8,7 @@ import { listModels, models } from "./settings/models.js";
 import { loadNative } from "./addon/native.js";
 import { createSessionCodec } from "./run/session-codec.js";
 import { createListSkills } from "./settings/skills.js";
-import { createTestEnvironment } from "./settings/test-environment.js";
+import { createOnHireApproved, createTestEnvironment } from "./settings/test-environment.js";
 import { type } from "./host/version.js";
 import { withTranscript } from "./ui/readable-log.js";
 
@@ -24,6 +24,8 @@ export const execute = withTranscript(createExecute(loadNative));
 /** Checks cluster access, rights and the shared volume; never throws. */
 export const testEnvironment = createTestEnvironment(loadNative);
 
+const onHireApproved = createOnHireApproved(loadNative);
+
 /** Reads and writes the session parameters of a task. */
 export const sessionCodec = createSessionCodec(loadNative);
 
@@ -35,6 +37,7 @@ export function createServerAdapter(): OpenCodeK8sAdapterModule {
     type,
     execute,
     testEnvironment,
+    onHireApproved,
     sessionCodec,
     models,
     listModels,

@@ -6,6 +6,7 @@ import { dirname } from "node:path";
 import { githubBrokerEnvironment } from "@paperclipai/adapter-utils/github-launcher";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
+import { adapter } from "../boundary/package.js";
 import { answer, countAroundEachTest, isRealCluster, openStage, run, type Stage, whenLogged } from "./stage.js";
 
 const PROGRAMS = `/paperclip/test-bin:${dirname(process.execPath)}:/usr/local/bin:/usr/bin:/bin`;
@@ -94,3 +95,29 @@ test.skipIf(isRealCluster)("a run that its queue preempts says so, and is not st
   expect(result.errorMessage).toMatch(/preempted/i);
   expect(await local.objects("jobs")).toEqual([]);
 });
+
+test.skipIf(isRealCluster)(
+  "an approved agent whose runs would fail is named at once, by its company's namespace",
+  async () => {
+    const hired = (config: object) =>
+      adapter.createServerAdapter().onHireApproved!(
+        {
+          companyId: "Company-1",
+          agentId: "a",
+          agentName: "Ada",
+          adapterType: "opencode_k8s",
+          source: "approval",
+          sourceId: "s",
+          approvedAt: "2026-01-01T00:00:00Z",
+          message: "",
+        },
+        config as Record<string, unknown>,
+      );
+    expect(await hired({})).toMatchObject({ ok: true });
+    const refused = await hired({ podSpecPatch: { restartPolicy: "Always" } });
+    expect(refused).toMatchObject({ ok: false, error: expect.stringContaining("restartPolicy") });
+    const elsewhere = await hired({ namespace: "agents-{{companyId}}" });
+    expect(elsewhere.ok).toBe(false);
+    expect(JSON.stringify(elsewhere)).toContain("agents-company-1");
+  },
+);

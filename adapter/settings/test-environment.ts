@@ -5,6 +5,8 @@ import type {
   AdapterEnvironmentCheck,
   AdapterEnvironmentTestContext,
   AdapterEnvironmentTestResult,
+  HireApprovedHookResult,
+  HireApprovedPayload,
 } from "@paperclipai/adapter-utils";
 import { buildPaperclipEnv, parseObject } from "@paperclipai/adapter-utils/server-utils";
 
@@ -12,6 +14,9 @@ import { readServerEnvironment } from "../host/environment.js";
 import { describeError } from "../host/calls.js";
 import { type NativeLoader, NativeUnavailableError } from "../addon/native.js";
 import { type } from "../host/version.js";
+
+/** Findings that the host stores with the approval; more say nothing new. */
+const MOST_SHOWN = 10;
 
 /** Makes `testEnvironment` over an addon. It never rejects: what keeps it from probing is itself a finding. */
 export function createTestEnvironment(load: NativeLoader) {
@@ -21,10 +26,27 @@ export function createTestEnvironment(load: NativeLoader) {
   };
 }
 
-async function probe(load: NativeLoader, ctx: AdapterEnvironmentTestContext): Promise<AdapterEnvironmentCheck[]> {
+/** Makes `onHireApproved`: a new agent whose runs would fail is named at once, and not by its first run. */
+export function createOnHireApproved(load: NativeLoader) {
+  return async function onHireApproved(
+    { companyId }: HireApprovedPayload,
+    config: Record<string, unknown>,
+  ): Promise<HireApprovedHookResult> {
+    const checks = await probe(load, { companyId, config });
+    const errors = checks.filter((check) => check.level === "error");
+    const [worst] = errors;
+    if (worst === undefined) return { ok: true, detail: { status: worstOf(checks) } };
+    return { ok: false, error: worst.message, detail: { checks: errors.slice(0, MOST_SHOWN) } };
+  };
+}
+
+type Tested = Pick<AdapterEnvironmentTestContext, "config"> & { companyId?: string };
+
+async function probe(load: NativeLoader, ctx: Tested): Promise<AdapterEnvironmentCheck[]> {
   try {
     const request = {
       config: parseObject(ctx.config),
+      companyId: ctx.companyId,
       environment: readServerEnvironment(),
       // Its folder deploy/ is what the commands of the findings apply.
       packageDir: fileURLToPath(new URL("..", import.meta.url)),

@@ -310,6 +310,8 @@ export interface SessionParams {
 
 /** What {@link probeEnvironment} is to test. */
 export interface ProbeRequest {
+  /** The company whose agent is tested: `{{companyId}}` in its namespace. */
+  companyId?: string | undefined;
   /** The agent's configuration. */
   config: Record<string, unknown>;
   /** Where this server runs. */

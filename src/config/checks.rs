@@ -34,6 +34,14 @@ pub(crate) fn is_dns_label(name: &str) -> bool {
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
+/// Stands for the company's id in a namespace.
+const COMPANY: &str = "{{companyId}}";
+
+/// The namespace of this company; one without the company's id in it is the same for all.
+pub fn company_namespace(namespace: &str, company: &str) -> String {
+    namespace.replace(COMPANY, &company.to_lowercase())
+}
+
 /// DNS labels joined by dots, at most 253 characters.
 pub(crate) fn is_dns_subdomain(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_dns_label)
@@ -114,6 +122,7 @@ mod tests {
         assert!(is_label_value("") && is_label_value("x_y") && !is_label_value("x.") && !is_label_value("é"));
         assert!(is_env_name("A_1") && is_env_name("a.b-c") && !is_env_name("1A") && !is_env_name("A B"));
         assert!(!is_env_name("") && !is_env_name("..") && !is_env_name("Ä"));
+        assert_eq!(company_namespace("agents-{{companyId}}", "C-1"), "agents-c-1");
         assert!(is_dns_subdomain("a.b-c") && !is_dns_subdomain("a..b") && !is_dns_label("A"));
     }
 }

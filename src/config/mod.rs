@@ -19,6 +19,7 @@ mod spec;
 mod value;
 mod values;
 
+pub use checks::company_namespace;
 pub use environment::UserEnv;
 pub use error::ConfigError;
 pub use inherit::Inherit;

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::ConfigError;
-use super::checks::{is_label_key, is_label_value, quantity};
+use super::checks::{company_namespace, is_dns_label, is_label_key, is_label_value, quantity};
 use super::values::Values;
 
 /// Requests and limits of the agent's container, as Kubernetes quantities.
@@ -21,6 +21,21 @@ pub struct Resources {
     pub cpu_limit: String,
     /// Memory beyond which the kernel kills.
     pub memory_limit: String,
+}
+
+/// The configured namespace, as it is called for this company.
+pub(super) fn namespace(read: &mut Values, company: &str) -> Result<Option<String>, ConfigError> {
+    let Some(text) = read.text("namespace")? else {
+        return Ok(None);
+    };
+    let name = company_namespace(&text, if company.is_empty() { "c" } else { company });
+    match is_dns_label(&name) {
+        true => Ok(Some(name)),
+        false => Err(ConfigError::field(
+            "namespace",
+            format!("is {name:?} for this company, which is no namespace; write a shorter one"),
+        )),
+    }
 }
 
 /// The configured node selector; present but empty is one as well.
@@ -198,6 +213,21 @@ mod tests {
             assert!(message.starts_with("tolerations "), "{message}");
         }
         assert!(Values::read(&json!({"tolerations": 5})).is_err());
+    }
+
+    #[test]
+    fn a_namespace_may_be_one_for_each_company() {
+        let of = |text: &str, company: &str| {
+            namespace(&mut values(json!({"namespace": text})), company).map_err(|error| error.to_string())
+        };
+        assert_eq!(
+            of("agents-{{companyId}}", "C-1"),
+            Ok(Some("agents-c-1".to_owned()))
+        );
+        assert_eq!(of("agents", "C-1"), Ok(Some("agents".to_owned())));
+        let long = of("agents-{{companyId}}", &"c".repeat(60)).expect_err("refused");
+        assert!(long.starts_with("namespace is \"agents-cccc"), "{long}");
+        assert!(Values::read(&json!({"namespace": "agents-{{agentId}}"})).is_err());
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl Settings {
             resume_last_session: read.flag("resumeLastSession")?,
             bundle_root: read.text("instructionsRootPath")?.filter(|_| external),
             cwd: read.text("cwd")?.unwrap_or_default(),
-            namespace: read.text("namespace")?,
+            namespace: scheduling::namespace(read, &request.agent.company_id)?,
             image: read.text("image")?,
             image_pull_policy: read.text("imagePullPolicy")?.unwrap_or_default(),
             service_account_name: read.text("serviceAccountName")?,

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::ConfigError;
-use super::checks::{is_dns_label, is_dns_subdomain, quantity};
+use super::checks::{company_namespace, is_dns_label, is_dns_subdomain, quantity};
 use super::json::{Json, shown};
 use super::map;
 use super::row::{Format, Kind, Row};
@@ -139,7 +139,7 @@ fn formatted(format: Option<Format>, text: &str) -> Result<(), String> {
         None => return Ok(()),
         Some(Format::Path) => (text.starts_with('/'), "must be an absolute path"),
         Some(Format::Namespace) => (
-            is_dns_label(text),
+            is_dns_label(&company_namespace(text, "c")),
             "must be a namespace (lower-case letters, digits and `-`, at most 63)",
         ),
         Some(Format::Name) => (

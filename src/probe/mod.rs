@@ -17,7 +17,7 @@ use self::commands::Commands;
 
 use crate::cluster::ClusterError;
 use crate::cluster::verbs::call;
-use crate::config::{AgentDbMode, RenderRequest, SelfPod, Settings, text_setting};
+use crate::config::{AgentDbMode, RenderRequest, SelfPod, Settings, company_namespace, text_setting};
 use crate::run::failure::CONFIG_INVALID;
 use crate::run::request::Environment;
 use crate::run::server::Server;
@@ -78,6 +78,8 @@ pub struct ProbeRequest {
     config: Value,
     environment: Environment,
     paperclip_api_url: Option<String>,
+    /// The company whose agent is tested, where one namespace for each is wanted.
+    company_id: Option<String>,
     /// Folder of the installed package, for commands.
     package_dir: Option<String>,
 }
@@ -95,13 +97,22 @@ impl ProbeRequest {
 /// Makes all checks, the worst first. A failure is a result, too.
 pub async fn probe(server: &Server, text: &str) -> Vec<Check> {
     match serde_json::from_str(text) {
-        Ok(request) => check_all(server, &request).await,
+        Ok(request) => check_all(server, &of_company(request)).await,
         Err(error) => {
             let message = format!("The request is no JSON: {error}");
             let hint = "Save the agent's configuration again. If that does not help, report this message.";
             vec![Check::new(Level::Error, "k8s_probe_failed", message, Some(hint))]
         }
     }
+}
+
+/// With the namespace of the company in the place of the pattern for all.
+fn of_company(mut request: ProbeRequest) -> ProbeRequest {
+    let company = request.company_id.as_deref().unwrap_or_default();
+    if let (false, Some(Value::String(name))) = (company.is_empty(), request.config.get_mut("namespace")) {
+        *name = company_namespace(name, company);
+    }
+    request
 }
 
 async fn check_all(server: &Server, request: &ProbeRequest) -> Vec<Check> {

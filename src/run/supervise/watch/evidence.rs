@@ -3,12 +3,13 @@
 use k8s_openapi::api::core::v1::Pod;
 
 use super::{Say, Stage, Step, Watch};
-use crate::cluster::conditions::{PodStage, stage};
+use crate::cluster::conditions::{ContainerEnd, PodStage, stage};
 use crate::manifest::QUEUE_NAME;
 use crate::manifest::names::OPENCODE_CONTAINER;
 use crate::run::host::progress::Phase;
 use crate::run::job::end::{Cause, is_suspended};
 use crate::run::job::handle::Answer;
+use crate::run::outcome::PREEMPTED;
 use crate::run::supervise::facts::{Ask, Facts};
 use crate::run::timing::{LOOK, SAY_PODS_STALE};
 
@@ -83,6 +84,24 @@ impl Watch {
         }
         self.ask(Ask::HasStarted, facts, step);
         None
+    }
+
+    /// A queue preempts a Job by suspending it: its pod is deleted for that, and for no other reason.
+    pub(super) fn by_queue(&self, cause: Cause) -> Cause {
+        if self.suspended_at.is_none() || !matches!(self.stage, Stage::Running) {
+            return cause;
+        }
+        match cause {
+            Cause::Lost(why) => Cause::Lost(format!(
+                "Preempted: its queue suspended the Job while its agent worked ({why})"
+            )),
+            // An agent that was done in time is not preempted.
+            Cause::Exited(end) if end.exit_code != 0 => Cause::Exited(ContainerEnd {
+                reason: Some(PREEMPTED.to_owned()),
+                ..end
+            }),
+            cause => cause,
+        }
     }
 
     /// What cannot be seen is not late, and what waits in a queue is not either.

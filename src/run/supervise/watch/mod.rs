@@ -7,18 +7,15 @@ mod pod_lines;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::Instant;
 
-use self::pod_lines::PodLines;
-use crate::cluster::conditions::{
-    ContainerEnd, PodStage, describe, first_pod, shows_no_start, stage, waits_because,
-};
+use self::pod_lines::{PodLines, on_node};
+use crate::cluster::conditions::{PodStage, describe, first_pod, shows_no_start, stage, waits_because};
 use crate::manifest::names::OPENCODE_CONTAINER;
 use crate::run::host::progress::{Phase, phase_of};
 use crate::run::job::end::{AgentsPod, Cause, JOB_DELETED, RunEnd, agents_pod, end_of, is_running};
 use crate::run::job::handle::{Answer, Limits};
-use crate::run::outcome::PREEMPTED;
 use crate::run::supervise::facts::{Ask, Facts};
 use crate::run::supervise::leaving::{Leaving, LogFinish};
 use crate::run::supervise::start_limits::{Lateness, StartClocks};
@@ -176,24 +173,6 @@ impl Watch {
         }
         self.asked.clone_from(&step.ask);
         step
-    }
-
-    /// A queue preempts a Job by suspending it: its pod is deleted for that, and for no other reason.
-    fn by_queue(&self, cause: Cause) -> Cause {
-        if self.suspended_at.is_none() || !matches!(self.stage, Stage::Running) {
-            return cause;
-        }
-        match cause {
-            Cause::Lost(why) => Cause::Lost(format!(
-                "Preempted: its queue suspended the Job while its agent worked ({why})"
-            )),
-            // An agent that was done in time is not preempted.
-            Cause::Exited(end) if end.exit_code != 0 => Cause::Exited(ContainerEnd {
-                reason: Some(PREEMPTED.to_owned()),
-                ..end
-            }),
-            cause => cause,
-        }
     }
 
     /// What ends the run, if something does.
@@ -410,14 +389,4 @@ impl Watch {
         let is_over = |deadline| facts.now >= deadline;
         self.suspended_at.is_none() && self.run.limits.deadline.is_some_and(is_over)
     }
-}
-
-fn on_node(job: &str, pod: &str, node: &str) -> Value {
-    json!({
-        "eventType": "opencode_k8s.pod",
-        "stream": "system",
-        "level": "info",
-        "message": format!("Pod {pod} is on node {node}"),
-        "payload": {"job": job, "pod": pod, "node": node},
-    })
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 /// A state that another one follows sooner is not said.
@@ -62,6 +63,17 @@ impl PodLines {
             false => format!("Pod {name}"),
         }
     }
+}
+
+/// An event for whoever looks for the node of a run.
+pub(super) fn on_node(job: &str, pod: &str, node: &str) -> Value {
+    json!({
+        "eventType": "opencode_k8s.pod",
+        "stream": "system",
+        "level": "info",
+        "message": format!("Pod {pod} is on node {node}"),
+        "payload": {"job": job, "pod": pod, "node": node},
+    })
 }
 
 #[cfg(test)]
