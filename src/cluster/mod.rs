@@ -10,6 +10,8 @@ mod events;
 pub mod host_pod;
 pub mod identity;
 mod inherited_mounts;
+mod list;
+mod objects;
 mod refusals;
 pub mod subscribers;
 pub mod verbs;

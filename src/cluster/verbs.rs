@@ -9,13 +9,14 @@ use http::header::{CONTENT_TYPE, WARNING};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod, Secret};
 use kube::Api;
-use kube::api::{DeleteParams, ListParams, Preconditions, PropagationPolicy};
+use kube::api::{DeleteParams, Preconditions, PropagationPolicy};
 use kube::client::Body;
 use kube::core::Status;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::answer::shown;
+use super::list::list_all;
 use super::{Cluster, ClusterError};
 
 /// How many warnings of one answer are kept.
@@ -165,13 +166,7 @@ impl Namespace {
     /// # Errors
     /// What the API server answered.
     pub async fn list_jobs(&self, labels: &str) -> Result<Vec<Job>, ClusterError> {
-        let list = call(
-            "list",
-            "jobs",
-            self.jobs.list(&ListParams::default().labels(labels)),
-        )
-        .await?;
-        Ok(list.items)
+        Ok(list_all(&self.jobs, "jobs", labels).await?.0)
     }
 
     /// The pods that a Job's controller made.
@@ -187,8 +182,7 @@ impl Namespace {
     /// # Errors
     /// What the API server answered.
     pub async fn list_pods(&self, labels: &str) -> Result<Vec<Pod>, ClusterError> {
-        let params = ListParams::default().labels(labels);
-        Ok(call("list", "pods", self.pods.list(&params)).await?.items)
+        Ok(list_all(&self.pods, "pods", labels).await?.0)
     }
 
     /// Creates an object once. A transient failure is repeated for 30 s, but first the object of that name is read: if

@@ -3,17 +3,13 @@
 
 use std::collections::HashMap;
 use std::fmt::Debug;
-use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{ListParams, WatchEvent, WatchParams};
-use kube::runtime::reflector::store::Writer;
-use kube::runtime::reflector::{ObjectRef, Store};
-use kube::runtime::watcher::Event;
+use kube::api::{WatchEvent, WatchParams};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -21,12 +17,12 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::client::Access;
+use super::list::list_all;
+use super::objects::{Objects, OfJob};
 use super::subscribers::{DeletedObject, LastKnown, ResourceKind, Subscribers, ViewStatus};
-use super::verbs::{CALL_LIMIT, Namespace, call};
+use super::verbs::{CALL_LIMIT, Namespace};
 use super::{Cluster, ClusterError};
 
-/// Label by which the Job controller marks its pods.
-const JOB_NAME: &str = "job-name";
 /// How often the view lists where watching is not granted.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// After this time of listing a watch is tried again: the Role may have been changed.
@@ -42,8 +38,8 @@ const MAX_PAUSE: Duration = Duration::from_secs(10);
 
 /// Jobs and Pods of this adapter in one namespace.
 pub struct View {
-    jobs: Store<Job>,
-    pods: Store<Pod>,
+    jobs: Arc<Objects<Job>>,
+    pods: Arc<Objects<Pod>>,
     subscribers: Arc<Subscribers>,
     tasks: [AbortHandle; 2],
 }
@@ -83,13 +79,13 @@ impl Views {
 impl View {
     fn open(namespace: &Namespace, labels: &str) -> Self {
         let subscribers = Arc::new(Subscribers::default());
-        let (jobs, jobs_writer) = kube::runtime::reflector::store();
-        let (pods, pods_writer) = kube::runtime::reflector::store();
+        let (jobs, pods) = (Arc::<Objects<Job>>::default(), Arc::<Objects<Pod>>::default());
         let list_jobs = ListWatch {
             api: namespace.jobs.clone(),
             of: ResourceKind::Jobs,
             what: "jobs",
             labels: labels.to_owned(),
+            objects: jobs.clone(),
             subscribers: subscribers.clone(),
         };
         let list_pods = ListWatch {
@@ -97,11 +93,12 @@ impl View {
             of: ResourceKind::Pods,
             what: "pods",
             labels: labels.to_owned(),
+            objects: pods.clone(),
             subscribers: subscribers.clone(),
         };
         let tasks = [
-            tokio::spawn(list_jobs.run(jobs_writer)).abort_handle(),
-            tokio::spawn(list_pods.run(pods_writer)).abort_handle(),
+            tokio::spawn(list_jobs.run()).abort_handle(),
+            tokio::spawn(list_pods.run()).abort_handle(),
         ];
         Self {
             jobs,
@@ -119,20 +116,14 @@ impl View {
 
     /// The Job of that name as last seen.
     #[must_use]
-    pub fn job(&self, namespace: &str, name: &str) -> Option<Arc<Job>> {
-        self.jobs.get(&ObjectRef::new(name).within(namespace))
+    pub fn job(&self, name: &str) -> Option<Arc<Job>> {
+        self.jobs.of_job(name).pop()
     }
 
     /// The pods that the Job's controller made.
     #[must_use]
     pub fn pods_of(&self, job_name: &str) -> Vec<Arc<Pod>> {
-        self.pods.state_filter(|pod| {
-            pod.metadata
-                .labels
-                .as_ref()
-                .and_then(|labels| labels.get(JOB_NAME))
-                .is_some_and(|name| name == job_name)
-        })
+        self.pods.of_job(job_name)
     }
 
     /// What was deleted of this Job since somebody subscribed to it, as it last was.
@@ -150,12 +141,13 @@ impl Drop for View {
     }
 }
 
-/// Keeps one store equal to what the API server holds.
+/// Keeps what is known of one kind equal to what the API server holds.
 struct ListWatch<K> {
     api: Api<K>,
     of: ResourceKind,
     what: &'static str,
     labels: String,
+    objects: Arc<Objects<K>>,
     subscribers: Arc<Subscribers>,
 }
 
@@ -171,21 +163,13 @@ enum WatchEnd {
 
 impl<K> ListWatch<K>
 where
-    K: Resource<DynamicType = ()>
-        + Into<DeletedObject>
-        + Clone
-        + DeserializeOwned
-        + Debug
-        + Send
-        + Sync
-        + 'static,
-    K::DynamicType: Hash + Eq,
+    K: OfJob + Into<DeletedObject> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    async fn run(self, mut writer: Writer<K>) {
+    async fn run(self) {
         let mut pause = Duration::ZERO;
         let mut poll_until: Option<Instant> = None;
         loop {
-            let version = match self.list(&mut writer).await {
+            let version = match self.list().await {
                 Ok(version) => version,
                 Err(error) => {
                     self.subscribers.failed(self.of, &error);
@@ -197,7 +181,7 @@ where
             pause = Duration::ZERO;
             if poll_until.is_some_and(|until| Instant::now() < until) {
                 sleep(POLL_INTERVAL).await;
-            } else if self.watch_on(version, &mut writer).await {
+            } else if self.watch_on(version).await {
                 poll_until = Some(Instant::now() + WATCH_RETRY_AFTER);
                 self.subscribers.polling(true);
             } else {
@@ -206,23 +190,19 @@ where
         }
     }
 
-    async fn list(&self, writer: &mut Writer<K>) -> Result<String, ClusterError> {
-        let params = ListParams::default().labels(&self.labels);
-        let list = call("list", self.what, self.api.list(&params)).await?;
-        writer.apply_watcher_event(&Event::Init);
-        for item in list.items {
-            writer.apply_watcher_event(&Event::InitApply(without_managed_fields(item)));
-        }
-        writer.apply_watcher_event(&Event::InitDone);
+    async fn list(&self) -> Result<String, ClusterError> {
+        let (items, version) = list_all(&self.api, self.what, &self.labels).await?;
+        self.objects
+            .replace(items.into_iter().map(without_managed_fields).collect());
         self.subscribers.changed(self.of, None);
-        Ok(list.metadata.resource_version.unwrap_or_default())
+        Ok(version)
     }
 
     /// Watches until a fresh list is needed; true when watching is forbidden.
-    async fn watch_on(&self, mut version: String, writer: &mut Writer<K>) -> bool {
+    async fn watch_on(&self, mut version: String) -> bool {
         loop {
             let started = Instant::now();
-            match self.watch_once(version, writer).await {
+            match self.watch_once(version).await {
                 WatchEnd::Forbidden => return true,
                 // Only a list that fails counts as an outage: a proxy may refuse watches alone.
                 WatchEnd::Relist(error) => {
@@ -237,7 +217,7 @@ where
         }
     }
 
-    async fn watch_once(&self, mut version: String, writer: &mut Writer<K>) -> WatchEnd {
+    async fn watch_once(&self, mut version: String) -> WatchEnd {
         let params = WatchParams::default().labels(&self.labels).timeout(WATCH_SECONDS);
         let stream = match timeout(CALL_LIMIT, self.api.watch(&params, &version)).await {
             Err(_) => {
@@ -266,41 +246,36 @@ where
                 Ok(Some(Err(_)) | None) => return WatchEnd::Resume(version),
                 Err(_) => return WatchEnd::Relist(None),
             };
-            let object = match event {
+            match event {
                 WatchEvent::Added(object) | WatchEvent::Modified(object) => {
-                    Event::Apply(without_managed_fields(object))
+                    note_version(&mut version, &object);
+                    let job = object.job_name().map(str::to_owned);
+                    self.objects.set(without_managed_fields(object));
+                    self.subscribers.changed(self.of, job.as_deref());
                 }
-                WatchEvent::Deleted(object) => Event::Delete(without_managed_fields(object)),
+                WatchEvent::Deleted(object) => {
+                    note_version(&mut version, &object);
+                    let object = without_managed_fields(object);
+                    if let Some(job) = object.job_name() {
+                        self.subscribers.remember_deleted(job, object.clone().into());
+                    }
+                    self.objects.remove(&object);
+                    self.subscribers.changed(self.of, object.job_name());
+                }
                 WatchEvent::Bookmark(mark) => {
                     version = mark.metadata.resource_version;
                     self.subscribers.answered(self.of);
-                    continue;
                 }
                 WatchEvent::Error(_) => return WatchEnd::Relist(None),
-            };
-            if let Event::Apply(object) | Event::Delete(object) = &object
-                && let Some(seen) = &object.meta().resource_version
-            {
-                version.clone_from(seen);
-            }
-            if let Event::Delete(object) = &object
-                && let Some(job) = job_of(object)
-            {
-                self.subscribers.remember_deleted(job, object.clone().into());
-            }
-            writer.apply_watcher_event(&object);
-            if let Event::Apply(object) | Event::Delete(object) = &object {
-                self.subscribers.changed(self.of, job_of(object));
             }
         }
     }
 }
 
-/// The name of the Job that the object is, or belongs to.
-fn job_of<K: Resource>(object: &K) -> Option<&str> {
-    let meta = object.meta();
-    let of_pod = meta.labels.as_ref().and_then(|labels| labels.get(JOB_NAME));
-    of_pod.or(meta.name.as_ref()).map(String::as_str)
+fn note_version<K: Resource>(version: &mut String, object: &K) {
+    if let Some(seen) = &object.meta().resource_version {
+        version.clone_from(seen);
+    }
 }
 
 /// Managed fields are half of an object's size, and nobody reads them.

@@ -187,7 +187,7 @@ impl Admission<'_> {
             });
         let mut status = self.view.subscribe(jobs.first().map_or("", String::as_str));
         let is_on = |name: &String| {
-            let job = self.view.job(&self.namespace.name, name);
+            let job = self.view.job(name);
             job.is_some_and(|job| job_end(&job).is_none())
         };
         // A view that has just been opened shows nothing yet.

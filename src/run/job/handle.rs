@@ -157,7 +157,7 @@ impl JobHandle {
     /// The run's Job as last seen.
     #[must_use]
     pub fn job(&self) -> Option<Arc<Job>> {
-        let job = self.view.job(&self.namespace.name, &self.job_name);
+        let job = self.view.job(&self.job_name);
         job.filter(|job| self.is_job(job))
     }
 

@@ -1,0 +1,57 @@
+//! Lists, page by page.
+
+use std::fmt::Debug;
+
+use kube::Api;
+use kube::api::ListParams;
+use serde::de::DeserializeOwned;
+
+use super::ClusterError;
+use super::verbs::call;
+
+/// Objects in one answer: the API server and this one hold a whole answer in memory.
+const PAGE: u32 = 500;
+/// After so many pages the rest comes in one answer: no list goes on for ever.
+const MAX_PAGES: usize = 200;
+
+/// All objects with these labels, and the version of the list; each page as [`call`].
+///
+/// # Errors
+/// What the API server answered.
+pub(super) async fn list_all<K: Clone + DeserializeOwned + Debug>(
+    api: &Api<K>,
+    what: &str,
+    labels: &str,
+) -> Result<(Vec<K>, String), ClusterError> {
+    let unpaged = ListParams::default().labels(labels);
+    let mut params = unpaged.clone().limit(PAGE);
+    let (mut all, mut pages, mut is_expired) = (Vec::new(), 0, false);
+    loop {
+        let list = match call("list", what, api.list(&params)).await {
+            // The API server does not remember the list any more whose pages these are: all comes in one answer.
+            Err(error) if error.code() == Some(410) && !is_expired => {
+                is_expired = true;
+                all.clear();
+                params = unpaged.clone();
+                continue;
+            }
+            list => list?,
+        };
+        all.extend(list.items);
+        let Some(token) = list.metadata.continue_.filter(|token| !token.is_empty()) else {
+            return Ok((all, list.metadata.resource_version.unwrap_or_default()));
+        };
+        pages += 1;
+        if pages > MAX_PAGES {
+            return Err(ClusterError::Foreign {
+                verb: "list",
+                on: what.to_owned(),
+                message: format!("the list has no end after {pages} pages"),
+            });
+        }
+        params = params.continue_token(&token);
+        if pages == MAX_PAGES {
+            params.limit = None;
+        }
+    }
+}
