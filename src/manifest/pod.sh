@@ -20,7 +20,8 @@ stop() { # sends TERM to opencode, and 10 s later KILL: the end record must be w
   [ -n "$pod_agent" ] || return 0
   kill -TERM "$pod_agent" 2>/dev/null
   # TERM again: a fork that has not become opencode yet may ignore the first one.
-  (sleep 0.5 || sleep 1; kill -TERM "$pod_agent"; sleep 9; kill -KILL "$pod_agent") >/dev/null 2>&1 &
+  # Without `sleep` nobody knows when 10 s are over: then the kubelet ends it.
+  (sleep 0.5 || sleep 1; kill -TERM "$pod_agent"; sleep 9 && kill -KILL "$pod_agent") >/dev/null 2>&1 &
 }
 trap stop TERM INT # before all else: the first process of a container ignores what it has no trap for
 
@@ -115,11 +116,13 @@ is_open "$pod_err" "$pod_trouble" || strange "$pod_err"
 [ -e "$pod_out" ] || pod_out=$pod_log pod_trouble=$pod_err
 
 feed() { # prints both files as they grow; the shell's descriptors keep the offsets, so nothing is lost or printed twice
-  # On NFS this is also what makes lines reach the server in time: asking for a file's size, as `cat` does, writes out
-  # what this node still holds of it.
+  # On NFS lines reach the server in time only because the size of both files is asked for in each round: that makes this
+  # node write out what it still holds of them. The shell asks itself, because not every `cat` does.
   trap '' TERM INT
   while kill -0 "$pod_agent" 2>/dev/null; do
+    [ -s "$pod_out" ]
     cat <&3
+    [ -s "$pod_trouble" ]
     cat <&4 >&2
     sleep 0.2 2>/dev/null || sleep 1
   done

@@ -1,9 +1,12 @@
 //! A volume that is full or read-only, before the agent starts and in mid-run.
 
+use std::fs;
+use std::io::Read as _;
+
 use serde_json::json;
 
 use super::each;
-use crate::support::pod::left_out;
+use crate::support::pod::{ended, left_out};
 
 /// Runs the agent on a small volume and gives exit code, stderr, last words and the names left in the folder.
 fn on_volume(agent: &str, prepare: &str, judge: impl Fn(i32, &str, &str, &str, &str) + Sync) {
@@ -65,5 +68,29 @@ fn a_volume_that_fills_up_keeps_the_agents_status_and_says_so() {
             "{shell}: {words}"
         );
         assert!(!left.contains(".end"), "{shell}: {left}");
+    });
+}
+
+/// An NFS client keeps what was written for up to a minute, unless somebody asks for the file's size.
+#[test]
+fn the_size_of_both_files_is_asked_for_in_each_round_so_that_lines_reach_the_server_in_time() {
+    let agent = "echo line; until [ -e \"$HOME/go\" ]; do sleep 0.05; done";
+    each(agent, json!({}), |pod, shell| {
+        let mut child = pod.start_traced();
+        // It is printed by a round, because the agent has not ended.
+        let mut first = [0; 5];
+        let stdout = child.stdout.as_mut().expect("stdout");
+        stdout.read_exact(&mut first).expect("a line");
+        fs::write(pod.path("paperclip/go"), "").expect("written");
+        let end = ended(child);
+        assert_eq!(end.code, 0, "{shell}: {}", end.stderr);
+        let trace = end.stderr.replace('\'', "");
+        let count = |is: &dyn Fn(&str) -> bool| trace.lines().filter(|line| is(line)).count();
+        let rounds = count(&|line| line.ends_with("+ cat")) / 2 - 1;
+        assert!(rounds > 0, "{shell}: {trace}");
+        for names in [["/fd/3 ", ".pod.ndjson "], ["/fd/4 ", ".pod.stderr.log "]] {
+            let asked = count(&|line| line.contains("[ -s ") && names.iter().any(|name| line.contains(name)));
+            assert!(asked >= rounds, "{shell}: {asked} of {rounds} rounds: {trace}");
+        }
     });
 }

@@ -204,6 +204,13 @@ impl Pod {
         command.spawn().expect("a shell")
     }
 
+    /// Starts the container in a shell that says on stderr what it does.
+    pub(crate) fn start_traced(&self) -> Child {
+        let mut words = self.words("opencode", &BTreeMap::new());
+        words.insert(1, "-x".to_owned());
+        self.command(&words).spawn().expect("a shell")
+    }
+
     /// Runs the container with a volume of its own at the folder of the run's files, prepared by these shell words
     /// (which find the folder in `$DIR`). None where the machine lets nobody mount. What the folder holds at the end
     /// comes last.
