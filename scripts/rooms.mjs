@@ -28,7 +28,7 @@ const rooms = new Map([
   ["run/host", ["cluster", "manifest", "opencode", "run/redact", "run/stop", "run/timing"]],
   ["run/request", ["cluster", "config", "manifest", "tail", "run/failure"]],
   ["run/volume", ["config", "manifest", "tail", "run/failure", "run/timing"]],
-  ["run/prompt_files", ["codes", "tail", "run/failure", "run/report", "run/timing", "run/volume"]],
+  ["run/prompt_files", ["codes", "tail", "run/failure", "run/report", "run/request", "run/timing", "run/volume"]],
   ["run/seal", ["cluster", "manifest", "run/timing"]],
   ["run/server", ["cluster", "tail", "run/agent_lock", "run/clock", "run/seal", "run/volume"]],
   ["run/job", ["cluster", "manifest", "tail", "run/seal", "run/stop", "run/timing", "run/volume"]],

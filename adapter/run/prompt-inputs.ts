@@ -4,7 +4,7 @@ import { asString, type PaperclipSkillEntry } from "@paperclipai/adapter-utils/s
 import { NativeFailure, readAnswer } from "../addon/answer.js";
 import type { Native } from "../addon/native.js";
 import { describeError } from "../host/calls.js";
-import { dataRootOf } from "../host/environment.js";
+import { dataRootOf, readServerEnvironment } from "../host/environment.js";
 import { listAgentSkills } from "../settings/skills.js";
 import type { PromptInputs } from "./prompt.js";
 
@@ -30,6 +30,8 @@ export async function readPromptInputs(native: Native, config: Record<string, un
     dataRoot: dataRootOf(config),
     instructions: instructions || null,
     skills: skills.map(({ key, source }) => ({ key, source })),
+    volumeOwner: readServerEnvironment().volumeOwner,
+    runAsUser: config["runAsUser"],
   };
   const read = readAnswer(await native.readPromptFiles(request));
   const skillTexts = read.skills.map((text) => text.trim()).filter((text) => text.length > 0);

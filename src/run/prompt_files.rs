@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use super::failure::{Failure, INVALID_REQUEST, SHARED_VOLUME_MISSING};
 use super::timing::VOLUME;
 use super::volume::blocking::Volume;
-use crate::tail::source::{SourceError, names_in, read_text, read_text_of};
+use crate::run::request::Environment;
+use crate::tail::source::{Ownership, SourceError, names_in, read_text, read_text_of};
 
 /// Largest file, in bytes.
 pub const MAX_FILE_BYTES: usize = 256 << 10;
@@ -32,6 +33,34 @@ struct Wanted {
     instructions: Option<PathBuf>,
     #[serde(default)]
     skills: Vec<Skill>,
+    /// `PAPERCLIP_K8S_VOLUME_OWNER`.
+    #[serde(default)]
+    volume_owner: Option<String>,
+    /// The agent's setting of this name.
+    #[serde(default)]
+    run_as_user: Option<Value>,
+}
+
+impl Wanted {
+    /// Whose files pods write: only what they may read themselves may become a part of a prompt.
+    fn pods(&self) -> Result<Ownership, Failure> {
+        let here = Ownership::of_this_process();
+        let uid = match &self.run_as_user {
+            Some(Value::Number(uid)) => uid.as_u64().and_then(|uid| u32::try_from(uid).ok()),
+            Some(Value::String(uid)) if uid.trim() == "none" => Some(here.uid),
+            Some(Value::String(uid)) => uid.trim().parse().ok(),
+            _ => None,
+        };
+        let environment = Environment {
+            volume_owner: self.volume_owner.clone(),
+            ..Environment::default()
+        };
+        let usual = Ownership::default();
+        environment.owner(Ownership {
+            uid: uid.unwrap_or(usual.uid),
+            gid: usual.gid,
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -71,11 +100,13 @@ pub async fn list(volume: &Volume, request_json: &str) -> Value {
 }
 
 async fn read_wanted(volume: &Volume, wanted: Wanted) -> Result<Value, Failure> {
+    let pods = wanted.pods()?;
     let mut files = Files::new(volume, wanted.data_root);
     let mut warnings = Vec::new();
     let mut instructions = String::new();
     if let Some(path) = wanted.instructions {
-        match files.read(&path, read_text).await? {
+        let read = move |root: &Path, path: &Path, limit| read_text(root, path, limit, pods);
+        match files.read(&path, read).await? {
             Ok(text) => instructions = text,
             Err(why) => warnings.push(warning(&format!(
                 "instructionsFilePath not readable: {}: {why}",
@@ -86,7 +117,7 @@ async fn read_wanted(volume: &Volume, wanted: Wanted) -> Result<Value, Failure> 
     let mut skills = Vec::new();
     let left_out = wanted.skills.len().saturating_sub(MAX_SKILLS);
     for Skill { key, source } in wanted.skills.into_iter().take(MAX_SKILLS) {
-        let read = |root: &Path, path: &Path, limit| read_text_of(root, path, SKILL_FILE, limit);
+        let read = move |root: &Path, path: &Path, limit| read_text_of(root, path, SKILL_FILE, limit, pods);
         match files.read(&source, read).await? {
             Ok(text) => skills.push(text),
             Err(why) => warnings.push(warning(&format!(

@@ -73,7 +73,8 @@ impl RunFolder {
         let here = |path: &str| manifest::on_server(path, &volume.root.path.to_string_lossy());
         let shown = [here(log), here(stderr)];
         let files = RunFiles::new(&volume.root.path, Path::new(&shown[0]))
-            .ok_or_else(|| missing(format!("{} is not below the data root", shown[0])))?;
+            .ok_or_else(|| missing(format!("{} is not below the data root", shown[0])))?
+            .of(volume.owner);
         Ok(Self {
             files,
             names,
@@ -303,7 +304,7 @@ impl RunFolder {
             ..options
         };
         let follow = |name: &str, shown: &str, options: TailOptions| {
-            let source = FileSource::new(self.files.path_of(name), self.by_server);
+            let source = FileSource::new(self.files.path_of(name), self.by_server).of(self.volume.owner);
             let source = self.volume.root.volume.log(source);
             hub.follow(source, shown.to_owned(), options).map_err(|error| {
                 Failure::of_input(LOG_INCOMPLETE, format!("no thread to read the log with: {error}"))

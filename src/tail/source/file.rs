@@ -3,8 +3,8 @@
 use rustix::fd::OwnedFd;
 
 use super::stat::{freshness_of, stat_at};
-use super::volume_path::{must_be_regular, must_not_be_roots};
-use super::{FileState, Freshness, LogSource, SourceError, VolumePath};
+use super::volume_path::{must_be_for_pods, must_be_regular};
+use super::{FileState, Freshness, LogSource, Ownership, SourceError, VolumePath};
 
 /// One file by its path. It has no handle until the file exists.
 #[derive(Debug)]
@@ -17,6 +17,7 @@ pub struct FileSource {
     /// `None`: nothing on the volume was opened yet.
     freshness: Option<Freshness>,
     trust: Trust,
+    pods: Ownership,
 }
 
 /// Which file may have a second hard link. An agent can make a link to the log of another one, and must not end that
@@ -55,7 +56,15 @@ impl FileSource {
             } else {
                 Trust::Nothing
             },
+            pods: Ownership::of_pods(),
         }
+    }
+
+    /// Whose file it must be, or readable for: the pods' user and group on this mount.
+    #[must_use]
+    pub fn of(mut self, pods: Ownership) -> Self {
+        self.pods = pods;
+        self
     }
 
     fn trusts(&self, seen: &FileState) -> bool {
@@ -89,7 +98,7 @@ impl LogSource for FileSource {
     fn open(&mut self) -> Result<FileState, SourceError> {
         let folder = self.path.open_folder()?;
         let (file, seen) = self.path.open_file(&folder)?;
-        must_not_be_roots(&file)?;
+        must_be_for_pods(&file, self.pods)?;
         if !self.trusts(&seen) {
             return Err(SourceError::Hostile("it has a second hard link".to_owned()));
         }

@@ -7,7 +7,7 @@ use rustix::fs::{self, AtFlags, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
 use super::survey::names_with;
-use super::volume_path::must_not_be_roots;
+use super::volume_path::must_be_for_pods;
 use super::{SourceError, VolumePath};
 
 /// The pod's user and group on the shared volume.
@@ -26,6 +26,17 @@ impl Ownership {
         Self {
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
+        }
+    }
+}
+
+impl Ownership {
+    /// Whose files pods write, where nobody says: a server that is not root shares files with pods of its own user.
+    #[must_use]
+    pub fn of_pods() -> Self {
+        match Self::of_this_process() {
+            Self { uid: 0, .. } => Self::default(),
+            own => own,
         }
     }
 }
@@ -84,6 +95,7 @@ const MAX_LATEST: usize = 256;
 pub struct RunFiles {
     log: VolumePath,
     shown: String,
+    pods: Ownership,
 }
 
 impl RunFiles {
@@ -93,7 +105,15 @@ impl RunFiles {
         Some(Self {
             log: VolumePath::below(data_root, log)?,
             shown: log.display().to_string(),
+            pods: Ownership::of_pods(),
         })
+    }
+
+    /// Whose files pods write on this mount.
+    #[must_use]
+    pub fn of(mut self, pods: Ownership) -> Self {
+        self.pods = pods;
+        self
     }
 
     /// The path of the file of this name in the run's folder.
@@ -166,7 +186,7 @@ impl RunFiles {
         let place = self.log.sibling(name);
         let open = || -> Result<OwnedFd, SourceError> {
             let file = place.open_file(&place.open_folder()?)?.0;
-            must_not_be_roots(&file)?;
+            must_be_for_pods(&file, self.pods)?;
             Ok(file)
         };
         let file = match open() {

@@ -10,9 +10,9 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::SourceError;
 use super::stat::stat_handle;
-use super::volume_path::must_be_regular;
+use super::volume_path::{must_be_for_pods, must_be_regular};
+use super::{Ownership, SourceError};
 
 #[cfg(target_os = "linux")]
 const WALK: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -31,27 +31,38 @@ const KERNEL_FOLDERS: [&str; 3] = ["proc", "sys", "dev"];
 
 /// Reads a file of at most `limit` bytes; what is no UTF-8 is replaced.
 ///
-/// Below `data_root` no component may be a link and the file has one name only. Elsewhere the folders are trusted, and
+/// Below `data_root` no component may be a link, and the file has one name only and is one that `pods` can read. Elsewhere the folders are trusted, and
 /// the file itself is no link. Nothing of the kernel's own file systems is read.
 ///
 /// # Errors
 /// When the file is missing, is not to be read, or is larger.
-pub fn read_text(data_root: &Path, path: &Path, limit: usize) -> Result<String, SourceError> {
-    Walked::to(data_root, path)?.read(limit)
+pub fn read_text(
+    data_root: &Path,
+    path: &Path,
+    limit: usize,
+    pods: Ownership,
+) -> Result<String, SourceError> {
+    Walked::to(data_root, path)?.read(limit, pods)
 }
 
 /// As [`read_text`]; where a folder stands at `path`, the file of this name in it.
 ///
 /// # Errors
 /// As [`read_text`].
-pub fn read_text_of(data_root: &Path, path: &Path, name: &str, limit: usize) -> Result<String, SourceError> {
+pub fn read_text_of(
+    data_root: &Path,
+    path: &Path,
+    name: &str,
+    limit: usize,
+    pods: Ownership,
+) -> Result<String, SourceError> {
     let walked = Walked::to(data_root, path)?;
     match walked.kind()? {
         FileType::Directory => {}
         FileType::Symlink if !walked.in_volume => {}
-        _ => return walked.read(limit),
+        _ => return walked.read(limit, pods),
     }
-    read_text(data_root, &path.join(name), limit)
+    read_text(data_root, &path.join(name), limit, pods)
 }
 
 /// The names in the folder at `path`: those of folders, and all others. At most `limit`, in order.
@@ -125,7 +136,7 @@ impl Walked {
         Ok(FileType::from_raw_mode(stat.st_mode))
     }
 
-    fn read(&self, limit: usize) -> Result<String, SourceError> {
+    fn read(&self, limit: usize, pods: Ownership) -> Result<String, SourceError> {
         // Looked at first, because opening a device can have effects of its own.
         must_be_regular(self.kind()?)?;
         let file = fs::openat(&self.folder, &self.name, FILE, Mode::empty())?;
@@ -135,6 +146,9 @@ impl Walked {
         must_not_be_of_the_kernel(&file)?;
         if self.in_volume && seen.links > 1 {
             return Err(hostile("it has a second hard link"));
+        }
+        if self.in_volume {
+            must_be_for_pods(&file, pods)?;
         }
         read_all(&file, limit)
     }

@@ -6,7 +6,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
 
 use super::stat::stat_handle;
-use super::{FileState, SourceError};
+use super::{FileState, Ownership, SourceError};
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 /// NONBLOCK: opening a FIFO that nobody writes must not block a thread for ever.
@@ -152,18 +152,24 @@ impl VolumePath {
     }
 }
 
-/// Refuses a file that is root's alone. A pod may move such a file to the name of its log, and a server that is root
-/// would read it out; what pods write is never root's.
-pub(super) fn must_not_be_roots(file: &OwnedFd) -> Result<(), SourceError> {
+/// Refuses a file that pods could not read themselves. In a folder of its own a pod may move such a file (the server's
+/// master key, a database's password) to a name that the server reads for it, and what the server reads comes back to
+/// the pod as a line of its log or as a part of its prompt.
+pub(super) fn must_be_for_pods(file: &OwnedFd, pods: Ownership) -> Result<(), SourceError> {
     let stat = fs::fstat(file)?;
-    match is_roots_alone(stat.st_uid, Mode::from_raw_mode(stat.st_mode)) {
-        true => Err(SourceError::Hostile("only root may read it".to_owned())),
-        false => Ok(()),
+    match is_for_pods(stat.st_uid, stat.st_gid, Mode::from_raw_mode(stat.st_mode), pods) {
+        true => Ok(()),
+        false => Err(SourceError::Hostile(
+            "pods may not read it: it is not a file of theirs".to_owned(),
+        )),
     }
 }
 
-fn is_roots_alone(uid: u32, mode: Mode) -> bool {
-    uid == 0 && !mode.intersects(Mode::RGRP | Mode::ROTH)
+fn is_for_pods(uid: u32, gid: u32, mode: Mode, pods: Ownership) -> bool {
+    let by_group = gid == pods.gid && mode.contains(Mode::RGRP);
+    // Where pods count as root nothing is told by that: what they write can be read by all.
+    let is_theirs = uid == pods.uid && uid != 0;
+    is_theirs || by_group || mode.contains(Mode::ROTH)
 }
 
 pub(super) fn must_be_regular(kind: FileType) -> Result<(), SourceError> {
@@ -185,10 +191,14 @@ mod tests {
 
     #[test]
     fn a_file_that_pods_could_not_read_is_not_read_for_them() {
-        let is = |uid, mode| is_roots_alone(uid, Mode::from_raw_mode(mode));
-        assert!(is(0, 0o100_600));
-        assert!(!is(0, 0o100_644) && !is(0, 0o100_640));
-        assert!(!is(1000, 0o100_600));
+        let is = |uid, gid, mode| is_for_pods(uid, gid, Mode::from_raw_mode(mode), Ownership::default());
+        assert!(!is(0, 0, 0o100_600) && !is(0, 0, 0o100_640) && !is(0, 1000, 0o100_600));
+        assert!(
+            !is(999, 999, 0o100_600),
+            "another service of the server's machine"
+        );
+        assert!(is(0, 0, 0o100_644) && is(0, 1000, 0o100_640) && is(1234, 1000, 0o100_660));
+        assert!(is(1000, 0, 0o100_600) && is(1000, 1000, 0o100_200));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::support::tail::Driver;
 use opencode_k8s::tail::TailOptions;
 use opencode_k8s::tail::follower::{FinishRule, Proof};
-use opencode_k8s::tail::source::{FileSource, Ownership, RunFiles, VolumePath};
+use opencode_k8s::tail::source::{FileSource, Ownership, RunFiles, VolumePath, read_text};
 
 const SECRET: &str = "{\"a\":\"secret\"}\n";
 
@@ -61,6 +61,38 @@ impl Volume {
 
     fn files(&self) -> RunFiles {
         RunFiles::new(&self.root, &self.log).expect("a path")
+    }
+}
+
+/// Root moves, for a pod, a file of others to a name that the server reads. Only root can show it.
+#[test]
+fn a_file_that_pods_may_not_read_is_not_read_for_them() {
+    use std::os::unix::fs::{PermissionsExt as _, chown};
+    if Ownership::of_this_process().uid != 0 {
+        return;
+    }
+    for (uid, gid, mode, is_read) in [
+        (0, 0, 0o600, false),
+        (0, 0, 0o640, false),
+        (999, 999, 0o600, false),
+        (999, 1000, 0o640, true),
+        (1000, 1000, 0o600, true),
+        (0, 0, 0o644, true),
+    ] {
+        let volume = Volume::new();
+        fs::write(&volume.log, SECRET).expect("written");
+        fs::set_permissions(&volume.log, fs::Permissions::from_mode(mode)).expect("a mode");
+        chown(&volume.log, Some(uid), Some(gid)).expect("root");
+        let case = format!("{uid}:{gid} {mode:o}");
+        for known in [true, false] {
+            let mut tail = volume.tail(known);
+            tail.look();
+            assert_eq!(tail.text.contains("secret"), is_read, "{case}");
+        }
+        let read = volume.files().read_small("run.pod.ndjson", 99);
+        assert_eq!(read.is_ok(), is_read, "{case}");
+        let text = read_text(&volume.root, &volume.log, 99, Ownership::default());
+        assert_eq!(text.is_ok(), is_read, "{case}");
     }
 }
 

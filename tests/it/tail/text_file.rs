@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use opencode_k8s::tail::source::{SourceError, names_in, read_text, read_text_of};
+use opencode_k8s::tail::source::{Ownership, SourceError, names_in, read_text, read_text_of};
 
 const LIMIT: usize = 4 << 10;
 
@@ -34,12 +34,15 @@ impl Stage {
     }
 
     fn read(&self, path: impl AsRef<Path>) -> Result<String, SourceError> {
-        read_text(&self.root, path.as_ref(), LIMIT)
+        read_text(&self.root, path.as_ref(), LIMIT, Ownership::of_this_process())
     }
 
     fn refuses(&self, path: impl AsRef<Path>, why: &str) {
         let path = path.as_ref();
-        for read in [self.read(path), read_text_of(&self.root, path, "SKILL.md", LIMIT)] {
+        for read in [
+            self.read(path),
+            read_text_of(&self.root, path, "SKILL.md", LIMIT, Ownership::of_this_process()),
+        ] {
             let error = read.expect_err(&path.display().to_string());
             assert!(error.to_string().contains(why), "{}: {error}", path.display());
         }
@@ -57,7 +60,14 @@ fn a_plain_file_is_read_wherever_it_is() {
     assert_eq!(text(stage.server.join("bytes")), "a\u{fffd}b");
     assert_eq!(stage.read(stage.root.join("none")), Err(SourceError::Missing));
     assert_eq!(
-        read_text_of(&stage.root, &stage.server, "SKILL.md", LIMIT).as_deref(),
+        read_text_of(
+            &stage.root,
+            &stage.server,
+            "SKILL.md",
+            LIMIT,
+            Ownership::of_this_process()
+        )
+        .as_deref(),
         Ok("SECRET")
     );
 }
@@ -74,7 +84,16 @@ fn below_the_data_root_no_link_is_followed() {
     stage.refuses(at("folder/SKILL.md"), "symbolic link");
     stage.refuses(at("process/environ"), "symbolic link");
     stage.refuses(at("inside/AGENTS.md"), "symbolic link");
-    assert!(read_text_of(&stage.root, &at("folder"), "SKILL.md", LIMIT).is_err());
+    assert!(
+        read_text_of(
+            &stage.root,
+            &at("folder"),
+            "SKILL.md",
+            LIMIT,
+            Ownership::of_this_process()
+        )
+        .is_err()
+    );
     assert!(names_in(&stage.root, &at("folder"), 9).is_err());
     // The file of a skill that is a folder.
     fs::create_dir(at("skill")).expect("a folder");
@@ -118,7 +137,14 @@ fn elsewhere_the_file_itself_is_no_link() {
     symlink(".", &folder).expect("a link");
     assert_eq!(stage.read(folder.join("SKILL.md")).as_deref(), Ok("SECRET"));
     assert_eq!(
-        read_text_of(&stage.root, &folder, "SKILL.md", LIMIT).as_deref(),
+        read_text_of(
+            &stage.root,
+            &folder,
+            "SKILL.md",
+            LIMIT,
+            Ownership::of_this_process()
+        )
+        .as_deref(),
         Ok("SECRET")
     );
     symlink("endless", stage.server.join("endless")).expect("a link");
@@ -145,7 +171,12 @@ fn the_kernels_own_files_are_never_read() {
         stage.refuses(&path, "/proc, /sys or /dev");
     }
     // A data root that is chosen badly gives no more.
-    let error = read_text(Path::new("/proc"), Path::new("/proc/version"), LIMIT);
+    let error = read_text(
+        Path::new("/proc"),
+        Path::new("/proc/version"),
+        LIMIT,
+        Ownership::of_this_process(),
+    );
     assert!(error.expect_err("refused").to_string().contains("/proc"));
 }
 
