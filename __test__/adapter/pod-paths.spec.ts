@@ -37,6 +37,20 @@ describe("paths of the server's own view of the shared volume", () => {
     expect(withPodPaths(request)).toBe(request);
   });
 
+  it("may refer to each other and to themselves", () => {
+    const cyclic: Record<string, unknown> = { ...workspace, list: [] };
+    cyclic["self"] = cyclic;
+    (cyclic["list"] as unknown[]).push(cyclic);
+    let deep: unknown = "/mnt/data/x";
+    for (let level = 0; level < 50_000; level++) deep = { deep };
+    const request = { config: { dataRoot: "/mnt/data" }, context: { paperclipWorkspace: { ...cyclic, deep } } };
+    const { paperclipWorkspace: made } = withPodPaths(request).context as { paperclipWorkspace: typeof cyclic };
+    const self = made["self"] as typeof cyclic;
+    expect(self["self"]).toBe(self);
+    expect(self["list"]).toEqual([self]);
+    expect(made["cwd"]).toBe("/paperclip/instances/default/workspaces/a");
+  });
+
   it("a run works in the pod's folder, and so does its session", async () => {
     vi.stubEnv("PAPERCLIP_K8S_DATA_ROOT", "/mnt/data");
     const native = fakeNative();

@@ -25,14 +25,30 @@ function translateKeys(
   dataRoot: string,
 ): Record<string, unknown> {
   const present = keys.filter((key) => record[key] !== undefined);
-  return { ...record, ...Object.fromEntries(present.map((key) => [key, translate(record[key], dataRoot)])) };
+  const copies: Copies = new Map();
+  return { ...record, ...Object.fromEntries(present.map((key) => [key, translate(record[key], dataRoot, copies, 0)])) };
 }
 
-function translate(value: unknown, dataRoot: string): unknown {
+/** The copy of each object that was met: the host's objects may refer to each other, and to themselves. */
+type Copies = Map<object, unknown>;
+
+/** What is deeper is left as it is: the addon refuses it in words. */
+const MAX_DEPTH = 200;
+
+function translate(value: unknown, dataRoot: string, copies: Copies, depth: number): unknown {
   if (typeof value === "string") return inPod(value, dataRoot);
-  if (Array.isArray(value)) return value.map((item) => translate(item, dataRoot));
-  if (typeof value !== "object" || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, translate(item, dataRoot)]));
+  if (typeof value !== "object" || value === null || depth > MAX_DEPTH) return value;
+  if (copies.has(value)) return copies.get(value);
+  const isList = Array.isArray(value);
+  if (!isList && Object.getPrototypeOf(value) !== Object.prototype) return value;
+  const copy: object = isList ? [] : {};
+  copies.set(value, copy);
+  for (const [key, item] of Object.entries(value)) {
+    // Assignment would not keep a key named `__proto__` a key.
+    const translated = translate(item, dataRoot, copies, depth + 1);
+    Object.defineProperty(copy, key, { value: translated, enumerable: true, writable: true, configurable: true });
+  }
+  return copy;
 }
 
 function inPod(path: string, dataRoot: string): string {
