@@ -60,9 +60,20 @@ pub(crate) fn pod_command(spec: &RunSpec, paths: &LogPaths, args: &[String]) -> 
 /// Longest working directory in a start record, in bytes: the record is read with a limit.
 const CWD_LIMIT: usize = 1_024;
 
+/// Longest id of a task in a start record, in bytes.
+const TASK_LIMIT: usize = 256;
+
+/// What a record calls a task: its id as it is, because labels do not tell ids apart that differ in case only.
+#[must_use]
+pub fn task_word(id: Option<&str>) -> Option<String> {
+    let label = optional_label_value(id)?;
+    let id = id.filter(|id| id.len() <= TASK_LIMIT);
+    Some(id.map_or(label, str::to_owned))
+}
+
 /// What the start record says of the run's work.
 pub struct StartMembers<'a> {
-    /// The task, as a label has it.
+    /// The task; as a label has it where its id is too long.
     pub task: Option<String>,
     /// The working directory, unless it is too long.
     pub cwd: Option<&'a str>,
@@ -72,7 +83,7 @@ pub struct StartMembers<'a> {
 #[must_use]
 pub fn start_members(spec: &RunSpec) -> StartMembers<'_> {
     StartMembers {
-        task: optional_label_value(spec.run.task_id.as_deref()),
+        task: task_word(spec.run.task_id.as_deref()),
         cwd: Some(spec.run.working_dir.as_str()).filter(|cwd| cwd.len() <= CWD_LIMIT),
     }
 }
@@ -85,9 +96,12 @@ fn start_record_members(spec: &RunSpec) -> String {
         ("task", own.task.as_deref()),
         ("cwd", own.cwd),
     ];
+    let keep = ("keep", spec.settings.log_retention_sec.into());
     let members = members
         .into_iter()
-        .filter_map(|(key, value)| Some(format!("\"{key}\":{}", serde_json::Value::from(value?))));
+        .filter_map(|(key, value)| Some((key, serde_json::Value::from(value?))))
+        .chain([keep]);
+    let members = members.map(|(key, value)| format!("\"{key}\":{value}"));
     members.collect::<Vec<_>>().join(",")
 }
 
@@ -125,6 +139,13 @@ pub fn nonce_argument(command: &[String]) -> Option<&str> {
         .get(5)
         .map(String::as_str)
         .filter(|nonce| !nonce.is_empty())
+}
+
+/// The task in a command that [`pod_command`] made; none where it has none.
+pub fn task_argument(command: &[String]) -> Option<String> {
+    let members = command.get(6)?.replace("$$", "$");
+    let members: serde_json::Value = serde_json::from_str(&format!("{{{members}}}")).ok()?;
+    members.get("task")?.as_str().map(str::to_owned)
 }
 
 /// The session that a container resumes whose command [`pod_command`] made; none where what stands there is no id.

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Container, PodSpec};
 
 use super::names::{END_PATH, LOG_PATH, OPENCODE_CONTAINER, PROMPT_CONTAINER, PROMPT_HASH, STDERR_PATH};
 use super::paths::file_name;
-use super::{FileNames, LOG_END, PROMPT_SECRET_VOLUME, nonce_argument, session_argument};
+use super::{FileNames, LOG_END, PROMPT_SECRET_VOLUME, nonce_argument, session_argument, task_argument};
 
 /// What a Job says about its run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct JobRecord {
     pub secret: Option<String>,
     /// The nonce that its init container waits for.
     pub nonce: Option<String>,
+    /// The task that it was made for.
+    pub task: Option<String>,
     /// The session that it resumes.
     pub session: Option<String>,
     /// Its working directory.
@@ -68,6 +70,7 @@ impl JobRecord {
             prompt_hash: annotation(PROMPT_HASH),
             secret: prompt_secret(pod),
             nonce: nonce_argument(&command(init)).map(str::to_owned),
+            task: task_argument(&command(agent)),
             session: session_argument(&command(agent)).map(str::to_owned),
             working_dir: agent.and_then(|agent| agent.working_dir.clone()),
             deadline: spec

@@ -30,7 +30,7 @@ use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-pub use command::{StartMembers, nonce_argument, session_argument, start_members};
+pub use command::{StartMembers, nonce_argument, session_argument, start_members, task_argument, task_word};
 pub use error::ManifestError;
 pub use names::sanitize_label_value;
 pub use narrow::folders_to_make;

@@ -86,6 +86,12 @@ impl Server {
         retentions.insert((company.to_owned(), agent.to_owned()), retention);
     }
 
+    /// Whether a run of this agent has said how long its files stay.
+    pub(crate) fn knows_retention(&self, company: &str, agent: &str) -> bool {
+        let retentions = self.retentions.lock().unwrap_or_else(PoisonError::into_inner);
+        retentions.contains_key(&(company.to_owned(), agent.to_owned()))
+    }
+
     /// How long the files of agents stay, by company and agent.
     pub(crate) fn retentions(&self) -> HashMap<(String, String), Duration> {
         self.retentions

@@ -159,6 +159,8 @@ pub const FLUSH_LIMIT: Duration = seconds(1);
 
 /// How long between two sweeps of one namespace.
 pub const SWEEP_INTERVAL: Duration = seconds(3_600);
+/// How long files stay of an agent of which nobody has said it: the setting's default.
+pub const USUAL_RETENTION: Duration = seconds(7 * 24 * 3_600);
 /// How long the survey of the log folders may take; the next sweep tries again.
 pub const SURVEY_LIMIT: Duration = seconds(600);
 /// One step of a sweep: a Job is deleted, or the files of a run are read or removed.

@@ -15,12 +15,15 @@ pub struct StartRecord {
     pub namespace: String,
     /// Uid of the cluster's namespace, which tells clusters apart that share a volume; empty where it may not be read.
     pub cluster: String,
-    /// The task's id as a label value.
+    /// The task's id; as a label value where it is too long.
     #[serde(default)]
     pub task: Option<String>,
     /// The working directory; absent when it was too long.
     #[serde(default)]
     pub cwd: Option<String>,
+    /// For how many seconds its files are to stay.
+    #[serde(default)]
+    pub keep: Option<u64>,
 }
 
 impl StartRecord {

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use crate::cluster::conditions::{PodStage, is_of, job_end, stage};
 use crate::manifest::job_record::JobRecord;
 use crate::manifest::names::{OPENCODE_CONTAINER, SESSION_ID, TASK_ID, optional_label_value};
+use crate::manifest::task_word;
 use crate::run::job::at_work::{age_key, is_ending, is_leaving, jobs_at_work, leaving_pods};
 use crate::run::job::end::is_suspended;
 
@@ -130,15 +131,25 @@ fn name_of(job: &Job) -> Option<String> {
     job.metadata.name.clone()
 }
 
-/// Without a task nobody can tell whose work a Job does.
+/// Without a task nobody can tell whose work a Job does. Labels do not tell ids apart that differ in case only; what the
+/// Job's command says does.
 fn is_same_task(job: &Job, candidate: &Candidate) -> bool {
     let task = optional_label_value(candidate.task.as_deref());
-    task.is_some() && label(job, TASK_ID) == task.as_deref()
+    let told = || JobRecord::of(job).and_then(|job_record| job_record.task);
+    task.is_some()
+        && label(job, TASK_ID) == task.as_deref()
+        && told().is_none_or(|told| Some(told) == task_word(candidate.task.as_deref()))
 }
 
 fn is_same_work(job: &Job, candidate: &Candidate) -> bool {
     let session = optional_label_value(candidate.session.as_deref());
-    is_same_task(job, candidate) && label(job, SESSION_ID) == session.as_deref()
+    let resumed = || JobRecord::of(job).and_then(|job_record| job_record.session);
+    is_same_task(job, candidate)
+        && label(job, SESSION_ID) == session.as_deref()
+        && resumed().is_none_or(|id| {
+            let mut stored = candidate.session.iter();
+            stored.all(|stored| *stored == id || !stored.eq_ignore_ascii_case(&id))
+        })
 }
 
 fn label<'a>(job: &'a Job, key: &str) -> Option<&'a str> {
@@ -198,6 +209,37 @@ mod tests {
             Decision::Abandon(job_record) => format!("stalled {}", job_record.job_name),
             Decision::Create => "free".to_owned(),
         }
+    }
+
+    #[test]
+    fn a_task_or_a_session_whose_id_differs_only_in_case_is_another() {
+        let of = |task: &str, session: Option<&str>| {
+            let mut command = vec![String::new(); 13];
+            command[6] = format!(r#""cluster":"c","task":"{task}","cwd":"/$$HOME""#);
+            command.extend(session.iter().flat_map(|id| ["--session", id]).map(str::to_owned));
+            let containers = json!([{"name": "opencode", "command": command}]);
+            let mut made = job(
+                "own",
+                json!({"spec": {"template": {"spec": {"containers": containers}}}}),
+            );
+            if let (Some(id), Some(labels)) = (session, &mut made.metadata.labels) {
+                labels.insert(SESSION_ID.to_owned(), id.to_lowercase());
+            }
+            made
+        };
+        let with = |session: Option<&str>| Candidate {
+            session: session.map(str::to_owned),
+            ..candidate()
+        };
+        let word = |job: Job, session| word(&[job], &[], &with(session));
+        assert_eq!(word(of("T-1", None), None), "reattach own");
+        assert_eq!(word(of("t-1", None), None), "wait own");
+        assert_eq!(word(of("T-1", Some("ses_a")), Some("ses_a")), "reattach own");
+        assert_eq!(word(of("T-1", Some("ses_A")), Some("ses_a")), "wait own");
+        let mut ended = of("t-1", None);
+        ended.status =
+            serde_json::from_value(json!({"conditions": [{"type": "Complete", "status": "True"}]})).ok();
+        assert_eq!(word(ended, None), "free");
     }
 
     #[test]

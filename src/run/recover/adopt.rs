@@ -45,7 +45,9 @@ pub(crate) async fn adopt(
             return Ok(None);
         }
     }
-    if is_ended && !folder.has_log().await? {
+    // Where root is squashed no server can mark on the volume that a retained Job was harvested.
+    let is_known = is_ended && !is_own && context.server.reported.has(&job_record.run_id);
+    if is_known || (is_ended && !folder.has_log().await?) {
         return Ok(None);
     }
     folder.by_server = job_record.nonce.is_some();

@@ -1,7 +1,6 @@
 //! Removes what dead servers left: files whose Job is gone, and finished Jobs that nobody harvests. Starts after the
 //! first run of a cluster and namespace, and repeats every hour while the process lives.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +16,7 @@ use crate::cluster::verbs::{Namespace, call};
 use crate::manifest::{FileNames, LOG_END, LogPaths, RUN_LOGS, STARTED_END, names, on_server};
 use crate::run::context::RunContext;
 use crate::run::server::Server;
-use crate::run::timing::{HARVEST_LIMIT, REMOVE_LIMIT, SURVEY_LIMIT, SWEEP_INTERVAL};
+use crate::run::timing::{HARVEST_LIMIT, REMOVE_LIMIT, SURVEY_LIMIT, SWEEP_INTERVAL, USUAL_RETENTION};
 use crate::run::volume::blocking::DataRoot;
 use crate::tail::StartRecord;
 use crate::tail::record::MAX_RECORD_BYTES;
@@ -82,21 +81,20 @@ impl Sweep {
         if cluster.is_empty() {
             return;
         }
-        // Each agent has its own time. One that has not run yet in this process has the longest of the others.
-        let retentions = self.server.retentions();
-        let unknown = retentions.values().copied().max().unwrap_or_default();
-        let of = |run: &OldRun| retentions.get(&(run.company.clone(), run.agent.clone())).copied();
-        let times: BTreeSet<Duration> = retentions.values().copied().collect();
-        for time in times {
-            for run in self.old_runs(time).await {
-                if of(&run).unwrap_or(unknown) == time {
-                    self.remove(run, &cluster).await;
-                }
-            }
+        for run in self.old_runs().await {
+            self.remove(run, &cluster).await;
         }
     }
 
-    async fn old_runs(&self, retention: Duration) -> Vec<OldRun> {
+    /// Each agent has its own time. Of one that has not run yet in this process only its runs say it, and until they
+    /// are asked they have the usual one, or the longest of the others.
+    async fn old_runs(&self) -> Vec<OldRun> {
+        let retentions = self.server.retentions();
+        let longest = retentions.values().copied().max().unwrap_or_default();
+        let retention = move |company: &str, agent: &str| {
+            let own = retentions.get(&(company.to_owned(), agent.to_owned()));
+            own.copied().unwrap_or(longest.max(USUAL_RETENTION))
+        };
         let logs = self.root.path.join(RUN_LOGS);
         let now = self.server.clock.now();
         let ends = RunFileEnds {
@@ -120,7 +118,10 @@ impl Sweep {
             let read = move || reader.read_small(&name, MAX_RECORD_BYTES);
             let text = self.root.volume.within(REMOVE_LIMIT, read).await;
             let text = text.and_then(Result::ok).flatten().unwrap_or_default();
-            if StartRecord::parse(&text, &run.run, &self.namespace.name, cluster).is_none() {
+            let record = StartRecord::parse(&text, &run.run, &self.namespace.name, cluster);
+            let Some(record) = record else { return };
+            let keep = record.keep.map(Duration::from_secs).unwrap_or_default();
+            if run.age < keep && !self.server.knows_retention(&run.company, &run.agent) {
                 return;
             }
         }

@@ -8,8 +8,8 @@ use tokio::time::sleep;
 
 use crate::cluster::ClusterError;
 use crate::cluster::verbs::{call, retry_transient};
-use crate::manifest::names::{job_name, optional_label_value};
-use crate::manifest::{NONCE_END, STARTED_END};
+use crate::manifest::names::job_name;
+use crate::manifest::{NONCE_END, STARTED_END, task_word};
 use crate::run::attached::AttachedJob;
 use crate::run::context::{JobIdentity, RunContext};
 use crate::run::failure::{Failure, GUARD_UNREACHABLE};
@@ -51,7 +51,7 @@ pub(crate) async fn own(context: &RunContext) -> Result<Option<AttachedJob>, Fai
 /// # Errors
 /// When the volume or the API server cannot tell whether a Job is gone.
 pub(crate) async fn earlier(context: &RunContext) -> Result<Vec<AttachedJob>, Failure> {
-    let Some(task) = optional_label_value(context.spec.run.task_id.as_deref()) else {
+    let Some(task) = task_word(context.spec.run.task_id.as_deref()) else {
         return Ok(Vec::new());
     };
     let own = RunFolder::of_run(&context.volume, &context.spec, &context.spec.run.id)?;

@@ -42,17 +42,19 @@ pub struct OldRun {
     pub run: String,
     /// Whether it has a start record. If not, it has an empty log and no file that tells whose it is.
     pub started: bool,
+    /// For how long its files have not changed.
+    pub age: Duration,
 }
 
-/// Runs below `logs` (`<company>/<agent>/<run>…`) whose files did not change for `age`, and those that were never
-/// started and are a day old.
+/// Runs below `logs` (`<company>/<agent>/<run>…`) whose files did not change for as long as `age_of(company, agent)`, and
+/// those that were never started and are a day old.
 ///
 /// # Errors
 /// When the log folder itself cannot be read; what cannot be read below it is left out.
 pub fn old_runs(
     logs: &Path,
     ends: RunFileEnds,
-    age: Duration,
+    age_of: impl Fn(&str, &str) -> Duration,
     now: SystemTime,
 ) -> Result<Vec<OldRun>, SourceError> {
     let root = fs::open(logs, FOLDER, Mode::empty())?;
@@ -65,22 +67,24 @@ pub fn old_runs(
             let Ok(folder) = fs::openat(&of_company, agent.as_str(), FOLDER, Mode::empty()) else {
                 continue;
             };
+            let age = age_of(&company, &agent);
             let old = names(&folder)
                 .into_iter()
                 .filter_map(|name| old_run(&folder, &name, ends, age, now));
             let room = MAX_RUNS - found.len();
-            found.extend(old.take(room).map(|(run, started)| OldRun {
+            found.extend(old.take(room).map(|(run, started, age)| OldRun {
                 company: company.clone(),
                 agent: agent.clone(),
                 run,
                 started,
+                age,
             }));
         }
     }
     Ok(found)
 }
 
-/// The old run that a file belongs to, and whether it was started. Each run is found by one of its files: by its start
+/// The old run that a file belongs to, whether it was started, and its age. Each run is found by one of its files: by its start
 /// record, or by its log where there is none.
 fn old_run(
     folder: &OwnedFd,
@@ -88,19 +92,20 @@ fn old_run(
     ends: RunFileEnds,
     age: Duration,
     now: SystemTime,
-) -> Option<(String, bool)> {
+) -> Option<(String, bool, Duration)> {
     if let Some(run) = name.strip_suffix(ends.started) {
         let log = format!("{run}{}", ends.log);
-        let old = is_older(folder, name, age, now) && is_older(folder, &log, age, now);
-        return old.then(|| (run.to_owned(), true));
+        let youngest = age_at(folder, name, now)?.min(age_at(folder, &log, now)?);
+        return (youngest >= age).then(|| (run.to_owned(), true, youngest));
     }
     let run = name.strip_suffix(ends.log)?;
     let started = format!("{run}{}", ends.started);
     let found = fs::statat(folder, started.as_str(), AtFlags::SYMLINK_NOFOLLOW);
     let absent = found.is_err_and(|errno| errno == Errno::NOENT);
     let stat = fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
-    let old = is_older(folder, name, age.max(UNSTARTED_AGE), now);
-    (absent && stat.st_size == 0 && old).then(|| (run.to_owned(), false))
+    let youngest = age_at(folder, name, now)?;
+    let old = youngest >= age.max(UNSTARTED_AGE);
+    (absent && stat.st_size == 0 && old).then(|| (run.to_owned(), false, youngest))
 }
 
 /// The names in a folder, and no more of them than a survey looks at.
@@ -122,15 +127,17 @@ pub(super) fn names_with(folder: impl std::os::fd::AsFd, end: &str, limit: usize
     names.take(limit).collect()
 }
 
-/// Whether the file did not change for `age`. A file that is not there counts as old.
-fn is_older(folder: impl std::os::fd::AsFd, name: &str, age: Duration, now: SystemTime) -> bool {
+/// For how long the file did not change: for ever when it is not there, and unknown when the volume does not say or it
+/// has changed since.
+fn age_at(folder: impl std::os::fd::AsFd, name: &str, now: SystemTime) -> Option<Duration> {
     let stat = match fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => stat,
-        Err(errno) => return errno == Errno::NOENT,
+        Err(Errno::NOENT) => return Some(Duration::MAX),
+        Err(_) => return None,
     };
-    let changed =
-        SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or_default());
-    now.duration_since(changed).is_ok_and(|since| since >= age)
+    let seconds = Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or_default());
+    let changed = SystemTime::UNIX_EPOCH.checked_add(seconds)?;
+    now.duration_since(changed).ok()
 }
 
 #[cfg(test)]
@@ -146,7 +153,10 @@ mod tests {
             started: ".pod.started",
             log: ".pod.ndjson",
         };
-        super::old_runs(logs, ends, age, now)
+        let mut found = super::old_runs(logs, ends, |_, _| age, now)?;
+        // How old a file of this moment is differs from look to look.
+        found.iter_mut().for_each(|run| run.age = age);
+        Ok(found)
     }
 
     #[test]
@@ -163,6 +173,7 @@ mod tests {
             agent: "a".to_owned(),
             run: "r-1".to_owned(),
             started: true,
+            age: Duration::ZERO,
         };
         assert_eq!(
             old_runs(root.path(), Duration::ZERO, SystemTime::now()),

@@ -15,7 +15,8 @@ fn the_start_record_names_the_pod_and_the_cluster() {
         let end = pod.run("pod-1");
         let started = fs::read_to_string(pod.server(&pod.manifest.paths.started)).expect("a record");
         let expected = json!({"v": 1, "run": "run-1", "pod": "pod-1", "podUid": "uid-of-pod-1",
-            "namespace": "paperclip", "cluster": "https://cluster \"one\" $HOME", "task": "issue-1", "cwd": "/paperclip/a \"b\""});
+            "namespace": "paperclip", "cluster": "https://cluster \"one\" $HOME", "task": "Issue-1", "cwd": "/paperclip/a \"b\"",
+            "keep": 604_800});
         assert_eq!(
             serde_json::from_str::<Value>(&started).expect("JSON"),
             expected,
