@@ -358,6 +358,10 @@ export interface PromptFilesRequest {
   instructions?: string | null | undefined;
   /** Each a file, or a folder with a `SKILL.md`. */
   skills: { key: string; source: string }[];
+  /** `uid:gid` under which pods' files appear on this server's mount, where the volume maps ids. */
+  volumeOwner?: string | undefined;
+  /** The agent's setting of this name: below `dataRoot` only files are read that its pods may read. */
+  runAsUser?: unknown;
 }
 
 /** What of a prompt's files could be read. */
