@@ -13,14 +13,20 @@ use super::{code, kill, provider, stderr};
 
 /// The failure behind the last error, if the run ended on one.
 pub(super) fn judge(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure> {
-    let error = facts.summary.last_error().filter(|_| facts.summary.unrecovered)?;
+    let last = facts.summary.last_error().filter(|_| facts.summary.unrecovered)?;
+    if is_aborted(last) && kill::judge(facts).is_some() {
+        return None; // the signal is the cause
+    }
+    let error = facts
+        .summary
+        .errors
+        .iter()
+        .rev()
+        .find(|error| !is_follower(error))
+        .unwrap_or(last);
     let text = plain(&error.message);
     if text.contains("rejected permission") || error.name == "permission.rejected" {
         return Some(permission_failure(&facts.summary, &stderr::rejected(lines)));
-    }
-    let is_aborted = ["MessageAbortedError", "aborted"].contains(&error.name.as_str());
-    if is_aborted && kill::judge(facts).is_some() {
-        return None; // the signal is the cause
     }
     let hidden = error.reference.is_some() || text.contains("Unexpected server error");
     let failure = match kind(error).filter(|_| !hidden) {
@@ -28,6 +34,15 @@ pub(super) fn judge(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFail
         None => other(facts, lines, error, &text),
     };
     Some(failure.explained())
+}
+
+fn is_aborted(error: &RunError) -> bool {
+    ["MessageAbortedError", "aborted"].contains(&error.name.as_str())
+}
+
+/// Whether an error only says that the work stopped: the error before it has the cause.
+fn is_follower(error: &RunError) -> bool {
+    error.status.is_none() && (is_aborted(error) || error.message.contains("No output generated"))
 }
 
 /// The text of an error without escape codes and JSON.

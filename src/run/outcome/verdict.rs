@@ -288,9 +288,11 @@ fn warnings(facts: &FoldedFacts) -> Vec<String> {
         });
     }
     if sum.clean_stop && !sum.last_step.spoke {
-        said.push(
-            "the last step gave no text: what is shown as the answer is from an earlier step".to_owned(),
-        );
+        let from = match sum.answer.is_empty() {
+            true => "no other step did, and there is no answer to show",
+            false => "what is shown as the answer is from an earlier step",
+        };
+        said.push(format!("the last step gave no text: {from}"));
     }
     if let Some(circle) = facts.circle() {
         said.push(circle);

@@ -31,9 +31,14 @@ struct Expect {
     not_message: Option<String>,
 }
 
+/// The reports, and variants of each kind: other providers' words, a status without words, words without a status.
 fn cases() -> Vec<Case> {
-    let text = include_str!("../../../fixtures/opencode/field-cases.json");
-    serde_json::from_str(text).expect("the cases")
+    let files = [
+        include_str!("../../../fixtures/opencode/field-cases.json"),
+        include_str!("../../../fixtures/opencode/field-variants.json"),
+    ];
+    let read = |text| serde_json::from_str::<Vec<Case>>(text).expect("the cases");
+    files.into_iter().flat_map(read).collect()
 }
 
 fn judge(case: &Case) -> RunResult {
