@@ -30,7 +30,8 @@ test.skipIf(isRealCluster)("git commits with the identity of the company's conne
   await new Promise<void>((resolve) => broker.listen(0, "127.0.0.1", resolve));
   const url = `http://127.0.0.1:${(broker.address() as AddressInfo).port}`;
   const folder = "/tmp/paperclip-github-runtime/run-1";
-  const program = `cd "$(mktemp -d)" && git init -q . && touch a && git add a && git commit -qm one && git log --format=%an
+  const program = `cd "$(mktemp -d)" && git init -q . && touch a && git add a
+git commit -qm one && git log --format=%an
 ${answer("done")}`;
   try {
     const seen = await run(program, {
