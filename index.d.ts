@@ -320,6 +320,14 @@ export interface ProbeRequest {
   paperclipApiUrl?: string | undefined;
 }
 
+/** What the server's environment asks of {@link observe}. */
+export interface Observation {
+  /** `PAPERCLIP_K8S_LOG`: `off`, `error`, `warn` (default), `info` or `debug`. */
+  log?: string | undefined;
+  /** `PAPERCLIP_K8S_METRICS`: a loopback address with a port, or an absolute path of a file. Default: none. */
+  metrics?: string | undefined;
+}
+
 /** Where a server process runs, as its environment says. */
 export interface ServerEnvironment {
   /** Host name; inside a cluster that is the name of the own pod. */
@@ -454,6 +462,12 @@ export declare function listSkillFolders(request: { dataRoot: string; folders: s
 
 /** Version of this addon. The adapter compares it with its own. */
 export declare function nativeVersion(): string
+
+/**
+ * Begins to write the adapter's events to stderr, and to export its metrics, as the server's environment asks. Only
+ * the first call of a process does anything. Never fails for what the environment says: that is a line of the log.
+ */
+export declare function observe(wanted: Observation): void
 
 /** Folds opencode's JSON lines into session, summary, usage, cost and errors. Lines that are no JSON are skipped. */
 export declare function parseOpenCodeJsonl(stdout: string): ParsedTranscript

@@ -773,7 +773,7 @@ if (
   }
 }
 
-const { buildJobManifest, buildPodLogPath, heldResources, isOpenCodeStepLimitResult, isOpenCodeUnknownSessionError, listSkillFolders, nativeVersion, parseOpenCodeJsonl, probeEnvironment, readPromptFiles, resolveOutcome, sanitizeLabelValue, sessionDeserialize, sessionDisplayId, sessionSerialize, startRun, tailPodLogFile } = nativeBinding
+const { buildJobManifest, buildPodLogPath, heldResources, isOpenCodeStepLimitResult, isOpenCodeUnknownSessionError, listSkillFolders, nativeVersion, observe, parseOpenCodeJsonl, probeEnvironment, readPromptFiles, resolveOutcome, sanitizeLabelValue, sessionDeserialize, sessionDisplayId, sessionSerialize, startRun, tailPodLogFile } = nativeBinding
 export { buildJobManifest }
 export { buildPodLogPath }
 export { heldResources }
@@ -781,6 +781,7 @@ export { isOpenCodeStepLimitResult }
 export { isOpenCodeUnknownSessionError }
 export { listSkillFolders }
 export { nativeVersion }
+export { observe }
 export { parseOpenCodeJsonl }
 export { probeEnvironment }
 export { readPromptFiles }

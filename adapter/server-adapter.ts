@@ -6,6 +6,7 @@ import { agentConfigurationDoc } from "./settings/doc.js";
 import { createExecute } from "./run/execute.js";
 import { listModels, models } from "./settings/models.js";
 import { loadNative } from "./addon/native.js";
+import { observed, observeFromStart } from "./addon/observed.js";
 import { createSessionCodec } from "./run/session-codec.js";
 import { createListSkills } from "./settings/skills.js";
 import { createOnHireApproved, createTestEnvironment } from "./settings/test-environment.js";
@@ -19,7 +20,7 @@ export interface OpenCodeK8sAdapterModule extends ServerAdapterModule {
 }
 
 /** Runs an agent as a Kubernetes Job; never throws. */
-export const execute = withTranscript(createExecute(loadNative));
+export const execute = withTranscript(createExecute(observed(loadNative)));
 
 /** Checks cluster access, rights and the shared volume; never throws. */
 export const testEnvironment = createTestEnvironment(loadNative);
@@ -33,6 +34,7 @@ const listSkills = createListSkills(loadNative);
 
 /** Makes the module the host registers. */
 export function createServerAdapter(): OpenCodeK8sAdapterModule {
+  observeFromStart(loadNative);
   return {
     type,
     execute,

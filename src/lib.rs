@@ -15,6 +15,8 @@ pub mod codes;
 pub mod config;
 pub mod ids;
 pub mod manifest;
+pub mod metrics;
+pub mod observe;
 pub mod opencode;
 pub mod probe;
 pub mod run;

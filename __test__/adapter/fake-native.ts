@@ -83,6 +83,7 @@ export function fakeNative(overrides: Partial<Native> = {}): FakeNative {
     sessionDeserialize: (raw) => (raw ?? null) as never,
     sessionSerialize: (params) => (params ?? null) as never,
     sessionDisplayId: () => "shown",
+    observe: () => {},
     heldResources: () => ({ watches: 0, agents: 0, tails: 0, stuckThreads: 0 }),
     tailPodLogFile: async () => "",
     startRun: (request, onCall) => {

@@ -22,6 +22,7 @@ export const NATIVE_FUNCTIONS = [
   "isOpenCodeUnknownSessionError",
   "listSkillFolders",
   "nativeVersion",
+  "observe",
   "parseOpenCodeJsonl",
   "probeEnvironment",
   "readPromptFiles",

@@ -1,7 +1,7 @@
 /** Everything the adapter reads from the process environment, in one place. */
 import { hostname } from "node:os";
 
-import type { ServerEnvironment } from "../../index.js";
+import type { Observation, ServerEnvironment } from "../../index.js";
 
 /** Where pods see the shared volume, and the server too unless it says otherwise. */
 export const DEFAULT_DATA_ROOT = "/paperclip";
@@ -21,6 +21,11 @@ export function readServerEnvironment(env: NodeJS.ProcessEnv = process.env): Ser
     .map(([key, value]) => [key, value?.trim()] as const)
     .filter((entry): entry is readonly [string, string] => Boolean(entry[1]));
   return { hostname: env["HOSTNAME"]?.trim() || hostname(), ...Object.fromEntries(present) };
+}
+
+/** How operators want to see the adapter itself. */
+export function readObservation(env: NodeJS.ProcessEnv = process.env): Observation {
+  return { log: env["PAPERCLIP_K8S_LOG"]?.trim(), metrics: env["PAPERCLIP_K8S_METRICS"]?.trim() };
 }
 
 /** The variables that decide the biller of a run: the server's own, overlaid with the agent's. */

@@ -15,6 +15,7 @@ mod crossing;
 mod face;
 mod held;
 mod judge;
+mod observe;
 mod probe;
 mod prompt_files;
 mod render;

@@ -320,6 +320,14 @@ export interface ProbeRequest {
   paperclipApiUrl?: string | undefined;
 }
 
+/** What the server's environment asks of {@link observe}. */
+export interface Observation {
+  /** `PAPERCLIP_K8S_LOG`: `off`, `error`, `warn` (default), `info` or `debug`. */
+  log?: string | undefined;
+  /** `PAPERCLIP_K8S_METRICS`: a loopback address with a port, or an absolute path of a file. Default: none. */
+  metrics?: string | undefined;
+}
+
 /** Where a server process runs, as its environment says. */
 export interface ServerEnvironment {
   /** Host name; inside a cluster that is the name of the own pod. */

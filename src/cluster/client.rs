@@ -5,10 +5,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use futures::future::BoxFuture;
+use http::{Request, Response};
 use kube::Client;
+use kube::client::Body;
 
 use super::ClusterError;
-use super::credentials::Connection;
+use super::answer::NoApiServer;
+use super::credentials::{Connection, NoCredentials};
+use crate::metrics::RequestCount;
 
 /// How the API server is reached: what the adapter read from the agent's settings and the server's environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -93,11 +97,31 @@ impl Cluster {
     /// mounted; the kubeconfig or its credential plugin cannot be used.
     async fn of(connection: Arc<Connection>, access: Access) -> Result<Self, ClusterError> {
         let default_namespace = connection.open().await.map_err(ClusterError::Config)?;
-        let service = tower::service_fn(move |request| connection.clone().send(request));
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let connection = connection.clone();
+            async move { counted(connection, request).await }
+        });
         Ok(Self {
             client: Client::new(service, default_namespace.clone()),
             default_namespace,
             access,
         })
     }
+}
+
+/// Sends a request, and counts it with what came of it.
+async fn counted(
+    connection: Arc<Connection>,
+    request: Request<Body>,
+) -> Result<Response<Body>, tower::BoxError> {
+    let query = request.uri().query().unwrap_or_default();
+    let count = RequestCount::of(request.method().as_str(), request.uri().path(), query);
+    let answer = connection.send(request).await;
+    match &answer {
+        Ok(answer) => count.answered(answer.status().as_u16()),
+        Err(error) if error.is::<NoCredentials>() => count.failed("no_credentials"),
+        Err(error) if error.is::<NoApiServer>() => count.failed("foreign"),
+        Err(_) => count.failed("unreachable"),
+    }
+    answer
 }

@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodStatus};
+use k8s_openapi::jiff::Timestamp;
 
 use super::waiting::{is_permanent, is_silent};
 use crate::manifest::PROMPT_SECRET_VOLUME;
@@ -117,6 +118,15 @@ pub fn stage(pod: &Pod, container: &str) -> PodStage {
             why: scheduler_message(pod),
         }
     }
+}
+
+/// When the pod's node says that the container of that name ended.
+#[must_use]
+pub fn finished_at(pod: &Pod, container: &str) -> Option<Timestamp> {
+    let state = container_status(pod.status.as_ref()?, container)?
+        .state
+        .as_ref()?;
+    Some(state.terminated.as_ref()?.finished_at.as_ref()?.0)
 }
 
 fn container_status<'a>(status: &'a PodStatus, name: &str) -> Option<&'a ContainerStatus> {

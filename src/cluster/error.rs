@@ -1,5 +1,6 @@
 //! Why a request to the API server failed, in a message that says what to do.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::answer::{NoApiServer, shown};
@@ -104,6 +105,31 @@ impl ClusterError {
                 message: shown(&chain(other)),
             },
         }
+    }
+
+    /// What is wrong, in words that fit a list: no text of others in it but a policy's name.
+    #[must_use]
+    pub fn class(&self) -> Cow<'static, str> {
+        match self {
+            Self::Api { code, message, .. } => refusal(*code, message).0,
+            Self::Timeout { .. } => "API server is silent".into(),
+            Self::Unreachable { .. } => "API server not reachable".into(),
+            Self::Foreign { .. } => "Not the API server's answer".into(),
+            Self::Credentials { .. } => "No credentials".into(),
+            Self::Config(_) => "No usable configuration".into(),
+        }
+    }
+
+    /// This error, written to the server's log by its class: the words of others may hold anything. That something is
+    /// gone, or there already, is an answer like another.
+    pub(super) fn logged(self, verb: &'static str, on: &str) -> Self {
+        let (class, code) = (self.class(), self.code());
+        if self.is_not_found() || self.is_conflict() {
+            tracing::debug!(verb, on, %class, code, "API request failed");
+        } else {
+            tracing::info!(verb, on, %class, code, "API request failed");
+        }
+        self
     }
 
     /// The HTTP status, if the API server answered.

@@ -177,6 +177,7 @@ impl State {
             ResourceKind::Pods => &mut self.now.pods_stale_since,
         };
         let changed = stale_since.is_some() != error.is_some();
+        let was_unreachable = self.now.unreachable_since.take();
         let since = stale_since.take().map(|(_, since)| since);
         *stale_since = error.map(|error| (error, since.unwrap_or_else(Instant::now)));
         self.now.unreachable_since = match (&self.jobs_stale_since, &self.now.pods_stale_since) {
@@ -184,7 +185,22 @@ impl State {
             (Some(_), Some(pods)) => Some(pods.clone()),
             _ => None,
         };
+        self.log_outage(was_unreachable.map(|(_, since)| since));
         changed
+    }
+
+    /// The begin and the end of an outage, once each.
+    fn log_outage(&self, was: Option<Instant>) {
+        match (was, &self.now.unreachable_since) {
+            (None, Some(_)) => tracing::warn!("the API server is not reachable"),
+            (Some(since), None) => {
+                tracing::warn!(
+                    seconds = since.elapsed().as_secs(),
+                    "the API server is reachable again"
+                );
+            }
+            _ => {}
+        }
     }
 
     fn notify_all(&self) {

@@ -39,15 +39,16 @@ pub async fn call<T>(
     on: &str,
     request: impl Future<Output = kube::Result<T>>,
 ) -> Result<T, ClusterError> {
-    match timeout(CALL_LIMIT, request).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(ClusterError::from_kube(verb, on, &error)),
-        Err(_) => Err(ClusterError::Timeout {
+    let error = match timeout(CALL_LIMIT, request).await {
+        Ok(Ok(answer)) => return Ok(answer),
+        Ok(Err(error)) => ClusterError::from_kube(verb, on, &error),
+        Err(_) => ClusterError::Timeout {
             verb,
             on: on.to_owned(),
             after: CALL_LIMIT,
-        }),
-    }
+        },
+    };
+    Err(error.logged(verb, on))
 }
 
 /// The waits between the attempts of a request: each twice as long as the one before, up to [`MAX_RETRY_AFTER`].
@@ -125,7 +126,6 @@ where
         };
         match answer {
             Err(error) if error.is_transient() && backoff.wait().await => {
-                tracing::debug!(%error, "tried again");
                 last = Some(error);
             }
             answer => return answer,

@@ -22,6 +22,7 @@ use super::objects::{Objects, OfJob};
 use super::subscribers::{DeletedObject, LastKnown, ResourceKind, Subscribers, ViewStatus};
 use super::verbs::{CALL_LIMIT, Namespace};
 use super::{Cluster, ClusterError};
+use crate::metrics;
 
 /// How often the view lists where watching is not granted.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
@@ -190,6 +191,16 @@ where
         }
     }
 
+    fn note_end(&self, reason: &'static str, error: Option<&ClusterError>) {
+        metrics::note(|metrics| metrics.watch_ended(self.what, reason));
+        let (resource, class) = (self.what, error.map(|error| error.class().into_owned()));
+        if reason == "in_time" {
+            tracing::debug!(resource, reason, "watch restarted");
+        } else {
+            tracing::info!(resource, reason, class, "watch restarted");
+        }
+    }
+
     async fn list(&self) -> Result<String, ClusterError> {
         let (items, version) = list_all(&self.api, self.what, &self.labels).await?;
         self.objects
@@ -203,16 +214,23 @@ where
         loop {
             let started = Instant::now();
             match self.watch_once(version).await {
-                WatchEnd::Forbidden => return true,
+                WatchEnd::Forbidden => {
+                    self.note_end("forbidden", None);
+                    return true;
+                }
                 // Only a list that fails counts as an outage: a proxy may refuse watches alone.
                 WatchEnd::Relist(error) => {
-                    if let Some(error) = error {
-                        tracing::debug!(%error, "listing anew");
-                    }
+                    self.note_end("broken", error.as_ref());
                     return false;
                 }
-                WatchEnd::Resume(_) if started.elapsed() < MIN_WATCH_TIME => return false,
-                WatchEnd::Resume(next) => version = next,
+                WatchEnd::Resume(_) if started.elapsed() < MIN_WATCH_TIME => {
+                    self.note_end("broken", None);
+                    return false;
+                }
+                WatchEnd::Resume(next) => {
+                    self.note_end("in_time", None);
+                    version = next;
+                }
             }
         }
     }

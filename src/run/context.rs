@@ -130,6 +130,7 @@ impl RunContext {
         };
         JobHandle {
             namespace: self.namespace.clone(),
+            clock: self.server.clock.clone(),
             view: self.view.clone(),
             status: self.view.subscribe(&job.name),
             run_id: spec.run.id.clone(),

@@ -29,6 +29,8 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use tokio::time::{Instant, timeout};
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use admit::{AgentTurn, Assignment};
 use attached::{AttachedJob, Role};
@@ -46,6 +48,7 @@ use supervise::{Supervised, supervise};
 use timing::CLEAN_UP;
 
 use crate::manifest::names::job_name;
+use crate::metrics;
 
 /// Each harvested Job gives the run one more round; more than a few in a row mean that something is wrong.
 const MAX_ROUNDS: usize = 5;
@@ -58,11 +61,25 @@ const MAX_ROUNDS: usize = 5;
 /// # Example
 /// The binding calls it with the request's JSON text, a host that takes log lines, and a signal to stop.
 pub async fn execute(server: &Arc<Server>, request: &str, host: Arc<dyn Host>, stop: Stop) -> Report {
+    // What the server's log says of the run is said inside; its ids are known when the request is read.
+    let span = tracing::error_span!("run", run = Empty, agent = Empty, job = Empty);
+    let since = Instant::now();
+    let executed = async {
+        let report = executed(server, request, host, stop.clone()).await;
+        log_end(&report, since, stop.asked_at());
+        report
+    };
+    Box::pin(executed).instrument(span).await
+}
+
+async fn executed(server: &Arc<Server>, request: &str, host: Arc<dyn Host>, stop: Stop) -> Report {
     let (host_log, mut reporter) = HostLog::new(host, stop.clone());
+    let host_log = host_log.counted();
     let attempting = async {
         tokio::select! {
-            attempted = Box::pin(attempt(server, request, &host_log, stop)) => attempted,
+            attempted = Box::pin(attempt(server, request, &host_log, stop.clone())) => attempted,
             never = reporter.run() => match never {},
+            never = log_cancel(&stop) => match never {},
         }
     };
     let attempted = match AssertUnwindSafe(attempting).catch_unwind().await {
@@ -87,6 +104,32 @@ pub async fn execute(server: &Arc<Server>, request: &str, host: Arc<dyn Host>, s
                 ..failure.into()
             }
         }
+    }
+}
+
+/// Says when the run is asked to stop.
+async fn log_cancel(stop: &Stop) -> std::convert::Infallible {
+    let reason = stop.asked().await;
+    tracing::info!(%reason, "cancel asked");
+    std::future::pending().await
+}
+
+/// The end of a run in the server's log and in its metrics: by code and proof, without a word of the agent.
+fn log_end(report: &Report, since: Instant, asked_at: Option<Instant>) {
+    let (code, proof) = (report.code().unwrap_or(metrics::SUCCESS), report.proof());
+    metrics::note(|metrics| metrics.run_ended(code, proof));
+    let (seconds, bytes) = (
+        since.elapsed().as_secs_f64(),
+        report.log.as_ref().map(|log| log.bytes),
+    );
+    if report.is_doubtful() {
+        tracing::warn!(code, proof, seconds, bytes, "run ended");
+    } else {
+        tracing::info!(code, proof, seconds, bytes, "run ended");
+    }
+    if let Some(asked_at) = asked_at {
+        let (seconds, is_gone) = (asked_at.elapsed().as_secs_f64(), report.is_acknowledged);
+        tracing::info!(seconds, is_gone, "cancel answered");
     }
 }
 
@@ -140,6 +183,7 @@ async fn in_rounds(
     harvest: &mut Harvest,
 ) -> Result<Report, Failure> {
     let request = RunRequest::parse(request)?;
+    log_as(&request);
     if request.wants_progress {
         host_log.report_from(Instant::now());
     }
@@ -158,6 +202,14 @@ async fn in_rounds(
     // Never at import and never before a run: the first run of a cluster and namespace starts it.
     recover::sweep::start(&context);
     done
+}
+
+/// What is logged from here on is this run's.
+fn log_as(request: &RunRequest) {
+    let (span, run) = (tracing::Span::current(), &request.spec.run);
+    span.record("run", run.id.as_str());
+    span.record("agent", run.agent_id.as_str());
+    span.record("job", job_name(&run.agent_id, &run.id).as_str());
 }
 
 async fn follow(context: &RunContext, attached: AttachedJob, host_log: &HostLog) -> Supervised {

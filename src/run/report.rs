@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::run::failure::{CANCELLED, Failure};
+use crate::run::failure::{CANCELLED, Failure, INTERNAL_ERROR, OUTAGE};
 use crate::run::outcome::{RunResult, Usage, code};
 
 /// What came of a run, or of an earlier one that was harvested.
@@ -177,6 +177,32 @@ impl Report {
             Some(code::UNKNOWN_OUTCOME) => is_silent,
             _ => false,
         }
+    }
+
+    /// The code of the failure; `None` for a success.
+    #[must_use]
+    pub fn code(&self) -> Option<&'static str> {
+        match &self.outcome {
+            Outcome::Judged(result) => result.error_code,
+            Outcome::Failed(failure) => Some(failure.code),
+        }
+    }
+
+    /// One word for what is known of the log's completeness, without the numbers and reasons that may follow it.
+    #[must_use]
+    pub fn proof(&self) -> &str {
+        let words = self.log.as_ref().map_or("not_read", |log| log.proof.as_str());
+        words.split(':').next().unwrap_or_default()
+    }
+
+    /// Whether an operator should look: nobody knows how the run ended, or whether all of its log is there.
+    #[must_use]
+    pub fn is_doubtful(&self) -> bool {
+        let is_unknown = matches!(
+            self.code(),
+            Some(code::UNKNOWN_OUTCOME | code::LOG_INCOMPLETE | OUTAGE | INTERNAL_ERROR)
+        );
+        is_unknown || !matches!(self.proof(), "proven" | "counted" | "not_read")
     }
 
     /// Reports only this as used.

@@ -118,6 +118,12 @@ impl LogFollower {
         self.reader.offset()
     }
 
+    /// Bytes that were there at the last look and are not read yet. The size may be old: never less than none.
+    #[must_use]
+    pub fn unread(&self) -> u64 {
+        self.reader.size().saturating_sub(self.reader.offset())
+    }
+
     /// The mount of the file: files of one mount stall together.
     #[must_use]
     pub fn mount(&self) -> &str {

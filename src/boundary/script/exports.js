@@ -111,6 +111,7 @@ Object.assign(addon, {
     rust.isOpenCodeUnknownSessionError(stdoutOf(stdout), expect(stderr, "string", "stderr")),
   listSkillFolders: ofObjectLater("listSkillFolders"),
   nativeVersion: () => rust.nativeVersion(),
+  observe: (wanted) => rust.observe(toJsonText(expect(wanted, "object", "wanted"))),
   parseOpenCodeJsonl: (stdout) => JSON.parse(rust.parseOpenCodeJsonl(stdoutOf(stdout))),
   probeEnvironment: ofObjectLater("probeEnvironment"),
   readPromptFiles: ofObjectLater("readPromptFiles"),

@@ -19,6 +19,7 @@ use self::sources::{Sources, logged_in};
 use super::answer;
 use super::client::Access;
 use super::error_chain::chain;
+use crate::metrics;
 
 /// How often the files are read again while requests are made.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
@@ -187,12 +188,19 @@ impl Connection {
             state.renewal = None;
             match made {
                 Ok(current) => {
+                    let known = state.current.as_ref().map(|known| known.generation);
+                    if known.is_some_and(|known| known != current.generation) || state.failure.is_some() {
+                        metrics::note(|metrics| metrics.credentials_renewed(true));
+                        tracing::info!("the credentials of the API server were renewed");
+                    }
                     state.failure = None;
                     state.current = Some(current);
                     Ok(())
                 }
                 Err(why) => {
-                    tracing::warn!(%why, "the credentials of the API server cannot be renewed");
+                    metrics::note(|metrics| metrics.credentials_renewed(false));
+                    // Not why: a plugin may print what it likes, its token too. The run's result says it.
+                    tracing::warn!("the credentials of the API server cannot be renewed");
                     state.failure = Some((why.clone(), Instant::now()));
                     Err(why)
                 }

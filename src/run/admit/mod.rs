@@ -182,6 +182,7 @@ async fn undisturbed(
                 if let Some(left) = Box::pin(left(context)).await? {
                     return Ok(Plan::Follow(Box::new(left)));
                 }
+                tracing::info!("run admitted");
                 match Box::pin(launch(context, ledger, host_log)).await? {
                     Some(attached) => Plan::Launched(Box::new(attached)),
                     None => Plan::LookAgain,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::metrics::{self, Milestone, RunPhase, RunProgress};
 use crate::opencode::Activity;
 use crate::opencode::bounded::prefix;
 use crate::run::host::progress::Phase;
@@ -33,6 +34,8 @@ pub struct HostLog {
     unanswered: StdMutex<Unanswered>,
     stop: Stop,
     reports: Reports,
+    /// `None`: the run is not counted.
+    progress: Option<RunProgress>,
 }
 
 impl HostLog {
@@ -47,8 +50,16 @@ impl HostLog {
             has_warned: AtomicBool::new(false),
             unanswered: StdMutex::default(),
             reports,
+            progress: None,
         };
         (host_log, reporter)
+    }
+
+    /// The run counts from now on as one of this server's, until this is dropped.
+    #[must_use]
+    pub fn counted(self) -> Self {
+        let progress = metrics::of_process().map(RunProgress::begin);
+        Self { progress, ..self }
     }
 
     /// Progress is to be reported, from this moment on.
@@ -68,6 +79,7 @@ impl HostLog {
 
     /// The run has come to this phase.
     pub fn phase(&self, phase: Phase) {
+        self.enter(phase.counted());
         self.reports.change(|now| {
             let changed = now.phase != phase;
             now.phase = phase;
@@ -77,6 +89,7 @@ impl HostLog {
 
     /// What the agent does, by its own output: so it is at work, whatever the view shows of its pod.
     pub fn activity(&self, activity: &Activity) {
+        let mut has_started = false;
         self.reports.change(|now| {
             let starts = !matches!(
                 now.phase,
@@ -86,11 +99,33 @@ impl HostLog {
             if starts {
                 now.phase = Phase::Running;
             }
+            has_started = starts;
             if changed {
                 now.activity.clone_from(activity);
             }
             changed
         });
+        if has_started {
+            self.enter(RunPhase::Running);
+        }
+    }
+
+    fn enter(&self, phase: RunPhase) {
+        let milestones = self.progress.as_ref().map(|progress| progress.enter(phase));
+        for milestone in milestones.into_iter().flatten() {
+            match milestone {
+                Milestone::Scheduled(after) => {
+                    tracing::info!(seconds = after.as_secs_f64(), "scheduled");
+                }
+                Milestone::Started { pull, start } => {
+                    tracing::info!(
+                        seconds = start.as_secs_f64(),
+                        pull_seconds = pull.as_secs_f64(),
+                        "started"
+                    );
+                }
+            }
+        }
     }
 
     /// An event for operators. Does not wait.
@@ -143,8 +178,12 @@ impl HostLog {
                 HOST_CALLBACK_LIMIT.as_secs()
             ),
         };
-        tracing::warn!(kind = kind.as_str(), %problem, "log delivery");
         if !self.has_warned.swap(true, Ordering::Relaxed) {
+            // Not what it threw: that may be a line of the log.
+            tracing::warn!(
+                kind = kind.as_str(),
+                "the host does not take the log, or not in time"
+            );
             let line = status_line(&format!("Warning: {problem}; the run goes on"));
             self.answer_of(Kind::Stderr, line).await;
         }

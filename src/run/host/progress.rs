@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use crate::cluster::conditions::{PodStage, stage};
 use crate::manifest::names::{OPENCODE_CONTAINER, PROMPT_CONTAINER};
+use crate::metrics::RunPhase;
 use crate::opencode::Activity;
 use crate::run::redact::display::Redactor;
 use crate::run::timing::PROGRESS_INTERVAL;
@@ -79,6 +80,26 @@ pub struct RunState {
     pub redactor: Redactor,
     /// Progress is sent from this moment on; `None`: the host does not want it.
     pub wanted_from: Option<Instant>,
+}
+
+impl Phase {
+    /// The phase as it is counted.
+    #[must_use]
+    pub fn counted(&self) -> RunPhase {
+        match self {
+            Self::Preparing => RunPhase::Preparing,
+            Self::Waiting { .. } => RunPhase::Waiting,
+            Self::Creating => RunPhase::Creating,
+            Self::Queued { .. } => RunPhase::Queued,
+            Self::Unscheduled { .. } => RunPhase::Unscheduled,
+            Self::Pulling { .. } => RunPhase::Pulling,
+            Self::Starting => RunPhase::Starting,
+            Self::Running => RunPhase::Running,
+            Self::Proving => RunPhase::Proving,
+            Self::NotStarted => RunPhase::NotStarted,
+            Self::CleaningUp => RunPhase::CleaningUp,
+        }
+    }
 }
 
 impl RunState {

@@ -14,6 +14,7 @@ use crate::cluster::verbs::{Namespace, call, retry_transient};
 use crate::cluster::{ClusterError, View};
 use crate::manifest::FileNames;
 use crate::manifest::names::{OPENCODE_CONTAINER, adapter_selector};
+use crate::run::clock::Clock;
 use crate::run::seal::{Kind, Seal};
 use crate::run::stop::Stop;
 use crate::run::timing::{Budget, HARVESTED, Limit, PODS_GONE_LOOK, REQUEST, SMALL_FILE};
@@ -54,6 +55,8 @@ pub struct JobHandle {
     pub view: Arc<View>,
     /// Watches its Job for as long as the run is on: what is deleted meanwhile is remembered.
     pub status: watch::Receiver<ViewStatus>,
+    /// The wall clock.
+    pub clock: Clock,
     /// The run's id.
     pub run_id: String,
     /// Name of its Job.

@@ -57,6 +57,7 @@ pub(crate) async fn adopt(
     folder.take_over(&holder).await;
     let (stdout, stderr) = folder.follow(&context.server.hub)?;
     let spec = spec_of(&context.spec, job_record);
+    tracing::info!(job = %job_record.job_name, of_run = %job_record.run_id, is_ended, "Job adopted");
     let job = JobIdentity {
         name: job_record.job_name.clone(),
         uid: job_record.job_uid.clone(),

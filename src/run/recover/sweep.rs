@@ -14,6 +14,7 @@ use crate::cluster::Cluster;
 use crate::cluster::conditions::{is_of, job_end};
 use crate::cluster::verbs::{Namespace, call};
 use crate::manifest::{FileNames, LOG_END, LogPaths, RUN_LOGS, STARTED_END, names, on_server};
+use crate::metrics;
 use crate::run::context::RunContext;
 use crate::run::server::Server;
 use crate::run::timing::{HARVEST_LIMIT, REMOVE_LIMIT, SURVEY_LIMIT, SWEEP_INTERVAL, USUAL_RETENTION};
@@ -28,6 +29,14 @@ struct Sweep {
     cluster: Cluster,
     namespace: Namespace,
     root: DataRoot,
+}
+
+/// What a sweep has removed.
+#[derive(Debug, Default, Clone, Copy)]
+struct Swept {
+    jobs: u64,
+    /// Runs whose files are gone.
+    runs: u64,
 }
 
 /// Starts the sweep of this context's cluster and namespace, once per server.
@@ -56,9 +65,17 @@ pub(crate) fn start(context: &RunContext) {
 
 impl Sweep {
     async fn once(&self) {
-        let jobs = match self.namespace.list_jobs(&names::adapter_selector()).await {
-            Ok(jobs) => jobs,
-            Err(error) => return tracing::debug!(%error, "sweep"),
+        let mut swept = Swept::default();
+        let is_complete = self.sweep(&mut swept).await;
+        let (namespace, Swept { jobs, runs }) = (&self.namespace.name, swept);
+        metrics::note(|metrics| metrics.swept(is_complete, jobs, runs));
+        tracing::info!(%namespace, is_complete, jobs, runs, "swept");
+    }
+
+    /// Whether all was looked at that there is.
+    async fn sweep(&self, swept: &mut Swept) -> bool {
+        let Ok(jobs) = self.namespace.list_jobs(&names::adapter_selector()).await else {
+            return false;
         };
         let now = Timestamp::try_from(self.server.clock.now()).unwrap_or(Timestamp::UNIX_EPOCH);
         // Only Jobs with a sidecar need them, and a Role may not grant them.
@@ -67,8 +84,9 @@ impl Sweep {
         let is_leftover = |job: &&Job| is_forgotten(job, now) || is_kept_by_a_sidecar(job, &pods, now);
         for job in jobs.iter().filter(is_leftover) {
             if let (Some(name), Some(uid)) = (&job.metadata.name, &job.metadata.uid) {
-                tracing::info!(%name, "deleting a finished Job that nobody harvests");
-                let _ = self.namespace.delete_job(name, Some(uid), REMOVE_LIMIT).await;
+                tracing::info!(job = %name, "deleting a finished Job that nobody harvests");
+                let deleted = self.namespace.delete_job(name, Some(uid), REMOVE_LIMIT).await;
+                swept.jobs += u64::from(deleted.is_ok());
             }
         }
         // Without the cluster's uid its files cannot be distinguished from those of another cluster. It is asked for
@@ -78,17 +96,20 @@ impl Sweep {
             .identities
             .of_namespace(&self.cluster, &self.namespace.name)
             .await;
-        if cluster.is_empty() {
-            return;
+        let old = match cluster.is_empty() {
+            true => None,
+            false => self.old_runs().await,
+        };
+        let is_complete = old.is_some();
+        for run in old.into_iter().flatten() {
+            swept.runs += u64::from(self.remove(run, &cluster).await);
         }
-        for run in self.old_runs().await {
-            self.remove(run, &cluster).await;
-        }
+        is_complete
     }
 
     /// Each agent has its own time. Of one that has not run yet in this process only its runs say it, and until they
     /// are asked they have the usual one, or the longest of the others.
-    async fn old_runs(&self) -> Vec<OldRun> {
+    async fn old_runs(&self) -> Option<Vec<OldRun>> {
         let retentions = self.server.retentions();
         let longest = retentions.values().copied().max().unwrap_or_default();
         let retention = move |company: &str, agent: &str| {
@@ -104,13 +125,13 @@ impl Sweep {
         let old = self.root.volume.within(SURVEY_LIMIT, move || {
             old_runs(&logs, ends, retention, now).unwrap_or_default()
         });
-        old.await.unwrap_or_default()
+        old.await
     }
 
-    /// Removes the files of an old run if this cluster made them and its Job is gone.
-    async fn remove(&self, run: OldRun, cluster: &str) {
+    /// Removes the files of an old run if this cluster made them and its Job is gone. Whether it did.
+    async fn remove(&self, run: OldRun, cluster: &str) -> bool {
         let Some((files, names_of_run)) = files_of(&self.root.path, &run) else {
-            return;
+            return false;
         };
         // A run that was never started has left an empty log: whichever cluster it was of, nobody needs that.
         if run.started {
@@ -119,20 +140,20 @@ impl Sweep {
             let text = self.root.volume.within(REMOVE_LIMIT, read).await;
             let text = text.and_then(Result::ok).flatten().unwrap_or_default();
             let record = StartRecord::parse(&text, &run.run, &self.namespace.name, cluster);
-            let Some(record) = record else { return };
+            let Some(record) = record else { return false };
             let keep = record.keep.map(Duration::from_secs).unwrap_or_default();
             if run.age < keep && !self.server.knows_retention(&run.company, &run.agent) {
-                return;
+                return false;
             }
         }
         let name = names::job_name(&run.agent, &run.run);
         let answer = call("get", &format!("job/{name}"), self.namespace.jobs.get(&name)).await;
         if !answer.is_err_and(|error| error.is_not_found()) {
-            return;
+            return false;
         }
         tracing::info!(run = %run.run, "removing the files of a run whose Job is gone");
-        let remove = move || files.remove(names_of_run.all());
-        self.root.volume.within(REMOVE_LIMIT, remove).await;
+        let remove = move || files.remove(names_of_run.all()).is_none();
+        self.root.volume.within(REMOVE_LIMIT, remove).await == Some(true)
     }
 }
 

@@ -78,6 +78,7 @@ pub(crate) async fn launch(
             let message = "another server has given this Job up, by an earlier start of the same run";
             return Err(Failure::before_start(GUARD_UNREACHABLE, message));
         }
+        tracing::info!("gate opened");
     }
     Ok(Some(AttachedJob {
         spec,

@@ -50,6 +50,7 @@ pub async fn submit(
         warnings: answer.warnings,
     };
     ledger.job_has_uid(&created.uid);
+    tracing::info!(job = %created.name, namespace = %namespace.name, "Job created");
     let Some(mut secret) = secret else {
         return Ok(created);
     };

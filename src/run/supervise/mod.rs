@@ -20,6 +20,9 @@ use leaving::LogFinish;
 use serde_json::{Value, json};
 use watch::{Say, Watch, Watched};
 
+use crate::cluster::conditions::finished_at;
+use crate::manifest::names::OPENCODE_CONTAINER;
+use crate::metrics;
 use crate::run::attached::AttachedJob;
 use crate::run::failure::{Failure, OUTAGE, POD_SCHEDULE_FAILED};
 use crate::run::host::log::HostLog;
@@ -108,6 +111,7 @@ pub async fn watch_job(
     };
     let mut ask = Vec::new();
     let mut is_cancelled = false;
+    let mut is_running = false;
     loop {
         // Before the look: what changes while the host takes a status wakes the run again.
         let view = updates.borrow_and_update().clone();
@@ -119,6 +123,10 @@ pub async fn watch_job(
             finish(how);
         }
         for line in step.say {
+            is_running |= line == Say::Phase(Phase::Running);
+            if line == Say::Phase(Phase::Proving) && is_running {
+                note_end_seen(handle);
+            }
             say(handle, host_log, line).await;
         }
         if let Some(end) = step.end {
@@ -132,6 +140,16 @@ pub async fn watch_job(
             _ = output.changed() => {}
             _ = handle.stop.asked(), if !is_cancelled => {}
         }
+    }
+}
+
+/// How long after its end the end of the agent's container was seen, by the node's clock and this server's.
+fn note_end_seen(handle: &JobHandle) {
+    let mut pods = handle.pods().into_iter().chain(handle.last_known_pods());
+    let ended = pods.find_map(|pod| finished_at(&pod, OPENCODE_CONTAINER));
+    let after = ended.and_then(|at| handle.clock.now().duration_since(at.into()).ok());
+    if let Some(after) = after {
+        metrics::note(|metrics| metrics.end_seen(after));
     }
 }
 

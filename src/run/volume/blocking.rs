@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
+use crate::metrics;
 use crate::tail::source::{FileSource, LogSource};
 
 /// Most threads for calls to a volume. They come from the runtime's pool of 512, on which names are resolved and
@@ -89,7 +90,10 @@ impl Volume {
         let work = Box::new(move || {
             let _ = answer.send(work());
         });
-        timeout(limit, self.0.begin(work)).await.ok()?;
+        if timeout(limit, self.0.begin(work)).await.is_err() {
+            metrics::note(metrics::Metrics::volume_timed_out);
+            return None;
+        }
         answered.try_recv().ok()
     }
 

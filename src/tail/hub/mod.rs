@@ -138,6 +138,21 @@ impl Hub {
         self.shared.lock().tails()
     }
 
+    /// Bytes that the tails have yet to give to their consumers, as far as the last looks at their files tell: of the
+    /// one that lags most, and of all together.
+    #[must_use]
+    pub fn lag(&self) -> (u64, u64) {
+        let state = self.shared.lock();
+        let both = |(max, sum): (u64, u64), lag: u64| (max.max(lag), sum.saturating_add(lag));
+        state.lags().fold((0, 0), both)
+    }
+
+    /// Mounts on which a call hangs.
+    #[must_use]
+    pub fn hung_mounts(&self) -> usize {
+        self.shared.lock().hung_mounts()
+    }
+
     /// Threads that hang in a call on a mount that does not answer.
     #[must_use]
     pub fn stuck_threads(&self) -> usize {

@@ -173,7 +173,7 @@ impl RunFiles {
         if let Some(place) = VolumePath::below(data_root, file)
             && let Err(error) = place.make_folder(mode, |made| hand_over.apply(made, mode))
         {
-            tracing::warn!(%error, file = %file.display(), "cannot make the folder: the pod tries it");
+            tracing::info!(%error, file = %file.display(), "cannot make the folder: the pod tries it");
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opencode_k8s::manifest::FileNames;
+use opencode_k8s::run::clock::Clock;
 use opencode_k8s::run::host::SilentHost;
 use opencode_k8s::run::host::log::HostLog;
 use opencode_k8s::run::job::end::RunEnd;
@@ -60,6 +61,7 @@ pub(crate) fn handle(
     let after = |seconds| Instant::now() + Duration::from_secs(seconds);
     let handle = JobHandle {
         seal: seal(),
+        clock: Clock::default(),
         status: view.subscribe("job"),
         namespace,
         view,

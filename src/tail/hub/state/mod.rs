@@ -37,6 +37,8 @@ struct TailEntry {
     /// When the tail ends although a thread still hangs in its file.
     give_up_at: Option<Duration>,
     offset: u64,
+    /// Bytes of the file that were not read, as far as the last look tells.
+    unread: u64,
     /// Since when the mount has not answered for this file.
     silent_since: Option<Duration>,
     has_told_silence: bool,
@@ -77,6 +79,8 @@ pub(super) struct State {
     posted: Vec<Weak<Members>>,
     /// Threads that hang, by mount.
     stuck: HashMap<Arc<str>, usize>,
+    /// Mounts of which the server's log has said that they hang, and since when they do.
+    told_hung: HashMap<Arc<str>, Duration>,
     /// Tails that wait for a thread to come back from their mount.
     waiting: Vec<TailId>,
     /// Grows with each change of the leader: a thread that sees another number than its own leads no longer.
@@ -112,6 +116,7 @@ impl State {
             finish_rule: None,
             give_up_at: None,
             offset: 0,
+            unread: 0,
             silent_since: None,
             has_told_silence: false,
         };
@@ -122,6 +127,19 @@ impl State {
 
     pub(super) fn tails(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Bytes that each tail has yet to give to its consumer, as far as the last looks tell.
+    pub(super) fn lags(&self) -> impl Iterator<Item = u64> {
+        let ready = |entry: &TailEntry| entry.ready.as_ref().map_or(0, |look| look.text.len() as u64);
+        self.entries
+            .values()
+            .map(move |entry| entry.unread.saturating_add(ready(entry)))
+    }
+
+    /// Mounts on which a thread hangs.
+    pub(super) fn hung_mounts(&self) -> usize {
+        self.stuck.len()
     }
 
     pub(super) fn stuck(&self) -> usize {
@@ -205,7 +223,7 @@ impl State {
         let Some(entry) = self.entries.get_mut(&id) else {
             return Some(file);
         };
-        entry.offset = file.offset();
+        (entry.offset, entry.unread) = (file.offset(), file.unread());
         entry.file = Some(file);
         if let Some(text) = entry.silence_is_over(now) {
             look.notices.insert(0, text);

@@ -33,6 +33,10 @@ impl State {
             *count -= 1;
             if *count == 0 {
                 self.stuck.remove(mount);
+                if let Some(since) = self.told_hung.remove(mount) {
+                    let seconds = now.saturating_sub(since).as_secs();
+                    tracing::warn!(%mount, seconds, "the volume answers again");
+                }
             }
         }
         for id in std::mem::take(&mut self.waiting) {
@@ -80,6 +84,15 @@ impl State {
             return;
         };
         entry.has_told_silence = true;
+        // Once for all files of a mount.
+        if self.stuck.contains_key(&entry.mount)
+            && self
+                .told_hung
+                .insert(entry.mount.clone(), now.saturating_sub(silent_for))
+                .is_none()
+        {
+            tracing::warn!(mount = %entry.mount, seconds = silent_for.as_secs(), "the volume does not answer");
+        }
         let text = format!(
             "the volume at {} has not answered for {} s; the log waits for it",
             entry.mount,
