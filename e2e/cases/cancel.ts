@@ -3,7 +3,7 @@ import { readLog, readRun, runEnded, textOf } from "../paperclip/run.js";
 import type { Stage } from "../stage.js";
 import { until } from "../wait.js";
 
-/** The answer to the cancel is the server's word that the agent is gone; the cluster is asked whether it is. */
+/** The answer to the cancel is the server's word that the agent has ended; the cluster is asked whether it has. */
 export async function cancel(stage: Stage): Promise<void> {
   const { api } = stage.company;
   const worker = await stage.company.putToWork("Cancelled", "hangs-in-tool");
@@ -21,12 +21,14 @@ export async function cancel(stage: Stage): Promise<void> {
     const { currentStatusMessage } = await readRun(api, worker.runId);
     return { seen: currentStatusMessage ?? "nothing", ok: Boolean(currentStatusMessage) };
   });
-  await stage.check("cancel", "HTTP 200, and neither pod nor Job is there", async () => {
+  await stage.check("cancel", "HTTP 200, the Job is gone, and no container of its pod runs", async () => {
     const answer = await api.post<{ status: string }>(`/api/heartbeat-runs/${worker.runId}/cancel`);
+    // The kubelet removes the pod's object some seconds after its containers have ended.
     const pods = await stage.cluster.ours("pods", worker);
+    const atWork = pods.filter(({ status }) => status?.phase !== "Failed" && status?.phase !== "Succeeded");
     const jobs = await stage.cluster.ours("jobs", worker);
-    const seen = `HTTP 200, ${answer.status}, ${pods.length} pods, ${jobs.length} Jobs`;
-    return { seen, ok: pods.length === 0 && jobs.length === 0 };
+    const seen = `HTTP 200, ${answer.status}, ${atWork.length} pods at work, ${jobs.length} Jobs`;
+    return { seen, ok: atWork.length === 0 && jobs.length === 0 };
   });
   await stage.check("the cancelled run", "cancelled", async () => {
     const run = await runEnded(api, worker.runId);
