@@ -217,6 +217,23 @@ pub fn shows_no_start(pod: &Pod, container: &str) -> bool {
         && !states.any(may_have_run)
 }
 
+/// Whether the API says that the agent's container does not run any more. A kubelet that removes a container before it
+/// has reported its end shows the pod as over and the container as waiting again.
+#[must_use]
+pub fn has_ended(pod: &Pod, container: &str) -> bool {
+    if matches!(stage(pod, container), PodStage::Ended(_)) {
+        return true;
+    }
+    let Some(status) = &pod.status else {
+        return false;
+    };
+    let is_over = matches!(status.phase.as_deref(), Some("Failed" | "Succeeded"));
+    // A control plane may call a pod failed whose node it does not hear: then the kubelet's last word is "running".
+    let is_heard = status.reason.as_deref() != Some(NODE_LOST);
+    let shows_other = |status: &ContainerStatus| status.state.is_some() && !is_running(status);
+    is_over && is_heard && container_status(status, container).is_some_and(shows_other)
+}
+
 fn container_end(status: &ContainerStatus) -> Option<ContainerEnd> {
     let ended = status.state.as_ref()?.terminated.as_ref()?;
     Some(ContainerEnd {

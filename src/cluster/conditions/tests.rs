@@ -248,3 +248,28 @@ fn a_pod_that_the_kubelet_ended_before_its_agent_ran_shows_no_start() {
     }
     assert!(!is_no_start("NodeLost", waiting()) && !is_no_start("", waiting()));
 }
+
+#[test]
+fn a_container_that_the_kubelet_removed_unreported_has_ended() {
+    let state = |phase: &str, reason: Option<&str>, state: serde_json::Value| {
+        let last = json!({"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown",
+            "message": "The container could not be located when the pod was deleted.  The container used to be Running"}});
+        let opencode = json!({"name": "opencode", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            "state": state, "lastState": last});
+        has_ended(
+            &pod(json!({"status": {"phase": phase, "reason": reason, "containerStatuses": [opencode]}})),
+            "opencode",
+        )
+    };
+    let waiting = || json!({"waiting": {"reason": "PodInitializing"}});
+    let running = || json!({"running": {"startedAt": "2026-01-01T00:00:00Z"}});
+    assert!(state("Failed", None, waiting()));
+    assert!(!state("Pending", None, waiting()), "it has not been started");
+    assert!(
+        !state("Failed", None, running()),
+        "a pod of a node that nobody hears"
+    );
+    assert!(!state("Failed", Some("NodeLost"), waiting()));
+    let silent = pod(json!({"status": {"phase": "Failed"}}));
+    assert!(!has_ended(&silent, "opencode"), "no kubelet has said anything");
+}

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::conditions::{PodStage, is_owned_by, job_end, stage};
+use crate::cluster::conditions::{has_ended, is_owned_by, job_end};
 use crate::cluster::subscribers::ViewStatus;
 use crate::cluster::verbs::{Namespace, call, retry_transient};
 use crate::cluster::{ClusterError, View};
@@ -273,8 +273,7 @@ impl JobHandle {
     /// ended is as good as gone: a finalizer may keep the object.
     pub async fn pods_gone(&self, limit: Duration) -> bool {
         let until = Instant::now() + limit;
-        let is_gone =
-            |pod: &Pod| !self.owns(pod) || matches!(stage(pod, OPENCODE_CONTAINER), PodStage::Ended(_));
+        let is_gone = |pod: &Pod| !self.owns(pod) || has_ended(pod, OPENCODE_CONTAINER);
         while Instant::now() < until {
             let left = until.saturating_duration_since(Instant::now());
             let pods = retry_transient(left, "list", "pods", || self.namespace.pods_of(&self.job_name)).await;
