@@ -130,7 +130,7 @@ codes! {
         "the provider's filter blocked the answer";
         "change the task's words" => "model_refusal";
     LLM_API_ERROR "llm_api_error":
-        "the model answered with nothing";
+        "the model answered with nothing that can be used";
         "try again; another model" [retryable];
     STREAM_EOF "stream_eof_transient":
         "the provider's stream broke off";

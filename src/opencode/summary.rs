@@ -99,8 +99,8 @@ pub struct Summary {
     pub error_count: u64,
     /// The last of the errors; equal ones in a row once.
     pub errors: Vec<RunError>,
-    /// Errors after which no step ended in a clean stop.
-    pub unrecovered: bool,
+    /// How many of the last errors nothing made good that came after them.
+    pub unrecovered: usize,
     /// Reasoning lines.
     pub reasoning_texts: u64,
     /// The `done` line.
@@ -132,10 +132,17 @@ impl Summary {
         !self.answer.is_empty() || self.tokens.output + self.tokens.reasoning > 0.0
     }
 
-    /// The last error.
+    /// The last error, also one that the run recovered from.
     #[must_use]
     pub fn last_error(&self) -> Option<&RunError> {
         self.errors.last()
+    }
+
+    /// The errors that the run did not recover from.
+    #[must_use]
+    pub fn unrecovered_errors(&self) -> &[RunError] {
+        let from = self.errors.len().saturating_sub(self.unrecovered);
+        self.errors.get(from..).unwrap_or_default()
     }
 
     /// Whether permissions were rejected in the last step.

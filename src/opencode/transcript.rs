@@ -35,6 +35,7 @@ pub struct Transcript {
     finished: Option<String>,
     /// An error, or a text that asks for more, came after the last finished step.
     disturbed: bool,
+    open: OpenErrors,
     activity: Activity,
     progress: Progress,
 }
@@ -96,7 +97,10 @@ impl Transcript {
             && !sum.open_step
             && !self.disturbed
             && !sum.cut_last_line;
-        sum.unrecovered = !sum.errors.is_empty() && !sum.clean_stop;
+        sum.unrecovered = match sum.clean_stop {
+            true => 0,
+            false => self.open.count.min(sum.errors.len()),
+        };
         sum
     }
 
@@ -137,6 +141,7 @@ impl Transcript {
         self.session(session);
         self.sum.tool_calls += 1;
         self.progress.used_tool();
+        self.open.got_on();
     }
 
     fn step_started(&mut self, session: &str, message: &str) {
@@ -174,6 +179,7 @@ impl Transcript {
         let message = bounded::prefix(message, NAME_BYTES);
         self.messages.enter(message);
         self.progress.step_started(message);
+        self.open.step_started();
         self.sum.steps_started += 1;
         self.sum.open_step = true;
         self.sum.rejected_tools.clear();
@@ -198,6 +204,9 @@ impl Transcript {
         self.sum.last_reason = Some(bounded::head(part.reason.as_str(), NAME_BYTES));
         self.finished = Some(message.to_owned());
         self.disturbed = false;
+        if ["stop", "tool-calls", "length"].contains(&part.reason.as_str()) {
+            self.open.got_on();
+        }
         if self.progress.step_finished(part.reason.as_str()) {
             // The agent had answered and was asked to go on, but did nothing since: its answer stands.
             self.messages.put_off(message);
@@ -217,6 +226,7 @@ impl Transcript {
         self.messages.say(message, part.text.as_str());
         if !js_trim(part.text.as_str()).is_empty() {
             self.progress.spoke();
+            self.open.got_on();
         }
         self.activity.says(part.text.as_str());
     }
@@ -225,6 +235,7 @@ impl Transcript {
         self.sum.tool_calls += 1;
         self.activity.uses(part.tool.as_str());
         self.progress.used_tool();
+        self.open.got_on();
         if part.state.status.as_str() != "error" {
             return;
         }
@@ -240,10 +251,12 @@ impl Transcript {
     fn error(&mut self, event: &Event<'_>) {
         self.disturbed = true;
         let error = RunError::read(event.error_value());
+        let repeats = self.errors.last().is_some_and(|last| last.repeats(&error));
+        self.open.failed(repeats);
         if error.name == "ContextOverflowError" || error.reason.as_deref().is_some_and(is_overflow) {
             self.progress.overflowed();
         }
-        if !self.errors.last().is_some_and(|last| last.repeats(&error)) {
+        if !repeats {
             self.sum.session_lost |= error.status.is_none() && error_says_session_lost(&error);
             self.sum.error_count += 1;
             self.errors.push(error, MAX_KEPT);
@@ -272,10 +285,48 @@ impl Transcript {
     /// The message of the last finished step is no answer: compaction wrote it into the history.
     fn demote(&mut self) {
         self.progress.compacted();
+        self.open.compacted();
         self.sum.compactions += 1;
         if let Some(message) = self.finished.take() {
             self.messages.demote(&message);
         }
+    }
+}
+
+/// The errors that nothing made good. An error is made good by what a later step gave: then the provider answers again.
+#[derive(Debug, Default, Clone)]
+struct OpenErrors {
+    /// How many of the last errors.
+    count: usize,
+    /// How many there were before this step made them good.
+    before_step: usize,
+    /// A step began after the last error.
+    began_again: bool,
+}
+
+impl OpenErrors {
+    fn failed(&mut self, repeats: bool) {
+        self.began_again = false;
+        self.count = match repeats {
+            true => self.count.max(1),
+            false => self.count + 1,
+        };
+    }
+
+    fn step_started(&mut self) {
+        (self.began_again, self.before_step) = (true, 0);
+    }
+
+    fn got_on(&mut self) {
+        if self.began_again && self.count > 0 {
+            (self.before_step, self.count) = (self.count, 0);
+        }
+    }
+
+    /// The step was a summary of the conversation, which proves nothing about the next request.
+    fn compacted(&mut self) {
+        (self.count, self.before_step) = (self.count + self.before_step, 0);
+        self.began_again = false;
     }
 }
 

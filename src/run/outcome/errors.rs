@@ -1,11 +1,11 @@
 //! Failures by an error that opencode reported in its stream and did not recover from.
 
-use crate::opencode::RunError;
 use crate::opencode::log::LogError;
+use crate::opencode::{RunError, Summary};
 
 use super::facts::FoldedFacts;
 use super::failure::OutcomeFailure;
-use super::plain::without_json;
+use super::plain::{self, without_json};
 use super::provider_error::{Kind, kind};
 use super::verdict::permission_failure;
 use super::without_ansi;
@@ -13,18 +13,12 @@ use super::{code, kill, provider, stderr};
 
 /// The failure behind the last error, if the run ended on one.
 pub(super) fn judge(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure> {
-    let last = facts.summary.last_error().filter(|_| facts.summary.unrecovered)?;
+    let error = cause(&facts.summary)?;
+    let last = facts.summary.unrecovered_errors().last()?;
     if is_aborted(last) && kill::judge(facts).is_some() {
         return None; // the signal is the cause
     }
-    let error = facts
-        .summary
-        .errors
-        .iter()
-        .rev()
-        .find(|error| !is_follower(error))
-        .unwrap_or(last);
-    let text = plain(&error.message);
+    let text = said(error);
     if text.contains("rejected permission") || error.name == "permission.rejected" {
         return Some(permission_failure(&facts.summary, &stderr::rejected(lines)));
     }
@@ -36,6 +30,17 @@ pub(super) fn judge(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFail
     Some(failure.explained())
 }
 
+/// The error that ended the run: the last one that nothing made good, or the one before it, if that last one only says
+/// that the work stopped.
+pub(super) fn cause(summary: &Summary) -> Option<&RunError> {
+    let errors = summary.unrecovered_errors();
+    errors
+        .iter()
+        .rev()
+        .find(|error| !is_follower(error))
+        .or(errors.last())
+}
+
 fn is_aborted(error: &RunError) -> bool {
     ["MessageAbortedError", "aborted"].contains(&error.name.as_str())
 }
@@ -45,9 +50,45 @@ fn is_follower(error: &RunError) -> bool {
     error.status.is_none() && (is_aborted(error) || error.message.contains("No output generated"))
 }
 
-/// The text of an error without escape codes and JSON.
+/// What an error says; where its message says nothing, the provider's answer is told, too.
+pub(super) fn said(error: &RunError) -> String {
+    let text = plain(&error.message);
+    let body = error.body.as_deref().filter(|_| says_nothing(error, &text));
+    match body.and_then(plain::detail).map(|detail| plain(&detail)) {
+        Some(detail) if text == error.name => detail,
+        Some(detail) if !text.contains(&detail) => format!("{text}: {detail}"),
+        _ => text,
+    }
+}
+
+/// Whether a message is only a status in words, or that of a router which passes on what another one said.
+fn says_nothing(error: &RunError, text: &str) -> bool {
+    let text = text.trim_end_matches('.').to_ascii_lowercase();
+    let words = [
+        "bad request",
+        "unauthorized",
+        "payment required",
+        "forbidden",
+        "not found",
+        "too many requests",
+        "internal server error",
+        "bad gateway",
+        "service unavailable",
+        "unprocessable entity",
+        "provider returned error",
+        "upstream request failed",
+        "upstream error",
+        "error",
+    ];
+    text == error.name.to_ascii_lowercase()
+        || words.contains(&text.as_str())
+        || text.starts_with("provider request failed with http")
+}
+
+/// The text of an error without escape codes, JSON and HTML.
 pub(super) fn plain(message: &str) -> String {
-    without_json(without_ansi(message).trim())
+    let text = without_ansi(message);
+    plain::page(text.trim()).unwrap_or_else(|| without_json(text.trim()))
 }
 
 fn of_provider(facts: &FoldedFacts, error: &RunError, kind: Kind, text: &str) -> OutcomeFailure {
@@ -59,6 +100,7 @@ fn of_provider(facts: &FoldedFacts, error: &RunError, kind: Kind, text: &str) ->
             let text = format!("The provider's stream was malformed: {text}");
             return OutcomeFailure::new(code::STREAM_EOF, text);
         }
+        Kind::BadCall => code::LLM_API_ERROR,
         Kind::Quota => code::PROVIDER_QUOTA,
         Kind::RateLimited => code::PROVIDER_RATE_LIMITED,
         Kind::NoModel => code::MODEL_NOT_FOUND,
@@ -130,7 +172,7 @@ fn other(facts: &FoldedFacts, lines: &[String], error: &RunError, text: &str) ->
     if text.contains("ModelNotFoundError") || text.contains("Model not found") {
         return OutcomeFailure::new(code::MODEL_NOT_FOUND, text);
     }
-    if text.contains("undefined") && text.contains(".type") {
+    if is_malformed_answer(text) {
         let text = format!("The provider's stream was malformed: {text}");
         return OutcomeFailure::new(code::RESPONSE_TYPE_CRASH, text);
     }
@@ -146,6 +188,23 @@ fn other(facts: &FoldedFacts, lines: &[String], error: &RunError, text: &str) ->
         return OutcomeFailure::new(code::OPENCODE_ERROR, hint);
     }
     OutcomeFailure::new(code::OPENCODE_ERROR, text)
+}
+
+/// Whether opencode stumbled over a field that the provider's answer does not have.
+fn is_malformed_answer(text: &str) -> bool {
+    let is_absent = ["undefined", "null is not an object", "of null"]
+        .iter()
+        .any(|word| text.contains(word));
+    let fields = [
+        ".type",
+        "choices",
+        ".delta",
+        "'delta'",
+        "candidates",
+        "chunk.",
+        "usage",
+    ];
+    is_absent && fields.iter().any(|field| text.contains(field))
 }
 
 /// opencode's log has the cause of an error that its stream only refers to.

@@ -65,7 +65,7 @@ pub(super) fn judge(facts: &FoldedFacts) -> Option<OutcomeFailure> {
 
 /// Whether the kernel ended opencode for its memory: nothing that it said before explains that better.
 pub(super) fn for_memory(facts: &FoldedFacts) -> Option<OutcomeFailure> {
-    let is_oom = facts.reason.as_deref() == Some("OOMKilled") && !facts.summary.unrecovered;
+    let is_oom = facts.reason.as_deref() == Some("OOMKilled") && facts.summary.unrecovered == 0;
     judge(facts).filter(|_| is_oom)
 }
 

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::opencode::bounded::prefix;
+
 /// The text with each JSON document in it replaced by the message that it holds.
 pub(crate) fn without_json(text: &str) -> String {
     let text = text.trim();
@@ -14,6 +16,40 @@ pub(crate) fn without_json(text: &str) -> String {
     }
     without_inner_json(text)
 }
+
+/// What a provider's answer says. A router puts the words of the provider behind it into `metadata.raw`.
+pub(super) fn detail(body: &str) -> Option<String> {
+    let body = body.trim();
+    let said = match serde_json::from_str::<Value>(body) {
+        Ok(value) => value
+            .pointer("/error/metadata/raw")
+            .and_then(|raw| said_by(raw))
+            .or_else(|| said_by(&value))?,
+        Err(_) if body.starts_with(['{', '[']) => return None,
+        Err(_) => body.to_owned(),
+    };
+    (!said.is_empty()).then_some(said)
+}
+
+/// A web page in words; none for a text that is no page.
+pub(super) fn page(text: &str) -> Option<String> {
+    let head = prefix(text, PAGE_HEAD).to_ascii_lowercase();
+    if !head.starts_with("<!doctype html") && !head.starts_with("<html") {
+        return None;
+    }
+    let title = head.find("<title").and_then(|at| {
+        let (_, title) = text.get(at..)?.split_once('>')?;
+        let (title, _) = title.split_once('<')?;
+        Some(prefix(title.trim(), 200)).filter(|title| !title.is_empty())
+    });
+    Some(match title {
+        Some(title) => format!("a web page instead of an answer: {title}"),
+        None => "a web page instead of an answer".to_owned(),
+    })
+}
+
+/// Bytes of a page in which its title is looked for.
+const PAGE_HEAD: usize = 4 << 10;
 
 /// The same for documents in the middle of a text. Of one that cannot be read, the rest of its line is removed.
 fn without_inner_json(text: &str) -> String {

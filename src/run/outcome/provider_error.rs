@@ -18,6 +18,8 @@ pub(super) enum Kind {
     RateLimited,
     /// The conversation itself is refused.
     History,
+    /// The model called a tool in a way that the provider does not pass on.
+    BadCall,
     /// The model is unknown.
     NoModel,
     /// The credentials.
@@ -38,10 +40,13 @@ pub(super) fn kind(error: &RunError) -> Option<Kind> {
     if let Some(kind) = said.by_name() {
         return Some(kind);
     }
-    let of_request = matches!(error.status, None | Some(400 | 404 | 409 | 413 | 422));
+    let of_request = matches!(error.status, None | Some(400 | 404 | 409 | 413 | 422)) || said.is_template();
     let payload = error.status == Some(413) && !said.says(words::HISTORY);
-    if payload || !matches!(error.status, Some(401..=403)) && said.says(words::OVERFLOW) {
+    if payload || said.is_overflow() {
         return Some(Kind::Overflow);
+    }
+    if said.says(words::BAD_CALL) && error.status != Some(429) {
+        return Some(Kind::BadCall);
     }
     if let Some(kind) = said.by_words() {
         return Some(kind);
@@ -93,7 +98,8 @@ impl<'a> Said<'a> {
     /// Whether opencode says that a request to a provider failed.
     fn is_of_provider(&self) -> bool {
         let name = self.error.name.as_str();
-        let is_named = name.starts_with("provider.") || ["APIError", "ProviderAuthError"].contains(&name);
+        let is_named = name.starts_with("provider.")
+            || ["APIError", "ProviderAuthError", "AI_APICallError"].contains(&name);
         is_named || self.error.status.is_some()
     }
 
@@ -131,9 +137,25 @@ impl<'a> Said<'a> {
             .then_some(Kind::RateLimited)
     }
 
+    fn is_overflow(&self) -> bool {
+        let counts =
+            self.says(&["exceeds the limit"]) && self.says(&["token"]) && self.error.status != Some(429);
+        !matches!(self.error.status, Some(401..=403)) && (counts || self.says(words::OVERFLOW))
+    }
+
+    /// A server of one's own applies the model's template to the messages, and answers 500 where it does not fit.
+    fn is_template(&self) -> bool {
+        let refused = [
+            "must alternate",
+            "image input is not supported",
+            "no user query found",
+        ];
+        self.error.status == Some(500) && self.says(&refused)
+    }
+
     /// The messages of the conversation are named by their place, or by what is in them.
     fn is_history(&self) -> bool {
-        if self.error.retryable == Some(true) {
+        if self.error.retryable == Some(true) && !self.is_template() {
             return false;
         }
         if !self.is_of_provider() {
@@ -174,8 +196,10 @@ impl<'a> Said<'a> {
         ]);
         let names_model = self.text.contains("model") || self.text.contains("deployment");
         let is_gone = names_model && self.says(words::MODEL_IS) && !is_parameter;
+        // Who may not do something is told that it may not exist, too.
+        let is_denied = self.error.status == Some(403) && self.says(&["permission"]);
         self.says(words::NO_MODEL)
-            || is_gone && self.error.status != Some(401)
+            || is_gone && self.error.status != Some(401) && !is_denied
             || self.error.status == Some(404) && names_model
             || self.error.name == "provider.no-route" && names_model
     }
@@ -195,10 +219,8 @@ impl<'a> Said<'a> {
             Some(403) => Some(Kind::Auth),
             Some(407) => Some(Kind::Misconfigured),
             Some(408 | 425 | 500..) => Some(Kind::Away),
-            Some(400..500) if self.says(&["api key", "authentication", "credential", "unauthenticated"]) => {
-                Some(Kind::Auth)
-            }
-            Some(400..500) if self.says(&["overloaded", "temporarily"]) => Some(Kind::Away),
+            Some(400..500) if self.says(words::REFUSED_LOGIN) => Some(Kind::Auth),
+            Some(400..500) if self.says(&["overloaded", "temporarily", "degraded"]) => Some(Kind::Away),
             Some(400..500) => Some(Kind::Rejected),
             Some(_) | None => self.without_status(away),
         }
@@ -206,28 +228,32 @@ impl<'a> Said<'a> {
 
     /// No answer, or an answer with a good status whose stream failed.
     fn without_status(&self, away: Kind) -> Option<Kind> {
-        if ["ProviderAuthError", "provider.auth", "provider.forbidden"].contains(&self.error.name.as_str())
-            || self.says(words::NO_LOGIN)
-        {
+        let name = self.error.name.as_str();
+        let is_elsewhere = !self.is_of_provider() && self.says(words::ELSEWHERE);
+        // A plugin may be the one that logs in to a provider.
+        let is_login = self.says(words::NO_LOGIN) && (!is_elsewhere || self.text.contains("plugin"));
+        if is_login || ["ProviderAuthError", "provider.auth", "provider.forbidden"].contains(&name) {
             return Some(Kind::Auth);
         }
         if self.says(words::BROKEN_STREAM) {
             return Some(Kind::BrokenStream);
         }
-        let is_elsewhere =
-            !self.is_of_provider() && self.says(&["mcp", "plugin", "sqlite", "database", "lsp"]);
-        if self.says(words::AWAY) && !is_elsewhere {
+        let is_away = self.says(words::AWAY)
+            || self.is_of_provider() && self.says(words::AWAY_OF_REQUEST)
+            || self.error.message.trim_start_matches("TypeError: ") == "terminated";
+        if is_away && !is_elsewhere {
             return Some(away);
         }
         match self.error.retryable {
-            _ if !self.is_of_provider() => None,
+            // opencode's log does not tell the status.
+            _ if !self.is_of_provider() || name.starts_with("AI_") => None,
             Some(false) => Some(Kind::Rejected),
             _ if [
                 "provider.invalid-request",
                 "provider.unsupported-operation",
                 "provider.config",
             ]
-            .contains(&self.error.name.as_str()) =>
+            .contains(&name) =>
             {
                 Some(Kind::Rejected)
             }

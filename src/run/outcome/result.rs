@@ -7,7 +7,7 @@ use super::facts::{FoldedFacts, LogState, Session};
 use super::failure::OutcomeFailure;
 use super::secrets::without_secrets;
 use super::verdict::Verdict;
-use super::{code, message, provider};
+use super::{code, errors, message, provider};
 
 /// Tokens as the host counts them.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -186,7 +186,7 @@ fn summary(facts: &FoldedFacts) -> String {
 }
 
 fn error_meta(facts: &FoldedFacts, failure: &OutcomeFailure) -> Value {
-    let error = facts.summary.last_error();
+    let error = errors::cause(&facts.summary);
     json!({
         "retryable": failure.retryable,
         "opencodeError": error.map(|error| &error.name),

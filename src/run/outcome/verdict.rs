@@ -99,7 +99,7 @@ fn by_us(facts: &FoldedFacts, failure: OutcomeFailure) -> OutcomeFailure {
 
 /// opencode or its shell could not write. A cut line or a lost session may follow from that, and is not the cause.
 fn full_disk(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure> {
-    let error = facts.summary.last_error().filter(|_| facts.summary.unrecovered);
+    let error = facts.summary.unrecovered_errors().last();
     if error.is_some_and(|error| error.status.is_some()) {
         return None; // the provider's message, not the disk's
     }
@@ -116,8 +116,9 @@ fn incomplete(facts: &FoldedFacts) -> Option<OutcomeFailure> {
     (facts.log_state == LogState::Incomplete).then(|| {
         let known = facts
             .summary
-            .last_error()
-            .map(|error| format!("{}; ", error.message))
+            .unrecovered_errors()
+            .last()
+            .map(|error| format!("{}; ", errors::said(error)))
             .unwrap_or_default();
         let text = format!("{known}the agent's output could not be read to its end");
         OutcomeFailure::new(code::LOG_INCOMPLETE, text)
@@ -177,7 +178,9 @@ fn unfinished(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure> {
         Some(0) if !facts.log_state.is_whole() => {
             Some(OutcomeFailure::new(code::UNKNOWN_OUTCOME, unknown(sum)))
         }
+        // 1 is the code of a run with an error, also of one that recovered from it.
         Some(0) => no_answer(facts, lines),
+        Some(1) if facts.log_state.is_whole() && !sum.errors.is_empty() => no_answer(facts, lines),
         Some(_) if sum.steps_finished > 0 && !sum.has_output() && !sum.open_step => Some(empty_response()),
         Some(exit) => errors::by_stderr(facts, lines).or_else(|| {
             if sum.events == 0 {
@@ -208,7 +211,7 @@ fn not_started(exit: i32, lines: &[String]) -> OutcomeFailure {
     }
 }
 
-/// Exit 0 and the whole log, but no final `stop` step. With an answer that is a success all the same.
+/// An end of opencode's own and the whole log, but no final `stop` step. With an answer that is a success all the same.
 fn no_answer(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure> {
     let sum = &facts.summary;
     let reason = sum.last_reason.as_deref().unwrap_or_default();
@@ -228,7 +231,7 @@ fn no_answer(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure> {
     }
     // The log is a file, and whole: what it does not say did not happen.
     if sum.open_step && !last.spoke || !sum.open_step && reason == "tool-calls" {
-        let text = "opencode ended by itself (exit code 0) in the middle of the run: the model had not finished its answer";
+        let text = "opencode ended by itself in the middle of the run: the model had not finished its answer";
         return errors::by_stderr(facts, lines).or(Some(OutcomeFailure::new(code::UNKNOWN_OUTCOME, text)));
     }
     if !sum.open_step && (reason == "error" || is_broken_off(reason) && !last.spoke && sum.has_output()) {
@@ -271,9 +274,12 @@ fn warnings(facts: &FoldedFacts) -> Vec<String> {
     let sum = &facts.summary;
     let mut said = Vec::new();
     if let Some(exit) = facts.exit_code.filter(|exit| *exit != 0) {
-        said.push(format!(
-            "opencode exited with code {exit}, but the agent had finished with a final answer"
-        ));
+        said.push(match sum.clean_stop {
+            true => {
+                format!("opencode exited with code {exit}, but the agent had finished with a final answer")
+            }
+            false => format!("opencode exited with code {exit}, for an error that it recovered from"),
+        });
     }
     match facts.log_state {
         LogState::Proven | LogState::Counted => {}

@@ -1,0 +1,11 @@
+//! The words by which providers name a failure: codes first, then what they say. Lower case, without links.
+
+mod history;
+mod limits;
+mod network;
+mod refusals;
+
+pub(super) use history::{BAD_CALL, HISTORY, NOT_HISTORY, OVERFLOW};
+pub(super) use limits::{QUOTA, SPENT, TOO_FAST};
+pub(super) use network::{AWAY, AWAY_OF_REQUEST, BROKEN_STREAM, ELSEWHERE, MISCONFIGURED};
+pub(super) use refusals::{FILTERED, MODEL_IS, NO_LOGIN, NO_MODEL, NOT_FROM_HERE, REFUSED_LOGIN};
