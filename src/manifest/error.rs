@@ -15,8 +15,8 @@ pub enum ManifestError {
     Id(#[from] InvalidId),
     /// The prompt fits neither an environment value nor a Secret.
     #[error(
-        "The prompt has {bytes} bytes, a Kubernetes Secret holds at most {SECRET_PROMPT_LIMIT_BYTES}: \
-         shorten the instructions, the skills or the issue"
+        "Prompt too large: it has {bytes} bytes, and a Kubernetes Secret holds at most {SECRET_PROMPT_LIMIT_BYTES}. \
+         Shorten the instructions, the skills or the issue"
     )]
     PromptTooLarge {
         /// UTF-8 bytes of the prompt.
@@ -24,8 +24,8 @@ pub enum ManifestError {
     },
     /// Prompt and variables do not fit one Secret.
     #[error(
-        "The prompt and the agent's env have {bytes} bytes ({of_env} of env), a Kubernetes Secret holds at most \
-         {SECRET_PROMPT_LIMIT_BYTES}: put large values of env into files, or shorten the instructions"
+        "Prompt and env too large: they have {bytes} bytes ({of_env} of env), and a Kubernetes Secret holds at most \
+         {SECRET_PROMPT_LIMIT_BYTES}. Put large values of env into files, or shorten the instructions"
     )]
     SecretTooLarge {
         /// UTF-8 bytes of both.

@@ -18,15 +18,23 @@ pub const NOT_ADMITTED: i32 = 70;
 /// What a code of the scripts means; none for a code of opencode or of a signal.
 pub fn describe(code: i32) -> Option<&'static str> {
     Some(match code {
-        SECOND_POD => "another pod of this Job had already run the agent, so this one did nothing",
-        PROMPT_INCOMPLETE => "the prompt did not reach the pod completely, so the agent was not started",
-        LOG_UNWRITABLE => {
-            "the pod cannot write its log on the shared volume (read-only, full, or owned by another user)"
+        SECOND_POD => {
+            "Pod started twice: another pod of this Job had already run the agent, so this one did nothing"
         }
-        WRONG_VOLUME => "the pod sees another volume, folder or cluster than the server at /paperclip",
-        LOG_TOO_LARGE => "the agent's output grew over maxLogBytes, so the agent was ended",
-        DB_UNWRITABLE => "the pod cannot make the folder of the agent's database on the shared volume",
-        NOT_ADMITTED => "the server ended, or lost the API server, before it let this Job run",
+        PROMPT_INCOMPLETE => {
+            "Prompt incomplete: it did not reach the pod whole, so the agent was not started"
+        }
+        LOG_UNWRITABLE => {
+            "Volume not writable: the pod cannot write its log on the shared volume (read-only, full, or owned by another user)"
+        }
+        WRONG_VOLUME => {
+            "Not the server's volume: the pod sees another volume, folder or cluster than the server at /paperclip"
+        }
+        LOG_TOO_LARGE => "Output too large: it grew over maxLogBytes, so the agent was ended",
+        DB_UNWRITABLE => "No database folder: the pod cannot make it on the shared volume",
+        NOT_ADMITTED => {
+            "Job not let on: the server ended, or lost the API server, before it let this Job run"
+        }
         _ => return None,
     })
 }

@@ -9,6 +9,24 @@ const TOOL_BYTES: usize = 256;
 /// Bytes of the end of a text that are kept.
 const TEXT_BYTES: usize = 4 << 10;
 
+/// What the last event of a stream is.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum LastEvent {
+    /// There is none.
+    #[default]
+    Nothing,
+    /// A step begins.
+    StepStarted,
+    /// A step has ended.
+    StepFinished,
+    /// A text, or thoughts.
+    Text,
+    /// A tool call that has ended.
+    ToolCall,
+    /// An error.
+    Error,
+}
+
 /// What an agent's last lines say that it does.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Activity {

@@ -21,7 +21,7 @@ mod small;
 mod summary;
 mod transcript;
 
-pub use activity::Activity;
+pub use activity::{Activity, LastEvent};
 pub use parse::{fold, is_step_limit, parse_jsonl};
 pub use progress::{Circle, LastStep};
 pub use run_error::RunError;

@@ -42,7 +42,10 @@ impl RunError {
         let name = text(&["/name"]).or_else(|| text(&["/type"]));
         Self {
             name: head(name.unwrap_or_default(), NAME_BYTES),
-            message: head(&error_text(value), TEXT_BYTES),
+            message: head(
+                &missing_model(value).unwrap_or_else(|| error_text(value)),
+                TEXT_BYTES,
+            ),
             status: at(&["/data/statusCode", "/status", "/http/status", "/statusCode"]).and_then(status),
             retryable: at(&["/data/isRetryable", "/isRetryable", "/reason/retryable"])
                 .and_then(Value::as_bool),
@@ -61,6 +64,20 @@ impl RunError {
     pub(crate) fn repeats(&self, other: &Self) -> bool {
         (&self.name, &self.message, self.status) == (&other.name, &other.message, other.status)
     }
+}
+
+/// What 1.x says of a model that it does not know, in fields instead of a message.
+fn missing_model(value: &Value) -> Option<String> {
+    let field = |name: &str| value.pointer(name).and_then(Value::as_str);
+    let (provider, model) = (field("/data/providerID")?, field("/data/modelID")?);
+    if field("/data/message").is_some() {
+        return None;
+    }
+    let near = field("/data/suggestions/0").map(|near| format!(". Is it {provider}/{near}?"));
+    Some(format!(
+        "Model not found: {provider}/{model}{}",
+        near.unwrap_or_default()
+    ))
 }
 
 /// A status as a number, or as its digits.
@@ -104,6 +121,13 @@ mod tests {
         );
         assert_eq!((old.retryable, new.retryable), (Some(false), Some(false)));
         assert!(new.reason.is_some_and(|reason| reason.contains("Authentication")));
+    }
+
+    #[test]
+    fn a_model_is_named_where_only_fields_name_it() {
+        let data = json!({"providerID": "acme", "modelID": "larg", "suggestions": ["large"]});
+        let error = RunError::read(&json!({"name": "ProviderModelNotFoundError", "data": data}));
+        assert_eq!(error.message, "Model not found: acme/larg. Is it acme/large?");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::activity::Activity;
+use super::activity::{Activity, LastEvent};
 use super::bounded::{self, LastFew, Messages};
 use super::escapes::without_escapes;
 use super::event::{Event, ParsedLine, Part, js_trim};
@@ -36,6 +36,7 @@ pub struct Transcript {
     /// An error, or a text that asks for more, came after the last finished step.
     disturbed: bool,
     open: OpenErrors,
+    last: LastEvent,
     activity: Activity,
     progress: Progress,
 }
@@ -73,6 +74,12 @@ impl Transcript {
     #[must_use]
     pub fn activity(&self) -> &Activity {
         &self.activity
+    }
+
+    /// What the last event is.
+    #[must_use]
+    pub fn last_event(&self) -> LastEvent {
+        self.last
     }
 
     /// The circle that the run is in beyond doubt, while it is on.
@@ -136,6 +143,7 @@ impl Transcript {
 
     fn tool_done(&mut self, session: &str, tool: &str) {
         self.activity.uses(tool);
+        self.last = LastEvent::ToolCall;
         self.sum.lines += 1;
         self.sum.events += 1;
         self.session(session);
@@ -163,6 +171,13 @@ impl Transcript {
         self.sum.lines += 1;
         self.sum.events += 1;
         self.session(event.session.as_str());
+        self.last = match event.kind.as_str() {
+            "step_finish" => LastEvent::StepFinished,
+            "text" | "reasoning" => LastEvent::Text,
+            "tool_use" => LastEvent::ToolCall,
+            "error" => LastEvent::Error,
+            _ => self.last,
+        };
         match event.kind.as_str() {
             "step_start" => self.step_start(event.part.message_id.as_str()),
             "step_finish" => self.step_finish(&event.part),
@@ -177,6 +192,7 @@ impl Transcript {
 
     fn step_start(&mut self, message: &str) {
         let message = bounded::prefix(message, NAME_BYTES);
+        self.last = LastEvent::StepStarted;
         self.messages.enter(message);
         self.progress.step_started(message);
         self.open.step_started();

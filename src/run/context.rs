@@ -62,7 +62,7 @@ impl RunContext {
         };
         let (cluster, namespace, seal, plainer) = connected.unwrap_or_else(|_| {
             Err(failed(ClusterError::Config(format!(
-                "the cluster could not be reached within {} s (credential plugin, DNS or network)",
+                "Cluster not reached: it did not answer within {} s. Look at the credential plugin, DNS and the network",
                 CONNECT.as_secs()
             ))))
         })?;
@@ -70,8 +70,8 @@ impl RunContext {
         if spec.own_pod.pvc_claim_name.is_none() {
             return Err(Failure::before_start(
                 SHARED_VOLUME_MISSING,
-                "the server's pod mounts no PersistentVolumeClaim at /paperclip, so that a Job could not share its log \
-                 with it. Mount a ReadWriteMany claim at /paperclip in the container `paperclip`",
+                "No shared volume: the server's pod mounts no PersistentVolumeClaim at /paperclip, so that a Job could \
+                 not share its log with it. Mount a ReadWriteMany claim at /paperclip in the container `paperclip`",
             ));
         }
         let selector = names::agent_selector(&spec.run.agent_id).ok_or_else(|| {

@@ -207,7 +207,7 @@ fn warning(text: &str) -> String {
 
 fn unanswered(path: &Path) -> Failure {
     let message = format!(
-        "the shared volume did not answer within {} s at {}. Look at its mount on the server's node; \
+        "Shared volume is silent: it did not answer within {} s at {}. Look at its mount on the server's node; \
          nothing was created",
         VOLUME.calm.as_secs(),
         path.display()

@@ -138,7 +138,7 @@ impl Environment {
             .find(|name| !name.is_empty())
             .ok_or_else(|| {
                 let message =
-                    "the server's own pod is unknown: set POD_NAME (or HOSTNAME) in the server's environment";
+                    "Server's own pod unknown: set POD_NAME (or HOSTNAME) in the server's environment";
                 Failure::before_start(crate::run::failure::SELF_POD_FAILED, message)
             })
     }

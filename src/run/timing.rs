@@ -83,6 +83,9 @@ pub const DATABASE_CLAIM: Duration = seconds(30);
 
 /// The host takes a run without a sign of life for lost.
 pub const KEEPALIVE: Duration = seconds(15);
+/// An agent that prints nothing for so long is told of. The longest silence of a healthy recording is a minute: a
+/// provider that is asked six times.
+pub const LONG_SILENCE: Duration = seconds(600);
 /// A look at the run when nothing wakes it.
 pub const LOOK: Duration = seconds(5);
 /// A look while an end is known and something is still missing.

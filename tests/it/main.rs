@@ -20,3 +20,4 @@ mod run;
 mod simulation;
 mod support;
 mod tail;
+mod told;

@@ -208,7 +208,7 @@ impl Admission<'_> {
 
     fn blocked(&self, what: &str) -> Failure {
         let message = format!(
-            "another run of this agent is still on after guardWaitSec: {what}. Wait for it or cancel it, or raise \
+            "Agent is busy: another run of it is still on after guardWaitSec ({what}). Wait for it or cancel it, or raise \
              guardWaitSec"
         );
         Failure::before_start(GUARD_BLOCKED, message)

@@ -19,6 +19,10 @@ pub(super) fn judge(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFail
         return None; // the signal is the cause
     }
     let text = said(error);
+    if is_aborted(error) {
+        let text = format!("Aborted: opencode stopped its work without a reason ({text})");
+        return Some(OutcomeFailure::new(code::OPENCODE_ERROR, text).explained());
+    }
     if text.contains("rejected permission") || error.name == "permission.rejected" {
         return Some(permission_failure(&facts.summary, &stderr::rejected(lines)));
     }
@@ -57,6 +61,7 @@ pub(super) fn said(error: &RunError) -> String {
     match body.and_then(plain::detail).map(|detail| plain(&detail)) {
         Some(detail) if text == error.name => detail,
         Some(detail) if !text.contains(&detail) => format!("{text}: {detail}"),
+        _ if text == error.name && error.status.is_some() => "no reason given".to_owned(),
         _ => text,
     }
 }
@@ -94,11 +99,12 @@ pub(super) fn plain(message: &str) -> String {
 fn of_provider(facts: &FoldedFacts, error: &RunError, kind: Kind, text: &str) -> OutcomeFailure {
     let code = match kind {
         Kind::Overflow => return overflow(facts, text),
-        Kind::Filtered => return OutcomeFailure::new(code::CONTENT_FILTERED, text),
+        Kind::Filtered => {
+            return OutcomeFailure::new(code::CONTENT_FILTERED, format!("Content filter: {text}"));
+        }
         Kind::History => return history(facts, &answered(facts, error, text)),
         Kind::BrokenStream => {
-            let text = format!("The provider's stream was malformed: {text}");
-            return OutcomeFailure::new(code::STREAM_EOF, text);
+            return OutcomeFailure::new(code::STREAM_EOF, malformed(text));
         }
         Kind::BadCall => code::LLM_API_ERROR,
         Kind::Quota => code::PROVIDER_QUOTA,
@@ -117,6 +123,10 @@ fn of_provider(facts: &FoldedFacts, error: &RunError, kind: Kind, text: &str) ->
         },
         _ => failure,
     }
+}
+
+fn malformed(text: &str) -> String {
+    format!("Malformed stream: {text}")
 }
 
 fn overflow(facts: &FoldedFacts, text: &str) -> OutcomeFailure {
@@ -151,8 +161,9 @@ fn answered(facts: &FoldedFacts, error: &RunError, text: &str) -> String {
         .or_else(|| error.host.clone())
         .unwrap_or_else(|| "The provider".to_owned());
     match error.status {
-        Some(status) => format!("{who} answered {status}: {text}"),
-        None => format!("{who}: {text}"),
+        Some(status) if status >= 300 => format!("{who} answered {status}: {text}"),
+        // An answer that began well is no answer any more.
+        _ => format!("{who}: {text}"),
     }
 }
 
@@ -173,8 +184,7 @@ fn other(facts: &FoldedFacts, lines: &[String], error: &RunError, text: &str) ->
         return OutcomeFailure::new(code::MODEL_NOT_FOUND, text);
     }
     if is_malformed_answer(text) {
-        let text = format!("The provider's stream was malformed: {text}");
-        return OutcomeFailure::new(code::RESPONSE_TYPE_CRASH, text);
+        return OutcomeFailure::new(code::RESPONSE_TYPE_CRASH, malformed(text));
     }
     if text.contains("Unexpected server error") && facts.summary.steps_started == 0 && !model.is_empty() {
         if !model.contains('/') {
@@ -228,7 +238,14 @@ fn hidden_failure(facts: &FoldedFacts, cause: &LogError, text: &str) -> OutcomeF
 pub(super) fn by_stderr(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure> {
     let error = lines.iter().rev().find_map(|line| stderr::provider_error(line))?;
     if error.name.contains("ModelNotFound") {
-        let text = format!("{}: {}", error.name, error.text);
+        let asked = facts.model.as_deref().unwrap_or("the model");
+        let text = match error.text == error.name {
+            true => format!("Model not found: opencode does not know {asked}"),
+            false => format!(
+                "Model not found: {}",
+                error.text.trim_start_matches("Model not found: ")
+            ),
+        };
         return Some(OutcomeFailure::new(code::MODEL_NOT_FOUND, text).explained());
     }
     let text = plain(&error.text);
@@ -242,5 +259,5 @@ pub(super) fn by_stderr(facts: &FoldedFacts, lines: &[String]) -> Option<Outcome
 
 /// What is said of a model that used all its output for thoughts.
 pub(super) fn output_limit() -> &'static str {
-    "The model reached its output limit before it gave an answer"
+    "Output limit reached: the model gave no answer before it"
 }

@@ -13,7 +13,7 @@ pub(super) fn judge(facts: &FoldedFacts) -> Option<OutcomeFailure> {
     if ["ContainerCannotRun", "StartError", "CreateContainerError"].contains(&reason) {
         return Some(OutcomeFailure::new(
             code::START_FAILED,
-            "the container could not be started",
+            "Container not started: the node could not start it",
         ));
     }
     if facts.exit_code == Some(0) && facts.signal.is_none() {
@@ -35,7 +35,7 @@ pub(super) fn judge(facts: &FoldedFacts) -> Option<OutcomeFailure> {
         return None;
     }
     let by = if out_of_memory {
-        "ran out of memory and was killed".to_owned()
+        "ran out of memory: it was killed".to_owned()
     } else if reason == PREEMPTED {
         "was preempted: its queue suspended the Job".to_owned()
     } else {

@@ -30,6 +30,9 @@ fn container_reason(facts: &FoldedFacts, failure: &OutcomeFailure) -> Option<Str
         .as_deref()
         .map(str::trim)
         .filter(|reason| !reason.is_empty())?;
+    if failure.text.contains(reason) {
+        return None;
+    }
     if reason == "Completed" || facts.cancelled || (failure.explained && reason == "Error") {
         return None;
     }

@@ -23,7 +23,7 @@ pub(super) fn detail(body: &str) -> Option<String> {
     let said = match serde_json::from_str::<Value>(body) {
         Ok(value) => value
             .pointer("/error/metadata/raw")
-            .and_then(|raw| said_by(raw))
+            .and_then(said_by)
             .or_else(|| said_by(&value))?,
         Err(_) if body.starts_with(['{', '[']) => return None,
         Err(_) => body.to_owned(),

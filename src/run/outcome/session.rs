@@ -51,7 +51,7 @@ fn gone_silently(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure
     let is_well = facts.exit_code == Some(0) && facts.signal.is_none() && facts.log_state.is_whole();
     let id = facts.resumed().filter(|_| is_silent && is_well)?;
     let text = format!(
-        "opencode ended at once and said nothing when it resumed the session {id}; the next run starts a new one"
+        "Session unusable: opencode ended at once and said nothing when it resumed {id}; the next run starts a new session"
     );
     Some(
         OutcomeFailure::new(code::SESSION_UNAVAILABLE, text)

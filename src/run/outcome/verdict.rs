@@ -55,7 +55,10 @@ fn ended_by_us(facts: &FoldedFacts) -> Option<OutcomeFailure> {
                 return Some(by_us(facts, failure));
             }
             Some(Circle::NoAnswer(_)) => {
-                let failure = OutcomeFailure::new(code::STREAM_EOF, format!("{said}; it was ended"));
+                let failure = OutcomeFailure::new(
+                    code::STREAM_EOF,
+                    format!("No usable answer: {said}; it was ended"),
+                );
                 return Some(by_us(facts, failure));
             }
             Some(Circle::Answered(_)) | None => {}
@@ -63,8 +66,7 @@ fn ended_by_us(facts: &FoldedFacts) -> Option<OutcomeFailure> {
     }
     let reason = facts.reason.as_deref().unwrap_or_default();
     if [code::LOG_TOO_LARGE, "LogTooLarge"].contains(&reason) {
-        let text =
-            "the agent's output grew over the configured limit (maxLogBytes), and the pod ended opencode";
+        let text = "Output too large: it grew over maxLogBytes, and the pod ended opencode. Raise that field, or make the agent print less";
         let circle = facts.circle().map(|said| format!("; {said}")).unwrap_or_default();
         return Some(by_us(
             facts,
@@ -118,9 +120,9 @@ fn incomplete(facts: &FoldedFacts) -> Option<OutcomeFailure> {
             .summary
             .unrecovered_errors()
             .last()
-            .map(|error| format!("{}; ", errors::said(error)))
+            .map(|error| format!(". Its last error: {}", errors::said(error)))
             .unwrap_or_default();
-        let text = format!("{known}the agent's output could not be read to its end");
+        let text = format!("Output incomplete: the agent's output could not be read to its end{known}");
         OutcomeFailure::new(code::LOG_INCOMPLETE, text)
     })
 }
@@ -161,11 +163,11 @@ pub(super) fn permission_failure(sum: &Summary, rules: &[String]) -> OutcomeFail
 fn cut(sum: &Summary, lines: &[String]) -> Option<OutcomeFailure> {
     let incomplete = |text| OutcomeFailure::new(code::LOG_INCOMPLETE, text);
     if sum.cut_last_line {
-        let text = "opencode's output stops in the middle of a line: the end of its answer is lost";
+        let text = "Output cut: it stops in the middle of a line, and the end of the answer is lost";
         return Some(incomplete(text));
     }
     let epipe = sum.open_step && lines.iter().any(|line| line.contains("EPIPE"));
-    let text = "opencode's output stops inside a step: it could not write the rest (EPIPE)";
+    let text = "Output cut: the output stops inside a step, and opencode could not write the rest (EPIPE)";
     epipe.then(|| incomplete(text).explained())
 }
 
@@ -184,16 +186,20 @@ fn unfinished(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure> {
         Some(_) if sum.steps_finished > 0 && !sum.has_output() && !sum.open_step => Some(empty_response()),
         Some(exit) => errors::by_stderr(facts, lines).or_else(|| {
             if sum.events == 0 {
-                return Some(not_started(exit, lines));
+                return Some(not_started(facts, exit, lines));
             }
-            let text = format!("opencode exited with code {exit} before the agent was done");
+            let text = format!("opencode failed: it exited with code {exit} before the agent was done");
             Some(OutcomeFailure::new(code::OPENCODE_ERROR, text))
         }),
     }
 }
 
 /// opencode exited without an event: only its stderr says why.
-fn not_started(exit: i32, lines: &[String]) -> OutcomeFailure {
+fn not_started(facts: &FoldedFacts, exit: i32, lines: &[String]) -> OutcomeFailure {
+    // A reason in words is that of the script around opencode, which did not get so far.
+    if let Some(reason) = facts.reason.as_deref().filter(|reason| reason.contains(' ')) {
+        return OutcomeFailure::new(code::START_FAILED, reason).explained();
+    }
     let said = if stderr::is_usage(lines) {
         Some("it does not accept its command line (an unknown option) and printed its usage".to_owned())
     } else {
@@ -217,7 +223,7 @@ fn no_answer(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure> {
     let reason = sum.last_reason.as_deref().unwrap_or_default();
     let last = sum.last_step;
     if !sum.open_step && reason == "content-filter" {
-        let text = "The response was blocked by the provider's content filter";
+        let text = "Content filter: the provider's content filter blocked the answer";
         return Some(OutcomeFailure::new(code::CONTENT_FILTERED, text).explained());
     }
     if !sum.open_step && reason == "length" && !last.spoke && !last.used_tool {
@@ -225,24 +231,24 @@ fn no_answer(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure> {
         return Some(failure.explained().not_retryable());
     }
     if sum.events == 0 {
-        let text = "opencode ended without any output";
+        let text = NO_OUTPUT;
         let failure = OutcomeFailure::new(code::UNKNOWN_OUTCOME, text);
         return errors::by_stderr(facts, lines).or(Some(failure));
     }
     // The log is a file, and whole: what it does not say did not happen.
     if sum.open_step && !last.spoke || !sum.open_step && reason == "tool-calls" {
-        let text = "opencode ended by itself in the middle of the run: the model had not finished its answer";
+        let text = "Ended too early: opencode ended by itself in the middle of the run, and the model had not finished its answer";
         return errors::by_stderr(facts, lines).or(Some(OutcomeFailure::new(code::UNKNOWN_OUTCOME, text)));
     }
     if !sum.open_step && (reason == "error" || is_broken_off(reason) && !last.spoke && sum.has_output()) {
-        let text = format!("the model's last answer broke off and is empty (it ended with {reason:?})");
+        let text = format!("Answer broke off: the model's last answer is empty (it ended with {reason:?})");
         return Some(OutcomeFailure::new(code::STREAM_EOF, text));
     }
     if sum.has_output() {
         return None;
     }
     if sum.session_id.is_none() {
-        let text = "opencode ended without any output";
+        let text = NO_OUTPUT;
         return Some(OutcomeFailure::new(code::UNKNOWN_OUTCOME, text));
     }
     Some(empty_response())
@@ -252,6 +258,8 @@ fn no_answer(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure> {
 fn is_broken_off(reason: &str) -> bool {
     ["unknown", "other", ""].contains(&reason)
 }
+
+const NO_OUTPUT: &str = "No output: opencode ended without any output";
 
 fn empty_response() -> OutcomeFailure {
     OutcomeFailure::new(
@@ -266,7 +274,7 @@ fn unknown(sum: &Summary) -> String {
         (_, None) => "the output stops in the first step".to_owned(),
         (_, Some(reason)) => format!("the last finished step says {reason}"),
     };
-    format!("The outcome of the run is unknown: nothing proves that the log is complete, and {seen}")
+    format!("Outcome unknown: nothing proves that the log is complete, and {seen}")
 }
 
 /// What a person should know about a success.

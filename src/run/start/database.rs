@@ -66,7 +66,8 @@ async fn ensure_claim(api: &Api<PersistentVolumeClaim>, name: &str, spec: &RunSp
     }
     let Some(class) = &spec.settings.agent_db_storage_class else {
         return Err(
-            "agentDbMode dedicated_pvc needs agentDbStorageClass, or use workspace_subpath".to_owned(),
+            "No storage class: agentDbMode dedicated_pvc needs agentDbStorageClass. Set it, or use workspace_subpath"
+                .to_owned(),
         );
     };
     let claim: PersistentVolumeClaim = serde_json::from_value(json!({

@@ -4,8 +4,8 @@ use tokio::sync::watch as signal;
 use tokio::task::yield_now;
 use tokio::time::sleep_until;
 
-use crate::opencode::Transcript;
 use crate::opencode::bounded::suffix;
+use crate::opencode::{LastEvent, Transcript};
 use crate::run::host::Kind;
 use crate::run::host::log::HostLog;
 use crate::run::outcome::Excerpt;
@@ -38,6 +38,8 @@ pub struct OutputState {
     pub is_over: bool,
     /// opencode repeats itself without getting on, beyond doubt.
     pub is_in_circle: bool,
+    /// What opencode's last event is.
+    pub last: LastEvent,
 }
 
 /// Delivers opencode's stdout until its tail ends.
@@ -96,6 +98,7 @@ pub async fn stdout(
             host_log.activity(transcript.activity());
             let is_in_circle = transcript.circle_now().is_some();
             output.send_if_modified(|state| {
+                state.last = transcript.last_event();
                 std::mem::replace(&mut state.is_in_circle, is_in_circle) != is_in_circle
             });
             host_log.lines(Kind::Stdout, &text).await;

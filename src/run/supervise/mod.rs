@@ -4,6 +4,7 @@ pub mod cleanup;
 pub mod conclude;
 pub mod deliver;
 pub mod facts;
+pub mod keepalive;
 pub mod leaving;
 pub mod start_limits;
 mod start_record;
@@ -11,11 +12,12 @@ pub mod usage;
 pub mod watch;
 
 use tokio::sync::watch as signal;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use cleanup::{OtherServers, clean_up, mark_reported, other_servers};
 use conclude::EndFacts;
 use deliver::{Delivery, OutputState};
+use keepalive::keepalive;
 use leaving::LogFinish;
 use serde_json::{Value, json};
 use watch::{Say, Watch, Watched};
@@ -31,7 +33,7 @@ use crate::run::job::end::RunEnd;
 use crate::run::job::handle::JobHandle;
 use crate::run::redact::display::Redactor;
 use crate::run::report::{Outcome, Report};
-use crate::run::timing::{CLEAN_UP, KEEPALIVE, REQUEST, STOP_ENDED_JOB};
+use crate::run::timing::{CLEAN_UP, REQUEST, STOP_ENDED_JOB};
 
 /// Of how many pods of a Job the events are read.
 const EVENT_PODS: usize = 3;
@@ -49,6 +51,7 @@ pub(crate) struct Supervised {
 /// Runs to the end and cleans up.
 pub(crate) async fn supervise(run: AttachedJob, host_log: &HostLog) -> Supervised {
     let (output, mut seen) = signal::channel(OutputState::default());
+    let printed = seen.clone();
     let redactor = Redactor::of(&run.spec);
     let delivered = async {
         let (delivery, stderr) = tokio::join!(
@@ -66,7 +69,7 @@ pub(crate) async fn supervise(run: AttachedJob, host_log: &HostLog) -> Supervise
     let followed = async { tokio::join!(watched, delivered) };
     let (end, (delivery, stderr)) = tokio::select! {
         all = followed => all,
-        never = keepalive(&run.handle, host_log) => match never {},
+        never = keepalive(&run.handle, host_log, printed) => match never {},
     };
     let AttachedJob { handle, spec, .. } = &run;
     let mut report = judge(&run, &end, delivery, stderr, host_log).await;
@@ -195,7 +198,10 @@ async fn judge(
     });
     if let RunEnd::Unreachable { why } = end {
         let job = &handle.job_name;
-        let message = format!("the API server was not reachable for too long ({why}); the Job {job} is kept");
+        let message = format!(
+            "API server not reachable: it was away for too long ({why}). The Job {job} is kept, and the task's next run \
+             takes it over"
+        );
         let outage = Failure::of_input(OUTAGE, message);
         match &mut report.outcome {
             // Whatever was printed: nobody knows how the run goes on.
@@ -293,17 +299,4 @@ fn log_event(handle: &JobHandle, report: &Report) -> Value {
         "message": format!("Log of {job} is {proof}"),
         "payload": {"job": job, "log": report.log.as_ref().map(|log| json!({"bytes": log.bytes, "proof": log.proof}))},
     })
-}
-
-async fn keepalive(handle: &JobHandle, host_log: &HostLog) -> std::convert::Infallible {
-    loop {
-        sleep(KEEPALIVE).await;
-        let quiet = host_log.quiet_for().await.as_secs();
-        let job = &handle.job_name;
-        host_log
-            .status(format!(
-                "keepalive — job {job} running ({quiet}s since last output)"
-            ))
-            .await;
-    }
 }

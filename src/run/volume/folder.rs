@@ -329,7 +329,7 @@ impl RunFolder {
 
     fn unanswered(&self) -> Failure {
         missing(format!(
-            "the shared volume did not answer within {} s at {}. Look at its mount on the server's node",
+            "Shared volume is silent: it did not answer within {} s at {}. Look at its mount on the server's node",
             VOLUME.calm.as_secs(),
             self.shown[0]
         ))

@@ -62,7 +62,7 @@ pub enum PrepareError {
     },
     /// The server's user cannot make a file that the pod's user could write.
     #[error(
-        "the server runs as uid {server} and the pod as uid {pod}: the server's user must be 0, {pod} or a member of \
+        "Users do not fit: the server runs as uid {server} and the pod as uid {pod}. The server's user must be 0, {pod} or a member of \
          group {group}, so that both can write {path}"
     )]
     Owner {

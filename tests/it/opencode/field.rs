@@ -49,6 +49,11 @@ fn judge(case: &Case) -> RunResult {
     })
 }
 
+/// The cases by name, each with its result.
+pub(crate) fn results() -> impl Iterator<Item = (String, RunResult)> {
+    cases().into_iter().map(|case| (case.name.clone(), judge(&case)))
+}
+
 /// What differs from what is expected.
 fn differences(expect: &Expect, result: &RunResult) -> Vec<String> {
     let mut found = Vec::new();

@@ -1,6 +1,6 @@
 //! What opencode printed, and what that makes of a run.
 
-mod field;
+pub(crate) mod field;
 mod messages;
 mod outcome;
 mod parse;

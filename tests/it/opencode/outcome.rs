@@ -169,7 +169,7 @@ fn stderr_explains_what_the_stream_does_not() {
     let message = result.error_message.unwrap();
     assert_eq!(
         message,
-        "opencode exited with code 1 before the agent was done; Pod exited: Error (exit 1); first\nEBADF: bad file descriptor"
+        "opencode failed: it exited with code 1 before the agent was done; Pod exited: Error (exit 1); first\nEBADF: bad file descriptor"
     );
 }
 

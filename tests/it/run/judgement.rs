@@ -4,6 +4,7 @@
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use opencode_k8s::config::{RenderRequest, RunSpec};
+use opencode_k8s::manifest::exit_codes;
 use opencode_k8s::opencode::Transcript;
 use opencode_k8s::run::failure::{Failure, POD_SCHEDULE_FAILED};
 use opencode_k8s::run::job::end::{Cause, Evidence, RunEnd, end_of};
@@ -256,6 +257,8 @@ fn causes(row: Row, end: &RunEnd) -> Vec<String> {
         "middle of a line",
         "did not start",
     ]));
+    // The script around opencode did not get so far.
+    causes.extend(exit_codes::describe(row.exit).map(str::to_owned));
     causes.extend(words(match row.log {
         "incomplete" => &["could not be read to its end"],
         "unproven" => &["nothing proves"],

@@ -1,0 +1,144 @@
+//! Signs of life while an agent works, and one line where it has printed nothing for long.
+
+use std::time::Duration;
+
+use tokio::sync::watch as signal;
+use tokio::time::{Instant, sleep};
+
+use crate::cluster::conditions::{PodStage, stage};
+use crate::manifest::names::OPENCODE_CONTAINER;
+use crate::opencode::LastEvent;
+use crate::run::host::log::HostLog;
+use crate::run::job::handle::JobHandle;
+use crate::run::supervise::deliver::OutputState;
+use crate::run::timing::{KEEPALIVE, LONG_SILENCE};
+
+/// Tells the host again and again that the run is alive.
+pub async fn keepalive(
+    handle: &JobHandle,
+    host_log: &HostLog,
+    output: signal::Receiver<OutputState>,
+) -> std::convert::Infallible {
+    let mut silence = Silence::default();
+    loop {
+        sleep(KEEPALIVE).await;
+        let quiet = host_log.quiet_for().await;
+        let job = &handle.job_name;
+        let seconds = quiet.as_secs();
+        host_log
+            .status(format!(
+                "keepalive — job {job} running ({seconds}s since last output)"
+            ))
+            .await;
+        let is_running = handle
+            .pods()
+            .iter()
+            .any(|pod| stage(pod, OPENCODE_CONTAINER) == PodStage::Running);
+        let now = Instant::now();
+        if silence.is_long(now, is_running, quiet) {
+            let last = output.borrow().last;
+            host_log
+                .status(line(last, handle.limits.deadline.is_some()))
+                .await;
+        }
+    }
+}
+
+/// Whether an agent has printed nothing for long: once for each silence.
+#[derive(Debug, Default)]
+struct Silence {
+    running_since: Option<Instant>,
+    /// It was said of the silence after this moment.
+    said_of: Option<Instant>,
+}
+
+impl Silence {
+    /// What came before the container ran is no silence of the agent.
+    fn is_long(&mut self, now: Instant, is_running: bool, quiet: Duration) -> bool {
+        if !is_running {
+            self.running_since = None;
+            return false;
+        }
+        let running_since = *self.running_since.get_or_insert(now);
+        let since = now.checked_sub(quiet).unwrap_or(running_since).max(running_since);
+        let is_said = self.said_of.is_some_and(|said| since <= said);
+        if is_said || now - since < LONG_SILENCE {
+            return false;
+        }
+        self.said_of = Some(since);
+        true
+    }
+}
+
+fn line(last: LastEvent, has_deadline: bool) -> String {
+    let known = match last {
+        LastEvent::Nothing => {
+            "opencode has printed nothing yet: it waits for the model's provider, or repeats a request, which it does \
+             without a word"
+        }
+        LastEvent::StepStarted => "a step is on: the model has not finished its answer, or a tool is at work",
+        LastEvent::Text => "the last event is a text: the model goes on, or a tool is at work",
+        LastEvent::ToolCall => {
+            "the last event is a finished tool call: another tool is at work, or the model"
+        }
+        LastEvent::StepFinished => "the last event is the end of a step: the next request has no answer yet",
+        LastEvent::Error => "the last event is an error: opencode tries again, or hangs",
+    };
+    let limit = match has_deadline {
+        true => "The run goes on until `timeoutSec`",
+        false => "The run goes on; `timeoutSec` would set it a limit",
+    };
+    let minutes = LONG_SILENCE.as_secs() / 60;
+    format!("No output for {minutes} minutes. The container runs; {known}. {limit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::advance;
+
+    /// The minutes at which it is said, of a run that prints at these minutes and runs from `running_from` on.
+    async fn said_at(running_from: u64, printed_at: &[u64], minutes: u64) -> Vec<u64> {
+        let start = Instant::now();
+        let mut silence = Silence::default();
+        let mut printed = start;
+        let mut said = Vec::new();
+        for quarter in 1..=minutes * 4 {
+            advance(KEEPALIVE).await;
+            let minute = quarter / 4;
+            if quarter % 4 == 0 && printed_at.contains(&minute) {
+                printed = Instant::now();
+            }
+            let is_running = minute >= running_from;
+            if silence.is_long(Instant::now(), is_running, printed.elapsed()) {
+                said.push(minute);
+            }
+        }
+        said
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_silence_is_said_once() {
+        assert_eq!(said_at(0, &[], 60).await, [10]);
+        assert_eq!(said_at(0, &[9, 18, 27], 36).await, Vec::<u64>::new());
+        assert_eq!(said_at(0, &[5, 30], 60).await, [15, 40], "each silence once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pod_that_does_not_run_yet_is_not_silent() {
+        assert_eq!(said_at(50, &[], 70).await, [60]);
+    }
+
+    #[test]
+    fn the_line_begins_with_what_is_wrong_and_says_what_is_known() {
+        for (last, words) in [
+            (LastEvent::Nothing, "printed nothing yet"),
+            (LastEvent::StepStarted, "a step is on"),
+            (LastEvent::ToolCall, "finished tool call"),
+        ] {
+            let line = line(last, true);
+            assert!(line.starts_with("No output for 10 minutes. "), "{line}");
+            assert!(line.contains(words), "{line}");
+        }
+    }
+}
