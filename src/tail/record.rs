@@ -30,9 +30,15 @@ impl StartRecord {
     /// Reads the record of `run`, if a pod of this namespace and cluster wrote it; anything else is `None`.
     #[must_use]
     pub fn parse(text: &[u8], run: &str, namespace: &str, cluster: &str) -> Option<Self> {
+        Self::of_any_place(text, run)
+            .filter(|record| record.namespace == namespace && record.cluster == cluster)
+    }
+
+    /// Reads the record of `run`, whichever namespace and cluster its pod was in.
+    #[must_use]
+    pub fn of_any_place(text: &[u8], run: &str) -> Option<Self> {
         let record: Self = serde_json::from_slice(text).ok()?;
-        let is_ours = record.run == run && record.namespace == namespace && record.cluster == cluster;
-        is_ours.then_some(record)
+        (record.run == run).then_some(record)
     }
 }
 

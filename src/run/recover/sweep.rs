@@ -18,7 +18,7 @@ use crate::metrics;
 use crate::run::context::RunContext;
 use crate::run::server::Server;
 use crate::run::timing::{HARVEST_LIMIT, REMOVE_LIMIT, SURVEY_LIMIT, SWEEP_INTERVAL, USUAL_RETENTION};
-use crate::run::volume::blocking::DataRoot;
+use crate::run::volume::blocking::{DataRoot, SingleFlight};
 use crate::tail::StartRecord;
 use crate::tail::record::MAX_RECORD_BYTES;
 use crate::tail::source::{OldRun, RunFileEnds, RunFiles, old_runs};
@@ -29,6 +29,8 @@ struct Sweep {
     cluster: Cluster,
     namespace: Namespace,
     root: DataRoot,
+    /// A survey that hangs keeps one thread, however many sweeps there are.
+    survey: SingleFlight,
 }
 
 /// What a sweep has removed.
@@ -53,6 +55,7 @@ pub(crate) fn start(context: &RunContext) {
         cluster: context.cluster.clone(),
         namespace: context.namespace.clone(),
         root: context.volume.root.clone(),
+        survey: SingleFlight::default(),
     };
     // The task ends with the runtime.
     tokio::spawn(async move {
@@ -122,7 +125,7 @@ impl Sweep {
             started: STARTED_END,
             log: LOG_END,
         };
-        let old = self.root.volume.within(SURVEY_LIMIT, move || {
+        let old = self.survey.look(&self.root.volume, SURVEY_LIMIT, move || {
             old_runs(&logs, ends, retention, now).unwrap_or_default()
         });
         old.await

@@ -28,6 +28,9 @@ const MAX_RUNS: usize = 8;
 pub(crate) async fn own(context: &RunContext) -> Result<Option<AttachedJob>, Failure> {
     let run = context.spec.run.id.clone();
     let folder = RunFolder::of_run(&context.volume, &context.spec, &run)?;
+    if !folder.has_any().await? {
+        return Ok(None);
+    }
     let record = folder.start_record(&context.spec, &run).await?;
     if let Some(record) = &record
         && is_ours(context, &folder, record).await?
@@ -37,10 +40,10 @@ pub(crate) async fn own(context: &RunContext) -> Result<Option<AttachedJob>, Fai
         }
         return attach(context, folder, record).map(Some);
     }
-    // Another agent can lay files under the name of a run that is to come: they are not its result.
-    let is_laid = record.is_some() && job_is_gone(context, &run).await?;
-    // A server that died before its Job started anything has left empty files.
-    if is_laid || (!folder.was_started().await? && folder.has_log().await?) {
+    // Another agent can lay files, links or folders under the name of a run that is to come: they are not its result, and
+    // the run must not fail by them. A server that died before its Job started anything has left empty files.
+    let is_foreign = record.is_none() && folder.is_of_another_place(&run).await?;
+    if !is_foreign && job_is_gone(context, &run).await? {
         folder.remove().await;
     }
     Ok(None)
@@ -72,6 +75,10 @@ pub(crate) async fn earlier(context: &RunContext) -> Result<Vec<AttachedJob>, Fa
         let Ok(folder) = RunFolder::of_run(&context.volume, &context.spec, run) else {
             continue;
         };
+        // The server's word first: what an agent has laid has none, and is not asked for anything else.
+        if folder.nonce().await?.is_none() {
+            continue;
+        }
         let record = folder.start_record(&context.spec, run).await?;
         let Some(record) = record.filter(|record| record.task.as_ref() == Some(&task)) else {
             continue;

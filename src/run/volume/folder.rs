@@ -1,7 +1,6 @@
 //! The files of a run as this server reads and writes them, each call with a limit.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::{Instant, sleep};
 
@@ -11,6 +10,7 @@ use crate::manifest::{self, FileNames, LogPaths};
 use crate::run::failure::{Failure, LOG_INCOMPLETE, SHARED_VOLUME_MISSING};
 use crate::run::timing::{Budget, NONCE_POLL_INTERVAL, NONCE_WRITE_LIMIT, VOLUME, VOLUME_RETRY_PAUSE};
 use crate::run::volume::blocking::DataRoot;
+use crate::run::volume::making::{Making, hand_over};
 use crate::tail::record::MAX_RECORD_BYTES;
 use crate::tail::source::{FileSource, Ownership, RunFiles, SourceError};
 use crate::tail::{Hub, StartRecord, Tail, TailOptions};
@@ -168,12 +168,8 @@ impl RunFolder {
         work: impl FnOnce(&RunFiles) -> Result<T, E> + Send + 'static,
     ) -> Option<Result<T, E>> {
         let (files, names) = (self.files.clone(), self.names.clone());
-        let making = Making {
-            state: Arc::default(),
-            files: files.clone(),
-            names: names.clone(),
-        };
-        let state = making.state.clone();
+        let making = Making::new(files.clone(), names.clone());
+        let state = making.state();
         let made = self
             .volume
             .root
@@ -225,6 +221,18 @@ impl RunFolder {
         ))
     }
 
+    /// Whether a pod of another namespace or cluster wrote the start record of this run, and may be at work on it.
+    pub(crate) async fn is_of_another_place(&self, run: &str) -> Result<bool, Failure> {
+        let text = self.content(&self.names.started).await?.unwrap_or_default();
+        Ok(StartRecord::of_any_place(&text, run).is_some())
+    }
+
+    /// Whether anything at all has the name of a file of this run.
+    pub(crate) async fn has_any(&self) -> Result<bool, Failure> {
+        let (files, names) = (self.files.clone(), self.names.clone());
+        self.answered(move || files.any_of(names.all())).await
+    }
+
     /// What stands in the nonce file.
     pub(crate) async fn nonce(&self) -> Result<Option<String>, Failure> {
         let content = self.content(&self.names.nonce).await?;
@@ -251,7 +259,8 @@ impl RunFolder {
         let look = move || {
             use crate::tail::source::LogSource as _;
             match FileSource::new(path.clone(), true).look() {
-                Ok(_) => Ok(true),
+                // What an agent has put in its place was not removed by a server.
+                Ok(_) | Err(SourceError::Hostile(_)) => Ok(true),
                 Err(SourceError::Missing) => Ok(false),
                 Err(error) => Err(error),
             }
@@ -334,54 +343,6 @@ impl RunFolder {
             self.shown[0]
         ))
     }
-}
-
-/// What becomes of files that a thread makes while somebody waits for them.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Made {
-    #[default]
-    NotYet,
-    /// Made, and nobody has taken note of it.
-    Untaken,
-    Taken,
-    /// Nobody waits any more.
-    Unwanted,
-}
-
-/// Somebody waits for files to be made.
-struct Making {
-    state: Arc<Mutex<Made>>,
-    files: RunFiles,
-    names: FileNames,
-}
-
-impl Making {
-    fn is_taken(&self) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = Made::Taken;
-    }
-}
-
-impl Drop for Making {
-    fn drop(&mut self) {
-        let mut made = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match *made {
-            Made::NotYet => *made = Made::Unwanted,
-            Made::Untaken => {
-                let (files, names) = (self.files.clone(), self.names.clone());
-                tokio::task::spawn_blocking(move || files.remove(names.all()));
-            }
-            Made::Taken | Made::Unwanted => {}
-        }
-    }
-}
-
-/// The files are made; false when nobody wants them any more.
-fn hand_over(state: &Mutex<Made>) -> bool {
-    let mut made = state.lock().unwrap_or_else(PoisonError::into_inner);
-    if *made == Made::NotYet {
-        *made = Made::Untaken;
-    }
-    *made != Made::Unwanted
 }
 
 fn missing(message: String) -> Failure {

@@ -4,13 +4,15 @@
 
 mod file;
 mod files_of_run;
+mod hand_over;
 mod stat;
 mod survey;
 mod text_file;
 mod volume_path;
 
 pub use file::FileSource;
-pub use files_of_run::{Ownership, PrepareError, RunFiles};
+pub use files_of_run::RunFiles;
+pub use hand_over::{Ownership, PrepareError};
 pub use stat::freshness_at;
 pub use survey::{OldRun, RunFileEnds, old_runs};
 pub use text_file::{names_in, read_text, read_text_of};

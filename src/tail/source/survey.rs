@@ -1,5 +1,6 @@
 //! Finds the files of old runs by a walk through the log folders. No link is followed.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -13,12 +14,15 @@ const FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
-/// Most runs of one survey; the next one finds more.
+/// Most runs of one survey, and of one agent in it; the next one finds more.
 const MAX_RUNS: usize = 10_000;
-/// Most names of a folder that a survey holds; what is removed makes room for the others.
+const MAX_RUNS_OF_AGENT: usize = 1_000;
+/// Most names of a folder that a survey holds: of more, any.
 const MAX_NAMES: usize = 50_000;
-/// Most entries of a folder that are read at all.
+/// Most entries that are read at all, of a folder and of all together.
 const MAX_ENTRIES: usize = 2_000_000;
+/// Most files that are looked at.
+const MAX_LOOKS: usize = 1_000_000;
 /// No pod waits this long for its start: an empty log without a start record that is older belongs to nobody.
 const UNSTARTED_AGE: Duration = Duration::from_secs(24 * 3_600);
 
@@ -47,7 +51,8 @@ pub struct OldRun {
 }
 
 /// Runs below `logs` (`<company>/<agent>/<run>…`) whose files did not change for as long as `age_of(company, agent)`, and
-/// those that were never started and are a day old.
+/// those that were never started and are a day old. Agents can make any number of folders and files there: what one
+/// survey leaves out because of its bounds is chance, and not the work of whoever made the most.
 ///
 /// # Errors
 /// When the log folder itself cannot be read; what cannot be read below it is left out.
@@ -59,29 +64,71 @@ pub fn old_runs(
 ) -> Result<Vec<OldRun>, SourceError> {
     let root = fs::open(logs, FOLDER, Mode::empty())?;
     let mut found = Vec::new();
-    for company in names(&root) {
+    let mut left = Bounds {
+        entries: MAX_ENTRIES,
+        looks: MAX_LOOKS,
+    };
+    for company in left.names(&root, [""; 2]) {
         let Ok(of_company) = fs::openat(&root, company.as_str(), FOLDER, Mode::empty()) else {
             continue;
         };
-        for agent in names(&of_company) {
+        for agent in left.names(&of_company, [""; 2]) {
+            if found.len() >= MAX_RUNS || left.is_nothing() {
+                return Ok(found);
+            }
             let Ok(folder) = fs::openat(&of_company, agent.as_str(), FOLDER, Mode::empty()) else {
                 continue;
             };
             let age = age_of(&company, &agent);
-            let old = names(&folder)
-                .into_iter()
-                .filter_map(|name| old_run(&folder, &name, ends, age, now));
-            let room = MAX_RUNS - found.len();
-            found.extend(old.take(room).map(|(run, started, age)| OldRun {
-                company: company.clone(),
-                agent: agent.clone(),
-                run,
-                started,
-                age,
-            }));
+            let mut room = MAX_RUNS_OF_AGENT.min(MAX_RUNS - found.len());
+            for name in left.names(&folder, [ends.started, ends.log]) {
+                if room == 0 || left.looks == 0 {
+                    break;
+                }
+                left.looks -= 1;
+                if let Some((run, started, age)) = old_run(&folder, &name, ends, age, now) {
+                    room -= 1;
+                    let (company, agent) = (company.clone(), agent.clone());
+                    found.push(OldRun {
+                        company,
+                        agent,
+                        run,
+                        started,
+                        age,
+                    });
+                }
+            }
         }
     }
     Ok(found)
+}
+
+/// What a survey may still do.
+struct Bounds {
+    entries: usize,
+    looks: usize,
+}
+
+impl Bounds {
+    fn is_nothing(&self) -> bool {
+        self.entries == 0 || self.looks == 0
+    }
+
+    /// The names in a folder that have one of these ends, in an order that nobody can foresee.
+    fn names(&mut self, folder: impl std::os::fd::AsFd, ends: [&str; 2]) -> Vec<String> {
+        // To open a folder is work, too.
+        self.entries = self.entries.saturating_sub(1);
+        let has_end = |name: &str| ends.iter().any(|end| name.ends_with(end));
+        let (mut names, read) = sample(
+            folder,
+            |name| has_end(name).then_some(name),
+            MAX_NAMES,
+            self.entries,
+        );
+        self.entries -= read;
+        names.sort_by_cached_key(|_| random());
+        names
+    }
 }
 
 /// The old run that a file belongs to, whether it was started, and its age. Each run is found by one of its files: by its start
@@ -108,23 +155,46 @@ fn old_run(
     (absent && stat.st_size == 0 && old).then(|| (run.to_owned(), false, youngest))
 }
 
-/// The names in a folder, and no more of them than a survey looks at.
-fn names(folder: impl std::os::fd::AsFd) -> Vec<String> {
-    names_with(folder, "", MAX_NAMES)
+/// The beginnings of the names that end so: at most `limit`, of more any. Whatever else lies in the folder costs no
+/// memory.
+pub(super) fn names_with(folder: impl std::os::fd::AsFd, end: &str, limit: usize) -> Vec<String> {
+    sample(folder, |name| name.strip_suffix(end), limit, MAX_ENTRIES).0
 }
 
-/// The beginnings of the names that end so. Whatever else lies in the folder costs no memory.
-pub(super) fn names_with(folder: impl std::os::fd::AsFd, end: &str, limit: usize) -> Vec<String> {
+/// What `pick` takes of the names in a folder, and how many entries were read. Each name has the same chance: whoever
+/// fills a folder does not hide what others have in it for ever.
+fn sample(
+    folder: impl std::os::fd::AsFd,
+    pick: impl Fn(&str) -> Option<&str>,
+    limit: usize,
+    most: usize,
+) -> (Vec<String>, usize) {
+    let (mut names, mut seen, mut read) = (Vec::new(), 0_u64, 0);
     let Ok(entries) = Dir::read_from(folder) else {
-        return Vec::new();
+        return (names, read);
     };
-    let names = entries.take(MAX_ENTRIES).filter_map(|entry| {
-        let entry = entry.ok()?;
-        let name = entry.file_name().to_str().ok()?;
-        let is_name = name != "." && name != "..";
-        name.strip_suffix(end).filter(|_| is_name).map(str::to_owned)
-    });
-    names.take(limit).collect()
+    for entry in entries.take(most) {
+        read += 1;
+        let Ok(entry) = entry else { continue };
+        let name = entry.file_name().to_str().ok();
+        let Some(name) = name.filter(|name| *name != "." && *name != "..").and_then(&pick) else {
+            continue;
+        };
+        seen += 1;
+        if names.len() < limit {
+            names.push(name.to_owned());
+        } else if let Ok(place) = usize::try_from(random() % seen)
+            && let Some(chosen) = names.get_mut(place)
+        {
+            name.clone_into(chosen);
+        }
+    }
+    (names, read)
+}
+
+/// A number that nobody can foresee, from the standard library's random hash keys.
+pub(super) fn random() -> u64 {
+    RandomState::new().hash_one(0)
 }
 
 /// For how long the file did not change: for ever when it is not there, and unknown when the volume does not say or it
@@ -135,9 +205,13 @@ fn age_at(folder: impl std::os::fd::AsFd, name: &str, now: SystemTime) -> Option
         Err(Errno::NOENT) => return Some(Duration::MAX),
         Err(_) => return None,
     };
-    let seconds = Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or_default());
-    let changed = SystemTime::UNIX_EPOCH.checked_add(seconds)?;
-    now.duration_since(changed).ok()
+    let since = |seconds: i64| {
+        let seconds = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
+        now.duration_since(SystemTime::UNIX_EPOCH.checked_add(seconds)?)
+            .ok()
+    };
+    // Whoever may write a file may say that it changes in the year 2100; when that was said, the kernel notes.
+    since(stat.st_mtime).or_else(|| since(stat.st_ctime))
 }
 
 #[cfg(test)]
@@ -198,5 +272,42 @@ mod tests {
             Ok(vec![])
         );
         assert!(old_runs(&root.path().join("absent"), Duration::ZERO, SystemTime::now()).is_err());
+    }
+
+    #[test]
+    fn a_file_that_says_it_changes_in_a_hundred_years_is_as_old_as_the_kernel_says() {
+        let root = tempfile::tempdir().expect("a folder");
+        let at = root.path().join("c/a/r-1.pod.started");
+        std::fs::create_dir_all(root.path().join("c/a")).expect("folders");
+        let file = std::fs::File::create(&at).expect("a file");
+        let in_a_century = SystemTime::now() + Duration::from_secs(100 * 365 * 86_400);
+        file.set_modified(in_a_century).expect("a time");
+        let in_two_days = SystemTime::now() + Duration::from_secs(2 * 86_400);
+        let old = old_runs(root.path(), Duration::from_secs(86_400), in_two_days).expect("runs");
+        assert_eq!(old.len(), 1);
+    }
+
+    /// Whoever fills a folder, or makes folders without end, neither hides what others have nor keeps a thread.
+    #[test]
+    fn of_too_many_names_any_are_taken() {
+        let root = tempfile::tempdir().expect("a folder");
+        for n in 0..300 {
+            std::fs::write(root.path().join(format!("{n}.laid")), "").expect("a file");
+        }
+        std::fs::write(root.path().join("run.pod.started"), "").expect("a file");
+        let handle = || fs::open(root.path(), FOLDER, Mode::empty()).expect("a folder");
+        let take = |most| sample(handle(), |name| Some(name), 30, most);
+        let is_seen = |_| take(400).0.iter().any(|name| name == "run.pod.started");
+        assert!((0..1_000).any(is_seen), "each look has a chance of a tenth");
+        assert_eq!(take(400).0.len(), 30);
+        assert_eq!(take(7).1, 7);
+        let mut left = Bounds { entries: 0, looks: 1 };
+        assert_eq!(left.names(handle(), [""; 2]), Vec::<String>::new());
+        left.entries = 400;
+        assert_eq!(
+            left.names(handle(), [".pod.started", ".pod.ndjson"]),
+            ["run.pod.started"]
+        );
+        assert!(left.entries < 110, "{}", left.entries);
     }
 }

@@ -11,7 +11,7 @@ use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::stat::stat_handle;
-use super::volume_path::{must_be_for_pods, must_be_regular};
+use super::volume_path::{must_be_for_pods, must_be_open_to_pods, must_be_regular};
 use super::{Ownership, SourceError};
 
 #[cfg(target_os = "linux")]
@@ -26,6 +26,8 @@ const FILE: OFlags = OFlags::RDONLY
     .union(OFlags::CLOEXEC);
 /// As many as the kernel follows.
 const MOST_LINKS: usize = 40;
+/// Most names of a folder that are read, of whatever kind.
+const MAX_ENTRIES: usize = 100_000;
 /// What the kernel shows there is the server's own state, not a file.
 const KERNEL_FOLDERS: [&str; 3] = ["proc", "sys", "dev"];
 
@@ -78,6 +80,7 @@ pub fn names_in(
     let folder = Walked::to(data_root, &path.join("-"))?.folder;
     let entries = Dir::read_from(&folder_to_list(&folder)?)?;
     let mut names: Vec<(String, bool)> = entries
+        .take(MAX_ENTRIES)
         .filter_map(|entry| Some(entry.ok()?.file_name().to_str().ok()?.to_owned()))
         .filter(|name| name != "." && name != "..")
         .take(limit)
@@ -103,6 +106,8 @@ struct Walked {
     folder: OwnedFd,
     name: OsString,
     in_volume: bool,
+    /// It stands in the data root itself, whose owner is whoever made the volume.
+    in_root: bool,
 }
 
 impl Walked {
@@ -112,6 +117,7 @@ impl Walked {
             let walk = Walk {
                 folder: fs::open(data_root, WALK, Mode::empty())?,
                 in_volume: true,
+                in_root: true,
                 root: None,
                 top: None,
             };
@@ -120,6 +126,7 @@ impl Walked {
         let top = fs::open("/", WALK, Mode::empty())?;
         let walk = Walk {
             in_volume: false,
+            in_root: false,
             root: match fs::open(data_root, WALK, Mode::empty()) {
                 Ok(root) => Some(stat_handle(&root)?.0.identity),
                 Err(Errno::NOENT) => None,
@@ -148,6 +155,9 @@ impl Walked {
             return Err(hostile("it has a second hard link"));
         }
         if self.in_volume {
+            if !self.in_root {
+                must_be_open_to_pods(&self.folder, pods)?;
+            }
             must_be_for_pods(&file, pods)?;
         }
         read_all(&file, limit)
@@ -159,6 +169,7 @@ struct Walk {
     folder: OwnedFd,
     /// From the data root on nothing is followed.
     in_volume: bool,
+    in_root: bool,
     /// The data root, by whichever path it is reached.
     root: Option<(u64, u64)>,
     /// The root of all paths.
@@ -176,6 +187,7 @@ impl Walk {
                     folder: self.folder,
                     name: part,
                     in_volume: self.in_volume,
+                    in_root: self.in_root,
                 });
             }
             match fs::openat(&self.folder, &part, WALK | OFlags::NOFOLLOW, Mode::empty()) {
@@ -193,8 +205,10 @@ impl Walk {
     }
 
     fn enter(&mut self, folder: OwnedFd) -> Result<(), SourceError> {
+        self.in_root = false;
         if !self.in_volume {
             self.in_volume = Some(stat_handle(&folder)?.0.identity) == self.root;
+            self.in_root = self.in_volume;
         }
         self.folder = folder;
         Ok(())

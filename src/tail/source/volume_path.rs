@@ -3,7 +3,8 @@
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
 
 use super::stat::stat_handle;
 use super::{FileState, Ownership, SourceError};
@@ -112,11 +113,12 @@ impl VolumePath {
         for part in &self.folders {
             let new = match fs::mkdirat(&folder, part, mode) {
                 Ok(()) => true,
-                Err(rustix::io::Errno::EXIST) => false,
+                Err(Errno::EXIST) => false,
                 Err(errno) => return Err(errno.into()),
             };
             folder = fs::openat(&folder, part, FOLDER | OFlags::NOFOLLOW, Mode::empty())?;
             if new {
+                must_be_new(&folder)?;
                 made(&folder)?;
             }
         }
@@ -128,7 +130,15 @@ impl VolumePath {
         // Its kind is looked at before it is opened, because opening a device can have effects.
         let stat = fs::statat(folder, self.name.as_str(), AtFlags::SYMLINK_NOFOLLOW)?;
         must_be_regular(FileType::from_raw_mode(stat.st_mode))?;
-        let file = self.open_without_atime(folder)?;
+        let file = match self.open_without_atime(folder) {
+            Err(Errno::ACCESS) if is_closed_to_servers(&stat) => {
+                return Err(SourceError::Hostile(
+                    "its mode does not let servers read it: neither a server nor the pod's script made it"
+                        .to_owned(),
+                ));
+            }
+            opened => opened?,
+        };
         // And again afterwards, because it may have been replaced in between.
         let (seen, kind) = stat_handle(&file)?;
         must_be_regular(kind)?;
@@ -136,11 +146,11 @@ impl VolumePath {
     }
 
     /// Where the file is ours, its access time stays: the volume would have to write it after every read of a log.
-    fn open_without_atime(&self, folder: &OwnedFd) -> Result<OwnedFd, rustix::io::Errno> {
+    fn open_without_atime(&self, folder: &OwnedFd) -> Result<OwnedFd, Errno> {
         let open = |flags| fs::openat(folder, self.name.as_str(), flags, Mode::empty());
         #[cfg(target_os = "linux")]
         match open(FILE | OFlags::NOATIME) {
-            Err(rustix::io::Errno::PERM) => {}
+            Err(Errno::PERM) => {}
             answer => return answer,
         }
         open(FILE)
@@ -150,6 +160,40 @@ impl VolumePath {
     pub(super) fn root(&self) -> &Path {
         &self.root
     }
+}
+
+/// Refuses a folder that is not the one that was just made. Whoever owns the folder above may put another in its place
+/// before it is opened, and a root server would give that one to the pods: the server's own secrets, moved there.
+fn must_be_new(folder: &OwnedFd) -> Result<(), SourceError> {
+    let is_entry = |entry: &fs::DirEntry| entry.file_name() != c"." && entry.file_name() != c"..";
+    let mut entries = Dir::read_from(folder)?;
+    match entries.find(|entry| !entry.as_ref().is_ok_and(|entry| !is_entry(entry))) {
+        None => Ok(()),
+        Some(Err(errno)) => Err(errno.into()),
+        Some(Ok(_)) => Err(SourceError::Hostile(
+            "another folder took the place of the one that was just made".to_owned(),
+        )),
+    }
+}
+
+/// Whether the mode explains why this process may not open the file. Servers and the pod's script make files that all
+/// servers can read, so this one is an agent's, and says nothing about a volume that answers badly.
+fn is_closed_to_servers(stat: &Stat) -> bool {
+    let us = Ownership::of_this_process();
+    let groups = rustix::process::getgroups().unwrap_or_default();
+    let in_group = us.gid == stat.st_gid || groups.iter().any(|group| group.as_raw() == stat.st_gid);
+    is_closed_to(us.uid, in_group, stat.st_uid, Mode::from_raw_mode(stat.st_mode))
+}
+
+fn is_closed_to(uid: u32, in_group: bool, owner: u32, mode: Mode) -> bool {
+    let needed = match (uid == owner, in_group) {
+        // Root is refused only where it counts as nobody.
+        _ if uid == 0 => Mode::ROTH,
+        (true, _) => Mode::RUSR,
+        (false, true) => Mode::RGRP,
+        (false, false) => Mode::ROTH,
+    };
+    !mode.contains(needed)
 }
 
 /// Refuses a file that pods could not read themselves. In a folder of its own a pod may move such a file (the server's
@@ -170,6 +214,20 @@ fn is_for_pods(uid: u32, gid: u32, mode: Mode, pods: Ownership) -> bool {
     // Where pods count as root nothing is told by that: what they write can be read by all.
     let is_theirs = uid == pods.uid && uid != 0;
     is_theirs || by_group || mode.contains(Mode::ROTH)
+}
+
+/// Refuses a folder that pods could not enter themselves: what stands in it is not theirs, whatever its own mode is.
+pub(super) fn must_be_open_to_pods(folder: &OwnedFd, pods: Ownership) -> Result<(), SourceError> {
+    let stat = fs::fstat(folder)?;
+    let mode = Mode::from_raw_mode(stat.st_mode);
+    let by_group = stat.st_gid == pods.gid && mode.contains(Mode::XGRP);
+    let is_theirs = stat.st_uid == pods.uid && stat.st_uid != 0;
+    match is_theirs || by_group || mode.contains(Mode::XOTH) {
+        true => Ok(()),
+        false => Err(SourceError::Hostile(
+            "pods may not enter its folder: it is not a file of theirs".to_owned(),
+        )),
+    }
 }
 
 pub(super) fn must_be_regular(kind: FileType) -> Result<(), SourceError> {
@@ -199,6 +257,37 @@ mod tests {
         );
         assert!(is(0, 0, 0o100_644) && is(0, 1000, 0o100_640) && is(1234, 1000, 0o100_660));
         assert!(is(1000, 0, 0o100_600) && is(1000, 1000, 0o100_200));
+    }
+
+    #[test]
+    fn a_file_whose_mode_hides_it_from_servers_is_an_agents() {
+        let is = |uid, in_group, owner, mode| is_closed_to(uid, in_group, owner, Mode::from_raw_mode(mode));
+        assert!(is(1000, true, 1000, 0o100_000) && is(1000, true, 1000, 0o100_044));
+        assert!(is(999, true, 1000, 0o100_604) && is(999, false, 1000, 0o100_660));
+        assert!(is(0, false, 1000, 0o100_600), "root that counts as nobody");
+        // What servers and the pod's script make: that it cannot be opened is the volume's doing.
+        for (uid, in_group) in [(0, false), (1000, true), (999, true), (999, false)] {
+            assert!(!is(uid, in_group, 1000, 0o100_664) && !is(uid, in_group, 1000, 0o100_644));
+        }
+    }
+
+    /// The race cannot be lost on purpose: what it leaves is a folder with something in it under the new one's name.
+    #[test]
+    fn a_folder_that_took_the_place_of_the_new_one_is_not_given_to_pods() {
+        let temp = tempfile::tempdir().expect("a folder");
+        let open = |at: &Path| fs::open(at, FOLDER, Mode::empty()).expect("a handle");
+        let path = VolumePath::below(temp.path(), &temp.path().join("a/b/file")).expect("a path");
+        let mut given = 0;
+        let mut give = |_: &OwnedFd| {
+            given += 1;
+            Ok(())
+        };
+        assert!(path.make_folder(0o755.into(), &mut give).is_ok());
+        assert!(path.make_folder(0o755.into(), &mut give).is_ok());
+        assert_eq!(given, 2, "each folder once");
+        assert!(must_be_new(&open(&temp.path().join("a/b"))).is_ok());
+        let swapped = must_be_new(&open(&temp.path().join("a")));
+        assert!(matches!(swapped, Err(SourceError::Hostile(why)) if why.contains("just made")));
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod groups;
 mod harvested;
 mod hostile;
 mod hub;
+mod laid;
 mod model;
 mod polls;
 mod proof;

@@ -1,0 +1,30 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+import { answer, openStage, run, type Stage } from "../run/stage.js";
+import { expectNothingLeft, work } from "../run/work.js";
+
+let stage: Stage;
+beforeAll(async () => {
+  stage = await openStage({ mapping: "mount" });
+});
+afterAll(() => stage.close());
+
+test("an agent that forges holder, record and usage is followed to its end and pays what it used", async () => {
+  const task = work();
+  const program = `
+base=$(ls /paperclip/instances/default/run-logs/company-1/${task.agent.id}/*.pod.started); base=\${base%.started}
+run=\${base##*/}; run=\${run%.pod}
+${answer("I am done.")}
+echo elsewhere.$(printf '%064d' 0) >"$base.holder"
+echo '{"usage":{"inputTokens":999999999,"outputTokens":9,"cachedInputTokens":9},"costUsd":1e9}' >"$base.usage"
+echo forged >"$base.nonce"
+bytes=$(wc -c <"$base.ndjson"); sum=$(sha256sum <"$base.ndjson" | cut -c1-64)
+head="{\\"v\\":1,\\"run\\":\\"$run\\",\\"pod\\":\\"p\\",\\"exit\\":0"
+echo "$head,\\"bytes\\":$bytes,\\"sha256\\":\\"$sum\\"}" >"$base.end.json"
+sleep 6
+echo at work until now`;
+  const { result, lines } = await run(program, task);
+  expect(lines.at(-1)).toBe("at work until now");
+  expect(result).toMatchObject({ exitCode: 0, usage: { inputTokens: 10 }, costUsd: 0.5 });
+  await expectNothingLeft(stage, task);
+});

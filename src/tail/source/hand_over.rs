@@ -1,0 +1,215 @@
+//! Who the server and the pods are on the shared volume, and how a file that the server made becomes one that the pod
+//! can write.
+
+use rustix::fd::OwnedFd;
+use rustix::fs::{self, Gid, Mode, Uid};
+use rustix::io::Errno;
+
+use super::SourceError;
+
+/// The pod's user and group on the shared volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ownership {
+    /// User id under which the pod's writes appear on this mount. Default 1000.
+    pub uid: u32,
+    /// Group id under which the pod's writes appear on this mount. Default 1000.
+    pub gid: u32,
+}
+
+impl Ownership {
+    /// The user and group of this process.
+    #[must_use]
+    pub fn of_this_process() -> Self {
+        Self {
+            uid: rustix::process::geteuid().as_raw(),
+            gid: rustix::process::getegid().as_raw(),
+        }
+    }
+}
+
+impl Ownership {
+    /// Whose files pods write, where nobody says: a server that is not root shares files with pods of its own user.
+    #[must_use]
+    pub fn of_pods() -> Self {
+        match Self::of_this_process() {
+            Self { uid: 0, .. } => Self::default(),
+            own => own,
+        }
+    }
+}
+
+impl Default for Ownership {
+    fn default() -> Self {
+        Self { uid: 1000, gid: 1000 }
+    }
+}
+
+/// Why the files of a run could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The folder or a file of the run cannot be made or opened.
+    #[error(
+        "cannot prepare {path}: {cause}. The shared volume must be mounted here, read-write, at the data root"
+    )]
+    Unusable {
+        /// What was to be made.
+        path: String,
+        /// What the file system said.
+        cause: SourceError,
+    },
+    /// The server's user cannot make a file that the pod's user could write.
+    #[error(
+        "Users do not fit: the server runs as uid {server} and the pod as uid {pod}. The server's user must be 0, {pod} or a member of \
+         group {group}, so that both can write {path}"
+    )]
+    Owner {
+        /// The server's effective user id.
+        server: u32,
+        /// The pod's user id.
+        pod: u32,
+        /// The group that would have to be the server's, too.
+        group: u32,
+        /// What was to be made.
+        path: String,
+    },
+}
+
+/// User and groups of this process.
+pub(super) struct ServerUser {
+    uid: u32,
+    groups: Vec<u32>,
+}
+
+impl ServerUser {
+    pub(super) fn current() -> Self {
+        let others = rustix::process::getgroups().unwrap_or_default();
+        let groups = others.into_iter().chain([rustix::process::getegid()]);
+        Self {
+            uid: rustix::process::geteuid().as_raw(),
+            groups: groups.map(Gid::as_raw).collect(),
+        }
+    }
+
+    /// The error of a call that the volume refused. For a user without the pod's group it names both users, whichever
+    /// call was refused.
+    pub(super) fn refused(
+        &self,
+        owner: Ownership,
+        hand_over: HandOver,
+        cause: SourceError,
+        path: String,
+    ) -> PrepareError {
+        let is_stranger = !self.groups.contains(&owner.gid);
+        match (hand_over, &cause) {
+            (HandOver::Group(_), SourceError::Io(errno))
+                if *errno == Errno::PERM || (*errno == Errno::ACCESS && is_stranger) =>
+            {
+                PrepareError::Owner {
+                    server: self.uid,
+                    pod: owner.uid,
+                    group: owner.gid,
+                    path,
+                }
+            }
+            _ => PrepareError::Unusable { path, cause },
+        }
+    }
+}
+
+/// How a file that the server made becomes one that the pod can write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HandOver {
+    /// The server is the pod's user: nothing to do.
+    Same,
+    /// The server is root: it makes the pod's user the owner.
+    Root(Ownership),
+    /// The server is another user: it shares the file through the group.
+    Group(Ownership),
+}
+
+impl HandOver {
+    pub(super) fn to(owner: Ownership) -> Self {
+        match rustix::process::geteuid().as_raw() {
+            uid if uid == owner.uid => Self::Same,
+            0 => Self::Root(owner),
+            _ => Self::Group(owner),
+        }
+    }
+
+    pub(super) fn folder_mode(self) -> Mode {
+        match self {
+            Self::Group(_) => Mode::from_raw_mode(0o2775),
+            Self::Same | Self::Root(_) => Mode::from_raw_mode(0o755),
+        }
+    }
+
+    pub(super) fn file_mode(self) -> Mode {
+        match self {
+            Self::Group(_) => Mode::from_raw_mode(0o664),
+            Self::Same | Self::Root(_) => Mode::from_raw_mode(0o644),
+        }
+    }
+
+    pub(super) fn apply(self, made: &OwnedFd, mode: Mode) -> Result<(), SourceError> {
+        match self {
+            Self::Same => {}
+            Self::Root(owner) => {
+                fs::fchown(
+                    made,
+                    Some(Uid::from_raw(owner.uid)),
+                    Some(Gid::from_raw(owner.gid)),
+                )?;
+            }
+            Self::Group(owner) => {
+                fs::fchown(made, None, Some(Gid::from_raw(owner.gid)))?;
+                // The umask has cleared the group's write bit, and chown the set-group-id bit.
+                fs::fchmod(made, mode)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(uid: u32, groups: &[u32], errno: Errno) -> String {
+        let owner = Ownership::default();
+        let hand_over = match uid {
+            1000 => HandOver::Same,
+            _ => HandOver::Group(owner),
+        };
+        let server = ServerUser {
+            uid,
+            groups: groups.to_vec(),
+        };
+        let error = server.refused(owner, hand_over, errno.into(), "/paperclip/log".to_owned());
+        error.to_string()
+    }
+
+    #[test]
+    fn the_error_for_a_user_without_the_pods_group_names_both_uids() {
+        for errno in [Errno::ACCESS, Errno::PERM] {
+            let said = said(4321, &[4321], errno);
+            assert!(
+                said.contains("uid 4321") && said.contains("uid 1000") && said.contains("group 1000"),
+                "{said}"
+            );
+            assert!(said.contains("/paperclip/log"), "{said}");
+        }
+    }
+
+    #[test]
+    fn the_error_for_a_user_that_could_write_is_the_volumes_own() {
+        for (uid, groups, errno) in [
+            (1000, [1000], Errno::ACCESS),
+            (1234, [1000], Errno::ACCESS),
+            (4321, [4321], Errno::NOSPC),
+            (4321, [4321], Errno::ROFS),
+        ] {
+            let said = said(uid, &groups, errno);
+            assert!(said.starts_with("cannot prepare /paperclip/log"), "{said}");
+        }
+    }
+}

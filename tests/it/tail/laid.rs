@@ -1,0 +1,106 @@
+//! What agents lay under the names of a run's files, before or while it runs: it is removed without being looked into,
+//! and what stands in a folder that pods may not enter is not theirs.
+#![cfg(unix)]
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use opencode_k8s::tail::source::{Ownership, RunFiles, read_text};
+
+const NAME: &str = "run.pod.ndjson";
+
+struct Volume {
+    temp: tempfile::TempDir,
+    folder: PathBuf,
+}
+
+impl Volume {
+    fn new() -> Self {
+        let temp = tempfile::tempdir().expect("a folder");
+        let folder = temp.path().join("root/logs/agent");
+        fs::create_dir_all(&folder).expect("folders");
+        fs::write(temp.path().join("precious"), "precious").expect("a file");
+        Self { temp, folder }
+    }
+
+    fn root(&self) -> PathBuf {
+        self.temp.path().join("root")
+    }
+
+    fn files(&self) -> RunFiles {
+        RunFiles::new(&self.root(), &self.folder.join(NAME)).expect("a path")
+    }
+}
+
+#[test]
+fn whatever_has_the_name_is_removed_and_nothing_is_followed() {
+    type Lay = fn(&Path, &Path);
+    let lays: [(&str, Lay); 5] = [
+        ("a link to a file", |at, precious| {
+            symlink(precious, at).expect("a link")
+        }),
+        ("a link to a folder", |at, precious| {
+            symlink(precious.parent().expect("a folder"), at).expect("a link");
+        }),
+        ("a folder", |at, _| fs::create_dir(at).expect("a folder")),
+        ("a folder with a link in it", |at, precious| {
+            fs::create_dir(at).expect("a folder");
+            symlink(precious, at.join("link")).expect("a link");
+        }),
+        ("a file that nobody may read", |at, _| {
+            fs::write(at, "x").expect("a file");
+            fs::set_permissions(at, fs::Permissions::from_mode(0)).expect("a mode");
+        }),
+    ];
+    for (what, lay) in lays {
+        let volume = Volume::new();
+        let (at, precious) = (volume.folder.join(NAME), volume.temp.path().join("precious"));
+        lay(&at, &precious);
+        let files = volume.files();
+        assert_eq!(files.any_of([NAME]), Ok(true), "{what}");
+        assert!(
+            files
+                .prepare(Ownership::of_this_process(), &[(NAME, b"")])
+                .is_err(),
+            "{what}"
+        );
+        assert_eq!(files.remove([NAME]), None, "{what}");
+        assert_eq!(files.any_of([NAME]), Ok(false), "{what}");
+        assert!(
+            files
+                .prepare(Ownership::of_this_process(), &[(NAME, b"")])
+                .is_ok(),
+            "{what}"
+        );
+        assert_eq!(
+            fs::read_to_string(&precious).expect("a file"),
+            "precious",
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn a_folder_that_does_not_answer_does_not_say_that_nothing_is_there() {
+    let volume = Volume::new();
+    fs::remove_dir(&volume.folder).expect("removed");
+    assert_eq!(volume.files().any_of([NAME]), Ok(false));
+    fs::write(&volume.folder, "").expect("a file");
+    assert!(volume.files().any_of([NAME]).is_err());
+}
+
+/// Only root reads what stands there.
+#[test]
+fn a_file_in_a_folder_that_pods_may_not_enter_is_not_read_for_them() {
+    if Ownership::of_this_process().uid != 0 {
+        return;
+    }
+    let volume = Volume::new();
+    let at = volume.folder.join("AGENTS.md");
+    fs::write(&at, "for everybody").expect("a file");
+    let read = || read_text(&volume.root(), &at, 99, Ownership::default());
+    assert_eq!(read().as_deref(), Ok("for everybody"));
+    fs::set_permissions(&volume.folder, fs::Permissions::from_mode(0o700)).expect("a mode");
+    assert!(read().is_err_and(|error| error.to_string().contains("may not enter")));
+}
