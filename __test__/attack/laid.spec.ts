@@ -14,7 +14,13 @@ const FILES = [".ndjson", ".stderr.log", ".nonce", ".started", ".end.json", ".ho
 
 const KINDS: [what: string, lay: (path: string, precious: string) => void][] = [
   ["files with nonsense", (path) => writeFileSync(path, `{"v":1e400,"run":[[[[{"a":-0`)],
-  ["files that nobody may read", (path) => (writeFileSync(path, "x"), chmodSync(path, 0))],
+  [
+    "files that nobody may read",
+    (path) => {
+      writeFileSync(path, "x");
+      chmodSync(path, 0);
+    },
+  ],
   ["links to a file of the server", (path, precious) => symlinkSync(precious, path)],
   ["pipes", (path) => void execFileSync("mkfifo", [path])],
   ["folders with something in them", (path) => mkdirSync(join(path, "deeper"), { recursive: true })],
