@@ -11,6 +11,7 @@ export function readServerEnvironment(env: NodeJS.ProcessEnv = process.env): Ser
   const found: Record<Exclude<keyof ServerEnvironment, "hostname">, string | undefined> = {
     podName: env["POD_NAME"],
     namespace: env["PAPERCLIP_NAMESPACE"]?.trim() || env["POD_NAMESPACE"],
+    instanceId: env["PAPERCLIP_INSTANCE_ID"],
     kubeconfig: env["KUBECONFIG"],
     kubernetesServiceHost: env["KUBERNETES_SERVICE_HOST"],
     dataRoot: env["PAPERCLIP_K8S_DATA_ROOT"],

@@ -7,7 +7,7 @@ import rows from "../../src/config/settings.json" with { type: "json" };
 /** What is said about one setting; `src/config/row.rs` says what each part means. */
 export interface SettingRow {
   key: string;
-  type: "text" | "flag" | "duration" | "bytes" | "quantity" | "choice" | "map" | "words" | "list" | "object";
+  type: "text" | "flag" | "duration" | "count" | "bytes" | "quantity" | "choice" | "map" | "words" | "list" | "object";
   default?: string | number | boolean;
   prefill?: boolean;
   fallback?: string;
@@ -29,6 +29,7 @@ const inputs: Record<SettingRow["type"], ConfigFieldSchema["type"]> = {
   text: "text",
   flag: "toggle",
   duration: "text",
+  count: "text",
   bytes: "text",
   quantity: "text",
   choice: "select",

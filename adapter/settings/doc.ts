@@ -6,6 +6,7 @@ const typeNames: Record<SettingRow["type"], string> = {
   text: "text",
   flag: "true or false",
   duration: "time (seconds, or 90s, 5m, 7d)",
+  count: "number",
   bytes: "size (bytes, or 500Mi, 2Gi)",
   quantity: "quantity",
   choice: "one of",

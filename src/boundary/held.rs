@@ -10,9 +10,11 @@ use super::server;
 #[must_use]
 pub fn held_resources() -> String {
     let server = server();
+    let (taken, waiting) = server.places.count();
     json!({
         "watches": server.views.count() * 2,
         "agents": server.agents.held(),
+        "places": taken.saturating_add(waiting as u64),
         "tails": server.hub.tails(),
         "stuckThreads": server.hub.stuck_threads(),
     })

@@ -336,6 +336,8 @@ export interface ServerEnvironment {
   podName?: string | undefined;
   /** The own namespace where the Deployment states it. */
   namespace?: string | undefined;
+  /** `PAPERCLIP_INSTANCE_ID`: the host's own name of this installation. */
+  instanceId?: string | undefined;
   /** `KUBECONFIG`. */
   kubeconfig?: string | undefined;
   /** Set by Kubernetes in every pod. */
@@ -397,6 +399,8 @@ export interface HeldResources {
   watches: number;
   /** Agents that have a run. */
   agents: number;
+  /** Runs that have a place in their namespace, or wait for one. */
+  places: number;
   /** Files that are followed. */
   tails: number;
   /** Threads that hang on a mount that does not answer. */

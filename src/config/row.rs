@@ -63,6 +63,8 @@ pub enum Kind {
     Flag,
     /// Whole seconds: a number, or text with units such as `90s`, `1h30m`, `7d`.
     Duration,
+    /// A whole number.
+    Count,
     /// Whole bytes: a number, or a quantity such as `2Gi`.
     Bytes,
     /// A Kubernetes quantity.

@@ -83,6 +83,8 @@ pub struct Settings {
     pub grace_sec: u64,
     /// Seconds to wait for another run of the agent; 0 without limit.
     pub guard_wait_sec: u64,
+    /// Runs of the namespace that one server has at once; 0 without limit.
+    pub max_concurrent_runs: u64,
     /// Seconds until the pod is bound to a node.
     pub schedule_timeout_sec: u64,
     /// Seconds from there until the agent's container runs.
@@ -159,6 +161,7 @@ impl Settings {
             timeout_sec: Some(read.number("timeoutSec")?).filter(|seconds| *seconds > 0),
             grace_sec: read.number("graceSec")?,
             guard_wait_sec: read.number("guardWaitSec")?,
+            max_concurrent_runs: read.number("maxConcurrentRuns")?,
             schedule_timeout_sec: read.number("scheduleTimeoutSec")?,
             start_timeout_sec: read.number("startTimeoutSec")?,
             outage_timeout_sec: read.number("outageTimeoutSec")?,
@@ -323,6 +326,9 @@ mod tests {
             (json!({"model": "--attach=http://x"}), "model"),
             (json!({"promptTemplate": 5}), "promptTemplate"),
             (json!({"guardWaitSec": "soon"}), "guardWaitSec"),
+            (json!({"maxConcurrentRuns": "some"}), "maxConcurrentRuns"),
+            (json!({"maxConcurrentRuns": -1}), "maxConcurrentRuns"),
+            (json!({"maxConcurrentRuns": 1.5}), "maxConcurrentRuns"),
             (json!({"evictable": "maybe"}), "evictable"),
             (
                 json!({"agentDbStorageCapacity": "much"}),

@@ -44,6 +44,8 @@ pub struct Run {
     pub auth_token: Option<String>,
     /// Identity of the cluster for the start record; empty when unknown.
     pub cluster: String,
+    /// Identity of the Paperclip installation; none where nobody has to tell several apart.
+    pub instance: Option<String>,
     /// Text that the nonce file beside the log must hold; none compares nothing.
     pub nonce: Option<String>,
     /// The prompt of a fresh session, and that of a resumed one.
@@ -238,6 +240,7 @@ impl Run {
             resume: session::resume(&request.runtime, working_dir, settings.resume_last_session),
             auth_token: given(&request.auth_token),
             cluster: request.cluster.clone().unwrap_or_default(),
+            instance: None,
             nonce: given(&request.nonce),
             prompts: Prompts::of(request),
             prompt_secret_name: given(&request.prompt_secret_name),

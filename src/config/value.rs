@@ -15,7 +15,7 @@ pub(super) enum Setting {
     /// Of a text, a choice or a quantity.
     Text(String),
     Flag(bool),
-    /// Seconds or bytes.
+    /// Seconds, bytes, or a count.
     Number(u64),
     Pairs(Vec<(String, String)>),
     Words(Vec<String>),
@@ -91,6 +91,10 @@ fn of_kind(row: &Row, value: &Value) -> Result<Setting, ConfigError> {
         Kind::Duration => seconds(value)
             .map(bounded)
             .ok_or_else(|| wrong("a number of seconds, or a time such as 90s, 5m, 1h30m or 7d")),
+        Kind::Count => number(value)
+            .filter(|number| *number >= 0.0 && number.fract() == 0.0)
+            .map(bounded)
+            .ok_or_else(|| wrong("a whole number")),
         Kind::Bytes => size(value)
             .map(bounded)
             .ok_or_else(|| wrong("a number of bytes, or a size such as 500Mi or 2Gi")),

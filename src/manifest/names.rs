@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use sha2::{Digest, Sha256};
 
 use super::LogPaths;
-use crate::config::RunSpec;
+use crate::config::{RunSpec, SelfPod};
 
 /// Value of [`ADAPTER_TYPE`].
 pub const ADAPTER: &str = "opencode_k8s";
@@ -27,6 +27,8 @@ pub const COMPANY_ID: &str = "paperclip.io/company-id";
 pub const TASK_ID: &str = "paperclip.io/task-id";
 /// Label: the id of the session that the host had stored, if there is one.
 pub const SESSION_ID: &str = "paperclip.io/session-id";
+/// Label: which Paperclip installation made the object. Objects of older versions have none.
+pub const INSTANCE: &str = "paperclip.io/instance";
 /// Label: who made the object.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Label: what the object is.
@@ -79,6 +81,25 @@ pub fn optional_label_value(id: Option<&str>) -> Option<String> {
     value.filter(|value| !value.is_empty())
 }
 
+/// The value of [`INSTANCE`] of a server with this pod: servers of one installation share a claim, the folder on it, and
+/// `PAPERCLIP_INSTANCE_ID`. Readable, and unique by a hash of all of them.
+pub fn instance(own_pod: &SelfPod, id: Option<&str>) -> String {
+    let claim = own_pod.pvc_claim_name.as_deref().unwrap_or_default();
+    let folder =
+        [&own_pod.data_sub_path, &own_pod.data_sub_path_expr].map(|path| path.as_deref().unwrap_or_default());
+    let [path, expression] = folder.map(|path| path.trim_matches('/'));
+    let parts = [claim, path, expression, id.unwrap_or_default().trim()];
+    let hash: String = hex(&Sha256::digest(parts.join("\n"))).chars().take(10).collect();
+    let readable: String = sanitize_label_value(claim).0.chars().take(40).collect();
+    sanitize_label_value(&format!("{readable}-{hash}")).0
+}
+
+/// Whether an object with these labels was made by another installation than this one.
+pub fn is_of_another_instance(labels: Option<&BTreeMap<String, String>>, instance: Option<&str>) -> bool {
+    let theirs = labels.and_then(|labels| labels.get(INSTANCE));
+    matches!((theirs, instance), (Some(theirs), Some(ours)) if theirs != ours)
+}
+
 /// The label selector that finds all Jobs and pods of this adapter.
 pub fn adapter_selector() -> String {
     format!("{ADAPTER_TYPE}={ADAPTER}")
@@ -102,6 +123,7 @@ pub(crate) fn labels(spec: &RunSpec, warnings: &mut Vec<String>) -> BTreeMap<Str
         (COMPANY_ID, Some(spec.run.company_id.as_str())),
         (TASK_ID, spec.run.task_id.as_deref()),
         (SESSION_ID, spec.run.stored_session.as_deref()),
+        (INSTANCE, spec.run.instance.as_deref()),
     ];
     for (key, value) in managed {
         if let Some(value) = value {
@@ -224,6 +246,39 @@ mod tests {
         assert_eq!(
             selector,
             "paperclip.io/agent-id=lead,paperclip.io/adapter-type=opencode_k8s"
+        );
+    }
+
+    #[test]
+    fn an_installation_is_known_by_its_claim_its_folder_and_its_id() {
+        let pod = |claim: &str, path: Option<&str>| SelfPod {
+            pvc_claim_name: Some(claim.to_owned()),
+            data_sub_path: path.map(str::to_owned),
+            ..SelfPod::default()
+        };
+        let one = instance(&pod("paperclip-data", None), Some("default"));
+        assert!(
+            one.starts_with("paperclip-data-") && is_label_value(&one),
+            "{one}"
+        );
+        assert_eq!(one, instance(&pod("paperclip-data", Some("")), Some(" default")));
+        for other in [
+            instance(&pod("paperclip-data", Some("b")), Some("default")),
+            instance(&pod("paperclip-data", None), Some("b")),
+            instance(&pod("paperclip-data-2", None), Some("default")),
+        ] {
+            assert_ne!(one, other);
+        }
+        assert!(is_label_value(&instance(&pod(&"x.".repeat(120), None), None)));
+        let labels = |value: &str| BTreeMap::from([(INSTANCE.to_owned(), value.to_owned())]);
+        assert!(is_of_another_instance(Some(&labels("b")), Some("a")));
+        assert!(!is_of_another_instance(Some(&labels("a")), Some("a")));
+        assert!(
+            !is_of_another_instance(Some(&BTreeMap::new()), Some("a")),
+            "an older version's"
+        );
+        assert!(
+            !is_of_another_instance(None, Some("a")) && !is_of_another_instance(Some(&labels("b")), None)
         );
     }
 

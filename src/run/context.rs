@@ -10,6 +10,7 @@ use crate::cluster::verbs::Namespace;
 use crate::cluster::{Cluster, ClusterError, View, host_pod};
 use crate::config::{RunSpec, Runtime};
 use crate::manifest::names;
+use crate::manifest::names::instance;
 use crate::manifest::{FileNames, LogPaths};
 use crate::run::failure::{
     Failure, INVALID_ID, INVALID_REQUEST, SELF_POD_FAILED, SHARED_VOLUME_MISSING, cancelled,
@@ -199,6 +200,10 @@ async fn connect(server: &Server, request: &mut RunRequest) -> Result<Connected,
         .map_err(failed)?;
     let spec = &mut request.spec;
     *spec = spec.clone().in_pod(self_pod).map_err(of_config)?;
+    spec.run.instance = Some(instance(
+        &spec.own_pod,
+        request.environment.instance_id.as_deref(),
+    ));
     spec.run.cluster = server.identities.of_namespace(&cluster, spec.namespace()).await;
     let namespace = Namespace::new(&cluster, spec.namespace());
     let seal = Box::pin(server.seals.of_namespace(&cluster, &namespace))

@@ -10,6 +10,7 @@ pub mod failure;
 pub mod host;
 pub mod job;
 pub mod outcome;
+pub mod places;
 pub mod prompt_files;
 mod recover;
 pub mod redact;

@@ -20,6 +20,8 @@ pub struct Environment {
     pub pod_name: Option<String>,
     /// `PAPERCLIP_NAMESPACE`, else `POD_NAMESPACE`: the server's namespace.
     pub namespace: Option<String>,
+    /// `PAPERCLIP_INSTANCE_ID`: the host's own name of this installation.
+    pub instance_id: Option<String>,
     /// `KUBECONFIG`: a file, or several separated by colons.
     pub kubeconfig: Option<String>,
     /// `KUBERNETES_SERVICE_HOST`: set in a pod.

@@ -11,6 +11,7 @@ use crate::cluster::view::Views;
 use crate::cluster::{Access, Cluster};
 use crate::run::agent_lock::AgentLocks;
 use crate::run::clock::Clock;
+use crate::run::places::Places;
 use crate::run::seal::Seals;
 use crate::run::volume::blocking::Volume;
 use crate::tail::Hub;
@@ -24,6 +25,8 @@ pub struct Server {
     pub views: Views,
     /// One run per agent.
     pub agents: AgentLocks,
+    /// How many runs of a namespace are on.
+    pub places: Places,
     /// How clients are made.
     pub connect: Connect,
     /// Who works on the shared volume.

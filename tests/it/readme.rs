@@ -53,6 +53,7 @@ fn kind(row: &Row) -> String {
         Kind::Text => "text".to_owned(),
         Kind::Flag => "true or false".to_owned(),
         Kind::Duration => "time".to_owned(),
+        Kind::Count => "number".to_owned(),
         Kind::Bytes => "size".to_owned(),
         Kind::Quantity => "quantity".to_owned(),
         Kind::Map => "map".to_owned(),

@@ -170,7 +170,8 @@ impl Admission<'_> {
                 Err(error) if error.is_forbidden() => Vec::new(),
                 Err(error) => return Err(unreachable(error)),
             };
-        retain_of_agent(&mut jobs, &mut pods, &candidate.log_folder);
+        let instance = candidate.instance.as_deref();
+        retain_of_agent(&mut jobs, &mut pods, &candidate.log_folder, instance);
         Ok(decide(&jobs, &pods, candidate))
     }
 

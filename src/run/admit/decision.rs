@@ -17,6 +17,8 @@ pub struct Candidate {
     pub job_name: String,
     /// Where the logs of its agent's runs are, as pods see it.
     pub log_folder: String,
+    /// The installation of its server.
+    pub instance: Option<String>,
     /// Its task.
     pub task: Option<String>,
     /// The session that the host has stored.

@@ -2,6 +2,7 @@
 
 pub mod concurrency;
 pub mod decision;
+pub mod own_place;
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use self::concurrency::Admission;
 use self::decision::{Candidate, Decision};
+use self::own_place::OwnPlace;
 use crate::cluster::verbs::call;
 use crate::manifest::job_record::JobRecord;
 use crate::manifest::names;
@@ -62,6 +64,7 @@ enum Plan {
 /// The agent's turn: held while the run is on.
 pub(crate) struct AgentTurn {
     _lock: AgentLock,
+    place: OwnPlace,
 }
 
 impl AgentTurn {
@@ -70,13 +73,15 @@ impl AgentTurn {
     /// # Errors
     /// When the run is to stop, or `guardWaitSec` is over.
     pub(crate) async fn take(context: &RunContext, host_log: &HostLog) -> Result<Self, Failure> {
-        let admission = admission(context);
-        tokio::select! {
+        let place = OwnPlace::of(context);
+        let admission = admission(context, &place);
+        let lock = tokio::select! {
             biased;
-            lock = admission.agent_lock(host_log) => Ok(Self { _lock: lock? }),
-            reason = context.stop.asked() => Err(cancelled(&reason)),
-            never = keepalive(host_log) => match never {},
-        }
+            lock = admission.agent_lock(host_log) => lock?,
+            reason = context.stop.asked() => return Err(cancelled(&reason)),
+            never = keepalive(host_log, &place) => match never {},
+        };
+        Ok(Self { _lock: lock, place })
     }
 
     /// What the run follows next: what earlier runs of the task left, and then a Job of its own.
@@ -87,7 +92,9 @@ impl AgentTurn {
         let next = async {
             let mut candidate = candidate(context);
             loop {
-                match Box::pin(plan(context, &candidate, host_log)).await? {
+                // While it waits for others it has no place that they may need.
+                self.place.give_back();
+                match Box::pin(plan(context, &candidate, &self.place, host_log)).await? {
                     Plan::Follow(assignment) => return Ok(*assignment),
                     Plan::Launched(attached) => {
                         say_created(&attached, host_log).await;
@@ -98,6 +105,9 @@ impl AgentTurn {
                             host_log.status(reattaching(context, &record)).await;
                         }
                         if let Some(attached) = Box::pin(adopt(context, &record, role)).await? {
+                            if role != Role::Ended {
+                                self.place.take_over();
+                            }
                             return Ok(Assignment::of(role, attached));
                         }
                         if role == Role::Ended && candidate.harvested.len() < MAX_HARVESTED {
@@ -115,15 +125,20 @@ impl AgentTurn {
         };
         tokio::select! {
             next = next => next,
-            never = keepalive(host_log) => match never {},
+            never = keepalive(host_log, &self.place) => match never {},
         }
     }
 }
 
 /// What comes first. A stop ends this wherever it is, and what was made by then is undone.
-async fn plan(context: &RunContext, candidate: &Candidate, host_log: &HostLog) -> Result<Plan, Failure> {
+async fn plan(
+    context: &RunContext,
+    candidate: &Candidate,
+    place: &OwnPlace,
+    host_log: &HostLog,
+) -> Result<Plan, Failure> {
     let ledger = Ledger::default();
-    let mut planning = Box::pin(undisturbed(context, candidate, &ledger, host_log));
+    let mut planning = Box::pin(undisturbed(context, candidate, place, &ledger, host_log));
     let planned = tokio::select! {
         biased;
         // What is done is not lost: what it made must be known to be removed.
@@ -154,10 +169,11 @@ async fn plan(context: &RunContext, candidate: &Candidate, host_log: &HostLog) -
 async fn undisturbed(
     context: &RunContext,
     candidate: &Candidate,
+    place: &OwnPlace,
     ledger: &Ledger,
     host_log: &HostLog,
 ) -> Result<Plan, Failure> {
-    let admission = admission(context);
+    let admission = admission(context, place);
     loop {
         return Ok(match Box::pin(admission.decision(candidate, host_log)).await? {
             Decision::Abandon(record) => {
@@ -182,6 +198,8 @@ async fn undisturbed(
                 if let Some(left) = Box::pin(left(context)).await? {
                     return Ok(Plan::Follow(Box::new(left)));
                 }
+                // Whatever another server makes for this agent meanwhile, the gate sees it.
+                place.take(host_log).await;
                 tracing::info!("run admitted");
                 match Box::pin(launch(context, ledger, host_log)).await? {
                     Some(attached) => Plan::Launched(Box::new(attached)),
@@ -265,7 +283,7 @@ async fn left(context: &RunContext) -> Result<Option<Assignment>, Failure> {
     }))
 }
 
-fn admission(context: &RunContext) -> Admission<'_> {
+fn admission<'a>(context: &'a RunContext, place: &OwnPlace) -> Admission<'a> {
     let spec = &context.spec;
     Admission {
         namespace: &context.namespace,
@@ -273,7 +291,8 @@ fn admission(context: &RunContext) -> Admission<'_> {
         agents: &context.server.agents,
         agent: &spec.run.agent_id,
         selector: &context.selector,
-        until: context.admit_by,
+        // The wait for a place is none for other runs of the agent.
+        until: context.admit_by.map(|by| by + place.waited()),
         outage: Duration::from_secs(spec.settings.outage_timeout_sec),
         abandon_after: Duration::from_secs(
             spec.settings.schedule_timeout_sec + spec.settings.start_timeout_sec,
@@ -285,6 +304,7 @@ fn candidate(context: &RunContext) -> Candidate {
     Candidate {
         job_name: names::job_name(&context.spec.run.agent_id, &context.spec.run.id),
         log_folder: context.log_folder.clone(),
+        instance: context.spec.run.instance.clone(),
         task: context.spec.run.task_id.clone(),
         session: context.spec.run.stored_session.clone(),
         may_adopt: context.spec.settings.reattach_orphaned_jobs && !context.has_harvested,
@@ -294,9 +314,13 @@ fn candidate(context: &RunContext) -> Candidate {
 }
 
 /// The host takes a run without a sign of life for lost.
-async fn keepalive(host_log: &HostLog) -> std::convert::Infallible {
+async fn keepalive(host_log: &HostLog, place: &OwnPlace) -> std::convert::Infallible {
     loop {
         sleep(KEEPALIVE).await;
-        host_log.status("keepalive — waiting for this agent's turn").await;
+        let line = match place.is_waited_for() {
+            true => "keepalive — waiting for a place",
+            false => "keepalive — waiting for this agent's turn",
+        };
+        host_log.status(line).await;
     }
 }

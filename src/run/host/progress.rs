@@ -27,6 +27,8 @@ pub enum Phase {
         /// For which.
         who: String,
     },
+    /// The namespace has as many runs as it may have.
+    WaitingForPlace,
     /// The Job is being created.
     Creating,
     /// The Job is suspended: it waits in a queue, and no clock of the run goes.
@@ -89,6 +91,7 @@ impl Phase {
         match self {
             Self::Preparing => RunPhase::Preparing,
             Self::Waiting { .. } => RunPhase::Waiting,
+            Self::WaitingForPlace => RunPhase::WaitingForPlace,
             Self::Creating => RunPhase::Creating,
             Self::Queued { .. } => RunPhase::Queued,
             Self::Unscheduled { .. } => RunPhase::Unscheduled,
@@ -116,6 +119,7 @@ impl RunState {
         match &self.phase {
             Phase::Preparing => said("adapter_startup", "Preparing the run"),
             Phase::Waiting { who } => said("adapter_startup", &format!("Waiting for {who}")),
+            Phase::WaitingForPlace => said("adapter_startup", "Waiting for a place"),
             Phase::Queued { queue: Some(queue) } => said("adapter_startup", &format!("Queued in {queue}")),
             Phase::Queued { queue: None } => said("adapter_startup", "Queued: the Job is suspended"),
             Phase::Creating => said("adapter_startup", "Creating the Job"),

@@ -5,12 +5,14 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 
 use crate::cluster::conditions::{PodStage, is_of, job_end, stage};
-use crate::manifest::names::{LOG_PATH, OPENCODE_CONTAINER};
+use crate::manifest::names::{LOG_PATH, OPENCODE_CONTAINER, is_of_another_instance};
 
 /// Leaves only Jobs and pods of this very agent: labels hold its id in lower case and without some characters, so that
 /// the selector finds those of another, too. `log_folder`: where the logs of the agent's runs are, as pods see it.
-/// Jobs that name no log stay.
-pub fn retain_of_agent(jobs: &mut Vec<Job>, pods: &mut Vec<Pod>, log_folder: &str) {
+/// Jobs that name no log stay. What another installation's label has is not ours.
+pub fn retain_of_agent(jobs: &mut Vec<Job>, pods: &mut Vec<Pod>, log_folder: &str, instance: Option<&str>) {
+    jobs.retain(|job| !is_of_another_instance(job.metadata.labels.as_ref(), instance));
+    pods.retain(|pod| !is_of_another_instance(pod.metadata.labels.as_ref(), instance));
     let is_of_another = |job: &Job| {
         let annotations = job.metadata.annotations.as_ref();
         let log = annotations.and_then(|annotations| annotations.get(LOG_PATH));
@@ -87,6 +89,7 @@ pub fn is_leaving(job: &Job) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::names::INSTANCE;
     use serde_json::json;
 
     fn job(name: &str, made: &str) -> Job {
@@ -114,7 +117,7 @@ mod tests {
             job("old", None),
         ];
         let mut pods = vec![pod("own"), pod("other"), pod("gone")];
-        retain_of_agent(&mut jobs, &mut pods, "/paperclip/logs/c/Ada");
+        retain_of_agent(&mut jobs, &mut pods, "/paperclip/logs/c/Ada", None);
         let names: Vec<_> = jobs
             .iter()
             .filter_map(|job| job.metadata.name.as_deref())
@@ -125,6 +128,33 @@ mod tests {
             .filter_map(|pod| pod.metadata.name.as_deref())
             .collect();
         assert_eq!(names, ["own", "gone"], "its pod is no pod without a Job");
+    }
+
+    #[test]
+    fn another_installations_jobs_and_pods_are_not_this_agents() {
+        let labelled = |name: &str, instance: Option<&str>| {
+            let mut job = job(name, "2026-01-01T00:00:00Z");
+            job.metadata.labels = instance.map(|value| [(INSTANCE.to_owned(), value.to_owned())].into());
+            job
+        };
+        let mut jobs = vec![
+            labelled("own", Some("a")),
+            labelled("other", Some("b")),
+            labelled("old", None),
+        ];
+        let mut pods: Vec<Pod> = jobs
+            .iter()
+            .map(|job| Pod {
+                metadata: job.metadata.clone(),
+                ..Pod::default()
+            })
+            .collect();
+        retain_of_agent(&mut jobs, &mut pods, "/logs", Some("a"));
+        let names: Vec<_> = jobs
+            .iter()
+            .filter_map(|job| job.metadata.name.as_deref())
+            .collect();
+        assert_eq!((names, pods.len()), (vec!["own", "old"], 2));
     }
 
     #[test]

@@ -28,6 +28,8 @@ struct Sweep {
     server: Arc<Server>,
     cluster: Cluster,
     namespace: Namespace,
+    /// Whose Jobs are swept.
+    instance: Option<String>,
     root: DataRoot,
     /// A survey that hangs keeps one thread, however many sweeps there are.
     survey: SingleFlight,
@@ -54,6 +56,7 @@ pub(crate) fn start(context: &RunContext) {
         server,
         cluster: context.cluster.clone(),
         namespace: context.namespace.clone(),
+        instance: context.spec.run.instance.clone(),
         root: context.volume.root.clone(),
         survey: SingleFlight::default(),
     };
@@ -85,7 +88,9 @@ impl Sweep {
         let pods = self.namespace.list_pods(&names::adapter_selector()).await;
         let pods = pods.unwrap_or_default();
         let is_leftover = |job: &&Job| is_forgotten(job, now) || is_kept_by_a_sidecar(job, &pods, now);
-        for job in jobs.iter().filter(is_leftover) {
+        let instance = self.instance.as_deref();
+        let is_own = |job: &&Job| !names::is_of_another_instance(job.metadata.labels.as_ref(), instance);
+        for job in jobs.iter().filter(is_own).filter(is_leftover) {
             if let (Some(name), Some(uid)) = (&job.metadata.name, &job.metadata.uid) {
                 tracing::info!(job = %name, "deleting a finished Job that nobody harvests");
                 let deleted = self.namespace.delete_job(name, Some(uid), REMOVE_LIMIT).await;

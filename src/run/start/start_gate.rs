@@ -37,7 +37,8 @@ pub(crate) async fn may_go_on(context: &RunContext, own: &CreatedJob) -> Result<
                 Err(unknown(error))
             }
         })?;
-        retain_of_agent(&mut jobs, &mut pods, &context.log_folder);
+        let instance = context.spec.run.instance.as_deref();
+        retain_of_agent(&mut jobs, &mut pods, &context.log_folder, instance);
         let on = jobs_at_work(&jobs, &pods);
         let others_are_on = on.iter().any(|job| is_other(&job.metadata.uid));
         if others_are_on {
