@@ -12,13 +12,20 @@ use std::time::Duration;
 use prometheus::{Registry, TextEncoder};
 use tokio::time::Instant;
 
-use crate::codes::CODES;
+use crate::codes::{CANCELLED, CODES};
 use families::Families;
 pub use phases::{Milestone, RunPhase, RunProgress};
 pub use requests::RequestCount;
 
 /// The words for the completeness of a log that are counted by name; any other is `other`.
-const PROOFS: [&str; 5] = ["proven", "counted", "unproven", "incomplete", "not_read"];
+const PROOFS: [&str; 6] = [
+    "proven",
+    "counted",
+    "unproven",
+    "incomplete",
+    "cancelled",
+    "not_read",
+];
 
 /// The code of a run without a failure.
 pub const SUCCESS: &str = "ok";
@@ -113,6 +120,9 @@ impl Metrics {
     /// A run has ended with this code, [`SUCCESS`] without one, and its log with this proof.
     pub fn run_ended(&self, code: &'static str, proof: &str) {
         families::count(&self.families.runs_ended, [code]);
+        // Nobody waits for the whole log of a cancelled run, so that it lacks something is no alarm.
+        let is_cut = code == CANCELLED && matches!(proof, "unproven" | "incomplete");
+        let proof = if is_cut { CANCELLED } else { proof };
         let known = PROOFS.iter().find(|word| proof == **word);
         families::count(&self.families.logs_ended, [known.copied().unwrap_or("other")]);
     }

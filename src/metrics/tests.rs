@@ -15,6 +15,7 @@ async fn the_text_is_the_golden_one() {
     metrics.run_ended("ok", "proven");
     metrics.run_ended("ok", "counted");
     metrics.run_ended("timeout", "incomplete");
+    metrics.run_ended("cancelled", "unproven");
     metrics.run_ended("timeout", "a word from elsewhere");
     metrics.end_seen(Duration::from_millis(700));
     metrics.watch_ended("jobs", "in_time");

@@ -162,7 +162,8 @@ impl Visit for Fields {
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.set(field, value);
+        // Seconds: nobody reads more than their thousandths.
+        self.set(field, (value * 1e3).round() / 1e3);
     }
 }
 

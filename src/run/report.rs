@@ -195,9 +195,13 @@ impl Report {
         words.split(':').next().unwrap_or_default()
     }
 
-    /// Whether an operator should look: nobody knows how the run ended, or whether all of its log is there.
+    /// Whether an operator should look: nobody knows how the run ended, or whether all of its log is there. Nobody waits
+    /// for the whole log of a cancelled run.
     #[must_use]
     pub fn is_doubtful(&self) -> bool {
+        if self.code() == Some(CANCELLED) {
+            return !self.is_acknowledged;
+        }
         let is_unknown = matches!(
             self.code(),
             Some(code::UNKNOWN_OUTCOME | code::LOG_INCOMPLETE | OUTAGE | INTERNAL_ERROR)
