@@ -4,21 +4,13 @@
 // so that no agent takes the machine's time); and a server that executes the runs through the public adapter. The peer
 // asks for every run as the TypeScript adapter does: the Job every 2 s and its pods every 15 s.
 
-import { createHash } from "node:crypto";
 import { fork } from "node:child_process";
-import { appendFileSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { monitorEventLoopDelay, PerformanceObserver } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const percentile = (sorted, share) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
-const spread = (values) => {
-  const sorted = [...values].sort((a, b) => a - b);
-  return { median: percentile(sorted, 0.5), p95: percentile(sorted, 0.95), max: sorted.at(-1) };
-};
-const whole = (numbers) =>
-  Object.fromEntries(Object.entries(numbers).map(([key, value]) => [key, Math.round(value * 10) / 10]));
+import { listenTo, PlayedRun, sleep, spread, whole } from "./played.mjs";
 
 // ── the server ──
 
@@ -128,23 +120,9 @@ async function bench() {
 /** So many runs from their creation to their result, with a steady state in between. */
 async function round(cluster, count, minutes, withPeer) {
   const child = fork(fileURLToPath(import.meta.url), ["server"], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
-  const messages = [];
-  const waiting = [];
-  child.on("message", (message) => {
-    messages.push(message);
-    for (const look of waiting) look();
-  });
-  const received = (what, times = 1) =>
-    new Promise((resolve) => {
-      const look = () => {
-        const found = messages.filter((message) => what in message);
-        if (found.length >= times) resolve(found);
-      };
-      waiting.push(look);
-      look();
-    });
+  const received = listenTo(child);
   await received("ready");
-  const runs = Array.from({ length: count }, (_, i) => new Run(cluster, `run-${count}-${i}`));
+  const runs = Array.from({ length: count }, (_, i) => new PlayedRun(cluster, `run-${count}-${i}`));
   for (const { id } of runs) child.send({ action: "execute", id });
   await Promise.all(runs.map((run) => run.start()));
   const writing = setInterval(() => {
@@ -201,80 +179,6 @@ async function comparePeer(cluster, child, runs, received) {
   child.send({ action: "report" });
   const { report } = (await received("report", 2))[1];
   return { requests, requestsPerMinute: Object.values(requests).reduce((sum, n) => sum + n, 0), server: whole(report) };
-}
-
-/** One agent, played. */
-class Run {
-  constructor(cluster, id) {
-    this.cluster = cluster;
-    this.id = id;
-    this.base = `${cluster.dataDir}/instances/default/run-logs/bench/agent-${id}/${id}.pod`;
-    this.text = "";
-    this.lines = 0;
-  }
-
-  async start() {
-    const isOurs = ({ metadata }) => metadata.labels?.["paperclip.io/run-id"] === this.id;
-    const pods = await this.cluster.waitFor("pods", (all) => all.some(isOurs), 120_000);
-    this.pod = pods.find(isOurs).metadata.name;
-    this.job = pods.find(isOurs).metadata.labels["job-name"];
-    await this.status("Running", { running: { startedAt: new Date().toISOString() } });
-  }
-
-  status(phase, state) {
-    const container = { name: "opencode", image: "i", imageID: "", ready: false, restartCount: 0, state };
-    return this.cluster.patch("pods", this.pod, { status: { phase, containerStatuses: [container] } }, "status");
-  }
-
-  write(
-    line = {
-      type: "text",
-      timestamp: 1,
-      sessionID: "ses_1",
-      part: {
-        id: `p${this.lines}`,
-        messageID: "m",
-        sessionID: "ses_1",
-        type: "text",
-        text: `line ${this.lines} `.repeat(20),
-        time: { start: 1, end: 2 },
-      },
-    },
-  ) {
-    this.lines++;
-    const text = `${JSON.stringify(line)}\n`;
-    this.text += text;
-    appendFileSync(`${this.base}.ndjson`, text);
-  }
-
-  async finish() {
-    const tokens = { total: 12, input: 10, output: 2, reasoning: 0, cache: { read: 0, write: 0 } };
-    this.write({
-      type: "step_finish",
-      timestamp: 1,
-      sessionID: "ses_1",
-      part: { id: "f", messageID: "m", sessionID: "ses_1", type: "step-finish", reason: "stop", cost: 0, tokens },
-    });
-    const sha256 = createHash("sha256").update(this.text).digest("hex");
-    const record = JSON.stringify({
-      v: 1,
-      run: this.id,
-      pod: this.pod,
-      exit: 0,
-      signal: null,
-      bytes: Buffer.byteLength(this.text),
-      errBytes: 0,
-      sha256,
-      reason: null,
-    });
-    const now = new Date().toISOString();
-    // Not on the volume as well: what is measured is how soon the API's word is received.
-    this.finishedAt = Date.now();
-    await this.status("Succeeded", {
-      terminated: { exitCode: 0, reason: "Completed", message: record, startedAt: now, finishedAt: now },
-    });
-    this.answeredAt = Date.now();
-  }
 }
 
 if (process.send && process.argv[2] === "server") await server();

@@ -3,6 +3,7 @@
 //   npm run bench -- tail [seconds]     the tail beside the algorithm in plain TypeScript
 //   npm run bench -- lines [GB]         one large file beside wc -l and sha256sum
 //   npm run bench -- runs               many runs at once: requests to the API, memory, event loop
+//   npm run bench -- hostile            the same with the worst logs: memory, a neighbour's lines, a cancel
 //   npm run bench -- manifest           microseconds per manifest
 //   npm run bench -- fold               understanding opencode's stream
 //

@@ -1,0 +1,117 @@
+// What the benchmarks of whole runs share: agents that are played, and figures.
+
+import { createHash } from "node:crypto";
+import { appendFileSync } from "node:fs";
+
+export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const percentile = (sorted, share) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
+export const spread = (values) => {
+  const sorted = [...values].sort((a, b) => a - b);
+  return { median: percentile(sorted, 0.5), p95: percentile(sorted, 0.95), max: sorted.at(-1) };
+};
+export const whole = (numbers) =>
+  Object.fromEntries(Object.entries(numbers).map(([key, value]) => [key, Math.round(value * 10) / 10]));
+
+/** Waits for so many messages of a child that have this member. */
+export function listenTo(child) {
+  const messages = [];
+  const waiting = [];
+  child.on("message", (message) => {
+    messages.push(message);
+    for (const look of waiting) look();
+  });
+  return (what, times = 1) =>
+    new Promise((resolve) => {
+      const look = () => {
+        const found = messages.filter((message) => what in message);
+        if (found.length >= times) resolve(found);
+      };
+      waiting.push(look);
+      look();
+    });
+}
+
+/** One agent on a node that is played: it writes its log, and its pod's status. */
+export class PlayedRun {
+  constructor(cluster, id) {
+    this.cluster = cluster;
+    this.id = id;
+    this.agent = `agent-${id}`;
+    this.log = `${cluster.dataDir}/instances/default/run-logs/bench/${this.agent}/${id}.pod.ndjson`;
+    this.text = "";
+    this.lines = 0;
+  }
+
+  async start() {
+    const isOurs = ({ metadata }) => metadata.labels?.["paperclip.io/run-id"] === this.id;
+    const pods = await this.cluster.waitFor("pods", (all) => all.some(isOurs), 120_000);
+    this.pod = pods.find(isOurs).metadata.name;
+    this.job = pods.find(isOurs).metadata.labels["job-name"];
+    await this.status("Running", { running: { startedAt: new Date().toISOString() } });
+  }
+
+  status(phase, state) {
+    const container = { name: "opencode", image: "i", imageID: "", ready: false, restartCount: 0, state };
+    return this.cluster.patch("pods", this.pod, { status: { phase, containerStatuses: [container] } }, "status");
+  }
+
+  write(
+    line = {
+      type: "text",
+      timestamp: 1,
+      sessionID: "ses_1",
+      part: {
+        id: `p${this.lines}`,
+        messageID: "m",
+        sessionID: "ses_1",
+        type: "text",
+        text: `line ${this.lines} `.repeat(20),
+        time: { start: 1, end: 2 },
+      },
+    },
+  ) {
+    this.lines++;
+    const text = `${JSON.stringify(line)}\n`;
+    this.text += text;
+    appendFileSync(this.log, text);
+  }
+
+  async finish() {
+    const tokens = { total: 12, input: 10, output: 2, reasoning: 0, cache: { read: 0, write: 0 } };
+    this.write({
+      type: "step_finish",
+      timestamp: 1,
+      sessionID: "ses_1",
+      part: { id: "f", messageID: "m", sessionID: "ses_1", type: "step-finish", reason: "stop", cost: 0, tokens },
+    });
+    const sha256 = createHash("sha256").update(this.text).digest("hex");
+    const record = JSON.stringify({
+      v: 1,
+      run: this.id,
+      pod: this.pod,
+      exit: 0,
+      signal: null,
+      bytes: Buffer.byteLength(this.text),
+      errBytes: 0,
+      sha256,
+      reason: null,
+    });
+    const now = new Date().toISOString();
+    // Not on the volume as well: what is measured is how soon the API's word is received.
+    this.finishedAt = Date.now();
+    await this.status("Succeeded", {
+      terminated: { exitCode: 0, reason: "Completed", message: record, startedAt: now, finishedAt: now },
+    });
+    this.answeredAt = Date.now();
+  }
+
+  /** Its container ends when its pod is deleted. */
+  async endsWhenDeleted() {
+    const isOurs = ({ metadata }) => metadata.name === this.pod;
+    const isLeaving = (all) => all.filter(isOurs).every(({ metadata }) => metadata.deletionTimestamp);
+    await this.cluster.waitFor("pods", isLeaving, 120_000);
+    const now = new Date().toISOString();
+    const terminated = { exitCode: 143, reason: "Error", message: "", startedAt: now, finishedAt: now };
+    await this.status("Failed", { terminated }).catch(() => {});
+  }
+}
