@@ -94,7 +94,7 @@ async fn executed(server: &Arc<Server>, request: &str, host: Arc<dyn Host>, stop
         }
     };
     reporter.flush().await;
-    match attempted {
+    let report = match attempted {
         Ok(report) => report,
         Err((failure, harvest)) => {
             if failure.code != failure::CANCELLED {
@@ -105,7 +105,9 @@ async fn executed(server: &Arc<Server>, request: &str, host: Arc<dyn Host>, stop
                 ..failure.into()
             }
         }
-    }
+    };
+    // It may quote a pod or the API server.
+    report.shown(|message| host_log.message(message))
 }
 
 /// Says when the run is asked to stop.

@@ -150,6 +150,15 @@ impl From<Failure> for Report {
 }
 
 impl Report {
+    /// The same, with the message of a failure as the host may show it.
+    #[must_use]
+    pub fn shown(mut self, show: impl Fn(&str) -> String) -> Self {
+        if let Outcome::Failed(failure) = &mut self.outcome {
+            failure.message = show(&failure.message);
+        }
+        self
+    }
+
     /// What the run itself used.
     #[must_use]
     pub fn used(&self) -> Used {

@@ -133,18 +133,24 @@ impl HostLog {
         self.reports.event(event);
     }
 
+    /// A message for the host's page: plain, bounded, and without secrets of the run.
+    #[must_use]
+    pub fn message(&self, text: &str) -> String {
+        self.reports.message(text)
+    }
+
     /// A status line on stdout.
     pub async fn status(&self, text: impl AsRef<str>) {
+        let line = status_line(&self.message(text.as_ref()));
         let mut last_output = self.last_output.lock().await;
-        self.call(Kind::Stdout, status_line(text.as_ref()), &mut last_output)
-            .await;
+        self.call(Kind::Stdout, line, &mut last_output).await;
     }
 
     /// A warning on stderr.
     pub async fn warn(&self, text: impl AsRef<str>) {
+        let line = status_line(&self.message(text.as_ref()));
         let mut last_output = self.last_output.lock().await;
-        self.call(Kind::Stderr, status_line(text.as_ref()), &mut last_output)
-            .await;
+        self.call(Kind::Stderr, line, &mut last_output).await;
     }
 
     /// Whole lines, in batches that the host keeps whole.

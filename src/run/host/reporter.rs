@@ -46,8 +46,17 @@ impl Reports {
         self.now.send_if_modified(change);
     }
 
+    /// A message for the host's page, without secrets of the run.
+    #[must_use]
+    pub fn message(&self, text: &str) -> String {
+        self.now.borrow().redactor.message(text)
+    }
+
     /// An event for operators.
-    pub fn event(&self, event: Value) {
+    pub fn event(&self, mut event: Value) {
+        if let Some(Value::String(message)) = event.get_mut("message") {
+            *message = self.message(message);
+        }
         let _ = self.events.send(event);
     }
 }

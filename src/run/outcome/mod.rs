@@ -17,6 +17,7 @@ mod provider;
 mod provider_error;
 mod provider_words;
 mod result;
+mod secret_shapes;
 mod secrets;
 mod session;
 mod signal;
@@ -58,5 +59,10 @@ pub fn resolve(facts: &Facts) -> RunResult {
 /// The result of a run whose stdout was folded line by line.
 #[must_use]
 pub fn resolve_folded(facts: &FoldedFacts) -> RunResult {
-    result::assemble(facts, verdict::judge(facts))
+    // Before anything is cut out of it: half a secret is known by nothing.
+    let facts = FoldedFacts {
+        stderr: without_secrets(&facts.stderr),
+        ..facts.clone()
+    };
+    result::assemble(&facts, verdict::judge(&facts))
 }

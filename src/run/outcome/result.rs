@@ -80,6 +80,11 @@ impl RunResult {
         for text in texts.chain(&mut self.warnings) {
             *text = hide(text);
         }
+        // An id is an agent's word as well.
+        let is_secret = |id: &mut String| hide(id) != *id;
+        if self.session_id.as_mut().is_some_and(is_secret) {
+            (self.session_id, self.session_params, self.session_display_id) = (None, None, None);
+        }
         redact_value(&mut self.result_json, hide);
         if let Some(meta) = &mut self.error_meta {
             redact_value(meta, hide);
@@ -165,7 +170,10 @@ fn exit_code(facts: &FoldedFacts, failure: Option<&OutcomeFailure>) -> Option<i3
 
 fn session_id(facts: &FoldedFacts) -> Option<String> {
     let resumed = facts.session.as_ref().and_then(Session::id);
-    facts.summary.session_id.as_deref().or(resumed).map(str::to_owned)
+    let seen = facts.summary.session_id.as_deref();
+    seen.filter(|id| without_secrets(id) == *id)
+        .or(resumed)
+        .map(str::to_owned)
 }
 
 fn session_params(facts: &FoldedFacts, id: &str) -> Map<String, Value> {
@@ -189,9 +197,9 @@ fn error_meta(facts: &FoldedFacts, failure: &OutcomeFailure) -> Value {
     let error = errors::cause(&facts.summary);
     json!({
         "retryable": failure.retryable,
-        "opencodeError": error.map(|error| &error.name),
+        "opencodeError": error.map(|error| without_secrets(&error.name)),
         "providerStatus": error.and_then(|error| error.status),
-        "providerHost": error.and_then(|error| error.host.as_deref()),
+        "providerHost": error.and_then(|error| error.host.as_deref()).map(without_secrets),
     })
 }
 
@@ -200,7 +208,7 @@ fn result_json(facts: &FoldedFacts, warnings: &[String]) -> Value {
     let tool_errors: Vec<Value> = sum
         .tool_errors
         .iter()
-        .map(|tool| json!({ "tool": tool.tool, "error": message::fit_to_store(&tool.error) }))
+        .map(|tool| json!({ "tool": without_secrets(&tool.tool), "error": message::fit_to_store(&tool.error) }))
         .collect();
     json!({
         "stdout": without_secrets(&facts.stdout_excerpt),
@@ -211,7 +219,7 @@ fn result_json(facts: &FoldedFacts, warnings: &[String]) -> Value {
             LogState::Unproven => "unproven",
             LogState::Incomplete => "incomplete",
         },
-        "lastStepReason": sum.last_reason,
+        "lastStepReason": sum.last_reason.as_deref().map(without_secrets),
         "steps": sum.steps_finished,
         "toolCalls": sum.tool_calls,
         "toolErrors": tool_errors,

@@ -1,81 +1,12 @@
 //! Removes from a text what looks like a credential: the shapes of the providers' keys, what a name announces, and
 //! passwords in URLs. Reads each character a fixed number of times. Pure.
 
+use super::secret_shapes::{NAMES, SHAPES};
+
 /// What stands in place of a secret.
 const REDACTED: &str = "[redacted]";
 
-/// How keys of providers and services begin, and how many more characters make one.
-const SHAPES: &[(&str, usize)] = &[
-    ("sk-", 8),
-    ("sk_", 12),
-    ("pk_live_", 8),
-    ("rk_live_", 8),
-    ("sk_live_", 8),
-    ("gsk_", 8),
-    ("hf_", 12),
-    ("r8_", 12),
-    ("pplx-", 8),
-    ("xai-", 8),
-    ("fw_", 12),
-    ("csk-", 12),
-    ("nvapi-", 8),
-    ("tgp_v1_", 8),
-    ("vck_", 12),
-    ("sess-", 12),
-    ("dapi", 24),
-    ("AIza", 12),
-    ("AQ.", 20),
-    ("ya29.", 12),
-    ("GOCSPX-", 8),
-    ("AKIA", 12),
-    ("ASIA", 12),
-    ("ABSK", 20),
-    ("LTAI", 12),
-    ("bedrock-api-key-", 8),
-    ("ghp_", 12),
-    ("gho_", 12),
-    ("ghu_", 12),
-    ("ghs_", 12),
-    ("ghr_", 12),
-    ("github_pat_", 12),
-    ("glpat-", 12),
-    ("xoxb-", 12),
-    ("xoxa-", 12),
-    ("xoxe-", 12),
-    ("xoxr-", 12),
-    ("xoxs-", 12),
-    ("xoxp-", 12),
-    ("xapp-", 12),
-    ("npm_", 20),
-    ("pypi-", 20),
-    ("hvs.", 12),
-    ("whsec_", 12),
-    ("SG.", 20),
-    ("lin_api_", 12),
-    ("dop_v1_", 12),
-    ("tskey-", 12),
-    ("pcp_", 20),
-];
-
-/// Names whose value is a secret.
-const NAMES: [&str; 14] = [
-    "api_key",
-    "apikey",
-    "api-key",
-    "access_key",
-    "accesskey",
-    "secret_key",
-    "secretkey",
-    "private_key",
-    "token",
-    "secret",
-    "password",
-    "passwd",
-    "passphrase",
-    "authorization",
-];
-
-/// The text with everything that looks like a credential replaced.
+/// The text with everything that looks like a credential replaced. What was replaced before stays as it is.
 pub(crate) fn without_secrets(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut before = Before::default();
@@ -120,16 +51,18 @@ impl Before {
         let is_number = word
             .bytes()
             .all(|byte| byte.is_ascii_digit() || b".-+eE".contains(&byte));
+        let was_hidden = word == "redacted";
         has_shape(word)
-            || match self.announced {
-                Announced::No => false,
-                Announced::Scheme | Announced::Name => word.len() >= 8,
-                Announced::JsonName => word.len() >= 8 && !is_number,
-                Announced::Refused => word.len() >= 4,
-                Announced::Key => word.len() >= 12 && is_random(word),
-                Announced::Value => word.len() >= 8 && is_random(word),
-                Announced::More => true,
-            }
+            || !was_hidden
+                && match self.announced {
+                    Announced::No => false,
+                    Announced::Scheme | Announced::Name => word.len() >= 8,
+                    Announced::JsonName => word.len() >= 8 && !is_number,
+                    Announced::Refused => word.len() >= 4,
+                    Announced::Key => word.len() >= 12 && is_random(word),
+                    Announced::Value => word.len() >= 8 && is_random(word),
+                    Announced::More => true,
+                }
     }
 
     /// The context of the word that follows this one.
@@ -236,11 +169,19 @@ fn without_url_passwords(text: &str) -> String {
                 out.push('@');
                 out.push_str(host);
             }
+            // A text that was cut here has lost the sign after which the host stands.
+            None if tail.is_empty() && has_cut_password(authority) => out.push_str(REDACTED),
             None => out.push_str(authority),
         }
         rest = tail;
     }
     out + rest
+}
+
+fn has_cut_password(authority: &str) -> bool {
+    authority
+        .split_once(':')
+        .is_some_and(|(_, rest)| rest.bytes().any(|byte| !byte.is_ascii_digit()))
 }
 
 /// Without what stands between the lines that frame a private key.
@@ -345,6 +286,27 @@ mod tests {
         ] {
             assert_eq!(without_secrets(text), text);
         }
+    }
+
+    #[test]
+    fn a_text_without_secrets_stays_as_it_is() {
+        for text in [
+            "token=abcdefghijkl",
+            "Bearer abcdefghijk",
+            "secret_key = aaaaaaaa/bbbbbbbb",
+            "https://u:p@h/x",
+        ] {
+            let once = without_secrets(text);
+            assert!(
+                once.contains(REDACTED) && without_secrets(&once) == once,
+                "{once}"
+            );
+        }
+        assert_eq!(without_secrets("see https://user:pa55"), "see https://[redacted]");
+        assert_eq!(
+            without_secrets("see http://localhost:8080"),
+            "see http://localhost:8080"
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use crate::config::RunSpec;
-use crate::opencode::bounded::suffix;
+use crate::opencode::bounded::{prefix, suffix};
 use crate::run::outcome::{without_ansi, without_secrets};
 use crate::run::redact::home;
 
@@ -12,6 +12,10 @@ use crate::run::redact::home;
 const MIN_SECRET_BYTES: usize = 8;
 /// How much of a text's end is read for its last words.
 const LAST_WORDS_BYTES: usize = 2 << 10;
+/// Bytes of the longest message.
+const MESSAGE_BYTES: usize = 4 << 10;
+/// A line of a secret of several lines is known by itself from this length on.
+const MIN_SECRET_LINE_BYTES: usize = 16;
 
 /// Masks the secrets of one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,9 +41,15 @@ impl Redactor {
             }
             secrets.extend(url_password(value).map(str::to_owned));
         }
-        // In a line of JSON a secret stands as JSON writes it.
-        let escaped: Vec<String> = secrets.iter().filter_map(|secret| escaped(secret)).collect();
-        secrets.extend(escaped);
+        // A key of several lines may come line by line.
+        let lines = secrets.iter().filter(|secret| secret.contains('\n'));
+        let lines = lines.flat_map(|secret| secret.lines().map(|line| line.trim().to_owned()));
+        let lines: Vec<String> = lines.filter(|line| line.len() >= MIN_SECRET_LINE_BYTES).collect();
+        secrets.extend(lines);
+        // In a line of JSON a secret stands as JSON writes it, and in JSON inside JSON as JSON writes that.
+        let escaped_once: Vec<String> = secrets.iter().filter_map(|secret| escaped(secret)).collect();
+        secrets.extend(escaped_once.iter().filter_map(|secret| escaped(secret)));
+        secrets.extend(escaped_once);
         secrets.retain(|secret| secret.len() >= MIN_SECRET_BYTES);
         // One may be a part of another.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
@@ -90,6 +100,32 @@ impl Redactor {
             }
         }
         text
+    }
+
+    /// The same for a text that ends where it was cut: half a secret is known there, too.
+    #[must_use]
+    pub fn hide_cut<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let hidden = self.hide(text);
+        let half = |secret: &String| {
+            let ends = secret.char_indices().map(|(at, _)| at).rev();
+            ends.take_while(|at| *at >= MIN_SECRET_BYTES)
+                .find(|at| secret.get(..*at).is_some_and(|half| hidden.ends_with(half)))
+        };
+        match self.secrets.iter().filter_map(half).max() {
+            Some(half) => Cow::Owned(format!("{}***", prefix(&hidden, hidden.len() - half))),
+            None => hidden,
+        }
+    }
+
+    /// A message for a person, which may quote a pod or the API server: without escape sequences and secrets, and bounded.
+    #[must_use]
+    pub fn message(&self, text: &str) -> String {
+        let text = without_secrets(&self.hide(&without_ansi(text)));
+        let text = text.trim();
+        match text.len() <= MESSAGE_BYTES {
+            true => text.to_owned(),
+            false => format!("{}…", prefix(text, MESSAGE_BYTES)),
+        }
     }
 
     fn clean(&self, text: &str) -> String {
@@ -188,6 +224,23 @@ mod tests {
                 "{limit}: {shown}"
             );
         }
+    }
+
+    #[test]
+    fn half_of_a_secret_at_a_cut_is_hidden() {
+        let hidden = redactor(&["s3cr3t-s3cr3t-äöü", "other-secret"]);
+        assert_eq!(hidden.hide_cut("it is s3cr3t-s3cr3t-ä"), "it is ***");
+        assert_eq!(hidden.hide_cut("it is s3cr3t-s"), "it is ***");
+        assert_eq!(hidden.hide_cut("it is s3cr"), "it is s3cr");
+        assert_eq!(hidden.hide_cut("it is other-secret"), "it is ***");
+    }
+
+    #[test]
+    fn a_message_is_plain_bounded_and_without_secrets() {
+        let hidden = redactor(&["own-secret"]);
+        let said = hidden.message("no \u{1b}[31mown-secret\u{1b}[0m\u{0}, token=abcdefghijkl\n");
+        assert_eq!(said, "no ***, token=[redacted]");
+        assert!(hidden.message(&"日本 ".repeat(9_000)).len() <= MESSAGE_BYTES + 3);
     }
 
     #[test]

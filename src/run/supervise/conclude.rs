@@ -42,13 +42,14 @@ pub fn judge(known: EndFacts<'_>) -> Report {
         Proof::Incomplete { .. } | Proof::Failed(_) => LogState::Incomplete,
     };
     let exit_code = record.map(|record| record.exit);
+    let redactor = Redactor::of(known.spec);
     let mut outcome = resolve_folded(&FoldedFacts {
-        stderr: stderr(&known, container),
+        stderr: redactor.hide(&stderr(&known, container)).into_owned(),
         exit_code: exit_code.or(container.map(|end| end.exit_code)),
         signal: record
             .and_then(|record| record.signal)
             .map(|number| signal_name(number).map_or_else(|| format!("signal {number}"), str::to_owned)),
-        reason: reason(known.end, evidence),
+        reason: reason(known.end, evidence).map(|reason| redactor.hide(&reason).into_owned()),
         log_state,
         timed_out: matches!(known.end, RunEnd::DeadlineExceeded { .. }),
         timeout_sec: known.spec.settings.timeout_sec.map(|seconds| seconds as f64),
@@ -60,7 +61,6 @@ pub fn judge(known: EndFacts<'_>) -> Report {
         summary: known.delivered.transcript.finish(),
         stdout_excerpt: known.delivered.excerpt.finish(),
     });
-    let redactor = Redactor::of(known.spec);
     outcome.redact(&|text| redactor.hide(text).into_owned());
     Report {
         outcome: Outcome::Judged(Box::new(outcome)),

@@ -1,5 +1,8 @@
 //! From the tails to the host: lines are folded, redacted and given out as they arrive.
 
+use std::borrow::Cow;
+
+use serde::de::IgnoredAny;
 use tokio::sync::watch as signal;
 use tokio::task::yield_now;
 use tokio::time::sleep_until;
@@ -15,6 +18,7 @@ use crate::run::stop::Stop;
 use crate::run::timing::DELIVERY_ON_STOP;
 use crate::tail::Tail;
 use crate::tail::follower::{Look, Proof};
+use crate::tail::framer::CUT_MARKER;
 
 /// Bytes of lines after which other runs get their turn on this worker of the runtime: some milliseconds of work.
 const YIELD_AFTER: usize = 256 << 10;
@@ -78,20 +82,15 @@ pub async fn stdout(
                 since_yield = 0;
                 yield_now().await;
             }
-            if look.cut && lines.peek().is_none() {
-                transcript.push_cut(line);
-            } else {
-                transcript.push_line(line);
-            }
-            let line = home::home_paths(&redactor.hide(line));
-            excerpt.push_line(&line);
+            let is_cut = look.cut && lines.peek().is_none();
+            let line = fold_line(line, is_cut, redactor, &mut transcript, &mut excerpt);
             if look.of_file.is_none() {
                 text.push_str(&line);
                 text.push('\n');
             }
         }
         if look.of_file.is_some() {
-            text = redact_all(&look.text);
+            text = redact_all(&redactor.hide(&look.text));
         }
         if !text.is_empty() {
             bytes += text.len() as u64;
@@ -114,8 +113,52 @@ pub async fn stdout(
     }
 }
 
+/// Folds one line of the log without the run's secrets, so that no bound of the fold leaves half of one; gives the line
+/// as the host gets it.
+pub fn fold_line(
+    line: &str,
+    is_cut: bool,
+    redactor: &Redactor,
+    transcript: &mut Transcript,
+    excerpt: &mut Excerpt,
+) -> String {
+    let ends_cut = is_cut || line.ends_with(CUT_MARKER);
+    let hidden = match line.strip_suffix(CUT_MARKER) {
+        Some(head) => Cow::Owned(format!("{}{CUT_MARKER}", redactor.hide_cut(head))),
+        None if is_cut => redactor.hide_cut(line),
+        None => redactor.hide(line),
+    };
+    // A secret that is a number may be another number in the line.
+    let is_json = |text: &str| serde_json::from_str::<IgnoredAny>(text).is_ok();
+    let is_broken = !ends_cut && hidden.len() != line.len() && is_json(line) && !is_json(&hidden);
+    let folded = if is_broken { line } else { hidden.as_ref() };
+    if is_cut {
+        transcript.push_cut(folded);
+    } else {
+        transcript.push_line(folded);
+    }
+    let shown = home::home_paths(&hidden);
+    excerpt.push_line(&shown);
+    shown
+}
+
 /// How much of the end of stderr a message can use.
 const STDERR_KEPT: usize = 16 << 10;
+
+/// The end of stderr, of whole lines as far as they fit, without the run's secrets.
+pub fn keep_end(kept: &mut String, more: &str) {
+    kept.push_str(more);
+    if kept.len() <= STDERR_KEPT {
+        return;
+    }
+    let end = suffix(kept, STDERR_KEPT);
+    // Half a word at its beginning could be half a secret, which nobody would know as one.
+    let whole = match end.split_once('\n') {
+        Some((_, lines)) if !lines.is_empty() => lines,
+        _ => end.split_once(char::is_whitespace).map_or("", |(_, rest)| rest),
+    };
+    kept.drain(..kept.len() - whole.len());
+}
 
 /// Delivers opencode's stderr until its tail ends; gives back its last part.
 pub async fn stderr(tail: &Tail, host_log: &HostLog, stop: &Stop, redactor: &Redactor) -> String {
@@ -126,9 +169,7 @@ pub async fn stderr(tail: &Tail, host_log: &HostLog, stop: &Stop, redactor: &Red
         };
         if !look.text.is_empty() {
             let text = redact_all(&redactor.hide(&look.text));
-            kept.push_str(&text);
-            let cut = kept.len() - suffix(&kept, STDERR_KEPT).len();
-            kept.drain(..cut);
+            keep_end(&mut kept, &text);
             host_log.lines(Kind::Stderr, &text).await;
         }
         if look.end.is_some() {

@@ -3,7 +3,9 @@
 mod deliver;
 mod holder;
 mod judgement;
+mod parsers;
 mod prompt_files;
+mod secrets;
 mod start_limits;
 mod step;
 mod submit;
