@@ -69,7 +69,9 @@ impl Before {
     fn after(self, word: &str, gap: &str, was_hidden: bool) -> Self {
         let lower = word.to_ascii_lowercase();
         let is = |words: &[&str]| words.contains(&lower.as_str());
-        let assigns = gap.contains(['=', ':']) && !gap.contains('\n') && gap.len() <= 8;
+        // JSON in JSON in JSON has a backslash more for each.
+        let plain_gap = gap.bytes().filter(|byte| *byte != b'\\').count();
+        let assigns = gap.contains(['=', ':']) && !gap.contains('\n') && plain_gap <= 8;
         let touches = gap
             .trim_start_matches(' ')
             .starts_with(['=', ':', '"', '\'', '\\']);
