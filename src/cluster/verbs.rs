@@ -9,7 +9,7 @@ use http::header::{CONTENT_TYPE, WARNING};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod, Secret};
 use kube::Api;
-use kube::api::{DeleteParams, Preconditions, PropagationPolicy};
+use kube::api::{DeleteParams, ListParams, Preconditions, PropagationPolicy};
 use kube::client::Body;
 use kube::core::Status;
 use serde::de::DeserializeOwned;
@@ -210,14 +210,19 @@ impl Namespace {
                 Err(error) => error,
             };
             // A repeated create conflicts with what an earlier attempt made although its answer was an error.
-            if (error.is_transient() || (error.is_conflict() && repeated))
-                && let Ok(found) = call("get", &on, api.get(name)).await
-                && is_same(object, &found)
-            {
-                return Ok(Created {
-                    object: found,
-                    warnings: Vec::new(),
-                });
+            let is_repeated = error.is_conflict() && repeated;
+            if error.is_transient() || is_repeated {
+                match find(api, name).await {
+                    Ok(Some(found)) if is_same(object, &found) => {
+                        return Ok(Created {
+                            object: found,
+                            warnings: Vec::new(),
+                        });
+                    }
+                    // Whose the object is must be known: given up now, it would stay behind.
+                    Err(unknown) if is_repeated && unknown.is_transient() && backoff.wait().await => continue,
+                    _ => {}
+                }
             }
             if error.may_be_unready() && unready.wait().await {
                 continue;
@@ -278,6 +283,28 @@ where
     K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + serde::Serialize + Debug,
 {
     create_once(api, object, "dryRun=All&fieldValidation=Strict").await
+}
+
+/// The object of this name, or none. Where a Role does not grant `get`, it is looked for with `list`.
+///
+/// # Errors
+/// What the API server answered.
+pub async fn find<K>(api: &Api<K>, name: &str) -> Result<Option<K>, ClusterError>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    let on = format!("{}/{name}", K::kind(&()).to_lowercase());
+    match call("get", &on, api.get(name)).await {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) if error.is_forbidden() => {
+            let only = ListParams::default().fields(&format!("metadata.name={name}"));
+            let listed = call("list", &on, api.list(&only)).await?;
+            let mut found = listed.items.into_iter();
+            Ok(found.find(|object| object.meta().name.as_deref() == Some(name)))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Creates an object, and reads the answer's warnings as well, which kube drops.

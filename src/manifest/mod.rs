@@ -35,7 +35,8 @@ pub use error::ManifestError;
 pub use names::sanitize_label_value;
 pub use narrow::folders_to_make;
 pub use paths::{
-    FileNames, LOG_END, LogPaths, NONCE_END, POD_ROOT, RUN_LOGS, STARTED_END, on_server, pod_log_path,
+    FileNames, LOG_END, LogPaths, NONCE_END, OTHER_ENDS, POD_ROOT, RUN_LOGS, STARTED_END, on_server,
+    pod_log_path,
 };
 pub use prompt::{
     LARGE_PROMPT_THRESHOLD_BYTES, RunSecret, SECRET_KEY, SECRET_PROMPT_LIMIT_BYTES, run_secret,

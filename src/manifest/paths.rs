@@ -11,6 +11,12 @@ pub const LOG_END: &str = ".pod.ndjson";
 pub const STARTED_END: &str = ".pod.started";
 /// How the name of a run's nonce file ends.
 pub const NONCE_END: &str = ".pod.nonce";
+const STDERR_END: &str = ".pod.stderr.log";
+const RECORD_END: &str = ".pod.end.json";
+const HOLDER_END: &str = ".pod.holder";
+const USAGE_END: &str = ".pod.usage";
+/// How the names of a run's other files end.
+pub const OTHER_ENDS: [&str; 5] = [NONCE_END, STDERR_END, RECORD_END, HOLDER_END, USAGE_END];
 
 /// The log of a run, as the pod sees it.
 pub fn pod_log_path(company_id: &str, agent_id: &str, run_id: &str) -> Result<String, InvalidId> {
@@ -93,13 +99,13 @@ impl FileNames {
         let name = |end: &str| format!("{run_id}{end}");
         Self {
             log: name(LOG_END),
-            stderr: name(".pod.stderr.log"),
+            stderr: name(STDERR_END),
             started: name(STARTED_END),
-            end: name(".pod.end.json"),
+            end: name(RECORD_END),
             draft: format!(".{run_id}.pod.end"),
             nonce: name(NONCE_END),
-            holder: name(".pod.holder"),
-            usage: name(".pod.usage"),
+            holder: name(HOLDER_END),
+            usage: name(USAGE_END),
         }
     }
 

@@ -163,6 +163,7 @@ impl RunContext {
             volume: self.server.volume.clone(),
             single_flight: SingleFlight::default(),
             holder: job.holder,
+            log_by_server: job.log_by_server,
             without_job: job.without_job,
         }
     }
@@ -180,6 +181,8 @@ pub(crate) struct JobIdentity {
     /// When this server asked for the Job; unknown of an adopted one.
     pub(crate) asked_for: Option<Instant>,
     pub(crate) holder: Option<String>,
+    /// A server made the log, before the Job.
+    pub(crate) log_by_server: bool,
     pub(crate) without_job: bool,
 }
 

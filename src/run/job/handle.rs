@@ -10,10 +10,10 @@ use tokio::time::{Instant, sleep};
 
 use crate::cluster::conditions::{has_ended, is_owned_by, job_end};
 use crate::cluster::subscribers::ViewStatus;
-use crate::cluster::verbs::{Namespace, call, retry_transient};
+use crate::cluster::verbs::{Namespace, call, find, retry_transient};
 use crate::cluster::{ClusterError, View};
 use crate::manifest::FileNames;
-use crate::manifest::names::{OPENCODE_CONTAINER, adapter_selector};
+use crate::manifest::names::OPENCODE_CONTAINER;
 use crate::run::clock::Clock;
 use crate::run::seal::{Kind, Seal};
 use crate::run::stop::Stop;
@@ -85,6 +85,8 @@ pub struct JobHandle {
     pub single_flight: SingleFlight,
     /// The word that this server left when it took the Job over.
     pub holder: Option<String>,
+    /// A server made the log, before the Job.
+    pub log_by_server: bool,
     /// The API server has said that there is no such Job any more: only its files are left.
     pub without_job: bool,
 }
@@ -116,10 +118,11 @@ impl JobHandle {
         self.budget().within(limit, read).await.flatten()?.ok()
     }
 
-    /// Whether a pod took the start record, and so may have started opencode; `None` when the volume does not answer.
+    /// Whether a pod took the start record, and so may have started opencode; `None` when the volume does not answer. It
+    /// may have as well when the log is gone that lay there before the Job: whoever harvests a run removes both.
     pub async fn started(&self) -> Option<bool> {
-        let found = self.small(&self.names.started, SMALL_FILE).await;
-        found.map(|found| found.is_some())
+        let found = self.small(&self.names.started, SMALL_FILE).await?;
+        Some(found.is_some() || (self.log_by_server && self.log_is_missing().await))
     }
 
     /// Whether another server has taken the Job over since: then it is the one that cleans up. A word without a server's
@@ -203,19 +206,10 @@ impl JobHandle {
         Some(asked.ok()?.is_none())
     }
 
-    /// The Job as the API server has it. Where it may not be asked for one, it is asked for a list: a view can be old, and
-    /// what is asked for here decides.
+    /// The Job as the API server has it: a view can be old, and what is asked for here decides.
     async fn ask_for_job(&self) -> Result<Option<Job>, ClusterError> {
-        let on = format!("job/{}", self.job_name);
-        match call("get", &on, self.namespace.jobs.get(&self.job_name)).await {
-            Ok(job) => Ok(Some(job).filter(|job| self.is_job(job))),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) if error.is_forbidden() => {
-                let jobs = self.namespace.list_jobs(&adapter_selector()).await?;
-                Ok(jobs.into_iter().find(|job| self.is_job(job)))
-            }
-            Err(error) => Err(error),
-        }
+        let found = find(&self.namespace.jobs, &self.job_name).await?;
+        Ok(found.filter(|job| self.is_job(job)))
     }
 
     /// Whether the API server says that the Job is there and stays. Asked again while it cannot say: the answer decides

@@ -33,10 +33,8 @@ pub(crate) async fn adopt(
         return Ok(None);
     }
     if let Some(nonce) = job_record.nonce.as_deref().filter(|_| gate == Gate::Waits) {
-        // A harvest removes the nonce first. The log may still be there: that of a retained Job stays, and so does one
-        // whose holder died before it cleaned up. The container may have ended long before its Job is over.
-        let is_harvested =
-            (is_ended && job_record.retained) || folder.was_started().await? || !folder.has_log().await?;
+        // The container may have ended long before its Job is over.
+        let is_harvested = (is_ended && job_record.retained) || folder.was_let_start().await?;
         if is_harvested && !is_own {
             return Ok(None);
         }
@@ -67,6 +65,7 @@ pub(crate) async fn adopt(
         names: folder.names.clone(),
         asked_for: None,
         holder: Some(holder),
+        log_by_server: folder.by_server,
         without_job: false,
     };
     Ok(Some(AttachedJob {

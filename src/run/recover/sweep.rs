@@ -12,8 +12,8 @@ use tokio::time::sleep;
 
 use crate::cluster::Cluster;
 use crate::cluster::conditions::{is_of, job_end};
-use crate::cluster::verbs::{Namespace, call};
-use crate::manifest::{FileNames, LOG_END, LogPaths, RUN_LOGS, STARTED_END, names, on_server};
+use crate::cluster::verbs::{Namespace, find};
+use crate::manifest::{FileNames, LOG_END, LogPaths, OTHER_ENDS, RUN_LOGS, STARTED_END, names, on_server};
 use crate::metrics;
 use crate::run::context::RunContext;
 use crate::run::server::Server;
@@ -129,6 +129,7 @@ impl Sweep {
         let ends = RunFileEnds {
             started: STARTED_END,
             log: LOG_END,
+            others: &OTHER_ENDS,
         };
         let old = self.survey.look(&self.root.volume, SURVEY_LIMIT, move || {
             old_runs(&logs, ends, retention, now).unwrap_or_default()
@@ -141,7 +142,8 @@ impl Sweep {
         let Some((files, names_of_run)) = files_of(&self.root.path, &run) else {
             return false;
         };
-        // A run that was never started has left an empty log: whichever cluster it was of, nobody needs that.
+        // A run that was never started has left an empty log, and a server that died while it cleaned up a note:
+        // whichever cluster it was of, nobody needs that.
         if run.started {
             let (reader, name) = (files.clone(), names_of_run.started.clone());
             let read = move || reader.read_small(&name, MAX_RECORD_BYTES);
@@ -155,8 +157,7 @@ impl Sweep {
             }
         }
         let name = names::job_name(&run.agent, &run.run);
-        let answer = call("get", &format!("job/{name}"), self.namespace.jobs.get(&name)).await;
-        if !answer.is_err_and(|error| error.is_not_found()) {
+        if !matches!(find(&self.namespace.jobs, &name).await, Ok(None)) {
             return false;
         }
         tracing::info!(run = %run.run, "removing the files of a run whose Job is gone");

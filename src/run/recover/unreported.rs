@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 use tokio::time::sleep;
 
 use crate::cluster::ClusterError;
-use crate::cluster::verbs::{call, retry_transient};
+use crate::cluster::verbs::{find, retry_transient};
 use crate::manifest::names::job_name;
 use crate::manifest::{NONCE_END, STARTED_END, task_word};
 use crate::run::attached::AttachedJob;
@@ -131,17 +131,9 @@ async fn job_is_gone(context: &RunContext, run: &str) -> Result<bool, Failure> {
         let message = format!("cannot tell what became of the earlier run {run}: {error}");
         Failure::before_start(GUARD_UNREACHABLE, message)
     };
-    match retry_transient(EARLIER_JOB, "get", &on, || {
-        call("get", &on, context.namespace.jobs.get(&name))
-    })
-    .await
-    {
-        Ok(_) => Ok(false),
-        Err(error) if error.is_not_found() => Ok(true),
-        // Without this verb the list of the agent's Jobs is all that can be known, and the Job was not in it.
-        Err(error) if error.is_forbidden() => Ok(true),
-        Err(error) => Err(unknown(error)),
-    }
+    // The list of the agent's Jobs was made before its files were looked at: it does not answer this.
+    let found = retry_transient(EARLIER_JOB, "get", &on, || find(&context.namespace.jobs, &name)).await;
+    Ok(found.map_err(unknown)?.is_none())
 }
 
 fn attach(context: &RunContext, mut folder: RunFolder, record: &StartRecord) -> Result<AttachedJob, Failure> {
@@ -163,6 +155,7 @@ fn attach(context: &RunContext, mut folder: RunFolder, record: &StartRecord) -> 
         names: folder.names.clone(),
         asked_for: None,
         holder: None,
+        log_by_server: true,
         without_job: true,
     };
     Ok(AttachedJob {

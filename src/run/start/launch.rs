@@ -63,6 +63,7 @@ pub(crate) async fn launch(
         names: folder.names.clone(),
         asked_for: Some(asked_for),
         holder: None,
+        log_by_server: folder.by_server,
         without_job: false,
     };
     let handle = context.handle(identity, &spec);
@@ -71,7 +72,7 @@ pub(crate) async fn launch(
         ledger.gate_is(Gate::Closed);
         return Ok(None);
     }
-    // A Job that has to step back and whose gate another server has opened is followed as well.
+    // A Job that has to step back and that another server has let go on is followed as well, to whatever is left of it.
     if let Some(nonce) = spec.run.nonce.as_deref().filter(|_| may_go_on) {
         ledger.gate_is(Gate::Open);
         if !folder.open_gate(nonce).await? {

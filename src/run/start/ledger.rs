@@ -115,10 +115,10 @@ impl Ledger {
     }
 }
 
-/// Whether the volume says that no pod took the start record.
+/// Whether the volume says that no pod took the start record, and that nobody has taken the files away since.
 async fn was_not_started(folder: Option<&RunFolder>) -> bool {
     match folder {
-        Some(folder) => folder.was_started().await.is_ok_and(|started| !started),
+        Some(folder) => folder.was_let_start().await.is_ok_and(|started| !started),
         None => true,
     }
 }

@@ -8,6 +8,7 @@ use crate::cluster::ClusterError;
 use crate::cluster::verbs::Namespace;
 use crate::run::failure::{Failure, JOB_CREATE_FAILED};
 use crate::run::start::ledger::Ledger;
+use crate::run::timing::CLEAN_UP;
 
 /// The identity of a Job that was created.
 #[derive(Debug, Clone)]
@@ -64,9 +65,14 @@ pub async fn submit(
         block_owner_deletion: Some(false),
     }]);
     let secret_name = secret.metadata.name.clone().unwrap_or_default();
-    let answer = namespace
-        .create(&namespace.secrets, &secret_name, &secret, same_owner)
-        .await;
+    let create = || namespace.create(&namespace.secrets, &secret_name, &secret, same_owner);
+    let mut answer = create().await;
+    if answer.as_ref().is_err_and(ClusterError::is_conflict) {
+        // An earlier Job of this very run has left it: its owner is gone, and the garbage collector takes its time.
+        let removed = namespace.delete_secret(&secret_name, CLEAN_UP.calm).await;
+        removed.map_err(failed)?;
+        answer = create().await;
+    }
     answer.map_err(failed)?;
     Ok(created)
 }

@@ -1,5 +1,7 @@
 //! The files of a run as this server reads and writes them, each call with a limit.
 
+mod gate;
+
 use std::path::{Path, PathBuf};
 
 use tokio::time::{Instant, sleep};
@@ -8,12 +10,13 @@ use crate::config::{AgentDb, RunSpec};
 use crate::manifest::job_record::JobRecord;
 use crate::manifest::{self, FileNames, LogPaths};
 use crate::run::failure::{Failure, LOG_INCOMPLETE, SHARED_VOLUME_MISSING};
-use crate::run::timing::{Budget, NONCE_POLL_INTERVAL, NONCE_WRITE_LIMIT, VOLUME, VOLUME_RETRY_PAUSE};
+use crate::run::timing::{Budget, VOLUME, VOLUME_RETRY_PAUSE};
 use crate::run::volume::blocking::DataRoot;
 use crate::run::volume::making::{Making, hand_over};
 use crate::tail::record::MAX_RECORD_BYTES;
 use crate::tail::source::{FileSource, Ownership, RunFiles, SourceError};
 use crate::tail::{Hub, StartRecord, Tail, TailOptions};
+pub(crate) use gate::Gate;
 
 /// The shared volume as this server sees it.
 #[derive(Clone)]
@@ -24,20 +27,6 @@ pub(crate) struct SharedVolume {
     pub(crate) owner: Ownership,
     /// How long it may take.
     pub(crate) budget: Budget,
-}
-
-/// Stands in the nonce file when the server that made the Job has given it up.
-const CLOSED: &[u8] = b"closed\n";
-
-/// The gate before which a Job's pod waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Gate {
-    /// Nobody has decided yet, or the run was harvested since.
-    Waits,
-    /// The agent may start.
-    Open,
-    /// It never will.
-    Closed,
 }
 
 /// The files of one run.
@@ -114,53 +103,6 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Writes the nonce, for which the pod's init container waits; false when the server that made the Job has closed the
-    /// gate.
-    ///
-    /// # Errors
-    /// `k8s_shared_volume_missing`, unless another server has written the same nonce.
-    pub(crate) async fn open_gate(&self, nonce: &str) -> Result<bool, Failure> {
-        let (name, owner, content) = (self.names.nonce.clone(), self.volume.owner, nonce.to_owned());
-        let opened = self.make(move |files| files.prepare(owner, &[(&name, content.as_bytes())]));
-        let opened = self.volume.budget.within(VOLUME, opened).await.flatten();
-        let error = match opened.ok_or_else(|| self.unanswered())? {
-            Ok(_) => return Ok(true),
-            Err(error) => missing(error.to_string()),
-        };
-        // Two servers may adopt the Job at the same time: the gate is open, whichever wrote the nonce.
-        let until = Instant::now() + NONCE_WRITE_LIMIT;
-        loop {
-            match self.content(&self.names.nonce).await?.as_deref() {
-                Some(content) if content == nonce.as_bytes() => return Ok(true),
-                Some(CLOSED) => return Ok(false),
-                _ if Instant::now() >= until => return Err(error),
-                _ => sleep(NONCE_POLL_INTERVAL).await,
-            }
-        }
-    }
-
-    /// Takes the nonce's place, so that this Job's agent never starts, whoever adopts it; false when another server has
-    /// opened the gate. Of two servers exactly one makes the file.
-    ///
-    /// # Errors
-    /// `k8s_shared_volume_missing`, when the volume does not say.
-    pub(crate) async fn close_gate(&self) -> Result<bool, Failure> {
-        let (files, name, owner) = (self.files.clone(), self.names.nonce.clone(), self.volume.owner);
-        let made = self.volume.root.volume.within(VOLUME.calm, move || {
-            files
-                .prepare(owner, &[(&name, CLOSED)])
-                .map_err(|error| error.to_string())
-        });
-        match self.volume.budget.within(VOLUME, made).await.flatten() {
-            Some(Ok(_)) => Ok(true),
-            Some(Err(error)) => match self.content(&self.names.nonce).await? {
-                Some(content) => Ok(content == CLOSED),
-                None => Err(missing(error)),
-            },
-            None => Err(self.unanswered()),
-        }
-    }
-
     /// Makes files on a thread that may block. Whoever drops this half-way leaves nothing: what was made when nobody
     /// waited for it any more is removed.
     async fn make<E: Send + 'static, T: Send + 'static>(
@@ -231,21 +173,6 @@ impl RunFolder {
     pub(crate) async fn has_any(&self) -> Result<bool, Failure> {
         let (files, names) = (self.files.clone(), self.names.clone());
         self.answered(move || files.any_of(names.all())).await
-    }
-
-    /// What stands in the nonce file.
-    pub(crate) async fn nonce(&self) -> Result<Option<String>, Failure> {
-        let content = self.content(&self.names.nonce).await?;
-        Ok(content.map(|content| String::from_utf8_lossy(&content).into_owned()))
-    }
-
-    /// How the pod's gate is.
-    pub(crate) async fn gate(&self) -> Result<Gate, Failure> {
-        Ok(match self.content(&self.names.nonce).await?.as_deref() {
-            None => Gate::Waits,
-            Some(CLOSED) => Gate::Closed,
-            Some(_) => Gate::Open,
-        })
     }
 
     /// Whether there is a file with the name of the end record.

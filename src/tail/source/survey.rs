@@ -33,6 +33,8 @@ pub struct RunFileEnds {
     pub started: &'static str,
     /// The log's.
     pub log: &'static str,
+    /// Those of the files beside them.
+    pub others: &'static [&'static str],
 }
 
 /// An old run that left files.
@@ -44,14 +46,14 @@ pub struct OldRun {
     pub agent: String,
     /// Id of the run.
     pub run: String,
-    /// Whether it has a start record. If not, it has an empty log and no file that tells whose it is.
+    /// Whether it has a start record. If not, it has an empty log or none, and no file that tells whose it is.
     pub started: bool,
     /// For how long its files have not changed.
     pub age: Duration,
 }
 
-/// Runs below `logs` (`<company>/<agent>/<run>…`) whose files did not change for as long as `age_of(company, agent)`, and
-/// those that were never started and are a day old. Agents can make any number of folders and files there: what one
+/// Runs below `logs` (`<company>/<agent>/<run>…`) whose files did not change for as long as `age_of(company, agent)`,
+/// and those that were never started and are a day old. Agents can make any number of folders and files there: what one
 /// survey leaves out because of its bounds is chance, and not the work of whoever made the most.
 ///
 /// # Errors
@@ -63,16 +65,17 @@ pub fn old_runs(
     now: SystemTime,
 ) -> Result<Vec<OldRun>, SourceError> {
     let root = fs::open(logs, FOLDER, Mode::empty())?;
+    let of_runs = [&[ends.started, ends.log], ends.others].concat();
     let mut found = Vec::new();
     let mut left = Bounds {
         entries: MAX_ENTRIES,
         looks: MAX_LOOKS,
     };
-    for company in left.names(&root, [""; 2]) {
+    for company in left.names(&root, &[""]) {
         let Ok(of_company) = fs::openat(&root, company.as_str(), FOLDER, Mode::empty()) else {
             continue;
         };
-        for agent in left.names(&of_company, [""; 2]) {
+        for agent in left.names(&of_company, &[""]) {
             if found.len() >= MAX_RUNS || left.is_nothing() {
                 return Ok(found);
             }
@@ -81,7 +84,7 @@ pub fn old_runs(
             };
             let age = age_of(&company, &agent);
             let mut room = MAX_RUNS_OF_AGENT.min(MAX_RUNS - found.len());
-            for name in left.names(&folder, [ends.started, ends.log]) {
+            for name in left.names(&folder, &of_runs) {
                 if room == 0 || left.looks == 0 {
                     break;
                 }
@@ -115,7 +118,7 @@ impl Bounds {
     }
 
     /// The names in a folder that have one of these ends, in an order that nobody can foresee.
-    fn names(&mut self, folder: impl std::os::fd::AsFd, ends: [&str; 2]) -> Vec<String> {
+    fn names(&mut self, folder: impl std::os::fd::AsFd, ends: &[&str]) -> Vec<String> {
         // To open a folder is work, too.
         self.entries = self.entries.saturating_sub(1);
         let has_end = |name: &str| ends.iter().any(|end| name.ends_with(end));
@@ -131,8 +134,8 @@ impl Bounds {
     }
 }
 
-/// The old run that a file belongs to, whether it was started, and its age. Each run is found by one of its files: by its start
-/// record, or by its log where there is none.
+/// The old run that a file belongs to, whether it was started, and its age. A run is found by its start record, by its log
+/// where there is none, and by what else is left where there is neither.
 fn old_run(
     folder: &OwnedFd,
     name: &str,
@@ -145,14 +148,20 @@ fn old_run(
         let youngest = age_at(folder, name, now)?.min(age_at(folder, &log, now)?);
         return (youngest >= age).then(|| (run.to_owned(), true, youngest));
     }
-    let run = name.strip_suffix(ends.log)?;
-    let started = format!("{run}{}", ends.started);
-    let found = fs::statat(folder, started.as_str(), AtFlags::SYMLINK_NOFOLLOW);
-    let absent = found.is_err_and(|errno| errno == Errno::NOENT);
-    let stat = fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    let is_absent = |run: &str, end: &str| {
+        let found = fs::statat(folder, format!("{run}{end}").as_str(), AtFlags::SYMLINK_NOFOLLOW);
+        found.is_err_and(|errno| errno == Errno::NOENT)
+    };
+    let (run, is_nobodys) = if let Some(run) = name.strip_suffix(ends.log) {
+        let stat = fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        (run, stat.st_size == 0)
+    } else {
+        let run = ends.others.iter().find_map(|end| name.strip_suffix(end))?;
+        (run, is_absent(run, ends.log))
+    };
     let youngest = age_at(folder, name, now)?;
-    let old = youngest >= age.max(UNSTARTED_AGE);
-    (absent && stat.st_size == 0 && old).then(|| (run.to_owned(), false, youngest))
+    let is_old = youngest >= age.max(UNSTARTED_AGE);
+    (is_nobodys && is_old && is_absent(run, ends.started)).then(|| (run.to_owned(), false, youngest))
 }
 
 /// The beginnings of the names that end so: at most `limit`, of more any. Whatever else lies in the folder costs no
@@ -226,6 +235,7 @@ mod tests {
         let ends = RunFileEnds {
             started: ".pod.started",
             log: ".pod.ndjson",
+            others: &[".pod.usage"],
         };
         let mut found = super::old_runs(logs, ends, |_, _| age, now)?;
         // How old a file of this moment is differs from look to look.
@@ -253,18 +263,20 @@ mod tests {
             old_runs(root.path(), Duration::ZERO, SystemTime::now()),
             Ok(vec![run.clone()])
         );
-        std::fs::write(folder.join("r-3.pod.ndjson"), "").expect("a file");
+        for name in ["r-3.pod.ndjson", "r-4.pod.usage", "r-2.pod.usage"] {
+            std::fs::write(folder.join(name), "").expect("a file");
+        }
         let later = SystemTime::now() + UNSTARTED_AGE;
         let mut old = old_runs(root.path(), Duration::ZERO, later).expect("runs");
         old.sort_by(|a, b| a.run.cmp(&b.run));
-        let never = OldRun {
-            run: "r-3".to_owned(),
+        let never = |id: &str| OldRun {
+            run: id.to_owned(),
             started: false,
             ..run.clone()
         };
         assert_eq!(
             old,
-            [run, never],
+            [run.clone(), never("r-3"), never("r-4")],
             "r-2 has a log and no start record: nobody knows whose it is"
         );
         assert_eq!(

@@ -42,3 +42,22 @@ async fn only_a_server_takes_a_job_over() {
         assert!(!is_taken_over(Some(&forged), None).await, "{forged}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_log_was_taken_away_may_have_started() {
+    for (files, log_by_server, has_started) in [
+        (vec!["r.pod.ndjson"], true, false),
+        (vec!["r.pod.ndjson", "r.pod.started"], true, true),
+        (vec![], true, true),
+        // The pod makes its log itself, where no server can.
+        (vec![], false, false),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in &files {
+            fs::write(folder.path().join(name), "").expect("written");
+        }
+        let (mut handle, _stopper) = handle(&at_work(), &folder, None);
+        handle.log_by_server = log_by_server;
+        assert_eq!(handle.started().await, Some(has_started), "{files:?}");
+    }
+}

@@ -2,10 +2,17 @@
 
 use std::time::Duration;
 
+use std::sync::{Arc, Mutex};
+
 use crate::support::api::ApiServer;
+use http::{Request, Response};
+use kube::Client;
+use kube::client::Body;
+use opencode_k8s::cluster::verbs::{Namespace, find};
+use opencode_k8s::cluster::{Access, Cluster};
 use opencode_k8s::run::start::ledger::Ledger;
 use opencode_k8s::run::start::submit::submit;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 fn job() -> k8s_openapi::api::batch::v1::Job {
@@ -37,4 +44,86 @@ async fn an_api_server_that_restarts_does_not_end_a_run_that_begins() {
     let (made, ()) = tokio::join!(submit(&namespace, &job, None, true, &ledger), back);
     assert_eq!(made.expect("made").name, "job");
     assert!((20..=25).contains(&since.elapsed().as_secs()));
+}
+
+/// Gives these answers one after another, and writes down what was asked for.
+fn answering(answers: Vec<(u16, Value)>) -> (Namespace, Arc<Mutex<Vec<String>>>) {
+    let (answers, asked) = (Arc::new(Mutex::new(answers.into_iter())), Arc::default());
+    let heard: Arc<Mutex<Vec<String>>> = Arc::clone(&asked);
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let name = request
+            .uri()
+            .path()
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        heard
+            .lock()
+            .expect("heard")
+            .push(format!("{} {name}", request.method()));
+        let (code, body) = answers.lock().expect("answers").next().expect("one more answer");
+        let mut answer = Response::new(Body::from(body.to_string().into_bytes()));
+        *answer.status_mut() = code.try_into().expect("a status");
+        async move { Ok::<_, std::io::Error>(answer) }
+    });
+    let cluster = Cluster {
+        client: Client::new(service, "paperclip"),
+        default_namespace: "paperclip".to_owned(),
+        access: Access::default(),
+    };
+    (Namespace::new(&cluster, "paperclip"), asked)
+}
+
+fn refused(code: u16, reason: &str) -> (u16, Value) {
+    (
+        code,
+        json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": "no"}),
+    )
+}
+
+fn made() -> (u16, Value) {
+    (
+        201,
+        json!({"metadata": {"name": "job", "uid": "uid", "annotations": {"a": "b"}}}),
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_an_earlier_job_of_the_run_has_left_is_replaced() {
+    let gone = json!({"kind": "Status", "apiVersion": "v1", "status": "Success"});
+    let answers = vec![made(), refused(409, "AlreadyExists"), (200, gone), made()];
+    let (namespace, asked) = answering(answers);
+    let secret = serde_json::from_value(json!({"metadata": {"name": "job-run"}})).expect("a secret");
+    let ledger = Ledger::default();
+    let made = submit(&namespace, &job(), Some(secret), true, &ledger).await;
+    assert_eq!(made.expect("made").uid, "uid");
+    let asked = asked.lock().expect("asked").join(", ");
+    assert_eq!(asked, "POST jobs, POST secrets, DELETE job-run, POST secrets");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_may_be_ours_is_not_left_behind_while_nobody_can_say() {
+    let away = || refused(503, "ServiceUnavailable");
+    let exists = || refused(409, "AlreadyExists");
+    let answers = vec![away(), away(), exists(), away(), exists(), made()];
+    let (namespace, asked) = answering(answers);
+    let ledger = Ledger::default();
+    let found = submit(&namespace, &job(), None, true, &ledger).await;
+    assert_eq!(found.expect("found").uid, "uid");
+    let asked = asked.lock().expect("asked").join(", ");
+    assert_eq!(
+        asked,
+        "POST jobs, GET job, POST jobs, GET job, POST jobs, GET job"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_no_job_may_be_asked_for_a_list_tells() {
+    let api = ApiServer::with(&[json!({"metadata": {"name": "job", "uid": "uid"}})], &[]);
+    api.refuses_get();
+    let (namespace, _view) = api.view();
+    let found = find(&namespace.jobs, "job").await.expect("an answer");
+    assert_eq!(found.and_then(|job| job.metadata.uid).as_deref(), Some("uid"));
+    assert!(find(&namespace.jobs, "other").await.expect("an answer").is_none());
 }

@@ -84,6 +84,7 @@ pub(crate) fn handle(
         volume: Volume::default(),
         single_flight: SingleFlight::default(),
         holder: None,
+        log_by_server: false,
         without_job: false,
     };
     (handle, stopper)
