@@ -115,6 +115,8 @@ pub const DEADLINE_ROUNDING: Duration = seconds(1);
 pub const LAST_WORDS: Duration = seconds(75);
 /// How long the record of an ended pod may stay invisible before the log counts as one without a record.
 pub const RECORD_LAG: Duration = seconds(3);
+/// The same of a pod that a person forced away: its object goes at once, and its container has its grace period.
+pub const FORCED_LAST_WORDS: Duration = seconds(33);
 /// Two looks this far apart must agree before a log without a record counts as read.
 pub const SETTLE: Duration = seconds(3);
 /// A cancelled run's log is not waited for any longer.

@@ -83,7 +83,8 @@ pub(super) async fn clean_up(
         // A server may have come while the Job was being deleted.
         others = other_servers(handle).await;
     }
-    if !matches!(others, OtherServers::None | OtherServers::NoneAndNoLog) {
+    if others != OtherServers::NoneAndNoLog {
+        // Since the Job is gone its run looks unreported to others, until its nonce is gone as well.
         settle(handle, report).await;
     }
     let is_for_a_person = !retain && others != OtherServers::Done && report.log_is_incomplete();

@@ -1,15 +1,18 @@
 //! A run whose end is known: what is still waited for before it is over. Pure.
 
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Pod;
 use tokio::time::Instant;
 
 use super::facts::{Ask, Facts};
 use super::watch::{BoundPod, Say, Step, Watched};
 use crate::cluster::conditions::{ContainerEnd, end_in, job_end};
 use crate::manifest::names::OPENCODE_CONTAINER;
-use crate::run::job::end::{Cause, Evidence, JOB_DELETED, RunEnd, hit_its_deadline};
+use crate::run::job::end::{Cause, Evidence, JOB_DELETED, RunEnd, hit_its_deadline, is_running};
 use crate::run::timing::{
-    CANCELLED_PROOF, DEADLINE_LAG, DEADLINE_ROUNDING, LAST_WORDS, LEAVING_LOOK, RECORD_LAG, SETTLE,
-    STATUS_LAG, STDERR_PROOF, STOP_JOB,
+    CANCELLED_PROOF, DEADLINE_LAG, DEADLINE_ROUNDING, FORCED_LAST_WORDS, LAST_WORDS, LEAVING_LOOK,
+    RECORD_LAG, SETTLE, STATUS_LAG, STDERR_PROOF, STOP_JOB,
 };
 use crate::tail::EndRecord;
 use crate::tail::follower::FinishRule;
@@ -84,6 +87,8 @@ pub(super) struct Leaving {
     ended_at: Instant,
     stopping: Stopping,
     evidence: Evidence,
+    /// The pod's object went away while its container ran: nobody waited for its end.
+    vanished: bool,
     /// Whether opencode was started; asked only after a cancel.
     has_started: Option<bool>,
     /// Nothing of the run is left but its files: they are its end.
@@ -113,6 +118,7 @@ impl Leaving {
             ended_at: now,
             stopping,
             evidence: Evidence::default(),
+            vanished: false,
             has_started: None,
             is_of_files: false,
             is_late,
@@ -218,6 +224,8 @@ impl Leaving {
         if matches!(self.cause, Cause::Recorded(_)) {
             self.evidence.container.clone_from(&ended);
         }
+        self.vanished =
+            matches!(self.cause, Cause::Lost(_)) && ended.is_none() && is_gone_while_running(pod, facts);
         let last = self.evidence.container.as_ref().or(ended.as_ref());
         let in_message = last.and_then(|end| split_termination_message(&end.message, &run.run_id).0);
         let view_is_fresh = facts.view.unreachable_since.is_none() && facts.view.pods_stale_since.is_none();
@@ -283,7 +291,12 @@ impl Leaving {
         if !may_go_on && waited < LAST_WORDS {
             step.ask.push(Ask::Record);
         }
-        (may_go_on || waited >= RECORD_LAG).then_some(LogFinish::Settle)
+        let lag = if self.vanished {
+            FORCED_LAST_WORDS
+        } else {
+            RECORD_LAG
+        };
+        (may_go_on || waited >= lag).then_some(LogFinish::Settle)
     }
 
     /// The API server may take a moment to tell what the record on the volume already says.
@@ -320,6 +333,14 @@ impl Leaving {
             Cause::Deadline => RunEnd::DeadlineExceeded { evidence, gone },
         }
     }
+}
+
+/// Whether the pod is not there any more, and was deleted while the agent's container ran.
+fn is_gone_while_running(pod: Option<&BoundPod>, facts: &Facts) -> bool {
+    let Some(bound) = pod else { return false };
+    let is_it = |pod: &&Arc<Pod>| pod.metadata.uid.as_deref() == Some(bound.uid.as_str());
+    let last = facts.deleted_pods.iter().rev().find(is_it);
+    !facts.pods.iter().any(|pod| is_it(&pod)) && last.is_some_and(|pod| is_running(pod))
 }
 
 /// How the agent's container in the pod of this name ended, as the API server says, also when the pod is gone since.

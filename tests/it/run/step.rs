@@ -245,11 +245,14 @@ async fn no_combination_finds_an_end_without_evidence() {
             assert!(matches!(end, RunEnd::Exited(_)), "{says}");
         }
         let view_is_stale = matches!(row.view, "stale" | "unreachable");
+        // Its pod was seen to run the agent: no other pod did.
+        let has_run = matches!(row.pod, "running" | "leaving" | "deleted") && !row.is_cancelled;
         let evidence = end.evidence().cloned().unwrap_or_default();
         assert!(
             evidence
                 .record
-                .is_none_or(|record| record.pod == "job-1" || view_is_stale),
+                .as_ref()
+                .is_none_or(|record| record.pod == "job-1" || (view_is_stale && !has_run)),
             "{says}"
         );
         assert_eq!(
@@ -284,6 +287,9 @@ async fn no_combination_finds_an_end_without_evidence() {
                 let is_seen = matches!(row.pod, "leaving" | "lost" | "deleted") || row.job != "active";
                 let is_seen = is_seen || has_started || (row.pod == "rejected" && row.answers != "nothing");
                 assert!(is_seen, "{says}");
+                // Forced away, it still has its grace period.
+                let is_forced = row.pod == "deleted" && row.view == "fresh" && evidence.record.is_none();
+                assert!(!is_forced || after >= Duration::from_secs(33), "{says}");
                 "lost"
             }
             RunEnd::InCircle { .. } => panic!("nobody said that it repeats itself: {says}"),
@@ -298,6 +304,20 @@ async fn no_combination_finds_an_end_without_evidence() {
         ends.len() == 7 && ends.values().all(|count| *count > 10),
         "{ends:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_record_of_a_successor_ends_a_run_that_nobody_can_see() {
+    let of_successor = |row: &Row| {
+        row.pod == "starting" && row.view == "unreachable" && row.record == "foreign" && row.job == "active"
+    };
+    for row in rows().filter(of_successor).filter(|row| !row.is_cancelled) {
+        let (end, after) = watch(row).expect("an end");
+        assert!(
+            matches!(end, RunEnd::Exited(_)) && after < Duration::from_secs(60),
+            "{row:?} {end:?}"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]

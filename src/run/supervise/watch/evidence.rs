@@ -19,9 +19,9 @@ impl Watch {
     pub(super) fn recorded(&mut self, pod: Option<&Pod>, facts: &Facts, step: &mut Step) -> Option<Cause> {
         let view_is_fresh = facts.view.unreachable_since.is_none() && facts.view.pods_stale_since.is_none();
         let record = facts.record.as_ref().filter(|record| match &self.pod {
-            Some(bound) => bound.name == record.pod,
-            // No pod was seen: nothing of this run can have ended, unless nobody can see.
-            None => !view_is_fresh,
+            Some(bound) if bound.name == record.pod => true,
+            // No pod was seen that ran the agent: nothing of this run can have ended, unless nobody can see.
+            _ => !view_is_fresh && matches!(self.stage, Stage::Starting),
         });
         let Some(record) = record else {
             if facts.now >= self.record_due {
