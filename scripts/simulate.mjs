@@ -1,5 +1,5 @@
 // Simulates whole runs: `npm run simulate -- --seeds 10000 [--from 0]` prints the story of the first seed that fails,
-// and the numbers of all that do; `npm run simulate -- --seed 72` prints the story of one.
+// and the numbers of all that do; `npm run simulate -- --seed 72` prints the story of one, `--seed 72,79` takes some.
 
 import { parseArgs } from "node:util";
 
@@ -12,13 +12,13 @@ const { values } = parseArgs({
     seed: { type: "string" },
   },
 });
-const from = Number(values.seed ?? values.from);
-const to = from + (values.seed === undefined ? Number(values.seeds) : 1);
-if (!(Number.isSafeInteger(from) && Number.isSafeInteger(to) && to > from)) {
-  throw new Error("--seeds, --from and --seed take whole numbers");
+const from = Number(values.from);
+const seeds = values.seed ?? `${from}..${from + Number(values.seeds)}`;
+if (!/^\d+(\.\.\d+)?(,\d+(\.\.\d+)?)*$/.test(seeds)) {
+  throw new Error("--seeds and --from take whole numbers, --seed takes such as 72 or 72,79,100..200");
 }
-process.env.SIMULATION_SEEDS = `${from}..${to}`;
-if (values.seed !== undefined) process.env.SIMULATION_STORY = "1";
+process.env.SIMULATION_SEEDS = seeds;
+if (/^\d+$/.test(seeds)) process.env.SIMULATION_STORY = "1";
 // With many seeds also all pairs of what can hang when a run is cancelled.
 const tests = values.seed === undefined ? "simulation::" : "simulation::the_seeds";
 const filter = ["--test", "it", tests, "--", "--nocapture"];

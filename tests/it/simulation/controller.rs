@@ -13,7 +13,7 @@ use super::kubelet;
 
 /// Starts a controller for each Job that is made, and a kubelet for each pod.
 pub(crate) async fn run(world: Arc<World>) {
-    let (mut seen, mut version) = (world.api.changed(), 0);
+    let (mut seen, mut version, mut of_secrets) = (world.api.changed(), 0, 0);
     loop {
         for change in world.api.changes_after("jobs", version) {
             version = change.version;
@@ -23,6 +23,17 @@ pub(crate) async fn run(world: Arc<World>) {
                 "ADDED" => drop(tokio::spawn(job(world.clone(), name, uid))),
                 "DELETED" => drop(tokio::spawn(collect(world.clone(), uid))),
                 _ => {}
+            }
+        }
+        // A Secret that comes when its owner is gone is garbage as well.
+        for change in world.api.changes_after("secrets", of_secrets) {
+            of_secrets = change.version;
+            let owner = owner(&change.object).filter(|_| change.kind == "ADDED");
+            let (_, jobs) = world.api.list("jobs");
+            if let Some(owner) =
+                owner.filter(|owner| !jobs.iter().any(|job| job["metadata"]["uid"] == **owner))
+            {
+                tokio::spawn(collect(world.clone(), owner.to_owned()));
             }
         }
         let _ = seen.changed().await;

@@ -126,6 +126,7 @@ impl Host for Ear {
             .filter(|_| matches!(kind, Kind::Stdout | Kind::Stderr))
         {
             if line.starts_with("[paperclip]") {
+                self.world.hear(line);
                 self.world
                     .story
                     .tell(format!("{} hears: {}", self.run, line.trim_end()));

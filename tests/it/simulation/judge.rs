@@ -137,6 +137,8 @@ fn exit_code(world: &World, report: &Report) {
     if let (Some(reported), Some(status)) = (reported, own.status)
         && heard_only_own(report)
         && reported != i64::from(status)
+        // A container that is killed before its script has written the end record has no code but that of the kill.
+        && !own.is_killed
         && status != 137
         // A pod that a person forced away was never seen; the one after it says that the agent has run.
         && reported != 64
@@ -156,6 +158,7 @@ fn usage(world: &World, reports: &[Report]) {
         .sum();
     let agents = world.truth.all();
     let used: u64 = agents.iter().map(|(_, agent)| agent.steps).sum();
+    let unseen: u64 = agents.iter().map(|(_, agent)| agent.unseen).sum();
     if reported == used {
         return;
     }
@@ -170,8 +173,8 @@ fn usage(world: &World, reports: &[Report]) {
         ));
         return;
     }
-    for run in of(used & !reported) {
-        if !may_stay_unreported(world, &run) && !was_given_up(reports, &run) {
+    for run in of(used & !reported & !unseen) {
+        if !may_stay_unreported(world, &run) && !was_given_up(world, reports, &run) {
             world.story.fault(format!(
                 "usage: of {run}, {:#x} was never reported",
                 world.truth.of(&run).steps & !reported
@@ -193,8 +196,12 @@ fn may_stay_unreported(world: &World, run: &str) -> bool {
         .any(|(lost, at)| task_of(lost) == task_of(run) && over.is_some_and(|over| *at >= over))
 }
 
-/// A log that could not be read to its end in time gives what was read, and a cancel waits for little of it.
-fn was_given_up(reports: &[Report], run: &str) -> bool {
+/// A log that could not be read to its end in time gives what was read, and a cancel waits for little of it. Its files
+/// stay, and the host was told so.
+fn was_given_up(world: &World, reports: &[Report], run: &str) -> bool {
+    if world.unread.lock().unwrap().contains(run) {
+        return true;
+    }
     let of_run = reports
         .iter()
         .filter(|report| task_of(&report.run.id) == task_of(run));

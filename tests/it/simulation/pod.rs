@@ -179,15 +179,17 @@ impl Pod {
                     let cut = self.world.draw(|dice| dice.once_in(30));
                     if cut {
                         log.write_all(first.as_bytes()).unwrap();
+                        self.world.volume.stamp(&self.file("ndjson"));
                         sleep(Duration::from_millis(700)).await;
                         log.write_all(rest.as_bytes()).unwrap();
                     } else {
                         log.write_all(line.as_bytes()).unwrap();
                     }
+                    self.world.volume.stamp(&self.file("ndjson"));
                     truth.line(&self.run, &line);
                 }
-                truth.step(&self.run, step.weight);
-                self.world.volume.stamp(&self.file("ndjson"));
+                let log_is_there = self.file("ndjson").exists();
+                truth.step(&self.world, &self.run, step.weight, log_is_there);
             }
             for line in &script.stderr {
                 writeln!(err, "{line}").unwrap();

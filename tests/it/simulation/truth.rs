@@ -15,7 +15,11 @@ pub(crate) struct Agent {
     pub(crate) lines: Vec<String>,
     /// The weights of the steps that it has written.
     pub(crate) steps: u64,
+    /// Those of them that it wrote when its log had been taken away and nobody could know that it works.
+    pub(crate) unseen: u64,
     pub(crate) status: Option<i32>,
+    /// Its container was killed, at work or before its script had written the end record.
+    pub(crate) is_killed: bool,
     pub(crate) at_work: bool,
     /// When it was over, in the story's time.
     pub(crate) over_at: Option<Duration>,
@@ -75,13 +79,16 @@ impl Truth {
             .push(line.to_owned());
     }
 
-    pub(crate) fn step(&self, run: &str, weight: u64) {
-        self.agents
-            .lock()
-            .unwrap()
-            .entry(run.to_owned())
-            .or_default()
-            .steps |= weight;
+    pub(crate) fn step(&self, world: &World, run: &str, weight: u64, log_is_there: bool) {
+        let mut agents = self.agents.lock().unwrap();
+        let agent = agents.entry(run.to_owned()).or_default();
+        agent.steps |= weight;
+        if !log_is_there && world.may_overlap(run, agent) {
+            world.story.tell(format!(
+                "opencode of {run} has used {weight:#x}, and its log is gone"
+            ));
+            agent.unseen |= weight;
+        }
     }
 
     pub(crate) fn opencode_ends(&self, world: &World, _job: &str, run: &str, status: i32) {
@@ -96,8 +103,10 @@ impl Truth {
     /// The container was killed whole: nothing of it goes on.
     pub(crate) fn killed(&self, world: &World, pod: &str) {
         let mut agents = self.agents.lock().unwrap();
-        for (run, agent) in agents.iter_mut() {
-            if agent.at_work && agent.starts.last().is_some_and(|(_, of)| of == pod) {
+        let of_pod = |agent: &Agent| agent.starts.last().is_some_and(|(_, of)| of == pod);
+        for (run, agent) in agents.iter_mut().filter(|(_, agent)| of_pod(agent)) {
+            agent.is_killed = true;
+            if agent.at_work {
                 world.story.tell(format!("opencode of {run} is killed"));
                 agent.at_work = false;
                 agent.status = Some(137);

@@ -1,6 +1,6 @@
 //! The world of one simulation: everything that is not the product.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -30,6 +30,8 @@ pub(crate) struct World {
     pub(crate) reports: Mutex<Vec<Report>>,
     /// Runs whose server died.
     pub(crate) lost: Mutex<Vec<(String, Duration)>>,
+    /// Runs of which a host was told that their log could not be read to its end, also by a run that harvested them.
+    pub(crate) unread: Mutex<BTreeSet<String>>,
     /// What the host was promised of runs.
     promises: Mutex<BTreeMap<String, &'static str>>,
     dice: Mutex<Dice>,
@@ -57,6 +59,7 @@ impl World {
             node: watch::Sender::new(Node::Up),
             reports: Mutex::default(),
             lost: Mutex::default(),
+            unread: Mutex::default(),
             promises: Mutex::default(),
             dice: Mutex::new(Dice::of(seed, "world")),
             sessions: Mutex::default(),
@@ -175,6 +178,17 @@ impl World {
     /// Whether the host has our word that the agent of this run is not at work and never will be.
     pub(crate) fn must_not_start(&self, run: &str) -> Option<&'static str> {
         self.promises.lock().unwrap().get(run).copied()
+    }
+
+    /// A status line that a host reads: it may name a run whose log was not read to its end.
+    pub(crate) fn hear(&self, line: &str) {
+        if !line.contains("log incomplete") && !line.contains("could not be read to its end") {
+            return;
+        }
+        let started = self.truth.all().into_iter().map(|(run, _)| run);
+        let named =
+            started.filter(|run| line.contains(&format!("-{run}-")) || line.contains(&format!("{run}.pod")));
+        self.unread.lock().unwrap().extend(named);
     }
 
     /// What the host takes our word for.
