@@ -98,18 +98,21 @@ export class Cluster {
     this.server = made.server;
     this.ready = made.ready;
     const { binDir, images = {} } = options;
+    const order = options.order ?? (process.env["LOCAL_CLUSTER_ORDER"] === "current" ? "current" : "1.20");
     this.#node = new Node(this.#store, this.faults, {
       root,
       dataDir: made.ready.dataDir,
       apiPort: this.server.port,
       mapping: made.ready.mapping,
       images,
+      order,
       ...(binDir ? { binDir } : {}),
     });
     this.#claims = new ClaimController(this.#store, options.storageClasses ?? ["standard"]);
     this.#garbage = new GarbageCollector(this.#store);
     this.#jobs = new JobController(this.#store, {
-      deletedPod: options.deletedPod ?? "replaced",
+      order,
+      deletedPod: options.deletedPod ?? (order === "current" ? "fails-job" : "replaced"),
       createPod: (pod) => {
         const admitted = admit(RESOURCES.pods!, pod.metadata.namespace, pod);
         injectSidecar(this.faults, RESOURCES.pods!, admitted);

@@ -1,7 +1,7 @@
 /** The controllers: Jobs and their pods, deadlines, TTL, owners and their dependents, claims. */
 
 import { describe, expect, it } from "vitest";
-import { startLocalCluster, type Job } from "../../local-cluster/client.js";
+import { type Job, type KubeObject, startLocalCluster } from "../../local-cluster/client.js";
 import { condition, finished, gate, isRunning, job, noPods, pod, podsOf, run, useCluster } from "./support.js";
 
 const cluster = useCluster();
@@ -66,6 +66,31 @@ describe("Jobs", () => {
       expect(condition(await finished(newer, manifest.metadata.name))).toBe("Failed/BackoffLimitExceeded");
     } finally {
       await newer.stop();
+    }
+  });
+});
+
+describe("the end of a Job in the order of a current cluster", () => {
+  it("is decided when its pod's phase says so, and said when no pod runs", async () => {
+    const current = await startLocalCluster({ order: "current" });
+    try {
+      const done = await run(current, job("exit 0"));
+      expect(done.job.status.conditions?.map(({ type }) => type)).toEqual(["SuccessCriteriaMet", "Complete"]);
+      const late = job("trap '' TERM; while :; do sleep 0.05; done");
+      late.spec.activeDeadlineSeconds = 1;
+      late.spec.template.spec.terminationGracePeriodSeconds = 2;
+      await current.create("jobs", late);
+      await pod(current, late.metadata.name, isRunning);
+      const has = (type: string) => (jobs: KubeObject[]) =>
+        jobs.some((one) => (one as Job).status.conditions?.some((each) => each.type === type));
+      await current.waitFor("jobs", has("FailureTarget"));
+      const decided = (await current.get("jobs", late.metadata.name)) as Job;
+      expect(decided.status).toMatchObject({ terminating: 1, conditions: [{ reason: "DeadlineExceeded" }] });
+      const ended = await finished(current, late.metadata.name);
+      expect(ended.status.conditions?.map(({ type }) => type)).toEqual(["FailureTarget", "Failed"]);
+      expect(ended.status["terminating"]).toBe(0);
+    } finally {
+      await current.stop();
     }
   });
 });

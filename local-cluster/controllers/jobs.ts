@@ -11,6 +11,8 @@ import type { Change, Store } from "../store/store.js";
 import { WorkQueue } from "../store/work-queue.js";
 
 interface JobControllerOptions {
+  /** With `current` an end is first decided, and said when no pod runs any more. */
+  order: "1.20" | "current";
   /** `fails-job` is how Kubernetes 1.26 and later count it, `replaced` how earlier ones do. */
   deletedPod: "replaced" | "fails-job";
   createPod: (pod: KubeObject) => void;
@@ -89,8 +91,15 @@ export class JobController {
     const deadline = job.spec.activeDeadlineSeconds;
     const left = deadline === undefined ? Infinity : memory.startedAt + deadline * 1000 - Date.now();
 
+    const isCurrent = this.#options.order === "current";
+    const decided = decision(job);
     let end: Condition | undefined;
-    if (succeeded > 0) end = condition("Complete");
+    if (decided)
+      end = condition(decided.type === "FailureTarget" ? "Failed" : "Complete", decided.reason, decided.message);
+    else if (succeeded > 0)
+      end = isCurrent
+        ? condition("Complete", "CompletionsReached", "Reached expected number of succeeded pods")
+        : condition("Complete");
     else if (failed > job.spec.backoffLimit) {
       end = condition("Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit");
     } else if (left <= 0)
@@ -99,15 +108,22 @@ export class JobController {
     if (end) {
       for (const pod of active) deleteObject(this.#store, RESOURCES.pods!, namespace, pod.metadata.name);
       active = [];
-      memory.finishedAt = Date.now();
     } else if (active.length === 0) {
       const refusal = this.#options.refusesPods();
       if (refusal === undefined) active = [this.#startPod(job)];
       else this.#sayRefusal(job, memory, refusal);
     }
+    const ending = pods.filter(({ status }) => status.phase !== "Succeeded" && status.phase !== "Failed");
+    if (end && isCurrent) {
+      if (!decided) end = { ...end, type: end.type === "Failed" ? "FailureTarget" : "SuccessCriteriaMet" };
+      else if (ending.length > 0) end = undefined;
+    }
+    const isOver = end?.type === "Complete" || end?.type === "Failed";
+    if (isOver) memory.finishedAt = Date.now();
     this.#store.modify("jobs", namespace, name, (draft: Job) => {
       const status = draft.status;
       status.startTime ??= timestamp();
+      if (isCurrent) status["terminating"] = ending.filter((pod) => !active.includes(pod)).length;
       setCount(status, "active", active.length);
       setCount(status, "ready", active.filter((pod) => pod.status.phase === "Running").length);
       setCount(status, "succeeded", succeeded);
@@ -116,7 +132,7 @@ export class JobController {
       status.conditions = [...(status.conditions ?? []), end];
       if (end.type === "Complete") status.completionTime = timestamp();
     });
-    if (!end && left !== Infinity) this.#wake(job, memory, left);
+    if (!end && !decided && left !== Infinity) this.#wake(job, memory, left);
   }
 
   /** A suspended Job has no pods, and its deadline begins anew when it goes on. */
@@ -216,6 +232,13 @@ function isFinished(job: Job): boolean {
       ({ type, status }) => (type === "Complete" || type === "Failed") && status === "True",
     ) ?? false
   );
+}
+
+/** What a current controller has decided about the Job's end and not said yet. */
+function decision(job: Job): Condition | undefined {
+  const isDecision = ({ type, status }: Condition): boolean =>
+    (type === "SuccessCriteriaMet" || type === "FailureTarget") && status === "True";
+  return job.status.conditions?.find(isDecision);
 }
 
 function condition(type: string, reason?: string, message?: string): Condition {

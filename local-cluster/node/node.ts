@@ -25,6 +25,7 @@ import { PodTroubles } from "./troubles.js";
 const SWEEP_MS = 50;
 
 interface NodeOptions {
+  order: "1.20" | "current";
   root: string;
   dataDir: string;
   apiPort: number;
@@ -37,6 +38,8 @@ export class Node {
   readonly queue = new WorkQueue((uid) => this.#sync(uid));
   readonly store: Store;
   readonly faults: Faults;
+  /** Whether a container's end is told before its pod's phase. */
+  readonly order: "1.20" | "current";
   readonly reaper = new Reaper();
   readonly podsDir: string;
   readonly #options: NodeOptions;
@@ -51,6 +54,7 @@ export class Node {
   constructor(store: Store, faults: Faults, options: NodeOptions) {
     this.store = store;
     this.faults = faults;
+    this.order = options.order;
     this.#options = options;
     this.podsDir = join(options.root, "pods");
     mkdirSync(this.podsDir, { recursive: true });

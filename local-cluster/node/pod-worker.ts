@@ -20,6 +20,9 @@ interface Running {
   oomKilled: boolean;
 }
 
+/** How much later a current kubelet tells a pod's phase than the end of its containers: its next look at the runtime. */
+const PHASE_LAG_MS = 300;
+
 export class PodWorker {
   readonly pod: Pod;
   readonly facts: PodFacts;
@@ -259,6 +262,12 @@ export class PodWorker {
     }
     this.finished = true;
     const lag = this.#node.faults.forPod("lag-status", this.pod.metadata.name);
+    if (!lag && this.#node.order === "current") {
+      this.hide = "phase";
+      this.#publish();
+      await this.#pause(PHASE_LAG_MS);
+      this.hide = "nothing";
+    }
     if (lag && !this.#stopping) {
       this.hide = lag.first === "state" ? "phase" : "state";
       this.#publish();
