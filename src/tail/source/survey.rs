@@ -314,10 +314,10 @@ mod tests {
         assert_eq!(take(400).0.len(), 30);
         assert_eq!(take(7).1, 7);
         let mut left = Bounds { entries: 0, looks: 1 };
-        assert_eq!(left.names(handle(), [""; 2]), Vec::<String>::new());
+        assert_eq!(left.names(handle(), &[""; 2]), Vec::<String>::new());
         left.entries = 400;
         assert_eq!(
-            left.names(handle(), [".pod.started", ".pod.ndjson"]),
+            left.names(handle(), &[".pod.started", ".pod.ndjson"]),
             ["run.pod.started"]
         );
         assert!(left.entries < 110, "{}", left.entries);
