@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use opencode_k8s::tail::follower::FinishRule;
 use opencode_k8s::tail::source::{FileSource, VolumePath};
-use opencode_k8s::tail::{Hub, TailOptions};
+use opencode_k8s::tail::{Hub, TailOptions, text_buffers};
 
 #[expect(clippy::disallowed_methods, reason = "it measures time")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -33,6 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let look = tail.next().await;
             bytes += look.text.len();
             batches += usize::from(!look.text.is_empty());
+            text_buffers::give_back(look.text);
             if look.end.is_some() {
                 return std::io::Result::Ok((bytes, batches));
             }

@@ -5,6 +5,7 @@ use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Env, JsString, JsStringLatin1, JsStringUtf16};
 
 use crate::tail::line_collector::Part;
+use crate::tail::text_buffers;
 
 /// A JavaScript string that is a copy of the text.
 pub type CopiedString = Either<JsString<'static>, String>;
@@ -50,6 +51,7 @@ impl StringFactory {
         if text.is_ascii
             && let Ok(string) = self.env.create_string_latin1(text.text.as_bytes())
         {
+            text_buffers::give_back(text.text);
             return Either::A(string);
         }
         Either::B(text.text)
@@ -90,6 +92,22 @@ pub fn sink_of(
     Ok(move |text| {
         let _ = sink.call(text, ThreadsafeFunctionCallMode::NonBlocking);
     })
+}
+
+/// Text of JavaScript. Half characters become U+FFFD. V8's own conversion takes three times as long.
+#[must_use]
+pub fn utf8_of(text: &[u16]) -> String {
+    const MOST_BYTES_OF_A_UNIT: usize = 3;
+    let mut utf8 = "\0".repeat(text.len() * MOST_BYTES_OF_A_UNIT);
+    let length = encoding_rs::mem::convert_utf16_to_str(text, &mut utf8);
+    utf8.truncate(length);
+    utf8
+}
+
+/// Whether a text of JavaScript has no half characters. V8's own look takes longer than all of the conversion.
+#[must_use]
+pub fn is_well_formed(text: &[u16]) -> bool {
+    encoding_rs::mem::utf16_valid_up_to(text) == text.len()
 }
 
 /// Length in UTF-16 units, as JavaScript counts. Sets `is_ascii` to false when the text is not all ASCII.

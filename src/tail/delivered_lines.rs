@@ -2,18 +2,21 @@
 //! come twice. Only a hash of each line is kept, of a bounded number of lines; and whether what was delivered is what
 //! the file holds. Pure.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
-use super::keyed_hash::{LineSequence, of_line};
+use super::framer::{LineSink, append_decoded};
+use super::keyed_hash::{Key, LineSequence, key};
+use super::text_buffers;
 
 /// How many of a log's last lines are remembered: 512 KiB of hashes. When a longer log is rewritten, the lines before
 /// these are delivered again.
 pub const REMEMBERED_LINES: usize = 1 << 16;
 
-/// The lines of one log that were delivered.
-#[derive(Debug, Default)]
+/// The lines of one log that were delivered, and those that are about to be.
+#[derive(Debug)]
 pub(super) struct DeliveredLines {
-    hashes: VecDeque<u64>,
+    key: &'static Key,
+    last: LastLines,
     /// After a restart: how often each line, by its hash, is still to be left out. The order is free, because a
     /// rewritten file may have lost its beginning.
     to_skip: HashMap<u64, u32>,
@@ -22,6 +25,25 @@ pub(super) struct DeliveredLines {
     delivered: LineSequence,
     /// The lines of the file since it was read from its start again; `None` while it was not.
     of_file: Option<LineSequence>,
+    /// Text of the lines that are new, since the last [`Self::take_text`].
+    text: String,
+    /// Text of all lines since then, where some are left out.
+    text_of_file: Option<String>,
+}
+
+impl Default for DeliveredLines {
+    fn default() -> Self {
+        Self {
+            key: key(),
+            last: LastLines::default(),
+            to_skip: HashMap::new(),
+            skips_all: false,
+            delivered: LineSequence::default(),
+            of_file: None,
+            text: String::new(),
+            text_of_file: None,
+        }
+    }
 }
 
 impl DeliveredLines {
@@ -33,7 +55,12 @@ impl DeliveredLines {
 
     /// Whether the lines that were delivered are the file's lines, each once, in order.
     pub(super) fn are_of_file(&self) -> bool {
-        self.of_file.is_none_or(|of_file| of_file == self.delivered)
+        self.lines_of_file() == self.delivered
+    }
+
+    /// The lines that the file showed since it was read from its start.
+    pub(super) fn lines_of_file(&self) -> LineSequence {
+        self.of_file.unwrap_or(self.delivered)
     }
 
     /// The file is read from its start again: each line that was delivered is left out once.
@@ -41,45 +68,39 @@ impl DeliveredLines {
         self.of_file = Some(LineSequence::default());
         self.skips_all = false;
         self.to_skip.clear();
-        for hash in &self.hashes {
+        for hash in &self.last.hashes {
             *self.to_skip.entry(*hash).or_default() += 1;
         }
     }
 
-    /// The lines that are new, each with its `\n`; remembers them. `None`: all of them are.
-    pub(super) fn keep_new(&mut self, lines: &[u8]) -> Option<Vec<u8>> {
-        if self.to_skip.is_empty() && !self.skips_all {
-            for line in lines_of(lines) {
-                self.remember(of_line(line));
-            }
-            return None;
+    /// Makes room for this many bytes of text.
+    pub(super) fn reserve(&mut self, bytes: usize) {
+        if self.text.capacity() == 0 {
+            self.text = text_buffers::with_capacity(bytes);
         }
-        let mut new = Vec::with_capacity(lines.len());
-        for line in lines_of(lines) {
-            let hash = of_line(line);
-            if self.skips_all || self.skip(hash) {
-                self.is_in_file(hash);
-            } else {
-                self.remember(hash);
-                new.extend_from_slice(line);
-            }
-        }
-        Some(new)
+    }
+
+    /// The text of the lines that are new, and of all lines where some were left out.
+    pub(super) fn take_text(&mut self) -> (String, Option<String>) {
+        let leaves_out = self.leaves_out();
+        let of_file = self.text_of_file.take().or_else(|| leaves_out.then(String::new));
+        (std::mem::take(&mut self.text), of_file)
+    }
+
+    fn leaves_out(&self) -> bool {
+        self.skips_all || !self.to_skip.is_empty()
     }
 
     fn is_in_file(&mut self, hash: u64) {
         if let Some(of_file) = &mut self.of_file {
-            of_file.push(hash);
+            of_file.push(hash, self.key);
         }
     }
 
     fn remember(&mut self, hash: u64) {
         self.is_in_file(hash);
-        self.delivered.push(hash);
-        if self.hashes.len() >= REMEMBERED_LINES {
-            self.hashes.pop_front();
-        }
-        self.hashes.push_back(hash);
+        self.delivered.push(hash, self.key);
+        self.last.push(hash);
     }
 
     /// Whether a line of this hash is to be left out; then there is one less to leave out.
@@ -95,8 +116,50 @@ impl DeliveredLines {
     }
 }
 
+impl LineSink for DeliveredLines {
+    /// Keeps the lines that are new, and remembers them.
+    fn take(&mut self, lines: &[u8]) {
+        if !self.leaves_out() && self.text_of_file.is_none() {
+            for line in lines_of(lines) {
+                self.remember(self.key.of_line(line));
+            }
+            return append_decoded(&mut self.text, lines);
+        }
+        append_decoded(self.text_of_file.get_or_insert_default(), lines);
+        for line in lines_of(lines) {
+            let hash = self.key.of_line(line);
+            if self.skips_all || self.skip(hash) {
+                self.is_in_file(hash);
+            } else {
+                self.remember(hash);
+                append_decoded(&mut self.text, line);
+            }
+        }
+    }
+}
+
+/// The hashes of the last lines; the oldest makes room for the newest.
+#[derive(Debug, Default)]
+struct LastLines {
+    hashes: Vec<u64>,
+    /// Where the oldest one is, once there is no room.
+    oldest: usize,
+}
+
+impl LastLines {
+    fn push(&mut self, hash: u64) {
+        if self.hashes.len() < REMEMBERED_LINES {
+            return self.hashes.push(hash);
+        }
+        if let Some(place) = self.hashes.get_mut(self.oldest) {
+            *place = hash;
+        }
+        self.oldest = (self.oldest + 1) % REMEMBERED_LINES;
+    }
+}
+
 /// Finds one newline per call: in a build for size that is twice as fast as memchr's own iterator.
-fn lines_of(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn lines_of(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (line, rest) = bytes.split_at_checked(memchr::memchr(b'\n', bytes)? + 1)?;
         bytes = rest;
@@ -109,8 +172,8 @@ mod tests {
     use super::*;
 
     fn keep(delivered: &mut DeliveredLines, lines: &str) -> String {
-        let new = delivered.keep_new(lines.as_bytes());
-        String::from_utf8(new.unwrap_or_else(|| lines.as_bytes().to_vec())).expect("text")
+        delivered.take(lines.as_bytes());
+        delivered.take_text().0
     }
 
     #[test]
@@ -150,9 +213,9 @@ mod tests {
     fn the_memory_is_bounded() {
         let mut delivered = DeliveredLines::default();
         for number in 0..REMEMBERED_LINES * 3 {
-            delivered.keep_new(format!("{number}\n").as_bytes());
+            keep(&mut delivered, &format!("{number}\n"));
         }
-        let hashes = &delivered.hashes;
+        let hashes = &delivered.last.hashes;
         assert!(hashes.len() == REMEMBERED_LINES && hashes.capacity() <= 2 * REMEMBERED_LINES);
         delivered.restart();
         let last = format!("{}\n", REMEMBERED_LINES * 3 - 1);

@@ -1,7 +1,9 @@
 //! Reads a file from its start for its content only, a part at each look: are these the bytes that were read before,
 //! and are they the end record's?
 
-use super::keyed_hash::ContentHash;
+use super::delivered_lines::lines_of;
+use super::framer::{Framer, LineSink};
+use super::keyed_hash::{FileContent, LineSequence, key};
 use super::running_digest::RunningDigest;
 use super::source::{LogSource, SourceError};
 
@@ -33,11 +35,25 @@ pub(super) enum Checked {
 pub(super) struct FileCheck {
     at: u64,
     read: u64,
-    content: ContentHash,
+    framer: Framer,
+    lines: Lines,
     is_same: bool,
     recorded: Option<(u64, String)>,
     digest: RunningDigest,
     is_recorded: bool,
+}
+
+/// The lines of the file so far.
+#[derive(Debug, Default)]
+struct Lines(LineSequence);
+
+impl LineSink for Lines {
+    fn take(&mut self, lines: &[u8]) {
+        let key = key();
+        for line in lines_of(lines) {
+            self.0.push(key.of_line(line), key);
+        }
+    }
 }
 
 impl FileCheck {
@@ -46,7 +62,8 @@ impl FileCheck {
         Self {
             at: 0,
             read,
-            content: ContentHash::default(),
+            framer: Framer::default(),
+            lines: Lines::default(),
             is_same: false,
             recorded: None,
             digest: RunningDigest::new(false),
@@ -73,7 +90,7 @@ impl FileCheck {
     /// Reads one buffer more. `before`: the content that was read before.
     pub(super) fn go_on(
         &mut self,
-        before: &ContentHash,
+        before: FileContent,
         source: &mut dyn LogSource,
         buffer: &mut [u8],
     ) -> Result<Checked, SourceError> {
@@ -91,16 +108,16 @@ impl FileCheck {
             .min(buffer.len());
         let got = source.read_at(self.at, buffer.get_mut(..want).unwrap_or_default())?;
         let bytes = buffer.get(..got).unwrap_or_default();
-        self.content.update(bytes);
+        self.framer.push(bytes, &mut self.lines);
         self.digest.update(bytes);
         self.at += got as u64;
         self.compare(before);
         Ok(if got == 0 { self.done() } else { Checked::NotYet })
     }
 
-    fn compare(&mut self, before: &ContentHash) {
+    fn compare(&mut self, before: FileContent) {
         if self.at == self.read {
-            self.is_same = self.content == *before;
+            self.is_same = FileContent::of(self.lines.0, &self.framer) == before;
         }
         if let Some((bytes, sha256)) = &self.recorded
             && self.at == *bytes

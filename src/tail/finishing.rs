@@ -25,13 +25,7 @@ pub(super) struct Finishing {
 
 impl LogFollower {
     /// What a look that could read means for the end.
-    pub(super) fn apply_rule(
-        &mut self,
-        got: ReadOutcome,
-        now: Duration,
-        lines: &mut Vec<u8>,
-        look: &mut Look,
-    ) {
+    pub(super) fn apply_rule(&mut self, got: ReadOutcome, now: Duration, look: &mut Look) {
         let Some((rule, asked)) = self.finish_rule.clone() else {
             return;
         };
@@ -46,20 +40,20 @@ impl LogFollower {
         let waited = now.saturating_sub(asked);
         let in_time = waited < rule.time_limit(self.visibility_lag());
         match &rule {
-            FinishRule::Drain => self.drain(got, waited, in_time, lines, look),
+            FinishRule::Drain => self.drain(got, waited, in_time, look),
             FinishRule::Prove { bytes, sha256, .. } => {
                 let record = RecordedContent {
                     bytes: *bytes,
                     sha256: sha256.as_deref(),
                 };
-                self.prove(record, got, waited, in_time, lines, look);
+                self.prove(record, got, waited, in_time, look);
             }
             // Whoever still writes there is not the pod of this run, and must not keep the tail from its end.
             FinishRule::Settle { .. } if !in_time && !self.has_more(got) => {
-                self.finish(Proof::Unproven, lines, look);
+                self.finish(Proof::Unproven, look);
             }
             FinishRule::Settle { quiet } => {
-                self.settle(*quiet, matches!(got, ReadOutcome::Nothing), now, lines, look);
+                self.settle(*quiet, matches!(got, ReadOutcome::Nothing), now, look);
             }
         }
     }
@@ -74,25 +68,18 @@ impl LogFollower {
         is_there && matches!(got, ReadOutcome::Bytes { only_nuls: false, .. })
     }
 
-    fn drain(
-        &mut self,
-        got: ReadOutcome,
-        waited: Duration,
-        in_time: bool,
-        lines: &mut Vec<u8>,
-        look: &mut Look,
-    ) {
+    fn drain(&mut self, got: ReadOutcome, waited: Duration, in_time: bool, look: &mut Look) {
         // A file that looks like another one gets the time after which that is believed.
         let decides = self.reader.is_in_doubt()
             && waited < self.reader.source().freshness().doubt_limit() + DRAIN_RETRY_LIMIT;
         match got {
-            ReadOutcome::Nothing => self.finish(Proof::Unproven, lines, look),
+            ReadOutcome::Nothing => self.finish(Proof::Unproven, look),
             // A doubt that was decided: the other file is read.
             ReadOutcome::Restarted(_) => {}
             _ if in_time || decides || self.has_more(got) => {}
-            ReadOutcome::Bytes { only_nuls: false, .. } => self.finish(Proof::Unproven, lines, look),
-            ReadOutcome::Bytes { .. } => self.unreadable("its rest is NUL bytes", lines, look),
-            _ => self.unreadable("it keeps changing", lines, look),
+            ReadOutcome::Bytes { only_nuls: false, .. } => self.finish(Proof::Unproven, look),
+            ReadOutcome::Bytes { .. } => self.unreadable("its rest is NUL bytes", look),
+            _ => self.unreadable("it keeps changing", look),
         }
     }
 
@@ -102,14 +89,13 @@ impl LogFollower {
         got: ReadOutcome,
         waited: Duration,
         in_time: bool,
-        lines: &mut Vec<u8>,
         look: &mut Look,
     ) {
         let is_long_enough = self.reader.offset() >= record.bytes;
         if is_long_enough {
             let has_digest = record.sha256.is_some();
             match self.reader.compare(record) {
-                Compared::Equal => return self.complete(record.bytes, has_digest, lines, look),
+                Compared::Equal => return self.complete(record.bytes, has_digest, look),
                 Compared::NotYet => {
                     look.again_in = Duration::ZERO;
                     return;
@@ -132,7 +118,7 @@ impl LogFollower {
             }
             _ => {
                 let (have, want) = (self.reader.offset(), record.bytes);
-                self.finish(Proof::Incomplete { have, want }, lines, look);
+                self.finish(Proof::Incomplete { have, want }, look);
             }
         }
     }
@@ -159,7 +145,7 @@ impl LogFollower {
     }
 
     /// What was read is what the record counts.
-    pub(super) fn complete(&mut self, bytes: u64, has_digest: bool, lines: &mut Vec<u8>, look: &mut Look) {
+    pub(super) fn complete(&mut self, bytes: u64, has_digest: bool, look: &mut Look) {
         let more = self.reader.size().saturating_sub(bytes);
         if more > 0 {
             let text =
@@ -177,7 +163,7 @@ impl LogFollower {
         } else {
             Proof::Counted
         };
-        self.finish(proof, lines, look);
+        self.finish(proof, look);
     }
 
     /// Only the file's own lines, each once and in order, are proven. The last one is among them by now.
@@ -189,12 +175,12 @@ impl LogFollower {
         }
     }
 
-    fn settle(&mut self, quiet: Duration, idle: bool, now: Duration, lines: &mut Vec<u8>, look: &mut Look) {
+    fn settle(&mut self, quiet: Duration, idle: bool, now: Duration, look: &mut Look) {
         let offset = self.reader.offset();
         match self.finishing.quiet_since {
             Some((since, known)) if idle && known == offset => {
                 if now.saturating_sub(since) >= quiet {
-                    return self.finish(Proof::Unproven, lines, look);
+                    return self.finish(Proof::Unproven, look);
                 }
             }
             _ => self.finishing.quiet_since = Some((now, offset)),
@@ -206,17 +192,17 @@ impl LogFollower {
     }
 
     /// The file could not be read to its end: whoever gets the text must know that it is not all.
-    pub(super) fn unreadable(&mut self, why: &str, lines: &mut Vec<u8>, look: &mut Look) {
+    pub(super) fn unreadable(&mut self, why: &str, look: &mut Look) {
         let message = format!(
             "Pod log file at {} could not be read to its end: {why}",
             self.shown
         );
-        self.finish(Proof::Failed(message), lines, look);
+        self.finish(Proof::Failed(message), look);
     }
 
-    pub(super) fn finish(&mut self, proof: Proof, lines: &mut Vec<u8>, look: &mut Look) {
+    pub(super) fn finish(&mut self, proof: Proof, look: &mut Look) {
         look.cut = self.framer.has_partial();
-        self.framer.finish(lines);
+        self.framer.finish(&mut self.delivered);
         self.reader.close();
         look.end = Some(proof);
     }

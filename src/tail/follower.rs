@@ -9,7 +9,8 @@ use super::file_check::RecordedContent;
 use super::finish_rule::retry_wait;
 pub use super::finish_rule::{FinishRule, Proof};
 use super::finishing::Finishing;
-use super::framer::{Framer, decode};
+use super::framer::Framer;
+use super::keyed_hash::FileContent;
 use super::line_collector::LineCollector;
 use super::reader::{ReadOutcome, Reader};
 use super::source::{LogSource, SourceError};
@@ -58,6 +59,12 @@ impl Look {
     #[must_use]
     pub fn lines_of_file(&self) -> &str {
         self.of_file.as_deref().unwrap_or(&self.text)
+    }
+
+    /// Bytes of its texts.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.text.len() + self.of_file.as_ref().map_or(0, String::len)
     }
 
     /// Adds what a later look found, before the consumer took this one.
@@ -150,15 +157,18 @@ impl LogFollower {
     /// Looks at the file.
     pub fn look(&mut self, now: Duration, buffer: &mut [u8]) -> Look {
         let mut look = Look::default();
-        let mut lines = Vec::new();
         let record = recorded(self.finish_rule.as_ref());
-        let got = self.reader.read_on(now, record, buffer);
+        let before = match self.reader.is_checking() {
+            true => FileContent::of(self.delivered.lines_of_file(), &self.framer),
+            false => FileContent::default(),
+        };
+        let got = self.reader.read_on(now, record, before, buffer);
         for (kind, text) in self.reader.take_notices() {
             self.report(&kind, || text, &mut look);
         }
         match got {
-            Ok(got) => self.after_read(got, now, buffer, &mut lines, &mut look),
-            Err(error) => self.after_error(&error, now, &mut lines, &mut look),
+            Ok(got) => self.after_read(got, now, buffer, &mut look),
+            Err(error) => self.after_error(&error, now, &mut look),
         }
         if self.framer.take_cut_lines() > 0 {
             self.report(
@@ -167,15 +177,9 @@ impl LogFollower {
                 &mut look,
             );
         }
-        let new = self.delivered.keep_new(&lines);
         look.is_again &= self.options.digest;
-        look.text = match new {
-            None => decode(lines),
-            Some(new) => {
-                look.of_file = self.options.digest.then(|| decode(lines));
-                decode(new)
-            }
-        };
+        (look.text, look.of_file) = self.delivered.take_text();
+        look.of_file = look.of_file.filter(|_| self.options.digest);
         self.check_proof(&mut look);
         if let Some(collector) = &mut self.collector {
             collector.add(&look.text);
@@ -187,14 +191,7 @@ impl LogFollower {
     }
 
     /// After a look that could read: is there more, is the tail over, when to look again?
-    fn after_read(
-        &mut self,
-        got: ReadOutcome,
-        now: Duration,
-        buffer: &[u8],
-        lines: &mut Vec<u8>,
-        look: &mut Look,
-    ) {
+    fn after_read(&mut self, got: ReadOutcome, now: Duration, buffer: &[u8], look: &mut Look) {
         match got {
             ReadOutcome::Bytes {
                 from,
@@ -203,8 +200,10 @@ impl LogFollower {
                 only_nuls,
             } => {
                 let fresh = buffer.get(from..until).unwrap_or_default();
-                lines.reserve(fresh.len() + SPARE_BYTES);
-                self.framer.push(fresh, lines);
+                // An unfinished line of many megabytes is worth no room before it ends.
+                let partial = self.framer.partial().0.len().min(fresh.len());
+                self.delivered.reserve(partial + fresh.len() + SPARE_BYTES);
+                self.framer.push(fresh, &mut self.delivered);
                 let paced = self.cadence.next(&self.options, !only_nuls);
                 look.again_in = match (&self.finish_rule, only_nuls) {
                     (Some(_), true) => NUL_PACE,
@@ -231,25 +230,25 @@ impl LogFollower {
                 );
             }
         }
-        self.apply_rule(got, now, lines, look);
+        self.apply_rule(got, now, look);
     }
 
     /// After a look that failed: each kind of error is reported once and retried. Only the end of the run, or a file
     /// that never was there, ends the tail.
-    fn after_error(&mut self, error: &SourceError, now: Duration, lines: &mut Vec<u8>, look: &mut Look) {
+    fn after_error(&mut self, error: &SourceError, now: Duration, look: &mut Look) {
         // Another server that harvested the same run may have removed the file: what was read whole is whole.
         if let Some(record) = recorded(self.finish_rule.as_ref())
             && self.reader.is_recorded(record)
         {
             let (bytes, has_digest) = (record.bytes, record.sha256.is_some());
-            return self.complete(bytes, has_digest, lines, look);
+            return self.complete(bytes, has_digest, look);
         }
         look.again_in = self.cadence.next(&self.options, false);
         if !self.reader.was_there() {
             look.again_in = self.options.poll;
             if let SourceError::Hostile(what) = error {
                 let message = format!("Pod log file at {} is not read: {what}", self.shown);
-                return self.finish(Proof::Failed(message), lines, look);
+                return self.finish(Proof::Failed(message), look);
             }
             if self
                 .options
@@ -257,7 +256,7 @@ impl LogFollower {
                 .is_some_and(|limit| now.saturating_sub(self.started_at) >= limit)
             {
                 let message = format!("Pod log file never appeared at {}", self.shown);
-                return self.finish(Proof::Failed(message), lines, look);
+                return self.finish(Proof::Failed(message), look);
             }
         }
         if self.reader.was_there() || *error != SourceError::Missing {
@@ -280,12 +279,11 @@ impl LogFollower {
                         have: self.offset(),
                         want: bytes,
                     },
-                    lines,
                     look,
                 );
             }
-            FinishRule::Drain if !absent => self.unreadable(&error.to_string(), lines, look),
-            FinishRule::Drain | FinishRule::Settle { .. } => self.finish(Proof::Unproven, lines, look),
+            FinishRule::Drain if !absent => self.unreadable(&error.to_string(), look),
+            FinishRule::Drain | FinishRule::Settle { .. } => self.finish(Proof::Unproven, look),
         }
     }
 

@@ -21,6 +21,18 @@ static UNFINISHED_BYTES: AtomicUsize = AtomicUsize::new(0);
 /// Most capacity that the buffer of the unfinished line keeps.
 const KEPT_CAPACITY: usize = 256 << 10;
 
+/// Takes what a [`Framer`] gives out.
+pub trait LineSink {
+    /// One or more lines, each with its `\n`.
+    fn take(&mut self, lines: &[u8]);
+}
+
+impl LineSink for Vec<u8> {
+    fn take(&mut self, lines: &[u8]) {
+        self.extend_from_slice(lines);
+    }
+}
+
 /// Splits a byte stream on `\n` only (a JSON line may hold U+2028, `\r` stays part of its line).
 #[derive(Debug)]
 pub struct Framer {
@@ -58,8 +70,8 @@ impl Framer {
         }
     }
 
-    /// Appends to `out` every line that `chunk` completes, each with its `\n`; keeps the rest.
-    pub fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
+    /// Gives every line that `chunk` completes to `out`; keeps the rest.
+    pub fn push(&mut self, chunk: &[u8], out: &mut impl LineSink) {
         self.push_all(chunk, out);
         self.count();
     }
@@ -83,7 +95,7 @@ impl Framer {
         }
     }
 
-    fn push_all(&mut self, mut chunk: &[u8], out: &mut Vec<u8>) {
+    fn push_all(&mut self, mut chunk: &[u8], out: &mut impl LineSink) {
         if self.discarding || !self.partial.is_empty() || chunk.len() > self.limit {
             chunk = self.push_slowly(chunk, out);
         }
@@ -91,7 +103,7 @@ impl Framer {
         match memchr::memrchr(b'\n', chunk) {
             Some(last) => {
                 let (whole, rest) = chunk.split_at(last + 1);
-                out.extend_from_slice(whole);
+                out.take(whole);
                 self.partial.extend_from_slice(rest);
             }
             None => self.partial.extend_from_slice(chunk),
@@ -99,13 +111,12 @@ impl Framer {
     }
 
     /// Ends the unfinished line, then goes on line by line while a line might exceed the limit.
-    fn push_slowly<'a>(&mut self, mut chunk: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
+    fn push_slowly<'a>(&mut self, mut chunk: &'a [u8], out: &mut impl LineSink) -> &'a [u8] {
         while let Some(newline) = memchr::memchr(b'\n', chunk) {
             let (line, rest) = chunk.split_at(newline);
             self.extend(line, out);
             if !self.discarding {
                 self.give_partial(out);
-                out.push(b'\n');
             }
             self.discarding = false;
             chunk = rest.get(1..).unwrap_or_default();
@@ -118,7 +129,7 @@ impl Framer {
     }
 
     /// Adds to the unfinished line; gives out its beginning and drops the rest once it is too long.
-    fn extend(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+    fn extend(&mut self, bytes: &[u8], out: &mut impl LineSink) {
         if self.discarding {
             return;
         }
@@ -128,26 +139,27 @@ impl Framer {
         self.partial.extend_from_slice(taken);
         if taken.len() < bytes.len() {
             self.partial.truncate(char_boundary(&self.partial));
+            self.partial.extend_from_slice(CUT_MARKER.as_bytes());
             self.give_partial(out);
-            out.extend_from_slice(CUT_MARKER.as_bytes());
-            out.push(b'\n');
             self.discarding = true;
             self.cut_lines += 1;
         }
     }
 
     /// The stream is over: gives out the last line, with a newline, if it has none.
-    pub fn finish(&mut self, out: &mut Vec<u8>) {
+    pub fn finish(&mut self, out: &mut impl LineSink) {
         if !self.partial.is_empty() {
             self.give_partial(out);
-            out.push(b'\n');
         }
         self.discarding = false;
         self.count();
     }
 
-    fn give_partial(&mut self, out: &mut Vec<u8>) {
-        out.append(&mut self.partial);
+    /// Gives out the unfinished line, with a newline.
+    fn give_partial(&mut self, out: &mut impl LineSink) {
+        self.partial.push(b'\n');
+        out.take(&self.partial);
+        self.partial.clear();
         // One long line must not cost its size for the rest of the run.
         if self.partial.capacity() > KEPT_CAPACITY {
             self.partial = Vec::new();
@@ -158,6 +170,12 @@ impl Framer {
     #[must_use]
     pub fn has_partial(&self) -> bool {
         !self.partial.is_empty()
+    }
+
+    /// What is held of the unfinished line, and whether the rest of it is dropped.
+    #[must_use]
+    pub fn partial(&self) -> (&[u8], bool) {
+        (&self.partial, self.discarding)
     }
 
     /// How many lines were cut since the last call.
@@ -189,10 +207,12 @@ fn char_boundary(bytes: &[u8]) -> usize {
     bytes.len()
 }
 
-/// Decodes whole lines; bytes that are no UTF-8 become U+FFFD. Copies only when it must.
-#[must_use]
-pub fn decode(lines: Vec<u8>) -> String {
-    String::from_utf8(lines).unwrap_or_else(|bad| String::from_utf8_lossy(bad.as_bytes()).into_owned())
+/// Appends whole lines to a text; bytes that are no UTF-8 become U+FFFD.
+pub fn append_decoded(text: &mut String, lines: &[u8]) {
+    match simdutf8::basic::from_utf8(lines) {
+        Ok(lines) => text.push_str(lines),
+        Err(_) => text.push_str(&String::from_utf8_lossy(lines)),
+    }
 }
 
 #[cfg(test)]
@@ -207,7 +227,9 @@ mod tests {
             framer.push(chunk, &mut out);
         }
         framer.finish(&mut out);
-        decode(out).split_inclusive('\n').map(str::to_owned).collect()
+        let mut text = String::new();
+        append_decoded(&mut text, &out);
+        text.split_inclusive('\n').map(str::to_owned).collect()
     }
 
     #[test]

@@ -1,73 +1,84 @@
-//! 64-bit hashes of lines and of a file's content, by folded multiplication: every byte of every log passes here, and
-//! the standard hasher takes three times as long. The key is random in each process, so that no agent can print two
-//! lines of one hash on purpose. Pure.
+//! 64-bit hashes of lines, by folded multiplication: every byte of every log passes here once. The keys are random in
+//! each process, and both factors of each product depend on one: so no agent can print two lines of one hash on purpose,
+//! or bytes that wipe out what stands beside them. Pure.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::OnceLock;
 
+use super::framer::Framer;
+
 const BLOCK: usize = 64;
 
-fn key() -> u64 {
-    static KEY: OnceLock<u64> = OnceLock::new();
-    *KEY.get_or_init(|| RandomState::new().hash_one(0_u8))
+type Words = [u64; 4];
+
+/// What makes the hashes of this process its own.
+#[derive(Debug)]
+pub(super) struct Key {
+    /// For one factor of each lane.
+    factors: Words,
+    /// Where each lane starts, which is what makes its other factor secret.
+    starts: Words,
 }
 
-/// The hash of one line.
-pub(super) fn of_line(line: &[u8]) -> u64 {
-    let mut state = key() ^ line.len() as u64;
-    let (blocks, rest) = line.as_chunks::<BLOCK>();
-    if !blocks.is_empty() {
-        let mut lanes = Lanes::new(state);
-        blocks.iter().for_each(|block| lanes.fold(block));
-        state = lanes.joined();
-    }
-    let (pairs, rest) = rest.as_chunks::<16>();
-    for pair in pairs {
-        state = fold(pair, state);
-    }
-    let mut last = [0; 16];
-    if let Some(last) = last.get_mut(..rest.len()) {
-        last.copy_from_slice(rest);
-    }
-    fold(&last, state)
-}
-
-/// Four folds at once, because one waits for the multiplication of the one before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Lanes(u64, u64, u64, u64);
-
-impl Lanes {
-    fn new(state: u64) -> Self {
-        Self(state, !state, state.rotate_left(17), !state.rotate_left(17))
-    }
-
-    fn fold(&mut self, block: &[u8; BLOCK]) {
-        let (pairs, _) = block.as_chunks::<16>();
-        if let [first, second, third, fourth] = pairs {
-            *self = Self(
-                fold(first, self.0),
-                fold(second, self.1),
-                fold(third, self.2),
-                fold(fourth, self.3),
-            );
+/// The key of this process.
+pub(super) fn key() -> &'static Key {
+    static KEY: OnceLock<Key> = OnceLock::new();
+    KEY.get_or_init(|| {
+        let random = RandomState::new();
+        let words = |from: u64| [from, from + 1, from + 2, from + 3].map(|number| random.hash_one(number));
+        Key {
+            factors: words(0),
+            starts: words(4),
         }
+    })
+}
+
+impl Key {
+    /// The hash of one line.
+    #[inline]
+    pub(super) fn of_line(&self, line: &[u8]) -> u64 {
+        let length = line.len() as u64;
+        let [first, second, third, fourth] = match line.last_chunk() {
+            Some(last) => {
+                let (blocks, _) = line.as_chunks::<BLOCK>();
+                let start = self.starts;
+                let state = blocks.iter().fold(start, |state, block| self.fold(state, block));
+                // It may count bytes twice; what is left is never hashed byte by byte.
+                self.fold(state, last)
+            }
+            None => {
+                let mut padded = [0; BLOCK];
+                if let Some(start) = padded.get_mut(..line.len()) {
+                    start.copy_from_slice(line);
+                }
+                self.fold(self.starts, &padded)
+            }
+        };
+        let [one, two, three, _] = self.factors;
+        let joined = (
+            multiplied(first ^ one, second ^ length),
+            multiplied(third ^ two, fourth),
+        );
+        multiplied(joined.0 ^ three, joined.1 ^ length)
     }
 
-    fn joined(self) -> u64 {
-        let key = key();
-        fold_words(self.0 ^ key, self.1, self.2) ^ fold_words(self.2 ^ key, self.3, self.0).rotate_left(31)
+    /// Four products at once, because one waits for the multiplication of the one before.
+    #[inline]
+    fn fold(&self, state: Words, block: &[u8; BLOCK]) -> Words {
+        let mut next = state;
+        let (pairs, _) = block.as_chunks::<16>();
+        for ((state, factor), pair) in next.iter_mut().zip(self.factors).zip(pairs) {
+            let both = u128::from_le_bytes(*pair);
+            *state = multiplied(both as u64 ^ factor, (both >> 64) as u64 ^ *state);
+        }
+        next
     }
 }
 
-fn fold(pair: &[u8; 16], state: u64) -> u64 {
-    let both = u128::from_le_bytes(*pair);
-    fold_words(both as u64, (both >> 64) as u64, state)
-}
-
-fn fold_words(one: u64, other: u64, state: u64) -> u64 {
-    let product = u128::from(one ^ 0x9E37_79B9_7F4A_7C15) * u128::from(other ^ state);
-    // A zero factor must not wipe out what came before.
-    (product as u64) ^ ((product >> 64) as u64) ^ state.rotate_left(23)
+#[inline]
+fn multiplied(one: u64, other: u64) -> u64 {
+    let product = u128::from(one) * u128::from(other);
+    (product as u64) ^ ((product >> 64) as u64)
 }
 
 /// The hash of a sequence of lines.
@@ -79,44 +90,32 @@ pub(super) struct LineSequence {
 
 impl LineSequence {
     /// Adds a line by its hash.
-    pub(super) fn push(&mut self, line: u64) {
+    #[inline]
+    pub(super) fn push(&mut self, line: u64, key: &Key) {
+        let ([factor, ..], [.., start]) = (key.factors, key.starts);
         self.lines += 1;
-        self.state = fold_words(line, self.lines, self.state ^ key());
+        self.state = multiplied(line ^ factor, self.state ^ start ^ self.lines);
     }
 }
 
-/// The hash of bytes that come in pieces: the pieces do not matter.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ContentHash {
-    lanes: Lanes,
-    rest: Vec<u8>,
+/// What was read of a file: its whole lines, and the beginning of the next one. Of a line that was cut the rest is not
+/// compared, because nothing was given of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct FileContent {
+    lines: LineSequence,
+    unfinished: u64,
+    is_cut: bool,
 }
 
-impl Default for ContentHash {
-    fn default() -> Self {
+impl FileContent {
+    /// The lines that a framer gave, and what it holds.
+    pub(super) fn of(lines: LineSequence, framer: &Framer) -> Self {
+        let (unfinished, is_cut) = framer.partial();
         Self {
-            lanes: Lanes::new(key()),
-            rest: Vec::with_capacity(BLOCK),
+            lines,
+            unfinished: key().of_line(unfinished),
+            is_cut,
         }
-    }
-}
-
-impl ContentHash {
-    /// Adds bytes.
-    pub(super) fn update(&mut self, mut bytes: &[u8]) {
-        if !self.rest.is_empty() {
-            let missing = (BLOCK - self.rest.len()).min(bytes.len());
-            let (head, more) = bytes.split_at(missing);
-            self.rest.extend_from_slice(head);
-            bytes = more;
-            if let Some(block) = self.rest.first_chunk() {
-                self.lanes.fold(block);
-                self.rest.clear();
-            }
-        }
-        let (blocks, rest) = bytes.as_chunks::<BLOCK>();
-        blocks.iter().for_each(|block| self.lanes.fold(block));
-        self.rest.extend_from_slice(rest);
     }
 }
 
@@ -125,50 +124,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_that_differ_anywhere_have_hashes_of_their_own() {
-        let line = [b'x'; 200];
-        let mut hashes = vec![of_line(&line), of_line(&line[..199])];
-        for at in 0..line.len() {
-            for byte in [b'y', 0, 0xFF] {
-                let mut other = line;
-                other[at] = byte;
-                hashes.push(of_line(&other));
+    fn one_bit_one_byte_more_and_the_order_make_another_hash() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        let mut seen = std::collections::HashSet::new();
+        for length in 0..bytes.len() {
+            let line = &bytes[..length];
+            assert!(seen.insert(key().of_line(line)));
+            assert_eq!(key().of_line(line), key().of_line(&line.to_vec()));
+            for bit in 0..length * 8 {
+                let mut other = line.to_vec();
+                other[bit / 8] ^= 1 << (bit % 8);
+                assert!(seen.insert(key().of_line(&other)), "bit {bit} of {length} bytes");
             }
-            let mut swapped = [b'x'; 200];
-            swapped[at] = b'a';
-            swapped[(at + 64) % 200] = b'b';
-            hashes.push(of_line(&swapped));
         }
-        let all = hashes.len();
-        hashes.sort_unstable();
-        hashes.dedup();
-        assert_eq!(hashes.len(), all);
     }
 
     #[test]
-    fn pieces_do_not_matter_and_bytes_do() {
-        let bytes: Vec<u8> = (0..200).collect();
-        let mut whole = ContentHash::default();
-        whole.update(&bytes);
-        for cut in 0..bytes.len() {
-            let (a, b) = bytes.split_at(cut);
-            let mut parts = ContentHash::default();
-            parts.update(a);
-            assert_ne!(parts, whole);
-            parts.update(b);
-            assert_eq!(parts, whole);
+    fn parts_that_change_places_make_another_hash() {
+        let parts: Vec<[u8; 16]> = (0..16).map(|number| [number; 16]).collect();
+        let whole = key().of_line(&parts.concat());
+        for one in 0..parts.len() {
+            for other in 0..one {
+                let mut swapped = parts.clone();
+                swapped.swap(one, other);
+                assert_ne!(key().of_line(&swapped.concat()), whole, "{one} and {other}");
+            }
         }
-        let mut other = ContentHash::default();
-        other.update(&bytes[..199]);
-        other.update(&[0]);
-        assert_ne!(other, whole);
     }
 
     #[test]
     fn a_sequence_is_its_lines_in_their_order() {
         let of = |lines: &[u64]| {
             let mut sequence = LineSequence::default();
-            lines.iter().for_each(|line| sequence.push(*line));
+            lines.iter().for_each(|line| sequence.push(*line, key()));
             sequence
         };
         assert_eq!(of(&[1, 2]), of(&[1, 2]));

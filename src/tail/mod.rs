@@ -5,6 +5,7 @@
 //!   `running_digest` are pure
 //! - `source` is the only room that opens files
 //! - `reader` (with `file_check`) and `follower` (with `finishing`) are one tail; the time is an argument
+//! - `text_buffers` keeps the memory of delivered texts for the next ones
 //! - `hub` owns the threads that poll
 
 pub mod cadence;
@@ -23,6 +24,7 @@ mod reader;
 pub mod record;
 mod running_digest;
 pub mod source;
+pub mod text_buffers;
 
 pub use cadence::TailOptions;
 pub use delivered_lines::REMEMBERED_LINES;

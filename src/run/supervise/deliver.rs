@@ -16,9 +16,9 @@ use crate::run::redact::display::Redactor;
 use crate::run::redact::home;
 use crate::run::stop::Stop;
 use crate::run::timing::DELIVERY_ON_STOP;
-use crate::tail::Tail;
 use crate::tail::follower::{Look, Proof};
 use crate::tail::framer::CUT_MARKER;
+use crate::tail::{Tail, text_buffers};
 
 /// Bytes of lines after which other runs get their turn on this worker of the runtime: some milliseconds of work.
 const YIELD_AFTER: usize = 256 << 10;
@@ -102,6 +102,7 @@ pub async fn stdout(
             });
             host_log.lines(Kind::Stdout, &text).await;
         }
+        text_buffers::give_back(look.text);
         if let Some(proof) = look.end {
             return Delivery {
                 transcript,

@@ -19,6 +19,19 @@ pub(super) enum Consumer {
     Group(Weak<Members>),
 }
 
+/// A consumer that is to be told that there is something for it.
+pub(super) enum Posted {
+    Task(Arc<Notify>),
+    Group(Weak<Members>),
+}
+
+impl Posted {
+    /// Whether it is this group.
+    pub(super) fn is_of(&self, group: &Weak<Members>) -> bool {
+        matches!(self, Self::Group(members) if same(members, group))
+    }
+}
+
 /// The part of a group that the hub refers to.
 pub(super) struct Members {
     outbox: Mutex<Outbox>,

@@ -11,7 +11,7 @@ mod state;
 mod task;
 mod threads;
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -21,7 +21,7 @@ use super::follower::{FinishRule, LogFollower, Look};
 use super::source::LogSource;
 use clock::Clock;
 pub use consumer::{Batch, TailId};
-use consumer::{Consumer, Members};
+use consumer::{Consumer, Posted};
 pub use group::Group;
 use state::State;
 
@@ -72,10 +72,15 @@ impl Shared {
         }
     }
 
-    fn flush(&self, posted: Vec<Weak<Members>>) {
-        for members in posted {
-            if let Some(members) = members.upgrade() {
-                members.flush(self);
+    fn flush(&self, posted: Vec<Posted>) {
+        for consumer in posted {
+            match consumer {
+                Posted::Task(notify) => notify.notify_one(),
+                Posted::Group(members) => {
+                    if let Some(members) = members.upgrade() {
+                        members.flush(self);
+                    }
+                }
             }
         }
     }

@@ -41,7 +41,7 @@ impl Shared {
             let now = self.now();
             let task = state.next_task(now);
             let idle = matches!(task, LeaderTask::Sleep(_) | LeaderTask::Leave);
-            if idle || now.saturating_sub(flushed) >= FLUSH_AFTER {
+            if idle || state.is_pressing || now.saturating_sub(flushed) >= FLUSH_AFTER {
                 flushed = now;
                 let posted = state.take_posted();
                 if !posted.is_empty() {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{ReadOutcome, Reader};
 use crate::tail::file_check::{Checked, FileCheck, RecordedContent};
+use crate::tail::keyed_hash::FileContent;
 use crate::tail::source::SourceError;
 
 /// The end record may vouch for NULs while this much is left to read at most: it is read at each look.
@@ -100,14 +101,14 @@ impl Reader {
     pub(super) fn go_on_checking(
         &mut self,
         now: Duration,
+        before: FileContent,
         buffer: &mut [u8],
     ) -> Result<ReadOutcome, SourceError> {
         let Some((check, purpose)) = &mut self.check else {
             return Ok(ReadOutcome::Checking);
         };
         let purpose = *purpose;
-        let Checked::Done { is_same, is_recorded } = check.go_on(&self.content, &mut *self.source, buffer)?
-        else {
+        let Checked::Done { is_same, is_recorded } = check.go_on(before, &mut *self.source, buffer)? else {
             return Ok(ReadOutcome::Checking);
         };
         let has_more = check.is_shorter_than(self.offset);

@@ -11,7 +11,7 @@ use comparison::Purpose;
 
 use crate::tail::doubt::Doubt;
 use crate::tail::file_check::{FileCheck, RecordedContent};
-use crate::tail::keyed_hash::ContentHash;
+use crate::tail::keyed_hash::FileContent;
 use crate::tail::nul_pages::{NulPages, is_nothing_else};
 use crate::tail::running_digest::RunningDigest;
 use crate::tail::source::{LogSource, SourceError};
@@ -47,7 +47,6 @@ pub(in crate::tail) enum ReadOutcome {
 pub(in crate::tail) struct Reader {
     source: Box<dyn LogSource>,
     digest: RunningDigest,
-    content: ContentHash,
     offset: u64,
     /// The last bytes before the offset.
     anchor: Vec<u8>,
@@ -89,7 +88,6 @@ impl Reader {
         Self {
             source,
             digest: RunningDigest::new(digest),
-            content: ContentHash::default(),
             offset: 0,
             anchor: Vec::with_capacity(ANCHOR),
             open_file: None,
@@ -178,7 +176,6 @@ impl Reader {
     pub(in crate::tail) fn rewind(&mut self) {
         self.offset = 0;
         self.digest.reset();
-        self.content = ContentHash::default();
         self.anchor.clear();
         self.doubt.clear();
         self.differs_inside = false;
@@ -187,14 +184,21 @@ impl Reader {
         self.nuls.restart();
     }
 
-    /// Reads on once. Bytes after those of the record are not opencode's.
+    /// Whether the next read compares the file with what was read.
+    pub(in crate::tail) fn is_checking(&self) -> bool {
+        self.check.is_some()
+    }
+
+    /// Reads on once. Bytes after those of the record are not opencode's. `before`: what was read, where
+    /// [`Self::is_checking`].
     pub(in crate::tail) fn read_on(
         &mut self,
         now: Duration,
         record: Option<RecordedContent<'_>>,
+        before: FileContent,
         buffer: &mut [u8],
     ) -> Result<ReadOutcome, SourceError> {
-        let got = self.read_or_check(now, record, buffer);
+        let got = self.read_or_check(now, record, before, buffer);
         if got.is_err() {
             // Unknown: nothing agrees with a doubt.
             self.doubt.clear();
@@ -207,10 +211,11 @@ impl Reader {
         &mut self,
         now: Duration,
         record: Option<RecordedContent<'_>>,
+        before: FileContent,
         buffer: &mut [u8],
     ) -> Result<ReadOutcome, SourceError> {
         if self.check.is_some() {
-            return self.go_on_checking(now, buffer);
+            return self.go_on_checking(now, before, buffer);
         }
         if !std::mem::take(&mut self.skips_lookup) {
             self.open_if_needed(now)?;
@@ -303,7 +308,6 @@ impl Reader {
 
     fn take(&mut self, fresh: &[u8]) {
         self.digest.update(fresh);
-        self.content.update(fresh);
         self.offset += fresh.len() as u64;
         let kept = fresh
             .get(fresh.len().saturating_sub(ANCHOR)..)

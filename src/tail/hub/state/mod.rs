@@ -1,15 +1,16 @@
 //! Decides which file is looked at next, and keeps what was found until its consumer takes it. No clock and no thread:
 //! the time is an argument.
 
+mod ready;
 mod stalled;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::consumer::{Consumer, Members, TailId, same};
+use super::consumer::{Consumer, Members, Posted, TailId, same};
 use crate::tail::follower::{FinishRule, LogFollower, Look};
 
 /// Most threads that may hang in calls.
@@ -25,8 +26,8 @@ struct TailEntry {
     file: Option<Box<LogFollower>>,
     mount: Arc<str>,
     consumer: Consumer,
-    /// What was found and not taken yet.
-    ready: Option<Look>,
+    /// What was found and not taken yet, in order.
+    ready: VecDeque<Look>,
     /// The group has not delivered what it took last.
     with_consumer: bool,
     due: Option<Duration>,
@@ -73,10 +74,14 @@ pub(super) struct State {
     entries: HashMap<TailId, TailEntry>,
     due: BTreeSet<(Duration, TailId)>,
     next_id: TailId,
+    /// Bytes of all `ready` texts.
+    ready_bytes: usize,
     #[expect(clippy::vec_box, reason = "it moves from the entries, which hold it boxed")]
     closing: Vec<Box<LogFollower>>,
-    /// Groups that got something since the last flush.
-    posted: Vec<Weak<Members>>,
+    /// Consumers that got something since the last flush.
+    posted: Vec<Posted>,
+    /// One of them has so much that it is to be told at once.
+    pub(super) is_pressing: bool,
     /// Threads that hang, by mount.
     stuck: HashMap<Arc<str>, usize>,
     /// Mounts of which the server's log has said that they hang, and since when they do.
@@ -108,7 +113,7 @@ impl State {
             mount: file.mount().into(),
             file: Some(file),
             consumer,
-            ready: None,
+            ready: VecDeque::new(),
             with_consumer: false,
             due: None,
             then: now,
@@ -239,74 +244,11 @@ impl State {
         } else {
             self.unschedule(id);
             self.offer(id, look);
+            if self.may_read_ahead(id) {
+                self.schedule(id, now);
+            }
         }
         None
-    }
-
-    /// Keeps what was found for the consumer. The file is not looked at again before it was taken: that is the
-    /// back-pressure.
-    fn offer(&mut self, id: TailId, look: Look) {
-        let Some(entry) = self.entries.get_mut(&id) else {
-            return;
-        };
-        match &mut entry.ready {
-            // The consumer was notified already.
-            Some(ready) => return ready.add(look),
-            ready => *ready = Some(look),
-        }
-        match &entry.consumer {
-            Consumer::Task(notify) => notify.notify_one(),
-            Consumer::Group(_) if entry.with_consumer => {}
-            Consumer::Group(members) => {
-                let members = members.clone();
-                self.post(id, members);
-            }
-        }
-    }
-
-    fn post(&mut self, id: TailId, members: Weak<Members>) {
-        let Some(group) = members.upgrade() else { return };
-        group.post(id);
-        if !self.posted.iter().any(|known| same(known, &members)) {
-            self.posted.push(members);
-        }
-    }
-
-    /// Groups that got something since the last call.
-    pub(super) fn take_posted(&mut self) -> Vec<Weak<Members>> {
-        std::mem::take(&mut self.posted)
-    }
-
-    /// What was found, for the consumer; plans the next look.
-    pub(super) fn take_ready(&mut self, id: TailId, now: Duration) -> Option<Look> {
-        let entry = self.entries.get_mut(&id)?;
-        let look = entry.ready.take()?;
-        let grouped = matches!(entry.consumer, Consumer::Group(_));
-        entry.with_consumer = grouped;
-        if look.end.is_none() {
-            let urgent = entry.finish_rule.is_some() || look.again_in.is_zero();
-            let at = if urgent { now } else { entry.then.max(now) };
-            if entry.file.is_some() {
-                self.schedule(id, at);
-            }
-        } else if grouped {
-            self.remove(id);
-        }
-        Some(look)
-    }
-
-    /// The group has delivered what it took of this tail.
-    pub(super) fn taken(&mut self, id: TailId) {
-        let Some(entry) = self.entries.get_mut(&id) else {
-            return;
-        };
-        entry.with_consumer = false;
-        if entry.ready.is_some()
-            && let Consumer::Group(members) = &entry.consumer
-        {
-            let members = members.clone();
-            self.post(id, members);
-        }
     }
 
     pub(super) fn end(&mut self, id: TailId, rule: FinishRule, now: Duration) {
@@ -335,7 +277,7 @@ impl State {
         if !here {
             // A thread is in the file: this schedules the giving up.
             self.plan_while_silent(id);
-        } else if entry.ready.is_none() {
+        } else if entry.ready.is_empty() {
             self.schedule(id, now);
         }
     }
@@ -349,6 +291,8 @@ impl State {
         let Some(entry) = self.entries.remove(&id) else {
             return;
         };
+        let bytes: usize = entry.ready.iter().map(Look::bytes).sum();
+        self.ready_bytes = self.ready_bytes.saturating_sub(bytes);
         if let Some(due) = entry.due {
             self.due.remove(&(due, id));
         }
@@ -368,7 +312,7 @@ impl State {
         for id in ids {
             self.remove(id);
         }
-        self.posted.retain(|known| !same(known, group));
+        self.posted.retain(|known| !known.is_of(group));
     }
 
     fn schedule(&mut self, id: TailId, at: Duration) {

@@ -230,3 +230,67 @@ fn a_look_that_hangs_is_given_up_after_it_was_told() {
     let end = state.take_ready(id, give_up_at).and_then(|look| look.end);
     assert!(matches!(end, Some(Proof::Failed(_))));
 }
+
+/// A look that found this much, of a file that has more.
+fn found(bytes: usize) -> Look {
+    Look {
+        text: "x".repeat(bytes),
+        again_in: Duration::ZERO,
+        ..Look::default()
+    }
+}
+
+/// Looks that the leader takes of this tail before it sleeps, each of which finds a full buffer.
+fn looks_ahead(state: &mut State, now: Duration) -> usize {
+    let mut looks = 0;
+    while let LeaderTask::Look(id, file, _) = state.next_task(now) {
+        assert!(state.put_back(id, file, found(CHUNK), now).is_none());
+        looks += 1;
+    }
+    looks
+}
+
+#[test]
+fn a_file_that_is_far_ahead_is_read_ahead_within_its_limits() {
+    let now = Duration::from_secs(50);
+    let (mut state, id) = one_tail(now);
+    assert_eq!(looks_ahead(&mut state, now), 8);
+    // One is taken, one is read.
+    assert_eq!(state.take_ready(id, now).map(|look| look.text.len()), Some(CHUNK));
+    assert_eq!(looks_ahead(&mut state, now), 1);
+    // Of what is read up there is one look, until it was taken.
+    for _ in 0..8 {
+        assert!(state.take_ready(id, now).is_some());
+    }
+    let LeaderTask::Look(_, file, _) = state.next_task(now) else {
+        panic!("the file is due")
+    };
+    let last = Look {
+        again_in: Duration::from_millis(250),
+        ..found(1)
+    };
+    assert!(state.put_back(id, file, last, now).is_none());
+    let later = now + Duration::from_secs(5);
+    assert_eq!(looks_ahead(&mut state, later), 0);
+    assert!(state.take_ready(id, later).is_some());
+    assert_eq!(looks_ahead(&mut state, later), 8);
+}
+
+#[test]
+fn many_files_that_are_far_ahead_hold_no_more_than_their_total() {
+    let now = Duration::from_secs(50);
+    let mut state = State::default();
+    let options = TailOptions::default();
+    let count = 200;
+    for _ in 0..count {
+        let file = LogFollower::new(Box::new(OneLine), MOUNT.to_owned(), options, now);
+        state.add(Box::new(file), Consumer::Task(Arc::default()), options.poll, now);
+    }
+    looks_ahead(&mut state, now);
+    let waiting: Vec<usize> = state.entries.values().map(|entry| entry.ready.len()).collect();
+    assert!(waiting.iter().all(|looks| *looks >= 1));
+    assert!(waiting.iter().sum::<usize>() * CHUNK <= (8 << 20) + count * CHUNK);
+    let ids: Vec<TailId> = state.entries.keys().copied().collect();
+    ids.into_iter().for_each(|id| state.remove(id));
+    assert_eq!(state.ready_bytes, 0);
+}
