@@ -8,9 +8,10 @@ const { native } = loadScript({
     seen.push(json);
     return "null";
   },
+  podScript: () => "",
   buildJobManifest: (json: string) => {
     seen.push(json);
-    return "{}";
+    return '{"isWellFormed":true,"job":{"spec":{"template":{"spec":{}}}},"knownTexts":{"script":null,"prompt":null}}';
   },
 });
 

@@ -1,15 +1,17 @@
 //! Paths, labels and the manifest.
 
 use k8s_openapi::api::batch::v1::Job;
+use napi::bindgen_prelude::Utf16String;
 use napi_derive::napi;
 use serde::Serialize;
 use serde_json::json;
 
 use super::Result;
 use super::code::{error, invalid};
+use super::text::{is_well_formed, utf8_of};
 use crate::codes::CONFIG_INVALID;
 use crate::config::{RenderRequest, RunSpec};
-use crate::manifest::{self, names};
+use crate::manifest::{self, KnownTexts, names, take_known_texts};
 
 /// The run's log file as the pod sees it.
 ///
@@ -34,6 +36,10 @@ struct ManifestAnswer<'a> {
     pod_log_path: &'a str,
     warnings: &'a [String],
     resumes_session: bool,
+    /// No prompt holds half characters.
+    is_well_formed: bool,
+    /// Where the caller puts the texts that it has.
+    known_texts: KnownTexts,
 }
 
 /// Builds the Kubernetes Job of a run from a rendered prompt. Pure: no clock, no file, no API server.
@@ -41,7 +47,8 @@ struct ManifestAnswer<'a> {
 /// Throws a TypeError for what is no `JobBuildInput`; else an error with a `code`: `k8s_config_invalid` names the field
 /// of the agent's configuration that cannot be used, `k8s_invalid_request` the id or path, `k8s_prompt_too_large` says
 /// that the prompt fits into no Secret.
-// The prompts come beside the request and are not returned: to convert a large one twice would take most of the time.
+// The prompts come beside the request and are not returned, also not as a part of the Job: to convert a large one twice
+// would take most of the time.
 #[napi(
     catch_unwind,
     ts_args_type = "input: JobBuildInput",
@@ -49,15 +56,16 @@ struct ManifestAnswer<'a> {
 )]
 pub fn build_job_manifest(
     request_json: String,
-    prompt: String,
-    resumed_prompt: Option<String>,
+    prompt: Utf16String,
+    resumed_prompt: Option<Utf16String>,
 ) -> Result<String> {
     let config = |cause: crate::config::ConfigError| error(CONFIG_INVALID, cause);
     let mut request = RenderRequest::from_json(&request_json).map_err(config)?;
-    request.prompt = prompt;
-    request.resumed_prompt = resumed_prompt;
+    request.prompt = utf8_of(&prompt);
+    request.resumed_prompt = resumed_prompt.as_ref().map(|prompt| utf8_of(prompt));
     let spec = RunSpec::from_request(&request).map_err(config)?;
-    let rendered = manifest::render(&spec).map_err(|cause| error(cause.code(), cause))?;
+    let mut rendered = manifest::render(&spec).map_err(|cause| error(cause.code(), cause))?;
+    let known_texts = take_known_texts(&mut rendered.job, &spec.run.prompt().text);
     let answer = ManifestAnswer {
         job: &rendered.job,
         job_name: &rendered.job_name,
@@ -66,8 +74,20 @@ pub fn build_job_manifest(
         pod_log_path: &rendered.pod_log_path,
         warnings: &rendered.warnings,
         resumes_session: spec.run.resume.session_id.is_some(),
+        is_well_formed: [Some(&prompt), resumed_prompt.as_ref()]
+            .into_iter()
+            .flatten()
+            .all(|text| is_well_formed(text)),
+        known_texts,
     };
     serde_json::to_string(&answer).map_err(invalid)
+}
+
+/// The script of the agent's container, which a manifest leaves out.
+#[napi(catch_unwind, skip_typescript)]
+#[must_use]
+pub fn pod_script() -> &'static str {
+    manifest::pod_script()
 }
 
 /// A valid Kubernetes label value made of any text: lower case, at most 63 characters. `warn` is told what was dropped.

@@ -1,5 +1,7 @@
 //! The command lines of the two containers. Their scripts are files; the values of a run are arguments.
 
+use std::sync::LazyLock;
+
 use super::LogPaths;
 use super::env::double_dollars;
 use super::names::optional_label_value;
@@ -31,15 +33,19 @@ pub(crate) fn opencode_args(spec: &RunSpec) -> Vec<String> {
     args
 }
 
+/// The script of the agent's container as its command has it: each `$` doubled.
+#[must_use]
+pub fn pod_script() -> &'static str {
+    static DOUBLED: LazyLock<String> = LazyLock::new(|| double_dollars(POD_SCRIPT));
+    &DOUBLED
+}
+
 /// `sh -c SCRIPT` with the run's values and opencode's arguments, each `$` doubled against the kubelet's expansion.
 pub(crate) fn pod_command(spec: &RunSpec, paths: &LogPaths, args: &[String]) -> Vec<String> {
     let members = start_record_members(spec);
     let prompt_bytes = spec.run.prompt().text.len().to_string();
     let limit = spec.settings.max_log_bytes.to_string();
     let own = [
-        "sh",
-        "-c",
-        POD_SCRIPT,
         "paperclip",
         &spec.run.id,
         spec.namespace(),
@@ -51,9 +57,11 @@ pub(crate) fn pod_command(spec: &RunSpec, paths: &LogPaths, args: &[String]) -> 
         TERMINATION_LOG,
         spec.run.nonce.as_deref().unwrap_or_default(),
     ];
-    own.into_iter()
-        .chain(args.iter().map(String::as_str))
-        .map(double_dollars)
+    let words = own.into_iter().chain(args.iter().map(String::as_str));
+    ["sh", "-c", pod_script()]
+        .into_iter()
+        .map(str::to_owned)
+        .chain(words.map(double_dollars))
         .collect()
 }
 

@@ -7,6 +7,7 @@ mod error;
 pub mod exit_codes;
 mod inherited;
 pub mod job_record;
+mod known_texts;
 mod layers;
 mod mcp;
 mod mount_guard;
@@ -30,8 +31,11 @@ use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-pub use command::{StartMembers, nonce_argument, session_argument, start_members, task_argument, task_word};
+pub use command::{
+    StartMembers, nonce_argument, pod_script, session_argument, start_members, task_argument, task_word,
+};
 pub use error::ManifestError;
+pub use known_texts::{KnownTexts, take_known_texts};
 pub use names::sanitize_label_value;
 pub use narrow::folders_to_make;
 pub use paths::{

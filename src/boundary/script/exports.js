@@ -69,14 +69,26 @@ function buildJobManifest(input) {
   const { ctx, prompt, promptMetrics, resumedPrompt, resumedPromptMetrics, ...rest } = given;
   expect(rest.selfPod, "object", "input.selfPod");
   // Prompts go over beside the request: to make JSON of a large one would take most of the time.
-  const prompts = [[expect(prompt, "string", "input.prompt").toWellFormed(), promptMetrics]];
-  const resumed = expectOptional(resumedPrompt, "string", "input.resumedPrompt")?.toWellFormed();
+  // Prompts go over beside the request, and do not come back: to make JSON of a large one would take most of the time.
+  const prompts = [[expect(prompt, "string", "input.prompt"), promptMetrics]];
+  const resumed = expectOptional(resumedPrompt, "string", "input.resumedPrompt");
   if (resumed !== undefined) prompts.push([resumed, resumedPromptMetrics]);
   const [run, others] = [toJsonText(runOf(ctx), "input.ctx"), toJsonText(rest, "input")];
   const answer = rust.buildJobManifest(`${run.slice(0, -1)},${others.slice(1)}`, ...prompts.map(([text]) => text));
-  const { resumesSession, warnings, ...result } = JSON.parse(answer);
-  const [text, metrics] = (resumesSession ? prompts[1] : undefined) ?? prompts[0];
+  const { resumesSession, isWellFormed, warnings, knownTexts, ...result } = JSON.parse(answer);
+  const [chosen, metrics] = (resumesSession ? prompts[1] : undefined) ?? prompts[0];
+  const text = isWellFormed ? chosen : chosen.toWellFormed();
+  placeTexts(result.job.spec.template.spec, knownTexts, text);
   return { ...result, prompt: text, promptMetrics: metrics ?? {}, warnings };
+}
+
+let podScript;
+
+/** The Job comes without the texts that are here as well. Kubernetes makes `$` of `$$`. */
+function placeTexts(pod, { script, prompt }, text) {
+  podScript ??= rust.podScript();
+  if (script !== null) pod.containers[script].command[2] = podScript;
+  if (prompt !== null) pod.initContainers[prompt[0]].env[prompt[1]].value = text.replaceAll("$", "$$$$");
 }
 
 function sanitizeLabelValue(value, warn) {
