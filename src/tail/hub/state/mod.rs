@@ -136,7 +136,7 @@ impl State {
 
     /// Bytes that each tail has yet to give to its consumer, as far as the last looks tell.
     pub(super) fn lags(&self) -> impl Iterator<Item = u64> {
-        let ready = |entry: &TailEntry| entry.ready.as_ref().map_or(0, |look| look.text.len() as u64);
+        let ready = |entry: &TailEntry| entry.ready.iter().map(|look| look.text.len() as u64).sum::<u64>();
         self.entries
             .values()
             .map(move |entry| entry.unread.saturating_add(ready(entry)))
