@@ -38,6 +38,10 @@ export interface Options {
   cache: string;
   /** Keeps what a run made, for looking at it. */
   keep: boolean;
+  /** Folder for pictures of the pages; `undefined`: none are taken. */
+  pictures: string | undefined;
+  /** The Chromium that takes them. */
+  chromium: string;
   /** The registry that has the packed adapter. */
   registry: string;
   /** Names of the cases to run; empty: all. */
@@ -50,7 +54,7 @@ export function readOptions(args: string[], env: NodeJS.ProcessEnv = process.env
   if (missing.length > 0) throw new Error(`${missing.join(" and ")} must be set; docs/e2e.md says to what`);
   const { values, positionals } = parseArgs({
     args,
-    options: { registry: { type: "string" } },
+    options: { registry: { type: "string" }, pictures: { type: "string" } },
     allowPositionals: true,
   });
   if (!values.registry) throw new Error("--registry is missing: npm run e2e gives it");
@@ -72,6 +76,8 @@ export function readOptions(args: string[], env: NodeJS.ProcessEnv = process.env
     user: env["E2E_USER"] || undefined,
     cache: env["E2E_CACHE"] || join(tmpdir(), "opencode-k8s-e2e"),
     keep: env["E2E_KEEP"] === "1",
+    pictures: values.pictures,
+    chromium: env["E2E_CHROMIUM"] || "chromium",
     registry: values.registry,
     only: positionals,
   };

@@ -3,6 +3,7 @@ import type { ClusterView } from "./cluster/cluster-view.js";
 import type { PaperclipServer } from "./host/server.js";
 import type { Options } from "./options.js";
 import type { Company } from "./paperclip/company.js";
+import type { Pictures } from "./pictures.js";
 import { readLog, type Run, runEnded, textOf } from "./paperclip/run.js";
 import type { Table } from "./table.js";
 
@@ -15,6 +16,7 @@ export class Stage {
     readonly company: Company,
     /** `null`: the server belongs to somebody else. */
     readonly server: PaperclipServer | null,
+    readonly pictures: Pictures,
   ) {}
 
   /** Looks at one thing. A throw is a failed row. */

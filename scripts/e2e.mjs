@@ -1,25 +1,34 @@
 // `npm run e2e`: the whole way through a real Paperclip and a real Kubernetes. docs/e2e.md says what it needs.
 //
-//   npm run e2e -- [--release | --packed] [--no-build] [CASE...]
+//   npm run e2e -- [--release | --packed] [--no-build] [--pictures FOLDER] [CASE...]
 
 import { spawn } from "node:child_process";
+import { resolve } from "node:path";
+import { parseArgs } from "node:util";
 
 import { packDevelopment } from "./pack/development.mjs";
 import { serveTarballs } from "./pack/registry.mjs";
 import { packedAlready } from "./pack/stage.mjs";
 import { checkPrerequisites, installPackages, root, run } from "./prerequisites.mjs";
 
-const args = process.argv.slice(2);
-const flags = new Set(args.filter((arg) => arg.startsWith("--")));
-const cases = args.filter((arg) => !arg.startsWith("--"));
+const { values: flags, positionals: cases } = parseArgs({
+  options: {
+    release: { type: "boolean" },
+    packed: { type: "boolean" },
+    "no-build": { type: "boolean" },
+    pictures: { type: "string" },
+  },
+  allowPositionals: true,
+});
 
 checkPrerequisites();
 installPackages();
-const how = flags.has("--packed") ? ["--ts-only"] : flags.has("--release") ? ["--release"] : [];
-if (!flags.has("--no-build")) run(process.execPath, ["scripts/build.mjs", ...how]);
+const how = flags.packed ? ["--ts-only"] : flags.release ? ["--release"] : [];
+if (!flags["no-build"]) run(process.execPath, ["scripts/build.mjs", ...how]);
 // Paperclip installs the adapter by its name, from a registry that has what would be published.
-const registry = await serveTarballs(flags.has("--packed") ? packedAlready() : packDevelopment());
-const child = spawn(process.execPath, ["build/e2e.js", "--registry", registry.url, ...cases], {
+const registry = await serveTarballs(flags.packed ? packedAlready() : packDevelopment());
+const pictures = flags.pictures === undefined ? [] : ["--pictures", resolve(flags.pictures)];
+const child = spawn(process.execPath, ["build/e2e.js", "--registry", registry.url, ...pictures, ...cases], {
   cwd: root,
   stdio: "inherit",
 });

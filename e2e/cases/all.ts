@@ -1,6 +1,7 @@
 /** The cases in their order: what takes long begins first, and goes on beside the others. */
 import type { Host } from "../host/host.js";
 import { Company } from "../paperclip/company.js";
+import { Pictures } from "../pictures.js";
 import { Stage } from "../stage.js";
 import type { Table } from "../table.js";
 import { cancel } from "./cancel.js";
@@ -10,12 +11,14 @@ import { environment } from "./environment.js";
 import { failures } from "./failures.js";
 import { installed } from "./installed.js";
 import { leftovers } from "./leftovers.js";
+import { output } from "./output.js";
 import { success } from "./success.js";
 
 /** Plays all cases, or those that the options name. */
 export async function runCases(host: Host, adapter: { name: string; version: string }, table: Table): Promise<void> {
   const company = await Company.create(host.api, host.options);
-  const stage = new Stage(host.options, table, host.cluster, company, host.server);
+  const pictures = await Pictures.open(host.options, host.api, company.id);
+  const stage = new Stage(host.options, table, host.cluster, company, host.server, pictures);
   const play = async (name: string, part: () => Promise<void>): Promise<void> => {
     if (host.options.only.length === 0 || host.options.only.includes(name)) await part();
   };
@@ -28,6 +31,7 @@ export async function runCases(host: Host, adapter: { name: string; version: str
     if (crashed) afterwards = afterTheCrash(stage, crashed);
   });
   await play("success", () => success(stage));
+  await play("output", () => output(stage));
   await play("failures", () => failures(stage));
   await play("cancel", () => cancel(stage));
   await play("crowd", () => crowd(stage));

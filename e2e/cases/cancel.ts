@@ -21,6 +21,7 @@ export async function cancel(stage: Stage): Promise<void> {
     const { currentStatusMessage } = await readRun(api, worker.runId);
     return { seen: currentStatusMessage ?? "nothing", ok: Boolean(currentStatusMessage) };
   });
+  await stage.pictures.take("live", worker);
   await stage.check("cancel", "HTTP 200, the Job is gone, and no container of its pod runs", async () => {
     const answer = await api.post<{ status: string }>(`/api/heartbeat-runs/${worker.runId}/cancel`);
     // The kubelet removes the pod's object some seconds after its containers have ended.
@@ -34,5 +35,6 @@ export async function cancel(stage: Stage): Promise<void> {
     const run = await runEnded(api, worker.runId);
     return { seen: `${run.status} ${run.errorCode}: ${run.error}`, ok: run.status === "cancelled" };
   });
+  await stage.pictures.take("cancelled", worker);
   await stage.company.dismiss(worker);
 }

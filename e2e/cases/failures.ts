@@ -53,6 +53,7 @@ async function fails(stage: Stage, { what, model, config, code, message }: Faili
     const worker = await stage.company.putToWork(what, model, config);
     const { run } = await stage.ended(worker.runId, 400);
     await stage.company.dismiss(worker);
+    await stage.pictures.take(`failure ${what}`, worker);
     const ok = run.status === "failed" && run.errorCode === code && message.test(run.error ?? "");
     return { seen: describe(run), ok };
   });

@@ -17,6 +17,8 @@ export async function success(stage: Stage): Promise<void> {
     return { seen: describe(first.run), ok: first.run.status === "succeeded" && first.run.exitCode === 0 };
   });
   if (!first) return;
+  await stage.pictures.take("success", worker);
+  await stage.pictures.take("settings", { agentId: worker.agentId });
   await recorded(stage, first);
   await worked(stage, first, worker);
   await parser(stage, first);

@@ -5,20 +5,26 @@ import { join } from "node:path";
 
 import { giveTo, type User } from "./user.js";
 
-/** Writes the file below `home` and gives the port that the server will have. */
-export async function writeServerConfig(home: string, user: User | null): Promise<number> {
+/** Writes the file below `home` and gives the port that the server will have. `serveUi`: it has pages, too. */
+export async function writeServerConfig(home: string, user: User | null, serveUi: boolean): Promise<number> {
   const instance = join(home, "instances/default");
   for (const folder of [join(home, "instances"), instance]) {
     if (mkdirSync(folder, { recursive: true }) !== undefined) giveTo(user, folder);
   }
   const [port, databasePort] = [await freePort(), await freePort()];
   const file = join(instance, "config.json");
-  writeFileSync(file, JSON.stringify(serverConfig(instance, port, databasePort), null, 2));
+  writeFileSync(file, JSON.stringify(serverConfig(instance, { port, databasePort, serveUi }), null, 2));
   giveTo(user, file);
   return port;
 }
 
-function serverConfig(instance: string, port: number, databasePort: number): object {
+interface Own {
+  port: number;
+  databasePort: number;
+  serveUi: boolean;
+}
+
+function serverConfig(instance: string, { port, databasePort, serveUi }: Own): object {
   return {
     $meta: { version: 1, updatedAt: new Date().toISOString(), source: "onboard" },
     database: {
@@ -35,7 +41,7 @@ function serverConfig(instance: string, port: number, databasePort: number): obj
       host: "127.0.0.1",
       port,
       allowedHostnames: [],
-      serveUi: false,
+      serveUi,
     },
     auth: { baseUrlMode: "auto", disableSignUp: false },
     telemetry: { enabled: false },

@@ -31,7 +31,8 @@ export class PaperclipServer {
   async create(): Promise<void> {
     mkdirSync(this.folder);
     giveTo(this.user, this.options.dataRoot, this.folder, this.kubeconfig);
-    this.url = `http://127.0.0.1:${await writeServerConfig(this.options.dataRoot, this.user)}`;
+    const { dataRoot, pictures } = this.options;
+    this.url = `http://127.0.0.1:${await writeServerConfig(dataRoot, this.user, pictures !== undefined)}`;
     await this.start();
   }
 

@@ -43,6 +43,31 @@ const works: Script = ({ turn, step }) => {
   return { text: answerOf(turn), usage: { input: 500, cached: 100, output: 20 } };
 };
 
+/** An answer of about 1 MB. */
+export const MANY_LINES = { count: 16_000, last: "line 16000 of 16000" };
+
+/** An answer with what a terminal or a browser would obey. */
+export const ESCAPES_AND_HTML = {
+  text: [
+    "\u001b[31mred\u001b[0m \u001b]0;a title\u0007 \u001b[2J cleared",
+    "<script>document.title = 'owned'</script><img src=x onerror=alert(1)><b>bold</b>",
+    "a \u202Eright-to-left\u202C word, a bell \u0007, a carriage return \rover it",
+  ].join("\n"),
+  last: "the line after them",
+};
+
+/** Says this and closes its issue. */
+function says(text: string): Script {
+  return ({ step }) => (step === 0 ? bash(CLOSE_ISSUE, "Close the issue") : { text });
+}
+
+function manyLines(): string {
+  const { count } = MANY_LINES;
+  return Array.from({ length: count }, (_, i) => `line ${i + 1} of ${count}: ${"filling ".repeat(5)}`)
+    .join("\n")
+    .replace(/: [^\n]*$/, "");
+}
+
 function worksSlowly({ steps, secondsEach }: { steps: number; secondsEach: number }): Script {
   return ({ turn, step }) => {
     // A resumed session has only the issue left to close.
@@ -58,6 +83,8 @@ export const scripts: Record<string, Script> = {
   works,
   "works-long": worksSlowly(LONG),
   "works-short": worksSlowly(SHORT),
+  "prints-much": says(manyLines()),
+  "prints-escapes": says(`${ESCAPES_AND_HTML.text}\n${ESCAPES_AND_HTML.last}`),
   "hangs-in-tool": () => bash("echo waiting; sleep 900", "Wait"),
   unauthorized: () => ({ status: 401, message: "Incorrect API key provided: scripted." }),
   broken: () => ({ status: 500, message: "The scripted provider is broken." }),

@@ -1,0 +1,25 @@
+/** Output that is hard to show: 1 MB of it, and bytes that a terminal or a browser would obey. */
+import { parseLines, readParser } from "./parser.js";
+import { ESCAPES_AND_HTML, MANY_LINES } from "../provider/scripts.js";
+import { describe, type Stage } from "../stage.js";
+
+/** Plays both runs; what the page makes of them is for the pictures. */
+export async function output(stage: Stage): Promise<void> {
+  await Promise.all([
+    prints(stage, "1 MB of output", "prints-much", MANY_LINES.last),
+    prints(stage, "escape sequences and HTML in the output", "prints-escapes", ESCAPES_AND_HTML.last),
+  ]);
+}
+
+async function prints(stage: Stage, what: string, model: string, last: string): Promise<void> {
+  await stage.check(what, "succeeded, its last line reached Paperclip, and the page's parser reads it", async () => {
+    const worker = await stage.company.putToWork(what, model);
+    const { run, stdout } = await stage.ended(worker.runId, 400);
+    await stage.company.dismiss(worker);
+    await stage.pictures.take(`output ${model}`, worker);
+    const entries = parseLines((await readParser(stage)).parse, stdout);
+    const isShown = entries.some((entry) => JSON.stringify(entry).includes(last));
+    const seen = `${describe(run)}, ${stdout.length} characters, ${entries.length} entries, last line ${isShown ? "there" : "missing"}`;
+    return { seen, ok: run.status === "succeeded" && isShown };
+  });
+}
