@@ -23,9 +23,10 @@ pub(crate) fn without_escapes(text: &str) -> String {
         match kind {
             // CSI: up to its final byte.
             Some('[') => while chars.next().is_some_and(|c| !('@'..='~').contains(&c)) {},
-            // A string, such as a title: up to BEL or the string terminator.
+            // A string, such as a title: up to BEL or the string terminator. One without an end must not take the rest
+            // of the text with it.
             Some(']' | 'P' | 'X' | '^' | '_') => {
-                while let Some(c) = chars.next() {
+                while let Some(c) = chars.next_if(|c| *c != '\n') {
                     let ends = c == '\u{1b}' && chars.next_if_eq(&'\\').is_some();
                     if ends || matches!(c, '\u{7}' | '\u{9c}') {
                         break;
@@ -57,6 +58,7 @@ mod tests {
             ("\u{9b}31mred\u{9d}title\u{9c}!", "red!"),
             ("\u{1b}(Bplain\u{1b}Pq\u{1b}\\ text", "plain text"),
             ("cut \u{1b}[9", "cut "),
+            ("\u{1b}]0;no end\nthe next line", "\nthe next line"),
         ] {
             assert_eq!(without_escapes(raw), plain, "{raw:?}");
         }
