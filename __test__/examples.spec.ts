@@ -46,4 +46,17 @@ describe("examples", () => {
     expect(lines).toEqual(["one", "half a line", "the end"]);
     expect(await ended).toBe(0);
   });
+
+  it.each([
+    ["native.cjs", []],
+    ["native.cjs", ["--help"]],
+    ["native.cjs", ["/no/such/folder/log"]],
+    ["tail-file.mjs", []],
+    ["tail-file.mjs", ["/no/such/folder/log"]],
+  ])("%s %j says in a line what is wrong, without a stack", (name, args) => {
+    const { status, stderr } = spawnSync(process.execPath, [examples + name, ...args], { encoding: "utf8" });
+    expect(status).toBe(args[0]?.startsWith("/") ? 1 : 2);
+    expect(stderr.trimEnd().split("\n")).toHaveLength(1);
+    expect(stderr).not.toMatch(/^\s+at /m);
+  });
 });

@@ -6,6 +6,7 @@
 //   npm run bench -- hostile            the same with the worst logs: memory, a neighbour's lines, a cancel
 //   npm run bench -- manifest           microseconds per manifest
 //   npm run bench -- fold               understanding opencode's stream
+//   npm run bench -- ui                 one line of a megabyte on the page and in a terminal
 //
 // Measures what is built: run "npm run build:release" first.
 

@@ -5,6 +5,8 @@ import type { TranscriptEntry } from "@paperclipai/adapter-utils";
 import { describe, expect, it } from "vitest";
 
 import * as source from "../../adapter/ui-parser.js";
+import { formatLine } from "../../adapter/cli.js";
+import { longLines } from "../../bench/ui-lines.mjs";
 
 const built = new URL("../../dist/ui-parser.cjs", import.meta.url);
 const fixtures = new URL("../../fixtures/opencode/", import.meta.url);
@@ -210,6 +212,48 @@ describe("single lines", () => {
   });
 });
 
+/** How many characters the functions of a text look at while this runs; by count, because no clock is the same twice. */
+function charactersRead(work: () => unknown): number {
+  let read = 0;
+  const text = String.prototype as unknown as Record<string, (...args: unknown[]) => unknown>;
+  const counted: Record<string, (self: string, args: unknown[], result: unknown) => number> = {
+    charCodeAt: () => 1,
+    indexOf: (self, args, result) => ((result as number) < 0 ? self.length : (result as number)) - Number(args[1] ?? 0),
+    slice: (_, __, result) => (result as string).length,
+    trim: (self, _, result) => self.length - (result as string).length + 1,
+    trimEnd: (self, _, result) => self.length - (result as string).length + 1,
+    split: (self) => self.length,
+    replace: (self) => self.length,
+    replaceAll: (self) => self.length,
+  };
+  const originals = Object.keys(counted).map((name) => [name, text[name]!] as const);
+  const { parse: parseJson } = JSON;
+  const { test } = RegExp.prototype;
+  for (const [name, original] of originals) {
+    text[name] = function (this: string, ...args: unknown[]) {
+      const result = original.apply(this, args);
+      read += counted[name]!(String(this), args, result);
+      return result;
+    };
+  }
+  JSON.parse = (json: string) => {
+    read += json.length;
+    return parseJson(json);
+  };
+  RegExp.prototype.test = function (this: RegExp, tested: string) {
+    read += tested.length;
+    return test.call(this, tested);
+  };
+  try {
+    work();
+  } finally {
+    for (const [name, original] of originals) text[name] = original;
+    JSON.parse = parseJson;
+    RegExp.prototype.test = test;
+  }
+  return read;
+}
+
 describe("hostile lines", () => {
   const types = ["step_start", "text", "reasoning", "tool_use", "step_finish", "error", "done", "x"];
   const values = [
@@ -242,6 +286,20 @@ describe("hostile lines", () => {
     }
     for (const line of [undefined, null, 5, {}, Symbol("x"), Object.create(null)]) {
       expect(Array.isArray(parse(line as string, TS))).toBe(true);
+    }
+  });
+
+  it.each(Object.keys(longLines(1)))("%s: twice the length is twice the work", (kind) => {
+    const [half, whole] = [1 << 19, 1 << 20].map((size) => longLines(size)[kind]!);
+    const readers: Record<string, (line: string) => unknown> = {
+      page: (line) => parse(line, TS),
+      terminal: (line) => formatLine(line, { colour: true }),
+    };
+    for (const read of Object.values(readers)) {
+      const work = charactersRead(() => read(whole!));
+      // A line of one kind is longer than another when its quotes are escaped.
+      expect(work).toBeLessThan(25 * whole!.length);
+      expect(work).toBeLessThan(2.2 * charactersRead(() => read(half!)) + 500_000);
     }
   });
 

@@ -43,7 +43,9 @@ export function readableLog(onLog: OnLog): { onLog: OnLog; end: () => Promise<vo
   return {
     onLog: async (stream, chunk) => {
       if (stream !== "stdout") return onLog(stream, chunk);
-      const lines = (unfinished + chunk).split("\n");
+      // Only the new piece is searched: a long line comes in many.
+      const lines = chunk.split("\n");
+      lines[0] = unfinished + (lines[0] ?? "");
       unfinished = lines.pop() ?? "";
       if (unfinished.length > LONGEST_LINE) {
         lines.push(unfinished);

@@ -37,6 +37,8 @@ const OPENING = '{"type":"';
 /** Events of one line, and places that only look like one, after which the rest is shown as it is. */
 const MAX_EVENTS = 256;
 const MAX_MISSES = 8;
+/** How often the characters of a line are read for them, all places together. */
+const MAX_READS = 2;
 
 /** Events that an escape sequence, a plugin's text or another event stands beside; `null` where there is none. */
 function glued(line: string, ts: string): TranscriptEntry[] | null {
@@ -44,8 +46,10 @@ function glued(line: string, ts: string): TranscriptEntry[] | null {
   let misses = 0;
   let shown = 0;
   let found = 0;
-  for (let at = line.indexOf(OPENING); at >= 0 && misses <= MAX_MISSES && found < MAX_EVENTS; ) {
+  let left = MAX_READS * line.length;
+  for (let at = line.indexOf(OPENING); at >= 0 && misses <= MAX_MISSES && found < MAX_EVENTS && left > 0; ) {
     const end = objectEnd(line, at);
+    left -= (end || line.length) - at;
     const event = end > 0 ? readObject(line.slice(at, end)) : null;
     const made = event && string(event["sessionID"]) !== "" ? fromEvent(event, ts) : null;
     if (made) {
@@ -61,8 +65,16 @@ function glued(line: string, ts: string): TranscriptEntry[] | null {
 }
 
 function beside(text: string, ts: string): TranscriptEntry[] {
-  const plain = clip(stripAnsi(text).trim(), MAX_RAW_CHARS);
+  const plain = plainText(text);
   return plain === "" ? [] : [{ kind: "stdout", ts, text: plain }];
+}
+
+/** Without escape sequences, and no longer than is shown. Of a long text only the beginning is looked at. */
+function plainText(text: string): string {
+  const head = text.slice(0, 2 * MAX_RAW_CHARS);
+  const plain = stripAnsi(head).trim();
+  const cut = plain.length + text.length - head.length - MAX_RAW_CHARS;
+  return cut <= 0 ? plain : `${plain.slice(0, MAX_RAW_CHARS)}\n… ${cut} more characters`;
 }
 
 /** Where the JSON object that begins at `from` ends; 0 where it does not. */
@@ -100,7 +112,7 @@ function fromEvent(event: Json, ts: string): TranscriptEntry[] | null {
     case "step_finish":
       return fromStepFinish(part, ts);
     case "error":
-      return [{ kind: "stderr", ts, text: clip(describeError(event["error"] ?? event["message"]), MAX_RAW_CHARS) }];
+      return [{ kind: "stderr", ts, text: describeError(event["error"] ?? event["message"]) }];
     case "done":
       return fromDone(event, ts);
     default:
@@ -194,21 +206,21 @@ function fromDone(event: Json, ts: string): TranscriptEntry[] {
 
 /** opencode 1.x says `{name, data}`, V2 says `{type, message, status, reason}`. */
 function describeError(value: unknown): string {
-  if (typeof value === "string") return value || "Unknown error";
+  if (typeof value === "string") return plainText(value) || "Unknown error";
   const error = record(value);
   const data = record(error["data"]);
   const http = record(error["http"]);
   const name = string(error["name"]) || string(error["type"]);
   const message = string(data["message"]) || string(error["message"]);
   const status = data["statusCode"] ?? error["status"] ?? http["status"];
-  const url = string(record(data["metadata"])["url"]) || string(http["url"]);
+  const url = (string(record(data["metadata"])["url"]) || string(http["url"])).slice(0, 1000);
   const facts = [
     typeof status === "number" ? `status ${status}` : "",
     // Without user, password and query, which may hold a key.
     url.split(/[?#]/, 1)[0]?.replace(/^(\w+:\/\/)[^/]*@/, "$1") ?? "",
     data["isRetryable"] === true ? "retries used up" : "",
   ].filter(Boolean);
-  const text = [name, stripAnsi(message)].filter(Boolean).join(": ") || "Unknown error";
+  const text = [clip(name, 200), plainText(message)].filter(Boolean).join(": ") || "Unknown error";
   return facts.length > 0 ? `${text} (${facts.join(", ")})` : text;
 }
 
