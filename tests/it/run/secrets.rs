@@ -261,10 +261,9 @@ fn told(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
     #[test]
-    #[ignore = "a search, to be run by hand: what it found last is mended, and it has not run to its end since"]
     fn no_secret_is_told(
         of in 0..SECRETS.len(), place in 0..PLACES, stderr_place in 0..STDERR_PLACES, exit in 0..3_usize,
         // Around the bounds at which texts are cut.
