@@ -127,7 +127,7 @@ describe.skipIf(script === "")("a run survives", () => {
     await fault("apiserver-stop");
     const { result } = await ended.finally(() => fault("apiserver-start"));
     expect(result).toMatchObject({ exitCode: null, errorCode: "k8s_api_unreachable", timedOut: false });
-    expect(result.errorMessage).toMatch(/API server was not reachable.*the Job .* is kept/);
+    expect(result.errorMessage).toMatch(/^API server not reachable.*The Job .* is kept/);
     expect(await ours("jobs", agent)).not.toBe("");
     await expectWhole({ agent, ended: again(agent, program) }, 60);
   });

@@ -188,7 +188,7 @@ describe.skipIf(isRealCluster)("a run survives", () => {
       usage: { inputTokens: 10 },
       costUsd: 0.5,
     });
-    expect(result.errorMessage).toMatch(/API server was not reachable.*the Job .* is kept/);
+    expect(result.errorMessage).toMatch(/^API server not reachable.*The Job .* is kept/);
     await stage.local.clearFaults();
     expect(await stage.local.list("jobs")).toHaveLength(1);
     const next = await run(program, { ...task, onLog: whenLogged("Reattaching", open) });
