@@ -1,7 +1,8 @@
 // The worst that agents can write, many at once: `npm run bench -- hostile [--runs 144] [--seconds 30]`.
 //
-// Three processes, as in `runs`: the local cluster, this one that plays the node, and a server. One run is a neighbour that
-// prints a line each 100 ms; all others write the worst logs, and one of them is cancelled meanwhile. Prints Markdown.
+// Three processes, as in `runs`: the local cluster, this one that plays the node, and a server. One run is a neighbour
+// that prints a line each 100 ms; all others write the worst logs, and one of them is cancelled meanwhile. The answer
+// is Markdown.
 
 import { fork } from "node:child_process";
 import { appendFileSync, closeSync, mkdirSync, openSync, readFileSync, truncateSync } from "node:fs";
@@ -152,7 +153,8 @@ function print(count, { report, late, said, heard, cancelled }) {
     ["the slowest of five cancels", `${slowest} ms`, `${BOUNDS.cancelMs} ms`],
   ];
   console.log(
-    `${cpus()[0]?.model}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}; ${count} runs\n`,
+    `${cpus()[0]?.model}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, ` +
+      `Node ${process.version}; ${count} runs\n`,
   );
   console.log(`| what | measured | bound |\n|---|---|---|\n${rows.map((row) => `| ${row.join(" | ")} |`).join("\n")}`);
   const isOver = peakMb > BOUNDS.memoryMb || late.max > BOUNDS.neighbourMs || slowest > BOUNDS.cancelMs;

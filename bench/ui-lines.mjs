@@ -1,5 +1,5 @@
-// One long line of a run's log of each kind that the page and the terminal render. Used by the benchmark and by the test
-// that counts what is read of them.
+// One long line of a run's log of each kind that the page and the terminal render. Used by the benchmark and by the
+// test that counts what is read of them.
 
 /** The kinds with their lines of about `size` characters. */
 export function longLines(size) {

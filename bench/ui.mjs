@@ -13,7 +13,7 @@ const { formatLine } = require("../dist/cli.js");
 const ROUNDS = 7;
 
 console.log(
-  `One line of 1 MiB, milliseconds, the best of ${ROUNDS} rounds; ${cpus()[0]?.model}, Node ${process.versions.node}.\n`,
+  `One line of 1 MiB, milliseconds, best of ${ROUNDS} rounds; ${cpus()[0]?.model}, Node ${process.versions.node}.\n`,
 );
 console.log("| line | page | terminal |\n|---|---|---|");
 for (const [kind, line] of Object.entries(longLines(1 << 20))) {

@@ -18,12 +18,12 @@ export interface ClusterOptions {
   /** Storage classes that have volumes; claims of others stay Pending. Default `["standard"]`. */
   storageClasses?: string[];
   /**
-   * In which order statuses change at an end: `1.20` tells all of a pod at once, and its Job's end while pods are ended;
+   * In which order statuses change at an end: `1.20` tells all of a pod at once, and its Job's end while pods end;
    * `current` (1.31 and later) tells the container before the phase, and SuccessCriteriaMet or FailureTarget before
    * Complete or Failed, which come when no pod runs. Default: LOCAL_CLUSTER_ORDER, or `1.20`.
    */
   order?: "1.20" | "current";
-  /** What a pod deleted before its end means for its Job. Default `replaced`, as before 1.26; with `current` `fails-job`. */
+  /** What a pod deleted before its end means for its Job: `replaced`, as before 1.26; with `current` `fails-job`. */
   deletedPod?: "replaced" | "fails-job";
   /** Env, annotations and so on that the own pod has besides its usual ones, as a merge patch on the Pod. */
   ownPod?: object;

@@ -1,5 +1,5 @@
-// `npm run attack`: what a hostile agent tries, each attempt on whole runs with the local cluster, and a table of what came of
-// it. `npm test` runs the same suites. What needs no run is in `tests/it/tail/hostile.rs`, `laid.rs` and
+// `npm run attack`: what a hostile agent tries, each attempt on whole runs with the local cluster, and a table of what
+// came of it. `npm test` runs the same suites. What needs no run is in `tests/it/tail/hostile.rs`, `laid.rs` and
 // `tests/it/pod_script/hostile.rs`.
 
 import { spawnSync } from "node:child_process";

@@ -212,7 +212,7 @@ describe("single lines", () => {
   });
 });
 
-/** How many characters the functions of a text look at while this runs; by count, because no clock is the same twice. */
+/** How many characters the functions of a text look at while this runs: a count is the same on each machine. */
 function charactersRead(work: () => unknown): number {
   let read = 0;
   const text = String.prototype as unknown as Record<string, (...args: unknown[]) => unknown>;

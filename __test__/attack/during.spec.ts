@@ -1,4 +1,4 @@
-/** What other agents do to the files of a run that is on: it reads nothing else, ends nobody's run, and answers a cancel. */
+/** What other agents do to the files of a run that is on: it reads nothing else, and answers a cancel. */
 import { spawn } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -73,7 +73,8 @@ os.unlink(link)`;
   test("a log of 8 TiB of nothing does not keep a cancel from its answer", async () => {
     const task = work();
     const cancel = new AbortController();
-    const program = `truncate -s 8T /paperclip/instances/default/run-logs/*/${task.agent.id}/*.ndjson; echo huge >&2; sleep 3600`;
+    const log = `/paperclip/instances/default/run-logs/*/${task.agent.id}/*.ndjson`;
+    const program = `truncate -s 8T ${log}; echo huge >&2; sleep 3600`;
     const { result } = await run(program, {
       ...task,
       signal: cancel.signal,

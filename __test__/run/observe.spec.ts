@@ -1,4 +1,4 @@
-/** What operators see of the adapter itself: the server's log and its metrics, around whole runs in processes of their own. */
+/** What operators see of the adapter itself: the server's log and its metrics, around whole runs. */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";

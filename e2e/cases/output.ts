@@ -19,7 +19,8 @@ async function prints(stage: Stage, what: string, model: string, last: string): 
     await stage.pictures.take(`output ${model}`, worker);
     const entries = parseLines((await readParser(stage)).parse, stdout);
     const isShown = entries.some((entry) => JSON.stringify(entry).includes(last));
-    const seen = `${describe(run)}, ${stdout.length} characters, ${entries.length} entries, last line ${isShown ? "there" : "missing"}`;
+    const size = `${stdout.length} characters, ${entries.length} entries`;
+    const seen = `${describe(run)}, ${size}, last line ${isShown ? "there" : "missing"}`;
     return { seen, ok: run.status === "succeeded" && isShown };
   });
 }

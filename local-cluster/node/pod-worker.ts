@@ -20,7 +20,7 @@ interface Running {
   oomKilled: boolean;
 }
 
-/** How much later a current kubelet tells a pod's phase than the end of its containers: its next look at the runtime. */
+/** How much later a current kubelet tells a pod's phase than its containers' end: its next look at the runtime. */
 const PHASE_LAG_MS = 300;
 
 export class PodWorker {

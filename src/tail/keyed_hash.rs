@@ -130,7 +130,8 @@ mod tests {
         for length in 0..bytes.len() {
             let line = &bytes[..length];
             assert!(seen.insert(key().of_line(line)));
-            assert_eq!(key().of_line(line), key().of_line(&line.to_vec()));
+            let copy = line.to_vec();
+            assert_eq!(key().of_line(line), key().of_line(&copy));
             for bit in 0..length * 8 {
                 let mut other = line.to_vec();
                 other[bit / 8] ^= 1 << (bit % 8);

@@ -50,7 +50,7 @@ fn whatever_has_the_name_is_removed_and_nothing_is_followed() {
         }),
         ("a file that nobody may read", |at, _| {
             fs::write(at, "x").expect("a file");
-            fs::set_permissions(at, fs::Permissions::from_mode(0)).expect("a mode");
+            fs::set_permissions(at, fs::Permissions::from_mode(0o000)).expect("a mode");
         }),
     ];
     for (what, lay) in lays {
