@@ -2,15 +2,6 @@
 //
 //   npm run readme
 
-import { spawnSync } from "node:child_process";
+import { writeListing } from "./write-listing.mjs";
 
-import { hostTriple, root } from "./prerequisites.mjs";
-
-const args = ["test", "--target", hostTriple(), "--test", "it", "readme::"];
-const { status, error } = spawnSync("cargo", args, {
-  cwd: root,
-  stdio: "inherit",
-  env: { ...process.env, WRITE_README: "1" },
-});
-if (error) console.error(`readme: ${error.message}`);
-process.exitCode = status ?? 1;
+writeListing("readme::", "WRITE_README");

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import type { JobBuildInput } from "../../adapter/index.js";
-import { adapter } from "./package.js";
+import { adapter, selfPod } from "./package.js";
 
 const ids = {
   companyId: "a099bf4f-ac9d-42f8-8926-3ddbaf9bf739",
@@ -43,16 +43,6 @@ function build(
     context,
     onLog: async (_stream: string, chunk: string) => void log.push(chunk),
   } as unknown as JobBuildInput["ctx"];
-  const selfPod: JobBuildInput["selfPod"] = {
-    namespace: "paperclip",
-    image: "paperclip/paperclip:latest",
-    imagePullSecrets: [],
-    inheritedEnv: {},
-    inheritedEnvValueFrom: [],
-    inheritedEnvFrom: [],
-    pvcClaimName: "paperclip-data",
-    secretVolumes: [],
-  };
   const result = adapter.buildJobManifest({ ctx, selfPod, ...rest });
   const container = result.job.spec["template"].spec.containers[0] as { env: { name: string; value?: string }[] };
   const env = new Map(container.env.map(({ name, value }) => [name, value]));

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 
 import type { JobBuildInput } from "../../adapter/index.js";
-import { adapter } from "./package.js";
+import { adapter, selfPod } from "./package.js";
 
 const guide = readFileSync(new URL("../../docs/migration.md", import.meta.url), "utf8");
 
@@ -60,16 +60,6 @@ function build(config: Record<string, unknown>) {
     context: {},
     onLog: async (_stream: string, chunk: string) => void log.push(chunk),
   } as unknown as JobBuildInput["ctx"];
-  const selfPod: JobBuildInput["selfPod"] = {
-    namespace: "paperclip",
-    image: "paperclip/paperclip:latest",
-    imagePullSecrets: [],
-    inheritedEnv: {},
-    inheritedEnvValueFrom: [],
-    inheritedEnvFrom: [],
-    pvcClaimName: "paperclip-data",
-    secretVolumes: [],
-  };
   const { job } = adapter.buildJobManifest({ ctx, selfPod });
   return { job, log };
 }

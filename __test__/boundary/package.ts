@@ -10,3 +10,15 @@ export const adapter = require("../../dist/index.js") as typeof Adapter;
 
 /** The generated loader of the addon. */
 export const native = require("../../index.js") as typeof import("../../index.js");
+
+/** The server's own pod in an ordinary deployment. */
+export const selfPod: Adapter.JobBuildInput["selfPod"] = {
+  namespace: "paperclip",
+  image: "paperclip/paperclip:latest",
+  imagePullSecrets: [],
+  inheritedEnv: {},
+  inheritedEnvValueFrom: [],
+  inheritedEnvFrom: [],
+  pvcClaimName: "paperclip-data",
+  secretVolumes: [],
+};

@@ -94,7 +94,7 @@ pub fn stage(pod: &Pod, container: &str) -> PodStage {
         }
         return PodStage::Ended(end);
     }
-    let is_over = matches!(status.phase.as_deref(), Some("Failed" | "Succeeded"));
+    let is_over = is_over(pod);
     let is_running = agent.is_some_and(is_running);
     if !is_running && let Some(blocked) = blocked_by(pod, status, agent, is_over) {
         return blocked;
@@ -127,6 +127,13 @@ pub fn finished_at(pod: &Pod, container: &str) -> Option<Timestamp> {
         .state
         .as_ref()?;
     Some(state.terminated.as_ref()?.finished_at.as_ref()?.0)
+}
+
+/// Whether the pod's phase is one that nothing follows.
+#[must_use]
+pub fn is_over(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Failed" | "Succeeded"))
 }
 
 fn container_status<'a>(status: &'a PodStatus, name: &str) -> Option<&'a ContainerStatus> {
@@ -227,7 +234,7 @@ pub fn has_ended(pod: &Pod, container: &str) -> bool {
     let Some(status) = &pod.status else {
         return false;
     };
-    let is_over = matches!(status.phase.as_deref(), Some("Failed" | "Succeeded"));
+    let is_over = is_over(pod);
     // A control plane may call a pod failed whose node it does not hear: then the kubelet's last word is "running".
     let is_heard = status.reason.as_deref() != Some(NODE_LOST);
     let shows_other = |status: &ContainerStatus| status.state.is_some() && !is_running(status);

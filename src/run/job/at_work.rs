@@ -4,7 +4,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 
-use crate::cluster::conditions::{PodStage, is_of, job_end, stage};
+use crate::cluster::conditions::{PodStage, is_of, is_over, job_end, stage};
 use crate::manifest::names::{LOG_PATH, OPENCODE_CONTAINER, is_of_another_instance};
 
 /// Leaves only Jobs and pods of this very agent: labels hold its id in lower case and without some characters, so that
@@ -47,8 +47,6 @@ pub fn jobs_at_work<'a>(jobs: &'a [Job], pods: &[Pod]) -> Vec<&'a Job> {
 /// failed: by a deadline, or because the successor of a pod that is being ended failed at once.
 #[must_use]
 pub fn leaving_pods<'a>(jobs: &[Job], pods: &'a [Pod]) -> Vec<&'a Pod> {
-    let phase = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.clone());
-    let is_over = |pod: &Pod| matches!(phase(pod).as_deref(), Some("Succeeded" | "Failed"));
     let stays = |pod: &Pod| {
         let mut of_pod = jobs.iter().filter(|job| !is_leaving(job) && is_of(pod, job));
         of_pod.any(|job| job_end(job).is_none() || !is_at_work(pod))
@@ -90,6 +88,8 @@ pub fn is_leaving(job: &Job) -> bool {
 mod tests {
     use super::*;
     use crate::manifest::names::INSTANCE;
+    use k8s_openapi::Metadata;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
     use serde_json::json;
 
     fn job(name: &str, made: &str) -> Job {
@@ -97,6 +97,13 @@ mod tests {
             json!({"metadata": {"name": name, "uid": format!("uid-{name}"), "creationTimestamp": made}}),
         )
         .expect("a job")
+    }
+
+    fn names<T: Metadata<Ty = ObjectMeta>>(objects: &[T]) -> Vec<&str> {
+        let named = objects
+            .iter()
+            .filter_map(|object| object.metadata().name.as_deref());
+        named.collect()
     }
 
     #[test]
@@ -118,16 +125,8 @@ mod tests {
         ];
         let mut pods = vec![pod("own"), pod("other"), pod("gone")];
         retain_of_agent(&mut jobs, &mut pods, "/paperclip/logs/c/Ada", None);
-        let names: Vec<_> = jobs
-            .iter()
-            .filter_map(|job| job.metadata.name.as_deref())
-            .collect();
-        assert_eq!(names, ["own", "old"]);
-        let names: Vec<_> = pods
-            .iter()
-            .filter_map(|pod| pod.metadata.name.as_deref())
-            .collect();
-        assert_eq!(names, ["own", "gone"], "its pod is no pod without a Job");
+        assert_eq!(names(&jobs), ["own", "old"]);
+        assert_eq!(names(&pods), ["own", "gone"], "its pod is no pod without a Job");
     }
 
     #[test]
@@ -150,11 +149,7 @@ mod tests {
             })
             .collect();
         retain_of_agent(&mut jobs, &mut pods, "/logs", Some("a"));
-        let names: Vec<_> = jobs
-            .iter()
-            .filter_map(|job| job.metadata.name.as_deref())
-            .collect();
-        assert_eq!((names, pods.len()), (vec!["own", "old"], 2));
+        assert_eq!((names(&jobs), pods.len()), (vec!["own", "old"], 2));
     }
 
     #[test]
