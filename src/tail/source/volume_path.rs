@@ -164,7 +164,15 @@ impl VolumePath {
 
 /// Refuses a folder that is not the one that was just made. Whoever owns the folder above may put another in its place
 /// before it is opened, and a root server would give that one to the pods: the server's own secrets, moved there.
+///
+/// One with something in it is the one that was made where another run, or another server, was as quick. A folder that
+/// all may list and enter can be given either way: its new owner can open nothing that it could not open before, and
+/// could put a folder of its own in its place already.
 fn must_be_new(folder: &OwnedFd) -> Result<(), SourceError> {
+    let open_to_all = Mode::ROTH | Mode::XOTH;
+    if Mode::from_raw_mode(fs::fstat(folder)?.st_mode).contains(open_to_all) {
+        return Ok(());
+    }
     let is_entry = |entry: &fs::DirEntry| entry.file_name() != c"." && entry.file_name() != c"..";
     let mut entries = Dir::read_from(folder)?;
     match entries.find(|entry| !entry.as_ref().is_ok_and(|entry| !is_entry(entry))) {
@@ -286,7 +294,13 @@ mod tests {
         assert!(path.make_folder(0o755.into(), &mut give).is_ok());
         assert_eq!(given, 2, "each folder once");
         assert!(must_be_new(&open(&temp.path().join("a/b"))).is_ok());
-        let swapped = must_be_new(&open(&temp.path().join("a")));
+        let full = open(&temp.path().join("a"));
+        assert!(
+            must_be_new(&full).is_ok(),
+            "another run was as quick to make its own in it"
+        );
+        fs::fchmod(&full, Mode::from_raw_mode(0o700)).expect("a secret folder");
+        let swapped = must_be_new(&full);
         assert!(matches!(swapped, Err(SourceError::Hostile(why)) if why.contains("just made")));
     }
 
