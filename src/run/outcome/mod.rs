@@ -5,6 +5,7 @@
 //! The host takes `exitCode: null` without a message as a success, and a non-zero code or a signal as a failure. So a
 //! success always has code 0 and no signal, and every failure has a message.
 
+mod command_line;
 mod crash;
 mod errors;
 mod excerpt;

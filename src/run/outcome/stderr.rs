@@ -95,13 +95,6 @@ pub(super) fn excerpt(lines: &[String]) -> Option<String> {
     ))
 }
 
-/// Whether opencode printed its usage: it did not accept its command line.
-pub(super) fn is_usage(lines: &[String]) -> bool {
-    lines
-        .first()
-        .is_some_and(|line| line.starts_with("opencode run [message"))
-}
-
 /// What was asked for and rejected: `external_directory (/etc/*)`.
 pub(super) fn rejected(lines: &[String]) -> Vec<String> {
     let mut rules: Vec<String> = Vec::new();

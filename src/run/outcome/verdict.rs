@@ -4,7 +4,7 @@ use crate::opencode::{Circle, Summary};
 
 use super::facts::{FoldedFacts, LogState};
 use super::failure::OutcomeFailure;
-use super::{code, crash, errors, kill, session, stderr};
+use super::{code, command_line, crash, errors, kill, session, stderr};
 
 /// How the run went.
 #[derive(Debug)]
@@ -200,14 +200,12 @@ fn not_started(facts: &FoldedFacts, exit: i32, lines: &[String]) -> OutcomeFailu
     if let Some(reason) = facts.reason.as_deref().filter(|reason| reason.contains(' ')) {
         return OutcomeFailure::new(code::START_FAILED, reason).explained();
     }
-    let said = if stderr::is_usage(lines) {
-        Some("it does not accept its command line (an unknown option) and printed its usage".to_owned())
-    } else {
+    let said = command_line::refusal(lines).or_else(|| {
         stderr::excerpt(lines).map(|said| match stderr::hint(&said) {
             Some(hint) => format!("{said} ({hint})"),
             None => said,
         })
-    };
+    });
     let explained = said.is_some();
     let said = said.map(|said| format!(": {said}")).unwrap_or_default();
     let text = format!("opencode did not start (exit code {exit}){said}");
