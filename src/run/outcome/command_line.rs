@@ -37,7 +37,8 @@ pub(super) fn refusal(lines: &[String]) -> Option<String> {
     let is_usage = lines
         .first()
         .is_some_and(|line| line.starts_with("opencode run [message"));
-    is_usage.then(|| "it does not accept its command line (an unknown option) and printed its usage".to_owned())
+    is_usage
+        .then(|| "it does not accept its command line (an unknown option) and printed its usage".to_owned())
 }
 
 /// The option that a line refuses by name: `Unrecognized flag: --variant`, `Unknown argument: variant`.
@@ -73,7 +74,10 @@ mod tests {
             "Received unknown argument: '--variant=high'",
         ] {
             let said = said(stderr).expect("a refusal");
-            assert!(said.starts_with("it does not know the option --variant;"), "{said}");
+            assert!(
+                said.starts_with("it does not know the option --variant;"),
+                "{said}"
+            );
             assert!(said.contains("*Model variant*"), "{said}");
         }
     }
@@ -81,7 +85,10 @@ mod tests {
     #[test]
     fn an_option_of_no_setting_and_a_bare_usage_are_told_as_far_as_they_go() {
         let named = said("Unknown arguments: foo-bar, fooBar").expect("a refusal");
-        assert!(named.starts_with("it does not know the option --foo-bar;"), "{named}");
+        assert!(
+            named.starts_with("it does not know the option --foo-bar;"),
+            "{named}"
+        );
         assert!(named.contains("extraArgs"), "{named}");
         let usage = said("opencode run [message..]\n\nOptions:\n  -h, --help").expect("a refusal");
         assert!(usage.contains("an unknown option"), "{usage}");

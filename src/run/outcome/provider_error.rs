@@ -176,7 +176,8 @@ impl<'a> Said<'a> {
                     rest.starts_with(|c: char| c.is_ascii_digit())
                 })
             });
-        at_place || self.says(words::HISTORY) && !self.says(words::NOT_HISTORY)
+        let of_history = at_place && !self.says(words::SYSTEM_PROMPT);
+        of_history || self.says(words::HISTORY) && !self.says(words::NOT_HISTORY)
     }
 
     fn names_no_model(&self) -> bool {
@@ -218,7 +219,7 @@ impl<'a> Said<'a> {
             Some(403) if is_page => Some(Kind::Misconfigured),
             Some(403) => Some(Kind::Auth),
             Some(407) => Some(Kind::Misconfigured),
-            Some(408 | 425 | 500..) => Some(Kind::Away),
+            Some(408 | 424 | 425 | 500..) => Some(Kind::Away),
             Some(400..500) if self.says(words::REFUSED_LOGIN) => Some(Kind::Auth),
             Some(400..500) if self.says(&["overloaded", "temporarily", "degraded"]) => Some(Kind::Away),
             Some(400..500) => Some(Kind::Rejected),

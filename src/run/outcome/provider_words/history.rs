@@ -120,6 +120,9 @@ pub(in super::super) const NOT_HISTORY: &[&str] = &[
     "system message must be at",
 ];
 
+/// The place of the system prompt, which opencode makes anew in each run.
+pub(in super::super) const SYSTEM_PROMPT: &[&str] = &["messages[0].role", "messages.0.role"];
+
 /// The model called a tool in a way that the provider does not pass on.
 pub(in super::super) const BAD_CALL: &[&str] = &[
     "tool_use_failed",

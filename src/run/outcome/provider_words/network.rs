@@ -41,6 +41,8 @@ pub(in super::super) const AWAY: &[&str] = &[
     "connection closed",
     "connection was closed",
     "connection timed",
+    "connect timeout",
+    "aborted due to timeout",
     "connection lost",
     "connection terminated",
     "connection aborted",
@@ -88,6 +90,8 @@ pub(in super::super) const AWAY: &[&str] = &[
     "cert_",
     "tls handshake",
     "tls connection",
+    "ssl routines",
+    "wrong version number",
 ];
 
 /// Words that mean the same only where opencode says that a request to a provider failed.
@@ -103,6 +107,7 @@ pub(in super::super) const AWAY_OF_REQUEST: &[&str] = &[
     "terminated",
     "proxy",
     "tls",
+    "epipe",
 ];
 
 /// Of these, what stays until somebody changes something.
@@ -116,6 +121,8 @@ pub(in super::super) const MISCONFIGURED: &[&str] = &[
     "self_signed",
     "issuer_cert",
     "cert_",
+    "ssl routines",
+    "wrong version number",
 ];
 
 /// The provider's stream broke off or made no sense.
@@ -134,6 +141,7 @@ pub(in super::super) const BROKEN_STREAM: &[&str] = &[
     "invalid json response",
     "expected 'id' to be",
     "expected 'function",
+    "decompression error",
     "text part",
     "reasoning part",
 ];
