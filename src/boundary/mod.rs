@@ -2,7 +2,7 @@
 //!
 //! Large values cross as JSON text, which is three times cheaper than objects. So most functions here take and give
 //! text; `script/`, which the addon carries, makes of them what JavaScript sees: functions of objects. Their types are
-//! what `ts_args_type` and `ts_return_type` say here, in the words of `types.d.ts`. Functions without types are the
+//! what `ts_args_type` and `ts_return_type` say here, in the words of `types/`. Functions without types are the
 //! script's own, and it hides them.
 
 #![expect(

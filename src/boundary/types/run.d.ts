@@ -1,0 +1,17 @@
+/** The request of one run: what the adapter makes of the host's context. */
+export interface RunStart extends Omit<JobBuildInput, "ctx" | keyof JobBuildBase>, JobRunContext {
+  environment: ServerEnvironment;
+  /** The host shows where a run is (false). */
+  wantsProgress?: boolean | undefined;
+}
+
+/** What a run tells: whole lines (`stdout`, `stderr`), or JSON text; `dispatch` is empty. */
+export type RunCallKind = "stdout" | "stderr" | "meta" | "progress" | "event" | "dispatch";
+
+/** A run in progress. */
+export interface RunHandle {
+  /** Resolves when the run is over. */
+  readonly result: Promise<RunResult>;
+  /** Asks the run to stop: its Job is deleted and the result says `cancelled`. Later calls change nothing. */
+  cancel(reason: string): void;
+}
