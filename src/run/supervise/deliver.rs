@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use serde::de::IgnoredAny;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::watch as signal;
-use tokio::task::yield_now;
+use tokio::task::{block_in_place, yield_now};
 use tokio::time::sleep_until;
 
 use crate::opencode::bounded::suffix;
@@ -22,6 +23,9 @@ use crate::tail::{Tail, text_buffers};
 
 /// Bytes of lines after which other runs get their turn on this worker of the runtime: some milliseconds of work.
 const YIELD_AFTER: usize = 256 << 10;
+
+/// A text over this size is worked on beside the runtime's workers: one line of 16 MiB takes a tenth of a second.
+const LARGE_TEXT: usize = 1 << 20;
 
 /// What came out of a log that is over.
 pub struct Delivery {
@@ -83,14 +87,16 @@ pub async fn stdout(
                 yield_now().await;
             }
             let is_cut = look.cut && lines.peek().is_none();
-            let line = fold_line(line, is_cut, redactor, &mut transcript, &mut excerpt);
+            let line = beside_others(line.len(), || {
+                fold_line(line, is_cut, redactor, &mut transcript, &mut excerpt)
+            });
             if look.of_file.is_none() {
                 text.push_str(&line);
                 text.push('\n');
             }
         }
         if look.of_file.is_some() {
-            text = redact_all(&redactor.hide(&look.text));
+            text = redact_all(&look.text, redactor);
         }
         if !text.is_empty() {
             bytes += text.len() as u64;
@@ -169,7 +175,7 @@ pub async fn stderr(tail: &Tail, host_log: &HostLog, stop: &Stop, redactor: &Red
             return kept;
         };
         if !look.text.is_empty() {
-            let text = redact_all(&redactor.hide(&look.text));
+            let text = redact_all(&look.text, redactor);
             keep_end(&mut kept, &text);
             host_log.lines(Kind::Stderr, &text).await;
         }
@@ -195,6 +201,47 @@ async fn next(tail: &Tail, stop: &Stop) -> Option<Look> {
     }
 }
 
-fn redact_all(text: &str) -> String {
-    text.split_inclusive('\n').map(home::home_paths).collect()
+fn redact_all(text: &str, redactor: &Redactor) -> String {
+    beside_others(text.len(), || {
+        redactor
+            .hide(text)
+            .split_inclusive('\n')
+            .map(home::home_paths)
+            .collect()
+    })
+}
+
+/// Does the work for a text of so many bytes. For a large one the other tasks of this worker go to another thread
+/// meanwhile; a runtime of one thread has none.
+fn beside_others<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
+    let has_others = || Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
+    if bytes > LARGE_TEXT && has_others() {
+        block_in_place(work)
+    } else {
+        work()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// The other task can only run on the one worker, on which the large text is worked on.
+    #[test]
+    fn a_large_text_leaves_its_worker_to_other_tasks() {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .build()
+            .expect("a runtime");
+        let work = runtime.spawn(async {
+            let (sender, receiver) = mpsc::channel();
+            tokio::spawn(async move { sender.send("another task") });
+            beside_others(LARGE_TEXT + 1, || receiver.recv_timeout(Duration::from_secs(60)))
+        });
+        let heard = runtime.block_on(work).expect("the work");
+        assert_eq!(heard, Ok("another task"));
+    }
 }
