@@ -86,9 +86,8 @@ impl RunFiles {
         files: &[(&'a str, &[u8])],
         made: &mut Vec<&'a str>,
     ) -> Result<(), SourceError> {
-        let folder = self.log.make_folder(hand_over.folder_mode(), |made| {
-            hand_over.apply(made, hand_over.folder_mode())
-        })?;
+        let give = |made: &OwnedFd| hand_over.give_new_folder(made);
+        let folder = self.log.make_folder(hand_over.folder_mode(), give)?;
         for (name, content) in files {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let file = fs::openat(&folder, *name, flags, hand_over.file_mode())?;
@@ -103,9 +102,9 @@ impl RunFiles {
     /// the server's. When this fails, the pod tries it, and says what it lacks.
     pub fn prepare_folder_of(data_root: &Path, file: &Path, owner: Ownership) {
         let hand_over = HandOver::to(owner);
-        let mode = hand_over.folder_mode();
+        let give = |made: &OwnedFd| hand_over.give_new_folder(made);
         if let Some(place) = VolumePath::below(data_root, file)
-            && let Err(error) = place.make_folder(mode, |made| hand_over.apply(made, mode))
+            && let Err(error) = place.make_folder(hand_over.folder_mode(), give)
         {
             tracing::info!(%error, file = %file.display(), "cannot make the folder: the pod tries it");
         }

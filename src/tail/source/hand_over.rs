@@ -6,6 +6,7 @@ use rustix::fs::{self, Gid, Mode, Uid};
 use rustix::io::Errno;
 
 use super::SourceError;
+use super::volume_path::must_be_new;
 
 /// The pod's user and group on the shared volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,6 +149,15 @@ impl HandOver {
             Self::Group(_) => Mode::from_raw_mode(0o664),
             Self::Same | Self::Root(_) => Mode::from_raw_mode(0o644),
         }
+    }
+
+    /// Gives a folder that was just made to the pod's user.
+    pub(super) fn give_new_folder(self, made: &OwnedFd) -> Result<(), SourceError> {
+        if self == Self::Same {
+            return Ok(());
+        }
+        must_be_new(made)?;
+        self.apply(made, self.folder_mode())
     }
 
     pub(super) fn apply(self, made: &OwnedFd, mode: Mode) -> Result<(), SourceError> {

@@ -118,7 +118,6 @@ impl VolumePath {
             };
             folder = fs::openat(&folder, part, FOLDER | OFlags::NOFOLLOW, Mode::empty())?;
             if new {
-                must_be_new(&folder)?;
                 made(&folder)?;
             }
         }
@@ -162,13 +161,13 @@ impl VolumePath {
     }
 }
 
-/// Refuses a folder that is not the one that was just made. Whoever owns the folder above may put another in its place
+/// Refuses to give away a folder that is not the one that was just made. Whoever owns the folder above may put another in its place
 /// before it is opened, and a root server would give that one to the pods: the server's own secrets, moved there.
 ///
 /// One with something in it is the one that was made where another run, or another server, was as quick. A folder that
 /// all may list and enter can be given either way: its new owner can open nothing that it could not open before, and
 /// could put a folder of its own in its place already.
-fn must_be_new(folder: &OwnedFd) -> Result<(), SourceError> {
+pub(super) fn must_be_new(folder: &OwnedFd) -> Result<(), SourceError> {
     let open_to_all = Mode::ROTH | Mode::XOTH;
     if Mode::from_raw_mode(fs::fstat(folder)?.st_mode).contains(open_to_all) {
         return Ok(());
