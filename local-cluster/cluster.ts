@@ -201,11 +201,14 @@ function injectSidecar(faults: Faults, resource: Resource, object: KubeObject): 
   if (resource.plural !== "pods") return;
   const fault = faults.forPod("sidecar", object.metadata.name);
   if (!fault) return;
-  (object as Pod).spec.containers.push({
+  const { spec } = object as Pod;
+  const proxy = {
     name: fault.name ?? "injected-proxy",
     image: fault.image ?? "mesh/proxy:1",
     command: fault.command ?? ["sh", "-c", "trap exit TERM; while :; do sleep 1000 & wait; done"],
     terminationMessagePath: "/dev/termination-log",
     terminationMessagePolicy: "File",
-  });
+  };
+  if (fault.native) spec.initContainers = [{ ...proxy, restartPolicy: "Always" }, ...(spec.initContainers ?? [])];
+  else spec.containers.push(proxy);
 }

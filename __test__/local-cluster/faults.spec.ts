@@ -313,6 +313,34 @@ describe("faults of pods", () => {
     }
   });
 
+  it("forget the end of a container, whatever it was: the pod is Failed, the container waits again", async () => {
+    await c().fault({ kind: "forget-end" });
+    const result = await run(c(), job("exit 0", { init: ["exit 0"] }));
+    expect(condition(result.job)).toBe("Failed/BackoffLimitExceeded");
+    expect(result.pod.status).toMatchObject({
+      phase: "Failed",
+      containerStatuses: [
+        {
+          state: { waiting: { reason: "PodInitializing" } },
+          lastState: { terminated: { exitCode: 137, reason: "ContainerStatusUnknown" } },
+        },
+      ],
+    });
+    expect(result.pod.status.reason).toBeUndefined();
+  });
+
+  it("reject a pod: nothing is said of its containers", async () => {
+    await c().fault({ kind: "reject", reason: "OutOfpods", message: "Node didn't have enough resource: pods" });
+    const result = await run(c(), job("exit 0"));
+    expect(condition(result.job)).toBe("Failed/BackoffLimitExceeded");
+    expect(result.pod.status).toMatchObject({
+      phase: "Failed",
+      reason: "OutOfpods",
+      message: "Pod was rejected: Node didn't have enough resource: pods",
+    });
+    expect(result.pod.status.containerStatuses).toBeUndefined();
+  });
+
   it("freeze the status while the kubelet is down; containers run on", async () => {
     const { wait, open } = gate(c());
     const name = await start(`${wait}; echo ran on`);

@@ -2,9 +2,9 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 
-import type { Fault } from "../../local-cluster/client.js";
+import type { Fault, Pod } from "../../local-cluster/client.js";
 import { serve } from "./server.js";
 import {
   answer,
@@ -13,23 +13,18 @@ import {
   filesLeft,
   isRealCluster,
   leftByAgent,
-  openStage,
   run,
   type Seen,
-  type Stage,
+  useStage,
   whenLogged,
 } from "./stage.js";
 
 const acknowledged = { executionCancellation: { state: "acknowledged", acknowledgedAt: expect.any(String) } };
 
 describe.skipIf(isRealCluster)("a cancel", () => {
-  let stage: Stage;
-  beforeAll(async () => {
-    // What a start record says is sealed: paths must stand in it as they stand in the manifest.
-    stage = await openStage({ mapping: "mount" });
-  });
-  countAroundEachTest(() => stage);
-  afterAll(() => stage.close());
+  // What a start record says is sealed: paths must stand in it as they stand in the manifest.
+  const stage = useStage({ mapping: "mount" });
+  countAroundEachTest(stage);
 
   /** Runs, and aborts as soon as the texts were logged. What it runs does not end by itself: only a cancel ends it. */
   async function cancelAt(
@@ -113,6 +108,31 @@ describe.skipIf(isRealCluster)("a cancel", () => {
     });
     expect(result).toMatchObject({ errorCode: "cancelled", resultJson: acknowledged });
     expect(lines).toContain("last-words");
+    await expectNothingLeft(agent.id);
+  });
+
+  test("while a kubelet forgets the container before it has told its end, and its pod's object stays", async () => {
+    await stage.local.fault({ kind: "forget-end" });
+    const agent = agentOf(`cancel-${Date.now()}`);
+    const query = { labelSelector: `paperclip.io/agent-id=${agent.id}` };
+    const setFinalizers = async (finalizers: string[]): Promise<void> => {
+      const [pod] = await stage.local.list("pods", query);
+      await stage.local.patch("pods", pod!.metadata.name, { metadata: { finalizers } });
+    };
+    const cancel = new AbortController();
+    const { result } = await run(`trap 'exit 143' TERM; echo started; while :; do sleep 0.1; done`, {
+      agent,
+      signal: cancel.signal,
+      onCancellationReady: async () => {},
+      onLog: whenLogged(["started\n", "Pod running"], async () => {
+        await setFinalizers(["example.com/held"]);
+        cancel.abort();
+      }),
+    });
+    expect(result).toMatchObject({ errorCode: "cancelled", resultJson: acknowledged });
+    const [held] = (await stage.local.list("pods", query)) as Pod[];
+    expect(held!.status.containerStatuses![0]!.state).toHaveProperty("waiting");
+    await setFinalizers([]);
     await expectNothingLeft(agent.id);
   });
 

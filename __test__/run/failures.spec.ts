@@ -2,7 +2,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 
 import type { Fault } from "../../local-cluster/client.js";
 import { serve } from "./server.js";
@@ -14,21 +14,16 @@ import {
   gate,
   isRealCluster,
   leftByAgent,
-  openStage,
   run,
   type Seen,
-  type Stage,
+  useStage,
   whenLogged,
 } from "./stage.js";
 
 // Faults can be had on request from the stand-in only.
 describe.skipIf(isRealCluster)("a run ends with", () => {
-  let stage: Stage;
-  beforeAll(async () => {
-    stage = await openStage();
-  });
-  countAroundEachTest(() => stage);
-  afterAll(() => stage.close());
+  const stage = useStage();
+  countAroundEachTest(stage);
 
   const failures: [what: string, fault: Fault, config: Record<string, unknown>, code: string, says: RegExp][] = [
     [
@@ -51,6 +46,13 @@ describe.skipIf(isRealCluster)("a run ends with", () => {
       { scheduleTimeoutSec: 1 },
       "k8s_pod_schedule_failed",
       /0\/1 nodes/,
+    ],
+    [
+      "a pod that its node does not take",
+      { kind: "reject", reason: "OutOfcpu", message: "Node didn't have enough resource: cpu" },
+      {},
+      "k8s_pod_schedule_failed",
+      /^OutOfcpu: Pod was rejected: Node didn't have enough resource: cpu/,
     ],
     [
       "pods that are not admitted",

@@ -2,7 +2,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 
 import type { Fault } from "../../local-cluster/client.js";
 import { serve } from "./server.js";
@@ -13,21 +13,16 @@ import {
   filesLeft,
   gate,
   isRealCluster,
-  openStage,
   recordOf,
   run,
-  type Stage,
+  useStage,
   whenLogged,
 } from "./stage.js";
 
 // Faults can be had on request from the stand-in only.
 describe.skipIf(isRealCluster)("a run survives", () => {
-  let stage: Stage;
-  beforeAll(async () => {
-    stage = await openStage();
-  });
-  countAroundEachTest(() => stage);
-  afterAll(() => stage.close());
+  const stage = useStage();
+  countAroundEachTest(stage);
 
   const slow = `echo one; sleep 0.4; echo two; sleep 0.4; echo three; ${answer("made it")}`;
 
@@ -51,6 +46,8 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     ["a delete that fails at first", [{ kind: "status", code: 500, verb: "delete", count: 2 }]],
     ["a status that comes late", [{ kind: "lag-status", ms: 1_000 }]],
     ["a sidecar that never ends", [{ kind: "sidecar" }]],
+    ["a native sidecar", [{ kind: "sidecar", native: true }]],
+    ["a kubelet that forgets how the container ended", [{ kind: "forget-end" }]],
     ["an out-of-memory kill of a child", [{ kind: "oom", exitCode: 0 }]],
   ];
 

@@ -3,29 +3,16 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 
-import {
-  answer,
-  countAroundEachTest,
-  filesLeft,
-  isRealCluster,
-  openStage,
-  run,
-  type Stage,
-  whenLogged,
-} from "./stage.js";
+import { answer, countAroundEachTest, filesLeft, isRealCluster, run, useStage, whenLogged } from "./stage.js";
 
 /** The statuses of an end come in another order since 1.31. A real cluster has its own. */
 const ORDERS = isRealCluster ? (["1.20"] as const) : (["1.20", "current"] as const);
 
 describe.each(ORDERS)("in the order of Kubernetes %s", (order) => {
-  let stage: Stage;
-  beforeAll(async () => {
-    stage = await openStage(isRealCluster ? {} : { order });
-  });
-  countAroundEachTest(() => stage);
-  afterAll(() => stage.close());
+  const stage = useStage(isRealCluster ? {} : { order });
+  countAroundEachTest(stage);
 
   test("a run delivers its lines, succeeds with proof, and leaves nothing behind", async () => {
     const before = filesLeft(stage);
@@ -134,4 +121,21 @@ describe.each(ORDERS)("in the order of Kubernetes %s", (order) => {
     const both = await Promise.all([1, 2].map((n) => run(guarded(n), { agent })));
     expect(both.map(({ result }) => result.exitCode)).toEqual([0, 0]);
   });
+
+  test.skipIf(isRealCluster)(
+    "a native sidecar of the podSpecPatch is ended after the agent, and is no part of it",
+    async () => {
+      const says = "trap 'echo TERM; exit 3' TERM; echo up; while :; do sleep 0.05; done";
+      const proxy = { name: "proxy", image: "proxy:1", restartPolicy: "Always", command: ["sh", "-c", says] };
+      const podSpecPatch = { initContainers: [proxy] };
+      const { result, stdout } = await run(answer("beside it"), { config: { podSpecPatch } });
+      expect(result, JSON.stringify(result)).toMatchObject({
+        exitCode: 0,
+        summary: "beside it",
+        resultJson: { log: { proof: "proven" } },
+      });
+      const pod = /Pod running: (\S+)/.exec(stdout)![1]!;
+      await expect.poll(() => stage.local.logs(pod, "proxy")).toBe("up\nTERM\n");
+    },
+  );
 });

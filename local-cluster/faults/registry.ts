@@ -142,6 +142,8 @@ const POD = new Set([
   "evict",
   "delete-pod",
   "lag-status",
+  "forget-end",
+  "reject",
   "sidecar",
 ]);
 

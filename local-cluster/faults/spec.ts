@@ -65,7 +65,11 @@ export type PodFault =
   | (PodMatch & { kind: "delete-pod"; force?: boolean; afterMs?: number })
   /** At the end, `phase` first, and the terminated state `ms` later or when this is cleared; or the other way round. */
   | (PodMatch & { kind: "lag-status"; ms?: number; first?: "phase" | "state" })
-  /** A webhook adds a container that never ends. */
-  | (PodMatch & { kind: "sidecar"; name?: string; image?: string; command?: string[] });
+  /** The container is removed before the kubelet reports its end: the pod is Failed, the container waits again. */
+  | (PodMatch & { kind: "forget-end" })
+  /** The kubelet does not take the pod: it is Failed for this reason, and no container of it is ever shown. */
+  | (PodMatch & { kind: "reject"; reason?: string; message?: string })
+  /** A webhook adds a container that never ends by itself; `native`: an init container that is always restarted. */
+  | (PodMatch & { kind: "sidecar"; native?: boolean; name?: string; image?: string; command?: string[] });
 
 export type Fault = RequestFault | ServerFault | PodFault;

@@ -23,6 +23,7 @@ import { killStrays } from "./strays.js";
 import { PodTroubles } from "./troubles.js";
 
 const SWEEP_MS = 50;
+const OUT_OF_CPU = "Node didn't have enough resource: cpu, requested: 1000, used: 3500, capacity: 4000";
 
 interface NodeOptions {
   order: "1.20" | "current";
@@ -114,7 +115,7 @@ export class Node {
     this.store.modify("pods", namespace, name, (pod: Pod) => {
       if (pod.metadata.uid !== uid) return;
       const status = podStatus(pod, worker.facts);
-      if (worker.hide === "phase") status.phase = "Running";
+      if (worker.hide === "phase") status.phase = pod.status.phase;
       if (worker.hide === "state") status.containerStatuses = pod.status.containerStatuses ?? [];
       pod.status = status;
     });
@@ -146,6 +147,8 @@ export class Node {
   }
 
   #start(pod: Pod): void {
+    const rejected = this.faults.forPod("reject", pod.metadata.name);
+    if (rejected) return this.#reject(pod, rejected);
     const worker = new PodWorker(this, pod);
     this.#workers.set(pod.metadata.uid, worker);
     worker.run().then(
@@ -158,6 +161,15 @@ export class Node {
         worker.fail("NodeError", String(error));
       },
     );
+  }
+
+  /** A kubelet that does not take a pod says nothing of its containers. */
+  #reject(pod: Pod, { reason = "OutOfcpu", message = OUT_OF_CPU }: { reason?: string; message?: string }): void {
+    const { namespace, name } = pod.metadata;
+    this.store.modify("pods", namespace, name, (draft: Pod) => {
+      Object.assign(draft.status, { phase: "Failed", reason, message: `Pod was rejected: ${message}` });
+      draft.status.startTime = timestamp();
+    });
   }
 
   /** One look at the machine's processes for all pods that ended lately. */

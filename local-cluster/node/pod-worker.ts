@@ -1,22 +1,27 @@
 /**
- * The life of one pod on the node: volumes, init containers one after the other, main containers together, and the end,
- * by itself or by a stop from outside.
+ * The life of one pod on the node: volumes, init containers one after the other (of which native sidecars stay), main
+ * containers together, and the end, by itself or by a stop from outside.
  */
 
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import type { Container, ContainerState, Pod } from "../objects.js";
+import type { Container, Pod } from "../objects.js";
 import { timestamp } from "../objects.js";
 import { ContainerProcess, type ProcessEnd } from "./container-process.js";
 import { prepare, type Prepared } from "./container-setup.js";
-import { ConfigError } from "./env.js";
+import { isSidecar, terminated, unfound, waiting } from "./container-state.js";
 import type { Node } from "./node.js";
 import type { PodFacts } from "./pod-status.js";
+import { PodWaits, type Show } from "./pod-waits.js";
+import { Sidecars } from "./sidecars.js";
 import { terminationMessage } from "./termination-message.js";
-import { MountError, setUpVolumes } from "./volumes.js";
+import { setUpVolumes } from "./volumes.js";
+
+type Kind = "init" | "sidecar" | "main";
 
 interface Running {
   process: ContainerProcess;
+  kind: Kind;
   oomKilled: boolean;
 }
 
@@ -32,9 +37,15 @@ export class PodWorker {
   mainStarted = false;
   readonly #node: Node;
   readonly #dir: string;
+  readonly #waits: PodWaits;
+  readonly #sidecars: Sidecars;
   readonly #running = new Map<string, Running>();
-  #stopping = false;
-  #stopListeners = new Set<() => void>();
+  /** Containers that were removed before their end was reported. */
+  readonly #forgotten = new Set<string>();
+  /** Behind the pod's volumes, by name. */
+  #folders = new Map<string, string>();
+  /** The main containers have ended, and so the others must. */
+  #isEnding = false;
   #killTimer: NodeJS.Timeout | undefined;
   #killAt = Infinity;
 
@@ -42,52 +53,41 @@ export class PodWorker {
     this.#node = node;
     this.pod = pod;
     this.#dir = join(node.podsDir, pod.metadata.uid);
-    const initial = pod.spec.initContainers?.length ? "PodInitializing" : "ContainerCreating";
+    this.#waits = new PodWaits(node, pod);
+    const { initContainers = [], containers } = pod.spec;
     this.facts = {
-      init: new Map(
-        (pod.spec.initContainers ?? []).map(({ name }) => [name, { waiting: { reason: "PodInitializing" } }]),
-      ),
-      main: new Map(pod.spec.containers.map(({ name }) => [name, { waiting: { reason: initial } }])),
+      init: new Map(initContainers.map(({ name }) => [name, waiting("PodInitializing")])),
+      main: new Map(containers.map(({ name }) => [name, waiting(firstReason(pod))])),
+      before: new Map(),
       startedAt: timestamp(),
     };
+    this.#sidecars = new Sidecars({
+      runOnce: async (container, onStart) => (await this.#runContainer(container, "sidecar", onStart)) !== undefined,
+      willRunAgain: (name, restarts, backOffMs) => this.#willRunAgain(name, restarts, backOffMs),
+      terminate: (name) => this.#running.get(name)?.process.terminate(),
+    });
   }
 
   /** Resolves when nothing of the pod runs any more. */
   async run(): Promise<void> {
     mkdirSync(this.#dir, { recursive: true });
     this.#publish();
-    const { initContainers = [], containers } = this.pod.spec;
-    const folders = await this.#retry(
-      () => setUpVolumes(this.#node.store, this.pod, this.#dir, this.#node.claimDir),
-      () => {},
-    );
-    let proceed = folders !== undefined;
-    for (const container of initContainers) {
-      if (!proceed) break;
-      const end = await this.#runContainer(container, this.facts.init, folders!);
-      proceed = end?.exitCode === 0;
-    }
-    if (proceed)
-      await Promise.all(containers.map((container) => this.#runContainer(container, this.facts.main, folders!)));
+    if (await this.#initialize())
+      await Promise.all(this.pod.spec.containers.map((container) => this.#runContainer(container, "main")));
+    await this.#endSidecars();
     clearTimeout(this.#killTimer);
     await this.#finish();
     this.#removeFolders();
   }
 
-  /** Ends the pod: TERM now, KILL after the grace period. A later call can only make it shorter. */
+  /** Ends the pod: TERM now, to sidecars after the others have ended, KILL after the grace period. */
   stop(graceSeconds: number): void {
-    const first = !this.#stopping;
-    this.#stopping = true;
-    if (first) {
-      for (const listener of this.#stopListeners) listener();
-      for (const { process } of this.#running.values()) process.terminate();
+    if (!this.#waits.isStopped) {
+      this.#waits.stop();
+      this.#sidecars.restartNone();
+      for (const { process, kind } of this.#running.values()) if (kind !== "sidecar") process.terminate();
     }
-    const killAt = Date.now() + graceSeconds * 1000;
-    if (killAt >= this.#killAt) return;
-    this.#killAt = killAt;
-    clearTimeout(this.#killTimer);
-    if (graceSeconds === 0) this.kill();
-    else this.#killTimer = setTimeout(() => this.kill(), graceSeconds * 1000);
+    this.#killWithin(graceSeconds);
   }
 
   /** The kubelet's own end of the pod: the verdict is the phase's reason. */
@@ -109,49 +109,91 @@ export class PodWorker {
     if (!spareMain) running.process.kill();
   }
 
+  /** Volumes and init containers; whether the main containers are to start. */
+  async #initialize(): Promise<boolean> {
+    const folders = await this.#retry(
+      () => setUpVolumes(this.#node.store, this.pod, this.#dir, this.#node.claimDir),
+      () => {},
+    );
+    if (!folders) return false;
+    this.#folders = folders;
+    for (const container of this.pod.spec.initContainers ?? []) {
+      const isDone = isSidecar(container)
+        ? await this.#sidecars.start(container)
+        : (await this.#runContainer(container, "init"))?.exitCode === 0;
+      if (!isDone) return false;
+    }
+    return true;
+  }
+
+  /** A later call can only make it shorter. */
+  #killWithin(seconds: number): void {
+    const killAt = Date.now() + seconds * 1000;
+    if (killAt >= this.#killAt) return;
+    this.#killAt = killAt;
+    clearTimeout(this.#killTimer);
+    if (seconds === 0) this.kill();
+    else this.#killTimer = setTimeout(() => this.kill(), seconds * 1000);
+  }
+
+  async #endSidecars(): Promise<void> {
+    this.#isEnding = true;
+    this.#killWithin(this.pod.spec.terminationGracePeriodSeconds ?? 30);
+    await this.#sidecars.end();
+  }
+
+  #willRunAgain(name: string, restartCount: number, backOffMs: number): void {
+    const { before, init } = this.facts;
+    before.set(name, { lastState: init.get(name)!, restartCount });
+    if (backOffMs === 0) return;
+    const why = `back-off ${backOffMs / 1000}s restarting failed container=${name} pod=${this.pod.metadata.name}`;
+    init.set(name, waiting("CrashLoopBackOff", why));
+    this.#publish();
+  }
+
+  /** Runs a container to its end; nothing where the pod was stopped before it ran. */
   async #runContainer(
     container: Container,
-    states: Map<string, ContainerState>,
-    folders: Map<string, string>,
+    kind: Kind,
+    onStart: () => void = () => {},
   ): Promise<{ exitCode: number } | undefined> {
-    const init = states === this.facts.init;
-    const set = (state: ContainerState): void => {
+    const states = kind === "main" ? this.facts.main : this.facts.init;
+    const show: Show = (state) => {
       states.set(container.name, state);
       this.#publish();
+      if (state.running) onStart();
     };
-    await this.#heldBack(container, init, set);
-    if (this.#stopping) return this.#neverStarted(states, container.name);
-    const failure = init ? this.#node.faults.forPod("init-failure", this.pod.metadata.name, container.name) : undefined;
+    const neverStarted = (): undefined => void states.set(container.name, unfound("terminated"));
+    await this.#waits.heldBack(container, kind === "main", show);
+    if (this.#waits.isStopped) return neverStarted();
+    const failure =
+      kind === "init" ? this.#node.faults.forPod("init-failure", this.pod.metadata.name, container.name) : undefined;
     if (failure) {
       const exitCode = failure.exitCode ?? 1;
-      set(terminated({ exitCode }, timestamp(), failure.message ?? "", false));
+      show(terminated({ exitCode }, timestamp(), failure.message ?? "", false));
       return { exitCode };
     }
     const output = this.#node.outputFile(this.pod, container.name);
     const dir = join(this.#dir, "containers", container.name);
     mkdirSync(dir, { recursive: true });
+    const folders = this.#folders;
     const launch = await this.#retry(
       () => prepare(this.pod, container, { ...this.#node.setup(container.image), folders, dir, output }),
-      (error) => set({ waiting: { reason: "CreateContainerConfigError", message: error.message } }),
+      (error) => show(waiting("CreateContainerConfigError", error.message)),
     );
-    if (!launch) return this.#neverStarted(states, container.name);
-    return this.#execute(container, launch, set, init);
+    if (!launch) return neverStarted();
+    return this.#execute(container, launch, kind, show);
   }
 
-  async #execute(
-    container: Container,
-    launch: Prepared,
-    set: (state: ContainerState) => void,
-    init: boolean,
-  ): Promise<ProcessEnd> {
+  async #execute(container: Container, launch: Prepared, kind: Kind, show: Show): Promise<ProcessEnd> {
     const startedAt = timestamp();
     const process = await ContainerProcess.start(launch, this.#node.reaper);
-    const running: Running = { process, oomKilled: false };
+    const running: Running = { process, kind, oomKilled: false };
     this.#running.set(container.name, running);
-    // A stop that came while the process was being made has not reached it.
-    if (this.#stopping) process.kill();
-    else if (process.pid !== undefined) set({ running: { startedAt } });
-    if (!init && !this.mainStarted) {
+    // An end that came while the process was being made has not reached it.
+    if (this.#waits.isStopped || this.#isEnding) process.kill();
+    else if (process.pid !== undefined) show({ running: { startedAt } });
+    if (kind === "main" && !this.mainStarted) {
       this.mainStarted = true;
       this.#node.mainStarted(this);
     }
@@ -168,111 +210,59 @@ export class PodWorker {
       });
     const state = terminated(end, startedAt, message, running.oomKilled);
     // The last state of the last container belongs to the pod's end, which `finish` reports in one piece.
-    if (init || this.#running.size > 0) set(state);
-    else this.facts.main.set(container.name, state);
+    const isLast = this.#running.size === 0 && (kind === "main" || this.#isEnding);
+    const isForgotten =
+      kind === "main" && this.#node.faults.forPod("forget-end", this.pod.metadata.name, container.name);
+    if (isForgotten) this.#forgotten.add(container.name);
+    else if (!isLast) show(state);
+    else (kind === "main" ? this.facts.main : this.facts.init).set(container.name, state);
     return end;
   }
 
-  /** Waits as long as a fault holds the container back, showing why. */
-  async #heldBack(container: Container, init: boolean, set: (state: ContainerState) => void): Promise<void> {
-    const { faults } = this.#node;
-    const first = this.pod.spec.containers[0]!.name;
-    const hits = (kind: "image-pull" | "waiting") => {
-      const fault = faults.forPod(kind, this.pod.metadata.name, container.name);
-      // Without a container's name a fault means the first main container.
-      return fault && (fault.container !== undefined || (!init && container.name === first)) ? fault : undefined;
-    };
-    let tried = false;
-    for (;;) {
-      const fault = hits("image-pull") ?? hits("waiting");
-      if (!fault || this.#stopping) return;
-      if (fault.kind === "waiting") set(waiting(fault.reason, fault.message));
-      else if (!tried) {
-        const { image } = container;
-        const message = `failed to pull and unpack image "${image}": failed to resolve reference "${image}": not found`;
-        set(waiting("ErrImagePull", fault.message ?? message));
-        tried = true;
-        await this.#pause(200);
-        continue;
-      } else set(waiting("ImagePullBackOff", `Back-off pulling image "${container.image}"`));
-      await this.#change();
+  /** What was removed before its end was reported waits again, as if it had never been. */
+  #forget(): void {
+    for (const name of this.#forgotten) {
+      this.facts.main.set(name, waiting(firstReason(this.pod)));
+      this.facts.before.set(name, { lastState: unfound("deleted"), restartCount: 0 });
+      this.facts.verdict ??= {};
     }
   }
 
-  /** Tries again at every change in the cluster, as long as the pod is not stopped. */
+  /** What does not run when the pod ends: all of a pod that was stopped, and a sidecar between two starts. */
+  #unfound(): void {
+    const { init, main, before } = this.facts;
+    for (const states of [init, main]) {
+      for (const [name, state] of states)
+        if (!state.terminated && (this.#waits.isStopped || before.has(name))) states.set(name, unfound("terminated"));
+    }
+  }
+
+  /** As {@link PodWaits.retry}; what can never succeed fails the pod. */
   async #retry<T>(attempt: () => T, failed: (error: Error) => void): Promise<T | undefined> {
-    while (!this.#stopping) {
-      try {
-        return attempt();
-      } catch (error) {
-        if (!(error instanceof ConfigError) && !(error instanceof MountError)) {
-          this.fail("NodeError", String(error));
-          return undefined;
-        }
-        failed(error);
-      }
-      await this.#change();
+    try {
+      return await this.#waits.retry(attempt, failed);
+    } catch (error) {
+      this.fail("NodeError", String(error));
+      return undefined;
     }
-    return undefined;
-  }
-
-  /** The next change of an object or a fault, or the stop. */
-  #change(): Promise<void> {
-    return new Promise((resolve) => {
-      const own = this.pod.metadata.uid;
-      const undo = [
-        this.#node.store.onChange(({ object }) => void (object.metadata.uid !== own && done())),
-        this.#node.faults.onChange(() => done()),
-      ];
-      const done = (): void => {
-        for (const remove of undo) remove();
-        this.#stopListeners.delete(done);
-        // After the change is complete.
-        setImmediate(resolve);
-      };
-      this.#stopListeners.add(done);
-      if (this.#stopping) done();
-    });
-  }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      this.#stopListeners.add(() => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
-  }
-
-  /** A container of a stopped pod that never ran: the kubelet reports it as killed. */
-  #neverStarted(states: Map<string, ContainerState>, name: string): undefined {
-    const message = "The container could not be located when the pod was terminated";
-    states.set(name, {
-      terminated: { exitCode: 137, reason: "ContainerStatusUnknown", message, startedAt: null, finishedAt: null },
-    });
-    return undefined;
   }
 
   async #finish(): Promise<void> {
-    if (this.#stopping) {
-      for (const states of [this.facts.init, this.facts.main]) {
-        for (const [name, state] of states) if (!state.terminated) this.#neverStarted(states, name);
-      }
-    }
+    this.#unfound();
+    this.#forget();
     this.finished = true;
     const lag = this.#node.faults.forPod("lag-status", this.pod.metadata.name);
     if (!lag && this.#node.order === "current") {
       this.hide = "phase";
       this.#publish();
-      await this.#pause(PHASE_LAG_MS);
+      await this.#waits.pause(PHASE_LAG_MS);
       this.hide = "nothing";
     }
-    if (lag && !this.#stopping) {
+    if (lag && !this.#waits.isStopped) {
       this.hide = lag.first === "state" ? "phase" : "state";
       this.#publish();
       const over = this.#node.faults.cleared(lag);
-      await (lag.ms === undefined ? over : Promise.race([over, this.#pause(lag.ms)]));
+      await (lag.ms === undefined ? over : Promise.race([over, this.#waits.pause(lag.ms)]));
       this.hide = "nothing";
     }
     this.#publish();
@@ -291,20 +281,5 @@ export class PodWorker {
   }
 }
 
-const waiting = (reason: string, message?: string): ContainerState => ({
-  waiting: { reason, ...(message ? { message } : {}) },
-});
-
-function terminated(end: ProcessEnd, startedAt: string, message: string, oomKilled: boolean): ContainerState {
-  const reason = oomKilled ? "OOMKilled" : end.startError ? "StartError" : end.exitCode === 0 ? "Completed" : "Error";
-  return {
-    terminated: {
-      exitCode: end.exitCode,
-      // The runtime reports a death by signal as 128+n only; the field `signal` stays empty.
-      reason,
-      ...(message ? { message } : {}),
-      startedAt: end.startError ? "1970-01-01T00:00:00Z" : startedAt,
-      finishedAt: timestamp(),
-    },
-  };
-}
+/** Why a main container waits that has never been started. */
+const firstReason = ({ spec }: Pod): string => (spec.initContainers?.length ? "PodInitializing" : "ContainerCreating");

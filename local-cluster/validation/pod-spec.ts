@@ -15,6 +15,11 @@ export function checkPodSpec(problems: Problems, field: string, spec: PodSpec): 
     for (const [index, container] of (spec[group] ?? []).entries()) {
       const at = `${field}.${group}[${index}]`;
       checkContainer(problems, at, container, volumes);
+      const { restartPolicy } = container;
+      if (restartPolicy && group === "containers")
+        problems.forbidden(`${at}.restartPolicy`, "may not be set for non-init containers");
+      else if (restartPolicy && restartPolicy !== "Always")
+        problems.unsupported(`${at}.restartPolicy`, restartPolicy, ["Always"]);
       if (container.name && seen.has(container.name)) problems.duplicate(`${at}.name`, container.name);
       seen.add(container.name);
       const user = container.securityContext?.runAsUser;
