@@ -3,19 +3,15 @@ import { spawn } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 
-import { answer, gate, isRealCluster, openStage, run, type Stage, whenLogged } from "../run/stage.js";
+import { answer, gate, isRealCluster, run, useStage, whenLogged } from "../run/stage.js";
 import { expectNothingLeft, type Work, work } from "../run/work.js";
 
 const SECRET = "ONLY-THE-SERVER-READS-THIS";
 
 describe.skipIf(isRealCluster)("while a run is on", () => {
-  let stage: Stage;
-  beforeAll(async () => {
-    stage = await openStage({ mapping: "mount" });
-  });
-  afterAll(() => stage.close());
+  const stage = useStage({ mapping: "mount" });
 
   const folderOf = ({ agent }: Work): string =>
     join(stage.dataRoot, "instances/default/run-logs", agent.companyId, agent.id);

@@ -4,9 +4,9 @@ import { createHash } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 
-import { answer, isRealCluster, openStage, run, type Stage } from "../run/stage.js";
+import { answer, isRealCluster, run, useStage } from "../run/stage.js";
 import { expectNothingLeft, type Work, work } from "../run/work.js";
 
 /** Everything that a run has on the volume. */
@@ -27,11 +27,7 @@ const KINDS: [what: string, lay: (path: string, precious: string) => void][] = [
 ];
 
 describe.skipIf(isRealCluster)("what lies there for a run before it starts", () => {
-  let stage: Stage;
-  beforeAll(async () => {
-    stage = await openStage({ mapping: "mount" });
-  });
-  afterAll(() => stage.close());
+  const stage = useStage({ mapping: "mount" });
 
   const folderOf = ({ agent }: Work): string => {
     const folder = join(stage.dataRoot, "instances/default/run-logs", agent.companyId, agent.id);

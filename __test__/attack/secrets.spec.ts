@@ -1,16 +1,12 @@
 /** What the API shows of a run tells no secret. */
 import { createHash } from "node:crypto";
 
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 
-import { answer, isRealCluster, openStage, run, type Stage } from "../run/stage.js";
+import { answer, isRealCluster, run, useStage } from "../run/stage.js";
 import { expectNothingLeft, work } from "../run/work.js";
 
-let stage: Stage;
-beforeAll(async () => {
-  stage = await openStage({ mapping: "mount" });
-});
-afterAll(() => stage.close());
+const stage = useStage({ mapping: "mount" });
 
 test.skipIf(isRealCluster)(
   "Job and pod show no key, no variable and no prompt, and their Secret goes with them",

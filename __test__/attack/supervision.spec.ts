@@ -1,13 +1,9 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 
-import { answer, openStage, run, type Stage } from "../run/stage.js";
+import { answer, run, useStage } from "../run/stage.js";
 import { expectNothingLeft, work } from "../run/work.js";
 
-let stage: Stage;
-beforeAll(async () => {
-  stage = await openStage({ mapping: "mount" });
-});
-afterAll(() => stage.close());
+const stage = useStage({ mapping: "mount" });
 
 test("an agent that forges holder, record and usage is followed to its end and pays what it used", async () => {
   const task = work();

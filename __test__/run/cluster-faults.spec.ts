@@ -9,9 +9,9 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 
-import { answer, filesLeft, type Gate, gate, openStage, recordOf, run, type Seen, type Stage } from "./stage.js";
+import { answer, filesLeft, type Gate, gate, recordOf, run, type Seen, useStage } from "./stage.js";
 
 const exec = promisify(execFile);
 const script = process.env["TEST_FAULTS"] ?? "";
@@ -73,11 +73,7 @@ const ours = (resource: string, agent: string): Promise<string> =>
   kubectl("get", resource, "-l", `paperclip.io/agent-id=${agent}`, "-o", "name");
 
 describe.skipIf(script === "")("a run survives", () => {
-  let stage: Stage;
-  beforeAll(async () => {
-    stage = await openStage();
-  });
-  afterAll(() => stage.close());
+  const stage = useStage();
 
   async function expectWhole({ agent, ended }: Going, seconds: number): Promise<void> {
     const { result, lines } = await ended;

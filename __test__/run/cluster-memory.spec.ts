@@ -2,9 +2,9 @@
  * Out of memory on a real cluster: who the kernel kills decides what is left to read. Needs TEST_KUBECONFIG as in
  * stage.ts and a node with 2 GiB to spare; the stand-in has no memory limits.
  */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 
-import { answer, isRealCluster, openStage, run, type Stage } from "./stage.js";
+import { answer, isRealCluster, run, useStage } from "./stage.js";
 
 /** The more a pod requests, the lower its score: small eaters then stay below one that says "take me" (1000). */
 const size = { cpu: "10m", memory: "2Gi" };
@@ -17,11 +17,7 @@ const eat =
 const takeMe = (pid: string): string => `echo 1000 >/proc/${pid}/oom_score_adj`;
 
 describe.skipIf(!isRealCluster)("out of memory", () => {
-  let stage: Stage;
-  beforeAll(async () => {
-    stage = await openStage();
-  });
-  afterAll(() => stage.close());
+  useStage();
 
   test("the whole container: no record, unproven, and never a success", { timeout: 300_000 }, async () => {
     const { result } = await run(`echo up; ${takeMe("1")}; ${eat}`, { config });

@@ -4,19 +4,15 @@ import type { AddressInfo } from "node:net";
 import { dirname } from "node:path";
 
 import { githubBrokerEnvironment } from "@paperclipai/adapter-utils/github-launcher";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 
 import { adapter } from "../boundary/package.js";
-import { answer, countAroundEachTest, isRealCluster, openStage, run, type Stage, whenLogged } from "./stage.js";
+import { answer, countAroundEachTest, isRealCluster, run, useStage, whenLogged } from "./stage.js";
 
 const PROGRAMS = `/paperclip/test-bin:${dirname(process.execPath)}:/usr/local/bin:/usr/bin:/bin`;
 
-let stage: Stage;
-beforeAll(async () => {
-  stage = await openStage();
-});
-countAroundEachTest(() => stage);
-afterAll(() => stage.close());
+const stage = useStage();
+countAroundEachTest(stage);
 
 test.skipIf(isRealCluster)("git commits with the identity of the company's connection", async () => {
   const env = { GIT_AUTHOR_NAME: "Ada", GIT_AUTHOR_EMAIL: "a@x.example" };

@@ -1,15 +1,11 @@
 /** What a Paperclip server shows and needs beyond lines and a result: live progress, dispatch, tools, recovery. */
 import * as serverUtils from "@paperclipai/adapter-utils/server-utils";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 
-import { answer, gate, isRealCluster, openStage, quote, run, type Stage, whenLogged } from "./stage.js";
+import { answer, gate, isRealCluster, quote, run, useStage, whenLogged } from "./stage.js";
 
-let stage: Stage;
-beforeAll(async () => {
-  stage = await openStage();
-});
+const stage = useStage();
 afterEach(async () => void (isRealCluster || (await stage.local.clearFaults())));
-afterAll(() => stage.close());
 
 /** One line of opencode. */
 function line(type: string, part: object): string {

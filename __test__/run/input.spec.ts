@@ -3,16 +3,12 @@ import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 
 import { adapter } from "../boundary/package.js";
-import { answer, filesLeft, isRealCluster, openStage, run, type Stage } from "./stage.js";
+import { answer, filesLeft, isRealCluster, run, useStage } from "./stage.js";
 
-let stage: Stage;
-beforeAll(async () => {
-  stage = await openStage();
-});
-afterAll(() => stage.close());
+const stage = useStage();
 
 const agent = { id: "agent-1", companyId: "company-1", name: "Ada", adapterType: null, adapterConfig: null };
 

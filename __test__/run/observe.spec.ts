@@ -8,21 +8,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, expect, test } from "vitest";
 
-import { answer, contextOf, openStage, type Stage } from "./stage.js";
+import { answer, contextOf, useStage } from "./stage.js";
 
 const KEY = "sk-a-key-that-nobody-may-see";
 const SAID = "what-the-agent-says-is-no-business-of-the-log";
 
-let stage: Stage;
+useStage();
 const folder = mkdtempSync(join(tmpdir(), "observe-"));
-beforeAll(async () => {
-  stage = await openStage();
-});
 afterAll(async () => {
   rmSync(folder, { recursive: true });
-  await stage.close();
 });
 
 interface Server {

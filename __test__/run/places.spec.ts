@@ -1,5 +1,5 @@
 /** `maxConcurrentRuns`, and several installations in one namespace. */
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 
 import { serve } from "./server.js";
 import {
@@ -9,18 +9,13 @@ import {
   gate,
   held,
   isRealCluster,
-  openStage,
   run,
-  type Stage,
+  useStage,
   whenLogged,
 } from "./stage.js";
 
-let stage: Stage;
-beforeAll(async () => {
-  stage = await openStage();
-});
-countAroundEachTest(() => stage);
-afterAll(() => stage.close());
+const stage = useStage();
+countAroundEachTest(stage);
 
 const config = { maxConcurrentRuns: 1, timeoutSec: 60 };
 const WAITS = "Waiting for a place: 1 run(s) of namespace";

@@ -10,15 +10,11 @@ import type { AdapterEnvironmentCheck } from "@paperclipai/adapter-utils";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 
 import { adapter } from "../boundary/package.js";
-import { filesLeft, isRealCluster, openStage, type Stage } from "./stage.js";
+import { filesLeft, isRealCluster, useStage } from "./stage.js";
 
-let stage: Stage;
+const stage = useStage();
 const apiUrl = "http://paperclip.paperclip.svc:3100";
-beforeAll(async () => {
-  stage = await openStage();
-});
 afterEach(async () => void (isRealCluster || (await stage.local.clearFaults())));
-afterAll(() => stage.close());
 
 async function probe(config: object = {}) {
   const result = await adapter.testEnvironment({

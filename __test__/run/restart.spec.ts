@@ -1,8 +1,8 @@
 /** Servers that die, and servers that run side by side: no Job is lost, none runs twice, none is left behind. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 
 import { serve } from "./server.js";
-import { answer, contextOf, gate, isRealCluster, openStage, run, type Stage, whenLogged } from "./stage.js";
+import { answer, contextOf, gate, isRealCluster, run, useStage, whenLogged } from "./stage.js";
 import {
   abandon,
   expectNothingLeft,
@@ -17,11 +17,7 @@ import {
   work,
 } from "./work.js";
 
-let stage: Stage;
-beforeAll(async () => {
-  stage = await openStage();
-});
-afterAll(() => stage.close());
+const stage = useStage();
 
 /** How many moments of a run to be killed at; the default keeps the suite quick. */
 const MOMENTS = Number(process.env["TEST_RESTARTS"] ?? 8);

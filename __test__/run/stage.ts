@@ -18,7 +18,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 
-import { afterEach, beforeEach, expect } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, expect } from "vitest";
 
 import type { AdapterExecutionContext, AdapterExecutionResult } from "@paperclipai/adapter-utils";
 
@@ -44,8 +44,16 @@ export PROMPT_FILE
 exec sh "$PROMPT_FILE"
 `;
 
+/** One stage for a spec file, or for a `describe` of it: open from before its first test until after its last. */
+export function useStage(options: StartOptions = {}): Stage {
+  const stage = {} as Stage;
+  beforeAll(async () => void Object.assign(stage, await openStage(options)));
+  afterAll(() => stage.close());
+  return stage;
+}
+
 /** Starts a cluster, or takes the real one, and puts the agent on its volume. */
-export async function openStage(options: StartOptions = {}): Promise<Stage> {
+async function openStage(options: StartOptions = {}): Promise<Stage> {
   const local = isRealCluster ? undefined : await startLocalCluster(options);
   const dataRoot = local?.dataDir ?? process.env["TEST_DATA_ROOT"] ?? "/paperclip";
   const folder = join(dataRoot, "test-bin");
@@ -203,15 +211,15 @@ export async function held(stage: Stage): Promise<Record<string, number>> {
 }
 
 /** Counts before each test of the file and again after it, when no run is on. */
-export function countAroundEachTest(stage: () => Stage): void {
+export function countAroundEachTest(stage: Stage): void {
   let before: Record<string, number> = {};
   beforeEach(async () => {
-    before = await held(stage());
+    before = await held(stage);
   });
   afterEach(async () => {
-    if (!isRealCluster) await stage().local.clearFaults();
+    if (!isRealCluster) await stage.local.clearFaults();
     // What a cluster does in the background, and handles that a thread closes, take a moment.
-    await expect.poll(() => held(stage())).toEqual(before);
+    await expect.poll(() => held(stage)).toEqual(before);
   });
 }
 

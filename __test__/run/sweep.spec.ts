@@ -2,16 +2,12 @@
 import { mkdirSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 
 import { type Server, serve } from "./server.js";
-import { answer, contextOf, filesLeft, giveAway, isRealCluster, openStage, type Stage } from "./stage.js";
+import { answer, contextOf, filesLeft, giveAway, isRealCluster, useStage } from "./stage.js";
 
-let stage: Stage;
-beforeAll(async () => {
-  stage = await openStage();
-});
-afterAll(() => stage.close());
+const stage = useStage();
 
 const OWN = { id: "agent-sweep", companyId: "company-sweep", name: "Sweep" };
 const DAY = 24 * 60;

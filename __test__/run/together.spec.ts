@@ -2,17 +2,13 @@
  * A server and its successor that follow one Job at the same time, as in a rolling restart. Whoever took the Job over
  * last cleans up; the other one ends with what it read, and calls nothing lost that it delivered.
  */
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 
 import { type Server, serve } from "./server.js";
-import { answer, contextOf, openStage, type Seen, type Stage } from "./stage.js";
+import { answer, contextOf, type Seen, useStage } from "./stage.js";
 import { expectNothingLeft, held, release, STEADY, timesRun, type Work, work } from "./work.js";
 
-let stage: Stage;
-beforeAll(async () => {
-  stage = await openStage();
-});
-afterAll(() => stage.close());
+const stage = useStage();
 
 /** Two servers that both follow the Job of the first, whose agent is still at work. */
 async function both(task: Work, secondProgram: (first: string) => string): Promise<[Server, Server]> {

@@ -4,9 +4,9 @@ import { createHash } from "node:crypto";
 import { mkdirSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 
-import { answer, filesLeft, isRealCluster, openStage, run, type Stage } from "./stage.js";
+import { answer, filesLeft, isRealCluster, run, useStage } from "./stage.js";
 import {
   abandon,
   expectNothingLeft,
@@ -22,11 +22,7 @@ import {
   work,
 } from "./work.js";
 
-let stage: Stage;
-beforeAll(async () => {
-  stage = await openStage({ mapping: "mount" });
-});
-afterAll(() => stage.close());
+const stage = useStage({ mapping: "mount" });
 
 const brief = { config: { ttlSecondsAfterFinished: 1 } };
 /** The Job of this task is gone, and all that is left of its run are its files. */
