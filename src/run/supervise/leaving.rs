@@ -231,7 +231,7 @@ impl Leaving {
         let view_is_fresh = facts.view.unreachable_since.is_none() && facts.view.pods_stale_since.is_none();
         let on_volume = facts.record.as_ref().filter(|record| match pod {
             Some(pod) => pod.name == record.pod,
-            None => self.is_of_files || !view_is_fresh,
+            None => self.is_of_files || !view_is_fresh || is_all_there_is(record, facts),
         });
         let recorded = match &self.cause {
             Cause::Recorded(record) => Some(record),
@@ -333,6 +333,15 @@ impl Leaving {
             Cause::Deadline => RunEnd::DeadlineExceeded { evidence, gone },
         }
     }
+}
+
+/// Whether the Job is over, and no pod of it is there or was seen but the record's own: none is to come, so that the
+/// record is worth what it is where the Job is gone, too.
+fn is_all_there_is(record: &EndRecord, facts: &Facts) -> bool {
+    let job = facts.job.as_deref().or(facts.deleted_job.as_deref());
+    let mut seen = facts.pods.iter().chain(&facts.deleted_pods);
+    let is_other = |pod: &Arc<Pod>| pod.metadata.name.as_deref() != Some(record.pod.as_str());
+    job.and_then(job_end).is_some() && !seen.any(is_other)
 }
 
 /// Whether the pod is not there any more, and was deleted while the agent's container ran.

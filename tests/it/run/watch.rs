@@ -154,6 +154,31 @@ async fn an_agent_that_ended_by_itself_before_a_sidecar_took_its_job_to_the_dead
     }
 }
 
+/// What is known of an agent whose pod was gone before anybody looked, and whose record lies on the volume.
+async fn end_without_a_pod(conditions: serde_json::Value) -> Option<RunEnd> {
+    let run = watch(ApiServer::with(&[job(conditions)], &[]), None);
+    let record = json!({"v": 1, "run": "r", "pod": "job-1", "exit": 3, "bytes": 0}).to_string();
+    std::fs::write(run.folder.path().join("r.pod.end.json"), record).expect("a record");
+    sleep(MINUTE).await;
+    match run.is_over().await {
+        true => Some(run.end().await.0),
+        false => None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_is_the_end_of_a_job_that_is_over_and_has_no_pod_and_of_no_job_that_may_still_get_one() {
+    for condition in ["Complete", "Failed"] {
+        let end = end_without_a_pod(json!([{"type": condition, "status": "True"}])).await;
+        let record = end
+            .as_ref()
+            .and_then(RunEnd::evidence)
+            .and_then(|it| it.record.as_ref());
+        assert_eq!(record.map(|record| record.exit), Some(3), "{condition}: {end:?}");
+    }
+    assert_eq!(end_without_a_pod(json!([])).await, None);
+}
+
 fn has_exited(end: &RunEnd, exit_code: i32) -> bool {
     let RunEnd::Exited(evidence) = end else {
         return false;
