@@ -101,12 +101,10 @@ impl AgentTurn {
                         return Ok(Assignment::of(Role::Own, *attached));
                     }
                     Plan::Adopt(record, role) => {
-                        if role != Role::Ended {
-                            host_log.status(reattaching(context, &record)).await;
-                        }
                         if let Some(attached) = Box::pin(adopt(context, &record, role)).await? {
                             if role != Role::Ended {
                                 self.place.take_over();
+                                host_log.status(reattaching(context, &record)).await;
                             }
                             return Ok(Assignment::of(role, attached));
                         }
