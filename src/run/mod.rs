@@ -218,7 +218,7 @@ fn log_as(request: &RunRequest) {
 async fn follow(context: &RunContext, attached: AttachedJob, host_log: &HostLog) -> Supervised {
     let run = attached.handle.run_id.clone();
     let supervised = Box::pin(supervise(attached, host_log)).await;
-    if supervised.is_settled {
+    if supervised.is_reported {
         context.server.reported.note(&run);
     }
     supervised

@@ -21,7 +21,7 @@ pub(crate) async fn harvest_silently(
     let (silent, _) = HostLog::new(Arc::new(SilentHost), context.stop.clone());
     let run_id = run.handle.run_id.clone();
     let supervised = Box::pin(supervise(run, &silent)).await;
-    if supervised.is_settled {
+    if supervised.is_reported {
         context.server.reported.note(&run_id);
     }
     // What another server has reported meanwhile is not said again, and its files were gone before they were read.

@@ -46,7 +46,8 @@ pub(super) async fn other_servers(handle: &JobHandle) -> OtherServers {
 /// Job, Secret and files go, the log never before its Job: a log that is missing while its Job is there was not
 /// harvested. All of them stay with `retainJobs`, the Job while its end is unknown, and a log that could not be read to
 /// its end. What the run used is settled last where somebody else may report it too, so that a server which dies before
-/// that has reported nothing.
+/// that has reported nothing. False when it could not be: then the files stay, and whoever follows the Job as well, or
+/// the next run of the task, reports it.
 pub(super) async fn clean_up(
     handle: &JobHandle,
     end: &RunEnd,
@@ -54,7 +55,7 @@ pub(super) async fn clean_up(
     mut others: OtherServers,
     report: &mut Report,
     host_log: &HostLog,
-) {
+) -> bool {
     if matches!(end, RunEnd::Unreachable { .. }) {
         return settle(handle, report).await;
     }
@@ -62,8 +63,11 @@ pub(super) async fn clean_up(
         let job = &handle.job_name;
         let line = format!("Another server took job {job} over: cleaning up is left to it");
         host_log.status(line).await;
-        settle(handle, report).await;
-        return mark_reported(handle).await;
+        if !settle(handle, report).await {
+            return false;
+        }
+        mark_reported(handle).await;
+        return true;
     }
     let removed = if retain {
         host_log.status(retaining(handle, end)).await;
@@ -83,9 +87,14 @@ pub(super) async fn clean_up(
         // A server may have come while the Job was being deleted.
         others = other_servers(handle).await;
     }
-    if others != OtherServers::NoneAndNoLog {
-        // Since the Job is gone its run looks unreported to others, until its nonce is gone as well.
-        settle(handle, report).await;
+    // Since the Job is gone its run looks unreported to others, until its nonce is gone as well.
+    if others != OtherServers::NoneAndNoLog && !settle(handle, report).await {
+        let line = "The volume did not answer: what the run used is reported later, and its files stay";
+        host_log.warn(format!("Warning: {line}")).await;
+        if is_later {
+            delete_later(handle, Vec::new());
+        }
+        return false;
     }
     let is_for_a_person = !retain && others != OtherServers::Done && report.log_is_incomplete();
     if is_for_a_person {
@@ -106,6 +115,7 @@ pub(super) async fn clean_up(
     if is_later {
         delete_later(handle, files);
     }
+    true
 }
 
 /// Whether the Job is gone. Its Secret goes with it, at the latest.

@@ -44,6 +44,8 @@ pub(crate) struct Supervised {
     pub(crate) report: Report,
     /// The Job is over, and nobody asked to stop: another may follow.
     pub(crate) is_settled: bool,
+    /// Its end and what it used need no other report.
+    pub(crate) is_reported: bool,
     /// Another server has harvested it meanwhile.
     pub(crate) is_reported_by_another: bool,
 }
@@ -78,7 +80,7 @@ pub(crate) async fn supervise(run: AttachedJob, host_log: &HostLog) -> Supervise
     host_log.event(log_event(handle, &report));
     host_log.phase(Phase::CleaningUp);
     let others = other_servers(handle).await;
-    clean_up(
+    let is_accounted = clean_up(
         handle,
         &end,
         spec.settings.retain_jobs,
@@ -87,8 +89,10 @@ pub(crate) async fn supervise(run: AttachedJob, host_log: &HostLog) -> Supervise
         host_log,
     )
     .await;
+    let is_settled = !is_cancelled && !matches!(end, RunEnd::Unreachable { .. });
     Supervised {
-        is_settled: !is_cancelled && !matches!(end, RunEnd::Unreachable { .. }),
+        is_settled,
+        is_reported: is_settled && is_accounted,
         is_reported_by_another: others == OtherServers::Done,
         report,
     }

@@ -12,40 +12,55 @@ use crate::run::report::{Report, Used};
 use crate::run::seal::Kind;
 use crate::run::timing::{USAGE_NOTE, USAGE_NOTE_LOOK, USAGE_NOTE_REMOVAL, USAGE_NOTE_WRITE};
 
-/// Takes off what was reported before, and notes what is reported by now. Where no file can be made (root squash), all
-/// is reported.
-pub async fn settle(handle: &JobHandle, report: &mut Report) {
+/// Takes off what was reported before, and notes what is reported by now; whether that is settled. Where no file can be
+/// made (root squash), all is reported. While the volume does not answer, nobody knows what another server reports: the
+/// one that made the Job reports all, and one that took it over nothing, so that its run is to stay unreported.
+pub async fn settle(handle: &JobHandle, report: &mut Report) -> bool {
     let used = report.used();
     if used.is_nothing() {
-        return;
+        return true;
     }
-    let is_noted = note(handle, used).await;
+    let noted = note(handle, used).await;
+    let is_noted = noted == Some(true);
     // Asked after the note was made: who cleans up takes the log away first, and then the note.
     if handle.is_harvested().await {
         if is_noted && is_taken_away(handle).await {
             // It was there in time: who cleaned up has reported only the rest.
-            return;
+            return true;
         }
         if is_noted {
             forget(handle).await;
         }
         report.set_used(Used::default());
-        return;
+        return true;
     }
     if is_noted {
-        return;
+        return true;
     }
-    let Some(reported) = reported(handle).await else {
-        // What lies there is no server's word.
-        forget(handle).await;
-        note(handle, used).await;
-        return;
+    let before = match noted {
+        Some(_) => reported(handle).await,
+        None => Reported::Unknown,
     };
-    if reported != used {
-        forget(handle).await;
-        note(handle, used).await;
+    match before {
+        Reported::Unknown if handle.holder.is_some() => {
+            report.set_used(Used::default());
+            false
+        }
+        Reported::Unknown => true,
+        Reported::Nothing => {
+            forget(handle).await;
+            note(handle, used).await;
+            true
+        }
+        Reported::Already(reported) => {
+            if reported != used {
+                forget(handle).await;
+                note(handle, used).await;
+            }
+            report.set_used(used.minus(reported));
+            true
+        }
     }
-    report.set_used(used.minus(reported));
 }
 
 /// Whether somebody who cleans up takes the note away as well, and does not just stand between the log and the note.
@@ -64,32 +79,57 @@ async fn forget(handle: &JobHandle) {
         .await;
 }
 
-/// Leaves a note of what is reported; false when somebody else's is there, or none can be made.
-async fn note(handle: &JobHandle, used: Used) -> bool {
+/// Leaves a note of what is reported; false when somebody else's is there, or none can be made. `None` when the volume
+/// does not answer: then a server that took the Job over has left none, whenever the volume answers again.
+async fn note(handle: &JobHandle, used: Used) -> Option<bool> {
     let (files, name, owner) = (handle.files.clone(), handle.names.usage.clone(), handle.owner);
     let text = json!({"usage": used.usage, "costUsd": used.cost_usd}).to_string();
     let text = format!(
         "{text}\n{}",
         handle.seal.of(Kind::Usage, &[&handle.run_id, &text])
     );
-    let made = handle.volume.within(handle.budget().limit(USAGE_NOTE), move || {
-        files
-            .prepare(owner, &[(&name, text.as_bytes())])
-            .is_ok_and(|made| made.by_server)
-    });
-    made.await.unwrap_or(false)
+    let (files_late, name_late) = (files.clone(), name.clone());
+    let is_taken_over = handle.holder.is_some();
+    let made = handle.volume.within_or_undone(
+        handle.budget().limit(USAGE_NOTE),
+        move || {
+            files
+                .prepare(owner, &[(&name, text.as_bytes())])
+                .is_ok_and(|made| made.by_server)
+        },
+        move |is_made| {
+            if is_made && is_taken_over {
+                files_late.remove([name_late.as_str()]);
+            }
+        },
+    );
+    made.await
 }
 
-/// What somebody else reported. Between making the note and writing it lies a moment.
-async fn reported(handle: &JobHandle) -> Option<Used> {
+/// What somebody else reported.
+enum Reported {
+    /// So much.
+    Already(Used),
+    /// No server has left a word.
+    Nothing,
+    /// The volume does not answer.
+    Unknown,
+}
+
+/// Reads somebody else's note. Between making and writing it lies a moment.
+async fn reported(handle: &JobHandle) -> Reported {
     let until = Instant::now() + USAGE_NOTE_WRITE;
     loop {
-        let content = handle.small(&handle.names.usage, USAGE_NOTE).await??;
+        let content = match handle.small(&handle.names.usage, USAGE_NOTE).await {
+            Some(Some(content)) => content,
+            Some(None) => return Reported::Nothing,
+            None => return Reported::Unknown,
+        };
         if let Some(note) = sealed(handle, &content) {
-            return Some(of_note(&note));
+            return Reported::Already(of_note(&note));
         }
         if Instant::now() >= until {
-            return None;
+            return Reported::Nothing;
         }
         sleep(USAGE_NOTE_LOOK).await;
     }

@@ -86,13 +86,26 @@ impl Volume {
         limit: Duration,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
+        self.within_or_undone(limit, work, drop).await
+    }
+
+    /// As [`Self::within`]; what is done after `limit`, when a volume answers again, is undone.
+    pub async fn within_or_undone<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        work: impl FnOnce() -> T + Send + 'static,
+        undo: impl FnOnce(T) + Send + 'static,
+    ) -> Option<T> {
         let (answer, mut answered) = oneshot::channel();
         let work = Box::new(move || {
-            let _ = answer.send(work());
+            if let Err(late) = answer.send(work()) {
+                undo(late);
+            }
         });
         if timeout(limit, self.0.begin(work)).await.is_err() {
             metrics::note(metrics::Metrics::volume_timed_out);
-            return None;
+            // From here on it is late; an answer of the last moment counts.
+            answered.close();
         }
         answered.try_recv().ok()
     }
@@ -145,6 +158,29 @@ mod tests {
 
     /// A bound, not an expectation: a machine may be slow.
     const TEST_LIMIT: Duration = Duration::from_secs(180);
+
+    #[tokio::test]
+    async fn what_is_done_too_late_is_undone_and_what_is_done_in_time_is_not() {
+        let (volume, (say, undone)) = (Volume::default(), mpsc::channel());
+        let (go_on, wait) = mpsc::channel::<()>();
+        let (late, in_time) = (say.clone(), say);
+        let work = move || wait.recv_timeout(TEST_LIMIT).map(|()| "late");
+        let answer = volume.within_or_undone(Duration::from_millis(1), work, move |done| {
+            late.send(done.unwrap_or("never")).expect("the test waits");
+        });
+        assert_eq!(answer.await, None);
+        go_on.send(()).expect("the work waits");
+        assert_eq!(undone.recv_timeout(TEST_LIMIT), Ok("late"));
+        let answer = volume.within_or_undone(
+            TEST_LIMIT,
+            || "in time",
+            move |done| {
+                in_time.send(done).expect("the test waits");
+            },
+        );
+        assert_eq!(answer.await, Some("in time"));
+        assert!(undone.recv().is_err(), "nothing is undone");
+    }
 
     #[tokio::test]
     async fn a_volume_that_hangs_gets_one_thread_and_is_not_waited_for() {

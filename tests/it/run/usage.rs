@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use crate::support::api::ApiServer;
 use crate::support::watched::{at_work, handle, seal};
+use futures::future::BoxFuture;
+use opencode_k8s::run::job::handle::JobHandle;
 use opencode_k8s::run::outcome::{Facts, Usage, resolve};
 use opencode_k8s::run::report::{Harvest, Outcome, Report, Used};
 use opencode_k8s::run::seal::Kind;
 use opencode_k8s::run::supervise::usage::settle;
+use opencode_k8s::run::volume::blocking::{Volume, Work, Workers};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::time::sleep;
 
 fn used(input: u64) -> Value {
@@ -20,6 +24,11 @@ fn used(input: u64) -> Value {
 /// How many of 30 tokens this server reports when another one has left this folder.
 async fn reported_tokens(api: ApiServer, folder: &tempfile::TempDir) -> u64 {
     let (handle, _stopper) = handle(&api, folder, None);
+    settled(&handle).await.0
+}
+
+/// How many of 30 tokens this server reports, and whether that is settled.
+async fn settled(handle: &JobHandle) -> (u64, bool) {
     let facts: Facts = serde_json::from_value(json!({"stdout": ""})).expect("facts");
     let mut report = Report {
         outcome: Outcome::Judged(Box::new(resolve(&facts))),
@@ -34,8 +43,23 @@ async fn reported_tokens(api: ApiServer, folder: &tempfile::TempDir) -> u64 {
         },
         cost_usd: 0.5,
     });
-    settle(&handle, &mut report).await;
-    report.used().usage.input_tokens
+    let is_settled = settle(handle, &mut report).await;
+    (report.used().usage.input_tokens, is_settled)
+}
+
+/// A volume that answers no call before it is well again, and then all.
+struct Stalled(watch::Receiver<bool>);
+
+impl Workers for Stalled {
+    fn begin(&self, work: Work) -> BoxFuture<'static, ()> {
+        let mut is_well = self.0.clone();
+        let done = tokio::spawn(async move {
+            if is_well.wait_for(|is_well| *is_well).await.is_ok() {
+                work();
+            }
+        });
+        Box::pin(async move { drop(done.await) })
+    }
 }
 
 fn usage(folder: &tempfile::TempDir) -> std::path::PathBuf {
@@ -122,4 +146,21 @@ async fn a_note_that_is_removed_was_seen_by_the_other_server() {
     };
     let (tokens, ()) = tokio::join!(reported_tokens(ApiServer::with(&[], &[]), &folder), cleaning_up);
     assert_eq!(tokens, 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_volume_does_not_answer_the_server_that_made_the_job_reports_all_and_one_that_took_it_over_nothing()
+ {
+    for (holder, reports, leaves_a_note) in [(None, (30, true), true), (Some("word"), (0, false), false)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        leave(folder.path(), "r.pod.ndjson", "log");
+        let (is_well, stalled) = watch::channel(false);
+        let (mut handle, _stopper) = handle(&at_work(), &folder, None);
+        handle.volume = Volume::new(Stalled(stalled));
+        handle.holder = holder.map(str::to_owned);
+        assert_eq!(settled(&handle).await, reports, "{holder:?}");
+        is_well.send_replace(true);
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(usage(&folder).exists(), leaves_a_note, "{holder:?}");
+    }
 }
