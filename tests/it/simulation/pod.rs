@@ -188,8 +188,10 @@ impl Pod {
                     self.world.volume.stamp(&self.file("ndjson"));
                     truth.line(&self.run, &line);
                 }
-                let log_is_there = self.file("ndjson").exists();
-                truth.step(&self.world, &self.run, step.weight, log_is_there);
+                // With `retainJobs` a log stays that was harvested; its nonce does not.
+                let is_harvested = self.world.plan.retain && !self.file("nonce").exists();
+                let is_over = is_harvested || !self.file("ndjson").exists();
+                truth.step(&self.world, &self.run, step.weight, is_over);
             }
             for line in &script.stderr {
                 writeln!(err, "{line}").unwrap();

@@ -15,7 +15,7 @@ pub(crate) struct Agent {
     pub(crate) lines: Vec<String>,
     /// The weights of the steps that it has written.
     pub(crate) steps: u64,
-    /// Those of them that it wrote when its log had been taken away and nobody could know that it works.
+    /// Those of them that it wrote when its log had been harvested and nobody could know that it works.
     pub(crate) unseen: u64,
     pub(crate) status: Option<i32>,
     /// Its container was killed, at work or before its script had written the end record.
@@ -79,13 +79,13 @@ impl Truth {
             .push(line.to_owned());
     }
 
-    pub(crate) fn step(&self, world: &World, run: &str, weight: u64, log_is_there: bool) {
+    pub(crate) fn step(&self, world: &World, run: &str, weight: u64, is_harvested: bool) {
         let mut agents = self.agents.lock().unwrap();
         let agent = agents.entry(run.to_owned()).or_default();
         agent.steps |= weight;
-        if !log_is_there && world.may_overlap(run, agent) {
+        if is_harvested && world.may_overlap(run, agent) {
             world.story.tell(format!(
-                "opencode of {run} has used {weight:#x}, and its log is gone"
+                "opencode of {run} has used {weight:#x}, and its log was harvested"
             ));
             agent.unseen |= weight;
         }
