@@ -1,6 +1,6 @@
 /** `npx paperclip-adapter-opencode-k8s`, as it is built. Needs `npm run build`. */
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -106,14 +106,16 @@ describe("pod-spec", () => {
   });
 });
 
+/** A kubectl that is this script. */
+const bin = join(folder, "bin");
+mkdirSync(bin, { recursive: true });
+const kubectl = (script: string): Record<string, string> => {
+  writeFileSync(join(bin, "kubectl"), `#!/bin/sh\n${script}\n`);
+  chmodSync(join(bin, "kubectl"), 0o755);
+  return { PATH: `${bin}:/bin:/usr/bin` };
+};
+
 describe("runs", () => {
-  const bin = join(folder, "bin");
-  mkdirSync(bin, { recursive: true });
-  const kubectl = (script: string): Record<string, string> => {
-    writeFileSync(join(bin, "kubectl"), `#!/bin/sh\n${script}\n`);
-    chmodSync(join(bin, "kubectl"), 0o755);
-    return { PATH: `${bin}:/bin:/usr/bin` };
-  };
   const job = (name: string, more: object, status: object) => ({
     metadata: { name, labels: { "paperclip.io/agent-id": "ada", "paperclip.io/run-id": name }, ...more },
     status,
@@ -155,11 +157,46 @@ describe("runs", () => {
 
 describe("doctor", () => {
   it("tells errors first, each with its command on a line of its own, and fails", () => {
-    const { status, stdout } = run(["doctor", "--data-root", folder, "--kubeconfig", "/no/such"]);
+    const args = ["doctor", "--data-root", folder, "--kubeconfig", "/no/such"];
+    const { status, stdout } = run(args);
     expect(status).toBe(1);
     expect(stdout).toMatch(/^✗ /);
-    expect(stdout).toMatch(/\n\d+ errors, \d+ warnings, \d+ in order\n$/);
-    const { checks } = JSON.parse(run(["doctor", "--json", "--kubeconfig", "/no/such"]).stdout) as { checks: object[] };
+    expect(stdout).toMatch(/\n\d+ errors?, \d+ warnings?, \d+ in order\n$/);
+    const { checks } = JSON.parse(run([...args, "--json"]).stdout) as { checks: object[] };
     expect(checks.length).toBeGreaterThan(0);
+  });
+
+  it("is made in the server's pod when it is asked for from outside", () => {
+    const said = join(folder, "said");
+    const result = {
+      status: "fail",
+      checks: [{ code: "k8s_x", level: "error", message: "No claim.", hint: "Make one." }],
+    };
+    const env = kubectl(`echo "$@" > ${said}; cat >> ${said}; echo '${JSON.stringify(result)}'; exit 1`);
+    const config = join(folder, "settings.json");
+    writeFileSync(config, JSON.stringify({ image: "my/opencode:1" }));
+    const { status, stdout } = run(["doctor", "-n", "here", "--kubeconfig", "/k", "--config", config], { env });
+    expect([status, stdout]).toEqual([1, "✗ No claim.\n    Make one.\n1 error, 0 warnings, 0 in order\n"]);
+    const asked = readFileSync(said, "utf8");
+    expect(asked).toMatch(
+      /^--kubeconfig \/k --namespace here exec -i deployment\/paperclip -- sh -c cd .*--config -\n/,
+    );
+    expect(asked).toContain('{"image":"my/opencode:1"}');
+  });
+
+  it("looks for the server under both usual names, and says how another one is told", () => {
+    const missing = 'case "$*" in *statefulset*) echo "{\\"checks\\":[]}";; *) echo "(NotFound)" >&2; exit 1;; esac';
+    expect(run(["doctor"], { env: kubectl(missing) })).toMatchObject({
+      status: 0,
+      stdout: expect.stringContaining("in order"),
+    });
+    const nowhere = run(["doctor"], { env: kubectl('echo "Error from server (NotFound): gone" >&2; exit 1') });
+    expect(nowhere).toMatchObject({ status: 1, stderr: expect.stringContaining("--server KIND/NAME") });
+  });
+
+  it("says what to look at when the test cannot be made there", () => {
+    const env = kubectl("echo 'sh: 1: cd: can not cd' >&2; exit 2");
+    const { status, stderr } = run(["doctor", "-n", "here"], { env });
+    expect([status, stderr]).toEqual([1, expect.stringContaining("\nkubectl -n here get pods; kubectl -n here exec ")]);
   });
 });

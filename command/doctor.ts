@@ -1,17 +1,12 @@
 /** `doctor`: the environment test in a terminal. */
-import type * as Adapter from "../adapter/index.js";
+import type { AdapterEnvironmentTestResult } from "@paperclipai/adapter-utils";
+
 import { paint, type Screen, wrap } from "./screen.js";
 
 const MARKS = { error: ["✗", "red"], warn: ["!", "yellow"], info: ["✓", "green"] } as const;
 
-/** Runs the test with these settings; the exit status. */
-export async function doctor(
-  { testEnvironment, type }: Pick<typeof Adapter, "testEnvironment" | "type">,
-  config: Record<string, unknown>,
-  asJson: boolean,
-  screen: Screen,
-): Promise<number> {
-  const result = await testEnvironment({ companyId: "", adapterType: type, config });
+/** Shows the test's result; the exit status. */
+export function doctor(result: AdapterEnvironmentTestResult, asJson: boolean, screen: Screen): number {
   const status = result.status === "fail" ? 1 : 0;
   if (asJson) {
     screen.print(JSON.stringify(result, null, 2));
@@ -23,7 +18,8 @@ export async function doctor(
     if (hint) screen.print(paint(screen, hinted(hint, screen.columns), "dim"));
   }
   const count = (level: string): number => result.checks.filter((check) => check.level === level).length;
-  screen.print(`${count("error")} errors, ${count("warn")} warnings, ${count("info")} in order`);
+  const of = (level: string, word: string): string => `${count(level)} ${word}${count(level) === 1 ? "" : "s"}`;
+  screen.print(`${of("error", "error")}, ${of("warn", "warning")}, ${count("info")} in order`);
   return status;
 }
 

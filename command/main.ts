@@ -1,6 +1,8 @@
 /** `npx paperclip-adapter-opencode-k8s`: what an operator asks in a terminal. */
 import { readFileSync } from "node:fs";
 
+import type { AdapterEnvironmentTestResult } from "@paperclipai/adapter-utils";
+
 import type * as Adapter from "../adapter/index.js";
 import { SHIM_VERSION } from "../adapter/host/version.js";
 import { doctor } from "./doctor.js";
@@ -8,6 +10,7 @@ import { read, tail } from "./log.js";
 import { podSpec } from "./pod-spec.js";
 import { runs } from "./runs.js";
 import { terminal } from "./screen.js";
+import { isOutside, testInServerPod } from "./server-pod.js";
 import { type CommandLine, commands, type Options, readCommandLine, usage, UsageError } from "./usage.js";
 
 const screen = terminal();
@@ -38,7 +41,7 @@ async function main({ command, operands, options }: CommandLine): Promise<number
   const verbose = options.verbose ?? false;
   switch (command) {
     case "doctor":
-      return doctor(await adapter(), configOf(options), options.json ?? false, screen);
+      return doctor(await testEnvironment(options), options.json ?? false, screen);
     case "runs":
       return runs({ namespace: options.namespace, kubeconfig: options.kubeconfig, dataRoot }, options, screen);
     case "tail":
@@ -48,6 +51,16 @@ async function main({ command, operands, options }: CommandLine): Promise<number
     default:
       return podSpec(await adapter(), configOf(options), options, screen);
   }
+}
+
+/** Here, or from outside in the server's pod; there `--namespace` and `--kubeconfig` are kubectl's. */
+async function testEnvironment(options: Options): Promise<AdapterEnvironmentTestResult> {
+  const { namespace, kubeconfig, server, "data-root": dataRoot, ...more } = options;
+  if (server !== undefined || isOutside(dataRoot)) {
+    return testInServerPod({ namespace, kubeconfig }, server, configOf(more));
+  }
+  const { testEnvironment, type } = await adapter();
+  return testEnvironment({ companyId: "", adapterType: type, config: configOf(options) });
 }
 
 function check(command: string, operands: string[], options: Options): void {

@@ -1,10 +1,10 @@
 /** `runs`: the Jobs of a namespace, each with its agent, state, age and bytes of log. */
-import { execFile } from "node:child_process";
 import { readFileSync, statSync } from "node:fs";
 import { request } from "node:https";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
+import { type Access, kubectl } from "./kubectl.js";
 import { paint, type Screen, table } from "./screen.js";
 
 const ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -37,9 +37,7 @@ interface Run {
 }
 
 /** Where to look. */
-export interface Place {
-  namespace: string | undefined;
-  kubeconfig: string | undefined;
+export interface Place extends Access {
   /** Where `/paperclip` of the pods is here. */
   dataRoot: string;
 }
@@ -116,22 +114,14 @@ function bytesOf(path: string): number | null {
 /** By the account of the server's pod where there is one, else by kubectl. */
 async function listJobs({ namespace, kubeconfig }: Place): Promise<Job[]> {
   const inCluster = kubeconfig === undefined && process.env["KUBERNETES_SERVICE_HOST"] !== undefined;
-  const text = inCluster ? await fromPod(namespace) : await fromKubectl(namespace, kubeconfig);
+  const text = inCluster ? await fromPod(namespace) : await fromKubectl({ namespace, kubeconfig });
   return (JSON.parse(text) as { items: Job[] }).items;
 }
 
-function fromKubectl(namespace: string | undefined, kubeconfig: string | undefined): Promise<string> {
-  const where = namespace === undefined ? [] : ["--namespace", namespace];
-  const access = kubeconfig === undefined ? [] : ["--kubeconfig", kubeconfig];
-  const args = [...access, ...where, "get", "jobs", "--selector", SELECTOR, "--output", "json"];
-  return new Promise((resolve, reject) => {
-    execFile("kubectl", args, { timeout: LIMIT_MS, maxBuffer: OUTPUT_BYTES }, (error, stdout, stderr) => {
-      if (error === null) return resolve(stdout);
-      const isMissing = (error as NodeJS.ErrnoException).code === "ENOENT";
-      const said = stderr.trim().split("\n").at(-1) || error.message;
-      reject(new Error(isMissing ? "kubectl is not here: install it, or run this in the server's pod" : said));
-    });
-  });
+async function fromKubectl(access: Access): Promise<string> {
+  const { stdout, failure } = await kubectl(access, ["get", "jobs", "--selector", SELECTOR, "--output", "json"]);
+  if (failure !== null) throw new Error(failure);
+  return stdout;
 }
 
 function fromPod(namespace: string | undefined): Promise<string> {

@@ -8,6 +8,7 @@ export class UsageError extends Error {}
 export interface Options {
   namespace?: string;
   kubeconfig?: string;
+  server?: string;
   config?: string;
   "data-root"?: string;
   image?: string;
@@ -39,6 +40,7 @@ export function readCommandLine(args: string[]): CommandLine {
       options: {
         namespace: { ...text, short: "n" },
         kubeconfig: text,
+        server: text,
         config: text,
         "data-root": text,
         image: text,
@@ -60,7 +62,7 @@ export function readCommandLine(args: string[]): CommandLine {
 
 /** Which options each command takes, and what it does with how many operands. */
 export const commands: Record<string, { options: (keyof Options)[]; operands: [number, number] }> = {
-  doctor: { options: ["namespace", "kubeconfig", "config", "data-root", "json"], operands: [0, 0] },
+  doctor: { options: ["namespace", "kubeconfig", "server", "config", "data-root", "json"], operands: [0, 0] },
   runs: { options: ["namespace", "kubeconfig", "data-root", "watch", "json"], operands: [0, 0] },
   tail: { options: ["data-root", "verbose"], operands: [1, 1] },
   read: { options: ["verbose"], operands: [0, 1] },
@@ -71,16 +73,20 @@ export const commands: Record<string, { options: (keyof Options)[]; operands: [n
 export const usage = `paperclip-adapter-opencode-k8s COMMAND [options]
 
 doctor     what a run needs, and what is missing: the test
-           of the page. Best in the server's pod.
+           of the page. Outside of the cluster kubectl
+           starts it in the server's pod.
 runs       the Jobs of the namespace: agent, state, age,
-           bytes of log
+           bytes of log. Outside of the cluster by kubectl.
 tail RUN   shows a run's output, and follows it to its end.
            In the server's pod.
 read FILE  shows a log as text; without FILE from a pipe
 pod-spec   prints the Job that these settings make
 
- -n, --namespace NAME  where Jobs run; default the server's
+ -n, --namespace NAME  where Jobs run; default the server's.
+                       From outside: the server's
      --kubeconfig FILE another way to the cluster
+     --server NAME     doctor, from outside: the server;
+                       default deployment/paperclip
      --config FILE     an agent's settings, as JSON
      --data-root DIR   where /paperclip of the pods is here
      --image NAME      pod-spec: the agent's image

@@ -17,6 +17,8 @@ import { type } from "../host/version.js";
 
 /** Findings that the host stores with the approval; more say nothing new. */
 const MOST_SHOWN = 10;
+/** How long Paperclip may take to answer itself. */
+const ANSWER_LIMIT_MS = 3_000;
 
 /** Makes `testEnvironment` over an addon. It never rejects: what keeps it from probing is itself a finding. */
 export function createTestEnvironment(load: NativeLoader) {
@@ -44,18 +46,30 @@ type Tested = Pick<AdapterEnvironmentTestContext, "config"> & { companyId?: stri
 
 async function probe(load: NativeLoader, ctx: Tested): Promise<AdapterEnvironmentCheck[]> {
   try {
+    // The address agents' pods will call.
+    const paperclipApiUrl = buildPaperclipEnv({ id: "", companyId: ctx.companyId ?? "" })["PAPERCLIP_API_URL"];
     const request = {
       config: parseObject(ctx.config),
       companyId: ctx.companyId,
       environment: readServerEnvironment(),
       // Its folder deploy/ is what the commands of the findings apply.
       packageDir: fileURLToPath(new URL("..", import.meta.url)),
-      // The address agents' pods will call.
-      paperclipApiUrl: buildPaperclipEnv({ id: "", companyId: ctx.companyId ?? "" })["PAPERCLIP_API_URL"],
+      paperclipApiUrl,
+      paperclipApiStatus: await statusOf(paperclipApiUrl),
     };
     return (await load().probeEnvironment(request)).checks;
   } catch (error) {
     return [unprobed(error)];
+  }
+}
+
+/** With what Paperclip answers at its own address; `undefined` when there is no answer, which may be this side's fault. */
+async function statusOf(address: string | undefined): Promise<number | undefined> {
+  try {
+    const url = new URL("/api/health", address);
+    return (await fetch(url, { signal: AbortSignal.timeout(ANSWER_LIMIT_MS) })).status;
+  } catch {
+    return undefined;
   }
 }
 

@@ -4,9 +4,11 @@ use super::commands::Commands;
 use super::{Check, Level};
 
 const CODE: &str = "k8s_api_url_unreachable_from_pods";
+/// The HTTP status with which Paperclip answers calls to a host name that is not its own.
+const FORBIDDEN: u16 = 403;
 
-/// `url`: what PAPERCLIP_API_URL will be in a pod.
-pub(super) fn check(url: Option<&str>, commands: &Commands) -> Check {
+/// `url`: what PAPERCLIP_API_URL will be in a pod; `status`: with what it answered the server itself, where that is known.
+pub(super) fn check(url: Option<&str>, status: Option<u16>, commands: &Commands) -> Check {
     let useless = |message: String| {
         let hint = format!(
             "Give the server the address of its Service, which restarts it: {}",
@@ -25,6 +27,7 @@ pub(super) fn check(url: Option<&str>, commands: &Commands) -> Check {
         Some(host) if is_local(&host) => useless(format!(
             "PAPERCLIP_API_URL is {shown}: a pod that calls it reaches itself, not this server."
         )),
+        Some(host) if status == Some(FORBIDDEN) => refused(&shown, &host, commands),
         Some(host) => Check::new(
             Level::Info,
             "k8s_api_url",
@@ -32,6 +35,17 @@ pub(super) fn check(url: Option<&str>, commands: &Commands) -> Check {
             None,
         ),
     }
+}
+
+/// A Paperclip with logins answers only to host names that it knows.
+fn refused(shown: &str, host: &str, commands: &Commands) -> Check {
+    let message =
+        format!("Paperclip refuses calls to {shown}: it does not know the host name {host} as its own.");
+    let hint = format!(
+        "Tell it the name, which restarts the server (names that it has already stay in the list, with commas): {}",
+        commands.set_env("PAPERCLIP_ALLOWED_HOSTNAMES", host)
+    );
+    Check::new(Level::Error, "k8s_api_url_refused", message, Some(&hint))
 }
 
 /// The address without user name and password.
@@ -87,7 +101,33 @@ mod tests {
     use super::*;
 
     fn checked(url: Option<&str>) -> Check {
-        check(url, &Commands::new(Some("prod"), Some("paperclip-0"), None))
+        check(url, None, &Commands::new(Some("prod"), Some("paperclip-0"), None))
+    }
+
+    #[test]
+    fn a_host_name_that_paperclip_does_not_know_is_refused_there() {
+        let commands = Commands::new(Some("prod"), Some("paperclip-0"), None);
+        let with = |status| check(Some("http://user:word@Paperclip:3100"), status, &commands);
+        let refused = with(Some(403));
+        assert_eq!(
+            (refused.level, refused.code.as_str()),
+            (Level::Error, "k8s_api_url_refused")
+        );
+        assert!(
+            refused
+                .message
+                .starts_with("Paperclip refuses calls to http://Paperclip:3100")
+        );
+        let hint = refused.hint.expect("a hint");
+        assert!(
+            hint.ends_with(
+                "kubectl -n prod set env statefulset/paperclip PAPERCLIP_ALLOWED_HOSTNAMES=paperclip"
+            ),
+            "{hint}"
+        );
+        for status in [None, Some(200), Some(502)] {
+            assert_eq!(with(status).level, Level::Info, "{status:?}");
+        }
     }
 
     #[test]

@@ -78,6 +78,8 @@ pub struct ProbeRequest {
     config: Value,
     environment: Environment,
     paperclip_api_url: Option<String>,
+    /// The HTTP status with which that address answered the shim; absent when there was no answer.
+    paperclip_api_status: Option<u16>,
     /// The company whose agent is tested, where one namespace for each is wanted.
     company_id: Option<String>,
     /// Folder of the installed package, for commands.
@@ -175,11 +177,7 @@ async fn check_cluster(server: &Server, request: &ProbeRequest) -> Vec<Check> {
     let mut checks = vec![reached, exists];
     checks.extend(rights);
     checks.extend(tried);
-    checks.extend([
-        secret,
-        claim,
-        address::check(address_in_pod(request, found), &commands),
-    ]);
+    checks.extend([secret, claim, check_address(request, found, &commands)]);
     checks
 }
 
@@ -230,6 +228,14 @@ fn read(request: &ProbeRequest) -> (Option<AgentDbMode>, Vec<Check>) {
             (None, vec![refused])
         }
     }
+}
+
+/// The shim has asked its own address; of another one no answer is known.
+fn check_address(request: &ProbeRequest, own: Option<&SelfPod>, commands: &Commands) -> Check {
+    let address = address_in_pod(request, own);
+    let is_asked = address == request.paperclip_api_url.as_deref();
+    let status = request.paperclip_api_status.filter(|_| is_asked);
+    address::check(address, status, commands)
 }
 
 /// What PAPERCLIP_API_URL will be in a pod: the agent's value, else the server's Deployment's, else the host's.
@@ -297,6 +303,21 @@ mod tests {
         assert_eq!(address_in_pod(&plain, Some(&own)), Some("http://svc"));
         let set = request(json!({"env": {"PAPERCLIP_API_URL": "http://agents"}}));
         assert_eq!(address_in_pod(&set, Some(&own)), Some("http://agents"));
+    }
+
+    #[test]
+    fn an_answer_counts_for_the_address_that_gave_it() {
+        let request = |config: serde_json::Value| -> ProbeRequest {
+            let asked = json!({"config": config, "paperclipApiUrl": "http://svc", "paperclipApiStatus": 403});
+            serde_json::from_value(asked).expect("a request")
+        };
+        let commands = Commands::new(None, None, None);
+        let level = |config| check_address(&request(config), None, &commands).level;
+        assert_eq!(level(json!({})), Level::Error);
+        assert_eq!(
+            level(json!({"env": {"PAPERCLIP_API_URL": "http://agents"}})),
+            Level::Info
+        );
     }
 
     #[test]

@@ -8,6 +8,8 @@ export interface ProbeRequest {
   environment: ServerEnvironment;
   /** The address of Paperclip's API that agents' pods will call. */
   paperclipApiUrl?: string | undefined;
+  /** The HTTP status with which that address answered this server; absent when it did not answer. */
+  paperclipApiStatus?: number | undefined;
 }
 
 /** What the server's environment asks of {@link observe}. */

@@ -1,0 +1,50 @@
+/** The environment test in the server's pod, asked for from outside: only there rights, volume and addresses are the server's. */
+import type { AdapterEnvironmentTestResult } from "@paperclipai/adapter-utils";
+
+import { type Access, type Ended, kubectl } from "./kubectl.js";
+
+const PACKAGE = "adapter-plugins/node_modules/paperclip-adapter-opencode-k8s";
+const DOCTOR = `cd "\${PAPERCLIP_HOME:-/paperclip}/${PACKAGE}" && exec node dist/command.js doctor --json --config -`;
+/** What the server is when nobody says it. */
+const USUAL = ["deployment/paperclip", "statefulset/paperclip"];
+
+/** Whether this process is neither in a pod nor told, as a server outside of one is, where it stands. */
+export function isOutside(dataRoot: string | undefined): boolean {
+  const { env } = process;
+  const told = [dataRoot, env["KUBERNETES_SERVICE_HOST"], env["POD_NAME"], env["PAPERCLIP_K8S_DATA_ROOT"]];
+  return told.every((value) => !value);
+}
+
+/** Makes the test there; throws with what keeps it from being made. */
+export async function testInServerPod(
+  access: Access,
+  server: string | undefined,
+  config: Record<string, unknown>,
+): Promise<AdapterEnvironmentTestResult> {
+  let ended: Ended = { stdout: "", failure: "" };
+  for (const workload of server === undefined ? USUAL : [server]) {
+    ended = await kubectl(access, ["exec", "-i", workload, "--", "sh", "-c", DOCTOR], JSON.stringify(config));
+    const result = readResult(ended.stdout);
+    if (result !== undefined) return result;
+    if (!ended.failure?.includes("NotFound")) throw new Error(advice(workload, ended, access));
+  }
+  throw new Error(`the server was not found (${ended.failure}); --server KIND/NAME and --namespace say where it is`);
+}
+
+/** A test that found errors ends with status 1, which is a failure to kubectl. */
+function readResult(stdout: string): AdapterEnvironmentTestResult | undefined {
+  try {
+    const result = JSON.parse(stdout) as AdapterEnvironmentTestResult;
+    return Array.isArray(result.checks) ? result : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function advice(workload: string, { failure, stdout }: Ended, { namespace }: Access): string {
+  const where = namespace === undefined ? "" : ` -n ${namespace}`;
+  const said = failure ?? `it printed ${JSON.stringify(stdout.slice(0, 80))}`;
+  return `the test cannot be made in ${workload}: ${said}
+Is the server's pod ready, and the adapter installed (Settings > Adapters)? Look there:
+kubectl${where} get pods; kubectl${where} exec ${workload} -- sh -c 'ls \${PAPERCLIP_HOME:-/paperclip}/${PACKAGE}'`;
+}
