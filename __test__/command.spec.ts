@@ -64,8 +64,11 @@ describe("read", () => {
   });
 
   it("says in one line that a file is not there", () => {
-    const { status, stderr } = run(["read", join(folder, "gone")]);
-    expect([status, stderr.trim().split("\n").length]).toEqual([1, 1]);
+    for (const name of [join(folder, "gone"), folder]) {
+      const { status, stderr } = run(["read", name]);
+      expect([status, stderr.trim().split("\n").length]).toEqual([1, 1]);
+      expect(stderr).toContain(`${name} cannot be read: `);
+    }
   });
 });
 
@@ -164,6 +167,8 @@ describe("doctor", () => {
     expect(stdout).toMatch(/\n\d+ errors?, \d+ warnings?, \d+ in order\n$/);
     const { checks } = JSON.parse(run([...args, "--json"]).stdout) as { checks: object[] };
     expect(checks.length).toBeGreaterThan(0);
+    const relative = run(["doctor", "--data-root", folder, "--kubeconfig", "no/such"]);
+    expect(relative.stdout.replaceAll(/\s+/g, " ")).toContain("/no/such cannot be used");
   });
 
   it("is made in the server's pod when it is asked for from outside", () => {
@@ -197,6 +202,6 @@ describe("doctor", () => {
   it("says what to look at when the test cannot be made there", () => {
     const env = kubectl("echo 'sh: 1: cd: can not cd' >&2; exit 2");
     const { status, stderr } = run(["doctor", "-n", "here"], { env });
-    expect([status, stderr]).toEqual([1, expect.stringContaining("\nkubectl -n here get pods; kubectl -n here exec ")]);
+    expect([status, stderr]).toEqual([1, expect.stringContaining("; kubectl -n here get pods; kubectl -n here exec ")]);
   });
 });

@@ -1,9 +1,13 @@
 /** What `npm run demo` says before it installs and builds anything. */
 import { spawnSync } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { describe, expect, it } from "vitest";
+
+import { GIVE_UP_SOON, INSTALL } from "../scripts/prerequisites.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
@@ -44,4 +48,14 @@ describe("the demo's arguments come before installs and builds", () => {
     expect([status, stdout]).toEqual([2, ""]);
     expect(stderr).toMatch(said);
   });
+});
+
+it("installs with limits that npm takes, and says soon that there is no registry", () => {
+  const folder = mkdtempSync(join(tmpdir(), "demo-install-"));
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ dependencies: { "no-such-package-of-ours": "1.0.0" } }));
+  const options = { cwd: folder, encoding: "utf8" } as const;
+  const args = [...INSTALL, ...GIVE_UP_SOON, "--registry=http://127.0.0.1:1", `--cache=${join(folder, "cache")}`];
+  const { stdout, stderr } = spawnSync("npm", args, options);
+  rmSync(folder, { recursive: true });
+  expect(stdout + stderr).toContain("ECONNREFUSED");
 });

@@ -68,7 +68,9 @@ function foldersOf(path: string): string[] {
 /** Shows a file, or what comes through a pipe; the exit status. */
 export async function read(file: string | undefined, verbose: boolean, screen: Screen): Promise<number> {
   const input: Readable = file === undefined ? process.stdin : createReadStream(file);
-  const failed = new Promise<never>((_, reject) => void input.once("error", reject));
+  const failed = new Promise<never>((_, reject) => {
+    input.once("error", (error) => reject(new Error(`${file ?? "the pipe"} cannot be read: ${error.message}`)));
+  });
   const lines = async (): Promise<void> => {
     for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY }))
       show(line, verbose, screen);

@@ -1,5 +1,6 @@
 /** `npx paperclip-adapter-opencode-k8s`: what an operator asks in a terminal. */
 import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 
 import type { AdapterEnvironmentTestResult } from "@paperclipai/adapter-utils";
 
@@ -75,7 +76,8 @@ function check(command: string, operands: string[], options: Options): void {
 
 /** An agent's settings: those of the file, and what was said beside it. */
 function configOf({ config: file, namespace, kubeconfig, "data-root": dataRoot }: Options): Record<string, unknown> {
-  const said = Object.entries({ namespace, kubeconfig, dataRoot }).filter(([, value]) => value !== undefined);
+  const paths = Object.entries({ kubeconfig, dataRoot }).map(([key, path]) => [key, path && resolve(path)] as const);
+  const said = [["namespace", namespace] as const, ...paths].filter(([, value]) => value !== undefined);
   return { ...(file === undefined ? {} : readConfig(file)), ...Object.fromEntries(said) };
 }
 

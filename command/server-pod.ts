@@ -45,6 +45,6 @@ function advice(workload: string, { failure, stdout }: Ended, { namespace }: Acc
   const where = namespace === undefined ? "" : ` -n ${namespace}`;
   const said = failure ?? `it printed ${JSON.stringify(stdout.slice(0, 80))}`;
   return `the test cannot be made in ${workload}: ${said}
-Is the server's pod ready, and the adapter installed (Settings > Adapters)? Look there:
-kubectl${where} get pods; kubectl${where} exec ${workload} -- sh -c 'ls \${PAPERCLIP_HOME:-/paperclip}/${PACKAGE}'`;
+Is it the right cluster, is the server's pod ready, and the adapter installed (Settings > Adapters)? Look there:
+kubectl config current-context; kubectl${where} get pods; kubectl${where} exec ${workload} -- sh -c 'ls \${PAPERCLIP_HOME:-/paperclip}/${PACKAGE}'`;
 }

@@ -3,7 +3,7 @@
 import { spawnSync } from "node:child_process";
 
 import { readOptions } from "../demo/options.mjs";
-import { checkPrerequisites, INSTALL, packagesAreInstalled, root } from "./prerequisites.mjs";
+import { checkPrerequisites, GIVE_UP_SOON, INSTALL, packagesAreInstalled, root } from "./prerequisites.mjs";
 import { runWithProgress } from "./progress.mjs";
 
 const OFFLINE = `It seems that a registry cannot be reached. Offline, this machine needs what another one has fetched:
@@ -15,9 +15,7 @@ const argv = process.argv.slice(2);
 if (isToRun()) {
   checkPrerequisites();
   if (!packagesAreInstalled()) {
-    // Offline npm would try for more than a minute.
-    const quickly = ["--fetch-retries=1", "--fetch-retry-maxtimeout=5000", "--fetch-timeout=30000"];
-    await runWithProgress("Installing npm's packages …", "npm", [...INSTALL, ...quickly], adviceFor);
+    await runWithProgress("Installing npm's packages …", "npm", [...INSTALL, ...GIVE_UP_SOON], adviceFor);
   }
   await runWithProgress(
     "Building (the first time takes minutes) …",

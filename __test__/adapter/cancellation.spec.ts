@@ -54,7 +54,7 @@ describe("the issue's status", () => {
     await eventually(() => requests.length > 8);
     stop();
     expect(requests[0]?.url).toBe("/paperclip/api/issues/i");
-    expect(said).toEqual([expect.stringMatching(/cancelling the issue is not noticed \(HTTP 401 from http/)]);
+    expect(said).toEqual([expect.stringMatching(/does not show the task.s state here \(HTTP 401 from http/)]);
   });
 
   it("that nobody answers is said after some more tries", async () => {

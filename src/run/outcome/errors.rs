@@ -219,10 +219,10 @@ fn is_malformed_answer(text: &str) -> bool {
 
 /// opencode's log has the cause of an error that its stream only refers to.
 fn hidden_failure(facts: &FoldedFacts, cause: &LogError, text: &str) -> OutcomeFailure {
-    let said = format!("{cause} ({text})");
     if cause.name == "ProviderModelNotFoundError" {
-        return OutcomeFailure::new(code::MODEL_NOT_FOUND, said);
+        return model_not_found(facts, cause).explained();
     }
+    let said = format!("{cause} ({text})");
     let logged = RunError {
         name: cause.name.clone(),
         message: cause.text.clone(),
@@ -234,19 +234,24 @@ fn hidden_failure(facts: &FoldedFacts, cause: &LogError, text: &str) -> OutcomeF
     }
 }
 
+/// The model first: the name of opencode's own error says nothing more.
+fn model_not_found(facts: &FoldedFacts, error: &LogError) -> OutcomeFailure {
+    let asked = facts.model.as_deref().unwrap_or("the model");
+    let text = match error.text == error.name {
+        true => format!("Model not found: opencode does not know {asked}"),
+        false => format!(
+            "Model not found: {}",
+            error.text.trim_start_matches("Model not found: ")
+        ),
+    };
+    OutcomeFailure::new(code::MODEL_NOT_FOUND, text)
+}
+
 /// The failure that stderr tells where the stream has none: a request that failed, or a provider that could not be made.
 pub(super) fn by_stderr(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure> {
     let error = lines.iter().rev().find_map(|line| stderr::provider_error(line))?;
     if error.name.contains("ModelNotFound") {
-        let asked = facts.model.as_deref().unwrap_or("the model");
-        let text = match error.text == error.name {
-            true => format!("Model not found: opencode does not know {asked}"),
-            false => format!(
-                "Model not found: {}",
-                error.text.trim_start_matches("Model not found: ")
-            ),
-        };
-        return Some(OutcomeFailure::new(code::MODEL_NOT_FOUND, text).explained());
+        return Some(model_not_found(facts, &error).explained());
     }
     let text = plain(&error.text);
     let error = RunError {

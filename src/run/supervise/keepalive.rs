@@ -23,17 +23,23 @@ pub async fn keepalive(
     loop {
         sleep(KEEPALIVE).await;
         let quiet = host_log.quiet_for().await;
+        let pods = handle.pods();
+        let is_running = pods
+            .iter()
+            .any(|pod| stage(pod, OPENCODE_CONTAINER) == PodStage::Running);
+        let is_leaving = pods.iter().any(|pod| pod.metadata.deletion_timestamp.is_some());
+        let state = match (is_leaving, is_running) {
+            (true, _) => "being ended",
+            (false, true) => "running",
+            (false, false) => "not running",
+        };
         let job = &handle.job_name;
         let seconds = quiet.as_secs();
         host_log
             .status(format!(
-                "keepalive — job {job} running ({seconds}s since last output)"
+                "keepalive — job {job} {state} ({seconds}s since last output)"
             ))
             .await;
-        let is_running = handle
-            .pods()
-            .iter()
-            .any(|pod| stage(pod, OPENCODE_CONTAINER) == PodStage::Running);
         let now = Instant::now();
         if silence.is_long(now, is_running, quiet) {
             let last = output.borrow().last;

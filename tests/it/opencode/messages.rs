@@ -103,16 +103,8 @@ fn a_prompt_that_is_too_long_by_itself_is_not_repeated() {
 #[test]
 fn a_wrong_model_names_its_real_cause() {
     for (recording, model, cause) in [
-        (
-            "logged-unknown-model",
-            "fake/nope",
-            "ProviderModelNotFoundError: Model not found: fake/nope.",
-        ),
-        (
-            "logged-unknown-provider",
-            "nobody/x",
-            "ProviderModelNotFoundError: Model not found: nobody/x",
-        ),
+        ("logged-unknown-model", "fake/nope", "Model not found: fake/nope."),
+        ("logged-unknown-provider", "nobody/x", "Model not found: nobody/x"),
     ] {
         let said = message(&recorded(recording, &json!({ "model": model }))).unwrap();
         assert!(said.starts_with(cause), "{said}");
