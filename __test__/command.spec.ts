@@ -82,6 +82,16 @@ describe("tail", () => {
     expect(run(["tail", "run-1", "--data-root", folder])).toEqual({ status: 0, stdout: "hello\nbye\n", stderr: "" });
   });
 
+  it("takes the beginning of an id, as the page shows it, where it is one run's only", () => {
+    for (const id of ["cba6980f-81", "cba6980f-99"]) {
+      writeFileSync(join(logs, `${id}.pod.ndjson`), `${event(id)}\n`);
+      writeFileSync(join(logs, `${id}.pod.end.json`), "{}");
+    }
+    expect(run(["tail", "cba6980f-8", "--data-root", folder])).toMatchObject({ status: 0, stdout: "cba6980f-81\n" });
+    expect(run(["tail", "cba6980f", "--data-root", folder]).status).toBe(1);
+    expect(run(["tail", "cba6", "--data-root", folder]).status).toBe(1);
+  });
+
   it.each(["run-2", "../run-1", "*"])("knows no log of %s", (id) => {
     const { status, stderr } = run(["tail", id, "--data-root", folder]);
     expect(status).toBe(1);
@@ -130,7 +140,7 @@ describe("runs", () => {
       job(
         "run-1",
         { annotations: { "paperclip.io/log": log }, creationTimestamp: new Date().toISOString() },
-        { ready: 1 },
+        { active: 1, ready: 1 },
       ),
       job("run-2", {}, { conditions: [{ type: "Failed", status: "True", reason: "DeadlineExceeded" }] }),
     ];
@@ -139,12 +149,21 @@ describe("runs", () => {
     const env = kubectl(`cat ${answer}`);
     const { status, stdout, stderr } = run(["runs", "--data-root", folder], { env });
     expect([status, stderr]).toEqual([0, ""]);
-    expect(stdout.split("\n")[0]).toMatch(/^AGENT +STATE +AGE +LOG +RUN$/);
-    expect(stdout).toMatch(/^ada +at work +\d+s +\d+B +run-1$/m);
-    expect(stdout).toMatch(/^ada +failed \(DeadlineExceeded\) +\? +- +run-2$/m);
+    expect(stdout.split("\n")[0]).toMatch(/^RUN +AGENT +STATE +AGE +LOG$/);
+    expect(stdout).toMatch(/^run-1 +ada +at work +\d+s +\d+B$/m);
+    expect(stdout).toMatch(/^run-2 +ada +failed \(DeadlineExceeded\) +\? +-$/m);
     const rows = JSON.parse(run(["runs", "--json", "--data-root", folder], { env }).stdout) as { state: string }[];
     expect(rows.map(({ state }) => state)).toEqual(["at work", "failed (DeadlineExceeded)"]);
     expect(run(["runs"], { env: kubectl(`echo '{"items":[]}'`) }).stdout).toBe("No run is on, and no Job is left.\n");
+  });
+
+  it("shows the beginnings of long ids on a narrow screen, and a state that an old Kubernetes does not tell", () => {
+    const id = "cba6980f-8169-4212-bf41-fb1b931c5971";
+    const long = { ...job(id, {}, { active: 1 }) };
+    const env = kubectl(`echo '${JSON.stringify({ items: [long] })}'`);
+    const narrow = run(["runs"], { env }).stdout;
+    expect(narrow).toMatch(/^cba6980f +ada +active +\? +-$/m);
+    expect(run(["runs"], { env: { ...env, COLUMNS: "120" } }).stdout).toContain(id);
   });
 
   it("says what kubectl said, or that there is none", () => {

@@ -9,6 +9,9 @@ import { formatLine } from "../adapter/ui/terminal.js";
 import type { Screen } from "./screen.js";
 
 const RUN_LOGS = "instances/default/run-logs";
+const LOG_END = ".pod.ndjson";
+/** As many characters of an id as the page shows. */
+const SHORTEST_BEGINNING = 8;
 const LOOK_MS = 1_000;
 
 /** Follows a run's file until its pod has written its end; the exit status. */
@@ -43,17 +46,29 @@ export async function tail(
   return 0;
 }
 
-/** The log of a run, of whatever company and agent. */
+/** The log of a run, of whatever company and agent; the beginning of the id will do where it is one run's only. */
 export function findLog(dataRoot: string, run: string): string | undefined {
   if (!/^[a-zA-Z0-9-]+$/.test(run)) return undefined;
   const root = join(dataRoot, RUN_LOGS);
-  for (const company of foldersOf(root)) {
-    for (const agent of foldersOf(join(root, company))) {
-      const path = join(root, company, agent, `${run}.pod.ndjson`);
-      if (existsSync(path)) return path;
-    }
+  const agents = foldersOf(root).flatMap((company) =>
+    foldersOf(join(root, company)).map((agent) => join(company, agent)),
+  );
+  const logs = agents.flatMap((agent) =>
+    filesOf(join(root, agent)).map((name) => ({ name, path: join(root, agent, name) })),
+  );
+  const exact = logs.find(({ name }) => name === `${run}${LOG_END}`);
+  if (exact !== undefined) return exact.path;
+  const begun = logs.filter(({ name }) => name.startsWith(run) && name.endsWith(LOG_END));
+  if (run.length < SHORTEST_BEGINNING || begun.length !== 1) return undefined;
+  return begun[0]?.path;
+}
+
+function filesOf(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
   }
-  return undefined;
 }
 
 function foldersOf(path: string): string[] {

@@ -5,13 +5,14 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { type Access, kubectl } from "./kubectl.js";
-import { paint, type Screen, table } from "./screen.js";
+import { cut, paint, type Screen, table } from "./screen.js";
 
 const ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
 const SELECTOR = "paperclip.io/adapter-type=opencode_k8s";
 const LIMIT_MS = 15_000;
 const OUTPUT_BYTES = 64 * 1024 * 1024;
 const WATCH_MS = 2_000;
+const SHORT_ID = 8;
 
 /** The parts of a Job that are shown. */
 interface Job {
@@ -56,40 +57,56 @@ export async function runs(place: Place, { watch = false, json = false }, screen
 
 function show(found: Run[], screen: Screen): void {
   if (found.length === 0) return screen.print("No run is on, and no Job is left.");
+  const whole = tableOf(found, (id) => id);
+  // As the page shows them. `tail` takes them so, too.
+  const isWide = whole.split("\n").some((line) => line.length > screen.columns);
+  const [head = "", ...lines] = (isWide ? tableOf(found, (id) => id.slice(0, SHORT_ID)) : whole).split("\n");
+  screen.print([paint(screen, head, "bold"), ...lines.map((line) => cut(line, screen.columns))].join("\n"));
+}
+
+function tableOf(found: Run[], shown: (id: string) => string): string {
   const rows = found.map(({ agent, run, state, age, logBytes, job }) => [
-    agent,
+    run === "" ? job : shown(run),
+    shown(agent),
     state,
     age,
     logBytes === null ? "-" : sizeOf(logBytes),
-    run || job,
   ]);
-  const [head = "", ...lines] = table([["AGENT", "STATE", "AGE", "LOG", "RUN"], ...rows], screen.columns).split("\n");
-  screen.print([paint(screen, head, "bold"), ...lines].join("\n"));
+  return table([["RUN", "AGENT", "STATE", "AGE", "LOG"], ...rows]);
 }
 
 /** A Job in words. `now` in milliseconds. */
 export function describeJob({ metadata, spec, status }: Job, dataRoot: string, now: number): Run {
   const { labels = {}, annotations = {}, creationTimestamp } = metadata;
   const path = Object.values(annotations).find((value) => value.endsWith(".pod.ndjson"));
+  const logBytes = path === undefined ? null : bytesOf(join(dataRoot, path.replace(/^\/paperclip\//, "")));
   return {
     agent: labels["paperclip.io/agent-id"] ?? "?",
     run: labels["paperclip.io/run-id"] ?? "",
-    state: stateOf(spec, status, metadata.deletionTimestamp),
+    state: stateOf(spec, status, metadata.deletionTimestamp, logBytes),
     age: creationTimestamp === undefined ? "?" : ageOf((now - Date.parse(creationTimestamp)) / 1000),
-    logBytes: path === undefined ? null : bytesOf(join(dataRoot, path.replace(/^\/paperclip\//, ""))),
+    logBytes,
     job: metadata.name,
   };
 }
 
-function stateOf(spec: Job["spec"], status: Job["status"], deleted: string | undefined): string {
+function stateOf(
+  spec: Job["spec"],
+  status: Job["status"],
+  deleted: string | undefined,
+  logBytes: number | null,
+): string {
   const end = status?.conditions?.find(
     (condition) => condition.status === "True" && /^(Complete|Failed)$/.test(condition.type),
   );
   if (end) return end.type === "Failed" ? `failed (${end.reason ?? "?"})` : "ended";
   if (deleted !== undefined) return "being ended";
   if (spec?.suspend === true) return "queued";
-  if ((status?.ready ?? 0) > 0) return "at work";
-  return (status?.active ?? 0) > 0 ? "starting" : "created";
+  if (!status?.active) return "created";
+  // Kubernetes before 1.24 does not tell whether a pod is ready; the agent's first bytes do.
+  const { ready = null } = status;
+  if (ready === null && logBytes === null) return "active";
+  return (ready ?? logBytes ?? 0) > 0 ? "at work" : "starting";
 }
 
 function ageOf(seconds: number): string {

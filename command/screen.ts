@@ -39,16 +39,14 @@ export function wrap(text: string, columns: number, indent: string): string {
   return lines.map((part) => indent + part).join("\n");
 }
 
-/** Rows under headings, each column as wide as it must be; the last one is cut where the terminal ends. */
-export function table(rows: string[][], columns: number): string {
+/** Rows under headings, each column as wide as it must be. */
+export function table(rows: string[][]): string {
   const widths = (rows[0] ?? []).map((_, at) => Math.max(...rows.map((row) => row[at]?.length ?? 0)));
-  return rows
-    .map((row) =>
-      row
-        .map((cell, at) => cell.padEnd(widths[at] ?? 0))
-        .join("  ")
-        .trimEnd(),
-    )
-    .map((line) => (line.length > columns ? `${line.slice(0, columns - 1)}…` : line))
-    .join("\n");
+  const lines = rows.map((row) => row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join("  "));
+  return lines.map((line) => line.trimEnd()).join("\n");
+}
+
+/** A line up to where the terminal ends. */
+export function cut(line: string, columns: number): string {
+  return line.length > columns ? `${line.slice(0, columns - 1)}…` : line;
 }

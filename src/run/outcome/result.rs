@@ -7,7 +7,7 @@ use super::facts::{FoldedFacts, LogState, Session};
 use super::failure::OutcomeFailure;
 use super::secrets::without_secrets;
 use super::verdict::Verdict;
-use super::{code, errors, message, provider, without_ansi};
+use super::{code, errors, message, provider};
 
 /// Tokens as the host counts them.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -185,14 +185,12 @@ fn session_params(facts: &FoldedFacts, id: &str) -> Map<String, Value> {
     params
 }
 
-/// The agent's last words. The list of runs shows them, and escape sequences are none.
 fn summary(facts: &FoldedFacts) -> String {
     let sum = &facts.summary;
-    let (words, end) = match &sum.cut_text {
-        Some(cut) => (cut.trim_end(), "…"),
-        None => (sum.answer.as_str(), ""),
-    };
-    without_secrets(&without_ansi(words)) + end
+    match &sum.cut_text {
+        Some(cut) => format!("{}…", without_secrets(cut.trim_end())),
+        None => without_secrets(&sum.answer),
+    }
 }
 
 fn error_meta(facts: &FoldedFacts, failure: &OutcomeFailure) -> Value {

@@ -324,17 +324,6 @@ fn a_long_answer_is_whole_and_the_excerpt_bounded() {
     assert!(result.summary.starts_with("0123456789abcdef éü你🎉"));
 }
 
-#[test]
-fn a_summary_has_nothing_that_a_terminal_obeys() {
-    let said = serde_json::to_string("\u{1b}[31mred\u{1b}[0m \u{1b}]0;title\u{7}\n<b>bold</b>\tend").unwrap();
-    let text = format!(
-        r#"{{"type":"text","timestamp":1,"sessionID":"s","part":{{"id":"p","messageID":"m1","sessionID":"s","type":"text","text":{said}}}}}"#
-    );
-    let stdout = format!("{START}\n{text}\n{STOP}\n");
-    let result = judge(&json!({ "stdout": stdout, "exitCode": 0, "logState": "proven" }));
-    assert_eq!(result.summary, "red \n<b>bold</b>\tend");
-}
-
 proptest! {
     /// Whatever happened: never a success by accident, never a failure without a message, nothing unfit to show.
     #[test]
