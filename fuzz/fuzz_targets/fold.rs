@@ -7,13 +7,13 @@ use libfuzzer_sys::fuzz_target;
 // The pure rooms alone: with the sanitizer's own optimiser the whole addon takes ten minutes to build.
 #[path = "../../src/codes.rs"]
 #[allow(dead_code)]
-mod codes;
+pub mod codes;
 #[path = "../../src/ids.rs"]
 #[allow(dead_code)]
-mod ids;
+pub mod ids;
 #[path = "../../src/opencode/mod.rs"]
 #[allow(dead_code, unused_imports)]
-mod opencode;
+pub mod opencode;
 #[path = "../../src/run"]
 #[allow(dead_code, unused_imports)]
 mod run {

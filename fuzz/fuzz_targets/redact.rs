@@ -5,13 +5,13 @@ use libfuzzer_sys::fuzz_target;
 
 #[path = "../../src/codes.rs"]
 #[allow(dead_code)]
-mod codes;
+pub mod codes;
 #[path = "../../src/ids.rs"]
 #[allow(dead_code)]
-mod ids;
+pub mod ids;
 #[path = "../../src/opencode/mod.rs"]
 #[allow(dead_code, unused_imports)]
-mod opencode;
+pub mod opencode;
 #[path = "../../src/run"]
 #[allow(dead_code, unused_imports)]
 mod run {
