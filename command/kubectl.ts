@@ -29,13 +29,11 @@ export function kubectl({ namespace, kubeconfig }: Access, args: string[], input
         return reject(new Error("kubectl is not here: install it, or run this in the server's pod"));
       }
       const late = error.killed ? `kubectl does not answer within ${LIMIT_MS / 1000} s` : error.message;
-      const said =
-        stderr
-          .trim()
-          .split("\n")
-          .at(-1)
-          ?.replace(/^error: /, "") || late;
-      resolve({ stdout, failure: said });
+      // What the command in the pod said stands before this.
+      const lines = stderr
+        .split("\n")
+        .filter((line) => line.trim() && !line.startsWith("command terminated with exit"));
+      resolve({ stdout, failure: lines.at(-1)?.replace(/^error: /, "") || late });
     });
     // A kubectl that ends before it has read this has said why.
     child.stdin?.on("error", () => {});

@@ -3,8 +3,15 @@ import type { AdapterEnvironmentTestResult } from "@paperclipai/adapter-utils";
 
 import { type Access, type Ended, kubectl } from "./kubectl.js";
 
-const PACKAGE = "adapter-plugins/node_modules/paperclip-adapter-opencode-k8s";
-const DOCTOR = `cd "\${PAPERCLIP_HOME:-/paperclip}/${PACKAGE}" && exec node dist/command.js doctor --json --config -`;
+const HOME = `\${PAPERCLIP_HOME:-/paperclip}`;
+const PACKAGE = "node_modules/paperclip-adapter-opencode-k8s";
+/** Where Paperclip installs it from a registry, and where the README puts it without one. */
+const FOLDERS = `"${HOME}/adapter-plugins/${PACKAGE}" "${HOME}/adapter/${PACKAGE}"`;
+const MISSING = "the adapter is not installed there (Settings > Adapters)";
+const DOCTOR = `for folder in ${FOLDERS}; do
+  cd "$folder" 2>/dev/null && exec node dist/command.js doctor --json --config -
+done
+echo '${MISSING}' >&2; exit 1`;
 /** What the server is when nobody says it. */
 const USUAL = ["deployment/paperclip", "statefulset/paperclip"];
 
@@ -45,6 +52,6 @@ function advice(workload: string, { failure, stdout }: Ended, { namespace }: Acc
   const where = namespace === undefined ? "" : ` -n ${namespace}`;
   const said = failure ?? `it printed ${JSON.stringify(stdout.slice(0, 80))}`;
   return `the test cannot be made in ${workload}: ${said}
-Is it the right cluster, is the server's pod ready, and the adapter installed (Settings > Adapters)? Look there:
-kubectl config current-context; kubectl${where} get pods; kubectl${where} exec ${workload} -- sh -c 'ls \${PAPERCLIP_HOME:-/paperclip}/${PACKAGE}'`;
+Is it the right cluster, and the server's pod ready? Look there:
+kubectl config current-context; kubectl${where} get pods`;
 }
