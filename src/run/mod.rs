@@ -38,6 +38,7 @@ use attached::{AttachedJob, Role};
 use context::RunContext;
 use failure::{Failure, cancelled};
 use host::Host;
+use host::keepalive::keepalive;
 use host::log::HostLog;
 use recover::harvest::{harvest_silently, say_taken_over};
 use redact::display::Redactor;
@@ -81,16 +82,18 @@ async fn executed(server: &Arc<Server>, request: &str, host: Arc<dyn Host>, stop
             attempted = Box::pin(attempt(server, request, &host_log, stop.clone())) => attempted,
             never = reporter.run() => match never {},
             never = log_cancel(&stop) => match never {},
+            never = keepalive(&host_log) => match never {},
         }
     };
     let attempted = match AssertUnwindSafe(attempting).catch_unwind().await {
         Ok(attempted) => attempted,
         Err(fault) => {
             let words = words_of(fault.as_ref());
-            Err((
-                Box::pin(after_fault(server, request, &words)).await,
-                Harvest::default(),
-            ))
+            let failure = tokio::select! {
+                failure = Box::pin(after_fault(server, request, &words)) => failure,
+                never = keepalive(&host_log) => match never {},
+            };
+            Err((failure, Harvest::default()))
         }
     };
     reporter.flush().await;

@@ -32,6 +32,11 @@ impl Limit {
 /// The host waits 60 s for the answer to its cancel; the rest is for the way back.
 pub const CANCEL_ANSWER: Duration = seconds(55);
 
+// ---- whatever the run does
+
+/// The host takes a run without a sign of life for lost.
+pub const KEEPALIVE: Duration = seconds(15);
+
 // ---- before there is a Job
 
 /// The cluster is reached: a credential plugin, DNS or a dead API server may take its time.
@@ -81,11 +86,11 @@ pub const DATABASE_CLAIM: Duration = seconds(30);
 
 // ---- while the agent works
 
-/// The host takes a run without a sign of life for lost.
-pub const KEEPALIVE: Duration = seconds(15);
 /// An agent that prints nothing for so long is told of. The longest silence of a healthy recording is a minute: a
 /// provider that is asked six times.
 pub const LONG_SILENCE: Duration = seconds(600);
+/// How often to look whether it does.
+pub const SILENCE_LOOK: Duration = seconds(15);
 /// A look at the run when nothing wakes it.
 pub const LOOK: Duration = seconds(5);
 /// A look while an end is known and something is still missing.

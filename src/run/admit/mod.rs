@@ -23,7 +23,7 @@ use crate::run::recover::adopt::{adopt, is_same_prompt};
 use crate::run::recover::unreported;
 use crate::run::start::launch::{launch, say_created};
 use crate::run::start::ledger::Ledger;
-use crate::run::timing::{ABANDON_AFTER, CLEAN_UP, KEEPALIVE, SECRET_LAG, SECRET_LOOK};
+use crate::run::timing::{ABANDON_AFTER, CLEAN_UP, SECRET_LAG, SECRET_LOOK};
 use crate::run::volume::folder::RunFolder;
 
 /// Most ended Jobs of the task that are looked at for one that nobody has harvested.
@@ -79,7 +79,6 @@ impl AgentTurn {
             biased;
             lock = admission.agent_lock(host_log) => lock?,
             reason = context.stop.asked() => return Err(cancelled(&reason)),
-            never = keepalive(host_log, &place) => match never {},
         };
         Ok(Self { _lock: lock, place })
     }
@@ -89,41 +88,35 @@ impl AgentTurn {
     /// # Errors
     /// When there can be none. Nothing that was made for it is left.
     pub(crate) async fn next(&self, context: &RunContext, host_log: &HostLog) -> Result<Assignment, Failure> {
-        let next = async {
-            let mut candidate = candidate(context);
-            loop {
-                // While it waits for others it has no place that they may need.
-                self.place.give_back();
-                match Box::pin(plan(context, &candidate, &self.place, host_log)).await? {
-                    Plan::Follow(assignment) => return Ok(*assignment),
-                    Plan::Launched(attached) => {
-                        say_created(&attached, host_log).await;
-                        return Ok(Assignment::of(Role::Own, *attached));
-                    }
-                    Plan::Adopt(record, role) => {
-                        if let Some(attached) = Box::pin(adopt(context, &record, role)).await? {
-                            if role != Role::Ended {
-                                self.place.take_over();
-                                host_log.status(reattaching(context, &record)).await;
-                            }
-                            return Ok(Assignment::of(role, attached));
-                        }
-                        if role == Role::Ended && candidate.harvested.len() < MAX_HARVESTED {
-                            // An older one may be unreported: with `retainJobs` they stay.
-                            candidate.harvested.push(record.job_uid.clone());
-                            continue;
-                        }
-                    }
-                    Plan::LookAgain => {}
+        let mut candidate = candidate(context);
+        loop {
+            // While it waits for others it has no place that they may need.
+            self.place.give_back();
+            match Box::pin(plan(context, &candidate, &self.place, host_log)).await? {
+                Plan::Follow(assignment) => return Ok(*assignment),
+                Plan::Launched(attached) => {
+                    say_created(&attached, host_log).await;
+                    return Ok(Assignment::of(Role::Own, *attached));
                 }
-                // Somebody else has harvested it, or another server was first and is at work.
-                candidate.has_harvested = true;
-                candidate.may_adopt = false;
+                Plan::Adopt(record, role) => {
+                    if let Some(attached) = Box::pin(adopt(context, &record, role)).await? {
+                        if role != Role::Ended {
+                            self.place.take_over();
+                            host_log.status(reattaching(context, &record)).await;
+                        }
+                        return Ok(Assignment::of(role, attached));
+                    }
+                    if role == Role::Ended && candidate.harvested.len() < MAX_HARVESTED {
+                        // An older one may be unreported: with `retainJobs` they stay.
+                        candidate.harvested.push(record.job_uid.clone());
+                        continue;
+                    }
+                }
+                Plan::LookAgain => {}
             }
-        };
-        tokio::select! {
-            next = next => next,
-            never = keepalive(host_log, &self.place) => match never {},
+            // Somebody else has harvested it, or another server was first and is at work.
+            candidate.has_harvested = true;
+            candidate.may_adopt = false;
         }
     }
 }
@@ -308,17 +301,5 @@ fn candidate(context: &RunContext) -> Candidate {
         may_adopt: context.spec.settings.reattach_orphaned_jobs && !context.has_harvested,
         has_harvested: context.has_harvested,
         harvested: Vec::new(),
-    }
-}
-
-/// The host takes a run without a sign of life for lost.
-async fn keepalive(host_log: &HostLog, place: &OwnPlace) -> std::convert::Infallible {
-    loop {
-        sleep(KEEPALIVE).await;
-        let line = match place.is_waited_for() {
-            true => "keepalive — waiting for a place",
-            false => "keepalive — waiting for this agent's turn",
-        };
-        host_log.status(line).await;
     }
 }

@@ -98,8 +98,8 @@ impl OwnPlace {
         self.state().waited
     }
 
-    /// Whether it is waited for now.
-    pub(super) fn is_waited_for(&self) -> bool {
+    #[cfg(test)]
+    fn is_waited_for(&self) -> bool {
         self.state().waits_since.is_some()
     }
 
@@ -132,8 +132,8 @@ mod tests {
 
     use futures::future::BoxFuture;
 
-    use super::super::keepalive;
     use super::*;
+    use crate::run::host::keepalive::keepalive;
     use crate::run::host::{Host, Kind};
     use crate::run::stop::stop_signal;
 
@@ -166,7 +166,7 @@ mod tests {
         let waits = async {
             tokio::select! {
                 () = second.take(&host_log) => {}
-                never = keepalive(&host_log, &second) => match never {},
+                never = keepalive(&host_log) => match never {},
             }
         };
         tokio::join!(ends, waits);

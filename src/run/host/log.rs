@@ -32,8 +32,8 @@ pub struct HostLog {
     last_output: Mutex<Instant>,
     has_warned: AtomicBool,
     unanswered: StdMutex<Unanswered>,
-    stop: Stop,
-    reports: Reports,
+    pub(super) stop: Stop,
+    pub(super) reports: Reports,
     /// `None`: the run is not counted.
     progress: Option<RunProgress>,
 }

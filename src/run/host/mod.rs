@@ -1,7 +1,8 @@
-//! What a run sends to its host: lines and status one call at a time (`log`), progress and events beside them
-//! (`reporter`), and the calls of all runs in batches (`batches`).
+//! What a run sends to its host: lines and status one call at a time (`log`), signs of life (`keepalive`), progress and
+//! events beside them (`reporter`), and the calls of all runs in batches (`batches`).
 
 pub mod batches;
+pub mod keepalive;
 pub mod log;
 pub mod progress;
 pub mod reporter;

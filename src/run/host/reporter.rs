@@ -46,6 +46,12 @@ impl Reports {
         self.now.send_if_modified(change);
     }
 
+    /// The state of the run, as it is now.
+    #[must_use]
+    pub fn state(&self) -> RunState {
+        self.now.borrow().clone()
+    }
+
     /// A message for the host's page, without secrets of the run.
     #[must_use]
     pub fn message(&self, text: &str) -> String {

@@ -4,8 +4,8 @@ pub mod cleanup;
 pub mod conclude;
 pub mod deliver;
 pub mod facts;
-pub mod keepalive;
 pub mod leaving;
+pub mod silence;
 pub mod start_limits;
 mod start_record;
 pub mod usage;
@@ -17,9 +17,9 @@ use tokio::time::{Instant, sleep_until};
 use cleanup::{OtherServers, clean_up, mark_reported, other_servers};
 use conclude::EndFacts;
 use deliver::{Delivery, OutputState};
-use keepalive::keepalive;
 use leaving::LogFinish;
 use serde_json::{Value, json};
+use silence::tell_of_silence;
 use watch::{Say, Watch, Watched};
 
 use crate::cluster::conditions::finished_at;
@@ -55,6 +55,7 @@ pub(crate) async fn supervise(run: AttachedJob, host_log: &HostLog) -> Supervise
     let (output, mut seen) = signal::channel(OutputState::default());
     let printed = seen.clone();
     let redactor = Redactor::of(&run.spec);
+    host_log.follow(&run.handle.job_name);
     let delivered = async {
         let (delivery, stderr) = tokio::join!(
             deliver::stdout(&run.stdout, host_log, &run.handle.stop, &redactor, &output),
@@ -71,7 +72,7 @@ pub(crate) async fn supervise(run: AttachedJob, host_log: &HostLog) -> Supervise
     let followed = async { tokio::join!(watched, delivered) };
     let (end, (delivery, stderr)) = tokio::select! {
         all = followed => all,
-        never = keepalive(&run.handle, host_log, printed) => match never {},
+        never = tell_of_silence(&run.handle, host_log, printed) => match never {},
     };
     let AttachedJob { handle, spec, .. } = &run;
     let mut report = judge(&run, &end, delivery, stderr, host_log).await;

@@ -13,7 +13,7 @@ use super::plan::{HostKind, Plan, PlannedRun};
 use super::world::{HOST, VOLUME, World};
 
 /// What can hang.
-const WHAT: [&str; 13] = [
+pub(super) const WHAT: [&str; 13] = [
     "get namespaces",
     "get pods",
     "list pods",
@@ -31,7 +31,7 @@ const WHAT: [&str; 13] = [
 
 /// What there is before the run that is cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Before {
+pub(super) enum Before {
     Nothing,
     /// Another task's run of the agent, on the other server.
     OtherTask,
@@ -44,11 +44,11 @@ enum Before {
 }
 
 /// A point of the run: what there is before it, how long agents work, and the words of the story's line that marks it.
-type Point = (Before, u64, &'static [&'static str]);
+pub(super) type Point = (Before, u64, &'static [&'static str]);
 
-const LONG: u64 = 3_000;
+pub(super) const LONG: u64 = 3_000;
 
-const POINTS: [Point; 13] = [
+pub(super) const POINTS: [Point; 13] = [
     (Before::Nothing, LONG, &["the run begins"]),
     (Before::Nothing, LONG, &["POST", "/jobs"]),
     (Before::Nothing, LONG, &["Created K8s Job"]),
@@ -123,7 +123,7 @@ fn failure_of(case: &Case) -> Option<String> {
     Some(format!("{case:?}: {failure}\n{story}"))
 }
 
-fn run_of(id: &str) -> PlannedRun {
+pub(super) fn run_of(id: &str) -> PlannedRun {
     PlannedRun {
         id: id.to_owned(),
         at: Duration::ZERO,
@@ -182,7 +182,7 @@ async fn cancelled((point, what, hangs_before): &Case) -> (Arc<World>, Option<St
 }
 
 /// Makes what there is before the run.
-async fn prepare(world: &Arc<World>, other: &mut Process, before: Before) {
+pub(super) async fn prepare(world: &Arc<World>, other: &mut Process, before: Before) {
     let (id, words): (_, &[&str]) = match before {
         Before::Nothing => return,
         Before::OtherTask => ("a0-t9-0", &["a0-t9-0 hears", "Pod running"]),

@@ -10,6 +10,7 @@ use opencode_k8s::run::clock::Clock;
 use opencode_k8s::run::host::{Host, Kind};
 use opencode_k8s::run::server::Server;
 use opencode_k8s::run::stop::{Stop, Stopper, stop_signal};
+use opencode_k8s::run::timing::KEEPALIVE;
 use opencode_k8s::run::volume::blocking::Volume;
 use opencode_k8s::tail::Hub;
 use serde_json::{Value, json};
@@ -111,16 +112,36 @@ pub(crate) struct Report {
     pub(crate) cancelled: bool,
 }
 
+/// The stopped clock moves in whole milliseconds.
+const TICK: Duration = Duration::from_millis(2);
+
 struct Ear {
     world: Arc<World>,
     kind: HostKind,
     run: String,
     lines: Mutex<Vec<String>>,
     calls: Mutex<u64>,
+    /// When it last heard of the run.
+    heard_at: Mutex<Instant>,
+}
+
+impl Ear {
+    /// The host takes a run for lost of which it hears nothing.
+    fn must_have_heard(&self) {
+        let silent = std::mem::replace(&mut *self.heard_at.lock().unwrap(), Instant::now()).elapsed();
+        if self.kind == HostKind::Prompt && silent > KEEPALIVE + TICK && !self.world.hangs(HOST) {
+            let run = &self.run;
+            let line = format!("{run}: the host heard nothing for {silent:?}");
+            self.world.story.fault(line);
+        }
+    }
 }
 
 impl Host for Ear {
     fn say(&self, kind: Kind, payload: String) -> BoxFuture<'_, Result<(), String>> {
+        if matches!(kind, Kind::Stdout | Kind::Stderr) {
+            self.must_have_heard();
+        }
         for line in payload
             .split_inclusive('\n')
             .filter(|_| matches!(kind, Kind::Stdout | Kind::Stderr))
@@ -196,9 +217,11 @@ pub(crate) async fn report_of(
         run: run.id.clone(),
         lines: Mutex::default(),
         calls: Mutex::default(),
+        heard_at: Mutex::new(Instant::now()),
     });
     let request = request(world, run).to_string();
     let report = opencode_k8s::run::execute(server, &request, ear.clone(), stop).await;
+    ear.must_have_heard();
     let mut result = report.to_value();
     if result["resultJson"]["stdout"].is_string() {
         result["resultJson"]["stdout"] = json!("...");

@@ -12,6 +12,7 @@ mod opencode;
 mod plan;
 mod pod;
 mod requests;
+mod signs_of_life;
 mod story;
 mod truth;
 mod volume;

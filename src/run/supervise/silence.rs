@@ -1,5 +1,6 @@
-//! Signs of life while an agent works, and one line where it has printed nothing for long.
+//! One line where an agent that works has printed nothing for long.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use tokio::sync::watch as signal;
@@ -11,35 +12,22 @@ use crate::opencode::LastEvent;
 use crate::run::host::log::HostLog;
 use crate::run::job::handle::JobHandle;
 use crate::run::supervise::deliver::OutputState;
-use crate::run::timing::{KEEPALIVE, LONG_SILENCE};
+use crate::run::timing::{LONG_SILENCE, SILENCE_LOOK};
 
-/// Tells the host again and again that the run is alive.
-pub async fn keepalive(
+/// Tells the host of each long silence of the agent.
+pub async fn tell_of_silence(
     handle: &JobHandle,
     host_log: &HostLog,
     output: signal::Receiver<OutputState>,
-) -> std::convert::Infallible {
+) -> Infallible {
     let mut silence = Silence::default();
     loop {
-        sleep(KEEPALIVE).await;
+        sleep(SILENCE_LOOK).await;
         let quiet = host_log.quiet_for().await;
-        let pods = handle.pods();
-        let is_running = pods
+        let is_running = handle
+            .pods()
             .iter()
             .any(|pod| stage(pod, OPENCODE_CONTAINER) == PodStage::Running);
-        let is_leaving = pods.iter().any(|pod| pod.metadata.deletion_timestamp.is_some());
-        let state = match (is_leaving, is_running) {
-            (true, _) => "being ended",
-            (false, true) => "running",
-            (false, false) => "not running",
-        };
-        let job = &handle.job_name;
-        let seconds = quiet.as_secs();
-        host_log
-            .status(format!(
-                "keepalive — job {job} {state} ({seconds}s since last output)"
-            ))
-            .await;
         let now = Instant::now();
         if silence.is_long(now, is_running, quiet) {
             let last = output.borrow().last;
@@ -110,7 +98,7 @@ mod tests {
         let mut printed = start;
         let mut said = Vec::new();
         for quarter in 1..=minutes * 4 {
-            advance(KEEPALIVE).await;
+            advance(SILENCE_LOOK).await;
             let minute = quarter / 4;
             if quarter % 4 == 0 && printed_at.contains(&minute) {
                 printed = Instant::now();

@@ -1,0 +1,93 @@
+//! Signs of life: the host takes a run for lost of which it hears nothing, whatever the run waits for.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use crate::run::host::log::HostLog;
+use crate::run::host::progress::{Phase, RunState};
+use crate::run::timing::KEEPALIVE;
+
+/// Tells the host again and again that the run is alive.
+pub async fn keepalive(host_log: &HostLog) -> Infallible {
+    let mut signs = interval_at(Instant::now() + KEEPALIVE, KEEPALIVE);
+    // A host that was slow to take one does not get two at once.
+    signs.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        signs.tick().await;
+        let quiet = host_log.quiet_for().await;
+        let is_stopping = host_log.stop.reason().is_some();
+        host_log
+            .status(line(&host_log.reports.state(), is_stopping, quiet))
+            .await;
+    }
+}
+
+impl HostLog {
+    /// Signs of life name this Job from now on.
+    pub fn follow(&self, job: &str) {
+        self.reports
+            .change(|now| now.job.replace(job.to_owned()).as_deref() != Some(job));
+    }
+}
+
+fn line(now: &RunState, is_stopping: bool, quiet: Duration) -> String {
+    let what = match &now.phase {
+        Phase::WaitingForPlace => return "keepalive — waiting for a place".to_owned(),
+        Phase::Waiting { .. } => return "keepalive — waiting for this agent's turn".to_owned(),
+        Phase::Preparing | Phase::Creating => return "keepalive — preparing the run".to_owned(),
+        _ if is_stopping => "being ended",
+        Phase::Queued { .. } => "queued",
+        Phase::Unscheduled { .. } | Phase::Pulling { .. } | Phase::Starting => "starting",
+        Phase::Running => "running",
+        Phase::Proving | Phase::NotStarted | Phase::CleaningUp => "ended",
+    };
+    let (job, seconds) = (now.job.as_deref().unwrap_or_default(), quiet.as_secs());
+    format!("keepalive — job {job} {what} ({seconds}s since last output)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sign_of_life_says_what_the_run_waits_for() {
+        let queued = Phase::Queued { queue: None };
+        let (why, image, node) = (None, String::new(), String::new());
+        let waiting = Phase::Waiting { who: String::new() };
+        for (phase, words) in [
+            (Phase::Preparing, "preparing the run"),
+            (Phase::Creating, "preparing the run"),
+            (waiting, "waiting for this agent's turn"),
+            (Phase::WaitingForPlace, "waiting for a place"),
+            (queued, "job j queued (61s since last output)"),
+            (
+                Phase::Unscheduled { why },
+                "job j starting (61s since last output)",
+            ),
+            (
+                Phase::Pulling { image, node },
+                "job j starting (61s since last output)",
+            ),
+            (Phase::Starting, "job j starting (61s since last output)"),
+            (Phase::Running, "job j running (61s since last output)"),
+            (Phase::Proving, "job j ended (61s since last output)"),
+            (Phase::NotStarted, "job j ended (61s since last output)"),
+            (Phase::CleaningUp, "job j ended (61s since last output)"),
+        ] {
+            let job = Some("j".to_owned());
+            let now = RunState {
+                phase,
+                job,
+                ..RunState::default()
+            };
+            let quiet = Duration::from_secs(61);
+            assert_eq!(line(&now, false, quiet), format!("keepalive — {words}"));
+            if let Some((job, _)) = words.split_once(" j ") {
+                let ending = format!("keepalive — {job} j being ended (61s since last output)");
+                assert_eq!(line(&now, true, quiet), ending);
+            }
+        }
+    }
+}
