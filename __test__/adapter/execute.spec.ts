@@ -181,21 +181,41 @@ describe("a run", () => {
   });
 });
 
+describe("MCP servers that the host cannot list", () => {
+  it("are told in one line, and the run goes on without them", async () => {
+    const runtimeMcp = {
+      getServers: () => {
+        throw new Error("no token");
+      },
+    };
+    const { ctx, log } = context({ runtimeMcp });
+    const { native, result } = start(ctx);
+    await eventually(() => native.runs.length === 1);
+    expect(native.runs[0]?.request["mcpServers"]).toEqual([]);
+    expect(log).toHaveLength(1);
+    expect(log[0]).toEqual(["stderr", expect.stringMatching(/^\[paperclip\] Warning: MCP servers not known: /)]);
+    native.runs[0]?.finish(done);
+    await result;
+  });
+});
+
 describe("a volume that hangs", () => {
   const config = { instructionsFilePath: "/paperclip/AGENTS.md" };
 
   it("leaves a sign of life every 15 s", async () => {
-    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] });
     try {
       const read = deferred<PromptFiles>();
       const { ctx, log } = context({ config });
       const { native, result } = start(ctx, fakeNative({ readPromptFiles: () => read.promise }));
-      await vi.advanceTimersByTimeAsync(45_000);
-      expect(log).toEqual(Array(3).fill(["stdout", "[paperclip] keepalive — reading what goes into the prompt\n"]));
+      const alive = ["stdout", "[paperclip] keepalive — reading what goes into the prompt\n"];
+      await vi.advanceTimersByTimeAsync(59_000);
+      expect(log).toEqual(Array(3).fill(alive));
       read.resolve({ instructions: "BE KIND", skills: [], warnings: ["Warning: x"] });
       await vi.waitUntil(() => native.runs.length === 1);
       expect(native.runs[0]?.request["prompt"]).toMatch(/^BE KIND/);
-      expect(log.at(-1)).toEqual(["stderr", "[paperclip] Warning: x\n"]);
+      // One more: the addon's first comes after another 15 s.
+      expect(log.slice(3)).toEqual([["stderr", "[paperclip] Warning: x\n"], alive]);
       expect(vi.getTimerCount()).toBe(0);
       native.runs[0]?.finish(done);
       await result;

@@ -44,16 +44,11 @@ export interface McpServer {
   token: string;
 }
 
-/** The MCP servers that the host lists for a run; none where it lists none or fails: the agent works without them. */
+/** The MCP servers that the host lists for a run. Throws what the host throws. */
 export function mcpServers(access: unknown): McpServer[] {
   const getServers = (access as { getServers?: () => unknown } | null | undefined)?.getServers;
   if (typeof getServers !== "function") return [];
-  let listed: unknown;
-  try {
-    listed = getServers.call(access);
-  } catch {
-    return [];
-  }
+  const listed = getServers.call(access);
   const text = (value: unknown): string => (typeof value === "string" ? value : "");
   const entries = Array.isArray(listed) ? (listed as (Partial<McpServer> | null)[]) : [];
   return entries

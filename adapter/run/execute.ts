@@ -10,7 +10,7 @@ import type { RunHandle, RunResult, RunStart } from "../../index.js";
 import { type CancelReason, watchCancellation } from "./cancellation.js";
 import { billingEnvironment, readServerEnvironment } from "../host/environment.js";
 import { callHostWithin, describeError, statusLine } from "../host/calls.js";
-import { githubLauncher } from "../host/adapter-utils.js";
+import { githubLauncher, type McpServer, mcpServers } from "../host/adapter-utils.js";
 import { NativeFailure } from "../addon/answer.js";
 import { type Native, type NativeLoader, NativeUnavailableError } from "../addon/native.js";
 import { withPodPaths } from "./pod-paths.js";
@@ -24,6 +24,9 @@ const STATUS_LINE_LIMIT_MS = 5_000;
 
 /** The host takes a run without a sign of life for lost. */
 const KEEPALIVE_MS = 15_000;
+
+/** Reading takes no longer, unless something hangs. */
+const HAND_OVER_MS = 1_000;
 
 /** The host's entry point. It never throws: whatever goes wrong is a result with an error code. */
 export type Execute = (ctx: AdapterExecutionContext) => Promise<AdapterExecutionResult>;
@@ -84,6 +87,7 @@ async function prepare(
   };
   const sayAlive = (): void => void tell("stdout", "keepalive — reading what goes into the prompt");
   const keepalive = setInterval(sayAlive, KEEPALIVE_MS);
+  const since = performance.now();
   try {
     if (ctx.onCancellationReady) {
       const ready = await callHostWithin(() => ctx.onCancellationReady?.());
@@ -93,6 +97,8 @@ async function prepare(
     await tell("stderr", ...leasedEnvironment(ctx));
     const { inputs, warnings } = await readPromptInputs(native, parseObject(ctx.config));
     await tell("stderr", ...warnings);
+    // The addon's own signs of life begin anew.
+    if (performance.now() - since > HAND_OVER_MS) sayAlive();
     return inputs;
   } catch (error) {
     if (error instanceof NativeFailure) await tell("stderr", error.message);
@@ -125,6 +131,7 @@ async function run(
     ...request,
     ...prompts.fresh,
     githubLauncher: await githubLauncher(),
+    mcpServers: await listMcpServers(ctx),
     resumedPrompt: prompts.resumed?.prompt,
     resumedPromptMetrics: prompts.resumed?.promptMetrics,
     environment: readServerEnvironment(),
@@ -133,6 +140,21 @@ async function run(
   const handle = native.startRun(start, createRunSink(ctx, prompts));
   cancellable.attach(handle);
   return readResult(await handle.result);
+}
+
+/** The MCP servers of the company's connections; without those that the host cannot list an agent works all the same. */
+async function listMcpServers(ctx: AdapterExecutionContext): Promise<McpServer[]> {
+  try {
+    return mcpServers(ctx.runtimeMcp);
+  } catch (error) {
+    const why = describeError(error);
+    await say(
+      ctx,
+      "stderr",
+      `Warning: MCP servers not known: Paperclip could not list them (${why}). The agent has none`,
+    );
+    return [];
+  }
 }
 
 /** An answer that is no result must not count as one: the host takes a missing exit code for a success. */

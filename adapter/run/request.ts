@@ -2,7 +2,7 @@
 import type { AdapterExecutionContext } from "@paperclipai/adapter-utils";
 import { buildPaperclipEnv, parseObject, stringifyPaperclipWakePayload } from "@paperclipai/adapter-utils/server-utils";
 
-import { forbiddenEnvKeys, type McpServer, mcpServers, runtimeToolsEnv } from "../host/adapter-utils.js";
+import { forbiddenEnvKeys, runtimeToolsEnv } from "../host/adapter-utils.js";
 import { serverPath, serverPort } from "../host/environment.js";
 
 /** The session state a run starts from. */
@@ -25,8 +25,6 @@ export interface RunRequest {
   wakePayloadJson: string | null;
   /** Variables through which the agent reaches the host's run-scoped tools. */
   runtimeToolsEnv: Record<string, string>;
-  /** MCP servers of the company's connections. */
-  mcpServers: McpServer[];
   /** Where this process listens. */
   serverPort: string | undefined;
   /** PATH of this process, which the host may have written into `config.env`. */
@@ -54,7 +52,6 @@ export function buildRunRequest(ctx: AdapterExecutionContext): RunRequest {
     baseEnv: buildPaperclipEnv({ id, companyId }),
     wakePayloadJson: stringifyPaperclipWakePayload(context["paperclipWake"]),
     runtimeToolsEnv: runtimeToolsEnv(ctx.runtimeTools),
-    mcpServers: mcpServers(ctx.runtimeMcp),
     serverPort: serverPort(),
     serverPath: serverPath(),
     forbiddenEnvKeys: forbiddenEnvKeys(parseObject(config["env"])),
