@@ -773,7 +773,7 @@ if (
   }
 }
 
-const { buildJobManifest, buildPodLogPath, heldResources, isOpenCodeStepLimitResult, isOpenCodeUnknownSessionError, listSkillFolders, nativeVersion, observe, parseOpenCodeJsonl, probeEnvironment, readPromptFiles, resolveOutcome, sanitizeLabelValue, sessionDeserialize, sessionDisplayId, sessionSerialize, startRun, tailPodLogFile } = nativeBinding
+const { buildJobManifest, buildPodLogPath, heldResources, isOpenCodeStepLimitResult, isOpenCodeUnknownSessionError, listSkillFolders, nativeVersion, observe, parseOpenCodeJsonl, probeEnvironment, quotaWindows, readPromptFiles, resolveOutcome, sanitizeLabelValue, sessionDeserialize, sessionDisplayId, sessionSerialize, startRun, tailPodLogFile } = nativeBinding
 export { buildJobManifest }
 export { buildPodLogPath }
 export { heldResources }
@@ -784,6 +784,7 @@ export { nativeVersion }
 export { observe }
 export { parseOpenCodeJsonl }
 export { probeEnvironment }
+export { quotaWindows }
 export { readPromptFiles }
 export { resolveOutcome }
 export { sanitizeLabelValue }

@@ -9,6 +9,7 @@ import { loadNative } from "./addon/native.js";
 import { observed, observeFromStart } from "./addon/observed.js";
 import { createSessionCodec } from "./run/session-codec.js";
 import { createListSkills } from "./settings/skills.js";
+import { createGetQuotaWindows } from "./settings/quota-windows.js";
 import { createOnHireApproved, createTestEnvironment } from "./settings/test-environment.js";
 import { type } from "./host/version.js";
 import { withTranscript } from "./ui/readable-log.js";
@@ -25,6 +26,8 @@ export const execute = withTranscript(createExecute(observed(loadNative)));
 /** Checks cluster access, rights and the shared volume; never throws. */
 export const testEnvironment = createTestEnvironment(loadNative);
 
+const getQuotaWindows = createGetQuotaWindows(loadNative);
+
 const onHireApproved = createOnHireApproved(loadNative);
 
 /** Reads and writes the session parameters of a task. */
@@ -40,6 +43,7 @@ export function createServerAdapter(): OpenCodeK8sAdapterModule {
     execute,
     testEnvironment,
     onHireApproved,
+    getQuotaWindows,
     sessionCodec,
     models,
     listModels,

@@ -60,6 +60,7 @@ const rooms = new Map([
   ["run/admit", [...engine, ...follow, "run/agent_lock", "run/places", "run/recover", "run/start", "run/volume"]],
   ["run", null],
   ["probe", ["cluster", "config", "manifest", "tail", "run/failure", "run/request", "run/server", "run/volume"]],
+  ["quotas", ["cluster", "config", "run/request", "run/server"]],
   ["boundary", null],
 ]);
 

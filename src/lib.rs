@@ -3,7 +3,7 @@
 //! One flow, one way: context -> request -> manifest -> Job -> bytes -> lines -> transcript -> result. Each room is a
 //! part of it: `config` reads and checks the request, `manifest` renders the Job, `cluster` talks to the API server,
 //! `tail` reads the log files of all runs, `opencode` knows what a line means, `run` joins them and judges, `probe`
-//! tests an environment, and `boundary` is all that Node sees.
+//! tests an environment, `quotas` shows what is used of it, and `boundary` is all that Node sees.
 
 #![cfg_attr(not(feature = "addon"), forbid(unsafe_code))]
 
@@ -19,5 +19,6 @@ pub mod metrics;
 pub mod observe;
 pub mod opencode;
 pub mod probe;
+pub mod quotas;
 pub mod run;
 pub mod tail;

@@ -37,6 +37,7 @@ const rights = [
   "pod_watch",
   "pod_create",
   "event_list",
+  "quota_list",
   "secret_create",
   "secret_delete",
   "secret_get",

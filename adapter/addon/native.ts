@@ -25,6 +25,7 @@ export const NATIVE_FUNCTIONS = [
   "observe",
   "parseOpenCodeJsonl",
   "probeEnvironment",
+  "quotaWindows",
   "readPromptFiles",
   "resolveOutcome",
   "sanitizeLabelValue",

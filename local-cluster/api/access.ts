@@ -16,6 +16,7 @@ export const ROLE: Record<string, string[]> = {
   jobs: ["create", "get", "list", "watch", "delete"],
   pods: ["get", "list", "watch", "create"],
   events: ["list"],
+  resourcequotas: ["list"],
   persistentvolumeclaims: ["get", "create"],
   secrets: ["get", "create", "delete"],
   namespaces: ["get"],

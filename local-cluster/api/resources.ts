@@ -29,6 +29,7 @@ export const RESOURCES: Record<string, Resource> = Object.fromEntries(
     resource("pods", "Pod", { shortNames: ["po"] }),
     resource("secrets", "Secret"),
     resource("events", "Event", { shortNames: ["ev"] }),
+    resource("resourcequotas", "ResourceQuota", { shortNames: ["quota"] }),
     resource("configmaps", "ConfigMap", { shortNames: ["cm"] }),
     resource("persistentvolumeclaims", "PersistentVolumeClaim", { shortNames: ["pvc"] }),
     resource("namespaces", "Namespace", { namespaced: false, shortNames: ["ns"] }),

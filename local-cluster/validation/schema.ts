@@ -167,5 +167,6 @@ export const KINDS: Record<string, Struct> = {
       ...all("any", "dataSource dataSourceRef"),
     }),
   }),
+  ResourceQuota: kind("ResourceQuota", { spec: "any" }),
   Namespace: kind("Namespace", { spec: "any" }),
 };

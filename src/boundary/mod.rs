@@ -18,6 +18,7 @@ mod judge;
 mod observe;
 mod probe;
 mod prompt_files;
+mod quotas;
 mod render;
 mod run;
 mod session;

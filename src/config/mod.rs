@@ -20,6 +20,7 @@ mod value;
 mod values;
 
 pub use checks::company_namespace;
+pub(crate) use checks::quantity;
 pub use environment::UserEnv;
 pub use error::ConfigError;
 pub use inherit::Inherit;

@@ -24,12 +24,14 @@ enum Without {
     Guesses,
     /// The same, but this test cannot try an agent's pod.
     Untested,
+    /// The same, but the page of costs does not show what is used of the namespace's quotas.
+    Unshown,
     /// The same: only the TypeScript adapter used this verb.
     IsTheSame,
 }
 
 /// Group, resource, verb, end of the check's code, and what a run does without it.
-const RIGHTS: [(&str, &str, &str, &str, Without); 17] = [
+const RIGHTS: [(&str, &str, &str, &str, Without); 18] = [
     ("batch", "jobs", "create", "job_create", Without::Fails),
     ("batch", "jobs", "delete", "job_delete", Without::Fails),
     ("batch", "jobs", "get", "job_get", Without::Fails),
@@ -40,6 +42,7 @@ const RIGHTS: [(&str, &str, &str, &str, Without); 17] = [
     ("", "pods", "watch", "pod_watch", Without::Polls),
     ("", "pods", "create", "pod_create", Without::Untested),
     ("", "events", "list", "event_list", Without::Guesses),
+    ("", "resourcequotas", "list", "quota_list", Without::Unshown),
     ("", "secrets", "create", "secret_create", Without::Fails),
     ("", "secrets", "delete", "secret_delete", Without::Fails),
     ("", "secrets", "get", "secret_get", Without::Fails),
@@ -134,6 +137,12 @@ async fn ask(
             Without::Untested => {
                 let message = format!(
                     "The server may not {verb} {resource}: runs do not need it, and this test tries no pod."
+                );
+                Check::new(Level::Info, &code, message, Some(&grant))
+            }
+            Without::Unshown => {
+                let message = format!(
+                    "The server may not {verb} {resource}: runs do not need it, and what is used of them is not shown."
                 );
                 Check::new(Level::Info, &code, message, Some(&grant))
             }

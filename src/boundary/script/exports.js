@@ -28,7 +28,8 @@ async function callHost(onCall, kind, text, number) {
 }
 
 const RUN_KEYS = ["runId", "agent", "runtime", "config", "context", "authToken"];
-const HOST_KEYS = ["baseEnv", "wakePayloadJson", "runtimeToolsEnv", "serverPath", "forbiddenEnvKeys"];
+const HOST_KEYS = ["baseEnv", "wakePayloadJson", "runtimeToolsEnv", "serverPath", "serverPort", "forbiddenEnvKeys"];
+const OFFER_KEYS = ["mcpServers", "githubLauncher"];
 const BUILD_KEYS = ["selfPod", "promptSecretName", "agentDbClaimName", "agentDbPath", "retainJobs", "nonce"];
 const PROMPT_KEYS = ["prompt", "promptMetrics", "resumedPrompt", "resumedPromptMetrics"];
 
@@ -65,10 +66,9 @@ function neededContext(context, name) {
 }
 
 function buildJobManifest(input) {
-  const given = fieldsOf(input, ["ctx", ...BUILD_KEYS, ...HOST_KEYS, ...PROMPT_KEYS], "input");
+  const given = fieldsOf(input, ["ctx", ...BUILD_KEYS, ...HOST_KEYS, ...OFFER_KEYS, ...PROMPT_KEYS], "input");
   const { ctx, prompt, promptMetrics, resumedPrompt, resumedPromptMetrics, ...rest } = given;
   expect(rest.selfPod, "object", "input.selfPod");
-  // Prompts go over beside the request: to make JSON of a large one would take most of the time.
   // Prompts go over beside the request, and do not come back: to make JSON of a large one would take most of the time.
   const prompts = [[expect(prompt, "string", "input.prompt"), promptMetrics]];
   const resumed = expectOptional(resumedPrompt, "string", "input.resumedPrompt");
@@ -126,6 +126,7 @@ Object.assign(addon, {
   observe: (wanted) => rust.observe(toJsonText(expect(wanted, "object", "wanted"))),
   parseOpenCodeJsonl: (stdout) => JSON.parse(rust.parseOpenCodeJsonl(stdoutOf(stdout))),
   probeEnvironment: ofObjectLater("probeEnvironment"),
+  quotaWindows: ofObjectLater("quotaWindows"),
   readPromptFiles: ofObjectLater("readPromptFiles"),
   resolveOutcome: ofObject("resolveOutcome", "facts"),
   sanitizeLabelValue,

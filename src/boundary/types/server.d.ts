@@ -12,6 +12,26 @@ export interface ProbeRequest {
   paperclipApiStatus?: number | undefined;
 }
 
+/** Whose namespace's quotas {@link quotaWindows} reads. */
+export interface QuotaRequest {
+  /** Where this server runs. */
+  environment: ServerEnvironment;
+}
+
+/** What is used of one limit of a ResourceQuota, in the host's words for a provider's quota. */
+export interface QuotaWindow {
+  /** The resource, such as `requests.cpu`. */
+  label: string;
+  /** 0 to 100; `null` where a quantity cannot be read. */
+  usedPercent: number | null;
+  /** Never: a quota has no end. */
+  resetsAt: null;
+  /** Used and allowed, such as `500m of 2`. */
+  valueLabel: string;
+  /** Names the ResourceQuota. */
+  detail: string;
+}
+
 /** What the server's environment asks of {@link observe}. */
 export interface Observation {
   /** `PAPERCLIP_K8S_LOG`: `off`, `error`, `warn` (default), `info` or `debug`. */
