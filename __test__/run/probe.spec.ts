@@ -38,6 +38,7 @@ const rights = [
   "pod_create",
   "event_list",
   "quota_list",
+  "configmap_get",
   "secret_create",
   "secret_delete",
   "secret_get",

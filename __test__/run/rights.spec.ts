@@ -16,7 +16,10 @@ const module = () => adapter.createServerAdapter();
 test.skipIf(isRealCluster)("every right is used, and nothing else is asked for", async () => {
   const { local } = stage;
   await local.resetRequests();
-  await module().testEnvironment({ companyId: "company-1", adapterType: "opencode_k8s", config: {} });
+  const podSpecPatch = { volumes: [{ name: "ca", configMap: { name: "company-ca" } }] };
+  const config = { podSpecPatch };
+  const { checks } = await module().testEnvironment({ companyId: "company-1", adapterType: "opencode_k8s", config });
+  expect(checks[0]).toMatchObject({ code: "k8s_inherited_configmap_missing", level: "error" });
   await module().getQuotaWindows!();
   // A database of the agent's own is a claim.
   const worked = await run(answer("done"), {

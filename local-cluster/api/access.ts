@@ -17,6 +17,7 @@ export const ROLE: Record<string, string[]> = {
   pods: ["get", "list", "watch", "create"],
   events: ["list"],
   resourcequotas: ["list"],
+  configmaps: ["get"],
   persistentvolumeclaims: ["get", "create"],
   secrets: ["get", "create", "delete"],
   namespaces: ["get"],

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
 use serde_json::Value;
 
-use super::{Check, Level, bounded};
+use super::{Check, Level, bounded, references};
 use crate::cluster::verbs::{Created, try_out};
 use crate::cluster::{Cluster, ClusterError};
 use crate::config::{Agent, RenderRequest, RunSpec, SelfPod};
@@ -35,12 +35,14 @@ pub(super) async fn check(cluster: &Cluster, config: &Value, own: &SelfPod) -> V
     let jobs: Api<Job> = Api::namespaced(cluster.client.clone(), &namespace);
     let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &namespace);
     let pod = pod(&job);
-    let (of_job, of_pod) = tokio::join!(
+    let (of_job, of_pod, missing) = tokio::join!(
         bounded("create", "jobs", try_out(&jobs, &job)),
         bounded("create", "pods", try_out(&pods, &pod)),
+        references::check(cluster, &job),
     );
     let mut checks = said("job", "a Job", &namespace, of_job);
     checks.extend(said("pod", "an agent's pod", &namespace, of_pod));
+    checks.extend(missing);
     checks
 }
 

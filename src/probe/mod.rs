@@ -4,6 +4,7 @@ mod address;
 mod commands;
 mod dry_run;
 mod objects;
+mod references;
 mod rights;
 mod volume;
 

@@ -24,6 +24,8 @@ enum Without {
     Guesses,
     /// The same, but this test cannot try an agent's pod.
     Untested,
+    /// The same, but this test does not see whether a ConfigMap is missing.
+    Unseen,
     /// The same, but the page of costs does not show what is used of the namespace's quotas.
     Unshown,
     /// The same: only the TypeScript adapter used this verb.
@@ -31,7 +33,7 @@ enum Without {
 }
 
 /// Group, resource, verb, end of the check's code, and what a run does without it.
-const RIGHTS: [(&str, &str, &str, &str, Without); 18] = [
+const RIGHTS: [(&str, &str, &str, &str, Without); 19] = [
     ("batch", "jobs", "create", "job_create", Without::Fails),
     ("batch", "jobs", "delete", "job_delete", Without::Fails),
     ("batch", "jobs", "get", "job_get", Without::Fails),
@@ -43,6 +45,7 @@ const RIGHTS: [(&str, &str, &str, &str, Without); 18] = [
     ("", "pods", "create", "pod_create", Without::Untested),
     ("", "events", "list", "event_list", Without::Guesses),
     ("", "resourcequotas", "list", "quota_list", Without::Unshown),
+    ("", "configmaps", "get", "configmap_get", Without::Unseen),
     ("", "secrets", "create", "secret_create", Without::Fails),
     ("", "secrets", "delete", "secret_delete", Without::Fails),
     ("", "secrets", "get", "secret_get", Without::Fails),
@@ -137,6 +140,12 @@ async fn ask(
             Without::Untested => {
                 let message = format!(
                     "The server may not {verb} {resource}: runs do not need it, and this test tries no pod."
+                );
+                Check::new(Level::Info, &code, message, Some(&grant))
+            }
+            Without::Unseen => {
+                let message = format!(
+                    "The server may not {verb} {resource}: runs do not need it, and this test does not see which are missing."
                 );
                 Check::new(Level::Info, &code, message, Some(&grant))
             }
