@@ -53,7 +53,7 @@ export class Cluster {
     const faults = new Faults();
     const namespace = options.namespace ?? "paperclip";
     const access = new Access(namespace, faults);
-    const verbs = new Verbs(store, (resource, object) => injectSidecar(faults, resource, object));
+    const verbs = new Verbs(store, (resource, object) => admissionWebhooks(faults, resource, object));
     const readLog = (podNamespace: string, pod: string, query: URLSearchParams): string => {
       const container =
         query.get("container") ?? (store.get("pods", podNamespace, pod) as Pod).spec.containers[0]!.name;
@@ -115,7 +115,7 @@ export class Cluster {
       deletedPod: options.deletedPod ?? (order === "current" ? "fails-job" : "replaced"),
       createPod: (pod) => {
         const admitted = admit(RESOURCES.pods!, pod.metadata.namespace, pod);
-        injectSidecar(this.faults, RESOURCES.pods!, admitted);
+        admissionWebhooks(this.faults, RESOURCES.pods!, admitted);
         this.#store.create("pods", admitted);
       },
       refusesPods: () => this.faults.podRefusal(),
@@ -196,8 +196,12 @@ export class Cluster {
   }
 }
 
-/** Where a service mesh's webhook would add its container. */
-function injectSidecar(faults: Faults, resource: Resource, object: KubeObject): void {
+const QUEUE = "kueue.x-k8s.io/queue-name";
+
+/** What webhooks make of an object: a service mesh adds its container, a queue holds its Jobs back. */
+function admissionWebhooks(faults: Faults, resource: Resource, object: KubeObject): void {
+  if (resource.plural === "jobs" && object.metadata.labels?.[QUEUE] && faults.isOn("suspend-jobs"))
+    object.spec.suspend = true;
   if (resource.plural !== "pods") return;
   const fault = faults.forPod("sidecar", object.metadata.name);
   if (!fault) return;

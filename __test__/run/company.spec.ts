@@ -1,4 +1,4 @@
-/** What the host and the cluster offer beside a run: a company's GitHub and MCP servers, and queues. */
+/** What the host offers beside a run: a company's GitHub connection and MCP servers, and the word on a new agent. */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { dirname } from "node:path";
@@ -7,7 +7,7 @@ import { githubBrokerEnvironment } from "@paperclipai/adapter-utils/github-launc
 import { expect, test } from "vitest";
 
 import { adapter } from "../boundary/package.js";
-import { answer, countAroundEachTest, isRealCluster, run, useStage, whenLogged } from "./stage.js";
+import { answer, countAroundEachTest, isRealCluster, run, useStage } from "./stage.js";
 
 const PROGRAMS = `/paperclip/test-bin:${dirname(process.execPath)}:/usr/local/bin:/usr/bin:/bin`;
 
@@ -55,42 +55,6 @@ test("the MCP servers of the company reach opencode, and their tokens no page", 
   const { mcp } = JSON.parse(seen.lines[0]!) as { mcp: Record<string, unknown> };
   expect(mcp["tracker"]).toMatchObject({ type: "remote", url: "https://mcp.example/1", enabled: true });
   expect(JSON.stringify(mcp)).toContain("Authorization");
-});
-
-test.skipIf(isRealCluster)("a Job that its queue holds back is waited for without a clock, and says so", async () => {
-  const { local } = stage;
-  await local.fault({ kind: "deny-pods" });
-  const progress: string[] = [];
-  const running = run(answer("admitted"), {
-    config: { scheduleTimeoutSec: 1, queueName: "agents" },
-    onRuntimeProgress: async ({ message }: { message?: string }) => void progress.push(message ?? ""),
-  });
-  const [job] = await local.waitFor("jobs", (jobs) => jobs.length > 0);
-  const { name, labels } = job!.metadata;
-  expect(labels?.["kueue.x-k8s.io/queue-name"]).toBe("agents");
-  await local.patch("jobs", name, { spec: { suspend: true } });
-  await local.clearFaults();
-  // Longer than the limit that a Job without a queue would have had.
-  await expect.poll(() => progress.join("\n"), { timeout: 20_000 }).toContain("Queued in agents");
-  await local.patch("jobs", name, { spec: { suspend: false } });
-  const { result, stdout } = await running;
-  expect(result).toMatchObject({ exitCode: 0, errorMessage: null, summary: "admitted" });
-  expect(stdout).toContain("is suspended: it waits in its queue");
-  expect(stdout).toContain("is admitted");
-});
-
-test.skipIf(isRealCluster)("a run that its queue preempts says so, and is not started again", async () => {
-  const { local } = stage;
-  const suspend = async (): Promise<void> => {
-    const [job] = await local.objects("jobs");
-    await local.patch("jobs", job!.metadata.name, { spec: { suspend: true } });
-  };
-  const { result } = await run("echo at work; sleep 60", {
-    config: { queueName: "agents" },
-    onLog: whenLogged("at work", suspend),
-  });
-  expect(result.errorMessage).toMatch(/preempted/i);
-  expect(await local.objects("jobs")).toEqual([]);
 });
 
 test.skipIf(isRealCluster)(

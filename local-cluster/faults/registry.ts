@@ -132,7 +132,7 @@ export class Faults {
 
 const WATCH_ONLY = new Set(["gone-event", "drop-watch", "close-watch"]);
 const REQUEST = new Set(["status", "hang", "reset", ...WATCH_ONLY]);
-const SERVER = new Set(["outage", "compact", "kubelet-down", "deny-pods"]);
+const SERVER = new Set(["outage", "compact", "kubelet-down", "deny-pods", "suspend-jobs"]);
 const POD = new Set([
   "unschedulable",
   "image-pull",
