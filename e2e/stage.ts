@@ -1,5 +1,6 @@
 /** What the cases share: the table, the server, the company, the cluster. */
 import type { ClusterView } from "./cluster/cluster-view.js";
+import type { Kubectl } from "./cluster/kubectl.js";
 import type { PaperclipServer } from "./host/server.js";
 import type { Options } from "./options.js";
 import type { Company } from "./paperclip/company.js";
@@ -17,6 +18,9 @@ export class Stage {
     /** `null`: the server belongs to somebody else. */
     readonly server: PaperclipServer | null,
     readonly pictures: Pictures,
+    readonly kubectl: Kubectl,
+    /** The package's folder. */
+    readonly root: string,
   ) {}
 
   /** Looks at one thing. A throw is a failed row. */
@@ -29,6 +33,11 @@ export class Stage {
       finding = { ok: false, seen: error instanceof Error ? error.message : String(error) };
     }
     this.table.add({ what, expected, ...finding, seconds: (performance.now() - started) / 1000 });
+  }
+
+  /** A thing that cannot be looked at here. */
+  skip(what: string, expected: string, why: string): void {
+    this.table.add({ what, expected, seen: why, ok: null, seconds: 0 });
   }
 
   /** The record and the log of a run that has ended. */

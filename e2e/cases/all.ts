@@ -5,20 +5,24 @@ import { Pictures } from "../pictures.js";
 import { Stage } from "../stage.js";
 import type { Table } from "../table.js";
 import { cancel } from "./cancel.js";
+import { companyNamespace } from "./company-namespace.js";
 import { crowd } from "./crowd.js";
 import { afterTheCrash, crash } from "./crash.js";
 import { environment } from "./environment.js";
 import { failures } from "./failures.js";
+import { inherited } from "./inherited.js";
 import { installed } from "./installed.js";
 import { leftovers } from "./leftovers.js";
 import { output } from "./output.js";
+import { podShape } from "./pod-shape.js";
 import { success } from "./success.js";
+import { tools } from "./tools.js";
 
 /** Plays all cases, or those that the options name. */
 export async function runCases(host: Host, adapter: { name: string; version: string }, table: Table): Promise<void> {
   const company = await Company.create(host.api, host.options);
   const pictures = await Pictures.open(host.options, host.api, company.id);
-  const stage = new Stage(host.options, table, host.cluster, company, host.server, pictures);
+  const stage = new Stage(host.options, table, host.cluster, company, host.server, pictures, host.kubectl, host.root);
   const play = async (name: string, part: () => Promise<void>): Promise<void> => {
     if (host.options.only.length === 0 || host.options.only.includes(name)) await part();
   };
@@ -34,6 +38,10 @@ export async function runCases(host: Host, adapter: { name: string; version: str
   await play("output", () => output(stage));
   await play("failures", () => failures(stage));
   await play("cancel", () => cancel(stage));
+  await play("pod", () => podShape(stage));
+  await play("inherited", () => inherited(stage));
+  await play("tools", () => tools(stage));
+  await play("company", () => companyNamespace(stage));
   await play("crowd", () => crowd(stage));
   await afterwards;
   await leftovers(stage);

@@ -7,12 +7,18 @@ const OURS = "paperclip.io/adapter-type=opencode_k8s";
 /** The part of a Kubernetes object that is looked at. */
 export interface KubeObject {
   metadata: { name: string };
+  spec?: Record<string, unknown>;
   status?: { phase?: string };
 }
 
 /** Looks into the namespace. */
 export class ClusterView {
   constructor(private readonly kubectl: Kubectl) {}
+
+  /** The same in another namespace. */
+  in(namespace: string): ClusterView {
+    return new ClusterView(this.kubectl.in(namespace));
+  }
 
   /** The Jobs, pods or Secrets of the adapter for one company or one run. */
   async ours(kind: "jobs" | "pods" | "secrets", of: { companyId: string } | { runId: string }): Promise<KubeObject[]> {

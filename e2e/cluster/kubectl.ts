@@ -6,6 +6,11 @@ import type { Options } from "../options.js";
 export class Kubectl {
   constructor(private readonly options: Pick<Options, "kubectl" | "kubeconfig" | "namespace">) {}
 
+  /** The same rights in another namespace. */
+  in(namespace: string): Kubectl {
+    return new Kubectl({ ...this.options, namespace });
+  }
+
   run(args: string[], input?: string): Promise<string> {
     const { kubectl, kubeconfig, namespace } = this.options;
     const all = ["--kubeconfig", kubeconfig, "-n", namespace, ...args];

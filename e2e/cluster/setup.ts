@@ -17,15 +17,66 @@ export async function createObjects(kubectl: Kubectl, options: Options, root: st
   const template = readFileSync(`${root}e2e/objects.yaml`, "utf8");
   await kubectl.run(
     ["apply", "-f", "-"],
-    template.replaceAll("@NAMESPACE@", options.namespace).replaceAll("@NODE_PATH@", options.nodePath),
+    template
+      .replaceAll("@NAMESPACE@", options.namespace)
+      .replaceAll("@NODE_PATH@", options.nodePath)
+      .replaceAll("@API_URL@", `http://${options.podHost}:${options.port}`),
   );
   await kubectl.run(["wait", "--for=condition=Ready", "pod/paperclip-0", "--timeout=120s"]);
+}
+
+/** Copies what agents inherit from the server's pod to the namespace of a company. */
+export async function copyInherited(kubectl: Kubectl, companyId: string): Promise<void> {
+  const names = ["secret/paperclip-env", "secret/npm", "configmap/company"];
+  const { items } = await kubectl.json<{ items: { metadata: { name: string } }[] }>(["get", ...names, "-o", "json"]);
+  const copies = items.map((item) => ({ ...item, metadata: { name: item.metadata.name } }));
+  const list = { apiVersion: "v1", kind: "List", items: copies };
+  await kubectl.in(`agents-${companyId}`).run(["apply", "-f", "-"], JSON.stringify(list));
 }
 
 /** Deletes them and waits until they are gone. */
 export async function deleteObjects(kubectl: Kubectl, { namespace }: Options): Promise<void> {
   await kubectl.run(["delete", "namespace", namespace, "--ignore-not-found"]);
   await kubectl.run(["delete", "persistentvolume", `${namespace}-data`, "--ignore-not-found"]);
+  await kubectl.run(["delete", "priorityclass", `${namespace}-agents`, "--ignore-not-found"]);
+}
+
+/**
+ * Makes the namespace of one company as the comments of deploy/company-namespace.yaml say, with a volume of the same
+ * folder; gives what deletes it.
+ */
+export async function createCompanyNamespace(
+  kubectl: Kubectl,
+  { namespace, nodePath }: Options,
+  root: string,
+  companyId: string,
+): Promise<() => Promise<void>> {
+  const objects = readFileSync(`${root}deploy/company-namespace.yaml`, "utf8");
+  const volume = {
+    apiVersion: "v1",
+    kind: "PersistentVolume",
+    metadata: { name: `paperclip-data-${companyId}`, labels: { "paperclip-e2e": "true" } },
+    spec: {
+      capacity: { storage: "50Gi" },
+      accessModes: ["ReadWriteMany"],
+      persistentVolumeReclaimPolicy: "Retain",
+      hostPath: { path: nodePath, type: "Directory" },
+    },
+  };
+  const own = kubectl.in(`agents-${companyId}`);
+  const remove = async (): Promise<void> => {
+    await own.run(["delete", "namespace", `agents-${companyId}`, "--ignore-not-found"]);
+    await own.run(["delete", "persistentvolume", volume.metadata.name, "--ignore-not-found"]);
+  };
+  try {
+    await own.run(["apply", "-f", "-"], JSON.stringify(volume));
+    await own.run(["apply", "-f", "-"], objects.replaceAll("COMPANY", companyId).replaceAll("SERVER", namespace));
+    await own.run(["apply", "-f", `${root}deploy/rbac.yaml`]);
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+  return remove;
 }
 
 async function refuseForeign(kubectl: Kubectl, namespace: string): Promise<void> {

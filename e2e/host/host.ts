@@ -19,6 +19,9 @@ export interface Host {
   /** `null`: Paperclip belongs to somebody else. */
   server: PaperclipServer | null;
   cluster: ClusterView;
+  kubectl: Kubectl;
+  /** The package's folder. */
+  root: string;
   /** Ends everything and adds to the table what was left of it. */
   close(table: Table): Promise<void>;
 }
@@ -39,7 +42,7 @@ export async function openHost(options: Options, root: string, scratch: string):
     front.paperclipUrl = options.paperclipUrl ?? server?.url;
     const api = new Api(front.paperclipUrl ?? "", options.paperclipKey);
     const close = (table: Table): Promise<void> => closeHost(table, server, closeAll);
-    return { options, api, server, cluster: new ClusterView(kubectl), close };
+    return { options, api, server, cluster: new ClusterView(kubectl), kubectl, root, close };
   } catch (error) {
     await closeAll();
     throw error;

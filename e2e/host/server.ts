@@ -111,7 +111,7 @@ export class PaperclipServer {
   }
 
   private environment(): NodeJS.ProcessEnv {
-    const { dataRoot, namespace, podHost, port } = this.options;
+    const { dataRoot, namespace, port } = this.options;
     const { NODE_EXTRA_CA_CERTS, HTTPS_PROXY, https_proxy } = process.env;
     return {
       ...{ NODE_EXTRA_CA_CERTS, HTTPS_PROXY, https_proxy },
@@ -136,7 +136,8 @@ export class PaperclipServer {
       HOSTNAME: "paperclip-0",
       PAPERCLIP_NAMESPACE: namespace,
       PAPERCLIP_K8S_DATA_ROOT: dataRoot,
-      PAPERCLIP_API_URL: `http://${podHost}:${port}`,
+      // Agents have another address of it, by the server's pod (objects.yaml).
+      PAPERCLIP_API_URL: `http://127.0.0.1:${port}`,
     };
   }
 }

@@ -118,10 +118,23 @@ export class Company {
     return this.api.get(`/api/companies/${this.id}/live-runs`);
   }
 
-  testEnvironment(): Promise<{ status: string; checks: { code: string; level: string; message: string }[] }> {
+  testEnvironment(more: Record<string, unknown> = {}): Promise<{
+    status: string;
+    checks: { code: string; level: string; message: string }[];
+  }> {
     return this.api.post(`/api/companies/${this.id}/adapters/${TYPE}/test-environment`, {
-      adapterConfig: this.agentConfig("works"),
+      adapterConfig: this.agentConfig("works", more),
     });
+  }
+
+  /** What the page of costs shows of this adapter's quotas. */
+  async quotas(): Promise<
+    { ok: boolean; error?: string; windows: { label: string; valueLabel: string }[] } | undefined
+  > {
+    const all = await this.api.get<
+      { provider: string; ok: boolean; windows: { label: string; valueLabel: string }[] }[]
+    >(`/api/companies/${this.id}/costs/quota-windows`);
+    return all.find(({ provider }) => provider === TYPE);
   }
 
   /** Puts the company away. */

@@ -7,7 +7,7 @@ export interface Usage {
   output: number;
 }
 
-/** A refusal over HTTP, or a streamed answer: words, then at most one call of opencode's `bash` or `read`. */
+/** A refusal over HTTP, or a streamed answer: words, then at most one call of a tool. */
 export type Reply =
   | { status: number; message: string }
   | { text?: string; tool?: { name: string; args: Record<string, unknown> }; usage?: Usage };
@@ -16,7 +16,7 @@ export type Reply =
 export interface ChatRequest {
   model: string;
   messages: { role: string; content?: unknown }[];
-  tools?: unknown[];
+  tools?: { function?: { name?: string } }[];
 }
 
 /** A script is a function of the conversation alone: any number of agents may be on, and any may resume. */
@@ -28,13 +28,16 @@ interface Conversation {
   turn: number;
   /** Tool results since the last prompt. */
   step: number;
+  /** Names of the tools that opencode offers. */
+  tools: string[];
 }
 
 /** Reads how far a conversation is. */
-export function conversationOf({ messages }: ChatRequest): Conversation {
+export function conversationOf({ messages, tools = [] }: ChatRequest): Conversation {
   const last = messages.findLastIndex(({ role }) => role === "user");
   return {
     turn: messages.filter(({ role }) => role === "user").length,
     step: messages.slice(last + 1).filter(({ role }) => role === "tool").length,
+    tools: tools.map((tool) => tool.function?.name ?? ""),
   };
 }

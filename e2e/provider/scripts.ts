@@ -56,6 +56,37 @@ export const ESCAPES_AND_HTML = {
   last: "the line after them",
 };
 
+/** Runs one command, closes its issue, answers. */
+function runs(command: string): Script {
+  return ({ turn, step }) => {
+    if (step === 0) return bash(command, "Look around");
+    if (step === 1) return bash(CLOSE_ISSUE, "Close the issue");
+    return { text: answerOf(turn) };
+  };
+}
+
+/** Before each file or variable that an agent prints. */
+export const PRINTED = "e2e-printed";
+
+/** Prints what an agent with fields of the pod has of them. */
+const LOOKS_AROUND = `for f in /etc/notes/note /etc/hosts; do echo "${PRINTED} $f: $(cat $f | tr '\\n' ' ')"; done
+test -s /var/run/secrets/kubernetes.io/serviceaccount/token && echo "${PRINTED} a token"; sleep 3`;
+
+/** Prints what it has of the server's pod: names of variables, and files. */
+const PRINTS_ENVIRONMENT = `for n in NODE_OPTIONS DB_PASSWORD DATABASE_URL REGISTRY MEMORY AWS_REGION AWS_ROLE_ARN \
+AWS_WEB_IDENTITY_TOKEN_FILE COMPANY_CA NO_PROXY CACHE_DIR ALL_REGISTRY_TOKEN ALL_DATABASE_URL; do
+printenv $n >/tmp/value && echo "${PRINTED} $n=$(cat /tmp/value)" || echo "${PRINTED} no $n"; done
+for f in /etc/corp-ca/company.pem /etc/agents/npmrc /var/run/secrets/eks.amazonaws.com /otel-auto; do
+test -e $f && echo "${PRINTED} file $f" || echo "${PRINTED} no $f"; done`;
+
+/** Calls a tool of an MCP server, closes its issue, answers. */
+const callsMcp: Script = ({ turn, step, tools }) => {
+  const name = tools.find((tool) => tool.endsWith("list_projects"));
+  if (step === 0) return name ? { tool: { name, args: {} } } : bash(`echo "no such tool: ${tools}"`, "Say so");
+  if (step === 1) return bash(CLOSE_ISSUE, "Close the issue");
+  return { text: answerOf(turn) };
+};
+
 /** Says this and closes its issue. */
 function says(text: string): Script {
   return ({ step }) => (step === 0 ? bash(CLOSE_ISSUE, "Close the issue") : { text });
@@ -81,6 +112,9 @@ function worksSlowly({ steps, secondsEach }: { steps: number; secondsEach: numbe
 /** Models of the provider `scripted`, by name. */
 export const scripts: Record<string, Script> = {
   works,
+  "looks-around": runs(LOOKS_AROUND),
+  "prints-environment": runs(PRINTS_ENVIRONMENT),
+  "calls-mcp": callsMcp,
   "works-long": worksSlowly(LONG),
   "works-short": worksSlowly(SHORT),
   "prints-much": says(manyLines()),
