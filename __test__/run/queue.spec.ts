@@ -2,30 +2,17 @@
  * Jobs in a queue. Kueue itself is not here: the stand-in suspends Jobs as its webhook does, and the tests admit and evict
  * them as its controller does, by `spec.suspend`.
  */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 
 import { serve } from "./server.js";
-import {
-  answer,
-  contextOf,
-  countAroundEachTest,
-  isRealCluster,
-  openStage,
-  run,
-  type Stage,
-  whenLogged,
-} from "./stage.js";
+import { answer, contextOf, countAroundEachTest, isRealCluster, run, useStage, whenLogged } from "./stage.js";
 import { expectNothingLeft, held, release, steady, timesRun, type Work, work } from "./work.js";
 
 const IS_QUEUED = "is suspended: it waits in its queue";
 
 describe.skipIf(isRealCluster)("a Job that its queue holds back", () => {
-  let stage: Stage;
-  beforeAll(async () => {
-    stage = await openStage();
-  });
-  countAroundEachTest(() => stage);
-  afterAll(() => stage.close());
+  const stage = useStage();
+  countAroundEachTest(stage);
 
   const config = { queueName: "agents", scheduleTimeoutSec: 1 };
   const suspendNewJobs = (): Promise<unknown> => stage.local.fault({ kind: "suspend-jobs" });

@@ -1,15 +1,11 @@
 /** What the Role of deploy/rbac.yaml grants is what runs, the environment test and the page of costs ask for: no verb less, and none more. */
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 
 import { ROLE } from "../../local-cluster/api/access.js";
 import { adapter } from "../boundary/package.js";
-import { answer, isRealCluster, openStage, run, type Stage, whenLogged } from "./stage.js";
+import { answer, isRealCluster, run, useStage, whenLogged } from "./stage.js";
 
-let stage: Stage;
-beforeAll(async () => {
-  stage = await openStage();
-});
-afterAll(() => stage.close());
+const stage = useStage();
 
 const module = () => adapter.createServerAdapter();
 
