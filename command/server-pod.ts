@@ -1,4 +1,4 @@
-/** The environment test in the server's pod, asked for from outside: only there rights, volume and addresses are the server's. */
+/** The environment test in the server's pod, from outside: only there rights, volume and addresses are the server's. */
 import type { AdapterEnvironmentTestResult } from "@paperclipai/adapter-utils";
 
 import { type Access, type Ended, kubectl } from "./kubectl.js";

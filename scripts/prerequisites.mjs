@@ -46,7 +46,7 @@ function checkCompiler() {
  */
 export const INSTALL = ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"];
 
-/** How long npm tries where there is no network: by default more than a minute. npm refuses a maximum below the minimum. */
+/** How long npm tries without a network: by default more than a minute. It refuses a maximum below the minimum. */
 export const GIVE_UP_SOON = ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000"];
 
 /** Whether the packages of package-lock.json are there, and as new as it. */

@@ -18,7 +18,8 @@ describe("a readable log", () => {
     await log.onLog("stdout", `${event("two").slice(20)}\nplain`);
     await log.end();
     expect(got).toEqual([
-      ["stdout", "[paperclip] Pod running\none\n"],
+      ["stdout", "[paperclip] Pod running\n"],
+      ["stdout", "one\n"],
       ["stderr", "oh\n"],
       ["stdout", "two\n"],
       ["stdout", "plain\n"],

@@ -59,9 +59,8 @@ function watchIssue(input: CancellationInput): () => void {
     if (answer.status === "cancelled") return cancel("issue");
     failures = answer.problem === undefined ? 0 : failures + 1;
     if (answer.problem !== undefined && failures === SAID_AFTER[answer.refused ? "refused" : "failed"]) {
-      warn?.(
-        `Warning: Paperclip does not show the task's state here (${answer.problem}). The run does not notice when the task is cancelled; cancel the run itself`,
-      );
+      const unseen = `Paperclip does not show the task's state here (${answer.problem})`;
+      warn?.(`Warning: ${unseen}. The run does not notice when the task is cancelled; cancel the run itself`);
       // Once a run: the poll goes on, and what it fails with is known.
       failures = Number.NEGATIVE_INFINITY;
     }

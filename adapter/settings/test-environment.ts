@@ -63,7 +63,7 @@ async function probe(load: NativeLoader, ctx: Tested): Promise<AdapterEnvironmen
   }
 }
 
-/** With what Paperclip answers at its own address; `undefined` when there is no answer, which may be this side's fault. */
+/** With what Paperclip answers at its own address; `undefined` without one, which may be this side's fault. */
 async function statusOf(address: string | undefined): Promise<number | undefined> {
   try {
     const url = new URL("/api/health", address);

@@ -51,7 +51,8 @@ export function readableLog(onLog: OnLog): { onLog: OnLog; end: () => Promise<vo
         lines.push(unfinished);
         unfinished = "";
       }
-      await give(lines.map(readable).join(""));
+      // One by one: what the host masks, such as a word after `authorization:`, may take the rest of its chunk along.
+      for (const line of lines) await give(readable(line));
     },
     end: () => give(readable(unfinished)),
   };

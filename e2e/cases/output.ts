@@ -21,7 +21,8 @@ async function asText(stage: Stage): Promise<void> {
     const lines = stdout.split("\n").filter(Boolean);
     const events = lines.filter((line) => line.startsWith("{")).length;
     const isShown = lines.includes(answerOf(1));
-    const seen = `${describe(run)}, ${lines.length} lines, ${events} of them JSON, answer ${isShown ? "there" : "missing"}`;
+    const answer = `answer ${isShown ? "there" : "missing"}`;
+    const seen = `${describe(run)}, ${lines.length} lines, ${events} of them JSON, ${answer}`;
     return { seen, ok: run.status === "succeeded" && events === 0 && isShown };
   });
 }
