@@ -20,8 +20,7 @@ pub async fn settle(handle: &JobHandle, report: &mut Report) -> bool {
     if used.is_nothing() {
         return true;
     }
-    let noted = note(handle, used).await;
-    let is_noted = noted == Some(true);
+    let is_noted = note(handle, used, IfLate::Undo).await == Some(true);
     // Asked after the note was made: who cleans up takes the log away first, and then the note.
     if handle.is_harvested().await {
         if is_noted && is_taken_away(handle).await {
@@ -37,30 +36,28 @@ pub async fn settle(handle: &JobHandle, report: &mut Report) -> bool {
     if is_noted {
         return true;
     }
-    let before = match noted {
-        Some(_) => reported(handle).await,
-        None => Reported::Unknown,
-    };
-    match before {
-        Reported::Unknown if handle.holder.is_some() => {
-            report.set_used(Used::default());
-            false
-        }
-        Reported::Unknown => true,
-        Reported::Nothing => {
+    let is_first = handle.holder.is_none();
+    // What the first server reports it reports in any case.
+    let if_late = if is_first { IfLate::Keep } else { IfLate::Undo };
+    let before = reported(handle).await;
+    if let Reported::Already(reported) = before {
+        if reported != used {
             forget(handle).await;
-            note(handle, used).await;
-            true
+            note(handle, used, if_late).await;
         }
-        Reported::Already(reported) => {
-            if reported != used {
-                forget(handle).await;
-                note(handle, used).await;
-            }
-            report.set_used(used.minus(reported));
-            true
-        }
+        report.set_used(used.minus(reported));
+        return true;
     }
+    let is_read = matches!(before, Reported::Nothing);
+    if is_read {
+        forget(handle).await;
+    }
+    let is_left = (is_read || is_first) && note(handle, used, if_late).await.is_some();
+    if is_left || is_first {
+        return true;
+    }
+    report.set_used(Used::default());
+    false
 }
 
 /// Whether somebody who cleans up takes the note away as well, and does not just stand between the log and the note.
@@ -79,9 +76,16 @@ async fn forget(handle: &JobHandle) {
         .await;
 }
 
-/// Leaves a note of what is reported; false when somebody else's is there, or none can be made. `None` when the volume
-/// does not answer: then a server that took the Job over has left none, whenever the volume answers again.
-async fn note(handle: &JobHandle, used: Used) -> Option<bool> {
+/// What becomes of a note that is made when nobody waits for it any more, because the volume did not answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum IfLate {
+    Keep,
+    Undo,
+}
+
+/// Leaves a note of what is reported; false when somebody else's is there, or none can be made, and `None` when the
+/// volume does not answer.
+async fn note(handle: &JobHandle, used: Used, if_late: IfLate) -> Option<bool> {
     let (files, name, owner) = (handle.files.clone(), handle.names.usage.clone(), handle.owner);
     let text = json!({"usage": used.usage, "costUsd": used.cost_usd}).to_string();
     let text = format!(
@@ -89,21 +93,17 @@ async fn note(handle: &JobHandle, used: Used) -> Option<bool> {
         handle.seal.of(Kind::Usage, &[&handle.run_id, &text])
     );
     let (files_late, name_late) = (files.clone(), name.clone());
-    let is_taken_over = handle.holder.is_some();
-    let made = handle.volume.within_or_undone(
-        handle.budget().limit(USAGE_NOTE),
-        move || {
-            files
-                .prepare(owner, &[(&name, text.as_bytes())])
-                .is_ok_and(|made| made.by_server)
-        },
-        move |is_made| {
-            if is_made && is_taken_over {
-                files_late.remove([name_late.as_str()]);
-            }
-        },
-    );
-    made.await
+    let make = move || {
+        let made = files.prepare(owner, &[(&name, text.as_bytes())]);
+        made.is_ok_and(|made| made.by_server)
+    };
+    let undo = move |is_made| {
+        if is_made && if_late == IfLate::Undo {
+            files_late.remove([name_late.as_str()]);
+        }
+    };
+    let limit = handle.budget().limit(USAGE_NOTE);
+    handle.volume.within_or_undone(limit, make, undo).await
 }
 
 /// What somebody else reported.

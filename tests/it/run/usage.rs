@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::support::api::ApiServer;
@@ -146,6 +147,39 @@ async fn a_note_that_is_removed_was_seen_by_the_other_server() {
     };
     let (tokens, ()) = tokio::join!(reported_tokens(ApiServer::with(&[], &[]), &folder), cleaning_up);
     assert_eq!(tokens, 30);
+}
+
+/// A volume whose first call takes longer than anybody waits.
+#[derive(Default)]
+struct SlowAtFirst(AtomicBool);
+
+impl Workers for SlowAtFirst {
+    fn begin(&self, work: Work) -> BoxFuture<'static, ()> {
+        let is_first = !self.0.swap(true, Ordering::SeqCst);
+        let done = tokio::spawn(async move {
+            sleep(Duration::from_secs(if is_first { 30 } else { 0 })).await;
+            work();
+        });
+        Box::pin(async move { drop(done.await) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_that_is_slow_to_take_a_note_still_tells_what_another_server_has_reported() {
+    for (before, rest) in [(Some(10), 20), (None, 30)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        leave(folder.path(), "r.pod.ndjson", "log");
+        if let Some(before) = before {
+            let text = used(before).to_string();
+            let note = format!("{text}\n{}", seal().of(Kind::Usage, &["r", &text]));
+            leave(folder.path(), "r.pod.usage", &note);
+        }
+        let (mut handle, _stopper) = handle(&at_work(), &folder, None);
+        handle.volume = Volume::new(SlowAtFirst::default());
+        assert_eq!(settled(&handle).await, (rest, true), "{before:?}");
+        sleep(Duration::from_secs(60)).await;
+        assert!(usage(&folder).exists(), "{before:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
