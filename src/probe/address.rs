@@ -7,7 +7,7 @@ const CODE: &str = "k8s_api_url_unreachable_from_pods";
 /// The HTTP status with which Paperclip answers calls to a host name that is not its own.
 const FORBIDDEN: u16 = 403;
 
-/// `url`: what PAPERCLIP_API_URL will be in a pod; `status`: with what it answered the server itself, where that is known.
+/// `url`: what PAPERCLIP_API_URL will be in a pod; `status`: with what it answered the server, where that is known.
 pub(super) fn check(url: Option<&str>, status: Option<u16>, commands: &Commands) -> Check {
     let useless = |message: String| {
         let hint = format!(
