@@ -1,7 +1,8 @@
 /**
- * Every field that shapes the pod: the API server takes the Job of each, strictly, and has the field as it was set. With
- * TEST_KUBECONFIG a real one is asked by `kubectl create --dry-run=server`. Kubernetes below 1.25 has no strict validation
- * of its own: there kubectl compares with the server's schema first, and what comes back is compared with what was sent.
+ * Every field that shapes the pod: the API server takes the Job of each, strictly, and has the field as it was set.
+ * With TEST_KUBECONFIG a real one is asked by `kubectl create --dry-run=server`. Kubernetes below 1.25 has no strict
+ * validation of its own: there kubectl compares with the server's schema first, and what comes back is compared with
+ * what was sent.
  */
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";

@@ -1,6 +1,6 @@
 /**
- * Jobs in a queue. Kueue itself is not here: the stand-in suspends Jobs as its webhook does, and the tests admit and evict
- * them as its controller does, by `spec.suspend`.
+ * Jobs in a queue. Kueue itself is not here: the stand-in suspends Jobs as its webhook does, and the tests admit and
+ * evict them as its controller does, by `spec.suspend`.
  */
 import { describe, expect, test } from "vitest";
 

@@ -1,4 +1,7 @@
-/** What the Role of deploy/rbac.yaml grants is what runs, the environment test and the page of costs ask for: no verb less, and none more. */
+/**
+ * What the Role of deploy/rbac.yaml grants is what runs, the environment test and the page of costs ask for: no verb
+ * less, and none more.
+ */
 import { expect, test } from "vitest";
 
 import { ROLE } from "../../local-cluster/api/access.js";

@@ -142,7 +142,7 @@ async function run(
   return readResult(await handle.result);
 }
 
-/** The MCP servers of the company's connections; without those that the host cannot list an agent works all the same. */
+/** The MCP servers of the company's connections; an agent works without those that the host cannot list. */
 async function listMcpServers(ctx: AdapterExecutionContext): Promise<McpServer[]> {
   try {
     return mcpServers(ctx.runtimeMcp);

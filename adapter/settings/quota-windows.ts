@@ -1,4 +1,4 @@
-/** The namespace's quotas on the host's page of costs: the addon reads them, this file makes the host's answer of it. */
+/** The namespace's quotas on the host's page of costs: the addon reads them, this file makes the host's answer. */
 import type { ProviderQuotaResult } from "@paperclipai/adapter-utils";
 
 import type { NativeLoader } from "../addon/native.js";
