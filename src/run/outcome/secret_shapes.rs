@@ -53,6 +53,25 @@ pub(super) const SHAPES: &[(&str, usize)] = &[
     ("pcp_", 20),
 ];
 
+/// Beginnings that no other word has: a key is known by them inside a word, too.
+pub(super) const UNMISTAKABLE: &[&str] = &[
+    "sk-ant-",
+    "sk-proj-",
+    "sk-or-v1-",
+    "sk_live_",
+    "gsk_",
+    "nvapi-",
+    "AIzaSy",
+    "ghp_",
+    "github_pat_",
+    "glpat-",
+    "xoxb-",
+    "xoxp-",
+];
+
+/// Bytes that such a key has at least.
+pub(super) const KEY_BYTES: usize = 24;
+
 /// Names whose value is a secret.
 pub(super) const NAMES: [&str; 14] = [
     "api_key",

@@ -1,7 +1,7 @@
 //! Removes from a text what looks like a credential: the shapes of the providers' keys, what a name announces, and
 //! passwords in URLs. Reads each character a fixed number of times. Pure.
 
-use super::secret_shapes::{NAMES, SHAPES};
+use super::secret_shapes::{KEY_BYTES, NAMES, SHAPES, UNMISTAKABLE};
 
 /// What stands in place of a secret.
 const REDACTED: &str = "[redacted]";
@@ -11,7 +11,9 @@ pub(crate) fn without_secrets(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut before = Before::default();
     for (word, gap) in words(text) {
+        let (escape, word) = word.split_at(before.escape_in(word));
         let hides = before.hides(word);
+        out.push_str(escape);
         out.push_str(if hides { REDACTED } else { word });
         out.push_str(gap);
         before = before.after(word, gap, hides);
@@ -44,9 +46,21 @@ enum Announced {
 #[derive(Debug, Default, Clone, Copy)]
 struct Before {
     announced: Announced,
+    /// A backslash: in JSON the word begins with the rest of an escape.
+    is_escape: bool,
 }
 
 impl Before {
+    /// How many bytes of the word are the rest of an escape: one for `\n`, five for `\u000a`.
+    fn escape_in(self, word: &str) -> usize {
+        let is_hex = |code: &str| code.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match word.as_bytes().first() {
+            Some(b'u') if self.is_escape && word.get(1..5).is_some_and(is_hex) => 5,
+            Some(b'b' | b'f' | b'n' | b'r' | b't') if self.is_escape => 1,
+            _ => 0,
+        }
+    }
+
     fn hides(self, word: &str) -> bool {
         let is_number = word
             .bytes()
@@ -106,7 +120,8 @@ impl Before {
         } else {
             Announced::No
         };
-        Self { announced }
+        let is_escape = gap.ends_with('\\');
+        Self { announced, is_escape }
     }
 }
 
@@ -133,7 +148,16 @@ fn has_shape(word: &str) -> bool {
         word.strip_prefix(start)
             .is_some_and(|rest| rest.len() >= *least && rest.bytes().any(|byte| byte.is_ascii_alphanumeric()))
     };
-    is_jwt || SHAPES.iter().any(long_after) || is_dotted_hex(word)
+    is_jwt || SHAPES.iter().any(long_after) || is_dotted_hex(word) || holds_key(word)
+}
+
+/// Whether a key stands in the word, glued to what was before it.
+fn holds_key(word: &str) -> bool {
+    word.len() >= KEY_BYTES
+        && UNMISTAKABLE.iter().any(|start| {
+            let rest = word.split_once(start).map(|(_, rest)| rest);
+            rest.is_some_and(|rest| rest.len() + start.len() >= KEY_BYTES && is_random(rest))
+        })
 }
 
 /// 32 hexadecimal digits, a dot and as many characters again or half of them.
@@ -266,6 +290,14 @@ mod tests {
             ),
             ("0123456789abcdef0123456789abcdef.AbCdEfGhIjKlMnOp", "[redacted]"),
             (
+                r#"{"a":"refused:\nsk-abcdefgh1234\\tgsk_abcdefgh12\u000ahf_abcdefghijkl"}"#,
+                r#"{"a":"refused:\n[redacted]\\t[redacted]\u000a[redacted]"}"#,
+            ),
+            (
+                "keysk-ant-api03-Zm9vYmFyYmF6cXV4Zm9v is wrong",
+                "[redacted] is wrong",
+            ),
+            (
                 "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY----- x",
                 "-----BEGIN PRIVATE KEY-----[redacted]-----END PRIVATE KEY----- x",
             ),
@@ -284,6 +316,8 @@ mod tests {
             "API key is missing. Pass it using the 'apiKey' parameter or the ANTHROPIC_API_KEY environment variable.",
             "key: configuration of the provider",
             "the task-runner asks sk- and pplx- for nothing",
+            "a desk-ant-colony-with-many-words and a task-project-of-somebody",
+            r"C:\new\notes.txt and \nothing",
             r#"{"tokens":{"total":110,"input":100},"sessionID":"ses_ddc4eef31ffeD37SF7jiz1rzcI"}"#,
         ] {
             assert_eq!(without_secrets(text), text);
@@ -321,7 +355,7 @@ mod tests {
             "token=",
             "a",
         ] {
-            assert!(!without_secrets(&piece.repeat(1 << 18)).is_empty(), "{piece}");
+            assert!(!without_secrets(&piece.repeat(1 << 16)).is_empty(), "{piece}");
         }
     }
 
