@@ -86,6 +86,16 @@ describe("buildJobManifest", () => {
     expect(env.get("PAPERCLIP_WAKE_PAYLOAD_JSON")).not.toMatch(/(?<!\$)(?:\$\$)*\$\(/);
   });
 
+  it.each(["a", "é", "日", "🚀"])("counts a long prompt of %s in bytes, whatever it is made of", (filler) => {
+    for (const count of [5_461, 5_462, 40_000]) {
+      const promptTemplate = `${filler.repeat(count)}\ud83d${filler.repeat(count)}\ud83d`;
+      const { container, prompt } = build({ promptTemplate });
+      expect(prompt).toBe(promptTemplate.toWellFormed());
+      const { command = [], args = [] } = container as { command?: string[]; args?: string[] };
+      expect([...command, ...args]).toContain(String(Buffer.byteLength(prompt)));
+    }
+  });
+
   it("survives a context that is no tree", () => {
     const context: Record<string, unknown> = { when: new Date(0), big: 1n, call: () => 1 };
     context["self"] = context;
