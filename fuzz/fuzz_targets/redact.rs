@@ -35,5 +35,5 @@ fuzz_target!(|input: (&str, &str)| {
     let path = format!("{before}/home/alexandra/{after}");
     let masked = home_paths(&path);
     assert!(!masked.contains("/home/alexandra"), "{masked:?}");
-    assert!(masked.len() <= path.len() + 64);
+    assert!(masked.len() <= 2 * path.len(), "a letter gets one star");
 });

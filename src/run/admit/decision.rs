@@ -103,9 +103,10 @@ pub fn decide(jobs: &[Job], pods: &[Pod], candidate: &Candidate) -> Decision {
                 .collect(),
         };
     }
+    // No agent is at work: one of these has ended, though its Job's controller may not have said so yet.
     let ended = jobs
         .iter()
-        .filter(|job| !candidate.has_harvested && job_end(job).is_some() && !is_leaving(job));
+        .filter(|job| !candidate.has_harvested && !is_leaving(job));
     let is_harvested = |job: &Job| {
         job.metadata
             .uid

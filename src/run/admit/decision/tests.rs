@@ -241,7 +241,14 @@ fn a_sidecar_does_not_keep_an_agent_busy() {
         "a",
         json!({"metadata": {"labels": {"paperclip.io/task-id": "t-2"}}}),
     );
-    assert_eq!(word(&[other], &[pod("a", ended)], &candidate()), "free");
+    assert_eq!(word(&[other], &[pod("a", ended.clone())], &candidate()), "free");
+    // A run that may not adopt has waited for this agent, and comes before the controller's word.
+    let off = Candidate {
+        may_adopt: false,
+        ..candidate()
+    };
+    let own = job("a", json!({}));
+    assert_eq!(word(&[own], &[pod("a", ended)], &off), "ended a");
 }
 
 #[test]
