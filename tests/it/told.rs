@@ -30,8 +30,33 @@ const NOT_READ: [&str; 8] = [
     "error!(",
     ".contains(",
 ];
+/// Names of fields that the page has beside those of this adapter.
+const OF_THE_PAGE: [&str; 1] = ["Thinking effort"];
 /// A list of runs shows so many characters.
 const SHOWN: usize = 30;
+
+/// A text that sends a person to the page names a field as the page does.
+#[test]
+fn a_field_that_a_text_names_is_on_the_page() {
+    let rows: Vec<serde_json::Value> =
+        serde_json::from_str(include_str!("../../src/config/settings.json")).expect("the settings");
+    let labels: Vec<&str> = rows
+        .iter()
+        .filter_map(|row| row["label"].as_str())
+        .map(|label| label.split(" (").next().unwrap_or(label))
+        .chain(OF_THE_PAGE)
+        .collect();
+    let texts = texts_of_the_source().into_iter().flat_map(|(_, texts)| texts);
+    let of_page: Vec<String> = texts.filter(|text| text.contains("agent's page")).collect();
+    let named: Vec<&str> = of_page
+        .iter()
+        .flat_map(|text| text.split('*').skip(1).step_by(2))
+        .collect();
+    assert!(named.len() > 3, "{of_page:?}");
+    for name in named {
+        assert!(labels.contains(&name), "the page has no field *{name}*");
+    }
+}
 
 #[test]
 fn the_listing_has_every_message() {

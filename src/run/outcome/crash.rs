@@ -56,7 +56,7 @@ pub(super) fn judge(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFail
     });
     if has_no_memory {
         let text = format!(
-            "opencode ran out of memory: it crashed{by}{said}; raise resources.limits.memory of the agent"
+            "opencode ran out of memory: it crashed{by}{said}; raise *Memory at most* (resources.limits.memory) on the agent's page"
         );
         return Some(
             OutcomeFailure::new(code::KILLED, text)

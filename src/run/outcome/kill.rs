@@ -46,7 +46,7 @@ pub(super) fn judge(facts: &FoldedFacts) -> Option<OutcomeFailure> {
     };
     // What opencode was doing helps to explain a signal, but not that the memory limit is too low.
     let more = if out_of_memory {
-        Some("raise resources.limits.memory of the agent".to_owned())
+        Some("raise *Memory at most* (resources.limits.memory) on the agent's page".to_owned())
     } else {
         waiting_for(facts)
     };

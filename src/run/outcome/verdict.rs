@@ -66,7 +66,8 @@ fn ended_by_us(facts: &FoldedFacts) -> Option<OutcomeFailure> {
     }
     let reason = facts.reason.as_deref().unwrap_or_default();
     if [code::LOG_TOO_LARGE, "LogTooLarge"].contains(&reason) {
-        let text = "Output too large: it grew over maxLogBytes, and the pod ended opencode. Raise that field, or make the agent print less";
+        let text = "Output too large: it grew over *Largest output of a run* (maxLogBytes) of the agent's page, and the \
+                    pod ended opencode. Raise that field, or make the agent print less";
         let circle = facts.circle().map(|said| format!("; {said}")).unwrap_or_default();
         return Some(by_us(
             facts,
