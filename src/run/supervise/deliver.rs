@@ -98,6 +98,8 @@ pub async fn stdout(
         if look.of_file.is_some() {
             text = redact_all(&look.text, redactor);
         }
+        // Before the host is waited for: of the largest line there should be one copy, not two.
+        text_buffers::give_back(look.text);
         if !text.is_empty() {
             bytes += text.len() as u64;
             host_log.activity(transcript.activity());
@@ -108,7 +110,6 @@ pub async fn stdout(
             });
             host_log.lines(Kind::Stdout, &text).await;
         }
-        text_buffers::give_back(look.text);
         if let Some(proof) = look.end {
             return Delivery {
                 transcript,
