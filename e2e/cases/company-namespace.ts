@@ -1,4 +1,4 @@
-/** Agents of one company in a namespace of its own, as `deploy/company-namespace.yaml` makes it: places, queues, and its test. */
+/** Agents of one company in a namespace that `deploy/company-namespace.yaml` makes: places, queues, and its test. */
 import { copyInherited, createCompanyNamespace } from "../cluster/setup.js";
 import type { ClusterView } from "../cluster/cluster-view.js";
 import type { Worker } from "../paperclip/company.js";

@@ -31,7 +31,8 @@ export async function inherited(stage: Stage): Promise<void> {
       const { run, stdout, stderr } = await stage.ended(worker.runId);
       const missing = WANTED.filter((line) => !stdout.includes(`${PRINTED} ${line}`));
       const said = stderr.split("\n").filter((line) => line.includes("Not taken over"));
-      const seen = `${describe(run)}; missing: ${missing.join(", ") || "nothing"}; ${said.length} lines: ${said.join(" ")}`;
+      const lines = `${said.length} lines: ${said.join(" ")}`;
+      const seen = `${describe(run)}; missing: ${missing.join(", ") || "nothing"}; ${lines}`;
       return { seen, ok: run.status === "succeeded" && missing.length === 0 && said.length === 1 };
     },
   );

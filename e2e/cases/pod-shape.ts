@@ -1,4 +1,4 @@
-/** An agent whose settings shape its pod: each field is in the Job that the API server took, and the pod works with it. */
+/** An agent whose settings shape its pod: each field is in the Job of the API server, and the pod works with it. */
 import { isDeepStrictEqual } from "node:util";
 
 import { PRINTED } from "../provider/scripts.js";
