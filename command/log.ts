@@ -59,7 +59,8 @@ export function findLog(dataRoot: string, run: string): string | undefined {
   const exact = logs.find(({ name }) => name === `${run}${LOG_END}`);
   if (exact !== undefined) return exact.path;
   const begun = logs.filter(({ name }) => name.startsWith(run) && name.endsWith(LOG_END));
-  if (run.length < SHORTEST_BEGINNING || begun.length !== 1) return undefined;
+  if (begun.length > 1) throw new Error(`several runs begin with ${run}: give more of the id`);
+  if (run.length < SHORTEST_BEGINNING) return undefined;
   return begun[0]?.path;
 }
 

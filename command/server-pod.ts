@@ -9,7 +9,7 @@ const PACKAGE = "node_modules/paperclip-adapter-opencode-k8s";
 const FOLDERS = `"${HOME}/adapter-plugins/${PACKAGE}" "${HOME}/adapter/${PACKAGE}"`;
 const MISSING = "the adapter is not installed there (Settings > Adapters)";
 const DOCTOR = `for folder in ${FOLDERS}; do
-  cd "$folder" 2>/dev/null && exec node dist/command.js doctor --json --config -
+  [ -f "$folder/dist/command.js" ] && cd "$folder" && exec node dist/command.js doctor --json --config -
 done
 echo '${MISSING}' >&2; exit 1`;
 /** What the server is when nobody says it. */

@@ -49,8 +49,8 @@ pub type Quotas = Result<Vec<Window>, String>;
 
 /// Reads the quotas of the namespace in which the server is.
 pub async fn read(server: &Server, text: &str) -> Quotas {
-    let request: QuotaRequest = serde_json::from_str(text)
-        .map_err(|error| format!("Quotas not read: the request is no JSON: {error}"))?;
+    let request: QuotaRequest =
+        serde_json::from_str(text).map_err(|error| format!("Quotas not read: it is no request: {error}"))?;
     let asked = timeout(LIMIT, list(server, &request.environment)).await;
     match asked {
         Ok(Ok(quotas)) => Ok(windows(&quotas)),

@@ -59,3 +59,19 @@ describe("the setting transcript", () => {
     expect(await run({ transcript: "text" })).toBe("hello\nlast\n");
   });
 });
+
+it("gives lines in their order to a host that is slow to take them", async () => {
+  const taken: string[] = [];
+  let letGo = (): void => {};
+  const slow = new Promise<void>((resolve) => {
+    letGo = resolve;
+  });
+  const log = readableLog(async (_stream, chunk) => {
+    taken.push(chunk.trim());
+    if (taken.length === 1) await slow;
+  });
+  const both = [log.onLog("stdout", "one\ntwo\n"), log.onLog("stdout", "three\n")];
+  letGo();
+  await Promise.all(both);
+  expect(taken).toEqual(["one", "two", "three"]);
+});

@@ -4,12 +4,16 @@
  */
 import type { AdapterExecutionContext } from "@paperclipai/adapter-utils";
 
+import { callHostWithin } from "../host/calls.js";
 import { formatLine } from "./terminal.js";
 
 /** A longer unfinished line is given as it is. */
 const LONGEST_LINE = 1024 * 1024;
 /** The host cuts longer chunks in their middle. */
 const LONGEST_CHUNK = 32 * 1024;
+
+/** How long the last line of a run's log may take: the result waits for it. */
+const END_MS = 5_000;
 
 type OnLog = AdapterExecutionContext["onLog"];
 
@@ -23,7 +27,7 @@ export function withTranscript<T>(
     const log = readableLog((stream, chunk) => ctx.onLog(stream, chunk));
     const result = await execute({ ...ctx, onLog: log.onLog });
     // What the host does with the end of a run's log does not change the run.
-    await log.end().catch(() => {});
+    await callHostWithin(() => log.end(), END_MS);
     return result;
   };
 }
@@ -40,21 +44,28 @@ export function readableLog(onLog: OnLog): { onLog: OnLog; end: () => Promise<vo
       at = end;
     }
   };
+  // A chunk is many calls, and the next one may come before a slow host has taken them all.
+  let last: Promise<void> = Promise.resolve();
+  const inTurn = (work: () => Promise<void>): Promise<void> => {
+    const done = last.then(work);
+    last = done.catch(() => {});
+    return done;
+  };
+  const takeOut = async (chunk: string): Promise<void> => {
+    // Only the new piece is searched: a long line comes in many.
+    const lines = chunk.split("\n");
+    lines[0] = unfinished + (lines[0] ?? "");
+    unfinished = lines.pop() ?? "";
+    if (unfinished.length > LONGEST_LINE) {
+      lines.push(unfinished);
+      unfinished = "";
+    }
+    // One by one: what the host masks, such as a word after `authorization:`, may take the rest of its chunk along.
+    for (const line of lines) await give(readable(line));
+  };
   return {
-    onLog: async (stream, chunk) => {
-      if (stream !== "stdout") return onLog(stream, chunk);
-      // Only the new piece is searched: a long line comes in many.
-      const lines = chunk.split("\n");
-      lines[0] = unfinished + (lines[0] ?? "");
-      unfinished = lines.pop() ?? "";
-      if (unfinished.length > LONGEST_LINE) {
-        lines.push(unfinished);
-        unfinished = "";
-      }
-      // One by one: what the host masks, such as a word after `authorization:`, may take the rest of its chunk along.
-      for (const line of lines) await give(readable(line));
-    },
-    end: () => give(readable(unfinished)),
+    onLog: async (stream, chunk) => (stream === "stdout" ? inTurn(() => takeOut(chunk)) : onLog(stream, chunk)),
+    end: () => inTurn(() => give(readable(unfinished))),
   };
 }
 

@@ -103,7 +103,7 @@ pub fn decide(jobs: &[Job], pods: &[Pod], candidate: &Candidate) -> Decision {
                 .collect(),
         };
     }
-    // No agent is at work: one of these has ended, though its Job's controller may not have said so yet.
+    // No agent is at work: each of these has ended, though its Job's controller may not have said so yet.
     let ended = jobs
         .iter()
         .filter(|job| !candidate.has_harvested && !is_leaving(job));

@@ -118,6 +118,17 @@ impl JobHandle {
         self.budget().within(limit, read).await.flatten()?.ok()
     }
 
+    /// A small file that only servers make, as [`Self::small`]; what lies there and no server made is an empty one.
+    pub(crate) async fn servers_file(&self, name: &str, limit: Limit) -> Option<Option<Vec<u8>>> {
+        let (files, name) = (self.files.clone(), name.to_owned());
+        let read = move || match files.read_small(&name, MAX_RECORD_BYTES) {
+            Err(SourceError::Hostile(_)) => Ok(Some(Vec::new())),
+            read => read,
+        };
+        let read = self.volume.within(limit.calm, read);
+        self.budget().within(limit, read).await.flatten()?.ok()
+    }
+
     /// Whether a pod took the start record, and so may have started opencode; `None` when the volume does not answer. It
     /// may have as well when the log is gone that lay there before the Job: whoever harvests a run removes both.
     pub async fn started(&self) -> Option<bool> {

@@ -10,7 +10,10 @@ const SET_BY: &[(&str, &str)] = &[
         "session",
         "turn off *Resume last session* on the agent's page, or use an image whose opencode has it",
     ),
+    ("model", NEEDED),
+    ("format", NEEDED),
 ];
+const NEEDED: &str = "no run can do without it: use an image whose opencode has it";
 const BY_NOBODY: &str = "take it out of extraArgs, or use an image whose opencode has it";
 
 /// Words that stand before the option which a parser of command lines refuses.
@@ -52,7 +55,8 @@ fn refused_option(line: &str) -> Option<String> {
         .find(|word| word.len() > 1)?;
     let name = word.trim_start_matches('-');
     // The parser of 1.x leaves the dashes out; elsewhere a bare word is no option.
-    let is_option = name.len() < word.len() || small.contains("unknown argument");
+    let is_yargs = small.contains("unknown argument: ") || small.contains("unknown arguments: ");
+    let is_option = name.len() < word.len() || is_yargs;
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
     (is_option && !name.is_empty() && name.len() <= 40 && name.chars().all(is_plain)).then(|| name.to_owned())
 }
@@ -93,6 +97,9 @@ mod tests {
         let usage = said("opencode run [message..]\n\nOptions:\n  -h, --help").expect("a refusal");
         assert!(usage.contains("an unknown option"), "{usage}");
         assert_eq!(said("Error: unknown option value in opencode.json"), None);
+        assert_eq!(said("Error: Unknown argument type in opencode.json"), None);
         assert_eq!(said("Error: Session not found"), None);
+        let needed = said("Unrecognized flag: --format").expect("a refusal");
+        assert!(!needed.contains("extraArgs"), "{needed}");
     }
 }

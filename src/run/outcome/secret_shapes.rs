@@ -55,7 +55,9 @@ pub(super) const SHAPES: &[(&str, usize)] = &[
 
 /// Beginnings that no other word has: a key is known by them inside a word, too.
 pub(super) const UNMISTAKABLE: &[&str] = &[
-    "sk-ant-",
+    "sk-ant-api",
+    "sk-ant-oat",
+    "sk-ant-admin",
     "sk-proj-",
     "sk-or-v1-",
     "sk_live_",

@@ -316,7 +316,7 @@ mod tests {
             "API key is missing. Pass it using the 'apiKey' parameter or the ANTHROPIC_API_KEY environment variable.",
             "key: configuration of the provider",
             "the task-runner asks sk- and pplx- for nothing",
-            "a desk-ant-colony-with-many-words and a task-project-of-somebody",
+            "a desk-ant-colony-with-many-words, task-ant-design-v5-upgrade-2024 and a task-project-of-somebody",
             r"C:\new\notes.txt and \nothing",
             r#"{"tokens":{"total":110,"input":100},"sessionID":"ses_ddc4eef31ffeD37SF7jiz1rzcI"}"#,
         ] {

@@ -89,7 +89,7 @@ pub(super) async fn clean_up(
     }
     // Since the Job is gone its run looks unreported to others, until its nonce is gone as well.
     if others != OtherServers::NoneAndNoLog && !settle(handle, report).await {
-        let line = "The volume did not answer: what the run used is reported later, and its files stay";
+        let line = "The volume did not answer: the next run of this task reports what this one used, and its files stay";
         host_log.warn(format!("Warning: {line}")).await;
         if is_later {
             delete_later(handle, Vec::new());

@@ -36,7 +36,7 @@ pub async fn settle(handle: &JobHandle, report: &mut Report) -> bool {
     if is_noted {
         return true;
     }
-    let is_first = handle.holder.is_none();
+    let is_first = handle.holder.is_none() && !handle.without_job;
     // What the first server reports it reports in any case.
     let if_late = if is_first { IfLate::Keep } else { IfLate::Undo };
     let before = reported(handle).await;
@@ -63,7 +63,7 @@ pub async fn settle(handle: &JobHandle, report: &mut Report) -> bool {
 /// Whether somebody who cleans up takes the note away as well, and does not just stand between the log and the note.
 async fn is_taken_away(handle: &JobHandle) -> bool {
     sleep(handle.budget().at_most(USAGE_NOTE_REMOVAL)).await;
-    handle.small(&handle.names.usage, USAGE_NOTE).await == Some(None)
+    handle.servers_file(&handle.names.usage, USAGE_NOTE).await == Some(None)
 }
 
 async fn forget(handle: &JobHandle) {
@@ -120,7 +120,7 @@ enum Reported {
 async fn reported(handle: &JobHandle) -> Reported {
     let until = Instant::now() + USAGE_NOTE_WRITE;
     loop {
-        let content = match handle.small(&handle.names.usage, USAGE_NOTE).await {
+        let content = match handle.servers_file(&handle.names.usage, USAGE_NOTE).await {
             Some(Some(content)) => content,
             Some(None) => return Reported::Nothing,
             None => return Reported::Unknown,

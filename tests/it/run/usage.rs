@@ -185,16 +185,39 @@ async fn a_volume_that_is_slow_to_take_a_note_still_tells_what_another_server_ha
 #[tokio::test(start_paused = true)]
 async fn while_the_volume_does_not_answer_the_server_that_made_the_job_reports_all_and_one_that_took_it_over_nothing()
  {
-    for (holder, reports, leaves_a_note) in [(None, (30, true), true), (Some("word"), (0, false), false)] {
+    for (holder, without_job, reports, leaves_a_note) in [
+        (None, false, (30, true), true),
+        (Some("word"), false, (0, false), false),
+        (None, true, (0, false), false),
+    ] {
         let folder = tempfile::tempdir().expect("a folder");
         leave(folder.path(), "r.pod.ndjson", "log");
         let (is_well, stalled) = watch::channel(false);
         let (mut handle, _stopper) = handle(&at_work(), &folder, None);
         handle.volume = Volume::new(Stalled(stalled));
         handle.holder = holder.map(str::to_owned);
+        handle.without_job = without_job;
         assert_eq!(settled(&handle).await, reports, "{holder:?}");
         is_well.send_replace(true);
         sleep(Duration::from_secs(1)).await;
         assert_eq!(usage(&folder).exists(), leaves_a_note, "{holder:?}");
+    }
+}
+
+/// An agent can make its run's note a folder: it is no server's word, and no sign of a volume that does not answer.
+#[tokio::test(start_paused = true)]
+async fn a_folder_in_the_place_of_the_note_takes_nothing_off_and_is_replaced() {
+    for holder in [None, Some("word")] {
+        let folder = tempfile::tempdir().expect("a folder");
+        leave(folder.path(), "r.pod.ndjson", "log");
+        let (mut handle, _stopper) = handle(&at_work(), &folder, None);
+        std::fs::create_dir(usage(&folder)).expect("a folder in its place");
+        handle.holder = holder.map(str::to_owned);
+        assert_eq!(settled(&handle).await, (30, true), "{holder:?}");
+        assert_eq!(
+            settled(&handle).await,
+            (0, true),
+            "{holder:?}: the note is there now"
+        );
     }
 }
