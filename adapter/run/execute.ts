@@ -26,7 +26,7 @@ const STATUS_LINE_LIMIT_MS = 5_000;
 const KEEPALIVE_MS = 15_000;
 
 /** Reading takes no longer, unless something hangs. */
-const HAND_OVER_MS = 1_000;
+const SLOW_READING_MS = 1_000;
 
 /** The host's entry point. It never throws: whatever goes wrong is a result with an error code. */
 export type Execute = (ctx: AdapterExecutionContext) => Promise<AdapterExecutionResult>;
@@ -98,7 +98,7 @@ async function prepare(
     const { inputs, warnings } = await readPromptInputs(native, parseObject(ctx.config));
     await tell("stderr", ...warnings);
     // The addon's own signs of life begin anew.
-    if (performance.now() - since > HAND_OVER_MS) sayAlive();
+    if (performance.now() - since > SLOW_READING_MS) sayAlive();
     return inputs;
   } catch (error) {
     if (error instanceof NativeFailure) await tell("stderr", error.message);

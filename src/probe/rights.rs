@@ -114,6 +114,12 @@ async fn ask(
          paperclip: {command}"
     );
     let refused = |level, message: String| Check::new(level, &code, message, Some(&grant));
+    let unneeded = |so: &str| {
+        refused(
+            Level::Info,
+            format!("The server may not {verb} {resource}: {so}."),
+        )
+    };
     match answer.map(|review| review.status.is_some_and(|status| status.allowed)) {
         Ok(true) => Check::new(
             Level::Info,
@@ -131,30 +137,10 @@ async fn ask(
                 Level::Warn,
                 format!("The server may not {verb} {resource}: it looks for its own pod in their list."),
             ),
-            Without::Guesses => {
-                let message = format!(
-                    "The server may not {verb} {resource}: what refuses a pod is not told in the cluster's words."
-                );
-                Check::new(Level::Info, &code, message, Some(&grant))
-            }
-            Without::Untested => {
-                let message = format!(
-                    "The server may not {verb} {resource}: runs do not need it, and this test tries no pod."
-                );
-                Check::new(Level::Info, &code, message, Some(&grant))
-            }
-            Without::Unseen => {
-                let message = format!(
-                    "The server may not {verb} {resource}: runs do not need it, and this test does not see which are missing."
-                );
-                Check::new(Level::Info, &code, message, Some(&grant))
-            }
-            Without::Unshown => {
-                let message = format!(
-                    "The server may not {verb} {resource}: runs do not need it, and what is used of them is not shown."
-                );
-                Check::new(Level::Info, &code, message, Some(&grant))
-            }
+            Without::Guesses => unneeded("what refuses a pod is not told in the cluster's words"),
+            Without::Untested => unneeded("runs do not need it, and this test tries no pod"),
+            Without::Unseen => unneeded("runs do not need it, and this test does not see which are missing"),
+            Without::Unshown => unneeded("runs do not need it, and what is used of them is not shown"),
             Without::IsTheSame => {
                 let message = format!("The right to {verb} {resource} is not used.");
                 Check::new(Level::Info, &code, message, None)

@@ -91,6 +91,9 @@ pub struct JobHandle {
     pub without_job: bool,
 }
 
+/// A small file as it was read.
+type SmallFile = Result<Option<Vec<u8>>, SourceError>;
+
 impl JobHandle {
     /// What is left of the time for the answer to a cancel.
     #[must_use]
@@ -111,20 +114,26 @@ impl JobHandle {
 
     /// One of the run's small files; `None` when the volume does not say, `Some(None)` when the file is not there.
     pub(crate) async fn small(&self, name: &str, limit: Limit) -> Option<Option<Vec<u8>>> {
-        let (files, name) = (self.files.clone(), name.to_owned());
-        let read = self
-            .volume
-            .within(limit.calm, move || files.read_small(&name, MAX_RECORD_BYTES));
-        self.budget().within(limit, read).await.flatten()?.ok()
+        self.read_as(name, limit, |read| read).await
     }
 
     /// A small file that only servers make, as [`Self::small`]; what lies there and no server made is an empty one.
     pub(crate) async fn servers_file(&self, name: &str, limit: Limit) -> Option<Option<Vec<u8>>> {
-        let (files, name) = (self.files.clone(), name.to_owned());
-        let read = move || match files.read_small(&name, MAX_RECORD_BYTES) {
+        let of_server = |read| match read {
             Err(SourceError::Hostile(_)) => Ok(Some(Vec::new())),
             read => read,
         };
+        self.read_as(name, limit, of_server).await
+    }
+
+    async fn read_as(
+        &self,
+        name: &str,
+        limit: Limit,
+        taken: fn(SmallFile) -> SmallFile,
+    ) -> Option<Option<Vec<u8>>> {
+        let (files, name) = (self.files.clone(), name.to_owned());
+        let read = move || taken(files.read_small(&name, MAX_RECORD_BYTES));
         let read = self.volume.within(limit.calm, read);
         self.budget().within(limit, read).await.flatten()?.ok()
     }

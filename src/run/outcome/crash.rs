@@ -4,6 +4,7 @@ use crate::opencode::bounded::prefix;
 
 use super::facts::FoldedFacts;
 use super::failure::OutcomeFailure;
+use super::kill::RAISE_MEMORY;
 use super::{code, kill};
 
 /// Signals by which the processor or the program itself ends a program.
@@ -55,9 +56,7 @@ pub(super) fn judge(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFail
         NO_MEMORY.iter().any(|words| line.contains(words))
     });
     if has_no_memory {
-        let text = format!(
-            "opencode ran out of memory: it crashed{by}{said}; raise *Memory at most* (resources.limits.memory) on the agent's page"
-        );
+        let text = format!("opencode ran out of memory: it crashed{by}{said}; {RAISE_MEMORY}");
         return Some(
             OutcomeFailure::new(code::KILLED, text)
                 .not_retryable()

@@ -7,6 +7,9 @@ use super::{code, signal_name, stderr};
 /// The reason of a container whose Job its queue suspended in mid-run.
 pub(crate) const PREEMPTED: &str = "Preempted";
 
+/// What a person does about a memory limit that is too low.
+pub(super) const RAISE_MEMORY: &str = "raise *Memory at most* (resources.limits.memory) on the agent's page";
+
 /// The failure, if something from outside ended opencode.
 pub(super) fn judge(facts: &FoldedFacts) -> Option<OutcomeFailure> {
     let reason = facts.reason.as_deref().unwrap_or_default();
@@ -46,7 +49,7 @@ pub(super) fn judge(facts: &FoldedFacts) -> Option<OutcomeFailure> {
     };
     // What opencode was doing helps to explain a signal, but not that the memory limit is too low.
     let more = if out_of_memory {
-        Some("raise *Memory at most* (resources.limits.memory) on the agent's page".to_owned())
+        Some(RAISE_MEMORY.to_owned())
     } else {
         waiting_for(facts)
     };

@@ -161,8 +161,9 @@ impl VolumePath {
     }
 }
 
-/// Refuses to give away a folder that is not the one that was just made. Whoever owns the folder above may put another in its place
-/// before it is opened, and a root server would give that one to the pods: the server's own secrets, moved there.
+/// Refuses to give away a folder that is not the one that was just made. Whoever owns the folder above may put another
+/// in its place before it is opened, and a root server would give that one to the pods: the server's own secrets, moved
+/// there.
 ///
 /// One with something in it is the one that was made where another run, or another server, was as quick. A folder that
 /// all may list and enter can be given either way: its new owner can open nothing that it could not open before, and
