@@ -258,8 +258,8 @@ async fn rounds(
             Role::Ended => Box::pin(harvest_silently(context, attached, host_log)).await,
         };
         let is_gone = earlier.report.is_acknowledged;
-        let is_settled = earlier.is_settled;
-        if !is_settled && context.stop.reason().is_none() {
+        let is_over = earlier.is_over;
+        if !is_over && context.stop.reason().is_none() {
             // The API server is away: what became of the earlier run nobody knows.
             return Ok(earlier.report);
         }
@@ -267,7 +267,7 @@ async fn rounds(
         if let Some(reason) = context.stop.reason() {
             // Cancelled before it had a Job of its own: the end of an earlier one is not its end.
             return Err(Failure {
-                nothing_started: is_settled || is_gone,
+                nothing_started: is_over || is_gone,
                 ..cancelled(&reason)
             });
         }

@@ -43,7 +43,7 @@ pub(crate) struct Supervised {
     /// The report.
     pub(crate) report: Report,
     /// The Job is over, and nobody asked to stop: another may follow.
-    pub(crate) is_settled: bool,
+    pub(crate) is_over: bool,
     /// Its end and what it used need no other report.
     pub(crate) is_reported: bool,
     /// Another server has harvested it meanwhile.
@@ -90,10 +90,10 @@ pub(crate) async fn supervise(run: AttachedJob, host_log: &HostLog) -> Supervise
         host_log,
     )
     .await;
-    let is_settled = !is_cancelled && !matches!(end, RunEnd::Unreachable { .. });
+    let is_over = !is_cancelled && !matches!(end, RunEnd::Unreachable { .. });
     Supervised {
-        is_settled,
-        is_reported: is_settled && is_accounted,
+        is_over,
+        is_reported: is_over && is_accounted,
         is_reported_by_another: others == OtherServers::Done,
         report,
     }

@@ -3,6 +3,8 @@
 //! Whoever reports first leaves a note of it beside the log; whoever comes later reports the rest. Whoever finds that
 //! the run was harvested and cleaned up by another server reports nothing.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -11,6 +13,7 @@ use crate::run::outcome::Usage;
 use crate::run::report::{Report, Used};
 use crate::run::seal::Kind;
 use crate::run::timing::{USAGE_NOTE, USAGE_NOTE_LOOK, USAGE_NOTE_REMOVAL, USAGE_NOTE_WRITE};
+use crate::run::volume::folder::nonce;
 
 /// Takes off what was reported before, and notes what is reported by now; whether that is settled. Where no file can be
 /// made (root squash), all is reported. While the volume does not answer, nobody knows what another server reports: the
@@ -20,14 +23,15 @@ pub async fn settle(handle: &JobHandle, report: &mut Report) -> bool {
     if used.is_nothing() {
         return true;
     }
-    let is_noted = note(handle, used, IfLate::Undo).await == Some(true);
+    let note = Note::of(handle, used);
+    let is_noted = note.leave(handle).await == Some(true);
     // Asked after the note was made: who cleans up takes the log away first, and then the note.
     if handle.is_harvested().await {
         if is_noted && is_taken_away(handle).await {
             // It was there in time: who cleaned up has reported only the rest.
             return true;
         }
-        if is_noted {
+        if is_noted || !note.give_up() {
             forget(handle).await;
         }
         report.set_used(Used::default());
@@ -37,27 +41,47 @@ pub async fn settle(handle: &JobHandle, report: &mut Report) -> bool {
         return true;
     }
     let is_first = handle.holder.is_none() && !handle.without_job;
-    // What the first server reports it reports in any case.
-    let if_late = if is_first { IfLate::Keep } else { IfLate::Undo };
-    let before = reported(handle).await;
-    if let Reported::Already(reported) = before {
-        if reported != used {
-            forget(handle).await;
-            note(handle, used, if_late).await;
+    let is_read = match reported(handle, &note).await {
+        Reported::Already(reported) => {
+            if reported != used {
+                forget(handle).await;
+                note.leave(handle).await;
+            }
+            report.set_used(used.minus(reported));
+            return true;
         }
-        report.set_used(used.minus(reported));
-        return true;
+        Reported::Own => return true,
+        Reported::Unreadable => {
+            forget(handle).await;
+            true
+        }
+        Reported::Nothing => true,
+        Reported::Unknown => false,
+    };
+    if !is_read && !is_first {
+        return is_reported_late(&note, report);
     }
-    let is_read = matches!(before, Reported::Nothing);
-    if is_read {
-        forget(handle).await;
+    match note.leave(handle).await {
+        Some(true) => true,
+        Some(false) => {
+            // Somebody was faster: another server, or the call that had hung.
+            if let Reported::Already(reported) = reported(handle, &note).await {
+                report.set_used(used.minus(reported));
+            }
+            true
+        }
+        // What the first server reports it reports in any case.
+        None => is_first || is_reported_late(&note, report),
     }
-    let is_left = (is_read || is_first) && note(handle, used, if_late).await.is_some();
-    if is_left || is_first {
-        return true;
+}
+
+/// All is reported where the note was made after all, and nothing where it was not.
+fn is_reported_late(note: &Note, report: &mut Report) -> bool {
+    if note.give_up() {
+        report.set_used(Used::default());
+        return false;
     }
-    report.set_used(Used::default());
-    false
+    true
 }
 
 /// Whether somebody who cleans up takes the note away as well, and does not just stand between the log and the note.
@@ -76,48 +100,87 @@ async fn forget(handle: &JobHandle) {
         .await;
 }
 
-/// What becomes of a note that is made when nobody waits for it any more, because the volume did not answer.
+/// The note of what this server reports.
+struct Note {
+    /// Tells it from one that another server wrote with the same figures.
+    word: String,
+    content: String,
+    late: Arc<Mutex<LateNote>>,
+}
+
+/// What becomes of a note that is made when nobody waits for the call any more, because the volume did not answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum IfLate {
-    Keep,
-    Undo,
+enum LateNote {
+    /// It stays, and is counted on.
+    Wanted,
+    /// It is there.
+    Made,
+    /// It is removed by the call that makes it.
+    Unwanted,
 }
 
-/// Leaves a note of what is reported; false when somebody else's is there, or none can be made, and `None` when the
-/// volume does not answer.
-async fn note(handle: &JobHandle, used: Used, if_late: IfLate) -> Option<bool> {
-    let (files, name, owner) = (handle.files.clone(), handle.names.usage.clone(), handle.owner);
-    let text = json!({"usage": used.usage, "costUsd": used.cost_usd}).to_string();
-    let text = format!(
-        "{text}\n{}",
-        handle.seal.of(Kind::Usage, &[&handle.run_id, &text])
-    );
-    let (files_late, name_late) = (files.clone(), name.clone());
-    let make = move || {
-        let made = files.prepare(owner, &[(&name, text.as_bytes())]);
-        made.is_ok_and(|made| made.by_server)
-    };
-    let undo = move |is_made| {
-        if is_made && if_late == IfLate::Undo {
-            files_late.remove([name_late.as_str()]);
+impl Note {
+    fn of(handle: &JobHandle, used: Used) -> Self {
+        let word = nonce();
+        let text = json!({"usage": used.usage, "costUsd": used.cost_usd, "word": word}).to_string();
+        let seal = handle.seal.of(Kind::Usage, &[&handle.run_id, &text]);
+        let content = format!("{text}\n{seal}");
+        let late = Arc::new(Mutex::new(LateNote::Wanted));
+        Self { word, content, late }
+    }
+
+    /// Makes the file; false when there is one, or none can be made, and `None` when the volume does not answer.
+    async fn leave(&self, handle: &JobHandle) -> Option<bool> {
+        let (files, name, owner) = (handle.files.clone(), handle.names.usage.clone(), handle.owner);
+        let (files_late, name_late) = (files.clone(), name.clone());
+        let (content, late) = (self.content.clone(), self.late.clone());
+        let make = move || {
+            let made = files.prepare(owner, &[(&name, content.as_bytes())]);
+            made.is_ok_and(|made| made.by_server)
+        };
+        let made_late = move |is_made| {
+            if is_made && Self::made_late(&late) == LateNote::Unwanted {
+                files_late.remove([name_late.as_str()]);
+            }
+        };
+        let limit = handle.budget().limit(USAGE_NOTE);
+        handle.volume.within_or_undone(limit, make, made_late).await
+    }
+
+    fn made_late(late: &Mutex<LateNote>) -> LateNote {
+        let mut late = late.lock().unwrap_or_else(PoisonError::into_inner);
+        if *late == LateNote::Wanted {
+            *late = LateNote::Made;
         }
-    };
-    let limit = handle.budget().limit(USAGE_NOTE);
-    handle.volume.within_or_undone(limit, make, undo).await
+        *late
+    }
+
+    /// A call that makes it from here on removes it again; false when one has made it already.
+    fn give_up(&self) -> bool {
+        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        if *late == LateNote::Wanted {
+            *late = LateNote::Unwanted;
+        }
+        *late == LateNote::Unwanted
+    }
 }
 
-/// What somebody else reported.
+/// What the note in the run's folder says.
 enum Reported {
-    /// So much.
+    /// Another server has reported so much.
     Already(Used),
-    /// No server has left a word.
+    /// It is the one that this server made, late.
+    Own,
+    /// No server wrote it, or one died over it.
+    Unreadable,
+    /// There is none.
     Nothing,
     /// The volume does not answer.
     Unknown,
 }
 
-/// Reads somebody else's note. Between making and writing it lies a moment.
-async fn reported(handle: &JobHandle) -> Reported {
+/// Reads the note. Between making and writing it lies a moment.
+async fn reported(handle: &JobHandle, own: &Note) -> Reported {
     let until = Instant::now() + USAGE_NOTE_WRITE;
     loop {
         let content = match handle.servers_file(&handle.names.usage, USAGE_NOTE).await {
@@ -126,10 +189,13 @@ async fn reported(handle: &JobHandle) -> Reported {
             None => return Reported::Unknown,
         };
         if let Some(note) = sealed(handle, &content) {
+            if note["word"] == own.word {
+                return Reported::Own;
+            }
             return Reported::Already(of_note(&note));
         }
         if Instant::now() >= until {
-            return Reported::Nothing;
+            return Reported::Unreadable;
         }
         sleep(USAGE_NOTE_LOOK).await;
     }
