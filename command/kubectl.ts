@@ -28,7 +28,9 @@ export function kubectl({ namespace, kubeconfig }: Access, args: string[], input
       if ((error as NodeJS.ErrnoException).code === "ENOENT") {
         return reject(new Error("kubectl is not here: install it, or run this in the server's pod"));
       }
-      const late = error.killed ? `kubectl does not answer within ${LIMIT_MS / 1000} s` : error.message;
+      const isTooLong = (error as NodeJS.ErrnoException).code === "ERR_CHILD_PROCESS_STDIO_MAXBUFFER";
+      const cut = isTooLong ? `kubectl's answer is over ${OUTPUT_BYTES / 1024 / 1024} MiB` : error.message;
+      const late = error.killed && !isTooLong ? `kubectl does not answer within ${LIMIT_MS / 1000} s` : cut;
       // What the command in the pod said stands before this.
       const lines = stderr
         .split("\n")

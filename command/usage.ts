@@ -83,7 +83,7 @@ read FILE  shows a log as text; without FILE from a pipe
 pod-spec   prints the Job that these settings make
 
  -n, --namespace NAME  where Jobs run; default the server's.
-                       From outside: the server's
+                       runs, from outside: kubectl's
      --kubeconfig FILE another way to the cluster
      --server NAME     doctor, from outside: the server;
                        default deployment/paperclip

@@ -4,7 +4,8 @@ use super::commands::Commands;
 use super::{Check, Level};
 
 const CODE: &str = "k8s_api_url_unreachable_from_pods";
-/// The HTTP status with which Paperclip answers calls to a host name that is not its own.
+/// The HTTP status with which Paperclip answers calls to a host name that is not its own, and many proxies what they do
+/// not let through.
 const FORBIDDEN: u16 = 403;
 
 /// `url`: what PAPERCLIP_API_URL will be in a pod; `status`: with what it answered the server, where that is known.
@@ -37,12 +38,13 @@ pub(super) fn check(url: Option<&str>, status: Option<u16>, commands: &Commands)
     }
 }
 
-/// A Paperclip with logins answers only to host names that it knows.
+/// A Paperclip with logins answers only to host names that it knows. A proxy before it answers alike.
 fn refused(shown: &str, host: &str, commands: &Commands) -> Check {
-    let message =
-        format!("Paperclip refuses calls to {shown}: it does not know the host name {host} as its own.");
+    let message = format!(
+        "Calls to {shown} are refused (403): Paperclip does not know the host name {host}, or a proxy refuses it."
+    );
     let hint = format!(
-        "Tell it the name, which restarts the server (names that it has already stay in the list, with commas): {}",
+        "Tell Paperclip the name, which restarts the server (names that it has already stay in the list, with commas): {}",
         commands.set_env("PAPERCLIP_ALLOWED_HOSTNAMES", host)
     );
     Check::new(Level::Error, "k8s_api_url_refused", message, Some(&hint))
@@ -116,7 +118,7 @@ mod tests {
         assert!(
             refused
                 .message
-                .starts_with("Paperclip refuses calls to http://Paperclip:3100")
+                .starts_with("Calls to http://Paperclip:3100 are refused (403)")
         );
         let hint = refused.hint.expect("a hint");
         assert!(
