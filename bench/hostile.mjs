@@ -11,7 +11,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-import { listenTo, PlayedRun, sleep, spread, whole } from "./played.mjs";
+import { listenTo, PlayedNodes, PlayedRun, sleep, spread, whole } from "./played.mjs";
 
 const MIB = 2 ** 20;
 const NAMES = 300_000;
@@ -106,7 +106,8 @@ async function round(cluster, count, seconds) {
   for (let i = 0; i < NAMES; i++) closeSync(openSync(`${folder}/${"n".repeat(180)}${i}`, "w"));
   const kinds = Object.entries(WORST);
   const ids = ["neighbour", "named", ...Array.from({ length: count - 2 }, (_, i) => `run-${i}`)];
-  const runs = ids.map((id) => new PlayedRun(cluster, id));
+  const nodes = new PlayedNodes(cluster);
+  const runs = ids.map((id) => new PlayedRun(nodes, id));
   for (const { id, agent } of runs) child.send({ action: "execute", id, agent });
   await Promise.all(runs.map((run) => run.start()));
   const [neighbour, , ...hostile] = runs;
@@ -133,6 +134,7 @@ async function round(cluster, count, seconds) {
   child.send({ action: "report" });
   const [{ report, late }] = await received("report");
   child.kill();
+  nodes.stop();
   return { report, late: whole(spread(late)), said, heard: late.length, cancelled };
 }
 

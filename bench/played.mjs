@@ -7,7 +7,8 @@ export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const percentile = (sorted, share) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
 export const spread = (values) => {
   const sorted = [...values].sort((a, b) => a - b);
-  return { median: percentile(sorted, 0.5), p95: percentile(sorted, 0.95), max: sorted.at(-1) };
+  const of = (share) => percentile(sorted, share);
+  return { median: of(0.5), p95: of(0.95), p99: of(0.99), max: sorted.at(-1) };
 };
 export const whole = (numbers) =>
   Object.fromEntries(Object.entries(numbers).map(([key, value]) => [key, Math.round(value * 10) / 10]));
@@ -31,28 +32,68 @@ export function listenTo(child) {
     });
 }
 
+/** Patches of a status at once: a kubelet sends them one after the other, and so many nodes are played. */
+const NODES = 16;
+
+/** What the kubelets of a cluster know: one watch for all agents. */
+export class PlayedNodes {
+  constructor(cluster) {
+    this.cluster = cluster;
+    this.pods = new Map();
+    this.wanted = new Map();
+    this.free = NODES;
+    this.queue = [];
+    this.stop = cluster.watch("pods", ({ object }) => {
+      const { labels = {}, name } = object.metadata;
+      const run = labels["paperclip.io/run-id"];
+      if (!run) return;
+      this.pods.set(run, { name, job: labels["job-name"] });
+      this.wanted.get(run)?.(this.pods.get(run));
+      this.wanted.delete(run);
+    });
+  }
+
+  /** The pod of a run, as soon as there is one. */
+  pod(run) {
+    return this.pods.get(run) ?? new Promise((resolve) => this.wanted.set(run, resolve));
+  }
+
+  async patch(pod, status) {
+    while (this.free === 0) await new Promise((resolve) => this.queue.push(resolve));
+    this.free--;
+    try {
+      return await this.cluster.patch("pods", pod, { status }, "status");
+    } finally {
+      this.free++;
+      this.queue.shift()?.();
+    }
+  }
+}
+
 /** One agent on a node that is played: it writes its log, and its pod's status. */
 export class PlayedRun {
-  constructor(cluster, id) {
-    this.cluster = cluster;
+  constructor(nodes, id) {
+    this.nodes = nodes;
+    this.cluster = nodes.cluster;
+    const { cluster } = nodes;
     this.id = id;
     this.agent = `agent-${id}`;
     this.log = `${cluster.dataDir}/instances/default/run-logs/bench/${this.agent}/${id}.pod.ndjson`;
-    this.text = "";
+    this.hash = createHash("sha256");
+    this.bytes = 0;
     this.lines = 0;
   }
 
   async start() {
-    const isOurs = ({ metadata }) => metadata.labels?.["paperclip.io/run-id"] === this.id;
-    const pods = await this.cluster.waitFor("pods", (all) => all.some(isOurs), 120_000);
-    this.pod = pods.find(isOurs).metadata.name;
-    this.job = pods.find(isOurs).metadata.labels["job-name"];
+    const { name, job } = await this.nodes.pod(this.id);
+    this.pod = name;
+    this.job = job;
     await this.status("Running", { running: { startedAt: new Date().toISOString() } });
   }
 
   status(phase, state) {
     const container = { name: "opencode", image: "i", imageID: "", ready: false, restartCount: 0, state };
-    return this.cluster.patch("pods", this.pod, { status: { phase, containerStatuses: [container] } }, "status");
+    return this.nodes.patch(this.pod, { phase, containerStatuses: [container] });
   }
 
   write(
@@ -72,7 +113,8 @@ export class PlayedRun {
   ) {
     this.lines++;
     const text = `${JSON.stringify(line)}\n`;
-    this.text += text;
+    this.hash.update(text);
+    this.bytes += Buffer.byteLength(text);
     appendFileSync(this.log, text);
   }
 
@@ -84,14 +126,14 @@ export class PlayedRun {
       sessionID: "ses_1",
       part: { id: "f", messageID: "m", sessionID: "ses_1", type: "step-finish", reason: "stop", cost: 0, tokens },
     });
-    const sha256 = createHash("sha256").update(this.text).digest("hex");
+    const sha256 = this.hash.digest("hex");
     const record = JSON.stringify({
       v: 1,
       run: this.id,
       pod: this.pod,
       exit: 0,
       signal: null,
-      bytes: Buffer.byteLength(this.text),
+      bytes: this.bytes,
       errBytes: 0,
       sha256,
       reason: null,

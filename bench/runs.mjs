@@ -1,4 +1,5 @@
-// Many runs at once: `npm run bench -- runs [--runs 144] [--minutes 2]`, or `node bench/runs.mjs`.
+// Many runs at once: `npm run bench -- runs [--runs 144] [--minutes 2] [--every 1] [--starts 50]`.
+// Each agent writes a line every so many seconds; so many runs are started a second, as a scheduler would.
 //
 // Three processes: the local cluster; this one, which plays the node (it writes the agents' logs and the pods' status,
 // so that no agent takes the machine's time); and a server that executes the runs through the public adapter. The peer
@@ -10,7 +11,7 @@ import { monitorEventLoopDelay, PerformanceObserver } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-import { listenTo, PlayedRun, sleep, spread, whole } from "./played.mjs";
+import { listenTo, PlayedNodes, PlayedRun, sleep, spread, whole } from "./played.mjs";
 
 // ── the server ──
 
@@ -33,8 +34,9 @@ async function server() {
         runtime: { sessionId: null, sessionParams: null, sessionDisplayId: null, taskKey: null },
         config: { promptTemplate: "go", agentDbMode: "ephemeral" },
         context: {},
-        onLog: async (_stream, chunk) => {
-          if (chunk.includes("ended (exit")) process.send({ id, seen: Date.now() });
+        onLog: async () => {},
+        onRuntimeProgress: ({ message }) => {
+          if (message.startsWith("The agent has ended")) process.send({ id, seen: Date.now() });
         },
       };
       void adapter
@@ -86,12 +88,21 @@ async function server() {
 
 // ── the node ──
 
+/** With more runs than this the peer's requests measure the local cluster. */
+const MOST_WITH_PEER = 300;
+
 async function bench() {
   const { values } = parseArgs({
     allowPositionals: true,
-    options: { runs: { type: "string", default: "144" }, minutes: { type: "string", default: "2" } },
+    options: {
+      runs: { type: "string", default: "144" },
+      minutes: { type: "string", default: "2" },
+      every: { type: "string", default: "1" },
+      starts: { type: "string", default: "50" },
+    },
   });
   const [count, minutes] = [Number(values.runs), Number(values.minutes)];
+  const pace = { every: Number(values.every), starts: Number(values.starts) };
   const { startLocalCluster } = await import("../build/local-cluster-client.js");
   const cluster = await startLocalCluster({ mapping: "text" });
   Object.assign(process.env, cluster.env, {
@@ -102,15 +113,15 @@ async function bench() {
     process.env.PAPERCLIP_K8S_VOLUME_OWNER = `${process.getuid()}:${process.getgid()}`;
   try {
     await cluster.fault({ kind: "kubelet-down" });
-    const few = await round(cluster, Math.max(1, Math.round(count / 12)), Math.min(minutes, 1), false);
-    const many = await round(cluster, count, minutes, true);
+    const few = await round(cluster, pace, Math.max(1, Math.round(count / 12)), Math.min(minutes, 1), false);
+    const many = await round(cluster, pace, count, minutes, count <= MOST_WITH_PEER);
     console.log(JSON.stringify({ few, many }, null, 2));
-    const unproven = many.proofs.filter((proof) => proof !== "proven").length;
+    const unproven = count - (many.proofs.proven ?? 0);
     const grows = many.requestsPerMinute > few.requestsPerMinute + 4;
     if (unproven > 0 || grows || many.seenAfterMs.p95 > 200) process.exitCode = 1;
     console.log(
       `${count} runs: ${unproven} unproven; requests per minute ${few.requestsPerMinute} (${few.runs} runs) -> ` +
-        `${many.requestsPerMinute}; seen within ${many.seenAfterMs.p95} ms (p95)`,
+        `${many.requestsPerMinute}; ${many.kbPerRun} KiB a run; seen within ${many.seenAfterMs.p95} ms (p95)`,
     );
   } finally {
     await cluster.stop();
@@ -118,16 +129,27 @@ async function bench() {
 }
 
 /** So many runs from their creation to their result, with a steady state in between. */
-async function round(cluster, count, minutes, withPeer) {
+async function round(cluster, { every, starts }, count, minutes, withPeer) {
   const child = fork(fileURLToPath(import.meta.url), ["server"], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
   const received = listenTo(child);
   await received("ready");
-  const runs = Array.from({ length: count }, (_, i) => new PlayedRun(cluster, `run-${count}-${i}`));
-  for (const { id } of runs) child.send({ action: "execute", id });
-  await Promise.all(runs.map((run) => run.start()));
+  const nodes = new PlayedNodes(cluster);
+  const runs = Array.from({ length: count }, (_, i) => new PlayedRun(nodes, `run-${count}-${i}`));
+  const begun = Date.now();
+  const started = [];
+  for (const [i, run] of runs.entries()) {
+    await sleep(begun + (i * 1_000) / starts - Date.now());
+    child.send({ action: "execute", id: run.id });
+    started.push(run.start());
+  }
+  await Promise.all(started);
+  const startSeconds = (Date.now() - begun) / 1_000;
+  // A tenth of a second for a share of the agents each: they do not all write at once.
+  let turn = 0;
   const writing = setInterval(() => {
-    for (const run of runs) run.write();
-  }, 1_000);
+    for (let i = turn; i < runs.length; i += every * 10) runs[i].write();
+    turn = (turn + 1) % (every * 10);
+  }, 100);
   await sleep(5_000);
   await cluster.resetRequests();
   child.send({ action: "measure" });
@@ -138,21 +160,26 @@ async function round(cluster, count, minutes, withPeer) {
   const peer = withPeer ? await comparePeer(cluster, child, runs, received) : undefined;
   clearInterval(writing);
   child.send({ action: "measure" });
+  // A status after the other, and its answer is not waited for: 20 ends a second.
+  const finished = [];
   for (const run of runs) {
-    await run.finish();
+    finished.push(run.finish());
     await sleep(50);
   }
+  await Promise.all(finished);
   const ended = new Map((await received("ended", count)).map((message) => [message.id, message]));
   const seen = new Map((await received("seen", count)).map((message) => [message.id, message.seen]));
   child.send({ action: "report" });
   const atTheEnd = (await received("report", peer ? 3 : 2)).at(-1).report;
   child.send({ action: "stop" });
+  nodes.stop();
   const late = runs
     .map((run) => ({ answered: run.answeredAt - run.finishedAt, seen: seen.get(run.id) - run.finishedAt }))
     .sort((a, b) => b.seen - a.seen);
   return {
     runs: count,
     minutes,
+    startSeconds,
     requests,
     requestsPerMinute: Math.round(Object.values(requests).reduce((sum, n) => sum + n, 0) / minutes),
     server: whole(report),
@@ -162,10 +189,18 @@ async function round(cluster, count, minutes, withPeer) {
     latest: late.slice(0, 5),
     atTheEnd: whole(atTheEnd),
     resultAfterMs: whole(spread(runs.map((run) => ended.get(run.id).ended - run.finishedAt))),
-    proofs: runs.map((run) => ended.get(run.id).proof ?? ended.get(run.id).error),
+    kbPerRun: Math.round(((report.rssMb - report.idleMb) * 1_024) / count),
+    proofs: countOf(runs.map((run) => ended.get(run.id).proof ?? ended.get(run.id).error)),
     peer,
   };
 }
+
+/** How often each word comes. */
+const countOf = (words) => {
+  const counts = {};
+  for (const word of words) counts[word] = (counts[word] ?? 0) + 1;
+  return counts;
+};
 
 /** The other way of working, for the same Jobs, one minute. */
 async function comparePeer(cluster, child, runs, received) {
