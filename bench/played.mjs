@@ -43,14 +43,28 @@ export class PlayedNodes {
     this.wanted = new Map();
     this.free = NODES;
     this.queue = [];
-    this.stop = cluster.watch("pods", ({ object }) => {
-      const { labels = {}, name } = object.metadata;
-      const run = labels["paperclip.io/run-id"];
-      if (!run) return;
-      this.pods.set(run, { name, job: labels["job-name"] });
-      this.wanted.get(run)?.(this.pods.get(run));
-      this.wanted.delete(run);
-    });
+    this.watch();
+  }
+
+  /** Begins again whenever the API server ends it. */
+  watch() {
+    const again = () => {
+      if (!this.isOver) setTimeout(() => this.watch(), 200);
+    };
+    this.close = this.cluster.watch("pods", ({ object }) => this.see(object.metadata), {}, again);
+  }
+
+  see({ name, labels = {} }) {
+    const run = labels["paperclip.io/run-id"];
+    if (!run) return;
+    this.pods.set(run, { name, job: labels["job-name"] });
+    this.wanted.get(run)?.(this.pods.get(run));
+    this.wanted.delete(run);
+  }
+
+  stop() {
+    this.isOver = true;
+    this.close();
   }
 
   /** The pod of a run, as soon as there is one. */
@@ -62,7 +76,15 @@ export class PlayedNodes {
     while (this.free === 0) await new Promise((resolve) => this.queue.push(resolve));
     this.free--;
     try {
-      return await this.cluster.patch("pods", pod, { status }, "status");
+      for (;;) {
+        try {
+          return await this.cluster.patch("pods", pod, { status }, "status");
+        } catch (error) {
+          // As a kubelet: again until the API server takes it, or says that there is no such pod.
+          if (error.code >= 400 && error.code < 500 && error.code !== 429) throw error;
+          await sleep(500);
+        }
+      }
     } finally {
       this.free++;
       this.queue.shift()?.();
@@ -72,12 +94,12 @@ export class PlayedNodes {
 
 /** One agent on a node that is played: it writes its log, and its pod's status. */
 export class PlayedRun {
-  constructor(nodes, id) {
+  constructor(nodes, id, agent = `agent-${id}`) {
     this.nodes = nodes;
     this.cluster = nodes.cluster;
     const { cluster } = nodes;
     this.id = id;
-    this.agent = `agent-${id}`;
+    this.agent = agent;
     this.log = `${cluster.dataDir}/instances/default/run-logs/bench/${this.agent}/${id}.pod.ndjson`;
     this.hash = createHash("sha256");
     this.bytes = 0;

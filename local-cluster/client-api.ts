@@ -29,8 +29,11 @@ export interface KubeClient {
   patch(resource: string, name: string, patch: object, subresource?: "status"): Promise<KubeObject>;
   /** The first list of objects that satisfies the predicate, learnt by watching; given up after three minutes. */
   waitFor(resource: string, predicate: (objects: KubeObject[]) => boolean, timeoutMs?: number): Promise<KubeObject[]>;
-  /** What there is, then every change, until the returned function is called or the cluster ends. */
-  watch(resource: string, listener: (event: WatchEvent) => void, query?: Query): () => void;
+  /**
+   * What there is, then every change, until the returned function is called or the connection ends; `ended` is told
+   * either way.
+   */
+  watch(resource: string, listener: (event: WatchEvent) => void, query?: Query, ended?: () => void): () => void;
 }
 
 /** A `Status` of the API server as an error. */
@@ -100,7 +103,7 @@ export function connect(url: string, token: string, namespace: string): KubeClie
         aborted.abort();
       }
     },
-    watch(resource, listener, query = {}) {
+    watch(resource, listener, query = {}, ended = () => {}) {
       const aborted = new AbortController();
       const follow = async (): Promise<void> => {
         const response = await send("GET", `${path(resource)}?${new URLSearchParams({ ...query, watch: "true" })}`, {
@@ -109,7 +112,7 @@ export function connect(url: string, token: string, namespace: string): KubeClie
         for await (const event of lines(response.body!)) listener(event);
       };
       // It ends with the connection: the cluster went down, or the caller has seen enough.
-      follow().catch(() => {});
+      void follow().then(ended, ended);
       return () => aborted.abort();
     },
   };
