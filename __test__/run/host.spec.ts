@@ -69,14 +69,19 @@ describe("live progress", () => {
     expect(JSON.stringify(updates)).not.toContain("secret-of-the-run");
 
     const job = /Created K8s Job: (\S+)/.exec(stdout)?.[1];
-    expect(events.map(({ eventType }) => eventType)).toEqual([
+    const timings = events.filter(({ eventType }) => eventType === "run.phase.timing");
+    const parts = timings.map(({ payload: { phase, durationMs, outcome } }) => [phase, typeof durationMs, outcome]);
+    const named = ["create_runtime", "turn", "sync_back", "end_session"];
+    expect(parts).toEqual(named.map((phase) => [phase, "number", "ok"]));
+    expect(events.filter((event) => !timings.includes(event)).map(({ eventType }) => eventType)).toEqual([
       "opencode_k8s.job",
       "opencode_k8s.pod",
       "opencode_k8s.log",
     ]);
-    expect(events[0]).toMatchObject({ level: "info", message: expect.stringContaining(job!), payload: { job } });
-    expect(events[1]?.payload).toMatchObject({ job, pod: expect.stringContaining(job!), node: expect.any(String) });
-    expect(events[2]).toMatchObject({ level: "info", message: `Log of ${job} is proven` });
+    const [created, placed, read] = events.filter((event) => !timings.includes(event));
+    expect(created).toMatchObject({ level: "info", message: expect.stringContaining(job!), payload: { job } });
+    expect(placed?.payload).toMatchObject({ job, pod: expect.stringContaining(job!), node: expect.any(String) });
+    expect(read).toMatchObject({ level: "info", message: `Log of ${job} is proven` });
   });
 
   const broken: [what: string, callback: () => unknown][] = [

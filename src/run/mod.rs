@@ -96,6 +96,7 @@ async fn executed(server: &Arc<Server>, request: &str, host: Arc<dyn Host>, stop
             Err((failure, Harvest::default()))
         }
     };
+    host_log.end();
     reporter.flush().await;
     let report = match attempted {
         Ok(report) => report,

@@ -10,7 +10,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::metrics::{self, Milestone, RunPhase, RunProgress};
 use crate::opencode::Activity;
-use crate::opencode::bounded::prefix;
+use crate::run::host::phase_timings::{Judged, PhaseTimings};
+use crate::run::host::pieces::{pieces, status_line};
 use crate::run::host::progress::Phase;
 use crate::run::host::reporter::{Reporter, Reports, reporter_for};
 use crate::run::host::{Host, Kind};
@@ -19,11 +20,6 @@ use crate::run::stop::Stop;
 use crate::run::timing::{
     HOST_CALLBACK_LIMIT, HOST_CALLBACK_LIMIT_ON_STOP, HUNG_HOST_LIMIT_ON_STOP, UNANSWERED_CALLS_LIMIT,
 };
-
-/// Bytes of one call: the host's live events show the last 8 Ki characters of it.
-const BATCH_BYTES: usize = 8 << 10;
-/// Bytes of one call with a longer line: the host cuts calls over 64 Ki characters in the middle.
-const PIECE_BYTES: usize = 60 << 10;
 
 /// Sends the lines and the status of a run to its host, and takes its progress and events for the reporter.
 pub struct HostLog {
@@ -36,6 +32,7 @@ pub struct HostLog {
     pub(super) reports: Reports,
     /// `None`: the run is not counted.
     progress: Option<RunProgress>,
+    timings: StdMutex<PhaseTimings>,
 }
 
 impl HostLog {
@@ -51,6 +48,7 @@ impl HostLog {
             unanswered: StdMutex::default(),
             reports,
             progress: None,
+            timings: StdMutex::default(),
         };
         (host_log, reporter)
     }
@@ -110,7 +108,29 @@ impl HostLog {
         }
     }
 
+    /// How the agent's turn and the reading of its log went; told when the run is cleaned up.
+    pub fn judge(&self, judged: Judged) {
+        self.timings().judge(judged);
+    }
+
+    /// The run has come to its end.
+    pub fn end(&self) {
+        self.time(None);
+    }
+
+    fn time(&self, phase: Option<RunPhase>) {
+        let events = self.timings().enter(phase, Instant::now());
+        for event in events {
+            self.event(event);
+        }
+    }
+
+    fn timings(&self) -> MutexGuard<'_, PhaseTimings> {
+        self.timings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn enter(&self, phase: RunPhase) {
+        self.time(Some(phase));
         let milestones = self.progress.as_ref().map(|progress| progress.enter(phase));
         for milestone in milestones.into_iter().flatten() {
             match milestone {
@@ -153,12 +173,12 @@ impl HostLog {
         self.call(Kind::Stderr, line, &mut last_output).await;
     }
 
-    /// Whole lines, in batches that the host keeps whole.
+    /// Whole lines, in pieces that the host keeps whole.
     pub async fn lines(&self, kind: Kind, text: &str) {
         let mut last_output = self.last_output.lock().await;
         *last_output = Instant::now();
-        for batch in batches(text) {
-            self.call(kind, batch.to_owned(), &mut last_output).await;
+        for piece in pieces(text) {
+            self.call(kind, piece.to_owned(), &mut last_output).await;
         }
     }
 
@@ -248,70 +268,12 @@ impl Unanswered {
     }
 }
 
-/// One line with this adapter's prefix. Control characters become spaces: the text may be hostile.
-fn status_line(text: &str) -> String {
-    let clean: String = text
-        .trim_end()
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    format!("[paperclip] {clean}\n")
-}
-
-/// Cuts the text at line ends into batches of at most [`BATCH_BYTES`]. A longer line is a batch of its own, and a line
-/// over [`PIECE_BYTES`] becomes several.
-fn batches(text: &str) -> Vec<&str> {
-    let mut batches = Vec::new();
-    let mut rest = text;
-    while !rest.is_empty() {
-        let mut end = 0;
-        for line in rest.split_inclusive('\n') {
-            if end > 0 && end + line.len() > BATCH_BYTES {
-                break;
-            }
-            end += line.len();
-        }
-        let end = if end <= PIECE_BYTES {
-            end
-        } else {
-            prefix(rest, PIECE_BYTES).len()
-        };
-        let (batch, more) = rest.split_at(end);
-        batches.push(batch);
-        rest = more;
-    }
-    batches
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::host::pieces::CALL_BYTES;
     use crate::run::stop::stop_signal;
     use futures::future::BoxFuture;
-
-    #[test]
-    fn batches_hold_whole_lines_and_lose_nothing() {
-        let text: String = (0..1_000).map(|n| format!("line number {n}\n")).collect();
-        let cut = batches(&text);
-        assert_eq!(cut.concat(), text);
-        assert!(
-            cut.iter()
-                .all(|batch| batch.len() <= BATCH_BYTES && batch.ends_with('\n'))
-        );
-    }
-
-    #[test]
-    fn a_line_that_the_host_would_cut_goes_in_pieces() {
-        let text = format!("{}\nshort\n", "日".repeat(50_000));
-        let cut = batches(&text);
-        assert_eq!(cut.concat(), text);
-        assert!(cut.iter().all(|batch| batch.len() <= PIECE_BYTES));
-    }
-
-    #[test]
-    fn a_status_line_is_one_line() {
-        assert_eq!(status_line("a\nb\u{1b}[31m\n"), "[paperclip] a b [31m\n");
-    }
 
     struct HungHost;
     impl Host for HungHost {
@@ -336,9 +298,9 @@ mod tests {
     async fn a_host_that_hangs_holds_up_a_long_log_once_and_its_cancel_hardly() {
         let (stopper, stop) = stop_signal();
         let (host_log, _reporter) = HostLog::new(Arc::new(HungHost), stop);
-        let batches = "x".repeat(BATCH_BYTES - 1) + "\n";
+        let full = "x".repeat(CALL_BYTES - 1) + "\n";
         let since = Instant::now();
-        host_log.lines(Kind::Stdout, &batches.repeat(100)).await;
+        host_log.lines(Kind::Stdout, &full.repeat(100)).await;
         assert!(
             since.elapsed() <= UNANSWERED_CALLS_LIMIT + HUNG_HOST_LIMIT_ON_STOP * 101,
             "{:?}",
@@ -346,7 +308,7 @@ mod tests {
         );
         stopper.stop("signal");
         let since = Instant::now();
-        host_log.lines(Kind::Stdout, &batches.repeat(100)).await;
+        host_log.lines(Kind::Stdout, &full.repeat(100)).await;
         assert!(
             since.elapsed() <= HOST_CALLBACK_LIMIT_ON_STOP * 3,
             "{:?}",

@@ -1,9 +1,12 @@
 //! What a run sends to its host: lines and status one call at a time (`log`), signs of life (`keepalive`), progress and
-//! events beside them (`reporter`), and the calls of all runs in batches (`batches`).
+//! events beside them (`reporter`; how long its parts took: `phase_timings`), and the calls of all runs in batches
+//! (`batches`).
 
 pub mod batches;
 pub mod keepalive;
 pub mod log;
+pub mod phase_timings;
+mod pieces;
 pub mod progress;
 pub mod reporter;
 

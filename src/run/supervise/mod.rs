@@ -28,6 +28,7 @@ use crate::metrics;
 use crate::run::attached::AttachedJob;
 use crate::run::failure::{Failure, OUTAGE, POD_SCHEDULE_FAILED};
 use crate::run::host::log::HostLog;
+use crate::run::host::phase_timings::Judged;
 use crate::run::host::progress::Phase;
 use crate::run::job::end::RunEnd;
 use crate::run::job::handle::JobHandle;
@@ -79,6 +80,10 @@ pub(crate) async fn supervise(run: AttachedJob, host_log: &HostLog) -> Supervise
     let is_cancelled = handle.stop.reason().is_some();
     report.is_acknowledged |= is_cancelled && is_gone(handle, &end, host_log).await;
     host_log.event(log_event(handle, &report));
+    host_log.judge(Judged {
+        turn_is_ok: report.code().is_none(),
+        log_is_complete: matches!(report.proof(), "proven" | "counted"),
+    });
     host_log.phase(Phase::CleaningUp);
     let others = other_servers(handle).await;
     let is_accounted = clean_up(
