@@ -10,6 +10,7 @@ import { crowd } from "./crowd.js";
 import { afterTheCrash, crash } from "./crash.js";
 import { environment } from "./environment.js";
 import { failures } from "./failures.js";
+import { hostFeatures } from "./host-features.js";
 import { inherited } from "./inherited.js";
 import { installed } from "./installed.js";
 import { leftovers } from "./leftovers.js";
@@ -41,6 +42,7 @@ export async function runCases(host: Host, adapter: { name: string; version: str
   await play("pod", () => podShape(stage));
   await play("inherited", () => inherited(stage));
   await play("tools", () => tools(stage));
+  await play("host", () => hostFeatures(stage));
   await play("company", () => companyNamespace(stage));
   await play("crowd", () => crowd(stage));
   await afterwards;

@@ -39,6 +39,7 @@ export function readRun(api: Api, runId: string): Promise<Run> {
 interface RunEvent {
   eventType: string;
   message: string | null;
+  payload: Record<string, unknown> | null;
 }
 
 /** The events of a run. */
