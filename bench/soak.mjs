@@ -2,7 +2,7 @@
 //
 // Three processes: the local cluster; this one, which plays the nodes, the host and bad luck; and a server that runs
 // the adapter, is killed now and then, and whose host is slow at times. Each agent has one run after the other. After
-// each: every line once and in order, proven, billed once. In the end: no Job, Pod, Secret or file of a run is left, and
+// each: every line once and in order, proven, billed once. In the end: no Job, Pod, Secret or file of a run stays, and
 // the memory of the servers has not grown. The seed draws which faults come and for how long; when, is the clock's.
 // Not played: a volume that hangs (the simulation and the suite on a real NFS do that).
 
@@ -22,6 +22,8 @@ const FAULT_SECONDS = [1, 15];
 const DOWN_MS = 2_000;
 /** How long a run may take from the end of its agent to its result, in seconds. */
 const RESULT_SECONDS = 180;
+/** How long objects and files may stay after the last result, in seconds. */
+const LEFT_SECONDS = 180;
 /** How much larger the servers of the last quarter may be than those of the second one. */
 const GROWTH = 1.15;
 
@@ -216,14 +218,15 @@ async function badLuck({ cluster, servers, faults }, until, dice) {
     await sleep(Math.min(between(FAULT_EVERY, dice) * 1_000, until - Date.now()));
     const name = names[Math.floor(dice() * names.length)];
     faults[name] = (faults[name] ?? 0) + 1;
-    // A cluster that is away hears of no other fault.
-    await Promise.resolve(FAULTS[name]({ cluster, servers }, Math.ceil(between(FAULT_SECONDS, dice)))).catch(() => {});
+    const seconds = Math.ceil(between(FAULT_SECONDS, dice));
+    const clear = await Promise.resolve(FAULTS[name]({ cluster, servers }, seconds)).catch(() => undefined);
+    if (clear) setTimeout(() => void clear().catch(() => {}), seconds * 1_000);
   }
 }
 
 const between = ([least, most], dice) => least + dice() * (most - least);
 
-/** Objects and files of runs, after the time that cleaning up may take. */
+/** Objects and files of runs, after the time that cleaning up may take: what could not be deleted is tried again. */
 async function whatIsLeft(cluster) {
   const look = async () => {
     const objects = await Promise.all(["jobs", "pods", "secrets"].map((kind) => cluster.objects(kind)));
@@ -231,7 +234,7 @@ async function whatIsLeft(cluster) {
     const files = readdirSync(cluster.dataDir, { recursive: true }).filter((name) => String(name).includes("soak-"));
     return [...names.filter((name) => name.includes("soak-")), ...files];
   };
-  for (let second = 0; second < 60 && (await look()).length > 0; second++) await sleep(1_000);
+  for (let second = 0; second < LEFT_SECONDS && (await look()).length > 0; second++) await sleep(1_000);
   return await look();
 }
 
