@@ -6,7 +6,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{self, AtFlags, OFlags};
 use rustix::io::Errno;
 
-use super::hand_over::{HandOver, ServerUser};
+use super::hand_over::{HandOver, ServerUser, is_powerless};
 use super::survey::{names_with, random};
 use super::volume_path::must_be_for_pods;
 use super::{Ownership, PrepareError, SourceError, VolumePath};
@@ -71,9 +71,7 @@ impl RunFiles {
         match failed {
             None => Ok(Preparation { by_server: true }),
             // Root without power over the volume (root squash): the pod makes its files itself.
-            Some(SourceError::Io(Errno::PERM | Errno::ACCESS | Errno::INVAL))
-                if hand_over == HandOver::Root(owner) =>
-            {
+            Some(SourceError::Io(errno)) if hand_over == HandOver::Root(owner) && is_powerless(errno) => {
                 Ok(Preparation { by_server: false })
             }
             Some(cause) => Err(ServerUser::current().refused(owner, hand_over, cause, self.shown.clone())),

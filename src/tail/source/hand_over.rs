@@ -164,11 +164,8 @@ impl HandOver {
         match self {
             Self::Same => {}
             Self::Root(owner) => {
-                fs::fchown(
-                    made,
-                    Some(Uid::from_raw(owner.uid)),
-                    Some(Gid::from_raw(owner.gid)),
-                )?;
+                let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
+                open_to(owner, made, mode, fs::fchown(made, Some(uid), Some(gid)))?;
             }
             Self::Group(owner) => {
                 fs::fchown(made, None, Some(Gid::from_raw(owner.gid)))?;
@@ -180,9 +177,80 @@ impl HandOver {
     }
 }
 
+/// Whether the answer means that this process has no such power over the volume, whatever its user: root squash, a
+/// container without the capability, a volume that keeps no owners.
+pub(super) fn is_powerless(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::PERM | Errno::ACCESS | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP
+    )
+}
+
+/// After root was to give the file or folder to the pod's user. Where that was refused, it stays with the user as whom
+/// root counts, and everybody on the volume may write it: else the pod would find a folder in which it can make nothing.
+fn open_to(
+    owner: Ownership,
+    made: &OwnedFd,
+    mode: Mode,
+    given: Result<(), Errno>,
+) -> Result<(), SourceError> {
+    let Err(refused) = given else { return Ok(()) };
+    if is_powerless(refused) && !may_write(owner, made)? {
+        // Whether the volume has done so is asked of it.
+        let _ = fs::fchmod(made, mode | Mode::WGRP | Mode::WOTH);
+    }
+    match is_powerless(refused) && may_write(owner, made)? {
+        true => Ok(()),
+        false => Err(refused.into()),
+    }
+}
+
+fn may_write(owner: Ownership, made: &OwnedFd) -> Result<bool, SourceError> {
+    let stat = fs::fstat(made)?;
+    let needed = match (stat.st_uid == owner.uid, stat.st_gid == owner.gid) {
+        (true, _) => Mode::WUSR,
+        (false, true) => Mode::WGRP,
+        (false, false) => Mode::WOTH,
+    };
+    Ok(Mode::from_raw_mode(stat.st_mode).contains(needed))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A file of this process, its mode after it was to be given to that user, and whether the pod can write it.
+    fn given(uid: u32, answer: Result<(), Errno>) -> (u32, Result<(), SourceError>) {
+        let temp = tempfile::tempdir().expect("a folder");
+        let flags = fs::OFlags::WRONLY | fs::OFlags::CREATE;
+        let file = fs::open(temp.path().join("log"), flags, Mode::from_raw_mode(0o644)).expect("made");
+        fs::fchmod(&file, Mode::from_raw_mode(0o644)).expect("whatever the umask");
+        let owner = Ownership { uid, gid: 4_321 };
+        let opened = open_to(owner, &file, Mode::from_raw_mode(0o644), answer);
+        let mode = fs::fstat(&file).expect("a file").st_mode & 0o777;
+        (mode, opened)
+    }
+
+    #[test]
+    fn what_root_cannot_give_away_is_open_to_the_pod_all_the_same() {
+        let own = Ownership::of_this_process().uid;
+        for errno in [
+            Errno::PERM,
+            Errno::ACCESS,
+            Errno::INVAL,
+            Errno::NOSYS,
+            Errno::OPNOTSUPP,
+        ] {
+            assert_eq!(given(own + 1, Err(errno)), (0o666, Ok(())), "{errno}");
+            assert_eq!(
+                given(own, Err(errno)),
+                (0o644, Ok(())),
+                "all files are of that user"
+            );
+        }
+        assert_eq!(given(own + 1, Ok(())), (0o644, Ok(())));
+        assert_eq!(given(own + 1, Err(Errno::IO)), (0o644, Err(Errno::IO.into())));
+    }
 
     fn said(uid: u32, groups: &[u32], errno: Errno) -> String {
         let owner = Ownership::default();

@@ -103,7 +103,8 @@ impl VolumePath {
         None
     }
 
-    /// Opens the folder and makes the folders that are missing; calls `made` with the handle of each new one.
+    /// Opens the folder and makes the folders that are missing; calls `made` with the handle of each new one. One that
+    /// `made` fails for goes again: pods could neither use it nor make it.
     pub(super) fn make_folder(
         &self,
         mode: Mode,
@@ -111,14 +112,16 @@ impl VolumePath {
     ) -> Result<OwnedFd, SourceError> {
         let mut folder = fs::open(&self.root, FOLDER, Mode::empty())?;
         for part in &self.folders {
-            let new = match fs::mkdirat(&folder, part, mode) {
+            let above = folder;
+            let new = match fs::mkdirat(&above, part, mode) {
                 Ok(()) => true,
                 Err(Errno::EXIST) => false,
                 Err(errno) => return Err(errno.into()),
             };
-            folder = fs::openat(&folder, part, FOLDER | OFlags::NOFOLLOW, Mode::empty())?;
-            if new {
-                made(&folder)?;
+            folder = fs::openat(&above, part, FOLDER | OFlags::NOFOLLOW, Mode::empty())?;
+            if new && let Err(error) = made(&folder) {
+                let _ = fs::unlinkat(&above, part, AtFlags::REMOVEDIR);
+                return Err(error);
             }
         }
         Ok(folder)
@@ -302,6 +305,24 @@ mod tests {
         fs::fchmod(&full, Mode::from_raw_mode(0o700)).expect("a secret folder");
         let swapped = must_be_new(&full);
         assert!(matches!(swapped, Err(SourceError::Hostile(why)) if why.contains("just made")));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_given_to_pods_is_left_for_them_to_make() {
+        let temp = tempfile::tempdir().expect("a folder");
+        let path = VolumePath::below(temp.path(), &temp.path().join("a/b/file")).expect("a path");
+        let mut seen = 0;
+        let made = path.make_folder(0o755.into(), |_| {
+            seen += 1;
+            if seen == 2 {
+                Err(Errno::PERM.into())
+            } else {
+                Ok(())
+            }
+        });
+        assert!(matches!(made, Err(SourceError::Io(Errno::PERM))));
+        let is_there = |name: &str| fs::stat(temp.path().join(name)).is_ok();
+        assert!(is_there("a") && !is_there("a/b"));
     }
 
     #[test]
