@@ -30,7 +30,8 @@ fn container_reason(facts: &FoldedFacts, failure: &OutcomeFailure) -> Option<Str
         .as_deref()
         .map(str::trim)
         .filter(|reason| !reason.is_empty())?;
-    if failure.text.contains(reason) {
+    let is_said = |what: &str| failure.text.starts_with(what);
+    if failure.text.contains(reason) || reason.split_once(": ").is_some_and(|(what, _)| is_said(what)) {
         return None;
     }
     if reason == "Completed" || facts.cancelled || (failure.explained && reason == "Error") {

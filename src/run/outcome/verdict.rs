@@ -1,5 +1,6 @@
 //! The verdict on a finished run: what a person would say who has read everything.
 
+use crate::opencode::bounded::prefix;
 use crate::opencode::{Circle, Summary};
 
 use super::facts::{FoldedFacts, LogState};
@@ -195,11 +196,28 @@ fn unfinished(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure> {
     }
 }
 
+/// Bytes of the script's words in a message: two paths and a sentence.
+const SCRIPT_WORDS_BYTES: usize = 600;
+/// Before each line of the script around opencode.
+const SCRIPT: &str = "paperclip: ";
+
+/// What the script's exit code means, and what the script itself has said: it knows the file, and what is wrong with it.
+fn with_words_of_the_script(reason: &str, lines: &[String]) -> String {
+    let said = lines
+        .iter()
+        .rev()
+        .find_map(|line| line.trim().strip_prefix(SCRIPT));
+    match (said, reason.split_once(": ")) {
+        (Some(said), Some((what, _))) => format!("{what}: {}", prefix(said, SCRIPT_WORDS_BYTES)),
+        _ => reason.to_owned(),
+    }
+}
+
 /// opencode exited without an event: only its stderr says why.
 fn not_started(facts: &FoldedFacts, exit: i32, lines: &[String]) -> OutcomeFailure {
     // A reason in words is that of the script around opencode, which did not get so far.
     if let Some(reason) = facts.reason.as_deref().filter(|reason| reason.contains(' ')) {
-        return OutcomeFailure::new(code::START_FAILED, reason).explained();
+        return OutcomeFailure::new(code::START_FAILED, with_words_of_the_script(reason, lines)).explained();
     }
     let said = command_line::refusal(lines).or_else(|| {
         stderr::excerpt(lines).map(|said| match stderr::hint(&said) {

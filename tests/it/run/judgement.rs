@@ -3,6 +3,7 @@
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
+use opencode_k8s::cluster::conditions::ContainerEnd;
 use opencode_k8s::config::{RenderRequest, RunSpec};
 use opencode_k8s::manifest::exit_codes;
 use opencode_k8s::opencode::Transcript;
@@ -324,4 +325,45 @@ fn no_combination_invents_an_outcome() {
         );
     }
     assert!(seen.iter().all(|count| *count > 100), "{seen:?}");
+}
+
+/// The script knows which file it is, and what is wrong with it; its exit code tells only the kind.
+#[test]
+fn what_the_script_said_before_the_agent_is_the_reason() {
+    let words = "cannot write /paperclip/r.pod.started: the shared volume is full";
+    for (message, reason) in [
+        (
+            format!("paperclip: {words}\n"),
+            format!("Volume not writable: {words}"),
+        ),
+        (
+            String::new(),
+            exit_codes::describe(exit_codes::LOG_UNWRITABLE)
+                .expect("ours")
+                .to_owned(),
+        ),
+    ] {
+        let container = Some(ContainerEnd {
+            exit_code: exit_codes::LOG_UNWRITABLE,
+            reason: Some("Error".to_owned()),
+            message,
+        });
+        let end = RunEnd::Exited(Evidence {
+            container,
+            record: None,
+        });
+        let report = conclude::judge(EndFacts {
+            spec: &spec(),
+            end: &end,
+            unstarted: true,
+            delivered: Delivery {
+                transcript: Transcript::new(),
+                excerpt: Excerpt::default(),
+                proof: Proof::Unproven,
+                bytes: 0,
+            },
+            stderr: String::new(),
+        });
+        assert_eq!(report.to_value()["errorMessage"], json!(reason));
+    }
 }
