@@ -43,9 +43,10 @@ refuse() { # CODE REASON: ends before opencode was started
   exit "$1"
 }
 
-size() { # FILE: prints its bytes, 0 when it is absent; by stat, because busybox's wc reads the whole file
+size() { # FILE: prints its bytes; 0, and fails, when nobody can say. By stat: busybox's wc reads the whole file
   pod_bytes_seen=$(stat -L -c %s "$1" 2>/dev/null || wc -c 2>/dev/null <"$1")
   printf '%d' $((${pod_bytes_seen:-0}))
+  [ -n "$pod_bytes_seen" ]
 }
 
 [ -r "$pod_prompt" ] || refuse 65 "the prompt file $pod_prompt is missing"
@@ -102,16 +103,17 @@ if [ -n "$pod_nonce" ]; then
   fi
 fi
 
-# What is open stays the same file, whatever becomes of its name. `<>` waits for nobody, should it be a pipe by now.
+# What is open stays the same file, whatever becomes of its name. `<>` waits for nobody, should it be a pipe by now. The
+# fifth descriptor is for the digest: NFS opens what a descriptor names by its name, which may be another file's then.
 pod_out=/proc/self/fd/3 pod_trouble=/proc/self/fd/4
 is_open() { # PATH FD-PATH: the file of that name is a regular one, and the one that is open
   is_file "$1" && { [ ! -e "$2" ] || [ "$1" -ef "$2" ]; }
 }
 is_strange "$pod_log" && strange "$pod_log"
 is_strange "$pod_err" && strange "$pod_err"
-{ command exec 3<>"$pod_log" 4<>"$pod_err"; } 2>/dev/null ||
+{ command exec 3<>"$pod_log" 4<>"$pod_err" 5<"$pod_log"; } 2>/dev/null ||
   refuse 66 "cannot write $pod_log: the shared volume is read-only, full, or not ours"
-is_open "$pod_log" "$pod_out" || strange "$pod_log"
+is_open "$pod_log" "$pod_out" && is_open "$pod_log" /proc/self/fd/5 || strange "$pod_log"
 is_open "$pod_err" "$pod_trouble" || strange "$pod_err"
 [ -e "$pod_out" ] || pod_out=$pod_log pod_trouble=$pod_err
 
@@ -210,7 +212,7 @@ fi
 [ -n "${OPENCODE_LOG_LEVEL-}${OPENCODE_PRINT_LOGS-}" ] || export OPENCODE_LOG_LEVEL=ERROR OPENCODE_PRINT_LOGS=1
 
 [ -z "$pod_asked" ] || opencode() { exit 143; } # TERM came before the start
-opencode "$@" <"$pod_prompt" >>"$pod_out" 2>>"$pod_trouble" 3<&- 4<&- &
+opencode "$@" <"$pod_prompt" >>"$pod_out" 2>>"$pod_trouble" 3<&- 4<&- 5<&- &
 pod_agent=$!
 [ -z "$pod_asked" ] || stop # TERM came between the last two lines
 feed &
@@ -237,7 +239,7 @@ digest() { # BYTES: prints the SHA-256 of so much of opencode's output, or nothi
   sum_base=${pod_prompt%/*}/sha256
   rm -f "$sum_base" "$sum_base.whole"
   {
-    head -c "$1" <"$pod_out" &
+    head -c "$1" <&5 &
     echo "$!" >"$sum_base.reader"
     wait "$!" && : >"$sum_base.whole"
   } | sha256sum | cut -c1-64 >"$sum_base" &
@@ -249,17 +251,23 @@ digest() { # BYTES: prints the SHA-256 of so much of opencode's output, or nothi
   kill "$timer"
 }
 
-signal=null reason=null sum= record= trouble=
-if [ ! -e "$pod_log" ] && [ ! -L "$pod_log" ]; then
-  # The server could not reach this node for so long that it gave the run up. Its files must not come back.
-  trouble="paperclip: this run is over: $pod_log is not there any more"
-else
-  # The record is about the files that opencode wrote to, whatever has their names now.
-  is_open "$pod_log" "$pod_out" ||
-    trouble="paperclip: $pod_log is not the file that the agent wrote to: another process has replaced it"
-  true >>"$pod_out" 2>/dev/null # opening and closing for writing flushes on NFS
-  true >>"$pod_trouble" 2>/dev/null
-  bytes=$(size "$pod_out") err_bytes=$(size "$pod_trouble")
+# A volume tells a writer at most that it is full. That it is read-only, away or not allowed any more it tells those who
+# wait until all is written, which opencode does not. The descriptor is as old as the log, so it hears of all of it.
+has_arrived() { # what was written to the log has reached the volume, or nobody can say
+  if ! dd if=/dev/null of="${pod_prompt%/*}/flush" conv=notrunc,fsync 2>/dev/null; then
+    # Opening and closing for writing flushes on NFS as well; a file that only has the name is not opened.
+    if is_open "$pod_log" "$pod_out"; then true >>"$pod_out" 2>/dev/null; fi
+    return 0
+  fi
+  said=$(LC_ALL=C dd if=/dev/null conv=fsync 2>&1 >&3) && return 0
+  case $said in # not every volume can be waited for
+    *"Invalid argument"* | *"not implemented"* | *[Nn]"ot supported"*) return 0 ;;
+  esac
+  return 1
+}
+
+leave_record() { # the end record of so many $bytes, beside the log
+  err_bytes=$(size "$pod_trouble")
   if [ "$pod_max_bytes" -gt 0 ]; then
     [ $((bytes + err_bytes)) -le "$pod_max_bytes" ] || reason='"log_too_large"'
     # Nobody reads so much; a size costs nothing, and reading it does.
@@ -282,8 +290,32 @@ else
   (set -C; printf '%s\n' "$record" >"$draft" && ! is_strange "$pod_end" && mv -f "$draft" "$pod_end") 2>/dev/null &&
     is_file "$pod_end" && [ "$(size "$pod_end")" -eq $((${#record} + 1)) ] || {
     rm -f "$draft" 2>/dev/null
-    trouble="paperclip: cannot write $pod_end: the shared volume is read-only, full, over its quota, or not ours"
+    [ -n "$trouble" ] ||
+      trouble="paperclip: cannot write $pod_end: the shared volume is read-only, full, over its quota, or not ours"
   }
+}
+
+signal=null reason=null sum= record= trouble=
+# NFS believes for up to a minute that a name is still the file that had it: to open the folder asks again.
+{ true <"${pod_base%/*}"; } 2>/dev/null
+if [ ! -e "$pod_log" ] && [ ! -L "$pod_log" ]; then
+  # The server could not reach this node for so long that it gave the run up. Its files must not come back.
+  trouble="paperclip: this run is over: $pod_log is not there any more"
+else
+  # The record is about the files that opencode wrote to, whatever has their names now.
+  is_open "$pod_log" "$pod_out" ||
+    trouble="paperclip: $pod_log is not the file that the agent wrote to: another process has replaced it"
+  has_arrived || {
+    reason='"log_lost"'
+    trouble="paperclip: a part of the agent's output was lost: the shared volume is read-only, full, over its quota, or away"
+  }
+  if is_open "$pod_err" "$pod_trouble"; then true >>"$pod_trouble" 2>/dev/null; fi
+  # Of a file that cannot be asked nobody knows what it holds: a record of no bytes would say that it is empty.
+  if bytes=$(size "$pod_out"); then
+    leave_record
+  else
+    trouble="paperclip: cannot read $pod_log: the shared volume does not know the file any more"
+  fi
 fi
 [ -z "$trouble" ] || printf '%s\n' "$trouble" >&2
 {
@@ -295,5 +327,5 @@ fi
 } 2>/dev/null
 wait "$feeder"
 kill "$limit" 2>/dev/null
-[ "$reason" = null ] || exit 68
+[ "$reason" != '"log_too_large"' ] || exit 68
 exit "$status"

@@ -11,8 +11,13 @@ use crate::run::outcome::{FoldedFacts, LogState, Session, code, resolve_folded, 
 use crate::run::redact::display::Redactor;
 use crate::run::report::{Harvest, LogReport, Outcome, Report};
 use crate::run::supervise::deliver::Delivery;
+use crate::tail::EndRecord;
 use crate::tail::follower::Proof;
 use crate::tail::record::split_termination_message;
+
+/// In an end record: the volume has not taken all that opencode wrote.
+const LOG_LOST: &str = "log_lost";
+const LOST_OUTPUT: &str = "the shared volume lost a part of what opencode wrote";
 
 /// What is known when a run is over.
 pub struct EndFacts<'a> {
@@ -34,7 +39,11 @@ pub fn judge(known: EndFacts<'_>) -> Report {
     let nothing = Evidence::default();
     let evidence = known.end.evidence().unwrap_or(&nothing);
     let (record, container) = (evidence.record.as_ref(), evidence.container.as_ref());
-    let proof = known.delivered.proof.clone();
+    let proof = match reason_in(record) {
+        // The lines are the file's, and the file is not all that opencode wrote.
+        Some(LOG_LOST) => Proof::Failed(LOST_OUTPUT.to_owned()),
+        _ => known.delivered.proof.clone(),
+    };
     let log_state = match proof {
         Proof::Proven => LogState::Proven,
         Proof::Counted => LogState::Counted,
@@ -95,10 +104,15 @@ fn stderr(known: &EndFacts<'_>, container: Option<&ContainerEnd>) -> String {
     text.to_owned()
 }
 
+/// What the script says in its record beside the end.
+fn reason_in(record: Option<&EndRecord>) -> Option<&str> {
+    record?.reason.as_deref()
+}
+
 /// What the container, the pod or the script says about the end.
 fn reason(end: &RunEnd, evidence: &Evidence) -> Option<String> {
     let record = evidence.record.as_ref();
-    if record.is_some_and(|record| record.reason.as_deref() == Some("log_too_large")) {
+    if reason_in(record) == Some("log_too_large") {
         return Some(code::LOG_TOO_LARGE.to_owned());
     }
     let of_container = evidence.container.as_ref().and_then(|end| {
@@ -108,6 +122,12 @@ fn reason(end: &RunEnd, evidence: &Evidence) -> Option<String> {
             .flatten();
         of_script.map(str::to_owned).or_else(|| end.reason.clone())
     });
+    let says_nothing = of_container
+        .as_deref()
+        .is_none_or(|reason| matches!(reason, "Completed" | "Error"));
+    if says_nothing && reason_in(record) == Some(LOG_LOST) {
+        return Some(LOST_OUTPUT.to_owned());
+    }
     of_container.or_else(|| match end {
         RunEnd::Lost { why, .. } => Some(why.clone()),
         _ => None,

@@ -71,6 +71,73 @@ fn a_volume_that_fills_up_keeps_the_agents_status_and_says_so() {
     });
 }
 
+/// As on NFSv3, where a file that was removed on the server cannot be asked for anything, and has its name for a while.
+#[test]
+fn a_log_that_cannot_be_asked_for_its_size_gets_no_record() {
+    let agent = "echo out; : >\"$HOME/ended\"; exit 3";
+    each(agent, json!({}), |pod, shell| {
+        for (tool, refused) in [("stat", "*"), ("wc", "-c")] {
+            let real = ["/usr/bin", "/bin"].map(|folder| format!("{folder}/{tool}"));
+            let real = real
+                .iter()
+                .find(|path| fs::exists(path).unwrap_or(false))
+                .expect("a tool");
+            let stub = format!(
+                "#!/bin/sh\ncase $1 in {refused}) [ ! -e \"$HOME/ended\" ] || exit 1 ;; esac\nexec {real} \"$@\"\n"
+            );
+            pod.put(tool, &stub);
+        }
+        let end = pod.run("pod-1");
+        assert_eq!(end.code, 3, "{shell}: {}", end.stderr);
+        // busybox has both built in and does not look for others.
+        if shell != "busybox sh" {
+            assert_eq!(pod.record(), None, "{shell}");
+            assert!(end.stderr.contains("cannot read"), "{shell}: {}", end.stderr);
+            assert!(!pod.last_words().contains("{\"v\""), "{shell}");
+        }
+    });
+}
+
+/// A volume that became read-only takes what is written, and tells only whoever waits for it.
+#[test]
+fn output_that_the_volume_has_not_taken_is_said_in_the_record() {
+    each("echo out; exit 0", json!({}), |pod, shell| {
+        // The first call finds out what this `dd` can do, on a folder of the pod's own.
+        pod.put(
+            "dd",
+            "#!/bin/sh\ncase $* in *of=*) : ;; *) echo 'fsync failed: Read-only' >&2; exit 1 ;; esac\n",
+        );
+        let end = pod.run("pod-1");
+        assert_eq!(end.code, 0, "{shell}: {}", end.stderr);
+        // busybox has it built in and does not look for others.
+        if shell != "busybox sh" {
+            let record = pod.record().expect("a record");
+            assert_eq!(
+                (&record["reason"], &record["exit"]),
+                (&json!("log_lost"), &json!(0)),
+                "{shell}"
+            );
+            assert!(pod.last_words().contains("output was lost"), "{shell}");
+        }
+    });
+}
+
+#[test]
+fn where_nobody_can_wait_for_the_volume_nothing_counts_as_lost() {
+    let cannot = "case $* in *of=*) : ;; *) echo 'fsync failed: Operation not supported' >&2; exit 1 ;; esac";
+    for dd in ["exit 127", cannot] {
+        each("echo out", json!({}), |pod, shell| {
+            pod.put("dd", &format!("#!/bin/sh\n{dd}\n"));
+            assert_eq!(pod.run("pod-1").code, 0, "{shell}");
+            assert_eq!(
+                pod.record().expect("a record")["reason"],
+                json!(null),
+                "{shell}: {dd}"
+            );
+        });
+    }
+}
+
 /// An NFS client keeps what was written for up to a minute, unless somebody asks for the file's size.
 #[test]
 fn the_size_of_both_files_is_asked_for_in_each_round_so_that_lines_reach_the_server_in_time() {
@@ -93,4 +160,31 @@ fn the_size_of_both_files_is_asked_for_in_each_round_so_that_lines_reach_the_ser
             assert!(asked >= rounds, "{shell}: {asked} of {rounds} rounds: {trace}");
         }
     });
+}
+
+/// NFSv4 opens what a descriptor names by the name that it had: where another file has that name by now, the open one
+/// cannot be read any more. So a log that was replaced is not opened for writing, as it else is for its flush where there
+/// is no `dd`.
+#[test]
+fn a_log_that_was_replaced_is_not_opened_again() {
+    let replaces = r#"
+        log=$(ls "$HOME"/instances/default/run-logs/*/*/*.ndjson); cp "$log" "$HOME/copy"; mv "$HOME/copy" "$log""#;
+    for (more, flushed) in [("true", 2), (replaces, 1)] {
+        each(&format!("echo one; {more}; echo two"), json!({}), |pod, shell| {
+            pod.put("dd", "#!/bin/sh\nexit 127\n");
+            let end = ended(pod.start_traced());
+            if shell == "busybox sh" {
+                return;
+            }
+            assert_eq!(end.code, 0, "{shell}: {}", end.stderr);
+            let opens = |line: &&str| line.trim_start_matches('+').trim() == "true";
+            assert_eq!(
+                end.stderr.lines().filter(opens).count(),
+                flushed,
+                "{shell}: {}",
+                end.stderr
+            );
+            assert_eq!(pod.record().expect("a record")["bytes"], 8, "{shell}");
+        });
+    }
 }

@@ -367,3 +367,32 @@ fn what_the_script_said_before_the_agent_is_the_reason() {
         assert_eq!(report.to_value()["errorMessage"], json!(reason));
     }
 }
+
+/// A volume that became read-only has taken nothing since, and opencode heard nothing of it.
+#[test]
+fn output_that_the_volume_has_lost_is_never_a_success_without_its_last_step() {
+    for (output, code) in [("clean", json!(null)), ("open", json!("k8s_log_incomplete"))] {
+        let record = json!({"v": 1, "run": "r", "pod": "pod-1", "exit": 0, "bytes": 9, "reason": "log_lost"});
+        let end = RunEnd::Exited(Evidence {
+            container: None,
+            record: EndRecord::parse(&record.to_string(), "r"),
+        });
+        let report = conclude::judge(EndFacts {
+            spec: &spec(),
+            end: &end,
+            unstarted: false,
+            delivered: Delivery {
+                transcript: transcript(output),
+                excerpt: Excerpt::default(),
+                proof: Proof::Proven,
+                bytes: 9,
+            },
+            stderr: String::new(),
+        });
+        let told = report.to_value();
+        assert_eq!(told["errorCode"], code, "{output}: {told}");
+        assert_eq!(told["resultJson"]["logState"], json!("incomplete"), "{output}");
+        let is_said = told["errorMessage"].to_string().contains("volume lost a part");
+        assert_eq!(is_said, output == "open", "{output}: {told}");
+    }
+}

@@ -120,8 +120,13 @@ impl Pod {
     }
 
     pub(crate) fn install(&self, agent: &str) {
-        let file = self.path("bin/opencode");
-        fs::write(&file, format!("#!/bin/sh\n{agent}\n")).expect("a stub");
+        self.put("opencode", &format!("#!/bin/sh\n{agent}\n"));
+    }
+
+    /// Puts a program of this name before those of the machine.
+    pub(crate) fn put(&self, name: &str, text: &str) {
+        let file = self.path("bin").join(name);
+        fs::write(&file, text).expect("a stub");
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("a mode");
     }
 
