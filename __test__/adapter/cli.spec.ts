@@ -69,7 +69,7 @@ describe("a line", () => {
 
   it("cannot drive the terminal", () => {
     expect(plain({ type: "text", part: { text: "a\u001b]0;title\u0007b\u001b[2Jc\u009b31md\te\nf" } })).toBe(
-      "a]0;titlebc31md\te\nf",
+      "abcd\te\nf",
     );
   });
 

@@ -206,6 +206,18 @@ describe("single lines", () => {
     expect(parse("  \r\n", TS)).toEqual([]);
   });
 
+  it("shows words and results without escape sequences", () => {
+    const red = "\u001b[31mred\u001b[0m \u001b]0;title\u0007green";
+    const line = (type: string, part: object) => JSON.stringify({ type, sessionID: "ses_1", part });
+    const texts = [
+      ...parse(line("text", { text: red }), TS),
+      ...parse(line("reasoning", { text: red }), TS),
+      ...parse(line("tool_use", { tool: "bash", state: { status: "completed", input: {}, output: red } }), TS),
+      ...parse(line("tool_use", { tool: "bash", state: { status: "error", input: {}, error: red } }), TS),
+    ].flatMap((entry) => ("text" in entry ? [entry.text] : "content" in entry ? [entry.content] : []));
+    expect(texts).toEqual(Array(4).fill("red green"));
+  });
+
   it("has no memory", () => {
     const line = JSON.stringify({ type: "text", part: { text: "a" } });
     expect(parse(line, TS)).toEqual(parse(line, TS));
@@ -316,6 +328,13 @@ describe("hostile lines", () => {
       JSON.stringify({
         type: "tool_use",
         part: { tool: "x", state: { status: "error", error: big, input: Array(100_000).fill("ab") } },
+      }),
+      JSON.stringify({
+        type: "tool_use",
+        part: {
+          tool: "x",
+          state: { input: Object.fromEntries(Array.from({ length: 60_000 }, (_, n) => [`k${n}`, n])) },
+        },
       }),
       "[".repeat(megabyte),
       '{"a":'.repeat(megabyte / 5),

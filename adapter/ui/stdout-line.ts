@@ -128,7 +128,7 @@ function fromText(part: Json, ts: string): TranscriptEntry[] {
 }
 
 function spoken(part: Json): string {
-  return string(part["text"]).trim();
+  return stripAnsi(string(part["text"])).trim();
 }
 
 /** opencode prints a tool once, when it has finished: call and result come from the same line. */
@@ -146,7 +146,9 @@ function fromTool(part: Json, ts: string): TranscriptEntry[] {
   const status = string(state["status"]);
   if (status !== "completed" && status !== "error") return [call];
   const { content, isError } = toolResult(toolName, status, state);
-  return [call, { kind: "tool_result", ts, toolUseId, toolName, content: clip(content, MAX_RESULT_CHARS), isError }];
+  // Programs print colours, which a page shows as digits and letters.
+  const shown = stripAnsi(clip(content, MAX_RESULT_CHARS));
+  return [call, { kind: "tool_result", ts, toolUseId, toolName, content: shown, isError }];
 }
 
 function toolResult(tool: string, status: string, state: Json): { content: string; isError: boolean } {
@@ -234,8 +236,13 @@ function clipInput(value: unknown): unknown {
     if (Array.isArray(inner)) {
       return inner.slice(0, nodes).map((entry) => (nodes-- > 0 ? prune(entry, depth + 1) : "…"));
     }
-    const entries = Object.entries(inner).slice(0, nodes);
-    return Object.fromEntries(entries.map(([key, entry]) => [key, nodes-- > 0 ? prune(entry, depth + 1) : "…"]));
+    // Not Object.entries: of an object with very many keys that alone takes longer than to read its line.
+    const kept: [string, unknown][] = [];
+    for (const key in inner) {
+      if (nodes-- <= 0) break;
+      kept.push([key, prune((inner as Json)[key], depth + 1)]);
+    }
+    return Object.fromEntries(kept);
   };
   return prune(value, 0);
 }

@@ -45,8 +45,10 @@ function formatEntry(entry: TranscriptEntry, options: FormatOptions): string {
       return paint(entry.text);
     case "thinking":
       return paint(prefixLines("· ", shorten(entry.text, options)), "dim");
-    case "tool_call":
-      return `${paint(`→ ${entry.name}`, "cyan", "bold")} ${paint(summarise(entry.input, options), "cyan")}`.trimEnd();
+    case "tool_call": {
+      const input = paint(summarise(entry.input, options), "cyan");
+      return `${paint(`→ ${entry.name}`, "cyan", "bold")} ${input}`.trimEnd();
+    }
     case "tool_result":
       return paint(
         prefixLines(entry.isError ? "  ✗ " : "  ", shorten(entry.content, options)),
