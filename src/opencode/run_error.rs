@@ -12,6 +12,9 @@ const NAME_BYTES: usize = 256;
 /// Bytes of a text that are kept.
 const TEXT_BYTES: usize = 4 << 10;
 
+/// Fields of an error that are told where it has no message.
+const MAX_FIELDS: usize = 4;
+
 /// An `error` line.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -43,7 +46,9 @@ impl RunError {
         Self {
             name: head(name.unwrap_or_default(), NAME_BYTES),
             message: head(
-                &missing_model(value).unwrap_or_else(|| error_text(value)),
+                &missing_model(value)
+                    .or_else(|| fields(value))
+                    .unwrap_or_else(|| error_text(value)),
                 TEXT_BYTES,
             ),
             status: at(&["/data/statusCode", "/status", "/http/status", "/statusCode"]).and_then(status),
@@ -78,6 +83,22 @@ fn missing_model(value: &Value) -> Option<String> {
         "Model not found: {provider}/{model}{}",
         near.unwrap_or_default()
     ))
+}
+
+/// The fields of a named error that has no message: `ProviderInitError: providerID acme`.
+fn fields(value: &Value) -> Option<String> {
+    let name = value.get("name").and_then(Value::as_str)?;
+    let data = value.get("data").and_then(Value::as_object)?;
+    let is_told = value.get("message").is_some() || data.contains_key("message");
+    if is_told || data.contains_key("responseBody") || data.contains_key("statusCode") {
+        return None;
+    }
+    let said: Vec<String> = data
+        .iter()
+        .filter_map(|(field, value)| Some(format!("{field} {}", prefix(value.as_str()?, NAME_BYTES))))
+        .take(MAX_FIELDS)
+        .collect();
+    (!said.is_empty()).then(|| format!("{name}: {}", said.join(", ")))
 }
 
 /// A status as a number, or as its digits.

@@ -346,14 +346,14 @@ impl OpenErrors {
     }
 }
 
-/// Whether opencode says that a permission was rejected.
+/// Whether opencode says that a permission was rejected, or a question not answered: either ends a run.
 pub(crate) fn is_rejection(text: &str) -> bool {
     // V2 names the permission; a tool that the system refused something names a path.
     let of_v2 = text.strip_prefix("Permission denied: ").is_some_and(|rule| {
         let name = rule.split([' ', '(']).next().unwrap_or_default();
         !name.is_empty() && name.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase())
     });
-    of_v2 || text.contains("rejected permission")
+    of_v2 || text.contains("rejected permission") || text.contains("dismissed this question")
 }
 
 /// The reasons by which old releases marked their step limit.

@@ -1,5 +1,10 @@
 //! What opencode says of a command line that it does not accept.
 
+use crate::opencode::bounded::prefix;
+
+/// Bytes of a parser's own words.
+const SAID_BYTES: usize = 300;
+
 /// opencode's options that a setting sets, and what a person does where an opencode has no such option.
 const SET_BY: &[(&str, &str)] = &[
     (
@@ -40,8 +45,38 @@ pub(super) fn refusal(lines: &[String]) -> Option<String> {
     let is_usage = lines
         .first()
         .is_some_and(|line| line.starts_with("opencode run [message"));
-    is_usage
-        .then(|| "it does not accept its command line (an unknown option) and printed its usage".to_owned())
+    if !is_usage {
+        return None;
+    }
+    let said = behind_usage(lines);
+    let why = match said.is_empty() {
+        true => "an unknown option",
+        false => prefix(&said, SAID_BYTES),
+    };
+    Some(format!(
+        "it does not accept its command line ({why}) and printed its usage"
+    ))
+}
+
+/// What stands behind the list of options, in one line.
+fn behind_usage(lines: &[String]) -> String {
+    let of_list = |line: &String| {
+        line.trim_start().starts_with('-')
+            || line.ends_with(':') && line.starts_with("Option")
+            || [
+                "[string]",
+                "[boolean]",
+                "[array]",
+                "[number]",
+                "[default",
+                "[choices",
+            ]
+            .iter()
+            .any(|kind| line.contains(kind))
+    };
+    let end = lines.iter().rposition(of_list).map_or(lines.len(), |at| at + 1);
+    let said = lines.get(end..).unwrap_or_default().iter();
+    said.map(|line| line.trim()).collect::<Vec<_>>().join(" ")
 }
 
 /// The option that a line refuses by name: `Unrecognized flag: --variant`, `Unknown argument: variant`.

@@ -110,8 +110,16 @@ impl<'a> Said<'a> {
         if !is_limit && status != Some(401) && self.says(words::FILTERED) {
             return Some(Kind::Filtered);
         }
-        let passes = self.says(words::TOO_FAST);
-        let is_spent = self.says(words::SPENT) || status == Some(402);
+        // A gateway puts the name of its own error before the words of another one.
+        let text = self
+            .text
+            .replace("ratelimiterror", "")
+            .replace("rate_limit_error", "");
+        let passes = words::TOO_FAST.iter().any(|word| text.contains(word));
+        let is_server = status.is_some_and(|status| status >= 500);
+        let no_money =
+            !is_server && self.says(words::MONEY) && self.says(words::IS_GONE) && !self.says(&["balancer"]);
+        let is_spent = self.says(words::SPENT) || no_money || status == Some(402);
         if is_spent {
             return Some(Kind::Quota);
         }
@@ -123,7 +131,6 @@ impl<'a> Said<'a> {
         if is_limit && self.says(&["overloaded"]) {
             return Some(Kind::Away);
         }
-        let is_server = status.is_some_and(|status| status >= 500);
         let of_limit = [
             "rate limit",
             "rate_limit",
@@ -140,7 +147,17 @@ impl<'a> Said<'a> {
     fn is_overflow(&self) -> bool {
         let counts =
             self.says(&["exceeds the limit"]) && self.says(&["token"]) && self.error.status != Some(429);
-        !matches!(self.error.status, Some(401..=403)) && (counts || self.says(words::OVERFLOW))
+        !matches!(self.error.status, Some(401..=403))
+            && (counts || self.says(words::OVERFLOW) || self.is_too_long())
+    }
+
+    /// The input is longer than something, in whatever words; what is said of the output, of a name or of a tool is not.
+    fn is_too_long(&self) -> bool {
+        matches!(self.error.status, Some(400 | 422))
+            && self.says(&["input", "prompt", "context", "messages"])
+            && self.says(&["token", "length"])
+            && self.says(words::TOO_LONG)
+            && !self.says(words::NOT_THE_INPUT)
     }
 
     /// A server of one's own applies the model's template to the messages, and answers 500 where it does not fit.
@@ -168,14 +185,21 @@ impl<'a> Said<'a> {
             ];
             return self.says(&of_sdk);
         }
-        let at_place = ["messages.", "messages[", "input[", "contents[", "contents."]
-            .iter()
-            .any(|list| {
-                self.text.match_indices(list).any(|(at, _)| {
-                    let rest = self.text.get(at + list.len()..).unwrap_or_default();
-                    rest.starts_with(|c: char| c.is_ascii_digit())
-                })
-            });
+        let at_place = [
+            "messages.",
+            "messages.[",
+            "messages[",
+            "input[",
+            "contents[",
+            "contents.",
+        ]
+        .iter()
+        .any(|list| {
+            self.text.match_indices(list).any(|(at, _)| {
+                let rest = self.text.get(at + list.len()..).unwrap_or_default();
+                rest.starts_with(|c: char| c.is_ascii_digit())
+            })
+        });
         let of_history = at_place && !self.says(words::SYSTEM_PROMPT);
         of_history || self.says(words::HISTORY) && !self.says(words::NOT_HISTORY)
     }
@@ -196,13 +220,30 @@ impl<'a> Said<'a> {
             "image",
         ]);
         let names_model = self.text.contains("model") || self.text.contains("deployment");
-        let is_gone = names_model && self.says(words::MODEL_IS) && !is_parameter;
+        let is_gone = self.is_about_a_model(words::MODEL_IS) && !is_parameter;
         // Who may not do something is told that it may not exist, too.
         let is_denied = self.error.status == Some(403) && self.says(&["permission"]);
         self.says(words::NO_MODEL)
             || is_gone && self.error.status != Some(401) && !is_denied
             || self.error.status == Some(404) && names_model
             || self.error.name == "provider.no-route" && names_model
+    }
+
+    /// Whether a sentence names a model before one of these words: "x is not supported with this model" is about x.
+    fn is_about_a_model(&self, words: &[&str]) -> bool {
+        words
+            .iter()
+            .flat_map(|word| self.text.match_indices(word))
+            .any(|(at, _)| {
+                let before = self.text.get(..at).unwrap_or_default();
+                let start = [". ", "\n", "{"]
+                    .iter()
+                    .filter_map(|end| before.rfind(end))
+                    .max()
+                    .unwrap_or(0);
+                let sentence = before.get(start..).unwrap_or_default();
+                sentence.contains("model") || sentence.contains("deployment")
+            })
     }
 
     fn by_status(&self) -> Option<Kind> {
@@ -219,10 +260,10 @@ impl<'a> Said<'a> {
             Some(403) if is_page => Some(Kind::Misconfigured),
             Some(403) => Some(Kind::Auth),
             Some(407) => Some(Kind::Misconfigured),
-            Some(408 | 424 | 425 | 500..) => Some(Kind::Away),
-            Some(400..500) if self.says(words::REFUSED_LOGIN) => Some(Kind::Auth),
-            Some(400..500) if self.says(&["overloaded", "temporarily", "degraded"]) => Some(Kind::Away),
-            Some(400..500) => Some(Kind::Rejected),
+            Some(408 | 424 | 425 | 499 | 500..) => Some(Kind::Away),
+            Some(400..499) if self.says(words::REFUSED_LOGIN) => Some(Kind::Auth),
+            Some(400..499) if self.says(words::AWAY_OF_SERVER) => Some(Kind::Away),
+            Some(400..499) => Some(Kind::Rejected),
             Some(_) | None => self.without_status(away),
         }
     }
@@ -253,6 +294,7 @@ impl<'a> Said<'a> {
                 "provider.invalid-request",
                 "provider.unsupported-operation",
                 "provider.config",
+                "provider.no-route",
             ]
             .contains(&name) =>
             {

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use crate::opencode::bounded::{prefix, suffix};
 use crate::opencode::log::{self, LogError};
 
+use super::plain::without_json;
 use super::without_ansi;
 
 /// Longest piece of stderr in a message.
@@ -71,14 +72,20 @@ impl ConfigQuote {
 pub(super) fn excerpt(lines: &[String]) -> Option<String> {
     let start = lines
         .iter()
-        .position(|line| line.trim_start().starts_with("Error:"))
+        .position(|line| behind_error(line).is_some_and(|said| !said.starts_with(UNEXPECTED)))
+        .or_else(|| {
+            let is_unexpected = lines.iter().any(|line| behind_error(line).is_some());
+            let named = || lines.iter().position(|line| names_error(line));
+            is_unexpected.then(named).flatten()
+        })
         .unwrap_or(0);
     let short = |line: &String| log::read(line).map_or_else(|| line.clone(), |error| error.to_string());
     let mut seen = HashSet::new();
     let mut said: Vec<String> = lines.get(start..)?.iter().map(short).collect();
     said.retain(|line| seen.insert(line.clone()));
     let text = said.join("\n");
-    let text = text.trim();
+    let text = without_object(text.trim());
+    let text = text.as_str();
     if text.is_empty() {
         return None;
     }
@@ -93,6 +100,32 @@ pub(super) fn excerpt(lines: &[String]) -> Option<String> {
         prefix(text, EXCERPT / 2).trim_end(),
         suffix(text, EXCERPT / 2).trim_start()
     ))
+}
+
+/// The text where an error is printed as an object of several lines: then what it says.
+fn without_object(text: &str) -> String {
+    let object = text.strip_prefix("Error:").map_or("", str::trim_start);
+    match object.starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(object).is_ok() {
+        true => format!("Error: {}", without_json(object)),
+        false => text.to_owned(),
+    }
+}
+
+/// What opencode says of an error that it has no words for. What it prints of it then stands elsewhere.
+const UNEXPECTED: &str = "Unexpected error";
+
+/// What a line says behind `Error:`.
+fn behind_error(line: &str) -> Option<&str> {
+    line.trim_start().strip_prefix("Error:").map(str::trim_start)
+}
+
+/// Whether a line begins with the name of an error, but not with `Error` alone.
+fn names_error(line: &str) -> bool {
+    let first = line.split_whitespace().next().unwrap_or_default();
+    let name = first
+        .strip_suffix(':')
+        .and_then(|name| name.strip_suffix("Error"));
+    name.is_some_and(|kind| !kind.is_empty())
 }
 
 /// What was asked for and rejected: `external_directory (/etc/*)`.
@@ -142,6 +175,10 @@ pub(super) fn provider_error(line: &str) -> Option<LogError> {
     let line = line.trim();
     let line = line.strip_prefix("Error:").map_or(line, str::trim_start);
     let (name, text) = line.split_once(": ")?;
+    let name = match name {
+        "Model not found" => "ProviderModelNotFoundError",
+        name => name,
+    };
     is_of_provider(name).then(|| LogError {
         of_provider: true,
         name: name.to_owned(),

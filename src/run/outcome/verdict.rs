@@ -151,6 +151,14 @@ pub(super) fn permission_failure(sum: &Summary, rules: &[String]) -> OutcomeFail
     let what = [rules.to_vec(), by_done, sum.rejected_tools.clone()]
         .into_iter()
         .find(|names| !names.is_empty());
+    if what
+        .as_ref()
+        .is_some_and(|names| names.iter().all(|name| name == "question"))
+    {
+        let text = "Question not answered: the agent asked, nobody was there to answer, and opencode ended the run; \
+                    tell the agent in its instructions to decide by itself";
+        return OutcomeFailure::new(code::PERMISSION_REJECTED, text).explained();
+    }
     let what = what
         .map(|names| format!(": {}", names.join(", ")))
         .unwrap_or_default();
@@ -256,6 +264,11 @@ fn no_answer(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure> {
     if sum.open_step && !last.spoke || !sum.open_step && reason == "tool-calls" {
         let text = "Ended too early: opencode ended by itself in the middle of the run, and the model had not finished its answer";
         return errors::by_stderr(facts, lines).or(Some(OutcomeFailure::new(code::UNKNOWN_OUTCOME, text)));
+    }
+    // opencode has asked the model to go on after a summary of the conversation, and nothing came.
+    if !sum.open_step && reason == "stop" && sum.compactions > 0 && sum.answer.is_empty() {
+        let text = "Ended too early: opencode summed the conversation up and ended by itself before the model went on";
+        return Some(OutcomeFailure::new(code::UNKNOWN_OUTCOME, text));
     }
     if !sum.open_step && (reason == "error" || is_broken_off(reason) && !last.spoke && sum.has_output()) {
         let text = format!("Answer broke off: the model's last answer is empty (it ended with {reason:?})");

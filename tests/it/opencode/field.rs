@@ -32,13 +32,24 @@ struct Expect {
 }
 
 /// The reports, and variants of each kind: other providers' words, a status without words, words without a status.
+const REPORTS: &[&str] = &[
+    include_str!("../../../fixtures/opencode/field-cases.json"),
+    include_str!("../../../fixtures/opencode/field-variants.json"),
+];
+/// More of the same, for the verdict only: what providers answer, and other ends.
+const WORDS: &[&str] = &[
+    include_str!("../../../fixtures/opencode/field-providers.json"),
+    include_str!("../../../fixtures/opencode/field-ends.json"),
+];
+
 fn cases() -> Vec<Case> {
-    let files = [
-        include_str!("../../../fixtures/opencode/field-cases.json"),
-        include_str!("../../../fixtures/opencode/field-variants.json"),
-    ];
-    let read = |text| serde_json::from_str::<Vec<Case>>(text).expect("the cases");
-    files.into_iter().flat_map(read).collect()
+    read(REPORTS).chain(read(WORDS)).collect()
+}
+
+fn read(files: &'static [&'static str]) -> impl Iterator<Item = Case> {
+    files
+        .iter()
+        .flat_map(|text| serde_json::from_str::<Vec<Case>>(text).expect("the cases"))
 }
 
 fn judge(case: &Case) -> RunResult {
@@ -49,9 +60,9 @@ fn judge(case: &Case) -> RunResult {
     })
 }
 
-/// The cases by name, each with its result.
+/// The reports by name, each with its result.
 pub(crate) fn results() -> impl Iterator<Item = (String, RunResult)> {
-    cases().into_iter().map(|case| (case.name.clone(), judge(&case)))
+    read(REPORTS).map(|case| (case.name.clone(), judge(&case)))
 }
 
 /// What differs from what is expected.

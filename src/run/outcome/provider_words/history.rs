@@ -35,6 +35,38 @@ pub(in super::super) const OVERFLOW: &[&str] = &[
     "max_new_tokens` must be",
     "must have less than",
     "model_context_window_exceeded",
+    "exceed max message tokens",
+    "上下文长度",
+    "输入内容过长",
+];
+
+/// Something is longer than it may be.
+pub(in super::super) const TOO_LONG: &[&str] = &[
+    "exceed",
+    "too long",
+    "too large",
+    "must be less than",
+    "longer than",
+    "greater than",
+];
+
+/// What else may be too long, so that a new session changes nothing.
+pub(in super::super) const NOT_THE_INPUT: &[&str] = &[
+    "max_tokens",
+    "max tokens",
+    "output token",
+    "completion token",
+    "string too long",
+    "array too long",
+    "budget",
+    "tool",
+    "image",
+    "rate limit",
+    "rate exceeded",
+    "throttl",
+    "quota",
+    "per minute",
+    "too many requests",
 ];
 
 /// The conversation itself is refused: every later request of the session has the same messages.
@@ -104,6 +136,20 @@ pub(in super::super) const HISTORY: &[&str] = &[
     "content length must",
     "previous response",
     "content element",
+    "'messages': array",
+    "'input': array",
+    "messages parameter",
+    "messages 参数",
+    "elements in history",
+    "content field",
+    "file content",
+    "document file",
+    "multimodal",
+    "vision request",
+    "vision-request",
+    "audio input",
+    "video input",
+    "file input",
 ];
 
 /// Words of the same requests that are about the offered tools or parameters, not about the conversation.
@@ -131,4 +177,5 @@ pub(in super::super) const BAD_CALL: &[&str] = &[
     "tool call validation failed",
     "error parsing tool call",
     "failed to parse tool call",
+    "as part of tooluse",
 ];

@@ -62,11 +62,40 @@ pub(in super::super) const SPENT: &[&str] = &[
     "overdue-payment",
     "recharge",
     "free-models-per-day",
+    "byday",
+    "per 86400s",
     "perday",
     "limit: 0,",
     "extra usage",
     "free tier of the model",
     "in good standing",
+    "credit card",
+    "package has expired",
+    "subscription has expired",
+    "plan has expired",
+    "subscription plan does not",
+    "余额不足",
+    "充值",
+    "欠费",
+];
+
+/// What one pays with.
+pub(in super::super) const MONEY: &[&str] = &["balance", "credits", "funds"];
+
+/// How it is said that there is none of it.
+pub(in super::super) const IS_GONE: &[&str] = &[
+    "insufficient",
+    "not enough",
+    "not_enough",
+    "no enough",
+    "too low",
+    "deplet",
+    "exhausted",
+    "run out",
+    "used up",
+    "expired",
+    "no credits",
+    "is negative",
 ];
 
 /// A quota is used up, of money or of requests in a minute: what else is said decides.

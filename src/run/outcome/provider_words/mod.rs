@@ -5,7 +5,7 @@ mod limits;
 mod network;
 mod refusals;
 
-pub(super) use history::{BAD_CALL, HISTORY, NOT_HISTORY, OVERFLOW, SYSTEM_PROMPT};
-pub(super) use limits::{QUOTA, SPENT, TOO_FAST};
-pub(super) use network::{AWAY, AWAY_OF_REQUEST, BROKEN_STREAM, ELSEWHERE, MISCONFIGURED};
+pub(super) use history::{BAD_CALL, HISTORY, NOT_HISTORY, NOT_THE_INPUT, OVERFLOW, SYSTEM_PROMPT, TOO_LONG};
+pub(super) use limits::{IS_GONE, MONEY, QUOTA, SPENT, TOO_FAST};
+pub(super) use network::{AWAY, AWAY_OF_REQUEST, AWAY_OF_SERVER, BROKEN_STREAM, ELSEWHERE, MISCONFIGURED};
 pub(super) use refusals::{FILTERED, MODEL_IS, NO_LOGIN, NO_MODEL, NOT_FROM_HERE, REFUSED_LOGIN};

@@ -68,6 +68,7 @@ pub(in super::super) const AWAY: &[&str] = &[
     "stream error",
     "stream closed",
     "http2",
+    "goaway",
     "econn",
     "etimedout",
     "ehostunreach",
@@ -110,6 +111,15 @@ pub(in super::super) const AWAY_OF_REQUEST: &[&str] = &[
     "epipe",
 ];
 
+/// What a server says with a 4xx that is none of the request's.
+pub(in super::super) const AWAY_OF_SERVER: &[&str] = &[
+    "overloaded",
+    "temporarily",
+    "degraded",
+    "model unloaded",
+    "model has crashed",
+];
+
 /// Of these, what stays until somebody changes something.
 pub(in super::super) const MISCONFIGURED: &[&str] = &[
     "certificate",
@@ -142,6 +152,7 @@ pub(in super::super) const BROKEN_STREAM: &[&str] = &[
     "expected 'id' to be",
     "expected 'function",
     "decompression error",
+    "empty response body",
     "text part",
     "reasoning part",
 ];
@@ -152,7 +163,10 @@ pub(in super::super) const ELSEWHERE: &[&str] = &[
     "plugin",
     "sqlite",
     "database",
-    "lsp",
+    "lsp server",
+    "lsp client",
+    "lsp.",
+    "language server",
     "enoent",
     "eacces",
     "eperm",

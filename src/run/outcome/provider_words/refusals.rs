@@ -21,6 +21,14 @@ pub(in super::super) const FILTERED: &[&str] = &[
     "usage policies",
     "moderation",
     "was flagged",
+    "request has been flagged",
+    "prompt has been flagged",
+    "input has been flagged",
+    "content has been flagged",
+    "policy_violation",
+    "usage guidelines",
+    "safety_check",
+    "prompt blocked",
     "blocked by policy",
     "prompt was blocked",
     "guardrail",
@@ -28,6 +36,7 @@ pub(in super::super) const FILTERED: &[&str] = &[
     "considered high risk",
     "sensitive content",
     "new_sensitive",
+    "敏感内容",
 ];
 
 /// The model is unknown, gone, or not for this account.
@@ -63,6 +72,9 @@ pub(in super::super) const NO_MODEL: &[&str] = &[
     "allowed to access model",
     "can only access models",
     "key_model_access_denied",
+    "no such languagemodel",
+    "llm provider not provided",
+    "模型不存在",
 ];
 
 /// What is wrong with the model that the same sentence names.
@@ -120,6 +132,9 @@ pub(in super::super) const NO_LOGIN: &[&str] = &[
     "reauthenticate",
     "apikey is missing",
     "reauth related",
+    "oauth access token",
+    "refresh access token",
+    "invalid_client",
 ];
 
 /// Words of a 4xx other than 401 and 403 that are about the account or its key.
