@@ -75,12 +75,14 @@ pub(super) const UNMISTAKABLE: &[&str] = &[
 pub(super) const KEY_BYTES: usize = 24;
 
 /// Names whose value is a secret.
-pub(super) const NAMES: [&str; 14] = [
+pub(super) const NAMES: [&str; 16] = [
     "api_key",
     "apikey",
     "api-key",
     "access_key",
     "accesskey",
+    "accountkey",
+    "sharedaccesskey",
     "secret_key",
     "secretkey",
     "private_key",

@@ -6,21 +6,18 @@ use std::borrow::Cow;
 use crate::config::RunSpec;
 use crate::opencode::bounded::{prefix, suffix};
 use crate::run::outcome::{without_ansi, without_secrets};
+use crate::run::redact::forms::{self, Form};
 use crate::run::redact::home;
 
-/// Shorter values are more likely ordinary words, and are not masked.
-const MIN_SECRET_BYTES: usize = 8;
 /// How much of a text's end is read for its last words.
 const LAST_WORDS_BYTES: usize = 2 << 10;
 /// Bytes of the longest message.
 const MESSAGE_BYTES: usize = 4 << 10;
-/// A line of a secret of several lines is known by itself from this length on.
-const MIN_SECRET_LINE_BYTES: usize = 16;
 
 /// Masks the secrets of one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Redactor {
-    secrets: Vec<String>,
+    secrets: Vec<Form>,
 }
 
 impl Redactor {
@@ -41,20 +38,9 @@ impl Redactor {
             }
             secrets.extend(url_password(value).map(str::to_owned));
         }
-        // A key of several lines may come line by line.
-        let lines = secrets.iter().filter(|secret| secret.contains('\n'));
-        let lines = lines.flat_map(|secret| secret.lines().map(|line| line.trim().to_owned()));
-        let lines: Vec<String> = lines.filter(|line| line.len() >= MIN_SECRET_LINE_BYTES).collect();
-        secrets.extend(lines);
-        // In a line of JSON a secret stands as JSON writes it, and in JSON inside JSON as JSON writes that.
-        let escaped_once: Vec<String> = secrets.iter().filter_map(|secret| escaped(secret)).collect();
-        secrets.extend(escaped_once.iter().filter_map(|secret| escaped(secret)));
-        secrets.extend(escaped_once);
-        secrets.retain(|secret| secret.len() >= MIN_SECRET_BYTES);
-        // One may be a part of another.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        secrets.dedup();
-        Self { secrets }
+        Self {
+            secrets: forms::of(secrets),
+        }
     }
 
     /// The beginning of the text, at most `limit` characters.
@@ -95,8 +81,8 @@ impl Redactor {
     pub fn hide<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut text = Cow::Borrowed(text);
         for secret in &self.secrets {
-            if text.contains(secret.as_str()) {
-                text = Cow::Owned(text.replace(secret.as_str(), "***"));
+            if secret.is_in(&text) {
+                text = Cow::Owned(text.replace(secret.text(), "***"));
             }
         }
         text
@@ -106,9 +92,10 @@ impl Redactor {
     #[must_use]
     pub fn hide_cut<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let hidden = self.hide(text);
-        let half = |secret: &String| {
+        let half = |secret: &Form| {
+            let secret = secret.text();
             let ends = secret.char_indices().map(|(at, _)| at).rev();
-            ends.take_while(|at| *at >= MIN_SECRET_BYTES)
+            ends.take_while(|at| *at >= forms::MIN_BYTES)
                 .find(|at| secret.get(..*at).is_some_and(|half| hidden.ends_with(half)))
         };
         match self.secrets.iter().filter_map(half).max() {
@@ -150,17 +137,21 @@ fn url_password(value: &str) -> Option<&str> {
     user.split_once(':').map(|(_, password)| password)
 }
 
-/// A text as it stands in a string of JSON, where that differs.
-fn escaped(text: &str) -> Option<String> {
-    let quoted = serde_json::to_string(text).ok()?;
-    let inner = quoted.strip_prefix('"')?.strip_suffix('"')?;
-    (inner != text).then(|| inner.to_owned())
-}
-
 fn sounds_secret(name: &str) -> bool {
-    const WORDS: [&str; 6] = ["KEY", "TOKEN", "SECRET", "PASS", "CREDENTIAL", "AUTH"];
+    const WORDS: [&str; 10] = [
+        "KEY",
+        "TOKEN",
+        "SECRET",
+        "PASS",
+        "CREDENTIAL",
+        "AUTH",
+        "COOKIE",
+        "PRIVATE",
+        "WEBHOOK",
+        "CONNECTION_STRING",
+    ];
     let name = name.to_ascii_uppercase().replace("AUTHOR", "");
-    WORDS.iter().any(|word| name.contains(word))
+    WORDS.iter().any(|word| name.contains(word)) || name == "PAT" || name.ends_with("_PAT")
 }
 
 /// Whether it is a control character, changes the direction of text, or has no width.
@@ -175,7 +166,10 @@ mod tests {
 
     fn redactor(secrets: &[&str]) -> Redactor {
         Redactor {
-            secrets: secrets.iter().map(|secret| (*secret).to_owned()).collect(),
+            secrets: secrets
+                .iter()
+                .map(|secret| Form::new((*secret).to_owned()))
+                .collect(),
         }
     }
 
@@ -250,10 +244,12 @@ mod tests {
             "gh_token",
             "DB_PASSWORD",
             "PAPERCLIP_RUNTIME_TOOLS_TOKEN",
+            "ADO_PAT",
+            "SLACK_WEBHOOK_URL",
         ] {
             assert!(sounds_secret(name), "{name}");
         }
-        for name in ["PATH", "NODE_ENV", "GIT_AUTHOR_NAME"] {
+        for name in ["PATH", "NODE_ENV", "GIT_AUTHOR_NAME", "COMPATIBLE"] {
             assert!(!sounds_secret(name), "{name}");
         }
     }
@@ -261,7 +257,7 @@ mod tests {
     #[test]
     fn a_secret_is_hidden_in_a_line_of_json() {
         let secret = "p\"4ss\\w\u{f6}rd";
-        let hidden = redactor(&[&escaped(secret).expect("it differs"), secret]);
+        let hidden = redactor(&[&forms::escaped(secret).expect("it differs"), secret]);
         let line = serde_json::json!({"text": format!("it is {secret}!")}).to_string();
         assert_eq!(hidden.hide(&line), r#"{"text":"it is ***!"}"#);
         assert_eq!(hidden.hide("nothing"), "nothing");

@@ -101,13 +101,22 @@ fn stderr(known: &EndFacts<'_>, container: Option<&ContainerEnd>) -> String {
     }
     let message = container.map(|end| end.message.as_str()).unwrap_or_default();
     let (_, text) = split_termination_message(message, &known.spec.run.id);
-    text.to_owned()
+    if text.len() < CUT_FROM {
+        return text.to_owned();
+    }
+    // The pod puts so many bytes of stderr's end there: they may begin within a secret, and half of one is not known.
+    let whole = text.split_once(char::is_whitespace);
+    whole.map_or("", |(_, rest)| rest).to_owned()
 }
 
 /// What the script says in its record beside the end.
 fn reason_in(record: Option<&EndRecord>) -> Option<&str> {
     record?.reason.as_deref()
 }
+
+/// Bytes of a termination message from which on its text may be cut: `pod.sh` takes 1,500, the kubelet 2,048 or 4,096,
+/// and white space at its ends is gone.
+const CUT_FROM: usize = 1_400;
 
 /// What the container, the pod or the script says about the end.
 fn reason(end: &RunEnd, evidence: &Evidence) -> Option<String> {

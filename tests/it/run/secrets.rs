@@ -287,6 +287,35 @@ proptest! {
     }
 }
 
+/// The agent's own secret in base64 by itself, behind two lengths of a user's name and in a file, and in a URL.
+const ENCODED: &[&str] = &[
+    "cCJ3XGQtUTd6Vzl4SzJ2SjRxWjh5WDN3VjZrUTVqWTF6VzB4UTl2Szd5WjJxWA==",
+    "dXNlcjpwIndcZC1RN3pXOXhLMnZKNHFaOHlYM3dWNmtRNWpZMXpXMHhROXZLN3laMnFY",
+    "dTpwIndcZC1RN3pXOXhLMnZKNHFaOHlYM3dWNmtRNWpZMXpXMHhROXZLN3laMnFY",
+    "YWI6cCJ3XGQtUTd6Vzl4SzJ2SjRxWjh5WDN3VjZrUTVqWTF6VzB4UTl2Szd5WjJxWAo=",
+    "p%22w%5Cd-Q7zW9xK2vJ4qZ8yX3wV6kQ5jY1zW0xQ9vK7yZ2qX",
+];
+
+/// What git, curl and the environment of a program print of a secret is not always the secret as it is.
+#[test]
+fn a_secret_in_another_form_is_not_told_either() {
+    let pieces = |form: &'static str| (0..form.len() - LEAK).filter_map(move |at| form.get(at..at + LEAK));
+    for form in ENCODED {
+        for place in 0..PLACES {
+            for stderr_place in 0..STDERR_PLACES {
+                let text = format!("before {form} after");
+                let lines = stdout(place, &text);
+                let said = stderr(stderr_place, &text);
+                let message = if stderr_place == 9 { text.as_str() } else { "" };
+                for (what, told) in told(&SPEC, &lines, false, &said, 1, message) {
+                    let found = pieces(form).find(|piece| told.contains(piece));
+                    assert_eq!(found, None, "{what}: {form} at {place} and {stderr_place}");
+                }
+            }
+        }
+    }
+}
+
 /// The line may end within a secret: opencode was killed, or the line was longer than the limit.
 #[test]
 fn a_line_that_was_cut_within_a_secret_tells_no_half_of_it() {
@@ -296,6 +325,18 @@ fn a_line_that_was_cut_within_a_secret_tells_no_half_of_it() {
         let line = whole[..length].to_owned();
         for (what, told) in told(spec, &[line], true, "", 1, "") {
             assert_eq!(leak(&told), None, "{what} at {length}: {told}");
+        }
+    }
+}
+
+/// The pod reports the last 1,500 bytes of stderr, which may begin anywhere.
+#[test]
+fn a_termination_message_that_begins_within_a_secret_tells_no_half_of_it() {
+    for cut in 1..OWN.len() {
+        let end = format!("{} and the end\n", &OWN[cut..]);
+        let message = format!("{end}{}", "x y ".repeat(1_500).split_at(1_500 - end.len()).0);
+        for (what, told) in told(&SPEC, &[], false, "", 1, &message) {
+            assert_eq!(leak(&told), None, "{what} at {cut}: {told}");
         }
     }
 }
