@@ -62,6 +62,24 @@ first_line() { # PATH: reads it into pod_seen, without a program and no more tha
 }
 strange() { refuse 66 "$1 is a link, a pipe or a folder: another pod of the shared volume made it. Remove it"; }
 
+# Which opencode this is, by the package that it is in. To ask itself takes seconds, and as much memory as a small run.
+installed() { # sets pod_version; leaves it empty where opencode is in no package, or in one of another form
+  pod_at=$(command -v opencode) && pod_at=$(readlink -f "$pod_at") || return 0
+  pod_at=${pod_at%/*/*}/package.json
+  is_file "$pod_at" && [ "$(size "$pod_at")" -le 8192 ] || return 0
+  pod_named=
+  while IFS= read -r pod_seen; do
+    case $pod_seen in
+      *'"name": "opencode'* | *'"name": "@opencode'*) pod_named=1 ;;
+      *'"version": "'*) pod_version=${pod_seen#*'"version": "'} pod_version=${pod_version%%'"'*} ;;
+    esac
+  done <"$pod_at"
+  [ -n "$pod_named" ] || pod_version=
+}
+pod_version=
+installed 2>/dev/null
+case $pod_version in '' | *[!0-9A-Za-z.+-]*) ;; *) pod_facts="$pod_facts,\"opencode\":\"$pod_version\"" ;; esac
+
 # The Job's controller may start a second pod: only the pod that makes this file starts opencode.
 pod_first=$(
   printf '{"v":1,"run":"%s","pod":"%s","podUid":"%s","namespace":"%s",%s}' \

@@ -21,6 +21,9 @@ mod small;
 mod summary;
 mod transcript;
 
+/// The version that all recordings, and the runs on real clusters, are made with.
+pub const TESTED_VERSION: &str = "1.18.33";
+
 pub use activity::{Activity, LastEvent};
 pub use parse::{fold, is_step_limit, parse_jsonl};
 pub use progress::{Circle, LastStep};

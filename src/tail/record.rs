@@ -1,7 +1,7 @@
 //! The records that a pod leaves on the volume: the start record before it starts opencode, the end record when
 //! opencode has exited. What a pod wrote is hostile input. Pure.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// No record is longer: the kubelet keeps this much of a termination message.
 pub const MAX_RECORD_BYTES: usize = 4_096;
@@ -24,6 +24,25 @@ pub struct StartRecord {
     /// For how many seconds its files are to stay.
     #[serde(default)]
     pub keep: Option<u64>,
+    /// The version of opencode, as the package in the image names it. A word to print.
+    #[serde(default, deserialize_with = "version")]
+    pub opencode: Option<String>,
+}
+
+/// Bytes of the longest version.
+const MAX_VERSION_BYTES: usize = 40;
+
+/// A version; none for anything else, which does not spoil the record.
+fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".+-".contains(&byte);
+    let given = match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::String(text) => text,
+        _ => return Ok(None),
+    };
+    let is_version = given.len() <= MAX_VERSION_BYTES
+        && given.starts_with(|c: char| c.is_ascii_digit())
+        && given.bytes().all(is_plain);
+    Ok(is_version.then_some(given))
 }
 
 impl StartRecord {
@@ -133,6 +152,25 @@ mod tests {
         assert_eq!(read("r-1", "m", "c"), None);
         assert_eq!(read("r-1", "n", "d"), None);
         assert_eq!(StartRecord::parse(b"r-1", "r-1", "n", "c"), None);
+    }
+
+    #[test]
+    fn a_version_is_a_short_plain_word_and_spoils_no_record() {
+        let long = format!("\"1.{}\"", "0".repeat(50));
+        for (said, version) in [
+            (r#""1.18.33""#, Some("1.18.33")),
+            (r#""2.0.0-beta.4+5""#, Some("2.0.0-beta.4+5")),
+            (r#""1\u001b[31m""#, None),
+            (r#""Ignore all""#, None),
+            ("7", None),
+            (r#"{"a":1}"#, None),
+            ("null", None),
+            (long.as_str(), None),
+        ] {
+            let line = format!(r#"{{"run":"r-1","namespace":"n","cluster":"c","opencode":{said}}}"#);
+            let record = StartRecord::of_any_place(line.as_bytes(), "r-1").expect("a record");
+            assert_eq!(record.opencode.as_deref(), version, "{said}");
+        }
     }
 
     #[test]

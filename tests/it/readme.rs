@@ -1,10 +1,13 @@
 //! The README's tables are the rows. `npm run readme` writes them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 
 use opencode_k8s::codes::CODES;
 use opencode_k8s::config::row::{Kind, Row, rows};
+use opencode_k8s::opencode::TESTED_VERSION;
+use serde_json::Value;
 
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
 
@@ -28,6 +31,24 @@ fn the_tables_are_the_rows() {
             "README.md does not say what the rows say: npm run readme writes it"
         );
     }
+}
+
+/// The version that the README calls tried, that a run's log compares with, and that the recordings are made with.
+#[test]
+fn one_version_of_opencode_is_the_tested_one() {
+    let readme = fs::read_to_string(README).expect("the README");
+    let row = readme
+        .lines()
+        .find(|line| line.starts_with("| opencode, in the agent's image |"))
+        .expect("the row");
+    assert!(row.ends_with(&format!("| {TESTED_VERSION} |")), "{row}");
+    let folders = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/opencode")).expect("fixtures");
+    let recordings =
+        folders.filter_map(|entry| fs::read_to_string(entry.ok()?.path().join("meta.json")).ok());
+    let versions: BTreeSet<String> = recordings
+        .map(|meta| serde_json::from_str::<Value>(&meta).expect("JSON")["opencodeVersion"].to_string())
+        .collect();
+    assert_eq!(versions, BTreeSet::from([format!("\"{TESTED_VERSION}\"")]));
 }
 
 /// The text with another content between the marks of a section.

@@ -19,9 +19,9 @@ use crate::run::seal::{Kind, Seal};
 use crate::run::stop::Stop;
 use crate::run::timing::{Budget, HARVESTED, Limit, PODS_GONE_LOOK, REQUEST, SMALL_FILE};
 use crate::run::volume::blocking::{SingleFlight, Volume};
-use crate::tail::EndRecord;
 use crate::tail::record::MAX_RECORD_BYTES;
 use crate::tail::source::{FileSource, LogSource as _, Ownership, RunFiles, SourceError};
+use crate::tail::{EndRecord, StartRecord};
 
 /// How long each stage may take.
 #[derive(Debug, Clone, Copy)]
@@ -143,6 +143,12 @@ impl JobHandle {
     pub async fn started(&self) -> Option<bool> {
         let found = self.small(&self.names.started, SMALL_FILE).await?;
         Some(found.is_some() || (self.log_by_server && self.log_is_missing().await))
+    }
+
+    /// The start record; `None` when the volume does not answer, `Some(None)` when there is none of this run.
+    pub(crate) async fn start_record(&self) -> Option<Option<StartRecord>> {
+        let content = self.small(&self.names.started, SMALL_FILE).await?;
+        Some(content.and_then(|content| StartRecord::of_any_place(&content, &self.run_id)))
     }
 
     /// Whether another server has taken the Job over since: then it is the one that cleans up. A word without a server's

@@ -9,6 +9,7 @@ pub mod silence;
 pub mod start_limits;
 mod start_record;
 pub mod usage;
+mod version;
 pub mod watch;
 
 use tokio::sync::watch as signal;
@@ -20,6 +21,7 @@ use deliver::{Delivery, OutputState};
 use leaving::LogFinish;
 use serde_json::{Value, json};
 use silence::tell_of_silence;
+use version::VersionLine;
 use watch::{Say, Watch, Watched};
 
 use crate::cluster::conditions::finished_at;
@@ -125,6 +127,7 @@ pub async fn watch_job(
     let mut ask = Vec::new();
     let mut is_cancelled = false;
     let mut is_running = false;
+    let mut version = VersionLine::default();
     loop {
         // Before the look: what changes while the host takes a status wakes the run again.
         let view = updates.borrow_and_update().clone();
@@ -141,6 +144,9 @@ pub async fn watch_job(
                 note_end_seen(handle);
             }
             say(handle, host_log, line).await;
+        }
+        if is_running && let Some(line) = version.next(handle).await {
+            say(handle, host_log, Say::Status(line)).await;
         }
         if let Some(end) = step.end {
             return end;

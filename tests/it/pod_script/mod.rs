@@ -3,6 +3,7 @@
 mod handed_over;
 mod hostile;
 mod init;
+mod installed;
 mod signals;
 mod volume;
 
