@@ -7,7 +7,7 @@ use super::facts::{FoldedFacts, LogState, Session};
 use super::failure::OutcomeFailure;
 use super::secrets::without_secrets;
 use super::verdict::Verdict;
-use super::{code, errors, message, provider};
+use super::{code, errors, message, provider, without_ansi};
 
 /// Tokens as the host counts them.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -187,9 +187,10 @@ fn session_params(facts: &FoldedFacts, id: &str) -> Map<String, Value> {
 
 fn summary(facts: &FoldedFacts) -> String {
     let sum = &facts.summary;
+    // What an agent says may hold the output of a program, and is shown in terminals and pages.
     match &sum.cut_text {
-        Some(cut) => format!("{}…", without_secrets(cut.trim_end())),
-        None => without_secrets(&sum.answer),
+        Some(cut) => format!("{}…", without_secrets(without_ansi(cut).trim_end())),
+        None => without_secrets(&without_ansi(&sum.answer)),
     }
 }
 
@@ -197,7 +198,7 @@ fn error_meta(facts: &FoldedFacts, failure: &OutcomeFailure) -> Value {
     let error = errors::cause(&facts.summary);
     json!({
         "retryable": failure.retryable,
-        "opencodeError": error.map(|error| without_secrets(&error.name)),
+        "opencodeError": error.map(|error| message::fit_to_store(&error.name)),
         "providerStatus": error.and_then(|error| error.status),
         "providerHost": error.and_then(|error| error.host.as_deref()).map(without_secrets),
     })
@@ -208,7 +209,7 @@ fn result_json(facts: &FoldedFacts, warnings: &[String]) -> Value {
     let tool_errors: Vec<Value> = sum
         .tool_errors
         .iter()
-        .map(|tool| json!({ "tool": without_secrets(&tool.tool), "error": message::fit_to_store(&tool.error) }))
+        .map(|tool| json!({ "tool": message::fit_to_store(&tool.tool), "error": message::fit_to_store(&tool.error) }))
         .collect();
     json!({
         "stdout": without_secrets(&facts.stdout_excerpt),
@@ -219,7 +220,7 @@ fn result_json(facts: &FoldedFacts, warnings: &[String]) -> Value {
             LogState::Unproven => "unproven",
             LogState::Incomplete => "incomplete",
         },
-        "lastStepReason": sum.last_reason.as_deref().map(without_secrets),
+        "lastStepReason": sum.last_reason.as_deref().map(message::fit_to_store),
         "steps": sum.steps_finished,
         "toolCalls": sum.tool_calls,
         "toolErrors": tool_errors,

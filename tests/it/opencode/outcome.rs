@@ -192,6 +192,24 @@ fn messages_are_fit_to_show() {
 }
 
 #[test]
+fn an_answer_is_shown_without_escape_sequences() {
+    let said = "\u{1b}[31mred\u{1b}[0m\r\n\u{1b}]0;title\u{7}two\tthree\u{0}";
+    let part = json!({"messageID": "m", "type": "text", "text": said});
+    let text = json!({"type": "text", "sessionID": "ses_1", "part": part}).to_string();
+    let stop = json!({"type": "step_finish", "sessionID": "ses_1",
+        "part": {"messageID": "m", "reason": "stop", "tokens": {"output": 1}}})
+    .to_string();
+    let whole = judge(&json!({"stdout": lines(&[&text, &stop]), "exitCode": 0, "logState": "proven"}));
+    assert_eq!(
+        (whole.error_code, whole.summary.as_str()),
+        (None, "red\ntwo\tthree")
+    );
+    let cut = text.split("two").next().expect("a beginning").to_owned();
+    let cut = judge(&json!({"stdout": cut, "exitCode": 0, "logState": "proven"}));
+    assert_eq!(cut.summary, "red…");
+}
+
+#[test]
 fn agent_text_never_costs_the_session() {
     let says = TEXT.replace("Done.", "no session; session x not found; unknown session");
     let tool = r#"{"type":"tool_use","sessionID":"ses_1","part":{"tool":"bash","state":{"status":"error","error":"Session not found"}}}"#;

@@ -158,6 +158,23 @@ fn every_recording_has_a_verdict() {
     assert_eq!(recorded, judged);
 }
 
+/// Of a run that was killed while the model was at work, opencode sends an empty message with every later request.
+#[test]
+fn a_killed_run_leaves_an_empty_message_in_its_session() {
+    for name in [
+        "resume-after-kill-streaming",
+        "resume-after-kill-streaming-refused",
+    ] {
+        let meta = text(&folder().join(name).join("meta.json"));
+        let meta: Value = serde_json::from_str(&meta).unwrap();
+        let sent = meta["sent"].as_array().unwrap();
+        let empty = sent
+            .iter()
+            .filter(|message| message["role"] == "assistant" && message["content"] == "");
+        assert_eq!(empty.count(), 1, "{name}");
+    }
+}
+
 /// A log that ends anywhere is never a success, unless it already shows the final step.
 #[test]
 fn a_shortened_log_is_never_a_success() {
