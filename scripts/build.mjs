@@ -27,10 +27,22 @@ try {
 
 function buildNative(release) {
   // Naming the target keeps `cargo test --target …` and this build in one folder, so that neither compiles twice.
-  const args = ["build", "--platform", "--esm", "--js", "index.js", "--dts", "index.d.ts", "--target", hostTriple()];
+  const args = ["build", "--platform", "--no-js", "--dts", "index.d.ts", "--target", hostTriple()];
   args.push("--dts-header", typesHeader());
   args.push(...(release ? ["--release"] : ["--features", "shared-with-tests"]));
   run(tool("napi"), args);
+  writeLoader();
+}
+
+/** index.js: how the addon is loaded, and a name for each function of it, because modules have no others. */
+function writeLoader() {
+  const { name, version, napi } = JSON.parse(readFileSync(`${root}package.json`, "utf8"));
+  const words = { "@PACKAGE@": name, "@VERSION@": version, "@BINARY@": napi.binaryName };
+  const loader = readFileSync(`${root}src/boundary/loader.js`, "utf8").replace(/@[A-Z]+@/g, (word) => words[word]);
+  const types = readFileSync(`${root}index.d.ts`, "utf8");
+  const names = Array.from(types.matchAll(/^export declare function (\w+)/gm), ([, name]) => name);
+  const note = "// Made by scripts/build.mjs of src/boundary/loader.js and index.d.ts.\n";
+  writeFileSync(`${root}index.js`, `${note}${loader}\nexport const {\n  ${names.sort().join(",\n  ")},\n} = load();\n`);
 }
 
 /** The types of what crosses, before the functions in index.d.ts; one module there, so their order is for readers. */
