@@ -91,6 +91,7 @@ describe("tailPodLogFile", () => {
     ["options.appearTimeoutMs must be at least 0, it is -1", "/log", { onLog, appearTimeoutMs: -1 }],
     ["options.collect must be true or false, it is a text", "/log", { onLog, collect: "no" }],
     ["options.signal must be an AbortSignal", "/log", { onLog, signal: { stopped: false } }],
+    ["options.signal must be an AbortSignal", "/log", { onLog, signal: { addEventListener() {} } }],
     ["options.stopSignal must be a {stopped} flag", "/log", { onLog, stopSignal: true }],
     ["an AbortSignal goes to options.signal", "/log", { onLog, stopSignal: new AbortController().signal }],
     ["options.pollMs cannot be read: no", "/log", never],
@@ -116,6 +117,19 @@ describe("tailPodLogFile", () => {
       },
     };
     expect(tail({ stopSignal: broken }).handle.stops).toBe(1);
+  });
+
+  it("ends with what a signal throws that is none of the platform's, and leaves nothing behind", async () => {
+    const no = () => {
+      throw new Error("no listeners");
+    };
+    const signal = { aborted: false, addEventListener: no, removeEventListener() {} } as unknown as AbortSignal;
+    const first = tail({ signal });
+    await expect(first.result).rejects.toThrow("no listeners");
+    expect(first.handle.stops).toBe(1);
+    const second = tail({ signal: { ...signal, aborted: true, removeEventListener: no } });
+    await expect(second.result).rejects.toThrow("no listeners");
+    expect(second.handle.stops).toBe(1);
   });
 
   it("is stopped by an AbortSignal, also an aborted one, and leaves no listener", async () => {

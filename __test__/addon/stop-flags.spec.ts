@@ -44,6 +44,15 @@ it("reads a flag at the pace of its file, and one timer reads all", async () => 
   expect(vi.getTimerCount()).toBe(0);
 });
 
+it("reads a flag once a second at least, however seldom its file is read", () => {
+  const [never, seldom] = followed({ pollMs: Number.POSITIVE_INFINITY }, { pollMs: 1e308, maxPollMs: 1e308 });
+  vi.advanceTimersByTime(10_000);
+  expect([never!.flag.reads, seldom!.flag.reads]).toEqual([11, 11]);
+  never!.flag.isSet = true;
+  vi.advanceTimersByTime(1_000);
+  expect([never!.handle.stops, seldom!.handle.stops]).toEqual([1, 0]);
+});
+
 it("sees a flag that is set among the lines without waiting for the timer", async () => {
   const [one] = followed({});
   one!.flag.isSet = true;

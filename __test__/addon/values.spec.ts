@@ -119,6 +119,16 @@ describe("what Rust gets of a value", () => {
     expect(given["context"]).toEqual({ issueId: "i", paperclipWorkspace: { cwd: "/w" } });
   });
 
+  it("refuses a large buffer and a long list before it reads them", () => {
+    const buffer = new Uint8Array(2_000_000);
+    const list = new Proxy(new Array(4_000_000), {
+      get: (target, key) =>
+        key === "length" || key === "toJSON" ? Reflect.get(target, key) : expect.fail(`${String(key)}`),
+    });
+    for (const value of [buffer, { deeper: [buffer] }, list]) expect(() => toJsonText(value)).toThrow("500,000 values");
+    expect(toJsonText(new Uint8Array(2))).toBe('{"0":0,"1":0}');
+  });
+
   it("keeps a key named __proto__ a key", () => {
     expect(toJsonText(JSON.parse('{"__proto__":{"a":1}}'))).toBe('{"__proto__":{"a":1}}');
   });

@@ -2,6 +2,8 @@
 
 /** How long one call may take once the tail was asked to stop: whoever stops it waits for its end. */
 const STOPPED_LIMIT_MS = 2_000;
+/** However seldom its file is read, a flag is read so often. */
+const MAX_FLAG_MS = 1_000;
 /** Parts of a collected text that are joined in one turn of the event loop. */
 const PARTS_A_TURN = 8;
 
@@ -158,8 +160,13 @@ class Tail {
   wantTick() {
     if (this.isOver || (!this.flag && !this.waiting)) return;
     clocked.add(this);
-    const wanted = Math.min(this.flag ? this.pollMs : Infinity, this.waiting ? this.checkMs() : Infinity);
+    const wanted = Math.min(this.flag ? this.flagMs() : Infinity, this.waiting ? this.checkMs() : Infinity);
     if (wanted < timerMs) tickEvery(wanted);
+  }
+
+  flagMs() {
+    const isQuiet = this.idle >= this.idlePolls;
+    return Math.min(MAX_FLAG_MS, isQuiet ? Math.max(this.maxPollMs, this.pollMs) : this.pollMs);
   }
 
   /** Often enough for short limits, seldom for the usual one. */
@@ -172,9 +179,8 @@ class Tail {
     if (this.flag) this.readFlag();
     if (this.waiting) this.checkCall();
     this.isWatched = this.waiting;
-    const quiet = ++this.idle >= this.idlePolls;
-    const flagMs = this.flag ? (quiet ? Math.max(this.maxPollMs, this.pollMs) : this.pollMs) : Infinity;
-    return Math.min(flagMs, this.waiting ? this.checkMs() : Infinity);
+    this.idle++;
+    return Math.min(this.flag ? this.flagMs() : Infinity, this.waiting ? this.checkMs() : Infinity);
   }
 
   checkCall() {
@@ -226,11 +232,8 @@ function tailOptions(options) {
     if (!(time >= 0)) throw new TypeError(`options.${key} must be at least 0, it is ${time}`);
   }
   const { signal, stopSignal: flag } = given;
-  if (
-    signal !== undefined &&
-    signal !== null &&
-    typeof read(signal, "addEventListener", "options.signal") !== "function"
-  )
+  const isSignal = (key) => typeof read(signal, key, "options.signal") === "function";
+  if (signal !== undefined && signal !== null && !["addEventListener", "removeEventListener"].every(isSignal))
     throw new TypeError("options.signal must be an AbortSignal; a {stopped} flag goes to options.stopSignal");
   if (flag !== undefined && flag !== null && (typeof flag !== "object" || flag instanceof AbortSignal))
     throw new TypeError("options.stopSignal must be a {stopped} flag; an AbortSignal goes to options.signal");
@@ -263,13 +266,15 @@ async function tailPodLogFile(filePath, options) {
   tail.follow(filePath, JSON.stringify({ ...times, idlePolls, collect, dataRoot }));
   const release = ref ? holdProcess() : ignore;
   const stop = () => tail.stop();
-  if (isAborted) stop();
-  else signal?.addEventListener("abort", stop, { once: true });
   try {
+    if (isAborted) stop();
+    else signal?.addEventListener("abort", stop, { once: true });
     await tail.ended;
     return collect ? await collectedText(tail.number) : "";
   } finally {
-    signal?.removeEventListener("abort", stop);
     release();
+    // What is no signal of the platform's may throw: its tail must not go on without anybody who can end it.
+    stop();
+    signal?.removeEventListener("abort", stop);
   }
 }

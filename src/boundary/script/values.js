@@ -50,7 +50,7 @@ function copyValue(value, walk) {
 function copyObject(value, walk) {
   if (walk.ancestors.has(value)) return undefined;
   if (walk.ancestors.size >= MAX_DEPTH) throw new RequestTooLargeError(`${MAX_DEPTH} levels`);
-  count(walk);
+  count(walk, 1);
   walk.ancestors.add(value);
   try {
     const replaced = typeof value.toJSON === "function" ? value.toJSON() : value;
@@ -65,8 +65,9 @@ function copyObject(value, walk) {
 
 function copyList(list, walk) {
   const out = [];
-  for (let index = 0; index < list.length; index++) {
-    count(walk);
+  const { length } = list;
+  count(walk, length);
+  for (let index = 0; index < length; index++) {
     walk.path.push(index);
     out.push(copyValue(list[index], walk) ?? null);
     walk.path.pop();
@@ -76,8 +77,10 @@ function copyList(list, walk) {
 
 function copyRecord(record, walk) {
   const out = {};
+  // To list the bytes of a large buffer would take long, and it is refused anyway.
+  if (ArrayBuffer.isView(record) && record.byteLength > walk.left) count(walk, record.byteLength);
   for (const key of Object.keys(record)) {
-    count(walk);
+    count(walk, 1);
     walk.path.push(key);
     const entry = copyProperty(record, key, walk);
     walk.path.pop();
@@ -102,8 +105,9 @@ function unreadable(error, walk) {
   throw new UnreadableError([walk.name, ...walk.path].join("."), error);
 }
 
-function count(walk) {
-  if (walk.left-- <= 0) throw new RequestTooLargeError(`${MAX_VALUES.toLocaleString("en")} values`);
+function count(walk, values) {
+  walk.left -= values;
+  if (!(walk.left >= 0)) throw new RequestTooLargeError(`${MAX_VALUES.toLocaleString("en")} values`);
 }
 
 /** A getter or a proxy has thrown. */
