@@ -1,4 +1,5 @@
-// Writes the README's tables of settings and error codes from the rows in src/config/settings.json and src/codes.rs.
+// Writes what is made of the rows in src/config/settings.json and src/codes.rs: the tables of the README, and the document
+// that the host shows to whoever configures an agent.
 //
 //   npm run readme
 

@@ -50,17 +50,21 @@ function loadFromDisk(): Native {
   return checkNative(loaded, SHIM_VERSION);
 }
 
-let loadedOnce: { native: Native } | { error: unknown } | undefined;
+let loaded: NativeLoader | undefined;
 
 /** The addon of this package. The outcome is kept: Node caches a failed load too, until the process restarts. */
 export const loadNative: NativeLoader = () => {
-  if (loadedOnce === undefined) {
-    try {
-      loadedOnce = { native: loadFromDisk() };
-    } catch (error) {
-      loadedOnce = { error };
-    }
-  }
-  if ("error" in loadedOnce) throw loadedOnce.error;
-  return loadedOnce.native;
+  loaded ??= outcomeOf(loadFromDisk);
+  return loaded();
 };
+
+function outcomeOf(load: NativeLoader): NativeLoader {
+  try {
+    const native = load();
+    return () => native;
+  } catch (error) {
+    return () => {
+      throw error;
+    };
+  }
+}

@@ -5,6 +5,8 @@
 import * as serverUtils from "@paperclipai/adapter-utils/server-utils";
 import { resolvePaperclipDesiredSkillNames } from "@paperclipai/adapter-utils/server-utils";
 
+import type { RunStart } from "../../index.js";
+
 type ServerUtils = typeof serverUtils;
 const optional: Partial<ServerUtils> = serverUtils;
 
@@ -38,11 +40,7 @@ export function runtimeToolsEnv(access: unknown): Record<string, string> {
 }
 
 /** An MCP server of the company's connections. */
-export interface McpServer {
-  name: string;
-  url: string;
-  token: string;
-}
+export type McpServer = NonNullable<RunStart["mcpServers"]>[number];
 
 /** The MCP servers that the host lists for a run. Throws what the host throws. */
 export function mcpServers(access: unknown): McpServer[] {

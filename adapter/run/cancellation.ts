@@ -41,10 +41,14 @@ export function watchCancellation(input: CancellationInput): () => void {
 
 function watchSignal({ ctx: { signal }, cancel }: CancellationInput): () => void {
   if (!signal) return () => {};
-  const onAbort = (): void => cancel("signal");
-  if (signal.aborted) onAbort();
-  else signal.addEventListener("abort", onAbort, { once: true });
-  return () => signal.removeEventListener("abort", onAbort);
+  return onAbort(signal, () => cancel("signal"));
+}
+
+/** Calls back once, at once where the signal is aborted already; the returned function takes that back. */
+export function onAbort(signal: AbortSignal, call: () => void): () => void {
+  if (signal.aborted) call();
+  else signal.addEventListener("abort", call, { once: true });
+  return () => signal.removeEventListener("abort", call);
 }
 
 function watchIssue(input: CancellationInput): () => void {

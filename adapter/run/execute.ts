@@ -6,8 +6,8 @@ import {
 } from "@paperclipai/adapter-utils";
 import { asString, buildPaperclipEnv, parseObject } from "@paperclipai/adapter-utils/server-utils";
 
-import type { RunHandle, RunResult, RunStart } from "../../index.js";
-import { type CancelReason, watchCancellation } from "./cancellation.js";
+import type { RunResult, RunStart } from "../../index.js";
+import { type CancelReason, onAbort, watchCancellation } from "./cancellation.js";
 import { billingEnvironment, readServerEnvironment } from "../host/environment.js";
 import { callHostWithin, describeError, statusLine } from "../host/calls.js";
 import { githubLauncher, type McpServer, mcpServers } from "../host/adapter-utils.js";
@@ -58,19 +58,22 @@ async function startValidated(native: Native, ctx: AdapterExecutionContext): Pro
       `${why}. Ids may hold letters, digits and hyphens only; nothing was created.`,
     );
   }
-  const cancellable = new CancellableRun();
+  // The first reason wins: it aborts once.
+  const cancellation = new AbortController();
+  const { signal } = cancellation;
   const stopWatching = watchCancellation({
     ctx,
     issueId: issueIdOf(ctx),
     apiUrl: buildPaperclipEnv(ctx.agent)["PAPERCLIP_API_URL"],
-    cancel: (reason) => cancellable.cancel(reason),
-    warn: (message) => void (cancellable.reason === null && say(ctx, "stderr", message)),
+    cancel: (reason) => cancellation.abort(reason),
+    warn: (message) => void (signal.aborted || say(ctx, "stderr", message)),
   });
   try {
+    const cancelled = new Promise<null>((resolve) => onAbort(signal, () => resolve(null)));
     // The volume may hang: a cancel waits for nothing of it.
-    const inputs = await Promise.race([prepare(native, ctx, cancellable), cancellable.cancelled]);
-    if (inputs === null || cancellable.reason !== null) return cancelledBeforeStart();
-    return withBiller(ctx, withCancellationTime(await run(native, ctx, inputs, cancellable)));
+    const inputs = await Promise.race([prepare(native, ctx, signal), cancelled]);
+    if (inputs === null || signal.aborted) return cancelledBeforeStart();
+    return withBiller(ctx, withCancellationTime(await run(native, ctx, inputs, signal)));
   } finally {
     stopWatching();
   }
@@ -80,10 +83,10 @@ async function startValidated(native: Native, ctx: AdapterExecutionContext): Pro
 async function prepare(
   native: Native,
   ctx: AdapterExecutionContext,
-  cancellable: CancellableRun,
+  cancelled: AbortSignal,
 ): Promise<PromptInputs | null> {
   const tell = async (stream: "stdout" | "stderr", ...messages: string[]): Promise<void> => {
-    if (cancellable.reason === null && messages.length > 0) await say(ctx, stream, ...messages);
+    if (!cancelled.aborted && messages.length > 0) await say(ctx, stream, ...messages);
   };
   const sayAlive = (): void => void tell("stdout", "keepalive — reading what goes into the prompt");
   const keepalive = setInterval(sayAlive, KEEPALIVE_MS);
@@ -93,7 +96,7 @@ async function prepare(
       const ready = await callHostWithin(() => ctx.onCancellationReady?.());
       if (!ready.ok) await tell("stderr", `Warning: cancelling may be slow: ${describeError(ready.error)}`);
     }
-    if (cancellable.reason !== null) return null;
+    if (cancelled.aborted) return null;
     await tell("stderr", ...leasedEnvironment(ctx));
     const { inputs, warnings } = await readPromptInputs(native, parseObject(ctx.config));
     await tell("stderr", ...warnings);
@@ -123,7 +126,7 @@ async function run(
   native: Native,
   ctx: AdapterExecutionContext,
   inputs: PromptInputs,
-  cancellable: CancellableRun,
+  cancelled: AbortSignal,
 ): Promise<AdapterExecutionResult> {
   const request = withPodPaths(buildRunRequest(ctx));
   const prompts = renderPrompts(request, inputs, ctx.agent);
@@ -138,7 +141,7 @@ async function run(
     wantsProgress: typeof ctx.onRuntimeProgress === "function",
   };
   const handle = native.startRun(start, createRunSink(ctx, prompts));
-  cancellable.attach(handle);
+  onAbort(cancelled, () => handle.cancel(cancelled.reason as CancelReason));
   return readResult(await handle.result);
 }
 
@@ -165,33 +168,6 @@ function readResult(result: RunResult | null): AdapterExecutionResult {
   return result;
 }
 
-/** Remembers a cancellation that comes before or between the handles it has to reach; the first reason wins. */
-class CancellableRun {
-  reason: CancelReason | null = null;
-  /** Settles with the first reason. */
-  readonly cancelled: Promise<null>;
-  private settle: (value: null) => void = () => {};
-  private handle: RunHandle | null = null;
-
-  constructor() {
-    this.cancelled = new Promise((resolve) => {
-      this.settle = resolve;
-    });
-  }
-
-  attach(handle: RunHandle): void {
-    this.handle = handle;
-    if (this.reason !== null) handle.cancel(this.reason);
-  }
-
-  cancel(reason: CancelReason): void {
-    if (this.reason !== null) return;
-    this.reason = reason;
-    this.settle(null);
-    this.handle?.cancel(reason);
-  }
-}
-
 function issueIdOf(ctx: AdapterExecutionContext): string | null {
   const context = parseObject(ctx.context);
   return asString(context["issueId"], asString(context["taskId"], "")).trim() || null;
@@ -200,12 +176,8 @@ function issueIdOf(ctx: AdapterExecutionContext): string | null {
 /** A verified cancellation gets its time here: the addon reads no wall clock. */
 function withCancellationTime(result: AdapterExecutionResult): AdapterExecutionResult {
   const cancellation = result.resultJson?.["executionCancellation"];
-  if (cancellation == null) return result;
-  const acknowledgedAt = new Date().toISOString();
-  return {
-    ...result,
-    resultJson: { ...result.resultJson, executionCancellation: { ...cancellation, acknowledgedAt } },
-  };
+  if (cancellation != null) Object.assign(cancellation, { acknowledgedAt: new Date().toISOString() });
+  return result;
 }
 
 function withBiller(ctx: AdapterExecutionContext, result: AdapterExecutionResult): AdapterExecutionResult {

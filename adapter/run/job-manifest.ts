@@ -42,7 +42,7 @@ export function createBuildJobManifest(load: NativeLoader): BuildJobManifest {
     const render = (resuming: boolean) =>
       renderPrompt(request, { instructionsContent, skillsBundleContent }, resuming, ctx.agent);
     // Whether a stored session is resumed is the addon's decision; without one there is nothing to decide.
-    const resumed = runtime.sessionId || runtime.sessionParams ? render(true) : undefined;
+    const resumed = runtime?.sessionId || runtime?.sessionParams ? render(true) : undefined;
     const { warnings, ...result } = load().buildJobManifest({
       ...rest,
       ...ofHost,

@@ -2,36 +2,12 @@
 import type { AdapterExecutionContext } from "@paperclipai/adapter-utils";
 import { buildPaperclipEnv, parseObject, stringifyPaperclipWakePayload } from "@paperclipai/adapter-utils/server-utils";
 
+import type { RunStart } from "../../index.js";
 import { forbiddenEnvKeys, runtimeToolsEnv } from "../host/adapter-utils.js";
 import { serverPath, serverPort } from "../host/environment.js";
 
-/** The session state a run starts from. */
-export interface SessionState {
-  sessionId: string | null;
-  sessionParams: Record<string, unknown> | null;
-}
-
 /** The part of a request that planning, manifest and run share. Raw values; the addon makes JSON of them. */
-export interface RunRequest {
-  runId: string;
-  agent: { id: string; name: string; companyId: string };
-  runtime: SessionState;
-  config: Record<string, unknown>;
-  context: Record<string, unknown>;
-  authToken: string | null;
-  /** The PAPERCLIP_* variables every run of this agent gets from the host. */
-  baseEnv: Record<string, string>;
-  /** The wake as the agent's PAPERCLIP_WAKE_PAYLOAD_JSON. */
-  wakePayloadJson: string | null;
-  /** Variables through which the agent reaches the host's run-scoped tools. */
-  runtimeToolsEnv: Record<string, string>;
-  /** Where this process listens. */
-  serverPort: string | undefined;
-  /** PATH of this process, which the host may have written into `config.env`. */
-  serverPath: string | undefined;
-  /** Keys of `config.env` that the host forbids an agent to set. */
-  forbiddenEnvKeys: string[];
-}
+export type RunRequest = Omit<RunStart, "environment" | "prompt">;
 
 /** Builds the shared request. */
 export function buildRunRequest(ctx: AdapterExecutionContext): RunRequest {
@@ -44,7 +20,7 @@ export function buildRunRequest(ctx: AdapterExecutionContext): RunRequest {
     agent: { id, name: textOr(ctx.agent.name, ""), companyId },
     runtime: {
       sessionId: textOr(runtime["sessionId"], null),
-      sessionParams: recordOrNull(runtime["sessionParams"]),
+      sessionParams: isRecord(runtime["sessionParams"]) ? runtime["sessionParams"] : null,
     },
     config,
     context,
@@ -60,36 +36,25 @@ export function buildRunRequest(ctx: AdapterExecutionContext): RunRequest {
 
 /** What is wrong with the shape of a context, in words an operator can act on; `null` when it can be used. */
 export function findShapeProblem(ctx: unknown): string | null {
-  if (!isRecord(ctx)) return "the host passed no execution context. Update Paperclip or the adapter so that both match";
-  const agent = ctx["agent"];
-  if (!isRecord(agent)) return "the context has no agent. Update Paperclip or the adapter so that both match";
-  const ids = { runId: ctx["runId"], "agent.id": agent["id"], "agent.companyId": agent["companyId"] };
+  const update = "Update Paperclip or the adapter so that both match";
+  if (!isRecord(ctx)) return `the host passed no execution context. ${update}`;
+  const { agent, runId, config, context, runtime, onLog } = ctx;
+  if (!isRecord(agent)) return `the context has no agent. ${update}`;
+  const ids = { runId, "agent.id": agent["id"], "agent.companyId": agent["companyId"] };
   for (const [name, value] of Object.entries(ids)) {
     if (typeof value !== "string" || value === "") {
       return `${name} is missing or no text. Start the run from Paperclip, which sets it`;
     }
   }
-  if (!isRecord(ctx["config"])) {
-    return "the agent's adapter config is not an object. Save the agent's configuration again";
+  if (!isRecord(config)) return "the agent's adapter config is not an object. Save the agent's configuration again";
+  for (const [name, value] of Object.entries({ context, runtime })) {
+    if (value !== undefined && value !== null && !isRecord(value)) return `${name} is not an object. ${update}`;
   }
-  for (const name of ["context", "runtime"] as const) {
-    const value = ctx[name];
-    if (value !== undefined && value !== null && !isRecord(value)) {
-      return `${name} is not an object. Update Paperclip or the adapter so that both match`;
-    }
-  }
-  if (typeof ctx["onLog"] !== "function") {
-    return "onLog is missing, so the output would go nowhere. Update Paperclip or the adapter so that both match";
-  }
-  return null;
+  return typeof onLog === "function" ? null : `onLog is missing, so the output would go nowhere. ${update}`;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function recordOrNull(value: unknown): Record<string, unknown> | null {
-  return isRecord(value) ? value : null;
 }
 
 function textOr<Fallback>(value: unknown, fallback: Fallback): string | Fallback {

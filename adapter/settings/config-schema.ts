@@ -25,16 +25,11 @@ export interface SettingRow {
 /** All settings, in the order of the README. */
 export const settings: readonly SettingRow[] = rows as SettingRow[];
 
-const inputs: Record<SettingRow["type"], ConfigFieldSchema["type"]> = {
-  text: "text",
+/** All others are one line of text. */
+const inputs: Partial<Record<SettingRow["type"], ConfigFieldSchema["type"]>> = {
   flag: "toggle",
-  duration: "text",
-  count: "text",
-  bytes: "text",
-  quantity: "text",
   choice: "select",
   map: "textarea",
-  words: "text",
   list: "textarea",
   object: "textarea",
 };
@@ -51,7 +46,7 @@ function toField(row: SettingRow): ConfigFieldSchema[] {
     {
       key,
       label,
-      type: row.input ?? inputs[row.type],
+      type: row.input ?? inputs[row.type] ?? "text",
       hint,
       group,
       ...(options && { options }),

@@ -75,19 +75,12 @@ async function statusOf(address: string | undefined): Promise<number | undefined
 
 function unprobed(error: unknown): AdapterEnvironmentCheck {
   if (error instanceof NativeUnavailableError) {
-    return {
-      code: error.code,
-      level: "error",
-      message: error.message,
-      hint: "Install the platform package that the message names, then restart the server.",
-    };
+    const hint = "Install the platform package that the message names, then restart the server.";
+    return { code: error.code, level: "error", message: error.message, hint };
   }
-  return {
-    code: "k8s_probe_failed",
-    level: "error",
-    message: `The environment could not be tested: ${describeError(error)}`,
-    hint: "Run the test again. If it fails the same way, report this message.",
-  };
+  const message = `The environment could not be tested: ${describeError(error)}`;
+  const hint = "Run the test again. If it fails the same way, report this message.";
+  return { code: "k8s_probe_failed", level: "error", message, hint };
 }
 
 function worstOf(checks: readonly AdapterEnvironmentCheck[]): AdapterEnvironmentTestResult["status"] {
