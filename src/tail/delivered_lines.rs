@@ -12,6 +12,9 @@ use super::text_buffers;
 /// these are delivered again.
 pub const REMEMBERED_LINES: usize = 1 << 16;
 
+/// Bytes that are taken together: they are read four times, and so much stays in the cache that is nearest.
+const PIECE_BYTES: usize = 16 << 10;
+
 /// The lines of one log that were delivered, and those that are about to be.
 #[derive(Debug)]
 pub(super) struct DeliveredLines {
@@ -120,10 +123,13 @@ impl LineSink for DeliveredLines {
     /// Keeps the lines that are new, and remembers them.
     fn take(&mut self, lines: &[u8]) {
         if !self.leaves_out() && self.text_of_file.is_none() {
-            for line in lines_of(lines) {
-                self.remember(self.key.of_line(line));
+            for piece in pieces_of(lines, PIECE_BYTES) {
+                for line in lines_of(piece) {
+                    self.remember(self.key.of_line(line));
+                }
+                append_decoded(&mut self.text, piece);
             }
-            return append_decoded(&mut self.text, lines);
+            return;
         }
         append_decoded(self.text_of_file.get_or_insert_default(), lines);
         for line in lines_of(lines) {
@@ -158,12 +164,23 @@ impl LastLines {
     }
 }
 
-/// Finds one newline per call: in a build for size that is twice as fast as memchr's own iterator.
+/// The whole lines that the bytes begin with.
 pub(super) fn lines_of(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (line, rest) = bytes.split_at_checked(memchr::memchr(b'\n', bytes)? + 1)?;
         bytes = rest;
         Some(line)
+    })
+}
+
+/// The same in pieces of at most `size` bytes; a longer line is a piece of its own.
+fn pieces_of(mut lines: &[u8], size: usize) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let first = lines.get(..size).unwrap_or(lines);
+        let newline = memchr::memrchr(b'\n', first).or_else(|| memchr::memchr(b'\n', lines));
+        let (piece, rest) = lines.split_at_checked(newline? + 1)?;
+        lines = rest;
+        Some(piece)
     })
 }
 
@@ -207,6 +224,18 @@ mod tests {
         delivered.restart();
         keep(&mut delivered, "b\na\nc\n");
         assert!(!delivered.are_of_file());
+    }
+
+    #[test]
+    fn pieces_are_all_lines_in_order_and_only_a_long_line_is_a_long_piece() {
+        let lines = "one\n\ntwo\na line that is too long for a piece\nx\n".as_bytes();
+        for size in 1..50 {
+            let pieces: Vec<&[u8]> = pieces_of(lines, size).collect();
+            assert_eq!(pieces.concat(), lines);
+            for piece in pieces {
+                assert!(piece.ends_with(b"\n") && (piece.len() <= size || lines_of(piece).count() == 1));
+            }
+        }
     }
 
     #[test]

@@ -79,13 +79,15 @@ impl State {
         self.ready_bytes = self.ready_bytes.saturating_sub(look.bytes());
         let grouped = matches!(entry.consumer, Consumer::Group(_));
         entry.with_consumer = grouped;
-        let is_last = entry.ready.is_empty();
+        // Once it had to wait, the file is read on when half of what waits was taken: one by one would wake its thread
+        // for each.
+        let (is_last, has_room) = (entry.ready.is_empty(), entry.ready.len() <= MANY_READY_LOOKS);
         let urgent = entry.finish_rule.is_some() || look.again_in.is_zero();
         let at = if urgent { now } else { entry.then.max(now) };
         let (is_here, is_over) = (entry.file.is_some(), look.end.is_some());
         if is_over && grouped {
             self.remove(id);
-        } else if !is_over && is_here && (is_last || self.may_read_ahead(id)) {
+        } else if !is_over && is_here && (is_last || (has_room && self.may_read_ahead(id))) {
             self.schedule(id, at);
         }
         Some(look)
