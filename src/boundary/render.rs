@@ -10,7 +10,7 @@ use super::Result;
 use super::code::{error, invalid};
 use super::text::{is_well_formed, utf8_of};
 use crate::codes::CONFIG_INVALID;
-use crate::config::{RenderRequest, RunSpec};
+use crate::config::{Prompt, Prompts, RenderRequest, RunSpec};
 use crate::manifest::{self, KnownTexts, names, take_known_texts};
 
 /// The run's log file as the pod sees it.
@@ -60,10 +60,12 @@ pub fn build_job_manifest(
     resumed_prompt: Option<Utf16String>,
 ) -> Result<String> {
     let config = |cause: crate::config::ConfigError| error(CONFIG_INVALID, cause);
-    let mut request = RenderRequest::from_json(&request_json).map_err(config)?;
-    request.prompt = utf8_of(&prompt);
-    request.resumed_prompt = resumed_prompt.as_ref().map(|prompt| utf8_of(prompt));
-    let spec = RunSpec::from_request(&request).map_err(config)?;
+    let request = RenderRequest::from_json(&request_json).map_err(config)?;
+    let mut spec = RunSpec::from_request(&request).map_err(config)?;
+    spec.run.prompts = Prompts {
+        fresh: prompt_of(&prompt),
+        resumed: resumed_prompt.as_ref().map(prompt_of),
+    };
     let mut rendered = manifest::render(&spec).map_err(|cause| error(cause.code(), cause))?;
     let known_texts = take_known_texts(&mut rendered.job, &spec.run.prompt().text);
     let answer = ManifestAnswer {
@@ -81,6 +83,14 @@ pub fn build_job_manifest(
         known_texts,
     };
     serde_json::to_string(&answer).map_err(invalid)
+}
+
+/// Its metrics stay with the caller.
+fn prompt_of(text: &Utf16String) -> Prompt {
+    Prompt {
+        text: utf8_of(text),
+        ..Prompt::default()
+    }
 }
 
 /// The script of the agent's container, which a manifest leaves out.

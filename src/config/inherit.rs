@@ -302,10 +302,22 @@ fn matches(pattern: &str, text: &str) -> bool {
         if parts.peek().is_none() {
             return left.ends_with(part);
         }
-        let Some(at) = left.find(part) else { return false };
-        left = left.get(at + part.len()..).unwrap_or_default();
+        let Some(rest) = after(left, part) else {
+            return false;
+        };
+        left = rest;
     }
     true
+}
+
+/// What follows the first occurrence of the part. Names are short: to prepare a search takes longer than this one, and
+/// each variable of the server meets all patterns.
+fn after<'a>(text: &'a str, part: &str) -> Option<&'a str> {
+    let Some(first) = part.bytes().next() else {
+        return Some(text);
+    };
+    let mut places = text.bytes().enumerate().filter(|(_, byte)| *byte == first);
+    places.find_map(|(at, _)| text.get(at..)?.strip_prefix(part))
 }
 
 #[cfg(test)]

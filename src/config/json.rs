@@ -47,7 +47,9 @@ fn misread_field<T: DeserializeOwned>(value: &Value) -> Option<String> {
         let error = serde_json::from_value::<T>(only(key, inner.clone()))
             .err()?
             .to_string();
-        let fields = inner.as_object().into_iter().flatten();
+        // Where no object can stand, none of its fields is to blame.
+        let takes_objects = serde_json::from_value::<T>(only(key, Value::Object(Map::new()))).is_ok();
+        let fields = inner.as_object().filter(|_| takes_objects).into_iter().flatten();
         let deeper = fields.map(|(name, field)| (name, only(key, only(name, field.clone()))));
         let named = deeper
             .filter(|(_, alone)| serde_json::from_value::<T>(alone.clone()).is_err())
@@ -110,6 +112,24 @@ mod tests {
         assert_eq!(value.member("b"), None);
         assert_eq!(value.member("c"), None);
         assert_eq!(Value::Null.member("a"), None);
+    }
+
+    #[test]
+    fn an_object_in_the_place_of_a_text_is_named_and_not_its_field() {
+        #[derive(Debug, Default, serde::Deserialize)]
+        #[serde(default)]
+        struct Request {
+            port: Option<String>,
+            agent: Agent,
+        }
+        #[derive(Debug, Default, serde::Deserialize)]
+        #[serde(default)]
+        struct Agent {
+            id: String,
+        }
+        let said = |text: &str| read_named::<Request>(text).expect_err("refused");
+        assert!(said(r#"{"port":{"k":1}}"#).starts_with("port: invalid type: map"));
+        assert!(said(r#"{"agent":{"id":1}}"#).starts_with("agent.id: invalid type"));
     }
 
     #[test]

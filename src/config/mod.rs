@@ -33,7 +33,7 @@ pub use request::{
 };
 pub use scheduling::Resources;
 pub use settings::Settings;
-pub use spec::{AgentDb, AgentDbMode, Run, RunSpec, VolumeAccess, working_dir};
+pub use spec::{AgentDb, AgentDbMode, Prompt, Prompts, Run, RunSpec, VolumeAccess, working_dir};
 pub use values::text_setting;
 
 /// Where every pod sees the shared volume: the HOME of all agents.

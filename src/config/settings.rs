@@ -2,6 +2,7 @@
 //! rows; here stands only what a row cannot say.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use k8s_openapi::api::core::v1::Toleration;
 use serde_json::Value;
@@ -197,16 +198,19 @@ const NAMED: usize = 8;
 /// Longest name that is shown.
 const LONGEST_NAME: usize = 60;
 
+/// The keys of all rows, and of the objects around them.
+static KNOWN: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
+    let key_and_objects = |key: &'static str| {
+        let ends = key.match_indices('.').map(|(end, _)| end);
+        ends.filter_map(move |end| key.get(..end)).chain([key])
+    };
+    rows().iter().flat_map(|row| key_and_objects(row.key)).collect()
+});
+
 /// One sentence about the fields that no row knows. The host's own begin with `paperclip`.
 fn unknown(config: &Value) -> Option<String> {
-    let mut known: BTreeSet<&str> = BTreeSet::new();
-    for row in rows() {
-        let ends = row.key.match_indices('.').map(|(end, _)| end);
-        known.extend(ends.filter_map(|end| row.key.get(..end)));
-        known.insert(row.key);
-    }
     let mut names = Vec::new();
-    collect_unknown("", config, &known, &mut names);
+    collect_unknown("", config, &mut names);
     if names.is_empty() {
         return None;
     }
@@ -225,15 +229,15 @@ fn unknown(config: &Value) -> Option<String> {
     ))
 }
 
-fn collect_unknown(prefix: &str, value: &Value, known: &BTreeSet<&str>, names: &mut Vec<String>) {
+fn collect_unknown(prefix: &str, value: &Value, names: &mut Vec<String>) {
     let Some(object) = value.as_object() else { return };
     let is_set = |value: &Value| !value.is_null() && value.as_str() != Some("");
     for (key, value) in object.iter().filter(|(_, value)| is_set(value)) {
         let name = format!("{prefix}{key}");
         let is_row = rows().iter().any(|row| row.key == name);
-        match known.contains(name.as_str()) {
+        match KNOWN.contains(name.as_str()) {
             true if is_row => {}
-            true => collect_unknown(&format!("{name}."), value, known, names),
+            true => collect_unknown(&format!("{name}."), value, names),
             false if is_resource(&name) => {}
             false if prefix.is_empty() && HOSTS_OWN.iter().any(|start| key.starts_with(start)) => {}
             false => names.push(name),

@@ -1,12 +1,17 @@
 //! The values of all rows, taken one by one: a row that nobody takes and a field without a row are found by a test.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
 use super::ConfigError;
 use super::row::{Reader, rows};
 use super::value::{self, Setting};
+
+/// The defaults of all rows, read once for a process.
+static DEFAULTS: LazyLock<Result<Vec<Option<Setting>>, ConfigError>> =
+    LazyLock::new(|| rows().iter().map(value::default_of).collect());
 
 /// The values of all rows. Each is taken once, under its key.
 pub(super) struct Values(BTreeMap<&'static str, Option<Setting>>);
@@ -15,10 +20,10 @@ impl Values {
     /// Rows that others act on are checked as well, and left to them.
     pub(super) fn read(config: &Value) -> Result<Self, ConfigError> {
         let mut values = BTreeMap::new();
-        for row in rows() {
+        for (row, default) in rows().iter().zip(DEFAULTS.as_ref().map_err(Clone::clone)?) {
             let read = value::read(row, config)?;
             if row.reader == Reader::Run {
-                values.insert(row.key, read);
+                values.insert(row.key, read.or_else(|| default.clone()));
             }
         }
         Ok(Self(values))
@@ -89,8 +94,8 @@ fn other_type(key: &str) -> ConfigError {
 /// One setting that is a text, beside whatever is wrong with others; none where it is absent or cannot be read.
 pub fn text_setting(config: &Value, key: &str) -> Option<String> {
     let row = rows().iter().find(|row| row.key == key)?;
-    match value::read(row, config) {
-        Ok(Some(Setting::Text(text))) => Some(text),
+    match value::read(row, config).ok()?.or(value::default_of(row).ok()?) {
+        Some(Setting::Text(text)) => Some(text),
         _ => None,
     }
 }

@@ -113,6 +113,9 @@ fn start_record_members(spec: &RunSpec) -> String {
     members.collect::<Vec<_>>().join(",")
 }
 
+/// The script of the init container as its command has it.
+static DOUBLED_INIT_SCRIPT: LazyLock<String> = LazyLock::new(|| double_dollars(INIT_SCRIPT));
+
 /// Makes the log folder and writes the prompt; then `init.sh` checks both.
 pub(crate) fn init_command(spec: &RunSpec, paths: &LogPaths, from_secret: bool) -> Vec<String> {
     // Not doubled: Kubernetes only changes `$(` and `$$`, and neither is in here.
@@ -120,11 +123,7 @@ pub(crate) fn init_command(spec: &RunSpec, paths: &LogPaths, from_secret: bool) 
         true => format!("cp /tmp/prompt-secret/prompt {PROMPT_FILE}"),
         false => format!("printf '%s' \"$PROMPT_CONTENT\" > {PROMPT_FILE}"),
     };
-    let script = format!(
-        "mkdir -p {} && {write}\n{}",
-        paths.dir,
-        double_dollars(INIT_SCRIPT)
-    );
+    let script = format!("mkdir -p {} && {write}\n{}", paths.dir, *DOUBLED_INIT_SCRIPT);
     let db_folder = match &spec.run.agent_db {
         AgentDb::File(path) => path.rsplit_once('/').map_or("", |(folder, _)| folder),
         _ => "",

@@ -268,7 +268,29 @@ fn database(spec: &RunSpec, env: &mut Vec<EnvVar>) {
 /// The text with every `$` doubled. In values, commands and arguments Kubernetes expands `$(NAME)` and turns `$$` into
 /// `$`, so that a doubled one arrives as it was. NULs are left out: none of these can hold one.
 pub(crate) fn double_dollars(text: &str) -> String {
-    text.replace('\0', "").replace('$', "$$")
+    let mut doubled = String::with_capacity(text.len() + text.len() / 16);
+    let mut rest = text;
+    while let Some(at) = memchr::memchr2(b'$', b'\0', rest.as_bytes()) {
+        let (before, after) = rest.split_at(at);
+        doubled.push_str(before);
+        if after.starts_with('$') {
+            doubled.push_str("$$");
+        }
+        rest = after.get(1..).unwrap_or_default();
+    }
+    doubled.push_str(rest);
+    doubled
+}
+
+/// Whether this is the text with every `$` doubled, without making it.
+pub(crate) fn is_doubled(doubled: &str, text: &str) -> bool {
+    let mut parts = text.split('$');
+    let first = parts.next().unwrap_or_default();
+    let rest = doubled.strip_prefix(first);
+    let rest = parts.try_fold(rest, |rest, part| {
+        Some(rest?.strip_prefix("$$")?.strip_prefix(part))
+    });
+    rest.flatten() == Some("")
 }
 
 /// A literal entry.
@@ -293,5 +315,23 @@ fn field(name: &str, path: &str) -> EnvVar {
         name: name.to_owned(),
         value: None,
         value_from: Some(source),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_doubled_text_is_known_again_and_no_other_is(text in "[$a\0é]{0,12}", other in "[$aé]{0,12}") {
+            let plain = text.replace('\0', "");
+            let doubled = double_dollars(&text);
+            prop_assert_eq!(&doubled, &plain.replace('$', "$$"));
+            prop_assert!(is_doubled(&doubled, &plain));
+            prop_assert_eq!(is_doubled(&other, &plain), other == doubled);
+        }
     }
 }

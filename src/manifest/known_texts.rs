@@ -5,7 +5,7 @@ use k8s_openapi::api::batch::v1::Job;
 use serde::Serialize;
 
 use super::command::pod_script;
-use super::env::double_dollars;
+use super::env::is_doubled;
 use super::names::{OPENCODE_CONTAINER, PROMPT_CONTAINER};
 
 /// Where the script stands in the agent's command.
@@ -39,7 +39,12 @@ pub fn take_known_texts(job: &mut Job, prompt: &str) -> KnownTexts {
     for (index, container) in pod.init_containers.iter_mut().flatten().enumerate() {
         let entries = container.env.iter_mut().flatten().enumerate();
         for (place, entry) in entries.filter(|_| container.name == PROMPT_CONTAINER) {
-            if entry.name == "PROMPT_CONTENT" && entry.value.as_ref() == Some(&double_dollars(prompt)) {
+            if entry.name == "PROMPT_CONTENT"
+                && entry
+                    .value
+                    .as_ref()
+                    .is_some_and(|value| is_doubled(value, prompt))
+            {
                 entry.value = Some(String::new());
                 found.prompt = Some((index, place));
             }

@@ -192,12 +192,17 @@ pub(crate) fn pod_annotations(spec: &RunSpec) -> Option<BTreeMap<String, String>
 
 /// SHA-256 of the prompt without the run's id: equal prompts of two runs have equal hashes.
 pub fn prompt_hash(prompt: &str, run_id: &str) -> String {
-    let plain = if run_id.is_empty() {
-        prompt.to_owned()
-    } else {
-        prompt.replace(run_id, "")
-    };
-    hex(&Sha256::digest(plain))
+    let mut hash = Sha256::new();
+    let mut rest = prompt;
+    while !run_id.is_empty()
+        && let Some((before, after)) = memchr::memmem::find(rest.as_bytes(), run_id.as_bytes())
+            .and_then(|at| Some((rest.get(..at)?, rest.get(at + run_id.len()..)?)))
+    {
+        hash.update(before);
+        rest = after;
+    }
+    hash.update(rest);
+    hex(&hash.finalize())
 }
 
 fn hex(bytes: &[u8]) -> String {
