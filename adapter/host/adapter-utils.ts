@@ -5,13 +5,14 @@
 import * as serverUtils from "@paperclipai/adapter-utils/server-utils";
 import { resolvePaperclipDesiredSkillNames } from "@paperclipai/adapter-utils/server-utils";
 
+import type { Fields } from "./fields.js";
 import type { RunStart } from "../../index.js";
 
 type ServerUtils = typeof serverUtils;
 const optional: Partial<ServerUtils> = serverUtils;
 
 /** The host's brief of the task: the compact form for resumed sessions where the host can tell when that is enough. */
-export function taskMarkdown(context: Record<string, unknown>, resuming: boolean): string {
+export function taskMarkdown(context: Fields, resuming: boolean): string {
   if (optional.selectPaperclipTaskMarkdown) {
     return optional.selectPaperclipTaskMarkdown(context, { resumedSession: resuming }).trim();
   }
@@ -26,7 +27,7 @@ export function isRecoveryWake(wake: unknown): boolean {
 
 /** The skills the agent asks for, and the operational one where the host insists on it. */
 export function desiredSkillKeys(
-  config: Record<string, unknown>,
+  config: Fields,
   available: Parameters<ServerUtils["resolvePaperclipDesiredSkillNames"]>[1],
 ): string[] {
   const resolve = optional.resolveLegacyPaperclipDesiredSkillNames ?? resolvePaperclipDesiredSkillNames;
@@ -65,7 +66,7 @@ export async function githubLauncher(): Promise<string | null> {
 }
 
 /** Which of the configured variable names the host does not let an agent's config set. */
-export function forbiddenEnvKeys(configEnv: Record<string, unknown>): string[] {
+export function forbiddenEnvKeys(configEnv: Fields): string[] {
   const isForbidden = optional.isForbiddenConfigEnvKey;
   return isForbidden ? Object.keys(configEnv).filter((key) => isForbidden(key)) : [];
 }

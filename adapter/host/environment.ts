@@ -1,6 +1,7 @@
 /** Everything the adapter reads from the process environment, in one place. */
 import { hostname } from "node:os";
 
+import type { Fields } from "./fields.js";
 import type { Observation, ServerEnvironment } from "../../index.js";
 
 /** Where pods see the shared volume, and the server too unless it says otherwise. */
@@ -8,7 +9,7 @@ export const DEFAULT_DATA_ROOT = "/paperclip";
 
 /** Reads the environment of this process. */
 export function readServerEnvironment(env: NodeJS.ProcessEnv = process.env): ServerEnvironment {
-  const found: Record<Exclude<keyof ServerEnvironment, "hostname">, string | undefined> = {
+  const found: ServerEnvironment = {
     podName: env["POD_NAME"],
     namespace: env["PAPERCLIP_NAMESPACE"]?.trim() || env["POD_NAMESPACE"],
     instanceId: env["PAPERCLIP_INSTANCE_ID"],
@@ -18,9 +19,8 @@ export function readServerEnvironment(env: NodeJS.ProcessEnv = process.env): Ser
     volumeOwner: env["PAPERCLIP_K8S_VOLUME_OWNER"],
     paperclipApiUrl: env["PAPERCLIP_API_URL"],
   };
-  const present = Object.entries(found)
-    .map(([key, value]) => [key, value?.trim()] as const)
-    .filter((entry): entry is readonly [string, string] => Boolean(entry[1]));
+  const trimmed = Object.entries(found).map(([key, value]: [string, string | undefined]) => [key, value?.trim()]);
+  const present = trimmed.filter(([, value]) => value);
   return { hostname: env["HOSTNAME"]?.trim() || hostname(), ...Object.fromEntries(present) };
 }
 
@@ -30,7 +30,7 @@ export function readObservation(env: NodeJS.ProcessEnv = process.env): Observati
 }
 
 /** The variables that decide the biller of a run: the server's own, overlaid with the agent's. */
-export function billingEnvironment(configEnv: Record<string, unknown>): NodeJS.ProcessEnv {
+export function billingEnvironment(configEnv: Fields): NodeJS.ProcessEnv {
   const own = Object.entries(configEnv).filter((entry): entry is [string, string] => typeof entry[1] === "string");
   return { ...process.env, ...Object.fromEntries(own) };
 }
@@ -46,7 +46,7 @@ export function serverPort(): string | undefined {
 }
 
 /** Where this server sees the shared volume for one agent: its config, then the environment, then the default. */
-export function dataRootOf(config: Record<string, unknown>): string {
+export function dataRootOf(config: Fields): string {
   const configured = config["dataRoot"];
   if (typeof configured === "string" && configured.trim()) return configured.trim();
   return readServerEnvironment().dataRoot ?? DEFAULT_DATA_ROOT;

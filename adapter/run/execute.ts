@@ -48,19 +48,24 @@ export function createExecute(load: NativeLoader): Execute {
   };
 }
 
+interface StartedRun {
+  native: Native;
+  ctx: AdapterExecutionContext;
+  /** Aborts with the first {@link CancelReason}. */
+  cancelled: AbortSignal;
+}
+
 async function startValidated(native: Native, ctx: AdapterExecutionContext): Promise<AdapterExecutionResult> {
   try {
     native.buildPodLogPath(ctx.agent.companyId, ctx.agent.id, ctx.runId);
   } catch (error) {
-    const why = describeError(error);
-    return failure(
-      "k8s_invalid_request",
-      `${why}. Ids may hold letters, digits and hyphens only; nothing was created.`,
-    );
+    const hint = "Ids may hold letters, digits and hyphens only; nothing was created.";
+    return failure("k8s_invalid_request", `${describeError(error)}. ${hint}`);
   }
   // The first reason wins: it aborts once.
   const cancellation = new AbortController();
   const { signal } = cancellation;
+  const started = { native, ctx, cancelled: signal };
   const stopWatching = watchCancellation({
     ctx,
     issueId: issueIdOf(ctx),
@@ -71,20 +76,16 @@ async function startValidated(native: Native, ctx: AdapterExecutionContext): Pro
   try {
     const cancelled = new Promise<null>((resolve) => onAbort(signal, () => resolve(null)));
     // The volume may hang: a cancel waits for nothing of it.
-    const inputs = await Promise.race([prepare(native, ctx, signal), cancelled]);
+    const inputs = await Promise.race([prepare(started), cancelled]);
     if (inputs === null || signal.aborted) return cancelledBeforeStart();
-    return withBiller(ctx, withCancellationTime(await run(native, ctx, inputs, signal)));
+    return withBiller(ctx, withCancellationTime(await run(started, inputs)));
   } finally {
     stopWatching();
   }
 }
 
 /** What has to be known before the addon takes over; `null` when the run was cancelled meanwhile. */
-async function prepare(
-  native: Native,
-  ctx: AdapterExecutionContext,
-  cancelled: AbortSignal,
-): Promise<PromptInputs | null> {
+async function prepare({ native, ctx, cancelled }: StartedRun): Promise<PromptInputs | null> {
   const tell = async (stream: "stdout" | "stderr", ...messages: string[]): Promise<void> => {
     if (!cancelled.aborted && messages.length > 0) await say(ctx, stream, ...messages);
   };
@@ -122,12 +123,7 @@ function leasedEnvironment(ctx: AdapterExecutionContext): string[] {
   ];
 }
 
-async function run(
-  native: Native,
-  ctx: AdapterExecutionContext,
-  inputs: PromptInputs,
-  cancelled: AbortSignal,
-): Promise<AdapterExecutionResult> {
+async function run({ native, ctx, cancelled }: StartedRun, inputs: PromptInputs): Promise<AdapterExecutionResult> {
   const request = withPodPaths(buildRunRequest(ctx));
   const prompts = renderPrompts(request, inputs, ctx.agent);
   const start: RunStart = {
@@ -150,12 +146,8 @@ async function listMcpServers(ctx: AdapterExecutionContext): Promise<McpServer[]
   try {
     return mcpServers(ctx.runtimeMcp);
   } catch (error) {
-    const why = describeError(error);
-    await say(
-      ctx,
-      "stderr",
-      `Warning: MCP servers not known: Paperclip could not list them (${why}). The agent has none`,
-    );
+    const what = `MCP servers not known: Paperclip could not list them (${describeError(error)})`;
+    await say(ctx, "stderr", `Warning: ${what}. The agent has none`);
     return [];
   }
 }

@@ -1,4 +1,5 @@
 /** Paths of the shared volume as agents' pods see them: the server may have mounted it elsewhere. */
+import type { Fields } from "../host/fields.js";
 import { DEFAULT_DATA_ROOT, dataRootOf } from "../host/environment.js";
 import type { RunRequest } from "./request.js";
 
@@ -19,11 +20,7 @@ export function withPodPaths<Request extends Pick<RunRequest, "config" | "contex
   };
 }
 
-function translateKeys(
-  record: Record<string, unknown>,
-  keys: readonly string[],
-  dataRoot: string,
-): Record<string, unknown> {
+function translateKeys(record: Fields, keys: readonly string[], dataRoot: string): Fields {
   const present = keys.filter((key) => record[key] !== undefined);
   const copies: Copies = new Map();
   return { ...record, ...Object.fromEntries(present.map((key) => [key, translate(record[key], dataRoot, copies, 0)])) };

@@ -1,6 +1,7 @@
 /** What goes into a prompt from the server's disk: the agent's instructions and skills. The addon reads them. */
 import { asString, type PaperclipSkillEntry } from "@paperclipai/adapter-utils/server-utils";
 
+import type { Fields } from "../host/fields.js";
 import { NativeFailure, readAnswer } from "../addon/answer.js";
 import type { Native } from "../addon/native.js";
 import { describeError } from "../host/calls.js";
@@ -21,7 +22,7 @@ interface ReadInputs {
  * Reads instructions and skills; what cannot be read becomes a warning and is left out.
  * Throws {@link NativeFailure} when the volume does not answer.
  */
-export async function readPromptInputs(native: Native, config: Record<string, unknown>): Promise<ReadInputs> {
+export async function readPromptInputs(native: Native, config: Fields): Promise<ReadInputs> {
   const instructions = asString(config["instructionsFilePath"], "").trim();
   const warnings: string[] = [];
   const skills = await wantedSkills(native, config, warnings);
@@ -44,11 +45,7 @@ export async function readPromptInputs(native: Native, config: Record<string, un
   };
 }
 
-async function wantedSkills(
-  native: Native,
-  config: Record<string, unknown>,
-  warnings: string[],
-): Promise<PaperclipSkillEntry[]> {
+async function wantedSkills(native: Native, config: Fields, warnings: string[]): Promise<PaperclipSkillEntry[]> {
   try {
     const { available, desired } = await listAgentSkills(native, config);
     return available.filter((candidate) => desired.includes(candidate.key));

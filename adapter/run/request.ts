@@ -2,6 +2,7 @@
 import type { AdapterExecutionContext } from "@paperclipai/adapter-utils";
 import { buildPaperclipEnv, parseObject, stringifyPaperclipWakePayload } from "@paperclipai/adapter-utils/server-utils";
 
+import type { Fields } from "../host/fields.js";
 import type { RunStart } from "../../index.js";
 import { forbiddenEnvKeys, runtimeToolsEnv } from "../host/adapter-utils.js";
 import { serverPath, serverPort } from "../host/environment.js";
@@ -53,7 +54,7 @@ export function findShapeProblem(ctx: unknown): string | null {
   return typeof onLog === "function" ? null : `onLog is missing, so the output would go nowhere. ${update}`;
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
+function isRecord(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 

@@ -4,19 +4,18 @@
  */
 import type { AdapterExecutionContext, AdapterInvocationMeta, AdapterRuntimeEvent } from "@paperclipai/adapter-utils";
 
+import type { Fields } from "../host/fields.js";
 import { callHost, describeError, statusLine } from "../host/calls.js";
 import type { RenderedPrompts } from "./prompt.js";
 
 /** Receives what a run tells: lines when the last were taken; progress and events beside them. */
 type RunSink = (kind: string, payload: string) => Promise<void>;
 
-function withoutAccess(context: unknown): Record<string, unknown> {
+function withoutAccess(context: unknown): Fields {
   return Object.fromEntries(Object.entries(context ?? {}).filter(([key]) => !ACCESS_KEYS.includes(key)));
 }
 
 type Progress = Parameters<NonNullable<AdapterExecutionContext["onRuntimeProgress"]>>[0];
-
-type Handler = (payload: string) => unknown;
 
 /** Parts of the context through which a run acts as itself; they are stored with the invocation's event otherwise. */
 const ACCESS_KEYS: readonly string[] = ["paperclipRuntimeTools", "paperclipManagedMcp"];
@@ -38,7 +37,10 @@ export function createRunSink(ctx: AdapterExecutionContext, prompts: RenderedPro
   };
 }
 
-function handlersFor(ctx: AdapterExecutionContext, prompts: RenderedPrompts): Record<string, Handler | undefined> {
+function handlersFor(
+  ctx: AdapterExecutionContext,
+  prompts: RenderedPrompts,
+): Record<string, (payload: string) => unknown> {
   return {
     stdout: (lines) => ctx.onLog("stdout", lines),
     stderr: (lines) => ctx.onLog("stderr", lines),

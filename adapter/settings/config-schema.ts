@@ -4,20 +4,18 @@ import type { AdapterConfigSchema, ConfigFieldSchema } from "@paperclipai/adapte
 // biome-ignore lint/style/noRestrictedImports: the one file that both halves read; it is data, not a room.
 import rows from "../../src/config/settings.json" with { type: "json" };
 
-/** What is said about one setting; `src/config/row.rs` says what each part means. */
+/** What the page needs to know of one setting; `src/config/row.rs` says what each part means. */
 export interface SettingRow {
   key: string;
   type: "text" | "flag" | "duration" | "count" | "bytes" | "quantity" | "choice" | "map" | "words" | "list" | "object";
   default?: string | number | boolean;
   prefill?: boolean;
-  fallback?: string;
   options?: { value: string; label: string }[];
   group?: string;
   label?: string;
   hint?: string;
   input?: ConfigFieldSchema["type"];
   visibleWhen?: { key: string; values?: string[]; notValues?: string[] };
-  meaning: string;
   beside?: boolean;
   reader?: "run" | "shim" | "environmentTest";
 }

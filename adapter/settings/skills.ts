@@ -10,6 +10,7 @@ import {
   readPaperclipRuntimeSkillEntries,
 } from "@paperclipai/adapter-utils/server-utils";
 
+import type { Fields } from "../host/fields.js";
 import type { SkillFolder } from "../../index.js";
 import { readAnswer } from "../addon/answer.js";
 import type { Native, NativeLoader } from "../addon/native.js";
@@ -17,12 +18,6 @@ import { desiredSkillKeys } from "../host/adapter-utils.js";
 import { describeError } from "../host/calls.js";
 import { dataRootOf } from "../host/environment.js";
 import { type } from "../host/version.js";
-
-/** Skills of one agent: all that exist, and the keys of those that every run gets. */
-interface AgentSkills {
-  available: PaperclipSkillEntry[];
-  desired: string[];
-}
 
 /** Makes `listSkills` over an addon: the skills of an agent and which of them its runs get. */
 export function createListSkills(load: NativeLoader) {
@@ -50,14 +45,14 @@ export function createListSkills(load: NativeLoader) {
   };
 }
 
-/** The skills of an agent, from its config or else from the server's skill folders. */
-export async function listAgentSkills(native: Native, config: Record<string, unknown>): Promise<AgentSkills> {
+/** All skills of an agent, from its config or else from the server's skill folders, and the keys that every run gets. */
+export async function listAgentSkills(native: Native, config: Fields) {
   const available = await availableSkills(native, config);
   const desired = new Set([...requiredSkillKeys(config), ...desiredSkillKeys(config, available)]);
   return { available, desired: [...desired] };
 }
 
-async function availableSkills(native: Native, config: Record<string, unknown>): Promise<PaperclipSkillEntry[]> {
+async function availableSkills(native: Native, config: Fields): Promise<PaperclipSkillEntry[]> {
   const moduleDir = fileURLToPath(new URL(".", import.meta.url));
   const configured = config["paperclipRuntimeSkills"];
   // With a list the host's function touches no disk. Without one it would follow links on the shared volume and hold a
@@ -77,7 +72,7 @@ async function availableSkills(native: Native, config: Record<string, unknown>):
 
 type InstalledSkills = NonNullable<Parameters<typeof buildRuntimeMountedSkillSnapshot>[0]["externalInstalled"]>;
 
-async function installedSkills(native: Native, config: Record<string, unknown>): Promise<InstalledSkills> {
+async function installedSkills(native: Native, config: Fields): Promise<InstalledSkills> {
   const home = installedSkillsDir(config);
   const { skills, others } = await listFolder(native, config, [home]);
   const installed: InstalledSkills = new Map();
@@ -86,21 +81,21 @@ async function installedSkills(native: Native, config: Record<string, unknown>):
   return installed;
 }
 
-async function listFolder(native: Native, config: Record<string, unknown>, folders: string[]): Promise<SkillFolder> {
+async function listFolder(native: Native, config: Fields, folders: string[]): Promise<SkillFolder> {
   return readAnswer(await native.listSkillFolders({ dataRoot: dataRootOf(config), folders }));
 }
 
 /** Where skills are installed by hand on the shared volume. */
-function installedSkillsDir(config: Record<string, unknown>): string {
+function installedSkillsDir(config: Fields): string {
   return join(dataRootOf(config), ".claude", "skills");
 }
 
 /** Skills the host flags as required go into every run, wanted or not. The entries of adapter-utils lost that flag. */
-function requiredSkillKeys(config: Record<string, unknown>): string[] {
+function requiredSkillKeys(config: Fields): string[] {
   const raw = config["paperclipRuntimeSkills"];
   const entries: unknown[] = Array.isArray(raw) ? raw : [];
   return entries.flatMap((entry) => {
-    const { key, name, required } = (entry ?? {}) as Record<string, unknown>;
+    const { key, name, required } = (entry ?? {}) as Fields;
     const id = asString(key, asString(name, "")).trim();
     return required === true && id ? [id] : [];
   });

@@ -10,6 +10,7 @@ import type {
 } from "@paperclipai/adapter-utils";
 import { buildPaperclipEnv, parseObject } from "@paperclipai/adapter-utils/server-utils";
 
+import type { Fields } from "../host/fields.js";
 import { readServerEnvironment } from "../host/environment.js";
 import { describeError } from "../host/calls.js";
 import { type NativeLoader, NativeUnavailableError } from "../addon/native.js";
@@ -32,7 +33,7 @@ export function createTestEnvironment(load: NativeLoader) {
 export function createOnHireApproved(load: NativeLoader) {
   return async function onHireApproved(
     { companyId }: HireApprovedPayload,
-    config: Record<string, unknown>,
+    config: Fields,
   ): Promise<HireApprovedHookResult> {
     const checks = await probe(load, { companyId, config });
     const errors = checks.filter((check) => check.level === "error");

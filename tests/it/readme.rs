@@ -55,10 +55,7 @@ fn one_version_of_opencode_is_the_tested_one() {
 
 #[test]
 fn the_hosts_document_is_the_rows() {
-    let wanted = format!(
-        "{}\n",
-        serde_json::to_string_pretty(&agent_doc()).expect("JSON")
-    );
+    let wanted = format!("{}\n", serde_json::to_string_pretty(&agent_doc()).expect("JSON"));
     if std::env::var_os("WRITE_README").is_some() {
         fs::write(AGENT_DOC, &wanted).expect("written");
     } else {
