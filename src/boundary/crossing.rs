@@ -64,6 +64,10 @@ pub(super) struct Outbox {
 struct Queue {
     waiting: Vec<(Source, Vec<Item>)>,
     under_way: Vec<Source>,
+    /// JavaScript is here, and takes along what comes meanwhile: another turn of its event loop costs as much as all
+    /// else that is done for a batch.
+    is_here: bool,
+    to_take_along: Option<OutgoingText>,
 }
 
 impl Outbox {
@@ -80,7 +84,24 @@ impl Outbox {
         let (sources, items): (Vec<Source>, Vec<Vec<Item>>) = queue.waiting.drain(..).unzip();
         queue.under_way = sources;
         drop(queue);
-        (self.sink)(as_text(items));
+        let text = as_text(items);
+        let mut queue = self.lock();
+        if queue.is_here {
+            queue.to_take_along = Some(text);
+        } else {
+            drop(queue);
+            (self.sink)(text);
+        }
+    }
+
+    /// JavaScript does something by which the next batch may come; gives that batch to it.
+    fn while_here(&self, work: impl FnOnce()) -> Option<OutgoingText> {
+        self.lock().is_here = true;
+        let stay = Stay(self);
+        work();
+        let batch = self.lock().to_take_along.take();
+        drop(stay);
+        batch
     }
 
     /// Whose batches have arrived.
@@ -92,6 +113,20 @@ impl Outbox {
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// JavaScript's stay in [`Outbox::while_here`], however it ends.
+struct Stay<'a>(&'a Outbox);
+
+impl Drop for Stay<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.0.lock();
+        queue.is_here = false;
+        if let Some(text) = queue.to_take_along.take() {
+            drop(queue);
+            (self.0.sink)(text);
+        }
     }
 }
 
@@ -164,15 +199,19 @@ pub fn arrived(crossing: &External<Crossing>) {
     }
 }
 
-/// What was given of these tails is delivered, and these calls of runs have ended well: more may come.
+/// What was given of these tails is delivered, and these calls of runs have ended well: more may come. Gives the next
+/// batch, where there is one.
 #[napi(catch_unwind, skip_typescript)]
-pub fn answered(crossing: &External<Crossing>, tails: Vec<u32>, calls: Vec<u32>) {
-    if !tails.is_empty() {
-        crossing.tails.taken(&tails);
-    }
-    for call in calls {
-        crossing.calls.answer(call, Ok(()));
-    }
+pub fn answered(crossing: &External<Crossing>, tails: Vec<u32>, calls: Vec<u32>) -> Option<CopiedString> {
+    let batch = crossing.outbox.while_here(|| {
+        if !tails.is_empty() {
+            crossing.tails.taken(&tails);
+        }
+        for call in calls {
+            crossing.calls.answer(call, Ok(()));
+        }
+    });
+    batch.map(|text| crossing.strings.short_lived(text))
 }
 
 /// This call of a run has failed.

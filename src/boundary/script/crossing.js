@@ -51,7 +51,8 @@ function answer(numbers, number) {
     const [tails, calls] = [takenTails, endedCalls];
     takenTails = [];
     endedCalls = [];
-    rust.answered(opened, tails, calls);
+    const batch = rust.answered(opened, tails, calls);
+    if (typeof batch === "string") takeBatch(batch);
   };
   if (turnSince === undefined || performance.now() - turnSince < TURN_MS) nextTick(tell);
   else setImmediate(tell);
