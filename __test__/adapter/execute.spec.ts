@@ -69,21 +69,6 @@ describe("a request that cannot be run", () => {
 });
 
 describe("a run", () => {
-  it("says that a leased environment is not used", async () => {
-    for (const [driver, says] of [
-      ["sandbox", true],
-      ["local", false],
-      [undefined, false],
-    ] as const) {
-      const { ctx, text } = context({ context: { paperclipEnvironment: { driver } } });
-      const { native, result } = start(ctx);
-      await eventually(() => native.runs.length === 1);
-      native.runs[0]?.finish(done);
-      await result;
-      expect([driver, text().includes("leased an environment (sandbox)")]).toEqual([driver, says]);
-    }
-  });
-
   it("hands request, prompt and environment to the native side and gives its result back", async () => {
     const { ctx } = context({ config: { model: "m/x", promptTemplate: "Hello {{agent.name}}" }, authToken: "secret" });
     const { native, result } = start(ctx);

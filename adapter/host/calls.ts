@@ -6,13 +6,11 @@ export const HOST_CALL_LIMIT_MS = 30_000;
 /** How a call into the host went. */
 type HostCall = { readonly ok: true } | { readonly ok: false; readonly error: unknown };
 
-const DONE: HostCall = { ok: true };
-
 /** Calls a callback of the host and waits for it; a throw or a rejection becomes a value. */
 export async function callHost(call: () => unknown): Promise<HostCall> {
   try {
     await call();
-    return DONE;
+    return { ok: true };
   } catch (error) {
     return { ok: false, error };
   }

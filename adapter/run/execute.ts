@@ -12,7 +12,7 @@ import { billingEnvironment, readServerEnvironment } from "../host/environment.j
 import { callHostWithin, describeError, statusLine } from "../host/calls.js";
 import { githubLauncher, type McpServer, mcpServers } from "../host/adapter-utils.js";
 import { NativeFailure } from "../addon/answer.js";
-import { type Native, type NativeLoader, NativeUnavailableError } from "../addon/native.js";
+import type { Native, NativeLoader } from "../addon/native.js";
 import { withPodPaths } from "./pod-paths.js";
 import { type PromptInputs, renderPrompts } from "./prompt.js";
 import { readPromptInputs } from "./prompt-inputs.js";
@@ -40,7 +40,6 @@ export function createExecute(load: NativeLoader): Execute {
       return await startValidated(load(), ctx);
     } catch (error) {
       if (error instanceof NativeFailure) return error.result;
-      if (error instanceof NativeUnavailableError) return failure(error.code, error.message);
       const code = codeOf(error);
       if (code !== null) return failure(code, describeError(error));
       return failure("k8s_internal_error", `The adapter failed: ${describeError(error)}`);
@@ -98,7 +97,6 @@ async function prepare({ native, ctx, cancelled }: StartedRun): Promise<PromptIn
       if (!ready.ok) await tell("stderr", `Warning: cancelling may be slow: ${describeError(ready.error)}`);
     }
     if (cancelled.aborted) return null;
-    await tell("stderr", ...leasedEnvironment(ctx));
     const { inputs, warnings } = await readPromptInputs(native, parseObject(ctx.config));
     await tell("stderr", ...warnings);
     // The addon's own signs of life begin anew.
@@ -110,17 +108,6 @@ async function prepare({ native, ctx, cancelled }: StartedRun): Promise<PromptIn
   } finally {
     clearInterval(keepalive);
   }
-}
-
-/** The host leases a sandbox for a run whose agent has such an environment; here every run has a Job. */
-function leasedEnvironment(ctx: AdapterExecutionContext): string[] {
-  const driver = asString(parseObject(parseObject(ctx.context)["paperclipEnvironment"])["driver"], "").trim();
-  if (driver === "" || driver === "local") return [];
-  const name = driver.slice(0, 60);
-  return [
-    `Warning: Paperclip leased an environment (${name}) for this run, and it is not used: the agent works in a Job. ` +
-      "Set the agent's environment to local",
-  ];
 }
 
 async function run({ native, ctx, cancelled }: StartedRun, inputs: PromptInputs): Promise<AdapterExecutionResult> {

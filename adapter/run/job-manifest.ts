@@ -58,7 +58,5 @@ export function createBuildJobManifest(load: NativeLoader): BuildJobManifest {
 
 /** Building is synchronous, so it writes to the host's log without waiting for it. */
 function warnHost(ctx: AdapterExecutionContext, warning: string): void {
-  if (typeof ctx.onLog !== "function") return;
-  const line = warning.startsWith("[paperclip] ") ? `${warning.trimEnd()}\n` : statusLine(warning.trimEnd());
-  void callHost(() => ctx.onLog("stderr", line));
+  if (typeof ctx.onLog === "function") void callHost(() => ctx.onLog("stderr", statusLine(warning)));
 }

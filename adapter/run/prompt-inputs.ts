@@ -11,22 +11,15 @@ import type { PromptInputs } from "./prompt.js";
 
 const SKILL_SEPARATOR = "\n\n---\n\n";
 
-/** What was read, and what was left out. */
-interface ReadInputs {
-  inputs: PromptInputs;
-  /** One for each file that could not be read; none of them ends the run. */
-  warnings: string[];
-}
-
 /**
  * Reads instructions and skills; what cannot be read becomes a warning and is left out.
  * Throws {@link NativeFailure} when the volume does not answer.
  */
-export async function readPromptInputs(native: Native, config: Fields): Promise<ReadInputs> {
+export async function readPromptInputs(native: Native, config: Fields) {
   const instructions = asString(config["instructionsFilePath"], "").trim();
   const warnings: string[] = [];
   const skills = await wantedSkills(native, config, warnings);
-  if (!instructions && skills.length === 0) return { inputs: {}, warnings };
+  if (!instructions && skills.length === 0) return { inputs: {} as PromptInputs, warnings };
   const request = {
     dataRoot: dataRootOf(config),
     instructions: instructions || null,

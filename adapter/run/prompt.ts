@@ -26,17 +26,14 @@ export interface RenderedPrompt {
 }
 
 /** The prompt of a fresh session, and that of a resumed one where it differs. */
-export interface RenderedPrompts {
-  fresh: RenderedPrompt;
-  resumed: RenderedPrompt | undefined;
-}
+export type RenderedPrompts = ReturnType<typeof renderPrompts>;
 
 /** Renders both prompts that a run may need: whether it resumes a session is the addon's decision. */
 export function renderPrompts(
   request: Parameters<typeof renderPrompt>[0],
   inputs: PromptInputs,
   agentRow: object = request.agent,
-): RenderedPrompts {
+) {
   const fresh = renderPrompt(request, inputs, false, agentRow);
   const resumed = renderPrompt(request, inputs, true, agentRow);
   return { fresh, resumed: resumed.prompt === fresh.prompt ? undefined : resumed };

@@ -1,5 +1,6 @@
 /** Models to choose from: a short list that is always there, and what the server's own opencode offers. */
 import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 
 import type { AdapterModel } from "@paperclipai/adapter-utils";
 
@@ -55,13 +56,9 @@ export function parseModelList(output: string): AdapterModel[] {
 }
 
 /** What a command prints; a rejection when it fails, hangs or prints too much. */
-export function outputOf(command: string, args: string[], timeout = COMMAND_LIMIT_MS): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const options = { timeout, killSignal: "SIGKILL", maxBuffer: OUTPUT_LIMIT_BYTES } as const;
-    const child = execFile(command, args, options, (error, stdout) => {
-      if (error) reject(error);
-      else resolve(stdout);
-    });
-    child.stdin?.end();
-  });
+export async function outputOf(command: string, args: string[], timeout = COMMAND_LIMIT_MS): Promise<string> {
+  const options = { timeout, killSignal: "SIGKILL", maxBuffer: OUTPUT_LIMIT_BYTES } as const;
+  const running = promisify(execFile)(command, args, options);
+  running.child.stdin?.end();
+  return (await running).stdout;
 }

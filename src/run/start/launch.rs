@@ -2,10 +2,10 @@
 
 use std::time::UNIX_EPOCH;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::config::RunSpec;
+use crate::config::{Json as _, RunSpec};
 use crate::manifest::{self, Manifest};
 use crate::run::attached::AttachedJob;
 use crate::run::context::{JobIdentity, RunContext};
@@ -105,9 +105,21 @@ fn sealed_nonce(context: &RunContext, spec: &RunSpec) -> String {
         .nonce(&nonce(), made.unwrap_or_default().as_secs(), &start)
 }
 
+/// The host leases a sandbox for a run whose agent has such an environment; here every run has a Job.
+fn leased_environment(context: &Value) -> Option<String> {
+    let driver = context.member("paperclipEnvironment")?.trimmed("driver")?;
+    let name: String = driver.chars().take(60).collect();
+    (driver != "local").then(|| {
+        format!(
+            "Warning: Paperclip leased an environment ({name}) for this run, and it is not used: the agent works in a \
+             Job. Set the agent's environment to local"
+        )
+    })
+}
+
 /// What the host shows about the invocation.
 async fn announce(spec: &RunSpec, rendered: &Manifest, host_log: &HostLog) {
-    for warning in &rendered.warnings {
+    for warning in leased_environment(&spec.run.context).iter().chain(&rendered.warnings) {
         host_log.warn(warning).await;
     }
     let meta = json!({
@@ -157,4 +169,19 @@ fn deadline(spec: &RunSpec) -> String {
 
 fn of_render(error: &manifest::ManifestError) -> Failure {
     Failure::of_input(error.code(), error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leased_environment_is_said_not_to_be_used() {
+        let said = |driver: Value| leased_environment(&json!({"paperclipEnvironment": {"driver": driver}}));
+        assert!(said(json!(" sandbox ")).is_some_and(|text| text.contains("an environment (sandbox) for this run")));
+        for driver in [json!("local"), json!(" "), json!(null), json!(5)] {
+            assert_eq!(said(driver), None);
+        }
+        assert_eq!(leased_environment(&json!({"paperclipEnvironment": "sandbox"})), None);
+    }
 }
