@@ -119,7 +119,10 @@ fn leased_environment(context: &Value) -> Option<String> {
 
 /// What the host shows about the invocation.
 async fn announce(spec: &RunSpec, rendered: &Manifest, host_log: &HostLog) {
-    for warning in leased_environment(&spec.run.context).iter().chain(&rendered.warnings) {
+    for warning in leased_environment(&spec.run.context)
+        .iter()
+        .chain(&rendered.warnings)
+    {
         host_log.warn(warning).await;
     }
     let meta = json!({
@@ -178,10 +181,16 @@ mod tests {
     #[test]
     fn a_leased_environment_is_said_not_to_be_used() {
         let said = |driver: Value| leased_environment(&json!({"paperclipEnvironment": {"driver": driver}}));
-        assert!(said(json!(" sandbox ")).is_some_and(|text| text.contains("an environment (sandbox) for this run")));
+        assert!(
+            said(json!(" sandbox "))
+                .is_some_and(|text| text.contains("an environment (sandbox) for this run"))
+        );
         for driver in [json!("local"), json!(" "), json!(null), json!(5)] {
             assert_eq!(said(driver), None);
         }
-        assert_eq!(leased_environment(&json!({"paperclipEnvironment": "sandbox"})), None);
+        assert_eq!(
+            leased_environment(&json!({"paperclipEnvironment": "sandbox"})),
+            None
+        );
     }
 }
