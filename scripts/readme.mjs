@@ -1,5 +1,5 @@
-// Writes what is made of the rows in src/config/settings.json and src/codes.rs: the tables of the README, and the document
-// that the host shows to whoever configures an agent.
+// Writes what is made of the rows in src/config/settings.json and src/codes.rs: the tables of the README, and the
+// document that the host shows to whoever configures an agent.
 //
 //   npm run readme
 

@@ -45,7 +45,7 @@ export function createListSkills(load: NativeLoader) {
   };
 }
 
-/** All skills of an agent, from its config or else from the server's skill folders, and the keys that every run gets. */
+/** All skills of an agent, from its config or else from the server's folders, and the keys that every run gets. */
 export async function listAgentSkills(native: Native, config: Fields) {
   const available = await availableSkills(native, config);
   const desired = new Set([...requiredSkillKeys(config), ...desiredSkillKeys(config, available)]);

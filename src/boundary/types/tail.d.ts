@@ -8,7 +8,10 @@ export interface StopSignal {
 
 /** How a file is followed. Times are in milliseconds. */
 export interface TailSettings {
-  /** Ends the tail once `stopped` is true, after one final read. Read at the pace of the file, once a second at least, and after its lines. */
+  /**
+   * Ends the tail once `stopped` is true, after one final read. Read at the pace of the file, once a second at least,
+   * and after its lines.
+   */
   stopSignal?: StopSignal | undefined;
   /** Ends the tail as `stopSignal` does, at once. */
   signal?: AbortSignal | undefined;
