@@ -253,16 +253,20 @@ function clip(text: string, limit: number): string {
   return `${text.slice(0, limit)}\n… ${cut} more characters`;
 }
 
-/** Removes CSI sequences, strings such as titles and links, and the other sequences of two or three characters. */
+/**
+ * Removes CSI sequences, strings such as titles and links, the other sequences of two or three characters, and then
+ * control characters but newlines and tabs.
+ */
 function stripAnsi(text: string): string {
-  if (!/[\u001b\u0090-\u009f]/.test(text)) return text;
+  if (!/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/.test(text)) return text;
   return text
     .replace(
       /(?:\u001b\]|\u001b[PX^_]|[\u0090\u0098\u009d-\u009f])[^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)?/g,
       "",
     )
     .replace(/(?:\u001b\[|\u009b)[0-9;:<=>?]*[ -/]*[@-~]?/g, "")
-    .replace(/\u001b[()*+#% ][^\u001b]?|\u001b[^\u001b]?/g, "");
+    .replace(/\u001b[()*+#% ][^\u001b]?|\u001b[^\u001b]?/g, "")
+    .replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "");
 }
 
 function readObject(line: string): Json | null {
