@@ -7,6 +7,7 @@ import { describe, expect, test } from "vitest";
 import type { Fault, Pod } from "../../local-cluster/client.js";
 import { serve } from "./server.js";
 import {
+  AGENT_VERSION,
   answer,
   contextOf,
   countAroundEachTest,
@@ -66,6 +67,7 @@ describe.skipIf(isRealCluster)("a cancel", () => {
       "Created K8s Job",
     ],
     ["while watching is forbidden", [{ kind: "status", code: 403, verb: "watch" }], "Created K8s Job"],
+    ["when the log has named the opencode that is at work", [], `opencode ${AGENT_VERSION} is at work`],
   ];
   test.each(stages)("%s", async (_what, faults, at) => {
     for (const fault of faults) await stage.local.fault(fault);

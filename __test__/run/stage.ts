@@ -13,7 +13,9 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -52,14 +54,23 @@ export function useStage(options: StartOptions = {}): Stage {
   return stage;
 }
 
+/** Which opencode the agent is, as its package says. */
+export const AGENT_VERSION = "9.9.9";
+
 /** Starts a cluster, or takes the real one, and puts the agent on its volume. */
 async function openStage(options: StartOptions = {}): Promise<Stage> {
   const local = isRealCluster ? undefined : await startLocalCluster(options);
   const dataRoot = local?.dataDir ?? process.env["TEST_DATA_ROOT"] ?? "/paperclip";
   const folder = join(dataRoot, "test-bin");
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, "opencode"), AGENT);
-  chmodSync(join(folder, "opencode"), 0o755);
+  // As npm installs opencode: a link to a file of a package.
+  const inPackage = join(folder, "package", "bin");
+  mkdirSync(inPackage, { recursive: true });
+  writeFileSync(join(inPackage, "opencode"), AGENT);
+  chmodSync(join(inPackage, "opencode"), 0o755);
+  const manifest = JSON.stringify({ name: "opencode-ai", version: AGENT_VERSION }, null, 2);
+  writeFileSync(join(folder, "package", "package.json"), manifest);
+  rmSync(join(folder, "opencode"), { force: true });
+  symlinkSync("package/bin/opencode", join(folder, "opencode"));
   giveAway(folder);
   Object.assign(process.env, environment(local), {
     PAPERCLIP_K8S_DATA_ROOT: dataRoot,
