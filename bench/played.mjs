@@ -110,7 +110,7 @@ export class PlayedRun {
     const { name, job } = await this.nodes.pod(this.id);
     this.pod = name;
     this.job = job;
-    await this.status("Running", { running: { startedAt: new Date().toISOString() } });
+    return this.status("Running", { running: { startedAt: new Date().toISOString() } });
   }
 
   status(phase, state) {

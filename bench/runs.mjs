@@ -36,11 +36,14 @@ async function server() {
         context: {},
         onLog: async () => {},
       };
-      void adapter
-        .execute(ctx)
-        .then((result) =>
-          process.send({ id, ended: Date.now(), proof: result.resultJson?.log?.proof, error: result.errorMessage }),
-        );
+      void adapter.execute(ctx).then((result) =>
+        process.send({
+          id,
+          ended: Date.now(),
+          proof: result.resultJson?.log?.proof,
+          ...(result.errorMessage ? { error: result.errorMessage } : {}),
+        }),
+      );
     },
     // The peer: plain requests as the account.
     poll({ runs, url, token, minutes }) {
@@ -70,6 +73,8 @@ async function server() {
         report: {
           idleMb: idle,
           rssMb: rss(),
+          // Of which JavaScript's.
+          heapMb: process.memoryUsage().heapTotal / 2 ** 20,
           loopP99Ms: delay.percentile(99) / 1e6 - 10,
           loopMaxMs: delay.max / 1e6 - 10,
           cpuMs: (user + system) / 1e3,
@@ -139,7 +144,9 @@ async function round(cluster, { every, starts }, count, minutes, withPeer) {
     child.send({ action: "execute", id: run.id });
     started.push(run.start());
   }
-  await Promise.all(started);
+  // A run that ends before its agent is there would be waited for in vain.
+  const failed = received("error").then(([{ id, error }]) => Promise.reject(new Error(`${id}: ${error}`)));
+  await Promise.race([Promise.all(started), failed]);
   const startSeconds = (Date.now() - begun) / 1_000;
   // A tenth of a second for a share of the agents each: they do not all write at once.
   let turn = 0;

@@ -91,7 +91,9 @@ class Servers {
     const stdio = ["ignore", "inherit", "inherit", "ipc"];
     const child = fork(fileURLToPath(import.meta.url), ["server"], { stdio });
     this.child = child;
+    this.isReady = false;
     child.on("message", (message) => {
+      this.isReady ||= message.ready === true;
       if (message.ready) for (const run of this.open.values()) child.send(run.call);
       if (message.rssMb) this.rss.push({ at: Date.now(), mb: message.rssMb });
       const run = this.open.get(message.ended);
@@ -113,8 +115,8 @@ class Servers {
   }
 
   say(message) {
-    // One that is dead or dying hears nothing; the next one is told all that is open.
-    if (this.child.connected) this.child.send(message, () => {});
+    // One that is not there yet, dead or dying hears nothing; the next one is told all that is open.
+    if (this.isReady && this.child.connected) this.child.send(message, () => {});
   }
 
   kill() {
@@ -148,6 +150,8 @@ async function soak() {
       minutes: { type: "string", default: "120" },
       agents: { type: "string", default: "144" },
       seed: { type: "string", default: "1" },
+      // Names of faults with commas; all of them when there is none.
+      faults: { type: "string", default: Object.keys(FAULTS).join() },
     },
   });
   const [minutes, agents, seed] = [Number(values.minutes), Number(values.agents), Number(values.seed)];
@@ -165,7 +169,7 @@ async function soak() {
   const soaked = { cluster, servers: new Servers(), nodes: new PlayedNodes(cluster), wrong: [], runs: 0, faults: {} };
   const dice = diceOf(seed);
   const work = Array.from({ length: agents }, (_, i) => agent(soaked, i, until, diceOf(seed * 1_000 + i)));
-  const luck = badLuck(soaked, until, dice);
+  const luck = badLuck(soaked, values.faults.split(","), until, dice);
   await Promise.all([...work, luck]);
   const left = await whatIsLeft(cluster);
   soaked.servers.stop();
@@ -188,7 +192,13 @@ async function agent(soaked, index, until, dice) {
   for (let n = 0; Date.now() < until; n++) {
     const run = new PlayedRun(nodes, `soak-${index}-${n}`, `agent-${index}`);
     const result = servers.execute(run.id, run.agent);
-    await run.start();
+    const refused = await Promise.race([run.start(), result]);
+    if (refused?.ended) {
+      soaked.runs++;
+      soaked.wrong.push({ run: run.id, fault: `not started: ${refused.errorCode}: ${refused.errorMessage}` });
+      await sleep(5_000);
+      continue;
+    }
     const end = Date.now() + between(WORK_SECONDS, dice) * 1_000;
     while (Date.now() < Math.min(end, until)) {
       run.write();
@@ -212,8 +222,7 @@ function wrongIn({ delivered, errorCode, errorMessage, usage, proof }, lines) {
   return delivered.length === lines ? null : `${delivered.length} of ${lines} lines`;
 }
 
-async function badLuck({ cluster, servers, faults }, until, dice) {
-  const names = Object.keys(FAULTS);
+async function badLuck({ cluster, servers, faults }, names, until, dice) {
   while (Date.now() < until) {
     await sleep(Math.min(between(FAULT_EVERY, dice) * 1_000, until - Date.now()));
     const name = names[Math.floor(dice() * names.length)];
