@@ -1,12 +1,16 @@
 //! Questions about Jobs and pods as the API server returned them. Pure.
 
 mod description;
+mod reason;
 
 pub use description::describe;
+pub use reason::ended_because;
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodStatus};
 use k8s_openapi::jiff::Timestamp;
+
+use reason::{NODE_LOST, disruption, pod_reason};
 
 use super::waiting::{is_permanent, is_silent};
 use crate::manifest::PROMPT_SECRET_VOLUME;
@@ -93,7 +97,9 @@ pub fn stage(pod: &Pod, container: &str) -> PodStage {
     let agent = container_status(status, container);
     if let Some(mut end) = agent.and_then(container_end) {
         // The container of an evicted pod says only that it was killed.
-        if let Some(reason) = pod_reason(pod) {
+        let is_oom = end.reason.as_deref() == Some(OOM_KILLED);
+        let disruption = || disruption(status).filter(|_| !is_oom);
+        if let Some(reason) = pod_reason(pod).or_else(disruption) {
             end.reason = Some(reason);
         }
         return PodStage::Ended(end);
@@ -105,17 +111,13 @@ pub fn stage(pod: &Pod, container: &str) -> PodStage {
     }
     if is_over {
         return PodStage::EndUnknown {
-            why: pod_reason(pod).unwrap_or_else(|| "no reason is given".to_owned()),
+            why: ended_because(pod).unwrap_or_else(|| "no reason is given".to_owned()),
         };
     }
     if is_running {
         return PodStage::Running;
     }
-    let bound = pod
-        .spec
-        .as_ref()
-        .is_some_and(|spec| spec.node_name.as_ref().is_some_and(|node| !node.is_empty()));
-    if bound {
+    if is_bound(pod) {
         PodStage::Starting
     } else {
         PodStage::Unscheduled {
@@ -187,31 +189,21 @@ fn is_native_sidecar(pod: &Pod, name: &str) -> bool {
     init.any(|container| container.name == name && container.restart_policy.as_deref() == Some("Always"))
 }
 
-/// Why the pod as a whole ended: set when something other than its containers ended it.
-fn pod_reason(pod: &Pod) -> Option<String> {
-    let status = pod.status.as_ref()?;
-    let reason = status.reason.as_deref().filter(|reason| !reason.is_empty())?;
-    Some(
-        status
-            .message
-            .as_ref()
-            .map_or(reason.to_owned(), |message| format!("{reason}: {message}")),
-    )
-}
-
+/// What a kubelet calls the end of a container that ran out of memory.
+const OOM_KILLED: &str = "OOMKilled";
 /// What a kubelet calls the end of a container that it cannot find, also of one that it never made.
 const STATUS_UNKNOWN: &str = "ContainerStatusUnknown";
-/// What a control plane says of a pod whose node it does not hear.
-const NODE_LOST: &str = "NodeLost";
 
-/// Whether the kubelet has ended a pod (rejected, evicted, preempted, shut down) in which the agent's container is not
-/// shown to have run. A kubelet that was restarted may show the same of one that ran: the start record decides.
+/// Whether a pod that is over shows that the agent's container never ran: no node had it, or its kubelet rejected,
+/// evicted or deleted it before. A kubelet that was restarted may show the same of one that ran: the start record
+/// decides.
 #[must_use]
 pub fn shows_no_start(pod: &Pod, container: &str) -> bool {
     let Some(status) = &pod.status else {
         return false;
     };
-    let reason = status.reason.as_deref().unwrap_or_default();
+    let is_lost = ended_because(pod).is_some_and(|why| why.starts_with(NODE_LOST));
+    let is_failed = status.phase.as_deref() == Some("Failed") && !is_lost;
     let may_have_run = |state: &ContainerState| {
         let ended = state.terminated.as_ref();
         let is_unknown = |reason: Option<&str>| reason == Some(STATUS_UNKNOWN);
@@ -223,9 +215,13 @@ pub fn shows_no_start(pod: &Pod, container: &str) -> bool {
         .into_iter()
         .flat_map(|status| [&status.state, &status.last_state])
         .flatten();
-    status.phase.as_deref() == Some("Failed")
-        && !matches!(reason, "" | NODE_LOST)
-        && !states.any(may_have_run)
+    (is_failed || !is_bound(pod)) && !states.any(may_have_run)
+}
+
+/// Whether a node has it.
+fn is_bound(pod: &Pod) -> bool {
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref());
+    node.is_some_and(|node| !node.is_empty())
 }
 
 /// Whether the API says that the agent's container does not run any more. A kubelet that removes a container before it
@@ -328,11 +324,22 @@ fn scheduler_message(pod: &Pod) -> Option<String> {
     )
 }
 
-/// Whether the pod belongs to the Job of this uid. Its labels do not tell: another Job may have had the same name.
+/// Where a Job's controller writes the Job's uid on its pods; the second one before Kubernetes 1.27.
+const JOB_UID: [&str; 2] = ["batch.kubernetes.io/controller-uid", "controller-uid"];
+
+/// Whether the pod belongs to the Job of this uid: by its owner, and where somebody has deleted the Job but not the pod
+/// (`--cascade=orphan`), by what its controller has written. The Job's name does not tell: another may have had it.
 #[must_use]
 pub fn is_owned_by(pod: &Pod, job_uid: &str) -> bool {
     let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
+    let labels = pod.metadata.labels.as_ref();
+    let is_labelled = |key: &str| {
+        labels
+            .and_then(|labels| labels.get(key))
+            .is_some_and(|uid| uid == job_uid)
+    };
     owners.iter().any(|owner| owner.uid == job_uid)
+        || owners.is_empty() && JOB_UID.into_iter().any(is_labelled)
 }
 
 /// Whether the pod belongs to this Job.

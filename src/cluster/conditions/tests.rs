@@ -187,6 +187,53 @@ fn an_evicted_pod_without_container_status_has_an_unknown_end() {
 }
 
 #[test]
+fn who_disrupts_a_pod_is_its_reason() {
+    let condition = |reason: &str| json!([{"type": "DisruptionTarget", "status": "True", "reason": reason, "message": "words"}]);
+    let with = |reason: &str, phase: &str, state: serde_json::Value| {
+        let mut pod = with_containers(phase, &[], &[("opencode", state)]);
+        pod.status.as_mut().expect("a status").conditions =
+            serde_json::from_value(condition(reason)).expect("conditions");
+        pod
+    };
+    for (reason, class) in [
+        ("PreemptionByScheduler", "Preempted"),
+        ("DeletionByTaintManager", "Evicted"),
+        ("EvictionByEvictionAPI", "Evicted"),
+        ("TerminationByKubelet", "Evicted"),
+        ("DeletionByPodGC", "NodeLost"),
+    ] {
+        let said = Some(format!("{class}: words"));
+        let end = |name: &str| {
+            let ended = json!({"terminated": {"exitCode": 143, "reason": name}});
+            match stage(&with(reason, "Failed", ended), "opencode") {
+                PodStage::Ended(end) => end.reason,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(end("Error"), said, "{reason}");
+        assert_eq!(end("OOMKilled").as_deref(), Some("OOMKilled"), "{reason}");
+        let running = || json!({"running": {}});
+        assert_eq!(
+            stage(&with(reason, "Failed", running()), "opencode"),
+            PodStage::EndUnknown {
+                why: said.clone().expect("words")
+            }
+        );
+        let at_work = with(reason, "Running", running());
+        assert_eq!(
+            stage(&at_work, "opencode"),
+            PodStage::Running,
+            "it has its grace period"
+        );
+        assert_eq!(ended_because(&at_work), said);
+    }
+    let spared = json!([{"type": "DisruptionTarget", "status": "False", "reason": "PreemptionByScheduler"}]);
+    let mut pod = with("", "Running", json!({"running": {}}));
+    pod.status.as_mut().expect("a status").conditions = serde_json::from_value(spared).expect("conditions");
+    assert_eq!(ended_because(&pod), None);
+}
+
+#[test]
 fn what_passes_by_itself_is_said_and_blocks_nothing() {
     let waiting = |reason: &str, message: &str| json!({"waiting": {"reason": reason, "message": message}});
     let turn = || waiting("PodInitializing", "");
@@ -246,7 +293,21 @@ fn a_pod_that_the_kubelet_ended_before_its_agent_ran_shows_no_start() {
             assert!(!is_no_start(reason, ran), "{reason}");
         }
     }
-    assert!(!is_no_start("NodeLost", waiting()) && !is_no_start("", waiting()));
+    // A deleted pod has no reason.
+    assert!(is_no_start("", waiting()) && is_no_start("", unknown()));
+    assert!(!is_no_start("NodeLost", waiting()));
+    assert!(!is_no_start(
+        "",
+        json!({"terminated": {"exitCode": 1, "reason": "Error"}})
+    ));
+    let pending = |node: Option<&str>| {
+        pod(json!({"spec": {"nodeName": node, "containers": []}, "status": {"phase": "Pending"}}))
+    };
+    assert!(shows_no_start(&pending(None), "opencode"), "no node had it");
+    assert!(
+        !shows_no_start(&pending(Some("n")), "opencode"),
+        "its node may start it yet"
+    );
 }
 
 #[test]
@@ -272,4 +333,22 @@ fn a_container_that_the_kubelet_removed_unreported_has_ended() {
     assert!(!state("Failed", Some("NodeLost"), waiting()));
     let silent = pod(json!({"status": {"phase": "Failed"}}));
     assert!(!has_ended(&silent, "opencode"), "no kubelet has said anything");
+}
+
+#[test]
+fn a_pod_that_somebody_orphans_is_still_its_jobs() {
+    let with = |owners: serde_json::Value, label: &str| {
+        pod(json!({"metadata": {"ownerReferences": owners, "labels": {label: "uid"}}}))
+    };
+    let owner = |uid: &str| json!([{"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": uid}]);
+    for label in ["controller-uid", "batch.kubernetes.io/controller-uid"] {
+        assert!(is_owned_by(&with(json!([]), label), "uid"));
+        assert!(!is_owned_by(&with(json!([]), label), "other"));
+        assert!(
+            !is_owned_by(&with(owner("other"), label), "uid"),
+            "somebody has adopted it"
+        );
+    }
+    assert!(is_owned_by(&with(owner("uid"), "job-name"), "uid"));
+    assert!(!is_owned_by(&with(json!([]), "job-name"), "uid"));
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 
-use crate::cluster::conditions::{ContainerEnd, JobEnd, PodStage, first_pod, job_end, stage};
+use crate::cluster::conditions::{ContainerEnd, JobEnd, PodStage, ended_because, first_pod, job_end, stage};
 use crate::manifest::names::OPENCODE_CONTAINER;
 use crate::run::timing::{AFTER_DEADLINE, DEADLINE_LAG, LAST_WORDS, STATUS_LAG};
 use crate::tail::EndRecord;
@@ -200,8 +200,10 @@ pub(crate) fn is_running(pod: &Pod) -> bool {
 fn end_of_deleted(last: Option<&Pod>) -> Cause {
     match last.map(|pod| stage(pod, OPENCODE_CONTAINER)) {
         Some(PodStage::Ended(end)) => Cause::Exited(end),
-        Some(PodStage::EndUnknown { why }) => Cause::Lost(format!("the pod was deleted: {why}")),
-        _ => Cause::Lost("the pod was deleted".to_owned()),
+        _ => Cause::Lost(
+            last.and_then(ended_because)
+                .unwrap_or_else(|| "the pod was deleted".to_owned()),
+        ),
     }
 }
 

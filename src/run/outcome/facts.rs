@@ -3,7 +3,11 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+use crate::opencode::bounded::prefix;
 use crate::opencode::{Circle, Summary};
+
+/// How much of a reason is shown.
+const REASON_BYTES: usize = 400;
 
 /// Whether the whole log was read.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -82,8 +86,8 @@ pub struct Facts {
     pub exit_code: Option<i32>,
     /// Signal that ended it, if one did.
     pub signal: Option<String>,
-    /// The container's or the pod's reason (`OOMKilled`, `Error`, `Evicted`, …); `k8s_log_too_large` when the pod
-    /// ended opencode for the size of its log.
+    /// The container's or the pod's reason (`OOMKilled`, `Error`, `Evicted`, …), which may go on after a colon;
+    /// `k8s_log_too_large` when the pod ended opencode for the size of its log.
     pub reason: Option<String>,
     /// Whether the whole log was read.
     #[serde(deserialize_with = "or_default")]
@@ -136,6 +140,18 @@ pub struct FoldedFacts {
 }
 
 impl FoldedFacts {
+    /// The reason as it can stand in a sentence; empty where there is none.
+    pub(super) fn shown_reason(&self) -> &str {
+        let reason = self.reason.as_deref().unwrap_or_default().trim();
+        prefix(reason, REASON_BYTES).trim_end_matches(['.', ' '])
+    }
+
+    /// The first word of the reason: the others are for a person.
+    pub(super) fn reason_class(&self) -> &str {
+        let reason = self.shown_reason();
+        reason.split_once(':').map_or(reason, |(class, _)| class)
+    }
+
     /// The id of the session that the run was to resume.
     pub(crate) fn resumed(&self) -> Option<&str> {
         self.session.as_ref().and_then(Session::id)

@@ -5,7 +5,18 @@ use super::failure::OutcomeFailure;
 use super::{code, signal_name, stderr};
 
 /// The reason of a container whose Job its queue suspended in mid-run.
-pub(crate) const PREEMPTED: &str = "Preempted";
+pub(crate) const PREEMPTED: &str = "Preempted: its queue suspended the Job";
+
+/// What a kubelet, a scheduler or a control plane calls the end of a pod that it ended as a whole. Words may follow.
+const BY_CLUSTER: [&str; 7] = [
+    "Evicted",
+    "NodeLost",
+    "NodeShutdown",
+    "Preempting",
+    "Preempted",
+    "Terminated",
+    "Shutdown",
+];
 
 /// What a person does about a memory limit that is too low.
 pub(super) const RAISE_MEMORY: &str = "raise *Memory at most* (resources.limits.memory) on the agent's page";
@@ -23,29 +34,21 @@ pub(super) fn judge(facts: &FoldedFacts) -> Option<OutcomeFailure> {
         return None;
     }
     let out_of_memory = reason == "OOMKilled";
-    let by_cluster = [
-        "Evicted",
-        "NodeLost",
-        "NodeShutdown",
-        "Preempting",
-        PREEMPTED,
-        "Terminated",
-        "Shutdown",
-    ]
-    .contains(&reason);
+    let by_cluster = BY_CLUSTER.contains(&facts.reason_class());
     let signal = signal(facts);
     if signal.is_none() && !out_of_memory && !by_cluster {
         return None;
     }
     let by = if out_of_memory {
         "ran out of memory: it was killed".to_owned()
-    } else if reason == PREEMPTED {
-        "was preempted: its queue suspended the Job".to_owned()
     } else {
-        match &signal {
-            Some(signal) => format!("was ended by {signal}"),
-            None => format!("was ended by the cluster ({reason})"),
-        }
+        let by = signal.as_deref().unwrap_or("the cluster");
+        format!("was ended by {by}")
+    };
+    // Who ended the pod is the reason, and the signal how.
+    let first = match by_cluster {
+        true => format!("{}. ", facts.shown_reason()),
+        false => String::new(),
     };
     // What opencode was doing helps to explain a signal, but not that the memory limit is too low.
     let more = if out_of_memory {
@@ -56,7 +59,7 @@ pub(super) fn judge(facts: &FoldedFacts) -> Option<OutcomeFailure> {
     let more = more.map(|what| format!("; {what}")).unwrap_or_default();
     let failure = OutcomeFailure::new(
         code::KILLED,
-        format!("opencode {by} before the agent was done{more}"),
+        format!("{first}opencode {by} before the agent was done{more}"),
     );
     Some(OutcomeFailure {
         retryable: !out_of_memory,

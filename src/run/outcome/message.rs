@@ -25,11 +25,7 @@ pub(super) fn compose(facts: &FoldedFacts, failure: &OutcomeFailure) -> String {
 
 /// The container's reason, in the TypeScript adapter's words. That it ended with an error says nothing beside a cause.
 fn container_reason(facts: &FoldedFacts, failure: &OutcomeFailure) -> Option<String> {
-    let reason = facts
-        .reason
-        .as_deref()
-        .map(str::trim)
-        .filter(|reason| !reason.is_empty())?;
+    let reason = facts.shown_reason();
     let is_said = |what: &str| failure.text.starts_with(what);
     if failure.text.contains(reason) || reason.split_once(": ").is_some_and(|(what, _)| is_said(what)) {
         return None;
@@ -41,7 +37,7 @@ fn container_reason(facts: &FoldedFacts, failure: &OutcomeFailure) -> Option<Str
         .exit_code
         .map(|exit| format!(" (exit {exit})"))
         .unwrap_or_default();
-    Some(format!("Pod exited: {}{exit}", prefix(reason, 400)))
+    Some(format!("Pod exited: {reason}{exit}"))
 }
 
 /// Lines on stdout that are no events.

@@ -77,7 +77,7 @@ fn ended_by_us(facts: &FoldedFacts) -> Option<OutcomeFailure> {
     }
     // A run that ended by itself in time, and proves it, did not time out. Without an event of opencode none did.
     let finished = facts.exit_code == Some(0) && facts.log_state.is_whole() && facts.summary.events > 0;
-    if (facts.timed_out || reason == "DeadlineExceeded") && !finished {
+    if (facts.timed_out || facts.reason_class() == "DeadlineExceeded") && !finished {
         let after = facts
             .timeout_sec
             .filter(|sec| *sec > 0.0)

@@ -1,19 +1,24 @@
 //! Whether the agent was started is the word of its start record, whatever its pod looks like. Pure.
 
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::cluster::conditions::{ended_because, shows_no_start};
+use crate::manifest::names::OPENCODE_CONTAINER;
 use crate::run::job::end::Cause;
 
 /// The end by what is known of the start; `None` while the volume has to be asked for the start record.
-/// `shows_no_start`: the kubelet has ended the pod, and nothing shows that its agent ran.
+/// `no_start`: the pod is over, and nothing shows that its agent ran; why it ended.
 pub(super) fn by_start_record(
     cause: Cause,
-    shows_no_start: bool,
+    no_start: Option<String>,
     has_started: Option<bool>,
     is_asked: bool,
 ) -> Option<Cause> {
-    let why = match &cause {
-        Cause::NeverStarted(why) => why.clone(),
-        Cause::Lost(why) if shows_no_start => why.clone(),
-        Cause::Exited(end) if shows_no_start => end.reason.clone().unwrap_or_default(),
+    let why = match (&cause, no_start) {
+        (Cause::NeverStarted(why), _) => why.clone(),
+        (Cause::Lost(_) | Cause::Exited(_), Some(why)) => why,
         _ => return Some(cause),
     };
     Some(match (has_started, cause) {
@@ -22,6 +27,26 @@ pub(super) fn by_start_record(
         // What it printed and used is there to be judged.
         (Some(true), Cause::NeverStarted(_)) => Cause::Lost(why),
         (_, cause) => cause,
+    })
+}
+
+/// Why a pod that is over never ran its agent, if it shows that.
+pub(super) fn why_no_start(pod: &Pod, cause: &Cause, there: &[Arc<Pod>]) -> Option<String> {
+    if !shows_no_start(pod, OPENCODE_CONTAINER) {
+        return None;
+    }
+    let is_there = |found: &Arc<Pod>| found.metadata.uid == pod.metadata.uid;
+    let is_deleted = pod.metadata.deletion_timestamp.is_some() || !there.iter().any(is_there);
+    let words = match cause {
+        Cause::Lost(why) => Some(why.clone()),
+        Cause::Exited(end) => end.reason.clone(),
+        _ => None,
+    };
+    let words = words.unwrap_or_default();
+    Some(match ended_because(pod) {
+        Some(why) => why,
+        None if is_deleted => format!("Pod deleted before its start ({words})"),
+        None => words,
     })
 }
 
@@ -43,12 +68,9 @@ mod tests {
             (Some(false), true, Some(never_started())),
             (Some(true), true, Some(lost.clone())),
         ] {
-            assert_eq!(
-                by_start_record(never_started(), false, has_started, is_asked),
-                end
-            );
+            assert_eq!(by_start_record(never_started(), None, has_started, is_asked), end);
         }
-        assert_eq!(by_start_record(lost.clone(), false, None, false), Some(lost));
+        assert_eq!(by_start_record(lost.clone(), None, None, false), Some(lost));
     }
     #[test]
     fn a_pod_that_was_rejected_and_took_no_start_record_never_started() {
@@ -64,7 +86,11 @@ mod tests {
                 (Some(false), true, Some(never_started())),
                 (Some(true), true, Some(cause.clone())),
             ] {
-                assert_eq!(by_start_record(cause.clone(), true, has_started, is_asked), found);
+                let no_start = Some("why".to_owned());
+                assert_eq!(
+                    by_start_record(cause.clone(), no_start, has_started, is_asked),
+                    found
+                );
             }
         }
     }

@@ -161,6 +161,42 @@ fn the_container_reason_joins_the_message() {
 }
 
 #[test]
+fn who_ended_the_pod_stands_first() {
+    let half = lines(&[START, TEXT]);
+    let words = "The node was low on resource: memory. ";
+    for class in [
+        "Evicted",
+        "Preempting",
+        "Preempted",
+        "Terminated",
+        "NodeShutdown",
+        "NodeLost",
+    ] {
+        for reason in [class.to_owned(), format!("{class}: {words}")] {
+            // opencode may answer a TERM with a code of its own, and an evicted container may show none.
+            for exit in [json!(137), json!(143), json!(1), json!(null)] {
+                let facts =
+                    json!({ "stdout": half, "exitCode": exit, "logState": "unproven", "reason": reason });
+                let result = judge(&facts);
+                assert_eq!(result.error_code, Some("opencode_killed"), "{facts}");
+                let message = result.error_message.unwrap();
+                assert!(
+                    message.starts_with(reason.trim_end_matches(['.', ' '])),
+                    "{message}"
+                );
+                assert_eq!(message.matches(class).count(), 1, "{message}");
+            }
+        }
+    }
+    let by_pod = json!({ "stdout": half, "exitCode": 137, "logState": "unproven",
+        "reason": "DeadlineExceeded: Pod was active on the node longer than the specified deadline" });
+    assert_eq!(code(&by_pod), Some("timeout"));
+    let ended = lines(&[START, TEXT, STOP]);
+    let in_time = json!({ "stdout": ended, "exitCode": 0, "logState": "proven", "reason": format!("Evicted: {words}") });
+    assert_eq!(code(&in_time), None);
+}
+
+#[test]
 fn stderr_explains_what_the_stream_does_not() {
     let result = judge(
         &json!({ "stdout": lines(&[START, CALLS]), "exitCode": 1, "logState": "proven", "reason": "Error",

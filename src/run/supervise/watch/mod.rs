@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use self::pod_lines::{PodLines, on_node};
-use crate::cluster::conditions::{PodStage, describe, first_pod, shows_no_start, stage, waits_because};
+use crate::cluster::conditions::{PodStage, describe, first_pod, stage, waits_because};
 use crate::manifest::names::OPENCODE_CONTAINER;
 use crate::run::host::progress::{Phase, phase_of};
 use crate::run::job::end::{AgentsPod, Cause, JOB_DELETED, RunEnd, agents_pod, end_of, is_running};
@@ -19,7 +19,7 @@ use crate::run::job::handle::{Answer, Limits};
 use crate::run::supervise::facts::{Ask, Facts};
 use crate::run::supervise::leaving::{Leaving, LogFinish};
 use crate::run::supervise::start_limits::{Lateness, StartClocks};
-use crate::run::supervise::start_record::by_start_record;
+use crate::run::supervise::start_record::{by_start_record, why_no_start};
 use crate::run::timing::{LAST_WORDS, LEAVING_LOOK, LOOK, UNSEEN_JOB};
 
 /// What the host learns from a look.
@@ -278,10 +278,11 @@ impl Watch {
     fn by_start_record(&self, cause: Cause, facts: &Facts, step: &mut Step) -> Option<Cause> {
         let is_running = matches!(self.stage, Stage::Running).then_some(true);
         let is_asked = self.asked.contains(&Ask::HasStarted);
-        let pod = self.pod_in(facts);
-        let shows_no_start = pod.is_some_and(|pod| shows_no_start(pod, OPENCODE_CONTAINER));
+        let no_start = self
+            .pod_in(facts)
+            .and_then(|pod| why_no_start(pod, &cause, &facts.pods));
         let has_started = is_running.or(facts.answers.has_started);
-        let cause = by_start_record(cause, shows_no_start, has_started, is_asked);
+        let cause = by_start_record(cause, no_start, has_started, is_asked);
         if cause.is_none() {
             for ask in self.asked.iter().cloned().chain([Ask::HasStarted]) {
                 self.ask(ask, facts, step);
