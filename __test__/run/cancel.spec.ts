@@ -174,7 +174,15 @@ describe.skipIf(isRealCluster)("a cancel", () => {
     await expectNothingLeft(agent.id);
   });
 
-  test("whose Job may not be deleted keeps the files of the agent that goes on", async () => {
+  test("goes through while the server's token is being renewed", async () => {
+    await stage.local.fault({ kind: "status", code: 401, verb: "delete", resource: "jobs", count: 6 });
+    const agent = agentOf(`cancel-renewed-${Date.now()}`);
+    const { result } = await cancelAt(["started\n", "Pod running"], "echo started; sleep 3600", { agent });
+    expect(result).toMatchObject({ errorCode: "cancelled", resultJson: acknowledged });
+    await expectNothingLeft(agent.id);
+  });
+
+  test("whose Job may not be deleted keeps the files of the agent that goes on, until it may", async () => {
     await stage.local.fault({ kind: "status", code: 403, verb: "delete", resource: "jobs" });
     const agent = agentOf(`cancel-denied-${Date.now()}`);
     const { result } = await cancelAt(["started\n", "Pod running"], "echo started; sleep 3600", { agent });
@@ -182,10 +190,35 @@ describe.skipIf(isRealCluster)("a cancel", () => {
     expect(result.resultJson).not.toMatchObject(acknowledged);
     expect(filesLeft(stage).filter((name) => name.includes(agent.id))).not.toEqual([]);
     await stage.local.clearFaults();
-    for (const { metadata } of await stage.local.list("jobs", { labelSelector: `paperclip.io/agent-id=${agent.id}` })) {
-      await stage.local.delete("jobs", metadata.name);
-    }
+    // Somebody has granted the right: the agent that nobody wants works no longer than until the next try.
     await forget(agent.id);
+  });
+
+  test("that could not withdraw its Job in time leaves a closed gate, and the Job goes when it can", async () => {
+    const agent = agentOf(`cancel-start-${Date.now()}`);
+    const cancel = new AbortController();
+    // The start hangs at its gate, whose list comes after the create.
+    const onMeta = async (): Promise<void> => {
+      await stage.local.fault({ kind: "hang", verb: "list", resource: "jobs" });
+      await stage.local.fault({ kind: "status", code: 503, verb: "delete", resource: "jobs" });
+    };
+    const running = run("echo never", {
+      agent,
+      onMeta,
+      signal: cancel.signal,
+      onCancellationReady: async () => {},
+    });
+    await stage.local.waitFor("jobs", (jobs) => jobs.length > 0);
+    cancel.abort();
+    const { result } = await running;
+    expect(result.errorCode).toBe("cancelled");
+    expect(result.resultJson ?? {}).not.toHaveProperty("executionCancellation");
+    const gates = filesLeft(stage).filter((name) => name.includes(agent.id) && name.endsWith(".nonce"));
+    expect(gates).toHaveLength(1);
+    await stage.local.clearFaults();
+    await stage.local.waitFor("jobs", (jobs) => jobs.length === 0);
+    await expect.poll(() => filesLeft(stage).filter((name) => name.includes(agent.id))).toEqual([]);
+    await expectNothingLeft(agent.id);
   });
 
   test("is not acknowledged when nobody knows that its pod is gone; the next run tells the rest", async () => {

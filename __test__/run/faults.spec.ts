@@ -44,6 +44,9 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     ],
     ["a create that fails at first", [{ kind: "status", code: 500, verb: "create", resource: "jobs", count: 1 }]],
     ["a delete that fails at first", [{ kind: "status", code: 500, verb: "delete", count: 2 }]],
+    // For longer than an API server may need to know its Roles.
+    ["a token that is renewed while the run starts", [{ kind: "status", code: 401, verb: "list", count: 14 }]],
+    ["a token that is renewed when it ends", [{ kind: "status", code: 401, verb: "delete", count: 6 }]],
     ["a status that comes late", [{ kind: "lag-status", ms: 1_000 }]],
     ["a sidecar that never ends", [{ kind: "sidecar" }]],
     ["a native sidecar", [{ kind: "sidecar", native: true }]],
@@ -115,6 +118,32 @@ describe.skipIf(isRealCluster)("a run survives", () => {
     const { result, stderr } = await run(answer("mine"), { agent, context: { issueId: "mine" }, ...limits });
     expect(result, JSON.stringify(result)).toMatchObject({ exitCode: 0, summary: "mine" });
     expect(stderr).toContain("has not started, and no server gives it up");
+  });
+
+  test("a Job that somebody deletes and whose pod is spared, until the agent has ended", async () => {
+    const agent = { id: `orphan-${process.pid}`, companyId: "company-1", name: "Ada" };
+    const { wait, open } = gate(stage);
+    const orphan = async (): Promise<void> => {
+      const query = { labelSelector: `paperclip.io/agent-id=${agent.id}` };
+      const [job] = await stage.local.list("jobs", query);
+      await stage.local.delete("jobs", job!.metadata.name, { propagationPolicy: "Orphan" });
+      await expect.poll(() => stage.local.list("jobs", query)).toEqual([]);
+      // The API server tells of the pod without an owner before it tells that the Job is gone.
+      open();
+    };
+    const { result, lines } = await run(`echo one; ${wait}; sleep 5; echo two; ${answer("made it")}`, {
+      agent,
+      onLog: whenLogged("one\n", orphan),
+    });
+    expect(result, JSON.stringify(result)).toMatchObject({
+      exitCode: 0,
+      errorMessage: null,
+      resultJson: { log: { proof: "proven" } },
+    });
+    expect(lines.slice(0, 2)).toEqual(["one", "two"]);
+    for (const pod of await stage.local.list("pods", { labelSelector: `paperclip.io/agent-id=${agent.id}` })) {
+      await stage.local.delete("pods", pod.metadata.name);
+    }
   });
 
   test("an outage in mid-run", async () => {

@@ -153,6 +153,12 @@ impl ClusterError {
         self.code() == Some(403)
     }
 
+    /// The server's credentials are refused: they may be renewed.
+    #[must_use]
+    pub fn is_unauthorized(&self) -> bool {
+        self.class() == CREDENTIALS_REFUSED
+    }
+
     /// The object exists already.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
@@ -162,7 +168,7 @@ impl ClusterError {
     /// Whether the server's credentials or rights are refused, as an API server does as well while it starts and knows
     /// no Role yet. What a policy or a quota refuses is none of these.
     #[must_use]
-    pub(super) fn may_be_unready(&self) -> bool {
+    pub fn may_be_unready(&self) -> bool {
         match self {
             Self::Api { code, message, .. } => {
                 let (what, _) = refusal(*code, message);

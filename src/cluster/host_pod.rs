@@ -34,7 +34,7 @@ pub async fn introspect(
     // Only both refusals together are one.
     let (found, warning) = loop {
         let found = retry_transient(RETRY_LIMIT, "get", &on, || call("get", &on, pods.get(pod_name))).await;
-        if !found.as_ref().is_err_and(ClusterError::may_be_unready) {
+        if !found.as_ref().is_err_and(ClusterError::is_not_granted) {
             break (found, None);
         }
         let by_name = ListParams::default().fields(&format!("metadata.name={pod_name}"));

@@ -37,9 +37,21 @@ pub(super) async fn list_all<K: Clone + DeserializeOwned + Debug>(
             }
             list => list?,
         };
+        let version = list
+            .metadata
+            .resource_version
+            .filter(|version| !version.is_empty());
+        let Some(version) = version else {
+            // Every API server gives one. What a gateway has made up must not pass for a namespace without Jobs.
+            return Err(ClusterError::Foreign {
+                verb: "list",
+                on: what.to_owned(),
+                message: "a list without a version".to_owned(),
+            });
+        };
         all.extend(list.items);
         let Some(token) = list.metadata.continue_.filter(|token| !token.is_empty()) else {
-            return Ok((all, list.metadata.resource_version.unwrap_or_default()));
+            return Ok((all, version));
         };
         pages += 1;
         if pages > MAX_PAGES {

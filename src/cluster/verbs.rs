@@ -27,6 +27,8 @@ const FIRST_RETRY_AFTER: Duration = Duration::from_millis(250);
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(5);
 /// How long a refusal may be that of an API server which does not know its Roles yet.
 pub(super) const UNREADY_LIMIT: Duration = Duration::from_secs(5);
+/// How long credentials may be refused: whoever renews them may be later than the API server that refuses the old ones.
+const RENEWAL_LIMIT: Duration = Duration::from_secs(15);
 /// How long a create is repeated: an API server may need this long to restart.
 const CREATE_RETRY_LIMIT: Duration = Duration::from_secs(30);
 
@@ -101,7 +103,8 @@ where
     }
 }
 
-/// Repeats an idempotent request while its failure is transient. All attempts together take at most `limit`.
+/// Repeats an idempotent request while its failure is transient; for [`RENEWAL_LIMIT`] also while credentials are
+/// refused. All attempts together take at most `limit`.
 ///
 /// # Errors
 /// The last failure.
@@ -115,6 +118,7 @@ where
     F: Future<Output = Result<T, ClusterError>>,
 {
     let mut backoff = Backoff::new(limit);
+    let mut renewal = Backoff::new(RENEWAL_LIMIT.min(limit));
     let mut last = None;
     loop {
         let Ok(answer) = timeout_at(backoff.until, request()).await else {
@@ -125,9 +129,8 @@ where
             }));
         };
         match answer {
-            Err(error) if error.is_transient() && backoff.wait().await => {
-                last = Some(error);
-            }
+            Err(error) if error.is_transient() && backoff.wait().await => last = Some(error),
+            Err(error) if error.is_unauthorized() && renewal.wait().await => last = Some(error),
             answer => return answer,
         }
     }
@@ -203,6 +206,7 @@ impl Namespace {
         let on = format!("{}/{name}", K::kind(&()).to_lowercase());
         let mut backoff = Backoff::new(CREATE_RETRY_LIMIT);
         let mut unready = Backoff::new(UNREADY_LIMIT);
+        let mut renewal = Backoff::new(RENEWAL_LIMIT);
         let mut repeated = false;
         loop {
             let error = match call("create", &on, create_once(api, object, "")).await {
@@ -227,6 +231,10 @@ impl Namespace {
             if error.may_be_unready() && unready.wait().await {
                 continue;
             }
+            // What was refused has made nothing.
+            if error.is_unauthorized() && renewal.wait().await {
+                continue;
+            }
             if !error.is_transient() || !backoff.wait().await {
                 return Err(error);
             }
@@ -235,7 +243,8 @@ impl Namespace {
     }
 
     /// Deletes a Job and its pods; with a uid only the Job of that uid. A Job that is not there counts as deleted.
-    /// Transient failures are repeated for at most `limit`.
+    /// As [`retry_required`], for at most `limit`: an agent that somebody wants to end must not work on because the
+    /// server's token is being renewed.
     ///
     /// # Errors
     /// What the API server answered.
@@ -256,7 +265,7 @@ impl Namespace {
         delete(&self.jobs, name, &params, limit).await
     }
 
-    /// Deletes a Secret; one that is not there counts as deleted. Transient failures are repeated for at most `limit`.
+    /// Deletes a Secret; one that is not there counts as deleted. As [`retry_required`], for at most `limit`.
     ///
     /// # Errors
     /// What the API server answered.
@@ -295,6 +304,11 @@ where
 {
     let on = format!("{}/{name}", K::kind(&()).to_lowercase());
     match call("get", &on, api.get(name)).await {
+        Ok(found) if found.meta().uid.is_none() => Err(ClusterError::Foreign {
+            verb: "get",
+            on,
+            message: "an object without a uid".to_owned(),
+        }),
         Ok(found) => Ok(Some(found)),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) if error.is_forbidden() => {
@@ -352,7 +366,7 @@ where
 {
     let on = format!("{}/{name}", K::kind(&()).to_lowercase());
     let gone = |error: &ClusterError| error.is_not_found() || error.is_conflict();
-    match retry_transient(limit, "delete", &on, || {
+    match retry_required(limit, "delete", &on, || {
         call("delete", &on, api.delete(name, params))
     })
     .await

@@ -142,6 +142,8 @@ pub const PODS_GONE_LOOK: Duration = milliseconds(500);
 pub const LAST_TRY: Duration = seconds(1);
 /// How long a Job that could not be deleted is tried again in the background; then its TTL and the sweep remain.
 pub const DELETE_LATER: Duration = seconds(900);
+/// The pause after a refusal while it is: a Role may be mended meanwhile.
+pub const DELETE_PAUSE: Duration = seconds(20);
 
 // ---- the host's callbacks
 

@@ -200,6 +200,10 @@ fn parse(output: &[u8], now: Timestamp) -> Result<Login, String> {
         identity: given(status.client_certificate_data).zip(given(status.client_key_data)),
         valid_for,
     };
+    let is_token = |token: &String| http::HeaderValue::from_str(token).is_ok();
+    if !login.token.iter().all(is_token) {
+        return Err("its `token` holds more than a token".to_owned());
+    }
     if login.token.is_none() && login.identity.is_none() {
         return Err("its answer has neither a token nor a certificate with its key".to_owned());
     }
@@ -249,6 +253,7 @@ mod tests {
                 br#"{"status":{"token":"open-sesame","expirationTimestamp":"soon"}}"#,
                 "is no time",
             ),
+            (br#"{"status":{"token":"open\nsesame"}}"#, "more than a token"),
         ] {
             let error = parse(output, now).err().expect("refused");
             assert!(error.contains(why) && !error.contains("sesame"), "{error}");

@@ -52,6 +52,10 @@ impl Sources {
         files.extend(config.root_cert_file.clone());
         // What is read now decides: a file that changes in between is read again at the next look.
         let content = content_of(&files);
+        must_be_token(&mut config).map_err(|()| {
+            let name = access.name();
+            format!("{name} cannot be used: its `token` holds more than a token")
+        })?;
         use_token_file(&mut config)?;
         Ok(Self {
             config: with_defaults(config),
@@ -105,11 +109,24 @@ fn use_token_file(config: &mut Config) -> Result<(), String> {
     if text.is_empty() {
         return Err(format!("the token file {file} is empty"));
     }
-    if http::HeaderValue::from_str(&text).is_err() {
-        return Err(format!("the token file {file} holds more than a token"));
-    }
     user.token = Some(text.into());
-    Ok(())
+    must_be_token(config).map_err(|()| format!("the token file {file} holds more than a token"))
+}
+
+/// Trims the token; an error where it still is none that a request can carry. kube would panic.
+fn must_be_token(config: &mut Config) -> Result<(), ()> {
+    let Some(token) = token_of(config) else {
+        return Ok(());
+    };
+    let is_token = http::HeaderValue::from_str(&token).is_ok();
+    config.auth_info.token = (is_token && !token.is_empty()).then(|| token.into());
+    if is_token { Ok(()) } else { Err(()) }
+}
+
+/// The text of the token: kube gives it away by serializing only.
+fn token_of(config: &Config) -> Option<String> {
+    let user = serde_json::to_value(&config.auth_info).ok()?;
+    Some(user.get("token")?.as_str()?.trim().to_owned())
 }
 
 /// A hash of all contents; a file that cannot be read counts as absent.
@@ -253,6 +270,26 @@ mod tests {
         assert_eq!((all.contexts.len(), all.clusters.len()), (1, 1));
         assert!(merged(&[&absent]).is_err_and(|error| error.contains("No such file")));
         assert!(merged(&[&absent, &absent]).is_err_and(|error| error.contains("none of these files")));
+    }
+
+    #[tokio::test]
+    async fn a_token_that_no_request_can_carry_is_refused_by_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("config");
+        let with = |token: &str| {
+            let users = format!("users:\n- {{name: u, user: {{token: \"{token}\"}}}}\n");
+            let clusters = "clusters:\n- {name: c, cluster: {server: 'https://c'}}\n";
+            write(&path, &format!("{FIRST}{clusters}{users}"));
+        };
+        with("open-sesame\\n");
+        let sources = read_on_thread(access(&[&path])).await.expect("usable");
+        assert_eq!(token_of(&sources.config).as_deref(), Some("open-sesame"));
+        with("open\\nsesame");
+        let error = read_on_thread(access(&[&path])).await.err().expect("refused");
+        assert!(
+            error.contains("`token` holds more") && !error.contains("sesame"),
+            "{error}"
+        );
     }
 
     #[tokio::test]

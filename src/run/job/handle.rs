@@ -256,6 +256,8 @@ impl JobHandle {
         let asked = call("get", &on, self.namespace.pods.get(name));
         match self.budget().within(REQUEST, asked).await? {
             Ok(pod) if self.owns(&pod) => Some(Answer::Found(Arc::new(pod))),
+            // No API server gives an object without one: this answer says nothing.
+            Ok(pod) if pod.metadata.uid.is_none() => None,
             Ok(_) => Some(Answer::Absent),
             Err(error) if error.is_not_found() => Some(Answer::Absent),
             Err(error) if error.is_forbidden() => {

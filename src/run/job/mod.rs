@@ -3,3 +3,4 @@
 pub mod at_work;
 pub mod end;
 pub mod handle;
+pub mod removal;

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 use crate::cluster::verbs::{Namespace, call, retry_transient};
 use crate::run::context::RunContext;
 use crate::run::failure::{CANCELLED, Failure};
+use crate::run::job::removal::delete_later;
 use crate::run::timing::{Budget, GATE_LOOK, WITHDRAW};
 use crate::run::volume::folder::{Gate, RunFolder};
 
@@ -74,6 +75,7 @@ impl Ledger {
         let made = std::mem::take(&mut *self.made());
         let mut nothing_started = true;
         let mut gate = made.gate;
+        let mut left_behind = None;
         if let Some(job) = &made.job {
             if let (None, true, Some(folder)) = (gate, job.is_gated, &made.folder) {
                 let closed = folder.close_gate().await;
@@ -89,7 +91,8 @@ impl Ledger {
                     ..failure
                 };
             }
-            let is_gone = withdraw(&context.namespace, job, &Budget::of(&context.stop)).await;
+            let withdrawn = withdraw(&context.namespace, job, &Budget::of(&context.stop)).await;
+            let is_gone = withdrawn == Some(true);
             nothing_started = match gate {
                 Some(Gate::Closed) => is_gone || !is_cancel,
                 _ => is_gone && was_not_started(made.folder.as_ref()).await,
@@ -100,9 +103,20 @@ impl Ledger {
                     ..failure
                 };
             }
+            if withdrawn.is_none() && gate == Some(Gate::Closed) {
+                left_behind = job.uid.clone().map(|uid| (job.name.clone(), uid));
+            }
         }
         if let Some(folder) = &made.folder {
-            folder.remove().await;
+            // A Job that is still there must find its gate closed.
+            match left_behind {
+                Some((name, uid)) => {
+                    let folder = folder.clone();
+                    let then = async move { folder.remove().await };
+                    delete_later(context.namespace.clone(), name, uid, then);
+                }
+                None => folder.remove().await,
+            }
         }
         Failure {
             nothing_started: failure.nothing_started && nothing_started,
@@ -123,18 +137,13 @@ async fn was_not_started(folder: Option<&RunFolder>) -> bool {
     }
 }
 
-/// Deletes the Job and waits until its pods are gone; true when they verifiably are. The Job itself is waited for as well,
-/// for one of its name may be made again.
-async fn withdraw(namespace: &Namespace, job: &MadeJob, budget: &Budget) -> bool {
+/// Deletes the Job and waits until its pods are gone; true when they verifiably are, and nothing where the Job could not
+/// be deleted. It is waited for as well, for one of its name may be made again.
+async fn withdraw(namespace: &Namespace, job: &MadeJob, budget: &Budget) -> Option<bool> {
     let until = Instant::now() + budget.at_most(WITHDRAW);
     let left = || until.saturating_duration_since(Instant::now());
-    if namespace
-        .delete_job(&job.name, job.uid.as_deref(), left())
-        .await
-        .is_err()
-    {
-        return false;
-    }
+    let deleted = namespace.delete_job(&job.name, job.uid.as_deref(), left());
+    deleted.await.ok()?;
     let mut pods_are_gone = false;
     loop {
         if !pods_are_gone {
@@ -142,7 +151,7 @@ async fn withdraw(namespace: &Namespace, job: &MadeJob, budget: &Budget) -> bool
             pods_are_gone = pods.is_ok_and(|pods| pods.is_empty());
         }
         if (pods_are_gone && !is_there(namespace, job).await) || Instant::now() >= until {
-            return pods_are_gone;
+            return Some(pods_are_gone);
         }
         sleep(GATE_LOOK).await;
     }

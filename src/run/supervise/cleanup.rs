@@ -5,8 +5,9 @@ use crate::cluster::ClusterError;
 use crate::run::host::log::HostLog;
 use crate::run::job::end::RunEnd;
 use crate::run::job::handle::JobHandle;
+use crate::run::job::removal;
 use crate::run::report::Report;
-use crate::run::timing::{CLEAN_UP, DELETE_LATER, LAST_TRY, Limit};
+use crate::run::timing::{CLEAN_UP, LAST_TRY, Limit};
 
 /// Who else follows, or followed, the Job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +76,7 @@ pub(super) async fn clean_up(
     } else {
         remove_objects(handle, end, host_log).await
     };
-    let is_later = removed.as_ref().is_err_and(ClusterError::is_transient);
+    let is_later = removed.as_ref().is_err_and(|error| may_pass(error, end));
     if removed.is_err() && end.may_still_run() {
         // Its agent may still write: whoever takes it over, or an operator, needs its files.
         if is_later {
@@ -118,6 +119,11 @@ pub(super) async fn clean_up(
     true
 }
 
+/// Whether the Job may be deleted later. Of an agent that works on nothing is left untried: somebody may grant the right.
+fn may_pass(error: &ClusterError, end: &RunEnd) -> bool {
+    error.is_transient() || error.is_unauthorized() || end.may_still_run() && error.may_be_unready()
+}
+
 /// Whether the Job is gone. Its Secret goes with it, at the latest.
 async fn remove_objects(handle: &JobHandle, end: &RunEnd, host_log: &HostLog) -> Result<(), ClusterError> {
     let is_tried = matches!(end, RunEnd::Cancelled { gone: false, .. });
@@ -129,7 +135,7 @@ async fn remove_objects(handle: &JobHandle, end: &RunEnd, host_log: &HostLog) ->
         handle.delete_job(limit).await
     };
     if let Err(error) = &deleted {
-        let is_kept = end.may_still_run() || error.is_transient();
+        let is_kept = end.may_still_run() || may_pass(error, end);
         let stay = if is_kept { "; its files stay" } else { "" };
         let job = &handle.job_name;
         host_log
@@ -189,17 +195,11 @@ pub(super) async fn mark_reported(handle: &JobHandle) {
 
 /// The API server is away: the Job goes when it is back, and then these files. Its Secret goes with it.
 fn delete_later(handle: &JobHandle, files_after: Vec<String>) {
-    let (namespace, name, uid) = (
-        handle.namespace.clone(),
-        handle.job_name.clone(),
-        handle.job_uid.clone(),
-    );
     let (files, volume) = (handle.files.clone(), handle.volume.clone());
-    tokio::spawn(async move {
-        let deleted = namespace.delete_job(&name, Some(&uid), DELETE_LATER).await;
-        if deleted.is_ok() {
-            let remove = move || files.remove(files_after.iter().map(String::as_str));
-            volume.within(CLEAN_UP.calm, remove).await;
-        }
-    });
+    let then = async move {
+        let remove = move || files.remove(files_after.iter().map(String::as_str));
+        volume.within(CLEAN_UP.calm, remove).await;
+    };
+    let (name, uid) = (handle.job_name.clone(), handle.job_uid.clone());
+    removal::delete_later(handle.namespace.clone(), name, uid, then);
 }
