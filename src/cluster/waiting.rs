@@ -35,15 +35,19 @@ const CONFIGURATION: [&str; 3] = ["not found", "couldn't find key", "has runasno
 /// In a message about a container that could not be made.
 const CREATION: [&str; 2] = ["no command specified", "executable file not found"];
 
-/// What passes, whatever else the message says: limits, time that ran out, and what a node has lost of an image.
-const PASSING: [&str; 7] = [
+/// What passes, whatever else the message says: limits, time that ran out, a pull secret that somebody renews, and what
+/// a node has lost of an image while it collects garbage.
+const PASSING: [&str; 10] = [
     "too many requests",
     "toomanyrequests",
     "timeout",
     "timed out",
     "deadline exceeded",
     "unavailable",
+    "token has expired",
     "content digest",
+    "snapshot",
+    "lease \"",
 ];
 
 /// Whether a container that waits for this reason needs somebody's help. What nobody knows passes: its limit is the
@@ -78,7 +82,7 @@ mod tests {
     use super::*;
 
     /// How the kubelet, containerd, CRI-O and Docker say it.
-    const WORDS: [(bool, &str, &str); 38] = [
+    const WORDS: [(bool, &str, &str); 41] = [
         // Permanent.
         (
             true,
@@ -232,6 +236,21 @@ mod tests {
             false,
             "ErrImagePull",
             "failed to extract layer sha256:8d0b: failed to get reader from content store: content digest sha256:8d0b: not found",
+        ),
+        (
+            false,
+            "ErrImagePull",
+            "failed to extract layer sha256:8d0b: failed to prepare extraction snapshot \"extract-1 sha256:8d0b\": parent snapshot sha256:8d0b does not exist: not found",
+        ),
+        (
+            false,
+            "ErrImagePull",
+            "failed to pull and unpack image \"r.example/agent:1\": lease \"123-abc\": not found",
+        ),
+        (
+            false,
+            "ErrImagePull",
+            "failed to resolve reference \"r.example/agent:1\": unexpected status from HEAD request: 403 Forbidden: denied: Your authorization token has expired. Reauthenticate and try again.",
         ),
         (false, "ImagePullBackOff", "Back-off pulling image \"agent:1\""),
         (
