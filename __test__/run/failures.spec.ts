@@ -186,6 +186,11 @@ describe.skipIf(isRealCluster)("a run ends with", () => {
       undefined,
       "trap 'exit 3' TERM; echo working; sleep 3600 & wait",
     ],
+    [
+      "beside a sidecar that ignores being ended",
+      { kind: "sidecar", command: ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"] },
+      "echo working; sleep 3600",
+    ],
     ["whose Job goes with its end", undefined, "echo working; sleep 3600", { ttlSecondsAfterFinished: 0 }],
     ["whose watches break off", { kind: "drop-watch", afterEvents: 1 }, "echo working; sleep 3600"],
     ["behind a Role without watch", { kind: "status", code: 403, verb: "watch" }, "echo working; sleep 3600"],

@@ -131,7 +131,7 @@ describe.skipIf(isRealCluster)("a run survives", () => {
       // The API server tells of the pod without an owner before it tells that the Job is gone.
       open();
     };
-    const { result, lines } = await run(`echo one; ${wait}; sleep 5; echo two; ${answer("made it")}`, {
+    const { result, lines } = await run(`echo one; ${wait}; sleep 15; echo two; ${answer("made it")}`, {
       agent,
       onLog: whenLogged("one\n", orphan),
     });

@@ -245,6 +245,21 @@ describe.skipIf(isRealCluster)("a repetition by the host", () => {
     expect(result.executionRecovery).toEqual(bootstrap);
   });
 
+  test("is offered when somebody deletes the pod before its agent ran", async () => {
+    await stage.local.fault({ kind: "waiting", reason: "ContainerCreating", count: 1 });
+    const remove = async (): Promise<void> => {
+      const pods = await stage.local.list("pods", { labelSelector: "paperclip.io/adapter-type=opencode_k8s" });
+      for (const pod of pods) await stage.local.delete("pods", pod.metadata.name);
+    };
+    const { result } = await run(answer("never said"), { onLog: whenLogged("phase=Pending", remove) });
+    expect(result, JSON.stringify(result)).toMatchObject({
+      errorCode: "k8s_pod_schedule_failed",
+      errorMessage: expect.stringMatching(/^Pod deleted before its start/),
+    });
+    // An older controller makes another pod, which may be on its way.
+    if (process.env["LOCAL_CLUSTER_ORDER"] === "current") expect(result.executionRecovery).toEqual(bootstrap);
+  });
+
   test.each([
     ["the agent was killed", { kind: "oom" }],
     ["the pod was evicted in mid-run", { kind: "evict", mode: "node-pressure" }],

@@ -86,6 +86,17 @@ pub fn job_end(job: &Job) -> Option<JobEnd> {
         })
 }
 
+/// Why the Job fails, also while its controller still ends its pods: it says so first in a condition of its own since
+/// Kubernetes 1.31.
+#[must_use]
+pub fn fails_because(job: &Job) -> Option<&str> {
+    let conditions = job.status.as_ref()?.conditions.as_ref()?;
+    let mut failing = conditions.iter().filter(|condition| {
+        condition.status == "True" && ["Failed", "FailureTarget"].contains(&condition.type_.as_str())
+    });
+    Some(failing.next()?.reason.as_deref().unwrap_or_default())
+}
+
 /// How far the pod is, judged by the container of that name and the init container before it. Whatever others put into
 /// the pod (a proxy as native sidecar, an exporter) may fail, wait and be started again: it says nothing about the
 /// agent.
@@ -203,14 +214,16 @@ pub fn shows_no_start(pod: &Pod, container: &str) -> bool {
         return false;
     };
     let is_lost = ended_because(pod).is_some_and(|why| why.starts_with(NODE_LOST));
-    let is_failed = status.phase.as_deref() == Some("Failed") && !is_lost;
+    let agent = container_status(status, container);
+    // A current kubelet tells of its containers before it calls the pod failed.
+    let has_ended = agent.and_then(container_end).is_some();
+    let is_failed = (status.phase.as_deref() == Some("Failed") || has_ended) && !is_lost;
     let may_have_run = |state: &ContainerState| {
         let ended = state.terminated.as_ref();
         let is_unknown = |reason: Option<&str>| reason == Some(STATUS_UNKNOWN);
         state.running.is_some()
             || ended.is_some_and(|end| end.started_at.is_some() || !is_unknown(end.reason.as_deref()))
     };
-    let agent = container_status(status, container);
     let mut states = agent
         .into_iter()
         .flat_map(|status| [&status.state, &status.last_state])

@@ -293,6 +293,8 @@ fn a_pod_that_the_kubelet_ended_before_its_agent_ran_shows_no_start() {
             assert!(!is_no_start(reason, ran), "{reason}");
         }
     }
+    let ended = with_containers("Running", &[], &[("opencode", unknown())]);
+    assert!(shows_no_start(&ended, "opencode"), "its phase comes later");
     // A deleted pod has no reason.
     assert!(is_no_start("", waiting()) && is_no_start("", unknown()));
     assert!(!is_no_start("NodeLost", waiting()));

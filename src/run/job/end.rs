@@ -6,7 +6,9 @@ use std::time::Duration;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 
-use crate::cluster::conditions::{ContainerEnd, JobEnd, PodStage, ended_because, first_pod, job_end, stage};
+use crate::cluster::conditions::{
+    ContainerEnd, JobEnd, PodStage, ended_because, fails_because, first_pod, is_over, job_end, stage,
+};
 use crate::manifest::names::OPENCODE_CONTAINER;
 use crate::run::timing::{AFTER_DEADLINE, DEADLINE_LAG, LAST_WORDS, STATUS_LAG};
 use crate::tail::EndRecord;
@@ -179,10 +181,13 @@ pub fn hit_its_deadline(job: Option<&Job>, deleted_job: Option<&Job>, pods: &[Ar
     if ended_by_itself(pods) {
         return Some(false);
     }
-    match job.or(deleted_job).and_then(job_end) {
-        Some(JobEnd::Failed { reason, .. }) => Some(reason == DEADLINE_EXCEEDED),
-        Some(JobEnd::Complete) => Some(false),
-        None => job.is_none().then_some(false),
+    let Some(known) = job.or(deleted_job) else {
+        return Some(false);
+    };
+    match (fails_because(known), job_end(known)) {
+        (Some(reason), _) => Some(reason == DEADLINE_EXCEEDED),
+        (None, Some(_)) => Some(false),
+        (None, None) => job.is_none().then_some(false),
     }
 }
 
@@ -216,14 +221,12 @@ pub fn end_of(job: Option<&Job>, pod: Option<&Pod>) -> Option<(Cause, Duration)>
         PodStage::Blocked { container, why } => {
             let name = pod.metadata.name.as_deref().unwrap_or_default();
             let why = format!("{why} (container {container} of pod {name})");
-            match job.and_then(job_end) {
+            match job.and_then(fails_because) {
                 _ if pod.metadata.deletion_timestamp.is_none() => {
                     Some((Cause::NeverStarted(why), Duration::ZERO))
                 }
                 // What it ended with is the answer to being ended.
-                Some(JobEnd::Failed { reason, .. }) if reason == DEADLINE_EXCEEDED => {
-                    Some((Cause::Deadline, Duration::ZERO))
-                }
+                Some(DEADLINE_EXCEEDED) => Some((Cause::Deadline, Duration::ZERO)),
                 _ => Some((Cause::NeverStarted(why), DEADLINE_LAG)),
             }
         }
@@ -239,10 +242,11 @@ pub fn end_of(job: Option<&Job>, pod: Option<&Pod>) -> Option<(Cause, Duration)>
                 Duration::ZERO
             },
         )),
-        // A second pod failed at once while the first, which has the agent, is still being ended.
+        // A second pod failed at once while the first, which has the agent, is still being ended; or a Job counts a pod
+        // that is being ended as failed.
         JobEnd::Failed { reason, message } => Some((
             Cause::Lost(format!("the Job failed: {reason}: {message}")),
-            if pod.is_some_and(is_running) {
+            if pod.is_some_and(|pod| !is_over(pod)) {
                 LAST_WORDS
             } else {
                 STATUS_LAG
@@ -304,6 +308,44 @@ mod tests {
             agents_pod(Some("other"), &there, &[]),
             AgentsPod::Gone(Cause::Lost(_))
         ));
+    }
+
+    #[test]
+    fn a_job_whose_pods_are_still_being_ended_says_already_why() {
+        let job = |conditions: Value| -> Job {
+            serde_json::from_value(json!({"status": {"conditions": conditions}})).expect("a job")
+        };
+        let is_late = |conditions: Value| hit_its_deadline(Some(&job(conditions)), None, &[]);
+        let failing = |reason: &str| json!([{"type": "FailureTarget", "status": "True", "reason": reason}]);
+        assert_eq!(is_late(failing("DeadlineExceeded")), Some(true));
+        assert_eq!(is_late(failing("BackoffLimitExceeded")), Some(false));
+        assert_eq!(is_late(json!([])), None);
+        assert_eq!(
+            is_late(json!([{"type": "Complete", "status": "True"}])),
+            Some(false)
+        );
+        assert_eq!(
+            hit_its_deadline(None, None, &[]),
+            Some(false),
+            "nobody can say any more"
+        );
+    }
+
+    #[test]
+    fn a_job_that_failed_for_a_pod_that_is_being_ended_waits_for_the_pod() {
+        let job: Job = serde_json::from_value(json!({"status": {"conditions": [
+            {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]}}))
+        .expect("a job");
+        let lag = |phase: &str, state: Value| {
+            let mut pod = Pod::clone(&early(state));
+            pod.status.as_mut().expect("a status").phase = Some(phase.to_owned());
+            let (cause, lag) = end_of(Some(&job), Some(&pod)).expect("an end");
+            (matches!(cause, Cause::Lost(_)), lag)
+        };
+        let creating = || json!({"waiting": {"reason": "ContainerCreating"}});
+        assert_eq!(lag("Pending", creating()), (true, LAST_WORDS));
+        assert_eq!(lag("Running", json!({"running": {}})), (true, LAST_WORDS));
+        assert_eq!(lag("Failed", creating()), (true, STATUS_LAG));
     }
 
     #[test]

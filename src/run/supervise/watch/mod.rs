@@ -20,7 +20,7 @@ use crate::run::supervise::facts::{Ask, Facts};
 use crate::run::supervise::leaving::{Leaving, LogFinish};
 use crate::run::supervise::start_limits::{Lateness, StartClocks};
 use crate::run::supervise::start_record::{by_start_record, why_no_start};
-use crate::run::timing::{LAST_WORDS, LEAVING_LOOK, LOOK, UNSEEN_JOB};
+use crate::run::timing::{DEADLINE_ROUNDING, LAST_WORDS, LEAVING_LOOK, LOOK, UNSEEN_JOB};
 
 /// What the host learns from a look.
 #[derive(Debug, Clone, PartialEq)]
@@ -278,9 +278,11 @@ impl Watch {
     fn by_start_record(&self, cause: Cause, facts: &Facts, step: &mut Step) -> Option<Cause> {
         let is_running = matches!(self.stage, Stage::Running).then_some(true);
         let is_asked = self.asked.contains(&Ask::HasStarted);
+        let is_late = |deadline| facts.now + DEADLINE_ROUNDING >= deadline;
+        let is_late = self.run.limits.job_deadline.is_some_and(is_late);
         let no_start = self
             .pod_in(facts)
-            .and_then(|pod| why_no_start(pod, &cause, &facts.pods));
+            .and_then(|pod| why_no_start(pod, &cause, &facts.pods, is_late));
         let has_started = is_running.or(facts.answers.has_started);
         let cause = by_start_record(cause, no_start, has_started, is_asked);
         if cause.is_none() {
