@@ -97,7 +97,7 @@ codes! {
         "cancelled by a person";
         "";
     TIMEOUT "timeout":
-        "over `timeoutSec`";
+        "over `timeoutSec`, or without output for `silenceTimeoutSec`";
         "raise the field";
     SESSION_UNAVAILABLE "session_unavailable":
         "opencode does not know the session any more";

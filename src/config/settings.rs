@@ -92,6 +92,8 @@ pub struct Settings {
     pub start_timeout_sec: u64,
     /// Seconds without any answer of the API server until the outcome is unknown.
     pub outage_timeout_sec: u64,
+    /// Seconds that a working agent may print nothing; 0 without limit.
+    pub silence_timeout_sec: u64,
     /// Seconds that a finished Job stays; none with `retain_jobs`.
     pub ttl_sec: Option<i32>,
     /// Seconds until the sweep removes files of a Job that is gone.
@@ -166,6 +168,7 @@ impl Settings {
             schedule_timeout_sec: read.number("scheduleTimeoutSec")?,
             start_timeout_sec: read.number("startTimeoutSec")?,
             outage_timeout_sec: read.number("outageTimeoutSec")?,
+            silence_timeout_sec: read.number("silenceTimeoutSec")?,
             ttl_sec: (!retain_jobs).then_some(ttl),
             log_retention_sec: read.number("logRetentionSec")?,
             retain_jobs,
@@ -284,14 +287,10 @@ mod tests {
             (&None, &None, None)
         );
         assert_eq!((settings.grace_sec, settings.guard_wait_sec), (60, 0));
-        assert_eq!(
-            (
-                settings.schedule_timeout_sec,
-                settings.start_timeout_sec,
-                settings.outage_timeout_sec
-            ),
-            (120, 600, 600)
-        );
+        let of_start = (settings.schedule_timeout_sec, settings.start_timeout_sec);
+        assert_eq!(of_start, (120, 600));
+        let of_work = (settings.outage_timeout_sec, settings.silence_timeout_sec);
+        assert_eq!(of_work, (600, 14_400));
         assert_eq!(
             (
                 settings.ttl_sec,

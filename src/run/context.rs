@@ -157,6 +157,9 @@ impl RunContext {
                 schedule: Duration::from_secs(spec.settings.schedule_timeout_sec),
                 start: Duration::from_secs(spec.settings.start_timeout_sec),
                 outage: Duration::from_secs(spec.settings.outage_timeout_sec),
+                silence: Some(spec.settings.silence_timeout_sec)
+                    .filter(|limit| *limit > 0)
+                    .map(Duration::from_secs),
             },
             stop: self.stop.clone(),
             seal: self.seal.clone(),

@@ -46,6 +46,13 @@ pub enum RunEnd {
         /// Whether the Job's pods are verifiably gone.
         gone: bool,
     },
+    /// opencode printed nothing for too long, and we ended it.
+    Silent {
+        /// What is known of opencode's end.
+        evidence: Evidence,
+        /// Whether the Job's pods are verifiably gone.
+        gone: bool,
+    },
     /// Somebody asked to stop.
     Cancelled {
         /// What is known of opencode's end.
@@ -75,6 +82,7 @@ impl RunEnd {
             Self::Exited(evidence)
             | Self::DeadlineExceeded { evidence, .. }
             | Self::InCircle { evidence, .. }
+            | Self::Silent { evidence, .. }
             | Self::Cancelled { evidence, .. }
             | Self::Lost { evidence, .. } => Some(evidence),
             Self::NeverStarted { .. } | Self::Unreachable { .. } => None,
@@ -88,6 +96,7 @@ impl RunEnd {
             self,
             Self::Cancelled { gone: false, .. }
                 | Self::InCircle { gone: false, .. }
+                | Self::Silent { gone: false, .. }
                 | Self::DeadlineExceeded {
                     gone: Some(false),
                     ..
@@ -111,6 +120,8 @@ pub enum Cause {
     Deadline,
     /// opencode repeats itself without getting on.
     InCircle,
+    /// opencode has printed nothing for too long.
+    Silent,
     /// Somebody asked to stop.
     Cancelled,
     /// The API server did not answer for too long.

@@ -32,6 +32,8 @@ pub struct Limits {
     pub start: Duration,
     /// Of a total outage of the API server.
     pub outage: Duration,
+    /// Of an agent that prints nothing; `None` without limit.
+    pub silence: Option<Duration>,
     /// When the Job's own deadline passes at the earliest: `timeoutSec` after it was asked for.
     pub job_deadline: Option<Instant>,
     /// Our own clock: `graceSec` later.

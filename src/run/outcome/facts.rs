@@ -135,6 +135,8 @@ pub struct FoldedFacts {
     pub session: Option<Session>,
     /// The run was ended because it repeated itself without getting on.
     pub ended_in_circle: bool,
+    /// The run was ended because it printed nothing for so many seconds.
+    pub silent_for_sec: Option<u64>,
     /// Nothing shows that opencode was started: no start record, no end record, no output.
     pub unstarted: bool,
 }

@@ -53,6 +53,7 @@ pub fn resolve(facts: &Facts) -> RunResult {
         model: facts.model.clone(),
         session: facts.session.clone(),
         ended_in_circle: false,
+        silent_for_sec: None,
         unstarted: false,
     })
 }

@@ -77,6 +77,16 @@ fn ended_by_us(facts: &FoldedFacts) -> Option<OutcomeFailure> {
     }
     // A run that ended by itself in time, and proves it, did not time out. Without an event of opencode none did.
     let finished = facts.exit_code == Some(0) && facts.log_state.is_whole() && facts.summary.events > 0;
+    if let Some(seconds) = facts.silent_for_sec.filter(|_| !finished) {
+        let waiting = kill::waiting_for(facts)
+            .map(|what| format!("; {what}"))
+            .unwrap_or_default();
+        let text = format!(
+            "No output for {seconds} s: opencode was ended after *Silence of a working agent* (silenceTimeoutSec) of the \
+             agent's page{waiting}"
+        );
+        return Some(by_us(facts, OutcomeFailure::new(code::TIMEOUT, text)));
+    }
     if (facts.timed_out || facts.reason_class() == "DeadlineExceeded") && !finished {
         let after = facts
             .timeout_sec

@@ -171,7 +171,10 @@ async fn remove_files(handle: &JobHandle, host_log: &HostLog) {
 fn retaining(handle: &JobHandle, end: &RunEnd) -> String {
     let job = &handle.job_name;
     let had_to_go = match end {
-        RunEnd::Cancelled { .. } | RunEnd::InCircle { .. } | RunEnd::NeverStarted { .. } => true,
+        RunEnd::Cancelled { .. }
+        | RunEnd::InCircle { .. }
+        | RunEnd::Silent { .. }
+        | RunEnd::NeverStarted { .. } => true,
         RunEnd::DeadlineExceeded { .. } => !handle.job_is_over(),
         _ => handle.stop.reason().is_some(),
     };

@@ -62,6 +62,8 @@ pub fn judge(known: EndFacts<'_>) -> Report {
         log_state,
         timed_out: matches!(known.end, RunEnd::DeadlineExceeded { .. }),
         timeout_sec: known.spec.settings.timeout_sec.map(|seconds| seconds as f64),
+        silent_for_sec: matches!(known.end, RunEnd::Silent { .. })
+            .then_some(known.spec.settings.silence_timeout_sec),
         cancelled: matches!(known.end, RunEnd::Cancelled { .. }),
         model: Some(known.spec.settings.model.clone()).filter(|model| !model.is_empty()),
         session: session(known.spec),

@@ -6,6 +6,7 @@ use serde::de::IgnoredAny;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::watch as signal;
 use tokio::task::{block_in_place, yield_now};
+use tokio::time::Instant;
 use tokio::time::sleep_until;
 
 use crate::opencode::bounded::suffix;
@@ -48,6 +49,8 @@ pub struct OutputState {
     pub is_in_circle: bool,
     /// What opencode's last event is.
     pub last: LastEvent,
+    /// When the last text came, on stdout or stderr.
+    pub last_output: Option<Instant>,
 }
 
 /// Delivers opencode's stdout until its tail ends.
@@ -106,6 +109,7 @@ pub async fn stdout(
             let is_in_circle = transcript.circle_now().is_some();
             output.send_if_modified(|state| {
                 state.last = transcript.last_event();
+                state.last_output = Some(Instant::now());
                 std::mem::replace(&mut state.is_in_circle, is_in_circle) != is_in_circle
             });
             host_log.lines(Kind::Stdout, &text).await;
@@ -169,13 +173,23 @@ pub fn keep_end(kept: &mut String, more: &str) {
 }
 
 /// Delivers opencode's stderr until its tail ends; gives back its last part.
-pub async fn stderr(tail: &Tail, host_log: &HostLog, stop: &Stop, redactor: &Redactor) -> String {
+pub async fn stderr(
+    tail: &Tail,
+    host_log: &HostLog,
+    stop: &Stop,
+    redactor: &Redactor,
+    output: &signal::Sender<OutputState>,
+) -> String {
     let mut kept = String::new();
     loop {
         let Some(look) = next(tail, stop).await else {
             return kept;
         };
         if !look.text.is_empty() {
+            output.send_if_modified(|state| {
+                state.last_output = Some(Instant::now());
+                false
+            });
             let text = redact_all(&look.text, redactor);
             keep_end(&mut kept, &text);
             host_log.lines(Kind::Stderr, &text).await;

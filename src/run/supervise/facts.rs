@@ -71,6 +71,8 @@ pub struct Facts {
     pub log_is_over: bool,
     /// opencode repeats itself without getting on.
     pub is_in_circle: bool,
+    /// When opencode printed last, while this server listened.
+    pub last_output: Option<Instant>,
     /// Answers to what was asked.
     pub answers: Answers,
 }
@@ -106,6 +108,7 @@ pub(crate) async fn collect(handle: &JobHandle, ask: &[Ask], view: ViewStatus, o
         record,
         log_is_over: output.is_over,
         is_in_circle: output.is_in_circle,
+        last_output: output.last_output,
         answers,
     }
 }

@@ -102,15 +102,17 @@ pub(super) struct Leaving {
 impl Leaving {
     pub(super) fn new(cause: Cause, now: Instant) -> Self {
         let stopping = match cause {
-            Cause::Cancelled | Cause::Deadline | Cause::InCircle => Stopping::Delete,
+            Cause::Cancelled | Cause::Deadline | Cause::InCircle | Cause::Silent => Stopping::Delete,
             _ => Stopping::NotNeeded,
         };
         let is_late = match cause {
             Cause::Deadline => Some(true),
             Cause::Exited(_) | Cause::Recorded(_) | Cause::Lost(_) => None,
-            Cause::Cancelled | Cause::InCircle | Cause::NeverStarted(_) | Cause::Unreachable(_) => {
-                Some(false)
-            }
+            Cause::Cancelled
+            | Cause::InCircle
+            | Cause::Silent
+            | Cause::NeverStarted(_)
+            | Cause::Unreachable(_) => Some(false),
         };
         Self {
             cause,
@@ -176,6 +178,7 @@ impl Leaving {
                     let why = match self.cause {
                         Cause::Deadline => "its deadline has passed",
                         Cause::InCircle => "opencode repeats itself without getting on",
+                        Cause::Silent => "opencode has printed nothing for `silenceTimeoutSec`",
                         _ => "the run is cancelled",
                     };
                     step.say
@@ -326,6 +329,10 @@ impl Leaving {
                 gone: gone == Some(true),
             },
             Cause::InCircle => RunEnd::InCircle {
+                evidence,
+                gone: gone == Some(true),
+            },
+            Cause::Silent => RunEnd::Silent {
                 evidence,
                 gone: gone == Some(true),
             },

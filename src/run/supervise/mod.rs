@@ -62,7 +62,7 @@ pub(crate) async fn supervise(run: AttachedJob, host_log: &HostLog) -> Supervise
     let delivered = async {
         let (delivery, stderr) = tokio::join!(
             deliver::stdout(&run.stdout, host_log, &run.handle.stop, &redactor, &output),
-            deliver::stderr(&run.stderr, host_log, &run.handle.stop, &redactor)
+            deliver::stderr(&run.stderr, host_log, &run.handle.stop, &redactor, &output)
         );
         output.send_modify(|state| state.is_over = true);
         (delivery, stderr)

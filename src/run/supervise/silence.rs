@@ -10,7 +10,7 @@ use crate::cluster::conditions::{PodStage, stage};
 use crate::manifest::names::OPENCODE_CONTAINER;
 use crate::opencode::LastEvent;
 use crate::run::host::log::HostLog;
-use crate::run::job::handle::JobHandle;
+use crate::run::job::handle::{JobHandle, Limits};
 use crate::run::supervise::deliver::OutputState;
 use crate::run::timing::{LONG_SILENCE, SILENCE_LOOK};
 
@@ -31,9 +31,7 @@ pub async fn tell_of_silence(
         let now = Instant::now();
         if silence.is_long(now, is_running, quiet) {
             let last = output.borrow().last;
-            host_log
-                .status(line(last, handle.limits.deadline.is_some()))
-                .await;
+            host_log.status(line(last, &handle.limits)).await;
         }
     }
 }
@@ -64,7 +62,7 @@ impl Silence {
     }
 }
 
-fn line(last: LastEvent, has_deadline: bool) -> String {
+fn line(last: LastEvent, limits: &Limits) -> String {
     let known = match last {
         LastEvent::Nothing => {
             "opencode has printed nothing yet: it waits for the model's provider, or repeats a request, which it does \
@@ -78,9 +76,15 @@ fn line(last: LastEvent, has_deadline: bool) -> String {
         LastEvent::StepFinished => "the last event is the end of a step: the next request has no answer yet",
         LastEvent::Error => "the last event is an error: opencode tries again, or hangs",
     };
-    let limit = match has_deadline {
-        true => "The run goes on until `timeoutSec`",
-        false => "The run goes on; `timeoutSec` would set it a limit",
+    let limit = match (limits.silence, limits.deadline) {
+        (Some(limit), _) => format!(
+            "After {} minutes of it the run is ended (`silenceTimeoutSec`)",
+            limit.as_secs() / 60
+        ),
+        (None, Some(_)) => "The run goes on until `timeoutSec`".to_owned(),
+        (None, None) => {
+            "The run goes on; `timeoutSec` or `silenceTimeoutSec` would set it a limit".to_owned()
+        }
     };
     let minutes = LONG_SILENCE.as_secs() / 60;
     format!("No output for {minutes} minutes. The container runs; {known}. {limit}")
@@ -125,12 +129,28 @@ mod tests {
 
     #[test]
     fn the_line_begins_with_what_is_wrong_and_says_what_is_known() {
+        let limits = |silence, deadline| Limits {
+            schedule: Duration::ZERO,
+            start: Duration::ZERO,
+            outage: Duration::ZERO,
+            silence,
+            job_deadline: deadline,
+            deadline,
+        };
+        let ended = line(
+            LastEvent::Nothing,
+            &limits(Some(Duration::from_secs(14_400)), None),
+        );
+        assert!(
+            ended.ends_with("After 240 minutes of it the run is ended (`silenceTimeoutSec`)"),
+            "{ended}"
+        );
         for (last, words) in [
             (LastEvent::Nothing, "printed nothing yet"),
             (LastEvent::StepStarted, "a step is on"),
             (LastEvent::ToolCall, "finished tool call"),
         ] {
-            let line = line(last, true);
+            let line = line(last, &limits(None, Some(Instant::now())));
             assert!(line.starts_with("No output for 10 minutes. "), "{line}");
             assert!(line.contains(words), "{line}");
         }

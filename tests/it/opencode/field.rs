@@ -1,7 +1,7 @@
 //! What public reports show of opencode in the field, each with what a person expects who reads the output.
 
 use opencode_k8s::opencode::Transcript;
-use opencode_k8s::run::outcome::{Facts, FoldedFacts, RunResult, resolve, resolve_folded};
+use opencode_k8s::run::outcome::{Facts, FoldedFacts, LogState, RunResult, resolve, resolve_folded};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -195,4 +195,34 @@ fn only_an_endless_run_is_ended() {
         let is_endless = case.name.contains("overflow-loop");
         assert_eq!(transcript.circle_now().is_some(), is_endless, "{}", case.name);
     }
+}
+
+#[test]
+fn a_run_that_was_ended_for_its_silence_says_so_and_keeps_its_session() {
+    let silent = |exit_code, log_state| {
+        let mut transcript = Transcript::new();
+        transcript.push_line(
+            r#"{"type":"step_start","timestamp":1,"sessionID":"ses_1","part":{"type":"step-start"}}"#,
+        );
+        resolve_folded(&FoldedFacts {
+            summary: transcript.finish(),
+            exit_code: Some(exit_code),
+            log_state,
+            silent_for_sec: Some(14_400),
+            ..FoldedFacts::default()
+        })
+    };
+    let result = silent(143, LogState::Proven);
+    assert_eq!(
+        (result.error_code, result.clear_session, result.timed_out),
+        (Some("timeout"), false, true)
+    );
+    let message = result.error_message.unwrap_or_default();
+    assert!(
+        message.starts_with("No output for 14400 s: opencode was ended"),
+        "{message}"
+    );
+    assert!(message.contains("the output stops inside a step"), "{message}");
+    let done = silent(0, LogState::Proven);
+    assert_ne!(done.error_code, Some("timeout"), "it was done in that moment");
 }

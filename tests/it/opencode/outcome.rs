@@ -412,7 +412,7 @@ proptest! {
             summary: transcript.finish(), stdout_excerpt: excerpt.finish(), stderr: facts.stderr.clone(),
             exit_code: facts.exit_code, signal: facts.signal.clone(), reason: facts.reason.clone(), log_state: facts.log_state,
             timed_out: facts.timed_out, timeout_sec: facts.timeout_sec, cancelled: facts.cancelled,
-            model: facts.model.clone(), session: facts.session.clone(), ended_in_circle: false, unstarted: false,
+            model: facts.model.clone(), session: facts.session.clone(), ended_in_circle: false, silent_for_sec: None, unstarted: false,
         };
         prop_assert_eq!(resolve_folded(&folded), result);
     }

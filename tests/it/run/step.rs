@@ -155,6 +155,7 @@ fn facts(row: Row, objects: &Objects, ask: &[Ask], since: Instant, now: Instant)
         },
         log_is_over: true,
         is_in_circle: false,
+        last_output: None,
         answers: Answers {
             job_is_gone: (wants(&Ask::JobIsGone) && can_answer).then_some(row.job == "gone"),
             has_started: (wants(&Ask::HasStarted) && can_answer).then_some(is_there),
@@ -180,16 +181,18 @@ const OUTAGE: Duration = Duration::from_secs(600);
 
 /// Watches an hour; the end, if one comes.
 fn watch(row: Row) -> Option<(RunEnd, Duration)> {
-    watch_printing(row, false)
+    watch_printing(row, false, None)
 }
 
-fn watch_printing(row: Row, is_in_circle: bool) -> Option<(RunEnd, Duration)> {
+/// With an agent that repeats itself, or prints nothing at all and may be silent for so long.
+fn watch_printing(row: Row, is_in_circle: bool, silence: Option<Duration>) -> Option<(RunEnd, Duration)> {
     let since = Instant::now();
     let deadline = row.has_deadline.then(|| since + Duration::from_secs(60));
     let limits = Limits {
         schedule: Duration::from_secs(120),
         start: OUTAGE,
         outage: OUTAGE,
+        silence,
         job_deadline: deadline,
         deadline: deadline.map(|at| at + Duration::from_secs(60)),
     };
@@ -295,6 +298,7 @@ async fn no_combination_finds_an_end_without_evidence() {
                 "lost"
             }
             RunEnd::InCircle { .. } => panic!("nobody said that it repeats itself: {says}"),
+            RunEnd::Silent { .. } => panic!("it may be silent: {says}"),
             RunEnd::Unreachable { .. } => {
                 assert!(view_is_stale && after >= OUTAGE, "{says}");
                 "unreachable"
@@ -325,7 +329,7 @@ async fn the_record_of_a_successor_ends_a_run_that_nobody_can_see() {
 #[tokio::test(start_paused = true)]
 async fn a_run_that_repeats_itself_is_ended_where_it_is_at_work() {
     for row in rows().filter(|row| row.job == "active" && row.pod == "running" && row.record == "none") {
-        let end = watch_printing(row, true).map(|(end, _)| end);
+        let end = watch_printing(row, true, None).map(|(end, _)| end);
         let is_late = row.has_deadline && matches!(row.view, "unreachable");
         match row.view {
             _ if row.is_cancelled => assert!(matches!(end, Some(RunEnd::Cancelled { .. })), "{row:?}"),
@@ -340,6 +344,29 @@ async fn a_run_that_repeats_itself_is_ended_where_it_is_at_work() {
                 assert!(!matches!(end, Some(RunEnd::InCircle { .. })), "{row:?} {end:?}");
             }
             _ => {}
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_prints_nothing_is_ended_where_api_server_and_volume_answer() {
+    let limit = Duration::from_secs(1_200);
+    let works = |row: &Row| row.job == "active" && row.pod == "running" && row.record == "none";
+    for row in rows()
+        .filter(works)
+        .filter(|row| !row.is_cancelled && !row.has_deadline)
+    {
+        let end = watch_printing(row, false, Some(limit));
+        let is_silent = matches!(end, Some((RunEnd::Silent { .. }, _)));
+        // The volume answers in the rows in which something is answered at all.
+        let can_tell = matches!(row.view, "fresh" | "polling") && row.answers != "silent";
+        assert_eq!(is_silent, can_tell, "{row:?} {end:?}");
+        if let Some((RunEnd::Silent { gone, .. }, after)) = end {
+            assert!(
+                gone && after >= limit + Duration::from_secs(30),
+                "{row:?} {after:?}"
+            );
+            assert!(after < limit + Duration::from_secs(90), "{row:?} {after:?}");
         }
     }
 }

@@ -79,6 +79,7 @@ pub(crate) fn handle(
             schedule: Duration::from_secs(120),
             start: Duration::from_secs(600),
             outage: OUTAGE,
+            silence: None,
         },
         stop,
         volume: Volume::default(),

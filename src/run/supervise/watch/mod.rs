@@ -3,6 +3,7 @@
 
 mod evidence;
 mod pod_lines;
+mod silent;
 
 use std::sync::Arc;
 
@@ -97,6 +98,7 @@ pub struct Watch {
     /// Since when an end is known for which a better word may come.
     end_known_since: Option<Instant>,
     suspended_at: Option<Instant>,
+    volume_answers_since: Option<Instant>,
     record_due: Instant,
     asked: Vec<Ask>,
     said: Said,
@@ -128,6 +130,7 @@ impl Watch {
             job_is_gone: false,
             end_known_since: None,
             suspended_at: None,
+            volume_answers_since: None,
             record_due: now + LOOK,
             asked: Vec::new(),
             said: Said::default(),
@@ -206,6 +209,7 @@ impl Watch {
                 let can_end = facts.view.unreachable_since.is_none() && facts.job.is_some();
                 (facts.is_in_circle && can_end).then_some(Cause::InCircle)
             })
+            .or_else(|| self.silent(facts, step))
             .or_else(|| self.unreachable(facts, step))
     }
 
