@@ -109,10 +109,10 @@ pub async fn stdout(
             let is_in_circle = transcript.circle_now().is_some();
             output.send_if_modified(|state| {
                 state.last = transcript.last_event();
-                state.last_output = Some(Instant::now());
                 std::mem::replace(&mut state.is_in_circle, is_in_circle) != is_in_circle
             });
             host_log.lines(Kind::Stdout, &text).await;
+            note_output(output);
         }
         if let Some(proof) = look.end {
             return Delivery {
@@ -172,6 +172,15 @@ pub fn keep_end(kept: &mut String, more: &str) {
     kept.drain(..kept.len() - whole.len());
 }
 
+/// There was output. Said when the host has it: while it is slow to take a text nobody reads on, and that is no silence of
+/// the agent.
+fn note_output(output: &signal::Sender<OutputState>) {
+    output.send_if_modified(|state| {
+        state.last_output = Some(Instant::now());
+        false
+    });
+}
+
 /// Delivers opencode's stderr until its tail ends; gives back its last part.
 pub async fn stderr(
     tail: &Tail,
@@ -186,13 +195,10 @@ pub async fn stderr(
             return kept;
         };
         if !look.text.is_empty() {
-            output.send_if_modified(|state| {
-                state.last_output = Some(Instant::now());
-                false
-            });
             let text = redact_all(&look.text, redactor);
             keep_end(&mut kept, &text);
             host_log.lines(Kind::Stderr, &text).await;
+            note_output(output);
         }
         if look.end.is_some() {
             return kept;
