@@ -41,8 +41,15 @@ function load() {
 function usesMusl() {
   if (process.platform !== "linux") return false;
   // The network part of a report resolves host names and can take seconds.
-  process.report.excludeNetwork = true;
-  return process.report.getReport().header.glibcVersionRuntime === undefined;
+  const { report } = process;
+  if (!report) return false;
+  const before = report.excludeNetwork;
+  report.excludeNetwork = true;
+  try {
+    return report.getReport().header.glibcVersionRuntime === undefined;
+  } finally {
+    report.excludeNetwork = before;
+  }
 }
 
 export const {
