@@ -118,7 +118,7 @@ where
     F: Future<Output = Result<T, ClusterError>>,
 {
     let mut backoff = Backoff::new(limit);
-    let mut renewal = Backoff::new(RENEWAL_LIMIT.min(limit));
+    let mut renewal = None;
     let mut last = None;
     loop {
         let Ok(answer) = timeout_at(backoff.until, request()).await else {
@@ -130,7 +130,15 @@ where
         };
         match answer {
             Err(error) if error.is_transient() && backoff.wait().await => last = Some(error),
-            Err(error) if error.is_unauthorized() && renewal.wait().await => last = Some(error),
+            Err(error)
+                if error.is_unauthorized()
+                    && renewal
+                        .get_or_insert_with(|| Backoff::new(RENEWAL_LIMIT.min(limit)))
+                        .wait()
+                        .await =>
+            {
+                last = Some(error);
+            }
             answer => return answer,
         }
     }
@@ -206,7 +214,7 @@ impl Namespace {
         let on = format!("{}/{name}", K::kind(&()).to_lowercase());
         let mut backoff = Backoff::new(CREATE_RETRY_LIMIT);
         let mut unready = Backoff::new(UNREADY_LIMIT);
-        let mut renewal = Backoff::new(RENEWAL_LIMIT);
+        let mut renewal = None;
         let mut repeated = false;
         loop {
             let error = match call("create", &on, create_once(api, object, "")).await {
@@ -232,8 +240,11 @@ impl Namespace {
                 continue;
             }
             // What was refused has made nothing.
-            if error.is_unauthorized() && renewal.wait().await {
-                continue;
+            if error.is_unauthorized() {
+                let renewal = renewal.get_or_insert_with(|| Backoff::new(RENEWAL_LIMIT));
+                if renewal.wait().await {
+                    continue;
+                }
             }
             if !error.is_transient() || !backoff.wait().await {
                 return Err(error);

@@ -37,7 +37,7 @@ const CREATION: [&str; 2] = ["no command specified", "executable file not found"
 
 /// What passes, whatever else the message says: limits, time that ran out, a pull secret that somebody renews, and what
 /// a node has lost of an image while it collects garbage.
-const PASSING: [&str; 10] = [
+const PASSING: [&str; 12] = [
     "too many requests",
     "toomanyrequests",
     "timeout",
@@ -46,7 +46,9 @@ const PASSING: [&str; 10] = [
     "unavailable",
     "token has expired",
     "content digest",
-    "snapshot",
+    "parent snapshot",
+    "snapshotter",
+    "extraction snapshot",
     "lease \"",
 ];
 
