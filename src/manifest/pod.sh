@@ -74,7 +74,7 @@ installed() { # sets pod_version; leaves it empty where opencode is in no packag
       *'"version": "'*) pod_version=${pod_seen#*'"version": "'} pod_version=${pod_version%%'"'*} ;;
     esac
   done <"$pod_at"
-  [ -n "$pod_named" ] || pod_version=
+  [ -n "$pod_named" ] && [ "${#pod_version}" -le 40 ] || pod_version=
 }
 pod_version=
 installed 2>/dev/null
@@ -277,8 +277,16 @@ has_arrived() { # what was written to the log has reached the volume, or nobody 
     if is_open "$pod_log" "$pod_out"; then true >>"$pod_out" 2>/dev/null; fi
     return 0
   fi
-  said=$(LC_ALL=C dd if=/dev/null conv=fsync 2>&1 >&3) && return 0
-  case $said in # not every volume can be waited for
+  LC_ALL=C dd if=/dev/null conv=fsync 2>"${pod_prompt%/*}/flush" >&3 &
+  worker=$!
+  (sleep 6 && kill -KILL "$worker") >/dev/null 2>&1 &
+  timer=$!
+  wait "$worker"
+  waited=$?
+  kill "$timer" 2>/dev/null
+  # What was ended, for its time or its memory, says nothing: the end record must be written within the grace period.
+  [ "$waited" -gt 0 ] && [ "$waited" -le 128 ] || return 0
+  case $(cat "${pod_prompt%/*}/flush") in # not every volume can be waited for
     *"Invalid argument"* | *"not implemented"* | *[Nn]"ot supported"*) return 0 ;;
   esac
   return 1

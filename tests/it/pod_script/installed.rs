@@ -53,6 +53,7 @@ fn what_is_no_package_of_opencode_names_no_version_and_changes_nothing() {
     let large = format!("{}{}", manifest("opencode-ai", "1.18.33"), " ".repeat(9_000));
     for text in [
         manifest("another", "1.2.3"),
+        manifest("opencode-ai", &"1".repeat(5_000)),
         manifest("opencode-ai", "1.2.3\"; rm"),
         manifest("opencode-ai", "$(touch \"$HOME/x\")"),
         r#"{"name":"opencode-ai","version":"1.2.3"}"#.to_owned(),
