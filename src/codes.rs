@@ -98,7 +98,7 @@ codes! {
         "";
     TIMEOUT "timeout":
         "over `timeoutSec`, or without output for `silenceTimeoutSec`";
-        "raise the field";
+        "raise the field that the message names";
     SESSION_UNAVAILABLE "session_unavailable":
         "opencode does not know the session any more";
         "nothing: the next run starts a new one" [retryable];

@@ -80,9 +80,14 @@ impl Values {
     }
 
     pub(super) fn number(&mut self, key: &str) -> Result<u64, ConfigError> {
+        self.number_if_set(key)?.ok_or_else(|| other_type(key))
+    }
+
+    pub(super) fn number_if_set(&mut self, key: &str) -> Result<Option<u64>, ConfigError> {
         match self.take(key)? {
-            Some(Setting::Number(number)) => Ok(number),
-            _ => Err(other_type(key)),
+            None => Ok(None),
+            Some(Setting::Number(number)) => Ok(Some(number)),
+            Some(_) => Err(other_type(key)),
         }
     }
 }

@@ -182,6 +182,15 @@ impl JobHandle {
         missing == Some(true)
     }
 
+    /// Whether the log is there and can be opened anew; false when the volume does not answer.
+    pub async fn log_can_be_read(&self) -> bool {
+        let path = self.files.path_of(&self.names.log);
+        let opened = self.volume.within(SMALL_FILE.calm, move || {
+            FileSource::new(path, true).open().is_ok()
+        });
+        self.budget().within(SMALL_FILE, opened).await.flatten() == Some(true)
+    }
+
     /// Whether the pod belongs to this very Job.
     #[must_use]
     pub fn owns(&self, pod: &Pod) -> bool {

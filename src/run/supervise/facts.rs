@@ -21,6 +21,8 @@ pub enum Ask {
     JobIsGone,
     /// Look for the start record on the volume.
     HasStarted,
+    /// Whether the log can be read.
+    Log,
     /// Ask the API server for the Job's pods.
     Pods,
     /// Ask the API server for the pod of this name.
@@ -38,6 +40,8 @@ pub struct Answers {
     pub job_is_gone: Option<bool>,
     /// Whether a pod took the start record.
     pub has_started: Option<bool>,
+    /// Whether the log is there, and a server can open it.
+    pub log_can_be_read: Option<bool>,
     /// The Job's pods.
     pub pods: Option<Vec<Arc<Pod>>>,
     /// The pod that was asked for by name.
@@ -85,6 +89,7 @@ pub(crate) async fn collect(handle: &JobHandle, ask: &[Ask], view: ViewStatus, o
         match ask {
             Ask::Record => record = handle.record().await,
             Ask::JobIsGone => answers.job_is_gone = handle.job_gone().await,
+            Ask::Log => answers.log_can_be_read = Some(handle.log_can_be_read().await),
             Ask::HasStarted => answers.has_started = handle.started().await,
             Ask::Pods => answers.pods = handle.list_pods().await,
             Ask::Pod(name) => answers.pod = handle.pod(name).await,

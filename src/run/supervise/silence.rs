@@ -78,7 +78,7 @@ fn line(last: LastEvent, limits: &Limits) -> String {
     };
     let limit = match (limits.silence, limits.deadline) {
         (Some(limit), _) => format!(
-            "After {} minutes of it the run is ended (`silenceTimeoutSec`)",
+            "After {} minutes without output the run is ended (`silenceTimeoutSec`)",
             limit.as_secs() / 60
         ),
         (None, Some(_)) => "The run goes on until `timeoutSec`".to_owned(),
@@ -142,7 +142,7 @@ mod tests {
             &limits(Some(Duration::from_secs(14_400)), None),
         );
         assert!(
-            ended.ends_with("After 240 minutes of it the run is ended (`silenceTimeoutSec`)"),
+            ended.ends_with("After 240 minutes without output the run is ended (`silenceTimeoutSec`)"),
             "{ended}"
         );
         for (last, words) in [

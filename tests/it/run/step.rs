@@ -159,6 +159,7 @@ fn facts(row: Row, objects: &Objects, ask: &[Ask], since: Instant, now: Instant)
         answers: Answers {
             job_is_gone: (wants(&Ask::JobIsGone) && can_answer).then_some(row.job == "gone"),
             has_started: (wants(&Ask::HasStarted) && can_answer).then_some(is_there),
+            log_can_be_read: wants(&Ask::Log).then_some(can_answer),
             pods: (wants(&Ask::Pods) && can_answer).then(|| pods.clone()),
             pod: (asks_pod && can_answer)
                 .then(|| found.filter(|_| is_there).map_or(Answer::Absent, Answer::Found)),
@@ -361,6 +362,18 @@ async fn an_agent_that_prints_nothing_is_ended_where_api_server_and_volume_answe
         // The volume answers in the rows in which something is answered at all.
         let can_tell = matches!(row.view, "fresh" | "polling") && row.answers != "silent";
         assert_eq!(is_silent, can_tell, "{row:?} {end:?}");
+        let starting = Row {
+            pod: "starting",
+            ..row
+        };
+        assert_eq!(
+            matches!(
+                watch_printing(starting, false, Some(limit)),
+                Some((RunEnd::Silent { .. }, _))
+            ),
+            false,
+            "an image is no silence: {row:?}"
+        );
         if let Some((RunEnd::Silent { gone, .. }, after)) = end {
             assert!(
                 gone && after >= limit + Duration::from_secs(30),

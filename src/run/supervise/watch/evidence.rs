@@ -119,7 +119,10 @@ impl Watch {
             });
             let labels = facts.job.as_deref().and_then(|job| job.metadata.labels.as_ref());
             let queue = labels.and_then(|labels| labels.get(QUEUE_NAME)).cloned();
-            step.say.push(Say::Phase(Phase::Queued { queue }));
+            // The agent that is preempted works until its pod is ended.
+            if !matches!(self.stage, Stage::Running) {
+                step.say.push(Say::Phase(Phase::Queued { queue }));
+            }
         } else if !is_suspended && let Some(at) = self.suspended_at.take() {
             let limits = &mut self.run.limits;
             for deadline in [&mut limits.deadline, &mut limits.job_deadline]

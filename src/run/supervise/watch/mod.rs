@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use self::pod_lines::{PodLines, on_node};
+use self::silent::SilenceClocks;
 use crate::cluster::conditions::{PodStage, describe, first_pod, stage, waits_because};
 use crate::manifest::names::OPENCODE_CONTAINER;
 use crate::run::host::progress::{Phase, phase_of};
@@ -98,7 +99,7 @@ pub struct Watch {
     /// Since when an end is known for which a better word may come.
     end_known_since: Option<Instant>,
     suspended_at: Option<Instant>,
-    volume_answers_since: Option<Instant>,
+    silence: SilenceClocks,
     record_due: Instant,
     asked: Vec<Ask>,
     said: Said,
@@ -130,7 +131,7 @@ impl Watch {
             job_is_gone: false,
             end_known_since: None,
             suspended_at: None,
-            volume_answers_since: None,
+            silence: SilenceClocks::default(),
             record_due: now + LOOK,
             asked: Vec::new(),
             said: Said::default(),
