@@ -278,12 +278,13 @@ describe.skipIf(isRealCluster)("a run ends with", () => {
 
   test("a pod deleted in mid-run: the agent ran exactly once", async () => {
     const mark = `once-${process.pid}`;
+    // A pod of the test before may still be on its way out.
     const deletesPod = async (): Promise<void> => {
-      const pods = await stage.local.list("pods");
-      const [ours] = pods.filter(({ metadata }) => metadata.name.startsWith("agent-"));
+      const [ours] = await stage.local.list("pods", { labelSelector: `paperclip.io/run-id=${mark}` });
       await stage.local.delete("pods", ours!.metadata.name);
     };
     const { result, lines } = await run(`echo x >>/paperclip/test-bin/${mark}; echo started; sleep 3600`, {
+      runId: mark,
       onLog: whenLogged(["started\n", "Pod running"], deletesPod),
     });
     expect(result.errorMessage).toBeTruthy();
