@@ -75,6 +75,9 @@ test.skipIf(isRealCluster)(
         config as Record<string, unknown>,
       );
     expect(await hired({})).toMatchObject({ ok: true });
+    // The host puts the values of its bindings in before a run only.
+    const env = { ONE: { type: "plain", value: "1" }, TOKEN: { type: "secret_ref", secretId: "s" }, TWO: "2" };
+    expect(await hired({ env })).toMatchObject({ ok: true });
     const refused = await hired({ podSpecPatch: { restartPolicy: "Always" } });
     expect(refused).toMatchObject({ ok: false, error: expect.stringContaining("restartPolicy") });
     const elsewhere = await hired({ namespace: "agents-{{companyId}}" });

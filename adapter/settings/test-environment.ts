@@ -35,12 +35,23 @@ export function createOnHireApproved(load: NativeLoader) {
     { companyId }: HireApprovedPayload,
     config: Fields,
   ): Promise<HireApprovedHookResult> {
-    const checks = await probe(load, { companyId, config });
+    const checks = await probe(load, { companyId, config: withBoundEnv(config) });
     const errors = checks.filter((check) => check.level === "error");
     const [worst] = errors;
     if (worst === undefined) return { ok: true, detail: { status: worstOf(checks) } };
     return { ok: false, error: worst.message, detail: { checks: errors.slice(0, MOST_SHOWN) } };
   };
+}
+
+/**
+ * The variables of an agent as its runs get them: the host puts the values of its bindings in before a run, and not
+ * before this call. A secret's value is empty here.
+ */
+function withBoundEnv(config: Fields): Fields {
+  const { env } = config;
+  if (typeof env !== "object" || env === null || Array.isArray(env)) return config;
+  const given = (bound: unknown) => (typeof bound === "object" ? ((bound as Fields | null)?.["value"] ?? "") : bound);
+  return { ...config, env: Object.fromEntries(Object.entries(env).map(([name, bound]) => [name, given(bound)])) };
 }
 
 type Tested = Pick<AdapterEnvironmentTestContext, "config"> & { companyId?: string };
