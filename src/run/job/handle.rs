@@ -19,6 +19,7 @@ use crate::run::seal::{Kind, Seal};
 use crate::run::stop::Stop;
 use crate::run::timing::{Budget, HARVESTED, Limit, PODS_GONE_LOOK, REQUEST, SMALL_FILE};
 use crate::run::volume::blocking::{SingleFlight, Volume};
+use crate::run::volume::folder::nonce;
 use crate::tail::record::MAX_RECORD_BYTES;
 use crate::tail::source::{FileSource, LogSource as _, Ownership, RunFiles, SourceError};
 use crate::tail::{EndRecord, StartRecord};
@@ -189,6 +190,12 @@ impl JobHandle {
             FileSource::new(path, true).open().is_ok()
         });
         self.budget().within(SMALL_FILE, opened).await.flatten() == Some(true)
+    }
+
+    /// A word that nothing else has, to know again what this server wrote.
+    #[must_use]
+    pub fn new_word() -> String {
+        nonce()
     }
 
     /// Whether the pod belongs to this very Job.

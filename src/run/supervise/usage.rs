@@ -13,7 +13,6 @@ use crate::run::outcome::Usage;
 use crate::run::report::{Report, Used};
 use crate::run::seal::Kind;
 use crate::run::timing::{USAGE_NOTE, USAGE_NOTE_LOOK, USAGE_NOTE_REMOVAL, USAGE_NOTE_WRITE};
-use crate::run::volume::folder::nonce;
 
 /// Takes off what was reported before, and notes what is reported by now; whether that is settled. Where no file can be
 /// made (root squash), all is reported. While the volume does not answer, nobody knows what another server reports: the
@@ -121,7 +120,7 @@ enum LateNote {
 
 impl Note {
     fn of(handle: &JobHandle, used: Used) -> Self {
-        let word = nonce();
+        let word = JobHandle::new_word();
         let text = json!({"usage": used.usage, "costUsd": used.cost_usd, "word": word}).to_string();
         let seal = handle.seal.of(Kind::Usage, &[&handle.run_id, &text]);
         let content = format!("{text}\n{seal}");
