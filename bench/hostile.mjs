@@ -11,7 +11,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-import { listenTo, PlayedNodes, PlayedRun, sleep, spread, whole } from "./played.mjs";
+import { listenTo, PlayedNodes, PlayedRun, sleep, spread, startPlayedCluster, whole } from "./played.mjs";
 
 const MIB = 2 ** 20;
 const NAMES = 300_000;
@@ -81,16 +81,8 @@ async function bench() {
   const options = { runs: { type: "string", default: "144" }, seconds: { type: "string", default: "30" } };
   const { values } = parseArgs({ allowPositionals: true, options });
   const [count, seconds] = [Number(values.runs), Number(values.seconds)];
-  const { startLocalCluster } = await import("../build/local-cluster-client.js");
-  const cluster = await startLocalCluster({ mapping: "text" });
-  const { getuid, getgid } = process;
-  Object.assign(process.env, cluster.env, {
-    PAPERCLIP_K8S_DATA_ROOT: cluster.dataDir,
-    PAPERCLIP_API_URL: "http://127.0.0.1:9",
-    ...(getuid && getuid() !== 0 ? { PAPERCLIP_K8S_VOLUME_OWNER: `${getuid()}:${getgid()}` } : {}),
-  });
+  const cluster = await startPlayedCluster();
   try {
-    await cluster.fault({ kind: "kubelet-down" });
     print(count, await round(cluster, count, seconds));
   } finally {
     await cluster.stop();

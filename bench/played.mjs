@@ -13,6 +13,20 @@ export const spread = (values) => {
 export const whole = (numbers) =>
   Object.fromEntries(Object.entries(numbers).map(([key, value]) => [key, Math.round(value * 10) / 10]));
 
+/** The local cluster, without a node that starts containers, and in the environment what a server of it finds. */
+export async function startPlayedCluster() {
+  const { startLocalCluster } = await import("../build/local-cluster-client.js");
+  const cluster = await startLocalCluster({ mapping: "text" });
+  Object.assign(process.env, cluster.env, {
+    PAPERCLIP_K8S_DATA_ROOT: cluster.dataDir,
+    PAPERCLIP_API_URL: "http://127.0.0.1:9",
+  });
+  if (process.getuid && process.getuid() !== 0)
+    process.env.PAPERCLIP_K8S_VOLUME_OWNER = `${process.getuid()}:${process.getgid()}`;
+  await cluster.fault({ kind: "kubelet-down" });
+  return cluster;
+}
+
 /** Waits for so many messages of a child that have this member. */
 export function listenTo(child) {
   const messages = [];

@@ -11,7 +11,7 @@ import { monitorEventLoopDelay, PerformanceObserver } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-import { listenTo, PlayedNodes, PlayedRun, sleep, spread, whole } from "./played.mjs";
+import { listenTo, PlayedNodes, PlayedRun, sleep, spread, startPlayedCluster, whole } from "./played.mjs";
 
 // ── the server ──
 
@@ -105,16 +105,8 @@ async function bench() {
   });
   const [count, minutes] = [Number(values.runs), Number(values.minutes)];
   const pace = { every: Number(values.every), starts: Number(values.starts) };
-  const { startLocalCluster } = await import("../build/local-cluster-client.js");
-  const cluster = await startLocalCluster({ mapping: "text" });
-  Object.assign(process.env, cluster.env, {
-    PAPERCLIP_K8S_DATA_ROOT: cluster.dataDir,
-    PAPERCLIP_API_URL: "http://127.0.0.1:9",
-  });
-  if (process.getuid && process.getuid() !== 0)
-    process.env.PAPERCLIP_K8S_VOLUME_OWNER = `${process.getuid()}:${process.getgid()}`;
+  const cluster = await startPlayedCluster();
   try {
-    await cluster.fault({ kind: "kubelet-down" });
     const few = await round(cluster, pace, Math.max(1, Math.round(count / 12)), Math.min(minutes, 1), false);
     const many = await round(cluster, pace, count, minutes, count <= MOST_WITH_PEER);
     console.log(JSON.stringify({ few, many }, null, 2));

@@ -11,7 +11,7 @@ import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-import { PlayedNodes, PlayedRun, sleep } from "./played.mjs";
+import { PlayedNodes, PlayedRun, sleep, startPlayedCluster } from "./played.mjs";
 
 /** Shortest and longest time that an agent works, in seconds. */
 const WORK_SECONDS = [30, 300];
@@ -155,16 +155,7 @@ async function soak() {
     },
   });
   const [minutes, agents, seed] = [Number(values.minutes), Number(values.agents), Number(values.seed)];
-  const { startLocalCluster } = await import("../build/local-cluster-client.js");
-  const cluster = await startLocalCluster({ mapping: "text" });
-  Object.assign(process.env, cluster.env, {
-    PAPERCLIP_K8S_DATA_ROOT: cluster.dataDir,
-    PAPERCLIP_API_URL: "http://127.0.0.1:9",
-  });
-  if (process.getuid && process.getuid() !== 0)
-    process.env.PAPERCLIP_K8S_VOLUME_OWNER = `${process.getuid()}:${process.getgid()}`;
-  // Containers are played here; the node of the cluster starts none.
-  await cluster.fault({ kind: "kubelet-down" });
+  const cluster = await startPlayedCluster();
   const until = Date.now() + minutes * 60_000;
   const soaked = { cluster, servers: new Servers(), nodes: new PlayedNodes(cluster), wrong: [], runs: 0, faults: {} };
   const dice = diceOf(seed);
