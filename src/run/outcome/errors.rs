@@ -26,8 +26,7 @@ pub(super) fn judge(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFail
     if text.contains("rejected permission") || error.name == "permission.rejected" {
         return Some(permission_failure(&facts.summary, &stderr::rejected(lines)));
     }
-    let hidden = error.reference.is_some() || text.contains("Unexpected server error");
-    let failure = match kind(error).filter(|_| !hidden) {
+    let failure = match kind(error).filter(|_| !is_hidden(error)) {
         Some(kind) => of_provider(facts, error, kind, &text),
         None => other(facts, lines, error, &text),
     };
@@ -43,6 +42,16 @@ pub(super) fn cause(summary: &Summary) -> Option<&RunError> {
         .rev()
         .find(|error| !is_follower(error))
         .or(errors.last())
+}
+
+/// Whether opencode's log has the cause, and the stream only a reference to it.
+fn is_hidden(error: &RunError) -> bool {
+    error.reference.is_some() || error.message.contains("Unexpected server error")
+}
+
+/// Whether an error tells by itself how a provider, or the way to it, failed.
+pub(super) fn is_of_provider(error: &RunError) -> bool {
+    !is_hidden(error) && kind(error).is_some()
 }
 
 fn is_aborted(error: &RunError) -> bool {
@@ -170,8 +179,7 @@ fn answered(facts: &FoldedFacts, error: &RunError, text: &str) -> String {
 /// Errors of opencode itself, recognised by their text or by opencode's log.
 fn other(facts: &FoldedFacts, lines: &[String], error: &RunError, text: &str) -> OutcomeFailure {
     let model = facts.model.as_deref().unwrap_or_default().trim();
-    let hidden = error.reference.is_some() || text.contains("Unexpected server error");
-    if let Some(cause) = hidden
+    if let Some(cause) = is_hidden(error)
         .then(|| stderr::hidden_cause(lines, error.reference.as_deref()))
         .flatten()
     {
@@ -247,7 +255,7 @@ fn model_not_found(facts: &FoldedFacts, error: &LogError) -> OutcomeFailure {
     OutcomeFailure::new(code::MODEL_NOT_FOUND, text)
 }
 
-/// The failure that stderr tells where the stream has none: a request that failed, or a provider that could not be made.
+/// The failure that stderr tells where the stream has none: a failed request, or a provider that could not be made.
 pub(super) fn by_stderr(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure> {
     let error = lines.iter().rev().find_map(|line| stderr::provider_error(line))?;
     if error.name.contains("ModelNotFound") {

@@ -114,7 +114,8 @@ impl<'a> Said<'a> {
         let text = self
             .text
             .replace("ratelimiterror", "")
-            .replace("rate_limit_error", "");
+            .replace("rate_limit_error", "")
+            .replace("quota project", "");
         let passes = words::TOO_FAST.iter().any(|word| text.contains(word));
         let is_server = status.is_some_and(|status| status >= 500);
         let no_money =
@@ -125,7 +126,7 @@ impl<'a> Said<'a> {
         }
         let may_be_quota =
             is_limit || matches!(status, None | Some(403)) || self.text.contains("quota_exceeded");
-        if may_be_quota && self.says(words::QUOTA) && !passes {
+        if may_be_quota && words::QUOTA.iter().any(|word| text.contains(word)) && !passes {
             return Some(Kind::Quota);
         }
         if is_limit && self.says(&["overloaded"]) {
@@ -151,7 +152,7 @@ impl<'a> Said<'a> {
             && (counts || self.says(words::OVERFLOW) || self.is_too_long())
     }
 
-    /// The input is longer than something, in whatever words; what is said of the output, of a name or of a tool is not.
+    /// The input is longer than something, in whatever words. The output, a name or a tool is not meant.
     fn is_too_long(&self) -> bool {
         matches!(self.error.status, Some(400 | 422))
             && self.says(&["input", "prompt", "context", "messages"])
@@ -160,14 +161,12 @@ impl<'a> Said<'a> {
             && !self.says(words::NOT_THE_INPUT)
     }
 
-    /// A server of one's own applies the model's template to the messages, and answers 500 where it does not fit.
+    /// A server of one's own applies the model's template to the messages, and where it does not fit answers 500, or
+    /// says so in its stream.
     fn is_template(&self) -> bool {
-        let refused = [
-            "must alternate",
-            "image input is not supported",
-            "no user query found",
-        ];
-        self.error.status == Some(500) && self.says(&refused)
+        let is_refusal =
+            self.error.status == Some(500) || self.error.status.is_none() && self.says(&["jinja"]);
+        is_refusal && self.says(words::TEMPLATE)
     }
 
     /// The messages of the conversation are named by their place, or by what is in them.
@@ -177,13 +176,7 @@ impl<'a> Said<'a> {
         }
         if !self.is_of_provider() {
             // The AI SDK refuses them before a provider does.
-            let of_sdk = [
-                "modelmessage",
-                "missing for tool",
-                "invalid prompt:",
-                "messages must not be empty",
-            ];
-            return self.says(&of_sdk);
+            return self.says(words::HISTORY_OF_SDK) || self.is_template();
         }
         let at_place = [
             "messages.",
@@ -192,6 +185,9 @@ impl<'a> Said<'a> {
             "input[",
             "contents[",
             "contents.",
+            "\"messages\",",
+            "\"messages\", ",
+            "'messages', ",
         ]
         .iter()
         .any(|list| {
@@ -201,7 +197,9 @@ impl<'a> Said<'a> {
             })
         });
         let of_history = at_place && !self.says(words::SYSTEM_PROMPT);
-        of_history || self.says(words::HISTORY) && !self.says(words::NOT_HISTORY)
+        of_history
+            || self.says(words::HISTORY_ALONE)
+            || self.says(words::HISTORY) && !self.says(words::NOT_HISTORY)
     }
 
     fn names_no_model(&self) -> bool {

@@ -2,6 +2,9 @@
 
 use std::collections::HashSet;
 
+use serde_json::Value;
+
+use crate::opencode::RunError;
 use crate::opencode::bounded::{prefix, suffix};
 use crate::opencode::log::{self, LogError};
 
@@ -102,12 +105,14 @@ pub(super) fn excerpt(lines: &[String]) -> Option<String> {
     ))
 }
 
-/// The text where an error is printed as an object of several lines: then what it says.
+/// The text where an error is printed as an object of several lines: then what it says, or its name and its fields.
 fn without_object(text: &str) -> String {
-    let object = text.strip_prefix("Error:").map_or("", str::trim_start);
-    match object.starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(object).is_ok() {
-        true => format!("Error: {}", without_json(object)),
-        false => text.to_owned(),
+    let object = text.strip_prefix("Error:").unwrap_or(text).trim_start();
+    let value = serde_json::from_str::<Value>(object).ok();
+    match value.filter(Value::is_object) {
+        Some(value) if value.get("name").is_some() => format!("Error: {}", RunError::read(&value).message),
+        Some(_) => format!("Error: {}", without_json(object)),
+        None => text.to_owned(),
     }
 }
 
@@ -260,6 +265,10 @@ const HINTS: &[(&[&str], &str)] = &[
         "its database or home cannot be written",
     ),
     (
+        &["no such column", "no such table", "Failed to run the query"],
+        "its database is of another version of opencode: keep to one, or move the database away",
+    ),
+    (
         &["Failed to execute statement"],
         "its database cannot be written: is it locked by another run, or is the disk full or read-only?",
     ),
@@ -308,8 +317,10 @@ mod tests {
     #[test]
     fn the_real_cause_of_an_unexpected_error() {
         let log = "timestamp=2026 level=INFO message=\"OtherError: no\"\n\
-                   timestamp=2026 level=ERROR message=\"stream error\" providerID=fake error.error=\"AError: an older one\"\n\
-                   timestamp=2026 level=ERROR ref=err_1 cause=\"Cause([Fail(ProviderModelNotFoundError: Model not found: fake/nope.)])\"";
+                   timestamp=2026 level=ERROR message=\"stream error\" providerID=fake \
+                   error.error=\"AError: an older one\"\n\
+                   timestamp=2026 level=ERROR ref=err_1 \
+                   cause=\"Cause([Fail(ProviderModelNotFoundError: Model not found: fake/nope.)])\"";
         let lines = lines(log);
         for reference in [None, Some("err_1")] {
             let cause = hidden_cause(&lines, reference).unwrap().to_string();
@@ -324,9 +335,11 @@ mod tests {
 
     #[test]
     fn a_quoted_configuration_file_is_left_out() {
-        let text = "\u{1b}[91mError: \u{1b}[0mConfig file at /c/opencode.json is not valid JSON(C): \n--- JSONC Input ---\n\
+        let text = "\u{1b}[91mError: \u{1b}[0mConfig file at /c/opencode.json is not valid JSON(C): \n\
+                    --- JSONC Input ---\n\
                     { \"provider\": { \"acme\": { \"headers\": { \"x\": \"topsecret\" } } },\n\n--- Errors ---\n\
-                    CloseBraceExpected at line 2, column 1\n   Line 1: { \"x\": \"topsecret\"\n            ^\n--- End ---\nmore";
+                    CloseBraceExpected at line 2, column 1\n\x20  Line 1: { \"x\": \"topsecret\"\n            ^\n\
+                    --- End ---\nmore";
         assert_eq!(
             excerpt(&lines(text)).unwrap(),
             "Error: Config file at /c/opencode.json is not valid JSON(C):\nCloseBraceExpected at line 2, column 1\nmore"

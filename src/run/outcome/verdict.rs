@@ -31,7 +31,7 @@ pub(super) fn judge(facts: &FoldedFacts) -> Verdict {
         .or_else(|| full_disk(facts, &lines))
         .or_else(|| incomplete(facts))
         .or_else(|| errors::judge(facts, &lines))
-        .or_else(|| rejected(&facts.summary, &lines))
+        .or_else(|| rejected(facts, &lines))
         .or_else(|| crash::judge(facts, &lines))
         .or_else(|| kill::judge(facts))
         .or_else(|| cut(&facts.summary, &lines))
@@ -67,8 +67,8 @@ fn ended_by_us(facts: &FoldedFacts) -> Option<OutcomeFailure> {
     }
     let reason = facts.reason.as_deref().unwrap_or_default();
     if [code::LOG_TOO_LARGE, "LogTooLarge"].contains(&reason) {
-        let text = "Output too large: it grew over *Largest output of a run* (maxLogBytes) of the agent's page, and the \
-                    pod ended opencode. Raise that field, or make the agent print less";
+        let text = "Output too large: it grew over *Largest output of a run* (maxLogBytes) of the agent's page, and \
+                    the pod ended opencode. Raise that field, or make the agent print less";
         let circle = facts.circle().map(|said| format!("; {said}")).unwrap_or_default();
         return Some(by_us(
             facts,
@@ -82,8 +82,8 @@ fn ended_by_us(facts: &FoldedFacts) -> Option<OutcomeFailure> {
             .map(|what| format!("; {what}"))
             .unwrap_or_default();
         let text = format!(
-            "No output for {seconds} s: opencode was ended after *Silence of a working agent* (silenceTimeoutSec) of the \
-             agent's page{waiting}"
+            "No output for {seconds} s: opencode was ended after *Silence of a working agent* (silenceTimeoutSec) of \
+             the agent's page{waiting}"
         );
         return Some(by_us(facts, OutcomeFailure::new(code::TIMEOUT, text)));
     }
@@ -113,12 +113,15 @@ fn by_us(facts: &FoldedFacts, failure: OutcomeFailure) -> OutcomeFailure {
 
 /// opencode or its shell could not write. A cut line or a lost session may follow from that, and is not the cause.
 fn full_disk(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure> {
-    let error = facts.summary.unrecovered_errors().last();
+    let error = errors::cause(&facts.summary);
     if error.is_some_and(|error| error.status.is_some()) {
         return None; // the provider's message, not the disk's
     }
     let in_stream = error.map(|error| errors::plain(&error.message));
-    let said = stderr::full_disk(lines).or_else(|| in_stream.filter(|text| stderr::says_full_disk(text)))?;
+    let in_stream = in_stream.filter(|text| stderr::says_full_disk(text));
+    // A tool or a plugin may have met a full disk as well.
+    let explained = error.is_some_and(errors::is_of_provider);
+    let said = in_stream.or_else(|| stderr::full_disk(lines).filter(|_| !explained))?;
     let text = format!(
         "A disk is full: {said}. Free space on the shared volume (the agent's home and database are there), or give \
          the pod more temporary storage"
@@ -140,11 +143,13 @@ fn incomplete(facts: &FoldedFacts) -> Option<OutcomeFailure> {
 }
 
 /// A permission was rejected: then opencode ends the run without an error.
-fn rejected(sum: &Summary, lines: &[String]) -> Option<OutcomeFailure> {
+fn rejected(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure> {
+    let sum = &facts.summary;
     let rules = stderr::rejected(lines);
     // 1.x finishes the step, V2 does not.
     let in_the_middle = sum.open_step || sum.last_reason.as_deref() == Some("tool-calls");
-    let silent_end = !rules.is_empty() && in_the_middle;
+    // A rejection that the run survived, such as a sub-agent's, does not explain what ended it later.
+    let silent_end = !rules.is_empty() && in_the_middle && kill::judge(facts).is_none();
     if !sum.rejected_at_end() && !silent_end {
         return None;
     }
@@ -174,7 +179,8 @@ pub(super) fn permission_failure(sum: &Summary, rules: &[String]) -> OutcomeFail
         .unwrap_or_default();
     let text = format!(
         "Permission rejected{what}. opencode asked, nobody was there to answer, and it ended the run without an \
-         answer; turn on *Skip permission questions* on the agent's page, or name this permission in opencode's configuration"
+         answer; turn on *Skip permission questions* on the agent's page, or name this permission in \
+         opencode's configuration"
     );
     OutcomeFailure::new(code::PERMISSION_REJECTED, text).explained()
 }
@@ -219,7 +225,7 @@ const SCRIPT_WORDS_BYTES: usize = 600;
 /// Before each line of the script around opencode.
 const SCRIPT: &str = "paperclip: ";
 
-/// What the script's exit code means, and what the script itself has said: it knows the file, and what is wrong with it.
+/// What the script's exit code means, and what it has said itself: it knows the file, and what is wrong with it.
 fn with_words_of_the_script(reason: &str, lines: &[String]) -> String {
     let said = lines
         .iter()
@@ -272,7 +278,8 @@ fn no_answer(facts: &FoldedFacts, lines: &[String]) -> Option<OutcomeFailure> {
     }
     // The log is a file, and whole: what it does not say did not happen.
     if sum.open_step && !last.spoke || !sum.open_step && reason == "tool-calls" {
-        let text = "Ended too early: opencode ended by itself in the middle of the run, and the model had not finished its answer";
+        let text = "Ended too early: opencode ended by itself in the middle of the run, and the model had not \
+                    finished its answer";
         return errors::by_stderr(facts, lines).or(Some(OutcomeFailure::new(code::UNKNOWN_OUTCOME, text)));
     }
     // opencode has asked the model to go on after a summary of the conversation, and nothing came.

@@ -40,6 +40,7 @@ const REPORTS: &[&str] = &[
 const WORDS: &[&str] = &[
     include_str!("../../../fixtures/opencode/field-providers.json"),
     include_str!("../../../fixtures/opencode/field-ends.json"),
+    include_str!("../../../fixtures/opencode/field-reports.json"),
 ];
 
 fn cases() -> Vec<Case> {

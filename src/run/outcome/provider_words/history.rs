@@ -150,6 +150,9 @@ pub(in super::super) const HISTORY: &[&str] = &[
     "audio input",
     "video input",
     "file input",
+    "`arguments`",
+    "input item id",
+    "must have a text parameter",
 ];
 
 /// Words of the same requests that are about the offered tools or parameters, not about the conversation.
@@ -166,6 +169,28 @@ pub(in super::super) const NOT_HISTORY: &[&str] = &[
     "system message must be at",
 ];
 
+/// Words that mean the conversation whatever stands beside them: calls in it where no tools are offered, and arguments
+/// of a call that are no JSON, as Python's parser says it. The request itself always is.
+pub(in super::super) const HISTORY_ALONE: &[&str] = &["without `tools=` param", " (char "];
+
+/// The messages of a conversation to which a server cannot apply the model's template.
+pub(in super::super) const TEMPLATE: &[&str] = &[
+    "must alternate",
+    "image input is not supported",
+    "no user query found",
+    "cannot pass both content and thinking",
+];
+
+/// What the AI SDK says of messages that it does not send to a provider.
+pub(in super::super) const HISTORY_OF_SDK: &[&str] = &[
+    "modelmessage",
+    "missing for tool",
+    "invalid prompt:",
+    "messages must not be empty",
+    "'file part media type",
+    "'media type: ",
+];
+
 /// The place of the system prompt, which opencode makes anew in each run.
 pub(in super::super) const SYSTEM_PROMPT: &[&str] = &["messages[0].role", "messages.0.role"];
 
@@ -178,4 +203,7 @@ pub(in super::super) const BAD_CALL: &[&str] = &[
     "error parsing tool call",
     "failed to parse tool call",
     "as part of tooluse",
+    "xml syntax error",
+    "expected element type <",
+    "failed to parse input at pos",
 ];

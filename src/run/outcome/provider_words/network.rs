@@ -57,6 +57,10 @@ pub(in super::super) const AWAY: &[&str] = &[
     "network connection",
     "network request",
     "networkerror",
+    "network_error",
+    "currently unavailable",
+    "server disconnected",
+    "peer closed connection",
     "read timed out",
     "operation timed out",
     "request timed out",
@@ -118,6 +122,7 @@ pub(in super::super) const AWAY_OF_SERVER: &[&str] = &[
     "degraded",
     "model unloaded",
     "model has crashed",
+    "endpoint is unavailable",
 ];
 
 /// Of these, what stays until somebody changes something.
@@ -152,6 +157,9 @@ pub(in super::super) const BROKEN_STREAM: &[&str] = &[
     "expected 'id' to be",
     "expected 'function",
     "decompression error",
+    "decompressionerror",
+    "zliberror",
+    "failed to process successful response",
     "empty response body",
     "text part",
     "reasoning part",

@@ -73,6 +73,8 @@ pub(in super::super) const NO_MODEL: &[&str] = &[
     "can only access models",
     "key_model_access_denied",
     "no such languagemodel",
+    "no deployment matched",
+    "unable to access non-serverless",
     "llm provider not provided",
     "模型不存在",
 ];
@@ -90,6 +92,7 @@ pub(in super::super) const MODEL_IS: &[&str] = &[
     "deprecated",
     "decommissioned",
     "is disabled",
+    "is unavailable in",
 ];
 
 /// The credentials are missing, wrong or run out, whatever the status.
@@ -135,6 +138,10 @@ pub(in super::super) const NO_LOGIN: &[&str] = &[
     "oauth access token",
     "refresh access token",
     "invalid_client",
+    "signature expired",
+    "unable to authenticate",
+    "direct access token",
+    "client secret",
 ];
 
 /// Words of a 4xx other than 401 and 403 that are about the account or its key.
