@@ -29,14 +29,14 @@ pub async fn tell_of_silence(
             .iter()
             .any(|pod| stage(pod, OPENCODE_CONTAINER) == PodStage::Running);
         let now = Instant::now();
-        if silence.is_long(now, is_running, quiet) {
+        if let Some(since) = silence.long_since(now, is_running, quiet) {
             let last = output.borrow().last;
-            host_log.status(line(last, &handle.limits)).await;
+            host_log.status(line(last, since, &handle.limits)).await;
         }
     }
 }
 
-/// Whether an agent has printed nothing for long: once for each silence.
+/// Since when an agent has printed nothing for long: once for each silence.
 #[derive(Debug, Default)]
 struct Silence {
     running_since: Option<Instant>,
@@ -46,23 +46,23 @@ struct Silence {
 
 impl Silence {
     /// What came before the container ran is no silence of the agent.
-    fn is_long(&mut self, now: Instant, is_running: bool, quiet: Duration) -> bool {
+    fn long_since(&mut self, now: Instant, is_running: bool, quiet: Duration) -> Option<Instant> {
         if !is_running {
             self.running_since = None;
-            return false;
+            return None;
         }
         let running_since = *self.running_since.get_or_insert(now);
         let since = now.checked_sub(quiet).unwrap_or(running_since).max(running_since);
         let is_said = self.said_of.is_some_and(|said| since <= said);
         if is_said || now - since < LONG_SILENCE {
-            return false;
+            return None;
         }
         self.said_of = Some(since);
-        true
+        Some(since)
     }
 }
 
-fn line(last: LastEvent, limits: &Limits) -> String {
+fn line(last: LastEvent, since: Instant, limits: &Limits) -> String {
     let known = match last {
         LastEvent::Nothing => {
             "opencode has printed nothing yet: it waits for the model's provider, or repeats a request, which it does \
@@ -76,7 +76,12 @@ fn line(last: LastEvent, limits: &Limits) -> String {
         LastEvent::StepFinished => "the last event is the end of a step: the next request has no answer yet",
         LastEvent::Error => "the last event is an error: opencode tries again, or hangs",
     };
-    let limit = match (limits.silence, limits.deadline) {
+    // The limit that comes first is the one that ends the run.
+    let silence = limits.silence.filter(|limit| {
+        let is_in_time = |deadline| since + *limit < deadline;
+        limits.job_deadline.is_none_or(is_in_time)
+    });
+    let limit = match (silence, limits.job_deadline) {
         (Some(limit), _) => format!(
             "After {} minutes without output the run is ended (`silenceTimeoutSec`)",
             limit.as_secs() / 60
@@ -108,7 +113,10 @@ mod tests {
                 printed = Instant::now();
             }
             let is_running = minute >= running_from;
-            if silence.is_long(Instant::now(), is_running, printed.elapsed()) {
+            if silence
+                .long_since(Instant::now(), is_running, printed.elapsed())
+                .is_some()
+            {
                 said.push(minute);
             }
         }
@@ -137,20 +145,24 @@ mod tests {
             job_deadline: deadline,
             deadline,
         };
-        let ended = line(
-            LastEvent::Nothing,
-            &limits(Some(Duration::from_secs(14_400)), None),
-        );
-        assert!(
-            ended.ends_with("After 240 minutes without output the run is ended (`silenceTimeoutSec`)"),
-            "{ended}"
-        );
+        let (now, hours) = (Instant::now(), |hours: u64| Duration::from_secs(hours * 3_600));
+        for (deadline, words) in [
+            (
+                None,
+                "After 240 minutes without output the run is ended (`silenceTimeoutSec`)",
+            ),
+            (Some(now + hours(5)), "(`silenceTimeoutSec`)"),
+            (Some(now + hours(3)), ". The run goes on until `timeoutSec`"),
+        ] {
+            let line = line(LastEvent::Nothing, now, &limits(Some(hours(4)), deadline));
+            assert!(line.ends_with(words), "{line}");
+        }
         for (last, words) in [
             (LastEvent::Nothing, "printed nothing yet"),
             (LastEvent::StepStarted, "a step is on"),
             (LastEvent::ToolCall, "finished tool call"),
         ] {
-            let line = line(last, &limits(None, Some(Instant::now())));
+            let line = line(last, now, &limits(None, Some(now)));
             assert!(line.starts_with("No output for 10 minutes. "), "{line}");
             assert!(line.contains(words), "{line}");
         }
