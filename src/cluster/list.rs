@@ -28,8 +28,11 @@ pub(super) async fn list_all<K: Clone + DeserializeOwned + Debug>(
     let (mut all, mut pages, mut is_expired) = (Vec::new(), 0, false);
     loop {
         let list = match call("list", what, api.list(&params)).await {
-            // The API server does not remember the list any more whose pages these are: all comes in one answer.
-            Err(error) if error.code() == Some(410) && !is_expired => {
+            // The API server does not remember the list any more whose pages these are, or another one of its cluster
+            // cannot read the token: all comes in one answer.
+            Err(error)
+                if !is_expired && (error.code() == Some(410) || pages > 0 && error.code() == Some(400)) =>
+            {
                 is_expired = true;
                 all.clear();
                 params = unpaged.clone();
@@ -64,6 +67,48 @@ pub(super) async fn list_all<K: Clone + DeserializeOwned + Debug>(
         params = params.continue_token(&token);
         if pages == MAX_PAGES {
             params.limit = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Request, Response};
+    use k8s_openapi::api::batch::v1::Job;
+    use kube::Client;
+    use kube::client::Body;
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_page_that_can_be_read_no_more_is_asked_for_with_all_others() {
+        for code in [400, 410] {
+            let client = Client::new(
+                tower::service_fn(move |request: Request<Body>| {
+                    let query = request.uri().query().unwrap_or_default().to_owned();
+                    let job = json!({"metadata": {"name": "job"}});
+                    let (status, answer) = match (query.contains("continue="), query.contains("limit=")) {
+                        (true, _) => (code, json!({"kind": "Status", "status": "Failure", "code": code})),
+                        (_, true) => (
+                            200,
+                            json!({"metadata": {"resourceVersion": "1", "continue": "t"}, "items": [job]}),
+                        ),
+                        _ => (
+                            200,
+                            json!({"metadata": {"resourceVersion": "1"}, "items": [job, job]}),
+                        ),
+                    };
+                    let answer = Response::builder()
+                        .status(status)
+                        .body(Body::from(answer.to_string().into_bytes()));
+                    std::future::ready(answer)
+                }),
+                "paperclip",
+            );
+            let api: Api<Job> = Api::default_namespaced(client);
+            let listed = list_all(&api, "jobs", "").await;
+            assert!(listed.is_ok_and(|(jobs, _)| jobs.len() == 2), "{code}");
         }
     }
 }
