@@ -136,6 +136,7 @@ mod tests {
                 ".R-1.pod.end",
                 "R-1.pod.holder",
                 "R-1.pod.usage",
+                ".R-1.pod.usage",
             ]
         );
         assert_eq!(job_record.nonce.as_deref(), Some("n-1"));

@@ -90,6 +90,8 @@ pub struct FileNames {
     pub holder: String,
     /// The usage that a result has reported, while another result may report it as well.
     pub usage: String,
+    /// Another usage note while it is written. Stays when the server dies at that moment.
+    pub usage_draft: String,
 }
 
 impl FileNames {
@@ -106,13 +108,14 @@ impl FileNames {
             nonce: name(NONCE_END),
             holder: name(HOLDER_END),
             usage: name(USAGE_END),
+            usage_draft: format!(".{run_id}{USAGE_END}"),
         }
     }
 
     /// All of them in the order of removal. The nonce goes first: without it the run counts as harvested, and a pod
     /// that finds no start record looks for the nonce before it starts opencode.
     #[must_use]
-    pub fn all(&self) -> [&str; 8] {
+    pub fn all(&self) -> [&str; 9] {
         [
             &self.nonce,
             &self.log,
@@ -122,6 +125,7 @@ impl FileNames {
             &self.draft,
             &self.holder,
             &self.usage,
+            &self.usage_draft,
         ]
     }
 }

@@ -40,31 +40,29 @@ pub async fn settle(handle: &JobHandle, report: &mut Report) -> bool {
         return true;
     }
     let is_first = handle.holder.is_none() && !handle.without_job;
-    let is_read = match reported(handle, &note).await {
-        Reported::Already(reported) => {
-            if reported != used {
-                forget(handle).await;
-                note.leave(handle).await;
+    let made = match reported(handle, &note).await {
+        Reported::Already {
+            used: reported,
+            note: was,
+        } => {
+            let rest = used.minus(reported);
+            if !rest.is_nothing() {
+                Note::of(handle, reported.plus(rest)).replace(handle, was).await;
             }
-            report.set_used(used.minus(reported));
+            report.set_used(rest);
             return true;
         }
         Reported::Own => return true,
-        Reported::Unreadable => {
-            forget(handle).await;
-            true
-        }
-        Reported::Nothing => true,
-        Reported::Unknown => false,
+        Reported::Unreadable(was) => note.replace(handle, was).await,
+        Reported::Nothing => note.leave(handle).await,
+        Reported::Unknown if is_first => note.leave(handle).await,
+        Reported::Unknown => None,
     };
-    if !is_read && !is_first {
-        return is_reported_late(&note, report);
-    }
-    match note.leave(handle).await {
+    match made {
         Some(true) => true,
         Some(false) => {
             // Somebody was faster: another server, or the call that had hung.
-            if let Reported::Already(reported) = reported(handle, &note).await {
+            if let Reported::Already { used: reported, .. } = reported(handle, &note).await {
                 report.set_used(used.minus(reported));
             }
             true
@@ -131,15 +129,36 @@ impl Note {
     /// Makes the file; false when there is one, or none can be made, and `None` when the volume does not answer.
     async fn leave(&self, handle: &JobHandle) -> Option<bool> {
         let (files, name, owner) = (handle.files.clone(), handle.names.usage.clone(), handle.owner);
-        let (files_late, name_late) = (files.clone(), name.clone());
-        let (content, late) = (self.content.clone(), self.late.clone());
-        let make = move || {
+        let content = self.content.clone();
+        self.make(handle, move || {
             let made = files.prepare(owner, &[(&name, content.as_bytes())]);
             made.is_ok_and(|made| made.by_server)
-        };
+        })
+        .await
+    }
+
+    /// As [`Self::leave`], in the place of a note that is still as it was read. One of the two stands whenever that is
+    /// done: a note that is removed first, and made when the volume answers again, would be missing meanwhile.
+    async fn replace(&self, handle: &JobHandle, was: Vec<u8>) -> Option<bool> {
+        let (files, names, owner) = (handle.files.clone(), handle.names.clone(), handle.owner);
+        let content = self.content.clone();
+        self.make(handle, move || {
+            let places = [names.usage.as_str(), &names.usage_draft];
+            let replaced = files.replace(owner, places, [&was, content.as_bytes()]);
+            replaced.unwrap_or(false)
+        })
+        .await
+    }
+
+    async fn make(&self, handle: &JobHandle, make: impl FnOnce() -> bool + Send + 'static) -> Option<bool> {
+        let (files, name, late) = (
+            handle.files.clone(),
+            handle.names.usage.clone(),
+            self.late.clone(),
+        );
         let made_late = move |is_made| {
             if is_made && Self::made_late(&late) == LateNote::Unwanted {
-                files_late.remove([name_late.as_str()]);
+                files.remove([name.as_str()]);
             }
         };
         let limit = handle.budget().limit(USAGE_NOTE);
@@ -167,11 +186,15 @@ impl Note {
 /// What the note in the run's folder says.
 enum Reported {
     /// Another server has reported so much.
-    Already(Used),
+    Already {
+        used: Used,
+        /// As it was read.
+        note: Vec<u8>,
+    },
     /// It is the one that this server made, late.
     Own,
-    /// No server wrote it, or one died over it.
-    Unreadable,
+    /// No server wrote it, or one died over it: as it was read.
+    Unreadable(Vec<u8>),
     /// There is none.
     Nothing,
     /// The volume does not answer.
@@ -191,10 +214,13 @@ async fn reported(handle: &JobHandle, own: &Note) -> Reported {
             if note["word"] == own.word {
                 return Reported::Own;
             }
-            return Reported::Already(of_note(&note));
+            return Reported::Already {
+                used: of_note(&note),
+                note: content,
+            };
         }
         if Instant::now() >= until {
-            return Reported::Unreadable;
+            return Reported::Unreadable(content);
         }
         sleep(USAGE_NOTE_LOOK).await;
     }

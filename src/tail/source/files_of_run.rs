@@ -10,6 +10,7 @@ use super::hand_over::{HandOver, ServerUser, is_powerless};
 use super::survey::{names_with, random};
 use super::volume_path::must_be_for_pods;
 use super::{Ownership, PrepareError, SourceError, VolumePath};
+use crate::tail::record::MAX_RECORD_BYTES;
 
 /// What [`RunFiles::prepare`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +95,44 @@ impl RunFiles {
             write_all(&file, content)?;
         }
         Ok(())
+    }
+
+    /// Puts another file in the place of a small one that is still as it was read; false when it is not, or none can be
+    /// made. At no moment is there none: whenever a volume that hangs does it, one of the two stands. What is no file
+    /// that may be read counts as an empty one, and has to go before.
+    ///
+    /// # Errors
+    /// What the volume answers.
+    pub fn replace(
+        &self,
+        owner: Ownership,
+        [name, draft]: [&str; 2],
+        [was, content]: [&[u8]; 2],
+    ) -> Result<bool, SourceError> {
+        match self.read_small(name, MAX_RECORD_BYTES) {
+            Ok(Some(found)) if found == was => {}
+            Err(SourceError::Hostile(_)) if was.is_empty() => {}
+            Err(error @ SourceError::Io(_)) => return Err(error),
+            _ => return Ok(false),
+        }
+        self.remove([draft]);
+        if !self
+            .prepare(owner, &[(draft, content)])
+            .is_ok_and(|made| made.by_server)
+        {
+            return Ok(false);
+        }
+        let folder = self.log.open_folder()?;
+        let mut renamed = fs::renameat(&folder, draft, &folder, name);
+        if let Err(Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) = renamed {
+            self.remove([name]);
+            renamed = fs::renameat(&folder, draft, &folder, name);
+        }
+        if let Err(errno) = renamed {
+            self.remove([draft]);
+            return Err(errno.into());
+        }
+        Ok(true)
     }
 
     /// Makes the folder of a file that the pod will make: the pod's user may not be allowed to make one in a folder of

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::support::api::ApiServer;
@@ -219,5 +220,63 @@ async fn a_folder_in_the_place_of_the_note_takes_nothing_off_and_is_replaced() {
             (0, true),
             "{holder:?}: the note is there now"
         );
+    }
+}
+
+/// A volume that hangs after so many calls, and then does what was asked for in the worst order: the last one first.
+struct HangsAfter {
+    calls: AtomicUsize,
+    hung: Arc<Mutex<Vec<Work>>>,
+}
+
+impl Workers for HangsAfter {
+    fn begin(&self, work: Work) -> BoxFuture<'static, ()> {
+        let is_well = self
+            .calls
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if is_well.is_ok() {
+            work();
+            return Box::pin(std::future::ready(()));
+        }
+        self.hung.lock().expect("the calls").push(work);
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_note_that_could_not_be_replaced_in_time_stands_until_it_is() {
+    let text = used(10).to_string();
+    let of_server = format!("{text}\n{}", seal().of(Kind::Usage, &["r", &text]));
+    for (note, reports) in [(of_server.as_str(), 20), ("of an agent", 30)] {
+        for well in 0..9 {
+            let folder = tempfile::tempdir().expect("a folder");
+            leave(folder.path(), "r.pod.ndjson", "log");
+            leave(folder.path(), "r.pod.usage", note);
+            let hung: Arc<Mutex<Vec<Work>>> = Arc::default();
+            let (mut handle, _stopper) = handle(&at_work(), &folder, None);
+            handle.volume = Volume::new(HangsAfter {
+                calls: well.into(),
+                hung: hung.clone(),
+            });
+            // What the server that made the Job cannot read it cannot take off.
+            let (reported, _) = settled(&handle).await;
+            assert!([reports, 30].contains(&reported), "{well}: {reported}");
+            assert!(usage(&folder).exists(), "{well}");
+            let late: Vec<Work> = std::mem::take(&mut *hung.lock().expect("the calls"));
+            for work in late.into_iter().rev() {
+                work();
+                assert!(
+                    usage(&folder).exists(),
+                    "{well}: for a moment nothing was reported"
+                );
+            }
+            if reported == reports && note != "of an agent" {
+                assert_eq!(
+                    reported_tokens(at_work(), &folder).await,
+                    0,
+                    "{well}: it is reported twice"
+                );
+            }
+        }
     }
 }
