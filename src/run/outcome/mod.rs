@@ -18,6 +18,8 @@ mod provider;
 mod provider_error;
 mod provider_words;
 mod result;
+mod secret_context;
+mod secret_places;
 mod secret_shapes;
 mod secrets;
 mod session;

@@ -1,4 +1,4 @@
-//! By what a credential is known: how keys begin, and names that announce one.
+//! By what a credential is known: how keys begin, and names that announce one. Pure.
 
 /// How keys of providers and services begin, and how many more characters make one.
 pub(super) const SHAPES: &[(&str, usize)] = &[
@@ -51,10 +51,65 @@ pub(super) const SHAPES: &[(&str, usize)] = &[
     ("dop_v1_", 12),
     ("tskey-", 12),
     ("pcp_", 20),
+    ("AGE-SECRET-KEY-1", 20),
+    ("dckr_pat_", 12),
+    ("sntrys_", 20),
+    ("lin_oauth_", 20),
+    ("bb_live_", 20),
+    ("ALTAK-", 12),
+    ("ATATT3", 20),
 ];
 
+/// How keys of other services begin. Other names may begin so, too: only letters and digits mixed are keys.
+const RANDOM_AFTER: &[&str] = &[
+    "tvly-",
+    "jina_",
+    "ctx7sk-",
+    "e2b_",
+    "dtn_",
+    "sbp_",
+    "sb_secret_",
+    "pscale_tkn_",
+    "pscale_pw_",
+    "napi_",
+    "vcp_",
+    "figd_",
+    "sntryu_",
+    "phx_",
+    "ntn_",
+    "pat-na1-",
+    "shpat_",
+    "sq0csp-",
+    "rpa_",
+    "glrt-",
+    "glptt-",
+    "gldt-",
+    "NRAK-",
+    "glsa_",
+    "glc_",
+    "AKCp",
+    "AKLT",
+    "AQVN",
+    "rubygems_",
+    "dp.st.",
+    "ops_",
+    "pul-",
+    "sgp_",
+    "fm2_",
+    "nfp_",
+    "hvb.",
+    "doo_v1_",
+    "cpk_",
+    "lsv2_",
+    "wandb_v1_",
+    "cfut_",
+    "apify_api_",
+];
+/// Bytes of letters and digits without a sign between them that such a key has at least.
+const RUN_BYTES: usize = 10;
+
 /// Beginnings that no other word has: a key is known by them inside a word, too.
-pub(super) const UNMISTAKABLE: &[&str] = &[
+const UNMISTAKABLE: &[&str] = &[
     "sk-ant-api",
     "sk-ant-oat",
     "sk-ant-admin",
@@ -72,10 +127,10 @@ pub(super) const UNMISTAKABLE: &[&str] = &[
 ];
 
 /// Bytes that such a key has at least.
-pub(super) const KEY_BYTES: usize = 24;
+const KEY_BYTES: usize = 24;
 
 /// Names whose value is a secret.
-pub(super) const NAMES: [&str; 16] = [
+const NAMES: [&str; 17] = [
     "api_key",
     "apikey",
     "api-key",
@@ -92,4 +147,78 @@ pub(super) const NAMES: [&str; 16] = [
     "passwd",
     "passphrase",
     "authorization",
+    "subscription-key",
 ];
+
+/// Whether a name in lower case is that of a secret.
+pub(super) fn names_secret(lower: &str) -> bool {
+    NAMES.iter().any(|name| lower.ends_with(name))
+}
+
+/// Whether a word is a key, wherever it stands.
+pub(super) fn has_shape(word: &str) -> bool {
+    let is_jwt = word.starts_with("eyJ") && word.len() >= 24 && word.contains('.');
+    let long_after = |(start, least): &(&str, usize)| {
+        word.strip_prefix(start)
+            .is_some_and(|rest| rest.len() >= *least && rest.bytes().any(|byte| byte.is_ascii_alphanumeric()))
+    };
+    let random_after = |start: &&str| {
+        word.strip_prefix(start)
+            .is_some_and(|rest| rest.len() >= 20 && is_random(rest) && longest_run(rest) >= RUN_BYTES)
+    };
+    is_jwt
+        || SHAPES.iter().any(long_after)
+        || RANDOM_AFTER.iter().any(random_after)
+        || is_dotted_hex(word)
+        || holds_key(word)
+        || word.len() >= 40 && (word.contains(".atlasv1.") || is_encoded_private_key(word))
+}
+
+/// Letters and digits mixed, and no name of a variable.
+pub(super) fn is_random(word: &str) -> bool {
+    let any = |is: fn(&u8) -> bool| word.bytes().any(|byte| is(&byte));
+    let has_both = any(u8::is_ascii_digit) && any(u8::is_ascii_alphabetic);
+    has_both && (any(u8::is_ascii_lowercase) || !word.contains('_'))
+}
+
+/// Large and small letters and digits mixed, and long.
+pub(super) fn is_dense(word: &str) -> bool {
+    let any = |is: fn(&u8) -> bool| word.bytes().any(|byte| is(&byte));
+    word.len() >= 16
+        && any(u8::is_ascii_digit)
+        && any(u8::is_ascii_lowercase)
+        && any(u8::is_ascii_uppercase)
+        && longest_run(word) >= RUN_BYTES
+}
+
+/// The longest part that is not divided by `-`, `_`, `.` or `+`.
+fn longest_run(word: &str) -> usize {
+    let parts = word.split(|c: char| !c.is_ascii_alphanumeric());
+    parts.map(str::len).max().unwrap_or_default()
+}
+
+/// Whether a key stands in the word, glued to what was before it.
+fn holds_key(word: &str) -> bool {
+    word.len() >= KEY_BYTES
+        && UNMISTAKABLE.iter().any(|start| {
+            let rest = word.split_once(start).map(|(_, rest)| rest);
+            rest.is_some_and(|rest| rest.len() + start.len() >= KEY_BYTES && is_random(rest))
+        })
+}
+
+/// 32 hexadecimal digits, a dot and as many characters again or half of them.
+fn is_dotted_hex(word: &str) -> bool {
+    word.split_once('.').is_some_and(|(id, secret)| {
+        let is_hex = id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        id.len() == 32
+            && is_hex
+            && secret.len() >= 16
+            && secret.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    })
+}
+
+/// What base64 makes of the first line of a private key, as kubeconfigs hold it.
+fn is_encoded_private_key(word: &str) -> bool {
+    let says_private = ["UFJJVkFURSBLRV", "BSSVZBVEUgS0", "QUklWQVRFIEtF"];
+    word.starts_with("LS0tLS1CRUdJTi") && says_private.iter().any(|says| word.contains(says))
+}

@@ -85,7 +85,10 @@ impl Redactor {
                 text = Cow::Owned(text.replace(secret.text(), "***"));
             }
         }
-        text
+        match forms::without_broken(&text, &self.secrets) {
+            Some(hidden) => Cow::Owned(hidden),
+            None => text,
+        }
     }
 
     /// The same for a text that ends where it was cut: half a secret is known there, too.
@@ -104,7 +107,7 @@ impl Redactor {
         }
     }
 
-    /// A message for a person, which may quote a pod or the API server: without escape sequences and secrets, and bounded.
+    /// A message for a person, which may quote a pod or the API server: without escape sequences and secrets, bounded.
     #[must_use]
     pub fn message(&self, text: &str) -> String {
         let text = without_secrets(&self.hide(&without_ansi(text)));

@@ -1,4 +1,5 @@
-//! The forms in which a secret may stand in a text: as it is, as JSON and URLs write it, and in base64. Pure.
+//! The forms in which a secret may stand in a text: as it is, as JSON and URLs write it, and in base64 and as
+//! hexadecimal digits, also where these are broken into lines. Pure.
 
 use std::fmt;
 
@@ -58,9 +59,15 @@ pub(super) fn of(mut secrets: Vec<String>) -> Vec<Form> {
     let encoded: Vec<String> = secrets
         .iter()
         .flat_map(|secret| {
-            [in_url(secret), in_url(secret).to_lowercase()]
-                .into_iter()
-                .chain(in_base64(secret))
+            let hex = in_hex(secret);
+            [
+                in_url(secret),
+                in_url(secret).to_lowercase(),
+                hex.to_uppercase(),
+                hex,
+            ]
+            .into_iter()
+            .chain(in_base64(secret))
         })
         .filter(|form| form.len() >= MIN_BYTES)
         .collect();
@@ -116,8 +123,71 @@ fn in_url(text: &str) -> String {
     out
 }
 
-/// What base64 makes of a text, wherever in the encoded bytes it stands: of a login it is the end. The first and the last
-/// character depend on what is around it, and are left out.
+fn in_hex(text: &str) -> String {
+    text.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// So much of a line stands before the place where an encoder breaks it.
+const BROKEN_BYTES: usize = 16;
+
+/// The text without the encoded secrets in it that an encoder has broken into lines; none where there are none.
+pub(super) fn without_broken(text: &str, forms: &[Form]) -> Option<String> {
+    let bytes = text.as_bytes();
+    let in_code = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=-_".contains(byte);
+    let (mut out, mut told, mut seen) = (String::new(), 0, 0);
+    for at in memchr::memchr3_iter(b'\n', b'\r', b'\\', bytes) {
+        let left = bytes.get(seen..at).unwrap_or_default();
+        let left = left.iter().rev().take_while(|byte| in_code(byte)).count();
+        if at < seen || left < BROKEN_BYTES {
+            continue;
+        }
+        let mut pieces = Vec::new();
+        pieces.push(at - left..at);
+        seen = at;
+        loop {
+            let from = seen + break_bytes(bytes.get(seen..).unwrap_or_default());
+            let right = bytes.get(from..).unwrap_or_default();
+            let right = right.iter().take_while(|byte| in_code(byte)).count();
+            if from == seen || right == 0 {
+                break;
+            }
+            seen = from + right;
+            pieces.push(from..seen);
+        }
+        let joined: String = pieces
+            .iter()
+            .filter_map(|piece| text.get(piece.clone()))
+            .collect();
+        let is_secret = |form: &Form| form.text.len() >= BROKEN_BYTES && form.is_in(&joined);
+        if pieces.len() < 2 || !forms.iter().any(is_secret) {
+            continue;
+        }
+        for piece in pieces {
+            out.push_str(text.get(told..piece.start).unwrap_or_default());
+            out.push_str("***");
+            told = piece.end;
+        }
+    }
+    (told > 0).then(|| out + text.get(told..).unwrap_or_default())
+}
+
+/// How long the break of a line is, as it is or as JSON writes it, with what indents the next line.
+fn break_bytes(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    loop {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let slashes = rest.iter().take_while(|byte| **byte == b'\\').count();
+        at += match (slashes, rest.get(slashes)) {
+            (1.., Some(b'n' | b'r')) => slashes + 1,
+            (0, Some(b'\n' | b'\r')) => 1,
+            (0, Some(b' ' | b'\t')) if at > 0 => 1,
+            _ => return at,
+        };
+    }
+}
+
+/// What base64 makes of a text, wherever in the encoded bytes it stands: of a login it is the end. The first and the
+/// last character depend on what is around it, and are left out.
 fn in_base64(text: &str) -> Vec<String> {
     const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let at_offset = |offset: usize| {
@@ -189,6 +259,26 @@ mod tests {
 
     #[test]
     fn a_plain_secret_has_few_forms() {
-        assert!(texts("sk-0123456789abcdefghij").len() <= 5);
+        assert!(texts("sk-0123456789abcdefghij").len() <= 7);
+    }
+
+    #[test]
+    fn what_an_encoder_has_broken_into_lines_is_known() {
+        let forms = of(vec!["a secret of some length, 0123456789 abcdef".to_owned()]);
+        let base64 = "cHJlZml4OmEgc2VjcmV0IG9mIHNvbWUgbGVuZ3RoLCAwMTIzNDU2Nzg5IGFiY2RlZg==";
+        let hex = "6120736563726574206f6620736f6d65206c656e6774682c2030313233343536373839206162636465660a";
+        for code in [base64, hex] {
+            for broken in ["\n", "\r\n  ", "\\n", "\\r\\n", "\\\\n"] {
+                for at in [17, 30, 60] {
+                    let (first, second) = code.split_at(at);
+                    let text = format!("it is {first}{broken}{second}, no more");
+                    let said = without_broken(&text, &forms).expect("a secret");
+                    assert_eq!(said, format!("it is ***{broken}***, no more"));
+                }
+            }
+        }
+        for other in ["it is\nnothing", "0123456789abcdef0123\n4567\n", "\\n\\n", "\\"] {
+            assert_eq!(without_broken(other, &forms), None);
+        }
     }
 }

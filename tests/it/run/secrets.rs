@@ -1,6 +1,6 @@
-//! No secret leaves a run: the values of the agent's variables, the shapes of providers' keys and URLs with passwords are
-//! thrown into every place of opencode's events and of its stderr, beside texts that are cut somewhere, and none of them
-//! stands in the result, in progress or in an event.
+//! No secret leaves a run: the values of the agent's variables, the shapes of providers' keys and URLs with passwords
+//! are thrown into every place of opencode's events and of its stderr, beside texts that are cut somewhere, and none
+//! of them stands in the result, in progress or in an event.
 
 use std::sync::LazyLock;
 
@@ -268,7 +268,10 @@ proptest! {
     fn no_secret_is_told(
         of in 0..SECRETS.len(), place in 0..PLACES, stderr_place in 0..STDERR_PLACES, exit in 0..3_usize,
         // Around the bounds at which texts are cut.
-        before in prop_oneof![0..40_usize, 150..260_usize, 350..620_usize, 900..1_060_usize, 1_990..2_110_usize, 4_000..4_180_usize, 16_200..16_450_usize],
+        before in prop_oneof![
+            0..40_usize, 150..260_usize, 350..620_usize, 900..1_060_usize, 1_990..2_110_usize, 4_000..4_180_usize,
+            16_200..16_450_usize
+        ],
         after in prop_oneof![Just(0_usize), 1..40_usize, 400..1_100_usize, 2_000..2_100_usize, 16_300..16_400_usize],
         is_cut in any::<bool>(),
     ) {
@@ -287,13 +290,18 @@ proptest! {
     }
 }
 
-/// The agent's own secret in base64 by itself, behind two lengths of a user's name and in a file, and in a URL.
+/// The agent's own secret in base64 by itself, behind two lengths of a user's name and in a file, in a URL,
+/// as hexadecimal digits, and broken into lines.
 const ENCODED: &[&str] = &[
     "cCJ3XGQtUTd6Vzl4SzJ2SjRxWjh5WDN3VjZrUTVqWTF6VzB4UTl2Szd5WjJxWA==",
     "dXNlcjpwIndcZC1RN3pXOXhLMnZKNHFaOHlYM3dWNmtRNWpZMXpXMHhROXZLN3laMnFY",
     "dTpwIndcZC1RN3pXOXhLMnZKNHFaOHlYM3dWNmtRNWpZMXpXMHhROXZLN3laMnFY",
     "YWI6cCJ3XGQtUTd6Vzl4SzJ2SjRxWjh5WDN3VjZrUTVqWTF6VzB4UTl2Szd5WjJxWAo=",
     "p%22w%5Cd-Q7zW9xK2vJ4qZ8yX3wV6kQ5jY1zW0xQ9vK7yZ2qX",
+    "cCJ3XGQtUTd6Vzl4SzJ2SjRxWjh5WD\nN3VjZrUTVqWTF6VzB4UTl2Szd5WjJxWA==",
+    "7022775c642d51377a5739784b32764a34715a387958337756366b51356a59317a5730785139764b37795a327158",
+    "7022775C642D51377A5739784B32764A34715A387958337756366B51356A59317A5730785139764B37795A327158",
+    "7022775c642d51377a5739784b32764a34715a387958337756366b51356a\n59317a5730785139764b37795a327158",
 ];
 
 /// What git, curl and the environment of a program print of a secret is not always the secret as it is.
@@ -346,7 +354,8 @@ fn a_termination_message_that_begins_within_a_secret_tells_no_half_of_it() {
 fn a_secret_that_is_a_number_does_not_change_what_is_counted() {
     let mut spec = SPEC.clone();
     spec.run.auth_token = Some("12345678".to_owned());
-    let tokens = json!({"total": 3, "input": 12_345_678, "output": 2, "reasoning": 0, "cache": {"read": 0, "write": 0}});
+    let cache = json!({"read": 0, "write": 0});
+    let tokens = json!({"total": 3, "input": 12_345_678, "output": 2, "reasoning": 0, "cache": cache});
     let part =
         json!({"type": "step-finish", "reason": "stop", "cost": 0, "tokens": tokens, "messageID": "m"});
     let line = json!({"type": "step_finish", "timestamp": 1, "sessionID": "ses_1", "part": part}).to_string();
