@@ -37,5 +37,6 @@ export function longLines(size) {
     "sequences of one byte": fill("\u009b\u009d\u0090"),
     "white space": fill(" \t"),
     brackets: fill("["),
+    "an event of brackets": `{"type":"text","sessionID":"ses_1","part":{"text":${fill("[")}`,
   };
 }

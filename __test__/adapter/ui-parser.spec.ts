@@ -140,6 +140,21 @@ describe("reports from the field", () => {
     },
   );
 
+  it("shows each error and each failed tool of all reports as one, on the page and in a terminal", () => {
+    const files = ["cases", "variants", "providers", "ends", "reports"].map((name) => `field-${name}.json`);
+    const all = files.flatMap((name) => JSON.parse(readFileSync(new URL(name, fixtures), "utf8")) as FieldCase[]);
+    for (const { name, stdout } of all) {
+      for (const line of stdout) {
+        const entries = parse(line, TS);
+        const isError = line.startsWith('{"type":"error"');
+        const isFailed = line.startsWith('{"type":"tool_use"') && line.includes('"status":"error"');
+        if (isError) expect(kinds(entries), name).toContain("stderr");
+        if (isFailed) expect(entries, name).toContainEqual(expect.objectContaining({ isError: true }));
+        if (isError || isFailed) expect(formatLine(line, { colour: false }), name).not.toBe("");
+      }
+    }
+  });
+
   it("shows V2's errors with type and status", () => {
     const error = { type: "provider.auth", message: "Incorrect key", status: 401, reason: { _tag: "Authentication" } };
     expect(event({ type: "error", sessionID: "ses_1", error })).toEqual([
@@ -313,6 +328,18 @@ describe("hostile lines", () => {
       expect(work).toBeLessThan(25 * whole!.length);
       expect(work).toBeLessThan(2.2 * charactersRead(() => read(half!)) + 500_000);
     }
+  });
+
+  it("of brackets only are not read as an event, and a text with many of them is", () => {
+    const around = (value: string) => `{"type":"text","sessionID":"ses_1","part":{"text":${value}}}`;
+    const nested = (times: number) => around(`${"[".repeat(times)}${"]".repeat(times)}`);
+    for (const line of [nested(400_000), `x${nested(400_000)}`, around("[".repeat(900_000))]) {
+      expect(kinds(parse(line, TS))).toEqual(["stdout"]);
+    }
+    const text = `${"[".repeat(5_000)} ${"]".repeat(5_000)}`;
+    expect(parse(around(JSON.stringify(text)), TS)).toEqual([{ kind: "assistant", ts: TS, text }]);
+    expect(kinds(parse(`x${around(JSON.stringify(text))}`, TS))).toEqual(["stdout", "assistant"]);
+    expect(parse(nested(300), TS)).toEqual([]);
   });
 
   it("of one megabyte are quick and stay bounded", () => {

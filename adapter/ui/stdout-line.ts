@@ -28,7 +28,7 @@ export function parseStdoutLine(line: string, ts: string): TranscriptEntry[] {
 function parse(line: string, ts: string): TranscriptEntry[] {
   if (line === "") return [];
   if (line.startsWith("[paperclip]")) return [{ kind: "system", ts, text: clip(line, MAX_RAW_CHARS) }];
-  const event = line.startsWith("{") ? readObject(line) : null;
+  const event = line.startsWith("{") && !isDeep(line) ? readObject(line) : null;
   return (event && fromEvent(event, ts)) ?? glued(line, ts) ?? raw(line, ts);
 }
 
@@ -77,7 +77,16 @@ function plainText(text: string): string {
   return cut <= 0 ? plain : `${plain.slice(0, MAX_RAW_CHARS)}\n… ${cut} more characters`;
 }
 
-/** Where the JSON object that begins at `from` ends; 0 where it does not. */
+/** Deeper than any event is: to read a million brackets takes the page a tenth of a second. */
+const MAX_DEPTH = 1_000;
+/** What only a deep line, or a text, has. */
+const DEEP = /(?:\[\s?){64}|(?:[\]}]\s?){256}/;
+
+function isDeep(line: string): boolean {
+  return DEEP.test(line) && objectEnd(line, 0) === 0;
+}
+
+/** Where the JSON object that begins at `from` ends; 0 where it does not, and where it is too deep. */
 function objectEnd(line: string, from: number): number {
   let depth = 0;
   let quoted = false;
@@ -87,8 +96,9 @@ function objectEnd(line: string, from: number): number {
       if (code === 0x5c) at++;
       else if (code === 0x22) quoted = false;
     } else if (code === 0x22) quoted = true;
-    else if (code === 0x7b) depth++;
-    else if (code === 0x7d && --depth === 0) return at + 1;
+    else if (code === 0x7b || code === 0x5b) {
+      if (++depth > MAX_DEPTH) return 0;
+    } else if ((code === 0x7d || code === 0x5d) && --depth === 0) return at + 1;
   }
   return 0;
 }
