@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
 
 use super::lenient::{Flag, Key, Num, Text, else_default, record};
 use super::small::SmallValue;
@@ -15,10 +14,10 @@ record! {
         kind: Text<'a> = "type",
         session: Text<'a> = "sessionID",
         part: Part<'a> = "part",
-        error: SmallValue = "error",
-        message: SmallValue = "message",
+        error: SmallValue<'a> = "error",
+        message: SmallValue<'a> = "message",
         reason: Text<'a> = "reason",
-        rejected: SmallValue = "rejected",
+        rejected: SmallValue<'a> = "rejected",
     }
 }
 
@@ -191,41 +190,29 @@ fn surrogate(bytes: &[u8], at: usize) -> Option<u16> {
 }
 
 /// The message in an error value, looked for in the TypeScript adapter's order.
-pub(crate) fn error_text(value: &Value) -> String {
-    if let Value::String(text) = value {
+pub(crate) fn error_text(value: &SmallValue<'_>) -> String {
+    if let Some(text) = value.as_str() {
         return js_trim(text).to_owned();
     }
-    let field = |name: &str| {
-        value
-            .get(name)
-            .and_then(Value::as_str)
-            .map(js_trim)
-            .filter(|text| !text.is_empty())
-    };
-    let nested = || {
-        value
-            .pointer("/data/message")
-            .and_then(Value::as_str)
-            .map(js_trim)
-            .filter(|text| !text.is_empty())
-    };
-    let found = field("message")
-        .or_else(nested)
-        .or_else(|| field("name"))
-        .or_else(|| field("code"));
+    let paths: [&[&str]; 4] = [&["message"], &["data", "message"], &["name"], &["code"]];
+    let found = paths.iter().find_map(|path| {
+        let text = js_trim(value.at(path)?.as_str()?);
+        (!text.is_empty()).then_some(text)
+    });
     match (found, value) {
         (Some(text), _) => text.to_owned(),
-        (None, Value::Object(_)) => value.to_string(),
+        (None, SmallValue::Fields(_)) => value.to_json().to_string(),
         (None, _) => "{}".to_owned(),
     }
 }
 
-impl Event<'_> {
+impl<'a> Event<'a> {
     /// The value that describes an error: `error`, else `message` (null counts as absent).
-    pub(crate) fn error_value(&self) -> &Value {
-        let given = [&self.error.0, &self.message.0].into_iter().flatten();
-        let mut given = given.filter(|value| !value.is_null());
-        given.next().unwrap_or(&Value::Null)
+    pub(crate) fn error_value(&self) -> &SmallValue<'a> {
+        match &self.error {
+            SmallValue::Null => &self.message,
+            error => error,
+        }
     }
 }
 

@@ -1,12 +1,16 @@
 //! Finds opencode's events in a line that holds something else, too: a terminal's escape sequence or a plugin's text
 //! without a newline, or a second event.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use super::event::{self, Event, ParsedLine};
 
 /// How opencode begins each of its events. Inside a JSON string its quotes would be escaped.
 const OPENING: &str = "{\"type\":\"";
+/// Finds it; made once, for each line is searched.
+static OPENING_FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(OPENING));
 /// Places in one line that look like an event and are none, after which the rest is left alone: a hostile line must not
 /// be read once for each of them.
 const MAX_MISSES: usize = 8;
@@ -31,7 +35,7 @@ pub(crate) fn each(line: &str, is_tail: bool, mut take: impl FnMut(&str, ParsedL
             event::read(line, &mut scratch)
         };
         let may_hold_one = matches!(read, ParsedLine::Other | ParsedLine::Broken);
-        if !may_hold_one || memmem::find(line.as_bytes(), OPENING.as_bytes()).is_none() {
+        if !may_hold_one || OPENING_FINDER.find(line.as_bytes()).is_none() {
             return take(line, read);
         }
     }
@@ -40,7 +44,7 @@ pub(crate) fn each(line: &str, is_tail: bool, mut take: impl FnMut(&str, ParsedL
     if rest.trim().is_empty() && rest.len() < line.len() {
         return;
     }
-    let is_event = memmem::find(rest.as_bytes(), OPENING.as_bytes());
+    let is_event = OPENING_FINDER.find(rest.as_bytes());
     match is_event.map(|at| rest.split_at(at)) {
         None => take(rest, ParsedLine::Other),
         Some((before, broken)) => {
@@ -57,7 +61,7 @@ fn split<'a>(line: &'a str, take: &mut impl FnMut(&str, ParsedLine<'_>)) -> &'a 
     let (mut rest, mut from, mut misses) = (line, 0, 0);
     while let Some(at) = rest
         .get(from..)
-        .and_then(|text| memmem::find(text.as_bytes(), OPENING.as_bytes()))
+        .and_then(|text| OPENING_FINDER.find(text.as_bytes()))
     {
         let (before, candidate) = rest.split_at(from + at);
         let Some(end) = give_first(candidate, before, take) else {
@@ -94,7 +98,7 @@ fn give_first(text: &str, before: &str, take: &mut impl FnMut(&str, ParsedLine<'
 /// Whether a second event may begin inside the line: in JSON, a value follows a colon, a comma or a bracket.
 fn holds_another(line: &str) -> bool {
     let bytes = event::js_trim(line).as_bytes();
-    memmem::find_iter(bytes, OPENING.as_bytes()).any(|at| {
+    OPENING_FINDER.find_iter(bytes).any(|at| {
         let before = at.checked_sub(1).and_then(|before| bytes.get(before));
         before.is_some_and(|byte| !matches!(byte, b':' | b',' | b'['))
     })

@@ -2,10 +2,10 @@
 //! `{type, message, status?, http?, reason?}` in V2.
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::bounded::{head, prefix};
 use super::event::error_text;
+use super::small::SmallValue;
 
 /// Bytes of a name or reference that are kept.
 const NAME_BYTES: usize = 256;
@@ -38,11 +38,11 @@ pub struct RunError {
 }
 
 impl RunError {
-    pub(crate) fn read(value: &Value) -> Self {
-        let at = |paths: &[&str]| paths.iter().find_map(|path| value.pointer(path));
-        let text = |paths: &[&str]| at(paths).and_then(Value::as_str);
+    pub(crate) fn read(value: &SmallValue<'_>) -> Self {
+        let at = |paths: &[&[&str]]| paths.iter().find_map(|path| value.at(path));
+        let text = |paths: &[&[&str]]| at(paths).and_then(SmallValue::as_str);
         // In V2 the name is called type; 1.x has no type.
-        let name = text(&["/name"]).or_else(|| text(&["/type"]));
+        let name = text(&[&["name"]]).or_else(|| text(&[&["type"]]));
         Self {
             name: head(name.unwrap_or_default(), NAME_BYTES),
             message: head(
@@ -51,16 +51,31 @@ impl RunError {
                     .unwrap_or_else(|| error_text(value)),
                 TEXT_BYTES,
             ),
-            status: at(&["/data/statusCode", "/status", "/http/status", "/statusCode"]).and_then(status),
-            retryable: at(&["/data/isRetryable", "/isRetryable", "/reason/retryable"])
-                .and_then(Value::as_bool),
-            host: text(&["/data/metadata/url", "/http/url", "/metadata/url"]).and_then(host),
-            body: text(&["/data/responseBody", "/http/body", "/responseBody"])
+            status: at(&[
+                &["data", "statusCode"],
+                &["status"],
+                &["http", "status"],
+                &["statusCode"],
+            ])
+            .and_then(status),
+            retryable: at(&[
+                &["data", "isRetryable"],
+                &["isRetryable"],
+                &["reason", "retryable"],
+            ])
+            .and_then(SmallValue::as_bool),
+            host: text(&[
+                &["data", "metadata", "url"],
+                &["http", "url"],
+                &["metadata", "url"],
+            ])
+            .and_then(host),
+            body: text(&[&["data", "responseBody"], &["http", "body"], &["responseBody"]])
                 .map(|body| head(body, TEXT_BYTES)),
-            reference: text(&["/data/ref", "/ref"]).map(|reference| head(reference, NAME_BYTES)),
-            reason: at(&["/reason"])
-                .filter(|reason| reason.is_object() || reason.is_string())
-                .map(|reason| head(&reason.to_string(), TEXT_BYTES)),
+            reference: text(&[&["data", "ref"], &["ref"]]).map(|reference| head(reference, NAME_BYTES)),
+            reason: at(&[&["reason"]])
+                .filter(|reason| reason.as_fields().is_some() || reason.as_str().is_some())
+                .map(|reason| head(&reason.to_json().to_string(), TEXT_BYTES)),
         }
     }
 
@@ -72,13 +87,17 @@ impl RunError {
 }
 
 /// What 1.x says of a model that it does not know, in fields instead of a message.
-fn missing_model(value: &Value) -> Option<String> {
-    let field = |name: &str| value.pointer(name).and_then(Value::as_str);
-    let (provider, model) = (field("/data/providerID")?, field("/data/modelID")?);
-    if field("/data/message").is_some() {
+fn missing_model(value: &SmallValue<'_>) -> Option<String> {
+    let data = value.get("data")?;
+    let field = |name: &str| data.get(name).and_then(SmallValue::as_str);
+    let (provider, model) = (field("providerID")?, field("modelID")?);
+    if field("message").is_some() {
         return None;
     }
-    let near = field("/data/suggestions/0").map(|near| format!(". Is it {provider}/{near}?"));
+    let near = data
+        .get("suggestions")
+        .and_then(|near| near.items().first()?.as_str());
+    let near = near.map(|near| format!(". Is it {provider}/{near}?"));
     Some(format!(
         "Model not found: {provider}/{model}{}",
         near.unwrap_or_default()
@@ -86,14 +105,18 @@ fn missing_model(value: &Value) -> Option<String> {
 }
 
 /// The fields of a named error that has no message: `ProviderInitError: providerID acme`.
-fn fields(value: &Value) -> Option<String> {
-    let name = value.get("name").and_then(Value::as_str)?;
-    let data = value.get("data").and_then(Value::as_object)?;
-    let is_told = value.get("message").is_some() || data.contains_key("message");
-    if is_told || data.contains_key("responseBody") || data.contains_key("statusCode") {
+fn fields(value: &SmallValue<'_>) -> Option<String> {
+    let name = value.get("name").and_then(SmallValue::as_str)?;
+    let data = value.get("data")?;
+    let is_told = value.get("message").is_some()
+        || ["message", "responseBody", "statusCode"]
+            .iter()
+            .any(|key| data.get(key).is_some());
+    if is_told {
         return None;
     }
     let said: Vec<String> = data
+        .as_fields()?
         .iter()
         .filter_map(|(field, value)| Some(format!("{field} {}", prefix(value.as_str()?, NAME_BYTES))))
         .take(MAX_FIELDS)
@@ -102,7 +125,7 @@ fn fields(value: &Value) -> Option<String> {
 }
 
 /// A status as a number, or as its digits.
-fn status(value: &Value) -> Option<u16> {
+fn status(value: &SmallValue<'_>) -> Option<u16> {
     let number = value.as_u64().and_then(|number| u16::try_from(number).ok());
     number
         .or_else(|| value.as_str()?.parse().ok())
@@ -122,13 +145,17 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn read(value: &serde_json::Value) -> RunError {
+        RunError::read(&serde_json::from_str(&value.to_string()).expect("JSON"))
+    }
+
     #[test]
     fn both_shapes_are_read() {
-        let old = RunError::read(
+        let old = read(
             &json!({"name": "APIError", "data": {"message": "no", "statusCode": 401,
             "isRetryable": false, "responseBody": "{}", "metadata": {"url": "https://u:p@h:1/x?key=k"}}}),
         );
-        let new = RunError::read(
+        let new = read(
             &json!({"type": "provider.auth", "message": "no", "http": {"status": "401", "url": "https://h:1/x"},
             "reason": {"_tag": "Authentication", "retryable": false}}),
         );
@@ -147,7 +174,7 @@ mod tests {
     #[test]
     fn a_model_is_named_where_only_fields_name_it() {
         let data = json!({"providerID": "acme", "modelID": "larg", "suggestions": ["large"]});
-        let error = RunError::read(&json!({"name": "ProviderModelNotFoundError", "data": data}));
+        let error = read(&json!({"name": "ProviderModelNotFoundError", "data": data}));
         assert_eq!(error.message, "Model not found: acme/larg. Is it acme/large?");
     }
 
@@ -159,7 +186,7 @@ mod tests {
             json!([1]),
             json!({"status": -1, "reason": 5}),
         ] {
-            let error = RunError::read(&value);
+            let error = read(&value);
             assert_eq!((error.status, error.reason), (None, None));
         }
     }

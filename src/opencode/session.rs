@@ -40,11 +40,21 @@ fn text_says_unknown_session(text: &str) -> bool {
 
 /// Whether opencode itself says, in a line of its own, that it has no such session or that an id is none.
 pub(crate) fn says_session_lost(text: &str) -> bool {
+    // Nearly every text says nothing of sessions, and each of a stream's errors is asked.
+    if !may_name_session(text) {
+        return false;
+    }
     text.lines().any(|line| match log::read(line) {
         Some(error) => is_lost(&error.to_string()),
         None if log::is_log(line) => false,
         None => is_lost(line),
     }) || refuses_id(text)
+}
+
+/// Whether the word may stand in a text: as it is written by programs, or in pieces between escape sequences.
+fn may_name_session(text: &str) -> bool {
+    let holds = |word: &str| memchr::memmem::find(text.as_bytes(), word.as_bytes()).is_some();
+    holds("ession") || holds("ESSION") || text.contains('\u{1b}') || text.contains('\u{9b}')
 }
 
 /// One line of it: `Error: Session not found`, also with an id or behind the name of the error, and nothing else.

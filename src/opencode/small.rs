@@ -1,14 +1,16 @@
 //! A JSON value of which only so much is kept. What describes an error is small; a hostile line is not, and building all of
 //! its 15 MiB took 1.35 GB.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
-use serde_json::{Map, Value};
+use serde_json::{Number, Value};
 
 use super::bounded;
+use super::lenient::Key;
 
 /// Most values that are built, all levels together.
 const VALUES: usize = 256;
@@ -17,9 +19,93 @@ const TEXT: usize = 64 << 10;
 /// Levels below the value itself.
 const DEPTH: usize = 16;
 
-/// A value: absent (`None`) only where the field is; what is over the bounds is left out of it.
-#[derive(Debug, Default)]
-pub(crate) struct SmallValue(pub(crate) Option<Value>);
+/// A value with what is over the bounds left out of it. Its texts are the line's own, so that a stream of errors is not
+/// a stream of allocations.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub(crate) enum SmallValue<'a> {
+    /// `null`, and a field that is not there.
+    #[default]
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(Cow<'a, str>),
+    List(Vec<SmallValue<'a>>),
+    /// In the order of the line; of two equal keys the last counts.
+    Fields(Vec<(Cow<'a, str>, SmallValue<'a>)>),
+}
+
+impl<'a> SmallValue<'a> {
+    /// The value behind these keys, each one level deeper.
+    pub(crate) fn at(&self, path: &[&str]) -> Option<&Self> {
+        path.iter().try_fold(self, |value, key| value.get(key))
+    }
+
+    /// A field of an object.
+    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
+        let Self::Fields(fields) = self else { return None };
+        let last = fields.iter().rev().find(|(name, _)| name == key);
+        last.map(|(_, value)| value)
+    }
+
+    /// The fields of an object.
+    pub(crate) fn as_fields(&self) -> Option<&[(Cow<'a, str>, Self)]> {
+        match self {
+            Self::Fields(fields) => Some(fields),
+            _ => None,
+        }
+    }
+
+    /// The items of a list; none of anything else.
+    pub(crate) fn items(&self) -> &[Self] {
+        match self {
+            Self::List(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// The text, if it is one.
+    pub(crate) fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The truth value, if it is one.
+    pub(crate) fn as_bool(&self) -> Option<bool> {
+        match self {
+            Self::Bool(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// The whole number, if it is one and not negative.
+    pub(crate) fn as_u64(&self) -> Option<u64> {
+        match self {
+            Self::Number(number) => number.as_u64(),
+            _ => None,
+        }
+    }
+
+    /// As JSON, each key once.
+    pub(crate) fn to_json(&self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => Value::Bool(*value),
+            Self::Number(number) => Value::Number(number.clone()),
+            Self::Text(text) => Value::String(text.clone().into_owned()),
+            Self::List(items) => Value::Array(items.iter().map(Self::to_json).collect()),
+            Self::Fields(fields) => {
+                let fields = fields.iter();
+                Value::Object(
+                    fields
+                        .map(|(key, value)| (key.clone().into_owned(), value.to_json()))
+                        .collect(),
+                )
+            }
+        }
+    }
+}
 
 /// What may still be built.
 struct Room {
@@ -28,14 +114,20 @@ struct Room {
 }
 
 impl Room {
-    fn text(&mut self, text: &str) -> String {
-        let kept = bounded::head(text, self.text);
+    fn text<'a>(&mut self, text: Cow<'a, str>) -> Cow<'a, str> {
+        let kept = match text {
+            Cow::Borrowed(text) => Cow::Borrowed(bounded::prefix(text, self.text)),
+            Cow::Owned(mut text) => {
+                text.truncate(bounded::prefix(&text, self.text).len());
+                Cow::Owned(text)
+            }
+        };
         self.text -= kept.len();
         kept
     }
 }
 
-impl<'de> Deserialize<'de> for SmallValue {
+impl<'de: 'a, 'a> Deserialize<'de> for SmallValue<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut room = Room {
             values: VALUES,
@@ -45,7 +137,7 @@ impl<'de> Deserialize<'de> for SmallValue {
             room: &mut room,
             depth: 0,
         };
-        seed.deserialize(deserializer).map(|value| Self(Some(value)))
+        seed.deserialize(deserializer)
     }
 }
 
@@ -56,11 +148,11 @@ struct Part<'r> {
 }
 
 impl<'de> DeserializeSeed<'de> for Part<'_> {
-    type Value = Value;
+    type Value = SmallValue<'de>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         if self.depth > DEPTH || self.room.values == 0 {
-            return IgnoredAny::deserialize(deserializer).map(|_| Value::Null);
+            return IgnoredAny::deserialize(deserializer).map(|_| SmallValue::Null);
         }
         self.room.values -= 1;
         deserializer.deserialize_any(self)
@@ -68,30 +160,34 @@ impl<'de> DeserializeSeed<'de> for Part<'_> {
 }
 
 impl<'de> Visitor<'de> for Part<'_> {
-    type Value = Value;
+    type Value = SmallValue<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("anything")
     }
-    fn visit_unit<E: Error>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(SmallValue::Null)
     }
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Self::Value, E> {
+        Ok(SmallValue::Bool(value))
     }
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Self::Value, E> {
+        Ok(SmallValue::Number(value.into()))
     }
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Self::Value, E> {
+        Ok(SmallValue::Number(value.into()))
     }
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Self::Value, E> {
+        Ok(Number::from_f64(value).map_or(SmallValue::Null, SmallValue::Number))
     }
-    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(self.room.text(value)))
+    fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<Self::Value, E> {
+        Ok(SmallValue::Text(self.room.text(Cow::Borrowed(value))))
     }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+    fn visit_str<E: Error>(self, value: &str) -> Result<Self::Value, E> {
+        let kept = bounded::head(value, self.room.text);
+        Ok(SmallValue::Text(self.room.text(Cow::Owned(kept))))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut items = Vec::new();
         while self.room.values > 0 {
             let part = Part {
@@ -100,28 +196,27 @@ impl<'de> Visitor<'de> for Part<'_> {
             };
             match seq.next_element_seed(part)? {
                 Some(item) => items.push(item),
-                None => return Ok(Value::Array(items)),
+                None => return Ok(SmallValue::List(items)),
             }
         }
         while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Value::Array(items))
+        Ok(SmallValue::List(items))
     }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut fields = Map::new();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut fields = Vec::new();
         while self.room.values > 0 {
-            let Some(key) = map.next_key::<std::borrow::Cow<'_, str>>()? else {
-                return Ok(Value::Object(fields));
+            let Some(Key(key)) = map.next_key()? else {
+                return Ok(SmallValue::Fields(fields));
             };
-            let key = self.room.text(&key);
+            let key = self.room.text(key);
             let part = Part {
                 room: &mut *self.room,
                 depth: self.depth + 1,
             };
-            let value = map.next_value_seed(part)?;
-            fields.insert(key, value);
+            fields.push((key, map.next_value_seed(part)?));
         }
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Value::Object(fields))
+        Ok(SmallValue::Fields(fields))
     }
 }
 
@@ -130,8 +225,8 @@ mod tests {
     use super::*;
 
     fn small(text: &str) -> Value {
-        let SmallValue(value) = serde_json::from_str(text).expect("JSON");
-        value.expect("a value")
+        let value: SmallValue<'_> = serde_json::from_str(text).expect("JSON");
+        value.to_json()
     }
 
     #[test]
@@ -139,6 +234,15 @@ mod tests {
         let text =
             r#"{"name":"APIError","data":{"message":"no","statusCode":429,"list":[1,-2.5,true,null]}}"#;
         assert_eq!(small(text), serde_json::from_str::<Value>(text).expect("JSON"));
+    }
+
+    #[test]
+    fn of_two_equal_keys_the_last_counts() {
+        let value: SmallValue<'_> = serde_json::from_str(r#"{"a":1,"b":{"c":"d"},"a":2}"#).expect("JSON");
+        assert_eq!(value.get("a").and_then(SmallValue::as_u64), Some(2));
+        assert_eq!(value.at(&["b", "c"]).and_then(SmallValue::as_str), Some("d"));
+        assert_eq!(value.at(&["b", "x", "c"]), None);
+        assert_eq!(value.to_json().to_string(), r#"{"a":2,"b":{"c":"d"}}"#);
     }
 
     #[test]

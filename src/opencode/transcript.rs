@@ -1,7 +1,5 @@
 //! The fold over the lines of a stream. It keeps sums and bounded excerpts, never the log.
 
-use serde_json::Value;
-
 use super::activity::{Activity, LastEvent};
 use super::bounded::{self, LastFew, Messages};
 use super::escapes::without_escapes;
@@ -10,6 +8,7 @@ use super::glued;
 use super::progress::{Circle, Progress};
 use super::run_error::RunError;
 use super::session::says_session_lost;
+use super::small::SmallValue;
 use super::summary::{DoneLine, Summary, Tokens, ToolError};
 use crate::ids::is_id;
 
@@ -280,16 +279,11 @@ impl Transcript {
     }
 
     fn done(&mut self, event: &Event<'_>) {
-        let given = event
+        let rejected = event
             .rejected
-            .0
-            .as_ref()
-            .and_then(Value::as_array)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        let rejected = given
+            .items()
             .iter()
-            .filter_map(Value::as_str)
+            .filter_map(SmallValue::as_str)
             .take(MAX_KEPT)
             .map(|name| bounded::head(name, NAME_BYTES));
         self.sum.done = Some(DoneLine {
