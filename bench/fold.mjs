@@ -33,9 +33,17 @@ const { values } = parseArgs({
 
 const folder = mkdtempSync(join(tmpdir(), "fold-bench-"));
 try {
-  const file = join(folder, "run.jsonl");
-  writeStream(file, Number(values.mb) * 1e6);
   const binary = build();
+  measure(binary, "the recordings", () => true);
+  measure(binary, "their errors and failed tools alone", isFailure);
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+/** Both ways on a stream of the lines that are wanted. */
+function measure(binary, name, wanted) {
+  const file = join(folder, "run.jsonl");
+  writeStream(file, Number(values.mb) * 1e6, wanted);
   const ways = {
     rust: () => execFileSync(binary, [file], { encoding: "utf8" }),
     typescript: () =>
@@ -47,25 +55,28 @@ try {
   const rounds = { rust: [], typescript: [] };
   // In turns, so that a busy moment of the machine meets both.
   for (let round = 0; round < Number(values.rounds); round++) {
-    for (const [name, run] of Object.entries(ways)) rounds[name].push(JSON.parse(run()));
+    for (const [way, run] of Object.entries(ways)) rounds[way].push(JSON.parse(run()));
   }
-  report(statSync(file).size, best(rounds.rust), best(rounds.typescript));
-} finally {
-  rmSync(folder, { recursive: true, force: true });
+  report(name, statSync(file).size, best(rounds.rust), best(rounds.typescript));
 }
 
-/** The recordings one after the other, whole lines, until there are enough. */
-function writeStream(file, bytes) {
+/** The recordings' lines one after the other until there are enough. */
+function writeStream(file, bytes, wanted) {
   const fixtures = join(root, "fixtures/opencode");
-  const recordings = readdirSync(fixtures)
+  const lines = readdirSync(fixtures)
     .map((name) => join(fixtures, name, "stdout.jsonl"))
     .filter((path) => existsSync(path))
     .map((path) => readFileSync(path, "utf8"))
-    .map((text) => text.slice(0, text.lastIndexOf("\n") + 1));
-  const all = Buffer.from(recordings.join(""));
+    .flatMap((text) => text.slice(0, text.lastIndexOf("\n") + 1).split(/(?<=\n)/))
+    .filter(wanted);
+  const all = Buffer.from(lines.join(""));
   const out = openSync(file, "w");
   for (let written = 0; written < bytes; written += all.length) writeSync(out, all);
   closeSync(out);
+}
+
+function isFailure(line) {
+  return line.startsWith('{"type":"error"') || line.includes('"state":{"status":"error"');
 }
 
 function build() {
@@ -82,21 +93,20 @@ function best(rounds) {
   return { ...rounds[0], ms: least("ms"), cpuMs: least("cpuMs") };
 }
 
-function report(bytes, rust, typescript) {
+function report(name, bytes, rust, typescript) {
   for (const field of ["events", "steps", "input", "output"]) {
     if (rust[field] !== typescript[field]) throw new Error(`${field}: ${rust[field]} and ${typescript[field]} differ`);
   }
   const [times, timesCpu] = [typescript.ms / rust.ms, typescript.cpuMs / rust.cpuMs];
-  if (values.json) return console.log(JSON.stringify({ bytes, rust, typescript, times, timesCpu }));
+  if (values.json) return console.log(JSON.stringify({ name, bytes, rust, typescript, times, timesCpu }));
   const row = (name, { ms, cpuMs, peakKiB }) => {
     const rate = (bytes / 1e6 / (ms / 1000)).toFixed(0);
     console.log(
       `| ${name} | ${ms.toFixed(0)} ms | ${cpuMs.toFixed(0)} ms | ${rate} MB/s | ${(peakKiB / 1024).toFixed(0)} MiB |`,
     );
   };
-  console.log(
-    `fold: ${(bytes / 1e6).toFixed(0)} MB, ${rust.events} events, ${cpus().length} x ${cpus()[0]?.model.trim()}\n`,
-  );
+  const machine = `${cpus().length} x ${cpus()[0]?.model.trim()}`;
+  console.log(`\nfold of ${name}: ${(bytes / 1e6).toFixed(0)} MB, ${rust.events} events, ${machine}\n`);
   console.log("| | time | on a processor | rate | peak memory |\n|---|---|---|---|---|");
   row("Rust, off the JavaScript thread", rust);
   row("JSON.parse per line, on the JavaScript thread", typescript);

@@ -57,6 +57,10 @@ impl<T: Clone> LastFew<T> {
         self.0.back()
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter()
+    }
+
     pub(crate) fn to_vec(&self) -> Vec<T> {
         self.0.iter().cloned().collect()
     }

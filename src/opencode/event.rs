@@ -5,7 +5,9 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::last_errors::ErrorHead;
 use super::lenient::{Flag, Key, Num, Text, else_default, record};
+use super::skim;
 use super::small::SmallValue;
 
 record! {
@@ -83,6 +85,13 @@ pub(crate) enum ParsedLine<'a> {
         /// Its message.
         message: &'a str,
     },
+    /// An error.
+    Error {
+        /// Its session.
+        session: &'a str,
+        /// What it begins with.
+        head: ErrorHead<'a>,
+    },
     /// Text, or JSON that is no object: no event.
     Other,
     /// Begins like an object and is none: cut off or overwritten.
@@ -91,38 +100,9 @@ pub(crate) enum ParsedLine<'a> {
 
 /// Reads one whole line. `scratch` holds the repaired copy of a line that needs one.
 ///
-/// Most bytes of a stream are in finished tool calls, whose content does not matter here. Their lines, and those of a
-/// step's begin, are not parsed if they begin and end as opencode writes them.
+/// A line that begins and ends as opencode writes it need not be parsed for what is wanted of it.
 pub(crate) fn read<'a>(line: &'a str, scratch: &'a mut String) -> ParsedLine<'a> {
-    skim(line).unwrap_or_else(|| read_fully(line, scratch))
-}
-
-fn skim(line: &str) -> Option<ParsedLine<'_>> {
-    let (kind, rest) = plain_string(line.strip_prefix(r#"{"type":"#)?)?;
-    if !matches!(kind, "tool_use" | "step_start") || !line.trim_end().ends_with(r#""}}"#) {
-        return None;
-    }
-    let rest = rest
-        .strip_prefix(r#","timestamp":"#)?
-        .trim_start_matches(|c: char| c.is_ascii_digit());
-    let (session, rest) = plain_string(rest.strip_prefix(r#","sessionID":"#)?)?;
-    if kind == "step_start" {
-        let (_part, rest) = plain_string(rest.strip_prefix(r#","part":{"id":"#)?)?;
-        let (message, _) = plain_string(rest.strip_prefix(r#","messageID":"#)?)?;
-        return Some(ParsedLine::StepStart { session, message });
-    }
-    let (tool, rest) = plain_string(rest.strip_prefix(r#","part":{"type":"tool","tool":"#)?)?;
-    let (_call, rest) = plain_string(rest.strip_prefix(r#","callID":"#)?)?;
-    rest.starts_with(r#","state":{"status":"completed","#)
-        .then_some(ParsedLine::ToolDone { session, tool })
-}
-
-/// A JSON string without escapes, and what follows it.
-fn plain_string(text: &str) -> Option<(&str, &str)> {
-    let text = text.strip_prefix('"')?;
-    let end = memchr::memchr2(b'"', b'\\', text.as_bytes())?;
-    let (string, rest) = text.split_at_checked(end)?;
-    Some((string, rest.strip_prefix('"')?))
+    skim::skim(line).unwrap_or_else(|| read_fully(line, scratch))
 }
 
 /// Reads a line that may be cut off.
@@ -243,50 +223,6 @@ mod tests {
             Some(r"\ud83d")
         );
         assert_eq!(text_of(r#"{"part":{"text":"\ud8"}}"#), None);
-    }
-
-    #[test]
-    fn a_skimmed_line_says_what_the_whole_line_says() {
-        let line = r#"{"type":"step_start","timestamp":1,"sessionID":"s","part":{"id":"p","messageID":"m","type":"step-start"}}"#;
-        let mut scratch = String::new();
-        assert!(matches!(
-            read(line, &mut scratch),
-            ParsedLine::StepStart {
-                session: "s",
-                message: "m"
-            }
-        ));
-        let ParsedLine::Event(event) = read_fully(line, &mut scratch) else {
-            panic!("not an event")
-        };
-        assert_eq!(
-            (event.session.as_str(), event.part.message_id.as_str()),
-            ("s", "m")
-        );
-    }
-
-    #[test]
-    fn completed_tools_are_not_parsed() {
-        let line = |status: &str, end: &str| {
-            let start = r#"{"type":"tool_use","timestamp":1,"sessionID":"s","part":{"type":"tool","tool":"bash","callID":"c","state":{"status":""#;
-            format!(r#"{start}{status}","input":{{}}}}{end}"#)
-        };
-        let mut scratch = String::new();
-        assert!(matches!(
-            read(&line("completed", r#","messageID":"m"}}"#), &mut scratch),
-            ParsedLine::ToolDone {
-                session: "s",
-                tool: "bash"
-            }
-        ));
-        assert!(matches!(
-            read(&line("error", "}}"), &mut scratch),
-            ParsedLine::Event(_)
-        ));
-        assert!(matches!(
-            read(&line("completed", ""), &mut scratch),
-            ParsedLine::Broken
-        ));
     }
 
     #[test]

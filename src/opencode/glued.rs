@@ -120,6 +120,7 @@ mod tests {
                 ParsedLine::StepStart { .. } => "start".to_owned(),
                 ParsedLine::Broken => "broken".to_owned(),
                 ParsedLine::Blank => "blank".to_owned(),
+                ParsedLine::Error { head, .. } => format!("error {}", head.message),
                 ParsedLine::Other => format!("({text})"),
             });
         });

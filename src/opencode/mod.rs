@@ -11,13 +11,16 @@ pub(crate) mod bounded;
 pub(crate) mod escapes;
 mod event;
 mod glued;
+mod last_errors;
 mod lenient;
 pub(crate) mod log;
+mod open_errors;
 mod parse;
 mod progress;
 mod run_error;
 mod session;
-mod small;
+mod skim;
+pub(crate) mod small;
 mod summary;
 mod transcript;
 

@@ -92,8 +92,10 @@ pub fn parse_jsonl(stdout: &str) -> Value {
             Piece::Tail(tail) => (tail, true),
         };
         glued::each(line, is_tail, |text, read| {
-            if let ParsedLine::Event(event) = &read {
-                legacy.add(event);
+            match &read {
+                ParsedLine::Event(event) => legacy.add(event),
+                ParsedLine::Error { head, .. } => legacy.errors.push(head.message.to_owned()),
+                _ => {}
             }
             transcript.push(text, read, is_tail);
         });

@@ -5,12 +5,13 @@ use serde::Serialize;
 
 use super::bounded::{head, prefix};
 use super::event::error_text;
+use super::last_errors::ErrorHead;
 use super::small::SmallValue;
 
 /// Bytes of a name or reference that are kept.
-const NAME_BYTES: usize = 256;
+pub(crate) const NAME_BYTES: usize = 256;
 /// Bytes of a text that are kept.
-const TEXT_BYTES: usize = 4 << 10;
+pub(crate) const TEXT_BYTES: usize = 4 << 10;
 
 /// Fields of an error that are told where it has no message.
 const MAX_FIELDS: usize = 4;
@@ -79,10 +80,13 @@ impl RunError {
         }
     }
 
-    /// Whether this is about the same failure as another: opencode may tell one twice, with another header or
-    /// reference.
-    pub(crate) fn repeats(&self, other: &Self) -> bool {
-        (&self.name, &self.message, self.status) == (&other.name, &other.message, other.status)
+    /// What it begins with.
+    pub(crate) fn head(&self) -> ErrorHead<'_> {
+        ErrorHead {
+            name: &self.name,
+            message: &self.message,
+            status: self.status,
+        }
     }
 }
 

@@ -1,5 +1,9 @@
 //! Recognises that opencode does not know the session that it should resume.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use super::escapes::without_escapes;
 use super::event::{ParsedLine, error_text, js_trim};
 use super::glued;
@@ -20,6 +24,9 @@ pub fn is_unknown_session(stdout: &str, errors: &str) -> bool {
                 ParsedLine::Event(event) if event.kind.as_str() == "error" => {
                     let value = event.error_value();
                     RunError::read(value).status.is_none() && text_says_unknown_session(&error_text(value))
+                }
+                ParsedLine::Error { head, .. } => {
+                    head.status.is_none() && text_says_unknown_session(head.message)
                 }
                 ParsedLine::Other => says_unknown_session(text),
                 _ => false,
@@ -51,10 +58,14 @@ pub(crate) fn says_session_lost(text: &str) -> bool {
     }) || refuses_id(text)
 }
 
+/// The word without its first letter.
+static SESSION: LazyLock<[Finder<'static>; 2]> = LazyLock::new(|| ["ession", "ESSION"].map(Finder::new));
+
 /// Whether the word may stand in a text: as it is written by programs, or in pieces between escape sequences.
 fn may_name_session(text: &str) -> bool {
-    let holds = |word: &str| memchr::memmem::find(text.as_bytes(), word.as_bytes()).is_some();
-    holds("ession") || holds("ESSION") || text.contains('\u{1b}') || text.contains('\u{9b}')
+    SESSION.iter().any(|word| word.find(text.as_bytes()).is_some())
+        || text.contains('\u{1b}')
+        || text.contains('\u{9b}')
 }
 
 /// One line of it: `Error: Session not found`, also with an id or behind the name of the error, and nothing else.

@@ -1,5 +1,5 @@
-//! A JSON value of which only so much is kept. What describes an error is small; a hostile line is not, and building all of
-//! its 15 MiB took 1.35 GB.
+//! A JSON value of which only so much is kept. What describes an error is small; a hostile line is not, and building
+//! all of its 15 MiB took 1.35 GB.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -5,6 +5,8 @@ use super::bounded::{self, LastFew, Messages};
 use super::escapes::without_escapes;
 use super::event::{Event, ParsedLine, Part, js_trim};
 use super::glued;
+use super::last_errors::{ErrorHead, LastErrors};
+use super::open_errors::OpenErrors;
 use super::progress::{Circle, Progress};
 use super::run_error::RunError;
 use super::session::says_session_lost;
@@ -16,7 +18,7 @@ use crate::ids::is_id;
 const NAME_BYTES: usize = 256;
 /// Bytes of an error text that are kept.
 const ERROR_BYTES: usize = 4 * 1024;
-/// How many errors, tool errors and stray lines are kept, the last ones.
+/// How many tool errors and stray lines are kept, the last ones.
 const MAX_KEPT: usize = 16;
 
 /// Folds opencode's JSONL stream line by line in constant memory.
@@ -28,7 +30,7 @@ pub struct Transcript {
     sum: Summary,
     messages: Messages,
     tool_errors: LastFew<ToolError>,
-    errors: LastFew<RunError>,
+    errors: LastErrors,
     stray: LastFew<String>,
     /// Message of the last finished step.
     finished: Option<String>,
@@ -66,6 +68,7 @@ impl Transcript {
             ParsedLine::Event(event) => self.fold(&event),
             ParsedLine::ToolDone { session, tool } => self.tool_done(session, tool),
             ParsedLine::StepStart { session, message } => self.step_started(session, message),
+            ParsedLine::Error { session, head } => self.error_line(session, head, text),
         }
     }
 
@@ -105,7 +108,7 @@ impl Transcript {
             && !sum.cut_last_line;
         sum.unrecovered = match sum.clean_stop {
             true => 0,
-            false => self.open.count.min(sum.errors.len()),
+            false => self.open.count().min(sum.errors.len()),
         };
         sum
     }
@@ -183,7 +186,7 @@ impl Transcript {
             "text" => self.text(&event.part),
             "tool_use" => self.tool_use(&event.part),
             "reasoning" => self.sum.reasoning_texts += 1,
-            "error" => self.error(event),
+            "error" => self.error(RunError::read(event.error_value())),
             "done" => self.done(event),
             other => bounded::count(&mut self.sum.unknown_types, other),
         }
@@ -263,19 +266,38 @@ impl Transcript {
         self.tool_errors.push(ToolError { tool, error }, MAX_KEPT);
     }
 
-    fn error(&mut self, event: &Event<'_>) {
+    fn error(&mut self, error: RunError) {
+        if error.reason.as_deref().is_some_and(is_overflow) && error.name != "ContextOverflowError" {
+            self.progress.overflowed();
+        }
+        if self.failed(error.head()) {
+            self.errors.push(error);
+        }
+    }
+
+    fn error_line(&mut self, session: &str, error: ErrorHead<'_>, line: &str) {
+        self.last = LastEvent::Error;
+        self.sum.lines += 1;
+        self.sum.events += 1;
+        self.session(session);
+        if self.failed(error) {
+            self.errors.push_line(error, line);
+        }
+    }
+
+    /// Takes in an error; whether it is another one than the last.
+    fn failed(&mut self, error: ErrorHead<'_>) -> bool {
         self.disturbed = true;
-        let error = RunError::read(event.error_value());
-        let repeats = self.errors.last().is_some_and(|last| last.repeats(&error));
+        let repeats = self.errors.repeats(error);
         self.open.failed(repeats);
-        if error.name == "ContextOverflowError" || error.reason.as_deref().is_some_and(is_overflow) {
+        if error.name == "ContextOverflowError" {
             self.progress.overflowed();
         }
         if !repeats {
-            self.sum.session_lost |= error.status.is_none() && error_says_session_lost(&error);
+            self.sum.session_lost |= error.status.is_none() && error_says_session_lost(error);
             self.sum.error_count += 1;
-            self.errors.push(error, MAX_KEPT);
         }
+        !repeats
     }
 
     fn done(&mut self, event: &Event<'_>) {
@@ -303,43 +325,6 @@ impl Transcript {
     }
 }
 
-/// The errors that nothing made good. An error is made good by what a later step gave: then the provider answers again.
-#[derive(Debug, Default, Clone)]
-struct OpenErrors {
-    /// How many of the last errors.
-    count: usize,
-    /// How many there were before this step made them good.
-    before_step: usize,
-    /// A step began after the last error.
-    began_again: bool,
-}
-
-impl OpenErrors {
-    fn failed(&mut self, repeats: bool) {
-        self.began_again = false;
-        self.count = match repeats {
-            true => self.count.max(1),
-            false => self.count + 1,
-        };
-    }
-
-    fn step_started(&mut self) {
-        (self.began_again, self.before_step) = (true, 0);
-    }
-
-    fn got_on(&mut self) {
-        if self.began_again && self.count > 0 {
-            (self.before_step, self.count) = (self.count, 0);
-        }
-    }
-
-    /// The step was a summary of the conversation, which proves nothing about the next request.
-    fn compacted(&mut self) {
-        (self.count, self.before_step) = (self.count + self.before_step, 0);
-        self.began_again = false;
-    }
-}
-
 /// Whether opencode says that a permission was rejected, or a question not answered: either ends a run.
 pub(crate) fn is_rejection(text: &str) -> bool {
     // V2 names the permission; a tool that the system refused something names a path.
@@ -362,9 +347,8 @@ fn is_overflow(reason: &str) -> bool {
     reason.contains("context-overflow")
 }
 
-fn error_says_session_lost(error: &RunError) -> bool {
-    ["session.not-found", "SessionNotFoundError"].contains(&error.name.as_str())
-        || says_session_lost(&error.message)
+fn error_says_session_lost(error: ErrorHead<'_>) -> bool {
+    ["session.not-found", "SessionNotFoundError"].contains(&error.name) || says_session_lost(error.message)
 }
 
 #[cfg(test)]

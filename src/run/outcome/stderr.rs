@@ -2,11 +2,10 @@
 
 use std::collections::HashSet;
 
-use serde_json::Value;
-
 use crate::opencode::RunError;
 use crate::opencode::bounded::{prefix, suffix};
 use crate::opencode::log::{self, LogError};
+use crate::opencode::small::SmallValue;
 
 use super::plain::without_json;
 use super::without_ansi;
@@ -108,8 +107,8 @@ pub(super) fn excerpt(lines: &[String]) -> Option<String> {
 /// The text where an error is printed as an object of several lines: then what it says, or its name and its fields.
 fn without_object(text: &str) -> String {
     let object = text.strip_prefix("Error:").unwrap_or(text).trim_start();
-    let value = serde_json::from_str::<Value>(object).ok();
-    match value.filter(Value::is_object) {
+    let value = serde_json::from_str::<SmallValue<'_>>(object).ok();
+    match value.filter(|value| value.as_fields().is_some()) {
         Some(value) if value.get("name").is_some() => format!("Error: {}", RunError::read(&value).message),
         Some(_) => format!("Error: {}", without_json(object)),
         None => text.to_owned(),
