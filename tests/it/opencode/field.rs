@@ -227,3 +227,33 @@ fn a_run_that_was_ended_for_its_silence_says_so_and_keeps_its_session() {
     let done = silent(0, LogState::Proven);
     assert_ne!(done.error_code, Some("timeout"), "it was done in that moment");
 }
+
+/// The table for people, whose rows name their cases.
+const TABLE: &str = include_str!("../../../docs/outcomes.md");
+
+#[test]
+fn the_table_of_outcomes_names_cases_that_show_them() {
+    let all = cases();
+    for row in TABLE.lines().filter(|line| line.starts_with('|')).skip(2) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [_, _, code, _, _, _, _, shown] = cells[..] else {
+            panic!("eight cells: {row}");
+        };
+        for name in shown
+            .split(", ")
+            .filter(|name| *name != "–" && !name.starts_with('`'))
+        {
+            let recorded = format!("{}/fixtures/opencode/{name}", env!("CARGO_MANIFEST_DIR"));
+            let case = all.iter().find(|case| case.name == name);
+            assert!(
+                case.is_some() || std::path::Path::new(&recorded).is_dir(),
+                "{name}"
+            );
+            let told = case.and_then(|case| judge(case).error_code);
+            // Some rows have their code elsewhere: success, or that of the end which they explain.
+            if let Some(told) = told.filter(|_| code.starts_with('`')) {
+                assert!(code.contains(&format!("`{told}`")), "{name} is {told}: {row}");
+            }
+        }
+    }
+}
