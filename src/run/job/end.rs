@@ -38,6 +38,8 @@ pub enum RunEnd {
         evidence: Evidence,
         /// Whether the Job's pods are verifiably gone; `None` where nobody had to look.
         gone: Option<bool>,
+        /// It was not this run's `timeoutSec`: somebody gave the Job another deadline.
+        is_of_others: bool,
     },
     /// opencode repeated itself without getting on, and we ended it.
     InCircle {

@@ -52,6 +52,14 @@ pub fn judge(known: EndFacts<'_>) -> Report {
     };
     let exit_code = record.map(|record| record.exit);
     let redactor = Redactor::of(known.spec);
+    let is_of_others = matches!(
+        known.end,
+        RunEnd::DeadlineExceeded {
+            is_of_others: true,
+            ..
+        }
+    );
+    let timeout = known.spec.settings.timeout_sec.filter(|_| !is_of_others);
     let mut outcome = resolve_folded(&FoldedFacts {
         stderr: redactor.hide(&stderr(&known, container)).into_owned(),
         exit_code: exit_code.or(container.map(|end| end.exit_code)),
@@ -61,7 +69,7 @@ pub fn judge(known: EndFacts<'_>) -> Report {
         reason: reason(known.end, evidence).map(|reason| redactor.hide(&reason).into_owned()),
         log_state,
         timed_out: matches!(known.end, RunEnd::DeadlineExceeded { .. }),
-        timeout_sec: known.spec.settings.timeout_sec.map(|seconds| seconds as f64),
+        timeout_sec: timeout.map(|seconds| seconds as f64),
         silent_for_sec: matches!(known.end, RunEnd::Silent { .. })
             .then_some(known.spec.settings.silence_timeout_sec),
         cancelled: matches!(known.end, RunEnd::Cancelled { .. }),

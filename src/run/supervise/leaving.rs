@@ -161,7 +161,13 @@ impl Leaving {
             step.finish = finish;
         }
         let is_complete = self.finish.is_some() && self.is_late.is_some() && !self.awaits_container(facts);
-        (facts.log_is_over && is_complete).then(|| self.end())
+        (facts.log_is_over && is_complete).then(|| {
+            let is_of_others = self.is_late == Some(true) && !self.may_be_late(run);
+            if is_of_others {
+                step.say.push(Say::Warning(deadline_of_others(run, facts)));
+            }
+            self.end(is_of_others)
+        })
     }
 
     /// Ends the Job where it is ours to end. It is deleted first, and reported afterwards: a host that is slow to take
@@ -258,18 +264,24 @@ impl Leaving {
         if self.is_late.is_some() {
             return;
         }
-        let about_then = self.since + DEADLINE_ROUNDING;
-        let may_be_late = run
-            .limits
-            .job_deadline
-            .is_some_and(|deadline| about_then >= deadline);
+        let said = hit_its_deadline(facts.job.as_deref(), facts.deleted_job.as_deref(), &facts.pods);
         // Somebody waits for the answer to a cancel, and what ended by itself stays what it was.
-        self.is_late = if !may_be_late || facts.cancelled_at.is_some() {
+        self.is_late = if facts.cancelled_at.is_some() {
             Some(false)
+        } else if self.may_be_late(run) {
+            said.or((facts.now - self.since >= DEADLINE_LAG).then_some(false))
         } else {
-            hit_its_deadline(facts.job.as_deref(), facts.deleted_job.as_deref(), &facts.pods)
-                .or((facts.now - self.since >= DEADLINE_LAG).then_some(false))
+            // Nothing is waited for that nobody expects; what the Job says of it already is so all the same.
+            Some(said == Some(true))
         };
+    }
+
+    /// Whether the deadline may have passed that this run gave its Job.
+    fn may_be_late(&self, run: &Watched) -> bool {
+        let about_then = self.since + DEADLINE_ROUNDING;
+        run.limits
+            .job_deadline
+            .is_some_and(|deadline| about_then >= deadline)
     }
 
     /// How the log is to finish by what is known now; asks for the record while it may come.
@@ -311,14 +323,18 @@ impl Leaving {
             && facts.now - self.since < STATUS_LAG
     }
 
-    fn end(&mut self) -> RunEnd {
+    fn end(&mut self, is_of_others: bool) -> RunEnd {
         let evidence = std::mem::take(&mut self.evidence);
         let gone = match self.stopping {
             Stopping::Done { gone } => Some(gone),
             _ => None,
         };
         if self.is_late == Some(true) {
-            return RunEnd::DeadlineExceeded { evidence, gone };
+            return RunEnd::DeadlineExceeded {
+                evidence,
+                gone,
+                is_of_others,
+            };
         }
         match std::mem::replace(&mut self.cause, Cause::Deadline) {
             Cause::Exited(_) | Cause::Recorded(_) => RunEnd::Exited(evidence),
@@ -337,9 +353,25 @@ impl Leaving {
                 gone: gone == Some(true),
             },
             Cause::Unreachable(why) => RunEnd::Unreachable { why },
-            Cause::Deadline => RunEnd::DeadlineExceeded { evidence, gone },
+            Cause::Deadline => RunEnd::DeadlineExceeded {
+                evidence,
+                gone,
+                is_of_others,
+            },
         }
     }
+}
+
+/// What is said of a deadline that is not the run's own.
+fn deadline_of_others(run: &Watched, facts: &Facts) -> String {
+    let job = facts.job.as_deref().or(facts.deleted_job.as_deref());
+    let seconds = job.and_then(|job| job.spec.as_ref()?.active_deadline_seconds);
+    let seconds = seconds.map_or_else(String::new, |seconds| format!(" of {seconds} s"));
+    format!(
+        "Warning: job {} was ended by a deadline{seconds} that is not this run's `timeoutSec`: somebody has changed the \
+         Job's `activeDeadlineSeconds`",
+        run.job_name
+    )
 }
 
 /// Whether the Job is over, and no pod of it is there or was seen but the record's own: none is to come, so that the

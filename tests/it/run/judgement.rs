@@ -97,6 +97,7 @@ fn end(row: Row) -> Option<RunEnd> {
     let late = |evidence| RunEnd::DeadlineExceeded {
         evidence,
         gone: Some(true),
+        is_of_others: false,
     };
     if row.deadline {
         return Some(late(evidence));

@@ -154,6 +154,21 @@ async fn an_agent_that_ended_by_itself_before_a_sidecar_took_its_job_to_the_dead
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_deadline_that_somebody_has_given_the_job_is_one() {
+    for (timeout, is_of_others) in [(None, true), (Some(300), true), (Some(1), false)] {
+        let late = job(json!([{"type": "FailureTarget", "status": "True", "reason": "DeadlineExceeded"}]));
+        let run = watch(ApiServer::with(&[late], &[ended()]), timeout);
+        sleep(Duration::from_secs(1)).await;
+        let (end, _) = run.end().await;
+        let seen = match end {
+            RunEnd::DeadlineExceeded { is_of_others, .. } => Some(is_of_others),
+            _ => None,
+        };
+        assert_eq!(seen, Some(is_of_others), "{timeout:?}: {end:?}");
+    }
+}
+
 /// What is known of an agent whose pod was gone before anybody looked, and whose record lies on the volume.
 async fn end_without_a_pod(conditions: serde_json::Value) -> Option<RunEnd> {
     let run = watch(ApiServer::with(&[job(conditions)], &[]), None);
