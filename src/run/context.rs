@@ -11,7 +11,7 @@ use crate::cluster::{Cluster, ClusterError, View, host_pod};
 use crate::config::{RunSpec, Runtime};
 use crate::manifest::names;
 use crate::manifest::names::instance;
-use crate::manifest::{FileNames, LogPaths};
+use crate::manifest::{FileNames, LogPaths, task_word};
 use crate::run::failure::{
     Failure, INVALID_ID, INVALID_REQUEST, SELF_POD_FAILED, SHARED_VOLUME_MISSING, cancelled,
 };
@@ -168,6 +168,7 @@ impl RunContext {
             holder: job.holder,
             log_by_server: job.log_by_server,
             without_job: job.without_job,
+            has_task: task_word(spec.run.task_id.as_deref()).is_some(),
         }
     }
 }

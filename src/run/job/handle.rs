@@ -92,6 +92,8 @@ pub struct JobHandle {
     pub log_by_server: bool,
     /// The API server has said that there is no such Job any more: only its files are left.
     pub without_job: bool,
+    /// It is of a task, whose next run reports what this one cannot.
+    pub has_task: bool,
 }
 
 /// A small file as it was read.

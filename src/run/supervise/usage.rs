@@ -16,7 +16,8 @@ use crate::run::timing::{USAGE_NOTE, USAGE_NOTE_LOOK, USAGE_NOTE_REMOVAL, USAGE_
 
 /// Takes off what was reported before, and notes what is reported by now; whether that is settled. Where no file can be
 /// made (root squash), all is reported. While the volume does not answer, nobody knows what another server reports: the
-/// one that made the Job reports all, and one that took it over nothing, so that its run is to stay unreported.
+/// one that made the Job reports all, and one that took it over nothing, so that its run is to stay unreported until the
+/// next one of its task. Where none comes, it reports all: the host has asked for this very run again.
 pub async fn settle(handle: &JobHandle, report: &mut Report) -> bool {
     let used = report.used();
     if used.is_nothing() {
@@ -40,6 +41,7 @@ pub async fn settle(handle: &JobHandle, report: &mut Report) -> bool {
         return true;
     }
     let is_first = handle.holder.is_none() && !handle.without_job;
+    let reports_all = is_first || !handle.has_task;
     let made = match reported(handle, &note).await {
         Reported::Already {
             used: reported,
@@ -55,7 +57,7 @@ pub async fn settle(handle: &JobHandle, report: &mut Report) -> bool {
         Reported::Own => return true,
         Reported::Unreadable(was) => note.replace(handle, was).await,
         Reported::Nothing => note.leave(handle).await,
-        Reported::Unknown if is_first => note.leave(handle).await,
+        Reported::Unknown if reports_all => note.leave(handle).await,
         Reported::Unknown => None,
     };
     match made {
@@ -68,7 +70,7 @@ pub async fn settle(handle: &JobHandle, report: &mut Report) -> bool {
             true
         }
         // What the first server reports it reports in any case.
-        None => is_first || is_reported_late(&note, report),
+        None => reports_all || is_reported_late(&note, report),
     }
 }
 

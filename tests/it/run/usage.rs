@@ -186,10 +186,13 @@ async fn a_volume_that_is_slow_to_take_a_note_still_tells_what_another_server_ha
 #[tokio::test(start_paused = true)]
 async fn while_the_volume_does_not_answer_the_server_that_made_the_job_reports_all_and_one_that_took_it_over_nothing()
  {
-    for (holder, without_job, reports, leaves_a_note) in [
-        (None, false, (30, true), true),
-        (Some("word"), false, (0, false), false),
-        (None, true, (0, false), false),
+    for (holder, without_job, has_task, reports, leaves_a_note) in [
+        (None, false, true, (30, true), true),
+        (Some("word"), false, true, (0, false), false),
+        (None, true, true, (0, false), false),
+        // No other run of its task will come, which could report it.
+        (Some("word"), false, false, (30, true), true),
+        (None, true, false, (30, true), true),
     ] {
         let folder = tempfile::tempdir().expect("a folder");
         leave(folder.path(), "r.pod.ndjson", "log");
@@ -198,6 +201,7 @@ async fn while_the_volume_does_not_answer_the_server_that_made_the_job_reports_a
         handle.volume = Volume::new(Stalled(stalled));
         handle.holder = holder.map(str::to_owned);
         handle.without_job = without_job;
+        handle.has_task = has_task;
         assert_eq!(settled(&handle).await, reports, "{holder:?}");
         is_well.send_replace(true);
         sleep(Duration::from_secs(1)).await;

@@ -87,6 +87,7 @@ pub(crate) fn handle(
         holder: None,
         log_by_server: false,
         without_job: false,
+        has_task: true,
     };
     (handle, stopper)
 }
