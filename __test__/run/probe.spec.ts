@@ -122,6 +122,18 @@ describe.skipIf(isRealCluster)("in the stand-in", () => {
     expect(ranks).toEqual([...ranks].sort());
   });
 
+  test("the right to read quotas is asked for where they are read, and that of the Jobs where these are made", async () => {
+    for (const [verb, resource] of [
+      ["create", "jobs"],
+      ["list", "resourcequotas"],
+    ] as const) {
+      await stage.local.fault({ kind: "status", code: 403, verb, resource });
+    }
+    const { of } = await probe({ namespace: "agents" });
+    expect(of("k8s_rbac_job_create").hint).toContain("in namespace agents ");
+    expect(of("k8s_rbac_quota_list").hint).toContain("in namespace paperclip ");
+  });
+
   test("reviews that fail, objects that are not there, a pod that is unknown", async () => {
     await stage.local.fault({ kind: "status", code: 500, verb: "create", resource: "selfsubjectaccessreviews" });
     await stage.local.fault({ kind: "status", code: 403, verb: "get", resource: "namespaces" });

@@ -151,6 +151,9 @@ async fn check_cluster(server: &Server, request: &ProbeRequest) -> Vec<Check> {
     let namespace = text_setting(config, "namespace")
         .or_else(|| found.map(|own| own.namespace.clone()))
         .unwrap_or_else(|| cluster.default_namespace.clone());
+    let own_namespace = request.environment.namespace.as_deref();
+    let own_namespace = own_namespace.filter(|name| !name.is_empty());
+    let own_namespace = own_namespace.unwrap_or(&cluster.default_namespace);
     let claim = async {
         match &own {
             Ok(own) => objects::claim(&cluster, &namespace, own, &commands).await,
@@ -170,7 +173,7 @@ async fn check_cluster(server: &Server, request: &ProbeRequest) -> Vec<Check> {
     };
     let (exists, rights, secret, claim, tried) = tokio::join!(
         objects::namespace(&cluster, &namespace, &commands),
-        rights::check(&cluster, &namespace, &commands),
+        rights::check(&cluster, &namespace, own_namespace, &commands),
         objects::secret(&cluster, &namespace, &secret, is_wanted),
         claim,
         tried,

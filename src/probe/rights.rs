@@ -67,9 +67,19 @@ const RIGHTS: [(&str, &str, &str, &str, Without); 19] = [
     ),
 ];
 
-pub(super) async fn check(cluster: &Cluster, namespace: &str, commands: &Commands) -> Vec<Check> {
-    let grant = grant(namespace, commands);
-    join_all(RIGHTS.map(|right| ask(cluster, namespace, right, &grant))).await
+/// `namespace` is that of the Jobs, `own` the server's.
+pub(super) async fn check(cluster: &Cluster, namespace: &str, own: &str, commands: &Commands) -> Vec<Check> {
+    let grants = [namespace, own].map(|namespace| grant(namespace, commands));
+    let asked = RIGHTS.map(|right| match is_used_in_own(right.4) {
+        true => ask(cluster, own, right, &grants[1]),
+        false => ask(cluster, namespace, right, &grants[0]),
+    });
+    join_all(asked).await
+}
+
+/// Whether the right is used in the server's namespace, wherever the Jobs are: the page of costs shows its quotas.
+fn is_used_in_own(without: Without) -> bool {
+    without == Without::Unshown
 }
 
 /// Commands that grant all of it.
