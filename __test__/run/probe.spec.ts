@@ -122,7 +122,7 @@ describe.skipIf(isRealCluster)("in the stand-in", () => {
     expect(ranks).toEqual([...ranks].sort());
   });
 
-  test("the right to read quotas is asked for where they are read, and that of the Jobs where these are made", async () => {
+  test("the right to read quotas is asked for where they are read, and that to Jobs where these are", async () => {
     for (const [verb, resource] of [
       ["create", "jobs"],
       ["list", "resourcequotas"],

@@ -120,8 +120,8 @@ async fn ask(
     )
     .await;
     let grant = format!(
-        "Grant `{verb}` on `{resource}` in namespace {namespace} to the server's service account, which that file names \
-         paperclip: {command}"
+        "Grant `{verb}` on `{resource}` in namespace {namespace} to the server's service account, which that file \
+         names paperclip: {command}"
     );
     let refused = |level, message: String| Check::new(level, &code, message, Some(&grant));
     let unneeded = |so: &str| {

@@ -63,7 +63,8 @@ impl RunContext {
         };
         let (cluster, namespace, seal, plainer) = connected.unwrap_or_else(|_| {
             Err(failed(ClusterError::Config(format!(
-                "Cluster not reached: it did not answer within {} s. Look at the credential plugin, DNS and the network",
+                "Cluster not reached: it did not answer within {} s. Look at the credential plugin, DNS and the \
+                 network",
                 CONNECT.as_secs()
             ))))
         })?;

@@ -278,9 +278,9 @@ mod tests {
     use serde_json::{Value, json};
 
     fn pod(uid: &str, made: &str, state: Value) -> Arc<Pod> {
-        let pod = json!({"metadata": {"name": uid, "uid": uid, "creationTimestamp": made}, "spec": {"nodeName": "n", "containers": []},
-            "status": {"phase": "Running", "containerStatuses": [{"name": "opencode", "image": "", "imageID": "", "ready": false,
-            "restartCount": 0, "state": state}]}});
+        let pod = json!({"metadata": {"name": uid, "uid": uid, "creationTimestamp": made},
+            "spec": {"nodeName": "n", "containers": []}, "status": {"phase": "Running", "containerStatuses": [
+            {"name": "opencode", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state}]}});
         Arc::new(serde_json::from_value(pod).expect("a pod"))
     }
 
@@ -290,6 +290,10 @@ mod tests {
 
     fn late() -> Arc<Pod> {
         pod("late", "2026-01-01T00:00:09Z", json!({"running": {}}))
+    }
+
+    fn is_late(found: &AgentsPod) -> bool {
+        matches!(found, AgentsPod::There(pod) if pod.metadata.uid.as_deref() == Some("late"))
     }
 
     #[test]
@@ -305,18 +309,14 @@ mod tests {
     fn the_successor_of_a_pod_that_never_started_is() {
         let gone = [early(json!({"waiting": {"reason": "ContainerCreating"}}))];
         let there = [late()];
-        assert!(
-            matches!(agents_pod(None, &there, &gone), AgentsPod::There(pod) if pod.metadata.uid.as_deref() == Some("late"))
-        );
+        assert!(is_late(&agents_pod(None, &there, &gone)));
         assert!(matches!(agents_pod(None, &[], &gone), AgentsPod::Unseen));
     }
 
     #[test]
     fn a_known_pod_stays_the_agents() {
         let there = [early(json!({"running": {}})), late()];
-        assert!(
-            matches!(agents_pod(Some("late"), &there, &[]), AgentsPod::There(pod) if pod.metadata.uid.as_deref() == Some("late"))
-        );
+        assert!(is_late(&agents_pod(Some("late"), &there, &[])));
         assert!(matches!(
             agents_pod(Some("other"), &there, &[]),
             AgentsPod::Gone(Cause::Lost(_))

@@ -143,8 +143,8 @@ impl JobHandle {
         self.budget().within(limit, read).await.flatten()?.ok()
     }
 
-    /// Whether a pod took the start record, and so may have started opencode; `None` when the volume does not answer. It
-    /// may have as well when the log is gone that lay there before the Job: whoever harvests a run removes both.
+    /// Whether a pod took the start record, and so may have started opencode; `None` when the volume does not answer.
+    /// It may have as well when the log is gone that lay there before the Job: whoever harvests a run removes both.
     pub async fn started(&self) -> Option<bool> {
         let found = self.small(&self.names.started, SMALL_FILE).await?;
         Some(found.is_some() || (self.log_by_server && self.log_is_missing().await))
@@ -156,8 +156,8 @@ impl JobHandle {
         Some(content.and_then(|content| StartRecord::of_any_place(&content, &self.run_id)))
     }
 
-    /// Whether another server has taken the Job over since: then it is the one that cleans up. A word without a server's
-    /// seal is an agent's, and says nothing.
+    /// Whether another server has taken the Job over since: then it is the one that cleans up. A word without a
+    /// server's seal is an agent's, and says nothing.
     pub async fn is_taken_over(&self) -> bool {
         let found = self.small(&self.names.holder, SMALL_FILE).await.flatten();
         let Some(found) = found.and_then(|found| String::from_utf8(found).ok()) else {
@@ -169,8 +169,8 @@ impl JobHandle {
         is_sealed && self.holder.as_ref() != Some(&found)
     }
 
-    /// Whether another server has harvested the run and cleaned up behind it: it removes the Job, and then the log. While
-    /// the API server cannot say, the missing log is believed: no server removes it while the Job is there.
+    /// Whether another server has harvested the run and cleaned up behind it: it removes the Job, and then the log.
+    /// While the API server cannot say, the missing log is believed: no server removes it while the Job is there.
     pub async fn is_harvested(&self) -> bool {
         self.log_is_missing().await && !self.job_is_there().await
     }
@@ -269,8 +269,8 @@ impl JobHandle {
         job.is_ok_and(|job| job.is_some_and(|job| job.metadata.deletion_timestamp.is_none()))
     }
 
-    /// The pod of this name, by the API server itself; `None` when it cannot say. Where it may not be asked, a pod that the
-    /// view does not show is not there.
+    /// The pod of this name, by the API server itself; `None` when it cannot say. Where it may not be asked, a pod that
+    /// the view does not show is not there.
     pub(crate) async fn pod(&self, name: &str) -> Option<Answer<Arc<Pod>>> {
         let on = format!("pod/{name}");
         let asked = call("get", &on, self.namespace.pods.get(name));

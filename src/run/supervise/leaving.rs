@@ -368,8 +368,8 @@ fn deadline_of_others(run: &Watched, facts: &Facts) -> String {
     let seconds = job.and_then(|job| job.spec.as_ref()?.active_deadline_seconds);
     let seconds = seconds.map_or_else(String::new, |seconds| format!(" of {seconds} s"));
     format!(
-        "Warning: job {} was ended by a deadline{seconds} that is not this run's `timeoutSec`: somebody has changed the \
-         Job's `activeDeadlineSeconds`",
+        "Warning: job {} was ended by a deadline{seconds} that is not this run's `timeoutSec`: somebody has changed \
+         the Job's `activeDeadlineSeconds`",
         run.job_name
     )
 }

@@ -16,8 +16,8 @@ use crate::run::timing::{USAGE_NOTE, USAGE_NOTE_LOOK, USAGE_NOTE_REMOVAL, USAGE_
 
 /// Takes off what was reported before, and notes what is reported by now; whether that is settled. Where no file can be
 /// made (root squash), all is reported. While the volume does not answer, nobody knows what another server reports: the
-/// one that made the Job reports all, and one that took it over nothing, so that its run is to stay unreported until the
-/// next one of its task. Where none comes, it reports all: the host has asked for this very run again.
+/// one that made the Job reports all, and one that took it over nothing, so that its run is to stay unreported until
+/// the next one of its task. Where none comes, it reports all: the host has asked for this very run again.
 pub async fn settle(handle: &JobHandle, report: &mut Report) -> bool {
     let used = report.used();
     if used.is_nothing() {

@@ -64,7 +64,10 @@ fn pod(row: Row) -> Option<Pod> {
         "running" => Some(json!({"running": {}})),
         reason => Some(json!({"terminated": {"exitCode": row.exit, "reason": reason}})),
     };
-    let status = |name: &str, state: Value| json!([{"name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state}]);
+    let status = |name: &str, state: Value| {
+        json!([{"name": name, "image": "", "imageID": "", "ready": false,
+            "restartCount": 0, "state": state}])
+    };
     let init = (row.container == "init-failed").then(|| {
         status(
             "write-prompt",
@@ -157,11 +160,13 @@ fn transcript(output: &str) -> Transcript {
     );
     let text = event(
         "text",
-        json!({"type": "text", "text": "Done.", "messageID": "m", "sessionID": "ses_1", "time": {"start": 1, "end": 2}}),
+        json!({"type": "text", "text": "Done.", "messageID": "m", "sessionID": "ses_1",
+            "time": {"start": 1, "end": 2}}),
     );
     let finish = event(
         "step_finish",
-        json!({"type": "step-finish", "reason": "stop", "cost": 0, "tokens": tokens, "messageID": "m", "sessionID": "ses_1"}),
+        json!({"type": "step-finish", "reason": "stop", "cost": 0, "tokens": tokens, "messageID": "m",
+            "sessionID": "ses_1"}),
     );
     let mut transcript = Transcript::new();
     match output {
@@ -187,7 +192,8 @@ fn proof(log: &str) -> Proof {
 }
 
 fn spec() -> RunSpec {
-    let request = r#"{"runId":"r","agent":{"id":"a","companyId":"c"},"selfPod":{"namespace":"n","image":"i"},"config":{"timeoutSec":5}}"#;
+    let request = r#"{"runId":"r","agent":{"id":"a","companyId":"c"},"selfPod":{"namespace":"n","image":"i"},
+        "config":{"timeoutSec":5}}"#;
     RunSpec::from_request(&RenderRequest::from_json(request).expect("a request")).expect("a spec")
 }
 

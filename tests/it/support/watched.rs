@@ -122,7 +122,8 @@ pub(crate) fn job(conditions: Value) -> Value {
 }
 
 pub(crate) fn pod(meta: Value, status: Value) -> Value {
-    let mut pod = json!({"metadata": {"name": "job-1", "namespace": "paperclip", "uid": "pod-uid", "labels": {"job-name": "job"},
+    let mut pod = json!({"metadata": {"name": "job-1", "namespace": "paperclip", "uid": "pod-uid",
+        "labels": {"job-name": "job"},
         "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": "job", "uid": "uid"}]},
         "spec": {"nodeName": "node", "containers": []}, "status": status});
     for (key, value) in meta.as_object().into_iter().flatten() {
