@@ -1,5 +1,6 @@
 /** Everything the adapter reads from the process environment, in one place. */
-import { hostname } from "node:os";
+import { hostname, tmpdir } from "node:os";
+import { delimiter } from "node:path";
 
 import type { Fields } from "./fields.js";
 import type { Observation, ServerEnvironment } from "../../index.js";
@@ -50,6 +51,34 @@ export function dataRootOf(config: Fields): string {
   const configured = config["dataRoot"];
   if (typeof configured === "string" && configured.trim()) return configured.trim();
   return readServerEnvironment().dataRoot ?? DEFAULT_DATA_ROOT;
+}
+
+/** A folder for what the server makes for itself; never on the shared volume. */
+export function tempFolder(): string {
+  return leadsToVolume(tmpdir()) ? "/tmp" : tmpdir();
+}
+
+/**
+ * This environment for a program that reads what lies in its HOME, with nothing in it that leads to the shared volume,
+ * where agents write: a HOME there becomes this folder, and a program there is not found.
+ */
+export function environmentOffVolume(home: string): NodeJS.ProcessEnv {
+  const { HOME = "", PATH = "", ...others } = process.env;
+  const kept = Object.entries(others).filter(([, value]) => value && !leadsToVolume(value));
+  const folders = PATH.split(delimiter).filter((folder) => folder.startsWith("/") && !leadsToVolume(folder));
+  return {
+    ...Object.fromEntries(kept),
+    PATH: folders.join(delimiter),
+    HOME: HOME && !leadsToVolume(HOME) ? HOME : home,
+    OPENCODE_DISABLE_PROJECT_CONFIG: "true",
+    OPENCODE_DISABLE_AUTOUPDATE: "true",
+  };
+}
+
+/** Whether a text has a path of the shared volume in it, also among others. */
+function leadsToVolume(text: string): boolean {
+  const roots = [DEFAULT_DATA_ROOT, readServerEnvironment().dataRoot ?? DEFAULT_DATA_ROOT];
+  return roots.some((root) => text.includes(root.replace(/\/+$/, "")));
 }
 
 /** Whether output of this process goes to a terminal that wants colours. */

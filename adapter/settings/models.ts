@@ -1,8 +1,12 @@
 /** Models to choose from: a short list that is always there, and what the server's own opencode offers. */
 import { execFile } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { promisify } from "node:util";
 
 import type { AdapterModel } from "@paperclipai/adapter-utils";
+
+import { environmentOffVolume, tempFolder } from "../host/environment.js";
 
 const CACHE_MS = 60_000;
 const COMMAND_LIMIT_MS = 20_000;
@@ -21,7 +25,7 @@ export const models: AdapterModel[] = [
 
 /** Makes a lister over a command that prints one model id a line; its answer is kept for a minute. */
 export function createListModels(
-  readOutput: () => Promise<string> = () => outputOf("opencode", ["models"]),
+  readOutput: () => Promise<string> = () => outputOfOwn("opencode", ["models"]),
   now: () => number = Date.now,
 ): () => Promise<AdapterModel[]> {
   let cached: { until: number; answer: Promise<AdapterModel[]> } | undefined;
@@ -55,9 +59,27 @@ export function parseModelList(output: string): AdapterModel[] {
   return [...new Set(ids)].map((id) => ({ id, label: known.get(id) ?? id }));
 }
 
+/**
+ * What a program of the server's own prints, in a new folder and with nothing that leads to the shared volume: the
+ * server's HOME is there, agents write in it, and opencode runs the plugins that its configuration names.
+ */
+async function outputOfOwn(command: string, args: string[]): Promise<string> {
+  const folder = await mkdtemp(join(tempFolder(), "opencode-models-"));
+  try {
+    return await outputOf(command, args, COMMAND_LIMIT_MS, { cwd: folder, env: environmentOffVolume(folder) });
+  } finally {
+    await rm(folder, { recursive: true, force: true }).catch(() => {});
+  }
+}
+
 /** What a command prints; a rejection when it fails, hangs or prints too much. */
-export async function outputOf(command: string, args: string[], timeout = COMMAND_LIMIT_MS): Promise<string> {
-  const options = { timeout, killSignal: "SIGKILL", maxBuffer: OUTPUT_LIMIT_BYTES } as const;
+export async function outputOf(
+  command: string,
+  args: string[],
+  timeout = COMMAND_LIMIT_MS,
+  place: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+): Promise<string> {
+  const options = { ...place, timeout, killSignal: "SIGKILL", maxBuffer: OUTPUT_LIMIT_BYTES } as const;
   const running = promisify(execFile)(command, args, options);
   running.child.stdin?.end();
   return (await running).stdout;
