@@ -53,14 +53,6 @@ impl<T: Clone> LastFew<T> {
         self.0.push_back(item);
     }
 
-    pub(crate) fn last(&self) -> Option<&T> {
-        self.0.back()
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.0.iter()
-    }
-
     pub(crate) fn to_vec(&self) -> Vec<T> {
         self.0.iter().cloned().collect()
     }

@@ -1,8 +1,11 @@
 //! The last errors of a stream. One as opencode writes it is kept as its line, and read when somebody asks for it.
 
-use super::bounded::{LastFew, head, prefix};
+use std::collections::VecDeque;
+
+use super::bounded::prefix;
 use super::event::{ParsedLine, read_fully};
 use super::run_error::{NAME_BYTES, RunError, TEXT_BYTES};
+use super::skim::skim;
 
 /// How many are kept.
 const MAX_KEPT: usize = 16;
@@ -17,59 +20,86 @@ pub(crate) struct ErrorHead<'a> {
     pub(crate) status: Option<u16>,
 }
 
-#[derive(Debug, Default, Clone)]
-struct KeptError {
-    /// Of a line that is not read yet, what its head says.
-    error: RunError,
-    unread: Option<String>,
+#[derive(Debug, Clone)]
+enum KeptError {
+    Read(RunError),
+    /// As opencode wrote it; its head was known without reading it.
+    Line(String),
 }
 
 /// The last errors, each told once however often opencode repeats it.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct LastErrors(LastFew<KeptError>);
+pub(crate) struct LastErrors {
+    kept: VecDeque<KeptError>,
+    /// Of the last one.
+    name: String,
+    message: String,
+    status: Option<u16>,
+}
 
 impl LastErrors {
     /// Whether this is the last error again: opencode may tell one twice, with another header or reference.
     pub(crate) fn repeats(&self, error: ErrorHead<'_>) -> bool {
-        self.0.last().is_some_and(|last| {
-            let known = &last.error;
-            known.status == error.status
-                && known.name == prefix(error.name, NAME_BYTES)
-                && known.message == prefix(error.message, TEXT_BYTES)
-        })
+        !self.kept.is_empty()
+            && self.status == error.status
+            && self.name == prefix(error.name, NAME_BYTES)
+            && self.message == prefix(error.message, TEXT_BYTES)
     }
 
     /// Keeps an error that was read.
     pub(crate) fn push(&mut self, error: RunError) {
-        self.0.push(KeptError { error, unread: None }, MAX_KEPT);
+        self.begins(error.head());
+        self.make_room();
+        self.kept.push_back(KeptError::Read(error));
     }
 
     /// Keeps an error as its line.
-    pub(crate) fn push_line(&mut self, begins: ErrorHead<'_>, line: &str) {
-        let error = RunError {
-            name: head(begins.name, NAME_BYTES),
-            message: head(begins.message, TEXT_BYTES),
-            status: begins.status,
-            ..RunError::default()
+    pub(crate) fn push_line(&mut self, head: ErrorHead<'_>, line: &str) {
+        self.begins(head);
+        // The memory of the oldest is used again.
+        let mut kept = match self.make_room() {
+            Some(KeptError::Line(oldest)) => oldest,
+            _ => String::new(),
         };
-        let unread = Some(line.to_owned());
-        self.0.push(KeptError { error, unread }, MAX_KEPT);
+        line.clone_into(&mut kept);
+        self.kept.push_back(KeptError::Line(kept));
     }
 
     /// All of them, read.
     pub(crate) fn to_vec(&self) -> Vec<RunError> {
-        self.0.iter().map(KeptError::read).collect()
+        self.kept.iter().map(KeptError::read).collect()
+    }
+
+    fn begins(&mut self, head: ErrorHead<'_>) {
+        prefix(head.name, NAME_BYTES).clone_into(&mut self.name);
+        prefix(head.message, TEXT_BYTES).clone_into(&mut self.message);
+        self.status = head.status;
+    }
+
+    fn make_room(&mut self) -> Option<KeptError> {
+        (self.kept.len() >= MAX_KEPT)
+            .then(|| self.kept.pop_front())
+            .flatten()
     }
 }
 
 impl KeptError {
     fn read(&self) -> RunError {
+        let line = match self {
+            Self::Read(error) => return error.clone(),
+            Self::Line(line) => line,
+        };
         let mut scratch = String::new();
-        let line = self.unread.as_deref().unwrap_or_default();
-        match read_fully(line, &mut scratch) {
-            ParsedLine::Event(event) => RunError::read(event.error_value()),
-            // Was read before, or is no JSON behind its head.
-            _ => self.error.clone(),
+        match (read_fully(line, &mut scratch), skim(line)) {
+            (ParsedLine::Event(event), _) => RunError::read(event.error_value()),
+            // No JSON behind its head.
+            (_, Some(ParsedLine::Error { head, .. })) => RunError {
+                name: prefix(head.name, NAME_BYTES).to_owned(),
+                message: prefix(head.message, TEXT_BYTES).to_owned(),
+                status: head.status,
+                ..RunError::default()
+            },
+            _ => RunError::default(),
         }
     }
 }

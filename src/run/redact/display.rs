@@ -80,6 +80,9 @@ impl Redactor {
     #[must_use]
     pub fn hide<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut text = Cow::Borrowed(text);
+        if self.secrets.is_empty() {
+            return text;
+        }
         for secret in &self.secrets {
             if secret.is_in(&text) {
                 text = Cow::Owned(text.replace(secret.text(), "***"));
