@@ -1,12 +1,16 @@
 //! Secrets that are known by where they stand: behind the name of a password, in URLs, and in the
 //! block of a private key. Pure.
 
+use crate::opencode::bounded::prefix;
+
 use super::secrets::REDACTED;
 
 /// What a name of a password ends with, in lower case.
 const PASSWORDS: [&str; 3] = ["password", "passwd", "passphrase"];
 /// Bytes of quotes, spaces and signs between such a name and its value.
 const GAP_BYTES: usize = 8;
+/// Bytes of the longest password.
+const PASSWORD_BYTES: usize = 200;
 
 /// Without the values of passwords, which may hold any sign: `"password":"p@ss#w0rd!"`. Only what has letters and
 /// digits is one: elsewhere it is the name of a field, or a word for it.
@@ -44,9 +48,11 @@ fn password_after(lower: &str, at: usize) -> Option<std::ops::Range<usize>> {
         return None;
     }
     let ends = |c: char| c.is_whitespace() || "\"'`\\;&<>,)}]".contains(c);
-    let value = value.get(..value.find(ends).unwrap_or(value.len()))?;
+    // No further than a password is long: behind each name of many, all of the text would be read.
+    let near = prefix(value, PASSWORD_BYTES + 1);
+    let value = near.get(..near.find(ends).unwrap_or(near.len()))?;
     let has = |is: fn(&u8) -> bool| value.bytes().any(|byte| is(&byte));
-    let is_password = (6..=200).contains(&value.len())
+    let is_password = (6..=PASSWORD_BYTES).contains(&value.len())
         && has(u8::is_ascii_digit)
         && has(u8::is_ascii_alphabetic)
         && !value.starts_with(['$', '{', '[', '*']);
@@ -185,9 +191,11 @@ pub(super) fn without_private_keys(text: String) -> String {
 /// How long a key and its headers are: up to the closing line, or as long as nothing else stands there.
 fn key_bytes(body: &str) -> usize {
     let in_block = |c: char| c.is_ascii_alphanumeric() || c.is_whitespace() || "+/=\\:,.-()_*[]".contains(c);
-    let block = body.find(|c| !in_block(c)).unwrap_or(body.len());
-    let block = body.get(..block).unwrap_or_default();
-    block.find(END).unwrap_or(block.len())
+    let closes = |at: usize| body.get(at..).is_some_and(|rest| rest.starts_with(END));
+    // Whichever comes first: what is behind it is not read for each of many keys.
+    let mut signs = body.char_indices();
+    let end = signs.find(|(at, c)| !in_block(*c) || *c == '-' && closes(*at));
+    end.map_or(body.len(), |(at, _)| at)
 }
 
 /// Adds a text whose end is the rest of a key: lines of base64 only, and the end of the line before them.

@@ -237,3 +237,12 @@ fn ordinary_words_stay_at_these_places() {
         assert_eq!(without_secrets(text), text);
     }
 }
+
+#[test]
+fn a_text_of_many_names_and_frames_is_read_in_one_pass() {
+    // To read all that is behind each of them takes minutes, and whoever waits for it sees it.
+    let names = "--password=".repeat(100_000);
+    assert_eq!(without_secrets(&names).matches("[redacted]").count(), 99_999);
+    let keys = "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n".repeat(20_000);
+    assert_eq!(without_secrets(&keys).matches("[redacted]").count(), 20_000);
+}
