@@ -454,8 +454,8 @@ export interface RunHandle {
  * Builds the Kubernetes Job of a run from a rendered prompt. Pure: no clock, no file, no API server.
  *
  * Throws a TypeError for what is no `JobBuildInput`; else an error with a `code`: `k8s_config_invalid` names the field
- * of the agent's configuration that cannot be used, `k8s_invalid_request` the id or path, `k8s_prompt_too_large` says
- * that the prompt fits into no Secret.
+ * of the agent's configuration that cannot be used, `k8s_invalid_id` the id, `k8s_prompt_too_large` says that the
+ * prompt fits into no Secret.
  */
 export declare function buildJobManifest(input: JobBuildInput): JobBuildResult
 

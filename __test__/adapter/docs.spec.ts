@@ -1,5 +1,5 @@
 /** What README and deploy/ promise is what the code does: fields, defaults, error codes, rights. */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 import type { AdapterExecutionContext } from "@paperclipai/adapter-utils";
@@ -73,6 +73,14 @@ describe("the error codes", () => {
     ]) {
       expect(documented).toContain(code);
     }
+  });
+});
+
+describe("the pages of docs/", () => {
+  it.each(readdirSync(`${root}docs`))("%s names no error code that there is not", (page) => {
+    const known = new Set(table("When a run fails").flatMap(([codes]) => words(codes)));
+    const named = [...text(`docs/${page}`).matchAll(/`(k8s_[a-z_]+)`/g)].map(([, code]) => code!);
+    expect(named.filter((code) => !known.has(code))).toEqual([]);
   });
 });
 

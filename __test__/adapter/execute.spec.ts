@@ -28,10 +28,11 @@ describe("a request that cannot be run", () => {
     ["a text for the runtime", context({ runtime: "x" }).ctx, /runtime is not an object/],
     ["no onLog", context({ onLog: undefined }).ctx, /onLog is missing/],
   ];
-  it.each(cases)("%s is a result that says what to do, and nothing is started", async (_name, ctx, message) => {
+  it.each(cases)("%s is a result that says what to do, and nothing is started", async (name, ctx, message) => {
     const { native, result } = start(ctx as ReturnType<typeof context>["ctx"]);
     const answer = await result;
-    expect(answer).toMatchObject({ exitCode: null, signal: null, timedOut: false, errorCode: "k8s_invalid_request" });
+    const errorCode = name.startsWith("a hostile") ? "k8s_invalid_id" : "k8s_invalid_request";
+    expect(answer).toMatchObject({ exitCode: null, signal: null, timedOut: false, errorCode });
     expect(answer.errorMessage).toMatch(message);
     expect(native.runs).toHaveLength(0);
   });

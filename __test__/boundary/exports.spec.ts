@@ -135,7 +135,7 @@ describe("createServerAdapter", () => {
     };
     expect(await module.execute(ctx as never)).toMatchObject({
       exitCode: null,
-      errorCode: "k8s_invalid_request",
+      errorCode: "k8s_invalid_id",
       errorMessage: expect.stringContaining("Invalid runId for log path: a/b"),
     });
   });

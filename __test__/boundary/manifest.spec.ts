@@ -104,6 +104,9 @@ describe("buildJobManifest", () => {
 
   it("refuses what cannot make a valid Job", () => {
     expect(() => build({ tolerations: "{ not: [valid" })).toThrow(/toleration/i);
+    const ctx = { runId: "a/b", agent: { id: "a", companyId: "c", name: "" }, config: {}, context: {}, runtime: {} };
+    const hostile = { ctx: ctx as never };
+    expect(() => build({}, hostile)).toThrow(expect.objectContaining({ code: "k8s_invalid_id" }));
   });
 });
 

@@ -30,9 +30,9 @@ function kubeconfigWithPlugin(command: string, args: string[] = []): string {
 }
 
 const cases: [what: string, overrides: Record<string, unknown>, code: string, says: RegExp][] = [
-  ["a run id that climbs", { runId: "../../etc/passwd" }, "k8s_invalid_request", /runId/],
-  ["an agent id with a slash", { agent: { ...agent, id: "a/b" } }, "k8s_invalid_request", /agentId/],
-  ["a company id with a newline", { agent: { ...agent, companyId: "c\n" } }, "k8s_invalid_request", /companyId/],
+  ["a run id that climbs", { runId: "../../etc/passwd" }, "k8s_invalid_id", /runId/],
+  ["an agent id with a slash", { agent: { ...agent, id: "a/b" } }, "k8s_invalid_id", /agentId/],
+  ["a company id with a newline", { agent: { ...agent, companyId: "c\n" } }, "k8s_invalid_id", /companyId/],
   ["no run id", { runId: undefined }, "k8s_invalid_request", /runId/],
   ["no agent", { agent: undefined }, "k8s_invalid_request", /agent/],
   ["a configuration that is no object", { config: "yes" }, "k8s_invalid_request", /config/],
@@ -57,7 +57,7 @@ const cases: [what: string, overrides: Record<string, unknown>, code: string, sa
     /kubeconfig.*(false|exit)/,
   ],
   ["a kubeconfig that never ends", { config: { kubeconfig: "/dev/zero" } }, "k8s_self_pod_failed", /no regular file/],
-  ["a run id that is too long for a file name", { runId: "r".repeat(300) }, "k8s_invalid_request", /runId has 300/],
+  ["a run id that is too long for a file name", { runId: "r".repeat(300) }, "k8s_invalid_id", /runId has 300/],
   ["a blank prompt", { config: { promptTemplate: "  \n" } }, "k8s_invalid_request", /prompt is empty/],
   ["an env value with a NUL", { config: { env: { A: "a\0b" } } }, "k8s_config_invalid", /env\.A holds a NUL/],
   [

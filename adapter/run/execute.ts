@@ -59,7 +59,7 @@ async function startValidated(native: Native, ctx: AdapterExecutionContext): Pro
     native.buildPodLogPath(ctx.agent.companyId, ctx.agent.id, ctx.runId);
   } catch (error) {
     const hint = "Ids may hold letters, digits and hyphens only; nothing was created.";
-    return failure("k8s_invalid_request", `${describeError(error)}. ${hint}`);
+    return failure("k8s_invalid_id", `${describeError(error)}. ${hint}`);
   }
   // The first reason wins: it aborts once.
   const cancellation = new AbortController();

@@ -9,9 +9,9 @@ use serde_json::json;
 use super::Result;
 use super::code::{error, invalid};
 use super::text::{is_well_formed, utf8_of};
-use crate::codes::CONFIG_INVALID;
-use crate::config::{Prompt, Prompts, RenderRequest, RunSpec};
+use crate::config::{ConfigError, Prompt, Prompts, RenderRequest, RunSpec};
 use crate::manifest::{self, KnownTexts, names, take_known_texts};
+use crate::run::request::code_of;
 
 /// The run's log file as the pod sees it.
 ///
@@ -45,8 +45,8 @@ struct ManifestAnswer<'a> {
 /// Builds the Kubernetes Job of a run from a rendered prompt. Pure: no clock, no file, no API server.
 ///
 /// Throws a TypeError for what is no `JobBuildInput`; else an error with a `code`: `k8s_config_invalid` names the field
-/// of the agent's configuration that cannot be used, `k8s_invalid_request` the id or path, `k8s_prompt_too_large` says
-/// that the prompt fits into no Secret.
+/// of the agent's configuration that cannot be used, `k8s_invalid_id` the id, `k8s_prompt_too_large` says that the
+/// prompt fits into no Secret.
 // The prompts come beside the request and are not returned, also not as a part of the Job: to convert a large one twice
 // would take most of the time.
 #[napi(
@@ -59,7 +59,7 @@ pub fn build_job_manifest(
     prompt: Utf16String,
     resumed_prompt: Option<Utf16String>,
 ) -> Result<String> {
-    let config = |cause: crate::config::ConfigError| error(CONFIG_INVALID, cause);
+    let config = |cause: ConfigError| error(code_of(&cause), cause);
     let request = RenderRequest::from_json(&request_json).map_err(config)?;
     let mut spec = RunSpec::from_request(&request).map_err(config)?;
     spec.run.prompts = Prompts {

@@ -12,9 +12,7 @@ use crate::config::{RunSpec, Runtime};
 use crate::manifest::names;
 use crate::manifest::names::instance;
 use crate::manifest::{FileNames, LogPaths, task_word};
-use crate::run::failure::{
-    Failure, INVALID_ID, INVALID_REQUEST, SELF_POD_FAILED, SHARED_VOLUME_MISSING, cancelled,
-};
+use crate::run::failure::{Failure, INVALID_ID, SELF_POD_FAILED, SHARED_VOLUME_MISSING, cancelled};
 use crate::run::job::handle::{JobHandle, Limits};
 use crate::run::report::{Harvest, HarvestedSession};
 use crate::run::request::{RunRequest, of_config};
@@ -77,8 +75,8 @@ impl RunContext {
             ));
         }
         let selector = names::agent_selector(&spec.run.agent_id).ok_or_else(|| {
-            let message = format!("agent id {:?} gives no label value", spec.run.agent_id);
-            Failure::of_input(INVALID_REQUEST, message)
+            let message = format!("Invalid agentId for a label: {}", spec.run.agent_id);
+            Failure::of_input(INVALID_ID, message)
         })?;
         let run = &spec.run;
         let paths = LogPaths::new(&run.company_id, &run.agent_id, &run.id)

@@ -1,5 +1,5 @@
-//! One run, from the request to the report. Reads like the picture in `docs/design.md`; holds no rule about success: that
-//! is `outcome`.
+//! One run, from the request to the report. Reads like the picture in `docs/design.md`; holds no rule about success:
+//! that is `outcome`.
 
 pub mod admit;
 pub mod agent_lock;
@@ -57,8 +57,8 @@ const MAX_ROUNDS: usize = 5;
 
 /// Executes a run. Never fails: a failure is a report.
 ///
-/// The futures of its parts are boxed: each is large, and one in another they outgrow the stack of a runtime's worker in a
-/// development build.
+/// The futures of its parts are boxed: each is large, and one in another they outgrow the stack of a runtime's worker
+/// in a development build.
 ///
 /// # Example
 /// The binding calls it with the request's JSON text, a host that takes log lines, and a signal to stop.
@@ -277,7 +277,7 @@ async fn rounds(
     Err(Failure::of_input(
         failure::GUARD_BLOCKED,
         format!(
-            "{MAX_ROUNDS} earlier Jobs of this task were harvested one after another: start the run again"
+            "Too many earlier Jobs: {MAX_ROUNDS} of this task were harvested one after another. Start the run again"
         ),
     ))
 }

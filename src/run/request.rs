@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::cluster::Access;
 use crate::config::{ConfigError, RenderRequest, RunSpec};
 use crate::manifest::POD_ROOT;
-use crate::run::failure::{CONFIG_INVALID, Failure, INVALID_REQUEST};
+use crate::run::failure::{CONFIG_INVALID, Failure, INVALID_ID, INVALID_REQUEST};
 use crate::tail::source::Ownership;
 
 /// What the shim read from the server's environment.
@@ -64,7 +64,8 @@ impl RunRequest {
             .map_err(|error| invalid(format!("the request is no JSON: {error}")))?;
         if render.prompt.trim().is_empty() {
             return Err(invalid(
-                "the prompt is empty: opencode would refuse it. Give the agent a promptTemplate or instructions".to_owned(),
+                "the prompt is empty: opencode would refuse it. Give the agent a promptTemplate or instructions"
+                    .to_owned(),
             ));
         }
         let environment = fields.environment.unwrap_or_default();
@@ -167,11 +168,17 @@ impl Environment {
 
 /// An unusable request or setting as a failure.
 pub fn of_config(error: ConfigError) -> Failure {
-    let code = match error {
+    Failure::of_input(code_of(&error), error.to_string())
+}
+
+/// The code of an unusable request or setting.
+#[must_use]
+pub fn code_of(error: &ConfigError) -> &'static str {
+    match error {
+        ConfigError::Id(_) => INVALID_ID,
         ConfigError::Field { .. } => CONFIG_INVALID,
         _ => INVALID_REQUEST,
-    };
-    Failure::of_input(code, error.to_string())
+    }
 }
 
 #[cfg(test)]

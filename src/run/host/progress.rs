@@ -76,8 +76,6 @@ pub struct Progress {
 pub struct RunState {
     /// How far the run is.
     pub phase: Phase,
-    /// The Job that is followed.
-    pub job: Option<String>,
     /// What the agent does.
     pub activity: Activity,
     /// Masks secrets in it.

@@ -58,7 +58,6 @@ pub(crate) async fn supervise(run: AttachedJob, host_log: &HostLog) -> Supervise
     let (output, mut seen) = signal::channel(OutputState::default());
     let printed = seen.clone();
     let redactor = Redactor::of(&run.spec);
-    host_log.follow(&run.handle.job_name);
     let delivered = async {
         let (delivery, stderr) = tokio::join!(
             deliver::stdout(&run.stdout, host_log, &run.handle.stop, &redactor, &output),
@@ -215,8 +214,8 @@ async fn judge(
     if let RunEnd::Unreachable { why } = end {
         let job = &handle.job_name;
         let message = format!(
-            "API server not reachable: it was away for too long ({why}). The Job {job} is kept, and the task's next run \
-             takes it over"
+            "API server not reachable: it was away for too long ({why}). The Job {job} is kept, and the task's next \
+             run takes it over"
         );
         let outage = Failure::of_input(OUTAGE, message);
         match &mut report.outcome {

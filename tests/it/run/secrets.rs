@@ -226,7 +226,6 @@ fn told(
         );
         let state = RunState {
             phase: Phase::Running,
-            job: None,
             activity: transcript.activity().clone(),
             redactor: redactor.clone(),
             wanted_from: None,
