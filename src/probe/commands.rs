@@ -103,15 +103,19 @@ impl Commands {
         format!("http://paperclip.{}.svc:3100", self.namespace)
     }
 
-    /// Binds the package's Role to the server's account from another namespace.
-    pub(super) fn bind_from(&self, namespace: &str) -> Option<String> {
-        (namespace != self.namespace).then(|| {
-            format!(
-                "kubectl -n {namespace} create rolebinding paperclip-server \
-                 --role=paperclip-adapter-opencode-k8s --serviceaccount={}:paperclip",
-                self.namespace
-            )
-        })
+    /// Grants the package's Role to the server's account; in another namespace a binding of its own names that one. May
+    /// be pasted again.
+    pub(super) fn grant(&self, namespace: &str) -> String {
+        let apply = self.apply("rbac.yaml", namespace);
+        if namespace == self.namespace {
+            return apply;
+        }
+        format!(
+            "{apply} && kubectl -n {namespace} create rolebinding paperclip-server \
+             --role=paperclip-adapter-opencode-k8s \
+             --serviceaccount={}:paperclip --dry-run=client -o yaml | kubectl -n {namespace} apply -f -",
+            self.namespace
+        )
     }
 
     /// Runs a shell script in the server's container. The script has no single quotes.
@@ -159,14 +163,12 @@ mod tests {
         let commands = Commands::new(Some("prod"), Some("paperclip-7d9f8c6b5-xk2lp"), Some("/x/pkg/"));
         assert_eq!(
             commands.apply("rbac.yaml", "agents"),
-            "kubectl -n prod exec paperclip-7d9f8c6b5-xk2lp -- cat /x/pkg/deploy/rbac.yaml | kubectl -n agents apply -f -"
+            "kubectl -n prod exec paperclip-7d9f8c6b5-xk2lp -- cat /x/pkg/deploy/rbac.yaml | kubectl -n agents apply \
+             -f -"
         );
-        assert_eq!(commands.bind_from("prod"), None);
-        assert!(
-            commands
-                .bind_from("agents")
-                .is_some_and(|text| text.ends_with("prod:paperclip"))
-        );
+        assert_eq!(commands.grant("prod"), commands.apply("rbac.yaml", "prod"));
+        let bind = " --serviceaccount=prod:paperclip --dry-run=client -o yaml | kubectl -n agents apply -f -";
+        assert!(commands.grant("agents").ends_with(bind));
         let unknown = Commands::new(None, None, None);
         assert!(
             unknown

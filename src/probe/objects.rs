@@ -66,7 +66,8 @@ pub(super) async fn own_pod(
     let commands = commands.in_namespace(&namespace);
     let unknown = |message: String, command: String| {
         let hint = format!(
-            "The server needs POD_NAME and PAPERCLIP_NAMESPACE by the downward API, and the right to `get pods`: {command}"
+            "The server needs POD_NAME and PAPERCLIP_NAMESPACE by the downward API, and the right to `get pods`: \
+             {command}"
         );
         Check::new(Level::Error, "k8s_self_pod_unknown", message, Some(&hint))
     };
@@ -80,7 +81,7 @@ pub(super) async fn own_pod(
         Ok(Ok((own, _))) => Ok(own),
         Ok(Err(error)) => {
             let command = match error.is_forbidden() {
-                true => commands.apply("rbac.yaml", &namespace),
+                true => commands.grant(&namespace),
                 false => commands.name_own_pod(),
             };
             Err(unknown(
@@ -112,8 +113,9 @@ pub(super) async fn namespace(cluster: &Cluster, name: &str, commands: &Commands
                      namespace {name}"
                 ),
                 false => format!(
-                    "Runs work without this right; files of Jobs that are gone are not swept. Grant `get namespaces`: {}",
-                    commands.apply("rbac.yaml", name)
+                    "Runs work without this right; files of Jobs that are gone are not swept. Grant `get \
+                     namespaces`: {}",
+                    commands.grant(name)
                 ),
             };
             let message = format!("Namespace {name} cannot be read: {error}");
@@ -133,7 +135,8 @@ pub(super) async fn secret(cluster: &Cluster, namespace: &str, name: &str, is_wa
         Err(error) if is_wanted => {
             let message = format!("Secret {name}, which `secretRef` names, cannot be read: {error}");
             let hint = format!(
-                "Make it, or empty the field; runs work without it: kubectl -n {namespace} create secret generic {name} \
+                "Make it, or empty the field; runs work without it: kubectl -n {namespace} create secret generic \
+                 {name} \
                  --from-literal=ANTHROPIC_API_KEY=..."
             );
             Check::new(Level::Warn, "k8s_secret_missing", message, Some(&hint))
@@ -179,7 +182,8 @@ pub(super) async fn claim(cluster: &Cluster, namespace: &str, own: &SelfPod, com
             own.namespace
         );
         let hint = format!(
-            "Leave `namespace` empty, or make a claim of that name for the same volume there. This is the volume: kubectl \
+            "Leave `namespace` empty, or make a claim of that name for the same volume there. This is the volume: \
+             kubectl \
              -n {} get pvc {name} -o yaml",
             own.namespace
         );
@@ -194,7 +198,7 @@ pub(super) async fn claim(cluster: &Cluster, namespace: &str, own: &SelfPod, com
             let message = format!("Nobody said whether claim {name} is ReadWriteMany: {error}");
             let hint = format!(
                 "Grant `get persistentvolumeclaims`: {}",
-                commands.apply("rbac.yaml", namespace)
+                commands.grant(namespace)
             );
             Check::new(Level::Warn, "k8s_pvc_check_failed", message, Some(&hint))
         }
@@ -218,7 +222,8 @@ fn rwx(name: &str, claim: PersistentVolumeClaim, commands: &Commands) -> Check {
     }
     let message = format!("Claim {name} is {}, not ReadWriteMany.", modes.join(", "));
     let hint = format!(
-        "Agents on other nodes than the server's cannot mount it, and a claim cannot be changed. Mount a ReadWriteMany one, \
+        "Agents on other nodes than the server's cannot mount it, and a claim cannot be changed. Mount a \
+         ReadWriteMany one, \
          which is empty at first: {} && {}",
         commands.apply("pvc.yaml", commands.namespace()),
         commands.patch_server()

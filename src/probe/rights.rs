@@ -69,7 +69,7 @@ const RIGHTS: [(&str, &str, &str, &str, Without); 19] = [
 
 /// `namespace` is that of the Jobs, `own` the server's.
 pub(super) async fn check(cluster: &Cluster, namespace: &str, own: &str, commands: &Commands) -> Vec<Check> {
-    let grants = [namespace, own].map(|namespace| grant(namespace, commands));
+    let grants = [namespace, own].map(|namespace| commands.grant(namespace));
     let asked = RIGHTS.map(|right| match is_used_in_own(right.4) {
         true => ask(cluster, own, right, &grants[1]),
         false => ask(cluster, namespace, right, &grants[0]),
@@ -80,15 +80,6 @@ pub(super) async fn check(cluster: &Cluster, namespace: &str, own: &str, command
 /// Whether the right is used in the server's namespace, wherever the Jobs are: the page of costs shows its quotas.
 fn is_used_in_own(without: Without) -> bool {
     without == Without::Unshown
-}
-
-/// Commands that grant all of it.
-fn grant(namespace: &str, commands: &Commands) -> String {
-    let apply = commands.apply("rbac.yaml", namespace);
-    match commands.bind_from(namespace) {
-        Some(bind) => format!("{apply} && {bind}"),
-        None => apply,
-    }
 }
 
 async fn ask(
