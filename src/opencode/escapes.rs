@@ -1,6 +1,12 @@
 //! Escape sequences of terminals, which plugins and shells write between opencode's lines. Pure.
 
-/// The text without escape sequences and control characters (newlines and tabs stay). Reads each character once.
+/// Whether it turns the direction of what is behind it, which may be another's text.
+fn turns_text(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The text without escape sequences, control characters (newlines and tabs stay), and what turns its direction. Reads
+/// each character once.
 pub(crate) fn without_escapes(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
@@ -14,7 +20,7 @@ pub(crate) fn without_escapes(text: &str) -> String {
                 plain.push(c);
                 continue;
             }
-            c if c.is_control() => continue,
+            c if c.is_control() || turns_text(c) => continue,
             c => {
                 plain.push(c);
                 continue;
@@ -58,6 +64,7 @@ mod tests {
             ("\u{9b}31mred\u{9d}title\u{9c}!", "red!"),
             ("\u{1b}(Bplain\u{1b}Pq\u{1b}\\ text", "plain text"),
             ("cut \u{1b}[9", "cut "),
+            ("\u{202e}sseccus\u{2069}: שלום\u{200f}", "sseccus: שלום\u{200f}"),
             ("\u{1b}]0;no end\nthe next line", "\nthe next line"),
         ] {
             assert_eq!(without_escapes(raw), plain, "{raw:?}");

@@ -196,11 +196,18 @@ impl<'a> Files<'a> {
     }
 }
 
-/// Paths and keys of skills are texts of others: in a warning they stay on its line.
+/// Paths and keys of skills are texts of others: in a warning they stay on its line, and turn no words of ours.
 fn warning(text: &str) -> String {
+    let breaks_or_turns = |c: char| matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let on_one_line: String = text
         .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| {
+            if c.is_control() || breaks_or_turns(c) {
+                ' '
+            } else {
+                c
+            }
+        })
         .collect();
     format!("Warning: {on_one_line}")
 }

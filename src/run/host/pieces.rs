@@ -7,12 +7,17 @@ pub(super) const CALL_BYTES: usize = 8 << 10;
 /// Bytes of one call with a longer line: the host cuts calls over 64 Ki characters in the middle.
 const PIECE_BYTES: usize = 60 << 10;
 
-/// One line with this adapter's prefix. Control characters become spaces: the text may be hostile.
+/// One line with this adapter's prefix. Control characters and all ends of lines become spaces: the text may be
+/// hostile.
 pub(super) fn status_line(text: &str) -> String {
     let clean: String = text
         .trim_end()
         .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| match c {
+            '\u{2028}' | '\u{2029}' => ' ',
+            c if c.is_control() => ' ',
+            c => c,
+        })
         .collect();
     format!("[paperclip] {clean}\n")
 }
@@ -67,6 +72,9 @@ mod tests {
 
     #[test]
     fn a_status_line_is_one_line() {
-        assert_eq!(status_line("a\nb\u{1b}[31m\n"), "[paperclip] a b [31m\n");
+        assert_eq!(
+            status_line("a\nb\u{1b}[31m\u{2028}c\n"),
+            "[paperclip] a b [31m c\n"
+        );
     }
 }

@@ -33,10 +33,10 @@ impl Redactor {
         let mut secrets: Vec<String> = spec.run.auth_token.iter().cloned().collect();
         secrets.extend(spec.run.mcp_servers.iter().map(|server| server.token.clone()));
         for (name, value) in named {
-            if sounds_secret(name) && !value.starts_with('/') {
+            if sounds_secret(name) && !is_path(value) {
                 secrets.push(value.trim().to_owned());
             }
-            secrets.extend(url_password(value).map(str::to_owned));
+            secrets.extend(url_passwords(value));
         }
         Self {
             secrets: forms::of(secrets),
@@ -135,35 +135,66 @@ fn after_a_gap(text: &str) -> &str {
         .map_or("", |(_, rest)| rest.trim_start())
 }
 
-/// The password in a URL such as that of a database, whatever its variable is called.
-fn url_password(value: &str) -> Option<&str> {
-    let (_, rest) = value.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let (user, _) = authority.rsplit_once('@')?;
-    user.split_once(':').map(|(_, password)| password)
+/// The passwords in a URL such as that of a database, or in a list of them, whatever its variable is called; also as a
+/// program has them that has read the signs which the URL writes as numbers.
+fn url_passwords(value: &str) -> Vec<String> {
+    let passwords = value.split("://").skip(1).filter_map(|rest| {
+        let authority = rest.split(['/', '?', '#']).next()?;
+        let (user, _) = authority.rsplit_once('@')?;
+        user.split_once(':').map(|(_, password)| password.to_owned())
+    });
+    let plain = |password: String| [from_url(&password), Some(password)];
+    passwords.flat_map(plain).flatten().collect()
+}
+
+/// A part of a URL without `%40` for a sign, where it has such.
+fn from_url(text: &str) -> Option<String> {
+    let mut pieces = text.split('%');
+    let mut bytes = pieces.next()?.as_bytes().to_vec();
+    for piece in pieces {
+        let code = piece.get(..2)?;
+        bytes.push(u8::from_str_radix(code, 16).ok()?);
+        bytes.extend(piece.bytes().skip(2));
+    }
+    String::from_utf8(bytes).ok().filter(|plain| plain != text)
+}
+
+/// Whether a value is a path, such as that of the file which holds a key. A secret in base64 may begin with a slash as
+/// well; what follows is no plain word then.
+fn is_path(value: &str) -> bool {
+    let first = value
+        .trim()
+        .strip_prefix('/')
+        .and_then(|rest| rest.split('/').next());
+    first.is_some_and(|name| {
+        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
+        name.starts_with(|c: char| c.is_ascii_lowercase() || c == '.') && name.chars().all(is_plain)
+    })
 }
 
 fn sounds_secret(name: &str) -> bool {
-    const WORDS: [&str; 10] = [
+    const WORDS: [&str; 12] = [
         "KEY",
         "TOKEN",
         "SECRET",
         "PASS",
         "CREDENTIAL",
         "AUTH",
+        "BEARER",
         "COOKIE",
+        "JWT",
         "PRIVATE",
         "WEBHOOK",
         "CONNECTION_STRING",
     ];
     let name = name.to_ascii_uppercase().replace("AUTHOR", "");
-    WORDS.iter().any(|word| name.contains(word)) || name == "PAT" || name.ends_with("_PAT")
+    let is_short = |end: &str| name.strip_suffix(end).is_some_and(|rest| rest.ends_with('_'));
+    WORDS.iter().any(|word| name.contains(word)) || name == "PAT" || is_short("PAT") || is_short("PWD")
 }
 
-/// Whether it is a control character, changes the direction of text, or has no width.
+/// Whether it is a control character, a mark of direction, or has no width. What turns a text is gone before.
 fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    c.is_control() || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 #[cfg(test)]
@@ -181,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_line_is_one_line_without_controls_and_bounded() {
-        let shown = redactor(&[]).line("a\u{1b}[31m\r\n\tb\u{202e}c \u{0}d", 80);
+        let shown = redactor(&[]).line("a\u{1b}[31m\r\n\tb\u{200b}c\u{202e} \u{0}d", 80);
         assert_eq!(shown, "a b c d");
         assert_eq!(redactor(&[]).line("日本語です", 3), "日本…");
         assert_eq!(redactor(&[]).line("日本語", 3), "日本語");
@@ -252,10 +283,18 @@ mod tests {
             "PAPERCLIP_RUNTIME_TOOLS_TOKEN",
             "ADO_PAT",
             "SLACK_WEBHOOK_URL",
+            "MYSQL_PWD",
         ] {
             assert!(sounds_secret(name), "{name}");
         }
-        for name in ["PATH", "NODE_ENV", "GIT_AUTHOR_NAME", "COMPATIBLE"] {
+        for name in [
+            "PATH",
+            "NODE_ENV",
+            "GIT_AUTHOR_NAME",
+            "COMPATIBLE",
+            "PWD",
+            "OLDPWD",
+        ] {
             assert!(!sounds_secret(name), "{name}");
         }
     }
@@ -267,10 +306,38 @@ mod tests {
         let line = serde_json::json!({"text": format!("it is {secret}!")}).to_string();
         assert_eq!(hidden.hide(&line), r#"{"text":"it is ***!"}"#);
         assert_eq!(hidden.hide("nothing"), "nothing");
+    }
+
+    #[test]
+    fn passwords_of_urls_are_known_also_as_programs_read_them() {
+        let none: [&str; 0] = [];
+        assert_eq!(url_passwords("postgres://app:s3cretpw@db:5432/x"), ["s3cretpw"]);
         assert_eq!(
-            url_password("postgres://app:s3cretpw@db:5432/x"),
-            Some("s3cretpw")
+            url_passwords("amqp://a:one@x,amqp://b:tw%6f%2F@y"),
+            ["one", "two/", "tw%6f%2F"]
         );
-        assert_eq!(url_password("https://db/x@y"), None);
+        assert_eq!(url_passwords("redis://:100%@h"), ["100%"]);
+        assert_eq!(url_passwords("https://db/x@y"), none);
+    }
+
+    #[test]
+    fn a_secret_that_begins_with_a_slash_is_no_path() {
+        for path in [
+            "/run/secrets/key",
+            "/paperclip",
+            "/etc/ssl/private/My+Key=.pem",
+            "/.ssh/id",
+        ] {
+            assert!(is_path(path), "{path}");
+        }
+        for secret in [
+            "/k3Jd82mZpQ9vX7tY+bWcR5fLhN0aE4s=",
+            "//aX9",
+            "/Z/b/c",
+            "/9c1f2e",
+            "sk-1",
+        ] {
+            assert!(!is_path(secret), "{secret}");
+        }
     }
 }

@@ -31,7 +31,7 @@ async fn what_cannot_be_read_is_a_warning_that_says_why() {
     let skill = |name: &str| json!({ "key": name, "source": at(name) });
     let request = json!({
         "instructions": at("none.md"),
-        "skills": [skill("skill"), skill("gone"), skill("file.md")],
+        "skills": [skill("skill"), {"key": "go\u{202e}ne", "source": at("gone")}, skill("file.md")],
     });
     let answer = read_here(root.path(), request).await;
     assert_eq!(answer["instructions"], "");
@@ -42,7 +42,7 @@ async fn what_cannot_be_read_is_a_warning_that_says_why() {
             "Warning: instructionsFilePath not readable: {}",
             not_there("none.md")
         ),
-        format!("Warning: skill gone not readable: {}", not_there("gone")),
+        format!("Warning: skill go ne not readable: {}", not_there("gone")),
     ];
     assert_eq!(warnings(&answer), expected);
 }
