@@ -42,15 +42,32 @@ pub(crate) fn count(counts: &mut BTreeMap<String, u64>, name: &str) {
 }
 
 /// The last few of a list.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct LastFew<T>(VecDeque<T>);
+
+impl<T> Default for LastFew<T> {
+    fn default() -> Self {
+        Self(VecDeque::new())
+    }
+}
 
 impl<T: Clone> LastFew<T> {
     pub(crate) fn push(&mut self, item: T, limit: usize) {
-        if self.0.len() >= limit {
-            self.0.pop_front();
-        }
+        self.make_room(limit);
         self.0.push_back(item);
+    }
+
+    /// Drops the oldest where there is no room for one more.
+    pub(crate) fn make_room(&mut self, limit: usize) -> Option<T> {
+        (self.0.len() >= limit).then(|| self.0.pop_front()).flatten()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter()
     }
 
     pub(crate) fn to_vec(&self) -> Vec<T> {

@@ -1,8 +1,6 @@
 //! The last errors of a stream. One as opencode writes it is kept as its line, and read when somebody asks for it.
 
-use std::collections::VecDeque;
-
-use super::bounded::prefix;
+use super::bounded::{LastFew, prefix};
 use super::event::{ParsedLine, read_fully};
 use super::run_error::{NAME_BYTES, RunError, TEXT_BYTES};
 use super::skim::skim;
@@ -30,7 +28,7 @@ enum KeptError {
 /// The last errors, each told once however often opencode repeats it.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct LastErrors {
-    kept: VecDeque<KeptError>,
+    kept: LastFew<KeptError>,
     /// Of the last one.
     name: String,
     message: String,
@@ -49,20 +47,19 @@ impl LastErrors {
     /// Keeps an error that was read.
     pub(crate) fn push(&mut self, error: RunError) {
         self.begins(error.head());
-        self.make_room();
-        self.kept.push_back(KeptError::Read(error));
+        self.kept.push(KeptError::Read(error), MAX_KEPT);
     }
 
     /// Keeps an error as its line.
     pub(crate) fn push_line(&mut self, head: ErrorHead<'_>, line: &str) {
         self.begins(head);
         // The memory of the oldest is used again.
-        let mut kept = match self.make_room() {
+        let mut kept = match self.kept.make_room(MAX_KEPT) {
             Some(KeptError::Line(oldest)) => oldest,
             _ => String::new(),
         };
         line.clone_into(&mut kept);
-        self.kept.push_back(KeptError::Line(kept));
+        self.kept.push(KeptError::Line(kept), MAX_KEPT);
     }
 
     /// All of them, read.
@@ -74,12 +71,6 @@ impl LastErrors {
         prefix(head.name, NAME_BYTES).clone_into(&mut self.name);
         prefix(head.message, TEXT_BYTES).clone_into(&mut self.message);
         self.status = head.status;
-    }
-
-    fn make_room(&mut self) -> Option<KeptError> {
-        (self.kept.len() >= MAX_KEPT)
-            .then(|| self.kept.pop_front())
-            .flatten()
     }
 }
 

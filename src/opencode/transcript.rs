@@ -146,23 +146,22 @@ impl Transcript {
     fn tool_done(&mut self, session: &str, tool: &str) {
         self.activity.uses(tool);
         self.last = LastEvent::ToolCall;
-        self.sum.lines += 1;
-        self.sum.events += 1;
-        self.session(session);
+        self.event_of(session);
         self.sum.tool_calls += 1;
         self.progress.used_tool();
         self.open.got_on();
     }
 
     fn step_started(&mut self, session: &str, message: &str) {
-        self.sum.lines += 1;
-        self.sum.events += 1;
-        self.session(session);
+        self.event_of(session);
         self.step_start(message);
     }
 
-    fn session(&mut self, id: &str) {
-        let id = js_trim(id);
+    /// Counts a line that is an event of this session.
+    fn event_of(&mut self, session: &str) {
+        self.sum.lines += 1;
+        self.sum.events += 1;
+        let id = js_trim(session);
         // Nearly every event names the same session, whose id was checked the first time.
         if self.sum.session_id.as_deref() != Some(id) && is_id(id) {
             self.sum.session_id = Some(id.to_owned());
@@ -170,9 +169,7 @@ impl Transcript {
     }
 
     fn fold(&mut self, event: &Event<'_>) {
-        self.sum.lines += 1;
-        self.sum.events += 1;
-        self.session(event.session.as_str());
+        self.event_of(event.session.as_str());
         self.last = match event.kind.as_str() {
             "step_finish" => LastEvent::StepFinished,
             "text" | "reasoning" => LastEvent::Text,
@@ -267,30 +264,26 @@ impl Transcript {
     }
 
     fn error(&mut self, error: RunError) {
-        if error.reason.as_deref().is_some_and(is_overflow) && error.name != "ContextOverflowError" {
-            self.progress.overflowed();
-        }
-        if self.failed(error.head()) {
+        let overflows = is_overflow(&error.name, error.reason.as_deref());
+        if self.failed(error.head(), overflows) {
             self.errors.push(error);
         }
     }
 
     fn error_line(&mut self, session: &str, error: ErrorHead<'_>, line: &str) {
         self.last = LastEvent::Error;
-        self.sum.lines += 1;
-        self.sum.events += 1;
-        self.session(session);
-        if self.failed(error) {
+        self.event_of(session);
+        if self.failed(error, is_overflow(error.name, None)) {
             self.errors.push_line(error, line);
         }
     }
 
-    /// Takes in an error; whether it is another one than the last.
-    fn failed(&mut self, error: ErrorHead<'_>) -> bool {
+    /// Takes in an error; whether it is another one than the last. `overflows`: the conversation is too long.
+    fn failed(&mut self, error: ErrorHead<'_>, overflows: bool) -> bool {
         self.disturbed = true;
         let repeats = self.errors.repeats(error);
         self.open.failed(repeats);
-        if error.name == "ContextOverflowError" {
+        if overflows {
             self.progress.overflowed();
         }
         if !repeats {
@@ -342,9 +335,9 @@ pub(crate) fn is_step_limit_reason(reason: &str) -> bool {
         .any(|limit| reason.eq_ignore_ascii_case(limit))
 }
 
-/// Whether V2's reason is that the conversation is too long.
-fn is_overflow(reason: &str) -> bool {
-    reason.contains("context-overflow")
+/// Whether the conversation is too long: by the error's name, or by V2's reason.
+fn is_overflow(name: &str, reason: Option<&str>) -> bool {
+    name == "ContextOverflowError" || reason.is_some_and(|reason| reason.contains("context-overflow"))
 }
 
 fn error_says_session_lost(error: ErrorHead<'_>) -> bool {
