@@ -68,51 +68,46 @@ const HOOKS: [&str; 3] = [
 
 /// Without the secrets that are paths.
 pub(super) fn without_hooks(text: String) -> String {
-    let mut text = without_encoded_passwords(text);
-    for hook in HOOKS {
-        if !text.contains(hook) {
-            continue;
-        }
-        let mut pieces = text.split(hook);
-        let mut out = pieces.next().unwrap_or_default().to_owned();
-        for piece in pieces {
+    HOOKS.iter().fold(text, |text, hook| {
+        behind_each(text, hook, |piece, out| {
             let ends = |c: char| c.is_whitespace() || "\"'`\\<>)?".contains(c);
             let (path, after) = piece.split_at(piece.find(ends).unwrap_or(piece.len()));
-            out.push_str(hook);
             out.push_str(if path.len() >= 16 { REDACTED } else { path });
             out.push_str(after);
-        }
-        text = out;
-    }
-    text
+        })
+    })
 }
 
 /// The same as [`without_url_passwords`] for a URL that is a part of another one, with its signs as numbers.
-fn without_encoded_passwords(text: String) -> String {
+pub(super) fn without_encoded_passwords(text: String) -> String {
     const SLASHES: [&str; 2] = ["%3A%2F%2F", "%3a%2f%2f"];
-    let mut text = text;
-    for slashes in SLASHES {
-        if !text.contains(slashes) {
-            continue;
-        }
-        let mut pieces = text.split(slashes);
-        let mut out = pieces.next().unwrap_or_default().to_owned();
-        for piece in pieces {
+    SLASHES.iter().fold(text, |text, slashes| {
+        behind_each(text, slashes, |piece, out| {
             let ends = |c: char| !c.is_ascii_alphanumeric() && !"%._~-".contains(c);
             let url = piece
                 .get(..piece.find(ends).unwrap_or(piece.len()))
                 .unwrap_or_default();
             let authority = url.split("%2F").next().unwrap_or_default();
-            out.push_str(slashes);
             let user = authority.rsplit_once("%40").map_or("", |(user, _)| user);
             if !user.is_empty() {
                 out.push_str(REDACTED);
             }
             out.push_str(piece.get(user.len()..).unwrap_or_default());
-        }
-        text = out;
+        })
+    })
+}
+
+/// The text with what `push` makes of each piece behind a mark, up to the next one.
+fn behind_each(text: String, mark: &str, push: impl Fn(&str, &mut String)) -> String {
+    let Some((before, behind)) = text.split_once(mark) else {
+        return text;
+    };
+    let mut out = before.to_owned();
+    for piece in behind.split(mark) {
+        out.push_str(mark);
+        push(piece, &mut out);
     }
-    text
+    out
 }
 
 /// `scheme://user:password@host` without user and password.

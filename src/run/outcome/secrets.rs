@@ -2,7 +2,9 @@
 //! stands in a known place. Reads each character a fixed number of times. Pure.
 
 use super::secret_context::Before;
-use super::secret_places::{without_hooks, without_passwords, without_private_keys, without_url_passwords};
+use super::secret_places::{
+    without_encoded_passwords, without_hooks, without_passwords, without_private_keys, without_url_passwords,
+};
 
 /// What stands in place of a secret.
 pub(super) const REDACTED: &str = "[redacted]";
@@ -20,7 +22,9 @@ pub(crate) fn without_secrets(text: &str) -> String {
         out.push_str(gap);
         before = before.after(word, gap, hides);
     }
-    without_private_keys(without_hooks(without_url_passwords(&out)))
+    without_private_keys(without_hooks(without_encoded_passwords(without_url_passwords(
+        &out,
+    ))))
 }
 
 /// The words of the text, each with the gap after it. A word has only characters that credentials have.
