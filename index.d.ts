@@ -479,7 +479,9 @@ export declare function isOpenCodeUnknownSessionError(stdout: string, stderr?: s
  * Looks for skills in the first of `folders` that can be read. Links below `dataRoot` are not followed. Resolves with a
  * `failure` as `readPromptFiles`.
  */
-export declare function listSkillFolders(request: { dataRoot: string; folders: string[] }): Promise<SkillFolder | { failure: RunResult }>
+export declare function listSkillFolders(
+request: { dataRoot: string; folders: string[] }
+): Promise<SkillFolder | { failure: RunResult }>
 
 /** Version of this addon. The adapter compares it with its own. */
 export declare function nativeVersion(): string
@@ -519,10 +521,16 @@ export declare function readPromptFiles(request: PromptFilesRequest): Promise<Pr
  */
 export declare function resolveOutcome(facts: OutcomeFacts): RunResult
 
-/** A valid Kubernetes label value made of any text: lower case, at most 63 characters. `warn` is told what was dropped. */
+/**
+ * A valid Kubernetes label value made of any text: lower case, at most 63 characters.
+ * `warn` is told what was dropped.
+ */
 export declare function sanitizeLabelValue(value: string, warn?: (message: string) => void): string
 
-/** Session parameters from what a host has stored, in every spelling that was ever written; `null` when it holds none. */
+/**
+ * Session parameters from what a host has stored, in every spelling that was ever written;
+ * `null` when it holds none.
+ */
 export declare function sessionDeserialize(raw: unknown): SessionParams | null
 
 /** The session id that people see; `null` when there is none. */
@@ -540,7 +548,10 @@ export declare function sessionSerialize(params: unknown): SessionParams | null
  * rejects only when the addon itself fails. The run keeps the process alive; when its thread ends, it is left to the
  * cluster.
  */
-export declare function startRun(request: RunStart, onCall: (kind: RunCallKind, payload: string) => void | Promise<void>): RunHandle
+export declare function startRun(
+request: RunStart,
+onCall: (kind: RunCallKind, payload: string) => void | Promise<void>
+): RunHandle
 
 /**
  * Follows a log file that another process writes, and resolves to everything that was read.

@@ -100,7 +100,8 @@ pub fn pod_script() -> &'static str {
     manifest::pod_script()
 }
 
-/// A valid Kubernetes label value made of any text: lower case, at most 63 characters. `warn` is told what was dropped.
+/// A valid Kubernetes label value made of any text: lower case, at most 63 characters.
+/// `warn` is told what was dropped.
 #[napi(
     catch_unwind,
     ts_args_type = "value: string, warn?: (message: string) => void",

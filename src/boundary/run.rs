@@ -21,7 +21,7 @@ use crate::run::stop::stop_signal;
 /// cluster.
 #[napi(
     catch_unwind,
-    ts_args_type = "request: RunStart, onCall: (kind: RunCallKind, payload: string) => void | Promise<void>",
+    ts_args_type = "\n  request: RunStart,\n  onCall: (kind: RunCallKind, payload: string) => void | Promise<void>\n",
     ts_return_type = "RunHandle"
 )]
 pub fn start_run(env: Env, crossing: &External<Crossing>, request_json: String) -> Result<u32> {

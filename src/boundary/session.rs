@@ -11,7 +11,8 @@ fn value(text: &str) -> Result<Value> {
     serde_json::from_str(text).map_err(|error| invalid(format!("session: {error}")))
 }
 
-/// Session parameters from what a host has stored, in every spelling that was ever written; `null` when it holds none.
+/// Session parameters from what a host has stored, in every spelling that was ever written;
+/// `null` when it holds none.
 #[napi(
     catch_unwind,
     ts_args_type = "raw: unknown",
