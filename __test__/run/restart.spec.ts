@@ -25,7 +25,8 @@ const MOMENTS = Number(process.env["TEST_RESTARTS"] ?? 8);
 async function killedAt(ms: number, isHeld: boolean): Promise<string> {
   const task = work();
   const program = isHeld ? held(task) : steady(task);
-  const first = serve(contextOf(program, task));
+  const context = contextOf(program, task);
+  const first = serve(context);
   // A process needs its time to start: only the first moments are counted from there, the others from its Job.
   if (ms >= 0) await first.said("Created K8s Job");
   await new Promise((resolve) => setTimeout(resolve, Math.abs(ms)));
@@ -51,8 +52,9 @@ async function killedAt(ms: number, isHeld: boolean): Promise<string> {
     times === 1 || (times === 2 && (heardAll || reported === 1)),
     `${ms} ms: ran ${times} times, reported ${reported}`,
   ).toBe(true);
-  await expectNothingLeft(stage, task);
-  return stdout.includes("Reattaching") ? "reattached" : reported ? "reported" : times === 1 ? "started" : "again";
+  const way = stdout.includes("Reattaching") ? "reattached" : reported ? "reported" : times === 1 ? "started" : "again";
+  await expectNothingLeft(stage, task, way === "started" ? context.runId : undefined);
+  return way;
 }
 
 test("a server killed at any moment of a run: the next one delivers all, and the agent ran once", async () => {
