@@ -33,6 +33,17 @@ pub enum ManifestError {
         /// UTF-8 bytes of the variables.
         of_env: usize,
     },
+    /// A folder that a pod with `volumeAccess: own` may not see.
+    #[error(
+        "Not a folder of its own: {field} {path} holds other agents' folders or the server's, or is no plain path, and \
+         volumeAccess own shows none of these. Name a folder that is the agent's alone, or set volumeAccess to all"
+    )]
+    NotOwnFolder {
+        /// The setting, or the host's field, that names the folder.
+        field: &'static str,
+        /// The folder, as the pod would see it.
+        path: String,
+    },
     /// The operator's patch of the pod is refused.
     #[error("{0}")]
     Patch(String),
@@ -43,7 +54,7 @@ impl ManifestError {
     pub fn code(&self) -> &'static str {
         match self {
             ManifestError::Id(_) => INVALID_ID,
-            ManifestError::Patch(_) => CONFIG_INVALID,
+            ManifestError::Patch(_) | ManifestError::NotOwnFolder { .. } => CONFIG_INVALID,
             ManifestError::PromptTooLarge { .. } | ManifestError::SecretTooLarge { .. } => PROMPT_TOO_LARGE,
         }
     }

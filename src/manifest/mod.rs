@@ -13,6 +13,7 @@ mod mcp;
 mod mount_guard;
 pub mod names;
 mod narrow;
+mod own_folders;
 mod patch;
 mod patch_limits;
 mod paths;
@@ -37,7 +38,7 @@ pub use command::{
 pub use error::ManifestError;
 pub use known_texts::{KnownTexts, take_known_texts};
 pub use names::sanitize_label_value;
-pub use narrow::folders_to_make;
+pub use narrow::{FoldersToMake, folders_to_make};
 pub use paths::{
     FileNames, LOG_END, LogPaths, NONCE_END, OTHER_ENDS, POD_ROOT, RUN_LOGS, STARTED_END, on_server,
     pod_log_path,
@@ -76,9 +77,11 @@ pub struct Manifest {
 /// Renders the Job of a run.
 ///
 /// # Errors
-/// [`ManifestError`]: an id that cannot be part of a path, a prompt that fits nowhere, or a patch that the pod cannot have.
+/// [`ManifestError`]: an id that cannot be part of a path, a prompt that fits nowhere, a patch that the pod cannot
+/// have, or a folder that is not the agent's own where it is to see no other.
 pub fn render(spec: &RunSpec) -> Result<Manifest, ManifestError> {
     let paths = LogPaths::new(&spec.run.company_id, &spec.run.agent_id, &spec.run.id)?;
+    narrow::check(spec, &paths)?;
     let job_name = names::job_name(&spec.run.agent_id, &spec.run.id);
     let mut secret = prompt::secret_for(spec, &job_name)?;
     let opencode_args = command::opencode_args(spec);

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::config::{AgentDb, RunSpec};
 use crate::manifest::job_record::JobRecord;
-use crate::manifest::{self, FileNames, LogPaths};
+use crate::manifest::{self, FileNames, FoldersToMake, LogPaths};
 use crate::run::failure::{Failure, LOG_INCOMPLETE, SHARED_VOLUME_MISSING};
 use crate::run::timing::{Budget, VOLUME, VOLUME_RETRY_PAUSE};
 use crate::run::volume::blocking::DataRoot;
@@ -73,28 +73,28 @@ impl RunFolder {
         })
     }
 
-    /// Makes the log folder and the empty files, and `more` folders that the pod is to see. The pod waits at its gate until [`Self::open_gate`].
+    /// Makes the log folder and the empty files, and `more` folders. The pod waits at its gate until
+    /// [`Self::open_gate`].
     ///
     /// # Errors
     /// `k8s_shared_volume_missing`, when the volume cannot be written or does not answer.
-    pub(crate) async fn prepare(&mut self, database: &AgentDb, more: Vec<String>) -> Result<(), Failure> {
+    pub(crate) async fn prepare(&mut self, database: &AgentDb, more: FoldersToMake) -> Result<(), Failure> {
         let volume = self.volume.clone();
         let database = match database {
-            AgentDb::File(path) => Some(PathBuf::from(manifest::on_server(
-                path,
-                &volume.root.path.to_string_lossy(),
-            ))),
+            AgentDb::File(path) => Some(path.clone()),
             _ => None,
         };
         let (log, stderr) = (self.names.log.clone(), self.names.stderr.clone());
         let made = self.make(move |files| {
-            for folder in more {
-                let place = manifest::on_server(&folder, &volume.root.path.to_string_lossy());
-                // Of a file in it only the folder is made.
-                RunFiles::prepare_folder_of(&volume.root.path, &Path::new(&place).join("x"), volume.owner);
+            let root = &volume.root.path;
+            let here = |path: &str| PathBuf::from(manifest::on_server(path, &root.to_string_lossy()));
+            for folder in more.shown {
+                RunFiles::prepare_shown_folder(root, &here(&folder), volume.owner)?;
             }
-            if let Some(file) = database {
-                RunFiles::prepare_folder_of(&volume.root.path, &file, volume.owner);
+            // Of a file only the folder is made.
+            let in_mount_points = more.mount_points.iter().map(|folder| here(folder).join("x"));
+            for file in in_mount_points.chain(database.as_deref().map(here)) {
+                RunFiles::prepare_folder_of(root, &file, volume.owner);
             }
             files.prepare(volume.owner, &[(&log, b""), (&stderr, b"")])
         });

@@ -138,12 +138,31 @@ impl RunFiles {
     /// Makes the folder of a file that the pod will make: the pod's user may not be allowed to make one in a folder of
     /// the server's. When this fails, the pod tries it, and says what it lacks.
     pub fn prepare_folder_of(data_root: &Path, file: &Path, owner: Ownership) {
-        let hand_over = HandOver::to(owner);
-        let give = |made: &OwnedFd| hand_over.give_new_folder(made);
-        if let Some(place) = VolumePath::below(data_root, file)
-            && let Err(error) = place.make_folder(hand_over.folder_mode(), give)
-        {
+        if let Err(error) = make_folder_of(data_root, file, owner) {
             tracing::info!(%error, file = %file.display(), "cannot make the folder: the pod tries it");
+        }
+    }
+
+    /// Makes a folder that a pod is to see instead of all of the volume. Of one that cannot be made the kubelet says
+    /// what it lacks.
+    ///
+    /// # Errors
+    /// The way to it has a link, which the kubelet would follow: the pod would see another folder of the volume.
+    pub fn prepare_shown_folder(
+        data_root: &Path,
+        folder: &Path,
+        owner: Ownership,
+    ) -> Result<(), PrepareError> {
+        match make_folder_of(data_root, &folder.join("x"), owner) {
+            Err(cause @ SourceError::Hostile(_)) => Err(PrepareError::LeadsElsewhere {
+                path: folder.display().to_string(),
+                cause,
+            }),
+            Err(error) => {
+                tracing::info!(%error, folder = %folder.display(), "cannot make the folder: the kubelet tries it");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
         }
     }
 
@@ -242,6 +261,15 @@ impl RunFiles {
             }
         }
         first
+    }
+}
+
+fn make_folder_of(data_root: &Path, file: &Path, owner: Ownership) -> Result<(), SourceError> {
+    let hand_over = HandOver::to(owner);
+    let give = |made: &OwnedFd| hand_over.give_new_folder(made);
+    match VolumePath::below(data_root, file) {
+        Some(place) => place.make_folder(hand_over.folder_mode(), give).map(drop),
+        None => Ok(()),
     }
 }
 

@@ -58,10 +58,21 @@ pub enum PrepareError {
         /// What the file system said.
         cause: SourceError,
     },
+    /// A folder that a pod is to see instead of all of the volume is not where its path says.
+    #[error(
+        "Folder leads elsewhere: {path}: {cause}. A pod with volumeAccess own would see what it leads to. Put a folder \
+         in the place of the link"
+    )]
+    LeadsElsewhere {
+        /// The folder.
+        path: String,
+        /// What the walk to it met.
+        cause: SourceError,
+    },
     /// The server's user cannot make a file that the pod's user could write.
     #[error(
-        "Users do not fit: the server runs as uid {server} and the pod as uid {pod}. The server's user must be 0, {pod} or a member of \
-         group {group}, so that both can write {path}"
+        "Users do not fit: the server runs as uid {server} and the pod as uid {pod}. The server's user must be 0, \
+         {pod} or a member of group {group}, so that both can write {path}"
     )]
     Owner {
         /// The server's effective user id.
@@ -187,7 +198,7 @@ pub(super) fn is_powerless(errno: Errno) -> bool {
 }
 
 /// After root was to give the file or folder to the pod's user. Where that was refused, it stays with the user as whom
-/// root counts, and everybody on the volume may write it: else the pod would find a folder in which it can make nothing.
+/// root counts, and everybody on the volume may write it: else the pod would find a folder in which it makes nothing.
 fn open_to(
     owner: Ownership,
     made: &OwnedFd,

@@ -104,3 +104,23 @@ fn a_file_in_a_folder_that_pods_may_not_enter_is_not_read_for_them() {
     fs::set_permissions(&volume.folder, fs::Permissions::from_mode(0o700)).expect("a mode");
     assert!(read().is_err_and(|error| error.to_string().contains("may not enter")));
 }
+
+/// The kubelet follows a link in the way to a part of the volume, to wherever in the volume it leads.
+#[test]
+fn a_folder_that_a_pod_is_to_see_is_reached_without_links() {
+    let volume = Volume::new();
+    let root = volume.root();
+    let prepare = |folder: &str| {
+        RunFiles::prepare_shown_folder(&root, &root.join(folder), Ownership::of_this_process())
+    };
+    prepare("work/repo").expect("made");
+    prepare("work/repo").expect("there");
+    assert!(root.join("work/repo").is_dir());
+    symlink("../../logs", root.join("work/repo/task")).expect("a link");
+    fs::write(root.join("work/file"), "").expect("a file");
+    for folder in ["work/repo/task", "work/repo/task/agent", "work/file"] {
+        let refused = prepare(folder).expect_err("refused").to_string();
+        let start = format!("Folder leads elsewhere: {}: ", root.join(folder).display());
+        assert!(refused.starts_with(&start), "{refused}");
+    }
+}
