@@ -14,6 +14,7 @@ use reason::{NODE_LOST, disruption, pod_reason};
 
 use super::waiting::{is_permanent, is_silent};
 use crate::manifest::PROMPT_SECRET_VOLUME;
+use crate::manifest::exit_codes;
 use crate::manifest::names::PROMPT_CONTAINER;
 
 /// How a Job ended.
@@ -267,8 +268,10 @@ fn failed_init(status: &ContainerStatus) -> Option<PodStage> {
     let end = container_end(status).filter(|end| end.exit_code != 0)?;
     let reason = end.reason.unwrap_or_default();
     let message = end.message.trim();
+    let ours = (status.name == PROMPT_CONTAINER).then(|| exit_codes::describe(end.exit_code));
+    let what = ours.flatten().unwrap_or("Init container failed");
     let why = format!(
-        "init container {} exited with code {} ({reason}) {message}",
+        "{what}: {} exited with code {} ({reason}) {message}",
         status.name, end.exit_code
     );
     Some(PodStage::Blocked {

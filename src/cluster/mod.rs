@@ -13,6 +13,7 @@ mod inherited_mounts;
 mod list;
 mod objects;
 mod refusals;
+pub mod start_failures;
 pub mod subscribers;
 pub mod verbs;
 pub mod view;

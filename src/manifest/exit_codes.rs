@@ -17,27 +17,58 @@ pub const NOT_ADMITTED: i32 = 70;
 
 /// What a code of the scripts means; none for a code of opencode or of a signal.
 pub fn describe(code: i32) -> Option<&'static str> {
-    Some(match code {
-        SECOND_POD => {
-            "Pod started twice: another pod of this Job had already run the agent, so this one did nothing"
-        }
-        PROMPT_INCOMPLETE => {
-            "Prompt incomplete: it did not reach the pod whole, so the agent was not started"
-        }
-        LOG_UNWRITABLE => {
-            "Volume not writable: the pod cannot write its log on the shared volume (read-only, full, or owned by another user)"
-        }
-        WRONG_VOLUME => {
-            "Not the server's volume: the pod sees another volume, folder or cluster than the server at /paperclip"
-        }
-        LOG_TOO_LARGE => "Output too large: it grew over maxLogBytes, so the agent was ended",
-        DB_UNWRITABLE => "No database folder: the pod cannot make it on the shared volume",
-        NOT_ADMITTED => {
-            "Job not let on: the server ended, or lost the API server, before it let this Job run"
-        }
-        _ => return None,
-    })
+    row(code).map(|(_, what, _)| *what)
 }
+
+/// What a person does about a code whose meaning this text begins with.
+pub fn to_do_about(text: &str) -> Option<&'static str> {
+    let row = ROWS.iter().find(|(_, what, _)| text.starts_with(what));
+    row.map(|(_, _, to_do)| *to_do)
+}
+
+fn row(code: i32) -> Option<&'static (i32, &'static str, &'static str)> {
+    ROWS.iter().find(|(of, ..)| *of == code)
+}
+
+/// Each code, what it means, and what to do.
+const ROWS: [(i32, &str, &str); 7] = [
+    (
+        SECOND_POD,
+        "Pod started twice: another pod of this Job had already run the agent, so this one did nothing",
+        "Look at what deleted the first pod: a drain, an eviction, a person",
+    ),
+    (
+        PROMPT_INCOMPLETE,
+        "Prompt incomplete: it did not reach the pod whole, so the agent was not started",
+        "Start the run again; if it repeats, look at the disk of the pod's node",
+    ),
+    (
+        LOG_UNWRITABLE,
+        "Volume not writable: the pod cannot write its log on the shared volume (read-only, full, or owned by another \
+         user)",
+        "Let user and group of the pod (1000, or `runAsUser` and `fsGroup`) write there, or free space",
+    ),
+    (
+        WRONG_VOLUME,
+        "Not the server's volume: the pod sees another volume, folder or cluster than the server at /paperclip",
+        "Compare `dataRoot`, the claim, its subPath and `kubeconfig` with what the server's pod mounts",
+    ),
+    (
+        LOG_TOO_LARGE,
+        "Output too large: it grew over maxLogBytes, so the agent was ended",
+        "Raise `maxLogBytes`, or make the agent print less",
+    ),
+    (
+        DB_UNWRITABLE,
+        "No database folder: the pod cannot make it on the shared volume",
+        "Let the pod's user write in instances/default/opencode-db, or free space",
+    ),
+    (
+        NOT_ADMITTED,
+        "Job not let on: the server ended, or lost the API server, before it let this Job run",
+        "Start the run again",
+    ),
+];
 
 #[cfg(test)]
 mod tests {
@@ -47,6 +78,11 @@ mod tests {
     fn only_our_codes_are_described() {
         let ours: Vec<i32> = (0..=255).filter(|code| describe(*code).is_some()).collect();
         assert_eq!(ours, [64, 65, 66, 67, 68, 69, 70]);
+        assert_eq!(ours, ROWS.map(|(code, ..)| code));
+        assert!(
+            ours.iter()
+                .all(|code| describe(*code).and_then(to_do_about).is_some())
+        );
     }
 
     #[test]

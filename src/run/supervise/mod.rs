@@ -12,6 +12,8 @@ pub mod usage;
 mod version;
 pub mod watch;
 
+use std::iter;
+
 use tokio::sync::watch as signal;
 use tokio::time::{Instant, sleep_until};
 
@@ -25,6 +27,7 @@ use version::VersionLine;
 use watch::{Say, Watch, Watched};
 
 use crate::cluster::conditions::finished_at;
+use crate::cluster::start_failures::explained;
 use crate::manifest::names::OPENCODE_CONTAINER;
 use crate::metrics;
 use crate::run::attached::AttachedJob;
@@ -272,8 +275,8 @@ async fn never_started(handle: &JobHandle, why: &str, host_log: &HostLog) -> Fai
     }
 }
 
-/// The reason with what the API server warned of when the Job was made, and what events say of the Job and its pods,
-/// where listing them is granted.
+/// The reason in a few words, with what the API server warned of when the Job was made, and what events say of the Job
+/// and its pods, where listing them is granted; then what to do.
 async fn with_words_of_the_cluster(handle: &JobHandle, why: &str) -> String {
     let mut uids = vec![handle.job_uid.clone()];
     let pods = handle.pods();
@@ -292,16 +295,17 @@ async fn with_words_of_the_cluster(handle: &JobHandle, why: &str) -> String {
     let mut said: Vec<String> = handle.warnings.clone();
     said.extend(events);
     said.retain(|text| !why.contains(text.as_str()));
-    let said = said.join("; ");
-    match (said.is_empty(), pods.is_empty()) {
+    let told = said.join("; ");
+    let text = match (told.is_empty(), pods.is_empty()) {
         (true, true) if !is_granted => {
             format!("{why}. Grant the server `list` on events, and the cluster's own words stand here")
         }
         (true, _) => why.to_owned(),
         // Without a pod the cluster's own words are the reason, and ours the symptom.
-        (false, true) => format!("{said}. {why}"),
-        (false, false) => format!("{why}. The cluster says: {said}"),
-    }
+        (false, true) => format!("{told}. {why}"),
+        (false, false) => format!("{why}. The cluster says: {told}"),
+    };
+    explained(&text, iter::once(why).chain(said.iter().map(String::as_str)))
 }
 
 fn log_event(handle: &JobHandle, report: &Report) -> Value {
