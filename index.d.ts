@@ -375,6 +375,14 @@ export interface ServerEnvironment {
   paperclipApiUrl?: string | undefined;
 }
 
+/** Where a program of the server's own runs. */
+export interface ProgramPlace {
+  /** Its variables. */
+  environment: Record<string, string | undefined>;
+  /** The folder for its temporary files. */
+  temp: string;
+}
+
 /** One finding of the environment test. */
 export interface EnvironmentCheck {
   /** Names the finding, such as `k8s_pvc_rwx`; it stays the same from version to version. */
@@ -465,6 +473,12 @@ export declare function buildJobManifest(input: JobBuildInput): JobBuildResult
  * Throws `Invalid <field> for log path: <value>` for an id that is not made of letters, digits and hyphens.
  */
 export declare function buildPodLogPath(companyId: string, agentId: string, runId: string): string
+
+/**
+ * What of this server's environment a program gets that reads what lies in its HOME, and where its files can be:
+ * without what leads to the shared volume, where agents write. Without HOME it gets a new one.
+ */
+export declare function environmentOffVolume(server: ProgramPlace): ProgramPlace
 
 /** Counts what this process holds for its runs and tails. All are 0 while there are none. */
 export declare function heldResources(): HeldResources

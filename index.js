@@ -55,6 +55,7 @@ function usesMusl() {
 export const {
   buildJobManifest,
   buildPodLogPath,
+  environmentOffVolume,
   heldResources,
   isOpenCodeStepLimitResult,
   isOpenCodeUnknownSessionError,

@@ -92,6 +92,7 @@ export function fakeNative(overrides: Partial<Native> = {}): FakeNative {
       return run;
     },
     probeEnvironment: async () => ({ checks: [] }),
+    environmentOffVolume: (server) => server,
     quotaWindows: async () => ({ windows: [] }),
     readPromptFiles: async () => ({ instructions: "", skills: [], warnings: [] }),
     listSkillFolders: async () => ({ folder: null, skills: [], others: [] }),

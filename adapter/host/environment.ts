@@ -1,9 +1,8 @@
 /** Everything the adapter reads from the process environment, in one place. */
 import { hostname, tmpdir } from "node:os";
-import { delimiter } from "node:path";
 
 import type { Fields } from "./fields.js";
-import type { Observation, ServerEnvironment } from "../../index.js";
+import type { Observation, ProgramPlace, ServerEnvironment } from "../../index.js";
 
 /** Where pods see the shared volume, and the server too unless it says otherwise. */
 export const DEFAULT_DATA_ROOT = "/paperclip";
@@ -53,32 +52,9 @@ export function dataRootOf(config: Fields): string {
   return readServerEnvironment().dataRoot ?? DEFAULT_DATA_ROOT;
 }
 
-/** A folder for what the server makes for itself; never on the shared volume. */
-export function tempFolder(): string {
-  return leadsToVolume(tmpdir()) ? "/tmp" : tmpdir();
-}
-
-/**
- * This environment for a program that reads what lies in its HOME, with nothing in it that leads to the shared volume,
- * where agents write: a HOME there becomes this folder, and a program there is not found.
- */
-export function environmentOffVolume(home: string): NodeJS.ProcessEnv {
-  const { HOME = "", PATH = "", ...others } = process.env;
-  const kept = Object.entries(others).filter(([, value]) => value && !leadsToVolume(value));
-  const folders = PATH.split(delimiter).filter((folder) => folder.startsWith("/") && !leadsToVolume(folder));
-  return {
-    ...Object.fromEntries(kept),
-    PATH: folders.join(delimiter),
-    HOME: HOME && !leadsToVolume(HOME) ? HOME : home,
-    OPENCODE_DISABLE_PROJECT_CONFIG: "true",
-    OPENCODE_DISABLE_AUTOUPDATE: "true",
-  };
-}
-
-/** Whether a text has a path of the shared volume in it, also among others. */
-function leadsToVolume(text: string): boolean {
-  const roots = [DEFAULT_DATA_ROOT, readServerEnvironment().dataRoot ?? DEFAULT_DATA_ROOT];
-  return roots.some((root) => text.includes(root.replace(/\/+$/, "")));
+/** Where a program of this server's own would run. */
+export function programPlace(): ProgramPlace {
+  return { environment: { ...process.env }, temp: tmpdir() };
 }
 
 /** Whether output of this process goes to a terminal that wants colours. */

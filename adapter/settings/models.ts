@@ -6,7 +6,8 @@ import { promisify } from "node:util";
 
 import type { AdapterModel } from "@paperclipai/adapter-utils";
 
-import { environmentOffVolume, tempFolder } from "../host/environment.js";
+import { loadNative } from "../addon/native.js";
+import { programPlace } from "../host/environment.js";
 
 const CACHE_MS = 60_000;
 const COMMAND_LIMIT_MS = 20_000;
@@ -64,9 +65,10 @@ export function parseModelList(output: string): AdapterModel[] {
  * server's HOME is there, agents write in it, and opencode runs the plugins that its configuration names.
  */
 async function outputOfOwn(command: string, args: string[]): Promise<string> {
-  const folder = await mkdtemp(join(tempFolder(), "opencode-models-"));
+  const { environment, temp } = loadNative().environmentOffVolume(programPlace());
+  const folder = await mkdtemp(join(temp, "opencode-models-"));
   try {
-    return await outputOf(command, args, COMMAND_LIMIT_MS, { cwd: folder, env: environmentOffVolume(folder) });
+    return await outputOf(command, args, COMMAND_LIMIT_MS, { cwd: folder, env: { HOME: folder, ...environment } });
   } finally {
     await rm(folder, { recursive: true, force: true }).catch(() => {});
   }

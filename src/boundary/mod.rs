@@ -17,6 +17,7 @@ mod held;
 mod judge;
 mod observe;
 mod probe;
+mod programs;
 mod prompt_files;
 mod quotas;
 mod render;

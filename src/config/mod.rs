@@ -8,6 +8,7 @@ mod inherit;
 mod json;
 mod map;
 mod node_options;
+mod off_volume;
 mod pod_shape;
 mod request;
 pub mod row;
@@ -26,6 +27,7 @@ pub use error::ConfigError;
 pub use inherit::Inherit;
 pub(crate) use json::items;
 pub use json::{Json, read_named};
+pub use off_volume::off_volume;
 pub(crate) use pod_shape::typed;
 pub use pod_shape::{MoreResources, PodShape};
 pub use request::{

@@ -120,6 +120,7 @@ Object.assign(addon, {
   buildJobManifest,
   buildPodLogPath: (companyId, agentId, runId) =>
     rust.buildPodLogPath(idText(companyId), idText(agentId), idText(runId)),
+  environmentOffVolume: ofObject("environmentOffVolume", "server"),
   heldResources: () => JSON.parse(rust.heldResources()),
   isOpenCodeStepLimitResult: (stdout) => rust.isOpenCodeStepLimitResult(stdoutOf(stdout)),
   isOpenCodeUnknownSessionError: (stdout, stderr = "") =>

@@ -62,6 +62,14 @@ export interface ServerEnvironment {
   paperclipApiUrl?: string | undefined;
 }
 
+/** Where a program of the server's own runs. */
+export interface ProgramPlace {
+  /** Its variables. */
+  environment: Record<string, string | undefined>;
+  /** The folder for its temporary files. */
+  temp: string;
+}
+
 /** One finding of the environment test. */
 export interface EnvironmentCheck {
   /** Names the finding, such as `k8s_pvc_rwx`; it stays the same from version to version. */
