@@ -68,6 +68,11 @@ describe("buildJobManifest", () => {
     ]) {
       expect(() => build(input as never)).toThrow(new TypeError(`${name as string} must be an object`));
     }
+    for (const name of ["instructionsContent", "skillsBundleContent"]) {
+      const refusal = new TypeError(`input.${name} must be a text`);
+      expect(() => build({ selfPod, ctx: context().ctx, [name]: 5 })).toThrow(refusal);
+      expect(build({ selfPod, ctx: context().ctx, [name]: null }).jobName).toBe("job");
+    }
   });
 
   it("does without onLog, and with one that throws or rejects", async () => {
@@ -112,8 +117,8 @@ describe("the prompt", () => {
     });
   });
 
-  it("says who the agent is when nothing is configured", () => {
-    const { prompt, promptMetrics } = build({});
+  it.each([undefined, "", "  \n"])("says who the agent is when nothing is configured (%j)", (promptTemplate) => {
+    const { prompt, promptMetrics } = build({ config: { promptTemplate } });
     expect(prompt).toBe("You are agent agent-1 (Ada). Continue your Paperclip work.");
     expect(Object.keys(promptMetrics)).not.toContain("taskMarkdownChars");
   });

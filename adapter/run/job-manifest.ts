@@ -37,6 +37,9 @@ export function createBuildJobManifest(load: NativeLoader): BuildJobManifest {
       if (typeof value !== "object" || value === null) throw new TypeError(`${name} must be an object`);
     }
     const { ctx, instructionsContent, skillsBundleContent, ...rest } = input;
+    for (const [name, value] of Object.entries({ instructionsContent, skillsBundleContent })) {
+      if (typeof (value ?? "") !== "string") throw new TypeError(`input.${name} must be a text`);
+    }
     const request = buildRunRequest(ctx);
     const { runId, agent, runtime, config, context, authToken, ...ofHost } = request;
     const render = (resuming: boolean) =>

@@ -65,6 +65,7 @@ export function renderPrompt(
     // The task brief already holds the description; say it once.
     suppressIssueDescription: task.length > 0,
   });
+  const template = asString(config["promptTemplate"], "");
   const bootstrapTemplate = asString(config["bootstrapPromptTemplate"], "");
   const wakeSaysItAll = (resuming && wake.length > 0) || isRecoveryWake(context["paperclipWake"]);
   const sections = {
@@ -74,9 +75,7 @@ export function renderPrompt(
     wakePrompt: wake,
     taskMarkdown: task,
     sessionHandoff: asString(context["paperclipSessionHandoffMarkdown"], "").trim(),
-    heartbeatPrompt: wakeSaysItAll
-      ? ""
-      : renderTemplate(asString(config["promptTemplate"], DEFAULT_PROMPT_TEMPLATE), data),
+    heartbeatPrompt: wakeSaysItAll ? "" : renderTemplate(template.trim() ? template : DEFAULT_PROMPT_TEMPLATE, data),
   };
   const prompt = joinPromptSections(Object.values(sections));
   return { prompt, promptMetrics: measure(prompt, sections) };
