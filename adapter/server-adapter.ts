@@ -21,7 +21,7 @@ export interface OpenCodeK8sAdapterModule extends ServerAdapterModule {
 }
 
 /** Runs an agent as a Kubernetes Job; never throws. */
-export const execute = withTranscript(createExecute(observed(loadNative)));
+export const execute = createExecute(observed(loadNative), withTranscript);
 
 /** Checks cluster access, rights and the shared volume; never throws. */
 export const testEnvironment = createTestEnvironment(loadNative);

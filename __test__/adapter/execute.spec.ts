@@ -4,18 +4,20 @@ import { describe, expect, it, vi } from "vitest";
 
 import type { PromptFiles } from "../../index.js";
 import { createExecute } from "../../adapter/run/execute.js";
+import { withTranscript } from "../../adapter/ui/readable-log.js";
 import { NativeUnavailableError } from "../../adapter/addon/native.js";
 import { context, deferred, eventually, fakeNative } from "./fake-native.js";
 
 const done = { exitCode: 0, signal: null, timedOut: false };
 
 function start(ctx: ReturnType<typeof context>["ctx"], native = fakeNative()) {
-  return { native, result: createExecute(() => native)(ctx) };
+  return { native, result: createExecute(() => native, withTranscript)(ctx) };
 }
 
 describe("a request that cannot be run", () => {
   const cases: [name: string, ctx: unknown, message: RegExp][] = [
     ["no context", undefined, /no execution context/],
+    ["nothing for a context", null, /no execution context/],
     ["a text for a context", "ctx", /no execution context/],
     ["no agent", context({ agent: undefined }).ctx, /no agent/],
     ["no run id", context({ runId: undefined }).ctx, /runId/],
@@ -35,6 +37,21 @@ describe("a request that cannot be run", () => {
     expect(answer).toMatchObject({ exitCode: null, signal: null, timedOut: false, errorCode });
     expect(answer.errorMessage).toMatch(message);
     expect(native.runs).toHaveLength(0);
+  });
+
+  it("a context that cannot be read is a result, not a throw", async () => {
+    const { ctx } = context();
+    const unreadable = {
+      get: () => {
+        throw new Error("no config here");
+      },
+      enumerable: true,
+    };
+    const answer = await start(Object.defineProperty(ctx, "config", unreadable)).result;
+    expect(answer).toMatchObject({
+      errorCode: "k8s_internal_error",
+      errorMessage: expect.stringContaining("no config here"),
+    });
   });
 
   it("a missing binary is a result, not a throw", async () => {
@@ -164,6 +181,20 @@ describe("a run", () => {
     expect(native.runs[0]?.request).not.toHaveProperty("resumedPrompt");
     native.runs[0]?.finish(done);
     await result;
+  });
+});
+
+describe("the setting transcript", () => {
+  it("is compared as the addon compares a choice: without case", async () => {
+    for (const transcript of ["text", " TEXT ", "Text"]) {
+      const { ctx, text } = context({ config: { transcript } });
+      const { native, result } = start(ctx);
+      await eventually(() => native.runs.length === 1);
+      await native.runs[0]?.sink("stdout", '{"type":"text","part":{"text":"hello"}}\n');
+      native.runs[0]?.finish(done);
+      expect(await result).toMatchObject({ exitCode: 0 });
+      expect(text()).toBe("hello\n");
+    }
   });
 });
 

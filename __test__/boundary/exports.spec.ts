@@ -125,6 +125,11 @@ describe("createServerAdapter", () => {
     expect(Object.values(Object.getOwnPropertyDescriptors(module)).every((field) => "value" in field)).toBe(true);
   });
 
+  it("answers a host that gives nothing", async () => {
+    for (const nothing of [undefined, null, {}])
+      expect(await module.execute(nothing as never)).toMatchObject({ errorCode: "k8s_invalid_request" });
+  });
+
   it("refuses hostile ids as a result", async () => {
     const ctx = {
       runId: "a/b",

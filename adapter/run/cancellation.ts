@@ -1,6 +1,7 @@
 /** Notices that a run is no longer wanted: the host's signal, or its issue set to cancelled. */
 import type { AdapterExecutionContext } from "@paperclipai/adapter-utils";
 
+import { apiUrlOf } from "../host/api-url.js";
 import { describeError } from "../host/calls.js";
 
 /** How often the issue's status is asked for. */
@@ -54,11 +55,12 @@ export function onAbort(signal: AbortSignal, call: () => void): () => void {
 function watchIssue(input: CancellationInput): () => void {
   const { issueId, apiUrl, cancel, warn, pollMs = ISSUE_POLL_MS } = input;
   if (!issueId || !apiUrl) return () => {};
+  const url = apiUrlOf(apiUrl, `issues/${encodeURIComponent(issueId)}`);
   const ended = new AbortController();
   let timer: NodeJS.Timeout;
   let failures = 0;
   const poll = async (): Promise<void> => {
-    const answer = await readIssueStatus(issueUrl(apiUrl, issueId), input, ended.signal);
+    const answer = await readIssueStatus(url, input, ended.signal);
     if (ended.signal.aborted) return;
     if (answer.status === "cancelled") return cancel("issue");
     failures = answer.problem === undefined ? 0 : failures + 1;
@@ -79,11 +81,6 @@ function watchIssue(input: CancellationInput): () => void {
     ended.abort();
     clearTimeout(timer);
   };
-}
-
-/** The API may be below a path: `https://host/paperclip`. */
-function issueUrl(apiUrl: string, issueId: string): string {
-  return `${apiUrl.trim().replace(/\/+$/, "")}/api/issues/${encodeURIComponent(issueId)}`;
 }
 
 interface IssueAnswer {

@@ -7,6 +7,7 @@ import {
   asString,
   buildRuntimeMountedSkillSnapshot,
   type PaperclipSkillEntry,
+  parseObject,
   readPaperclipRuntimeSkillEntries,
 } from "@paperclipai/adapter-utils/server-utils";
 
@@ -22,10 +23,10 @@ import { type } from "../host/version.js";
 /** Makes `listSkills` over an addon: the skills of an agent and which of them its runs get. */
 export function createListSkills(load: NativeLoader) {
   return async function listSkills(ctx: AdapterSkillContext): Promise<AdapterSkillSnapshot> {
-    const skillsHome = installedSkillsDir(ctx.config);
     try {
       const native = load();
-      const { available, desired } = await listAgentSkills(native, ctx.config);
+      const config = parseObject(ctx?.config);
+      const { available, desired } = await listAgentSkills(native, config);
       return buildRuntimeMountedSkillSnapshot({
         adapterType: type,
         availableEntries: available,
@@ -33,10 +34,10 @@ export function createListSkills(load: NativeLoader) {
         mode: "ephemeral",
         configuredDetail: "Its text becomes part of the prompt of every run.",
         missingDetail: "Paperclip has no such skill for this agent.",
-        externalInstalled: await installedSkills(native, ctx.config),
+        externalInstalled: await installedSkills(native, config),
         externalLocationLabel: "~/.claude/skills",
         externalDetail: "Lies on the shared volume; opencode finds it by itself.",
-        skillsHome,
+        skillsHome: installedSkillsDir(config),
       });
     } catch (error) {
       const warnings = [`Skills cannot be listed: ${describeError(error)}`];

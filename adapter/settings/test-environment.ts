@@ -8,8 +8,9 @@ import type {
   HireApprovedHookResult,
   HireApprovedPayload,
 } from "@paperclipai/adapter-utils";
-import { buildPaperclipEnv, parseObject } from "@paperclipai/adapter-utils/server-utils";
+import { asString, buildPaperclipEnv, parseObject } from "@paperclipai/adapter-utils/server-utils";
 
+import { apiUrlOf } from "../host/api-url.js";
 import type { Fields } from "../host/fields.js";
 import { readServerEnvironment } from "../host/environment.js";
 import { describeError } from "../host/calls.js";
@@ -24,18 +25,15 @@ const ANSWER_LIMIT_MS = 3_000;
 /** Makes `testEnvironment` over an addon. It never rejects: what keeps it from probing is itself a finding. */
 export function createTestEnvironment(load: NativeLoader) {
   return async function testEnvironment(ctx: AdapterEnvironmentTestContext): Promise<AdapterEnvironmentTestResult> {
-    const checks = await probe(load, ctx);
+    const checks = await probe(load, () => ctx);
     return { adapterType: type, status: worstOf(checks), checks, testedAt: new Date().toISOString() };
   };
 }
 
 /** Makes `onHireApproved`: a new agent whose runs would fail is named at once, and not by its first run. */
 export function createOnHireApproved(load: NativeLoader) {
-  return async function onHireApproved(
-    { companyId }: HireApprovedPayload,
-    config: Fields,
-  ): Promise<HireApprovedHookResult> {
-    const checks = await probe(load, { companyId, config: withBoundEnv(config) });
+  return async function onHireApproved(payload: HireApprovedPayload, config: Fields): Promise<HireApprovedHookResult> {
+    const checks = await probe(load, () => ({ ...payload, config: withBoundEnv(parseObject(config)) }));
     const errors = checks.filter((check) => check.level === "error");
     const [worst] = errors;
     if (worst === undefined) return { ok: true, detail: { status: worstOf(checks) } };
@@ -54,15 +52,15 @@ function withBoundEnv(config: Fields): Fields {
   return { ...config, env: Object.fromEntries(Object.entries(env).map(([name, bound]) => [name, given(bound)])) };
 }
 
-type Tested = Pick<AdapterEnvironmentTestContext, "config"> & { companyId?: string };
-
-async function probe(load: NativeLoader, ctx: Tested): Promise<AdapterEnvironmentCheck[]> {
+async function probe(load: NativeLoader, tested: () => unknown): Promise<AdapterEnvironmentCheck[]> {
   try {
+    const { companyId: company, config } = parseObject(tested());
+    const companyId = asString(company, "");
     // The address agents' pods will call.
-    const paperclipApiUrl = buildPaperclipEnv({ id: "", companyId: ctx.companyId ?? "" })["PAPERCLIP_API_URL"];
+    const paperclipApiUrl = buildPaperclipEnv({ id: "", companyId })["PAPERCLIP_API_URL"];
     const request = {
-      config: parseObject(ctx.config),
-      companyId: ctx.companyId,
+      config: parseObject(config),
+      companyId,
       environment: readServerEnvironment(),
       // Its folder deploy/ is what the commands of the findings apply.
       packageDir: fileURLToPath(new URL("..", import.meta.url)),
@@ -78,8 +76,7 @@ async function probe(load: NativeLoader, ctx: Tested): Promise<AdapterEnvironmen
 /** With what Paperclip answers at its own address; `undefined` without one, which may be this side's fault. */
 async function statusOf(address: string | undefined): Promise<number | undefined> {
   try {
-    const url = new URL("/api/health", address);
-    return (await fetch(url, { signal: AbortSignal.timeout(ANSWER_LIMIT_MS) })).status;
+    return (await fetch(apiUrlOf(address ?? "", "health"), { signal: AbortSignal.timeout(ANSWER_LIMIT_MS) })).status;
   } catch {
     return undefined;
   }

@@ -23,12 +23,15 @@ export function withTranscript<T>(
 ): (ctx: AdapterExecutionContext) => Promise<T> {
   return async function executeWithTranscript(ctx) {
     const { transcript } = (ctx.config ?? {}) as { transcript?: unknown };
-    if (typeof transcript !== "string" || transcript.trim() !== "text") return execute(ctx);
+    // As the addon takes a choice: whatever its case.
+    if (typeof transcript !== "string" || transcript.trim().toLowerCase() !== "text") return execute(ctx);
     const log = readableLog((stream, chunk) => ctx.onLog(stream, chunk));
-    const result = await execute({ ...ctx, onLog: log.onLog });
-    // What the host does with the end of a run's log does not change the run.
-    await callHostWithin(() => log.end(), END_MS);
-    return result;
+    try {
+      return await execute({ ...ctx, onLog: log.onLog });
+    } finally {
+      // What the host does with the end of a run's log does not change the run.
+      await callHostWithin(() => log.end(), END_MS);
+    }
   };
 }
 
