@@ -139,7 +139,7 @@ impl JobHandle {
     ) -> Option<Option<Vec<u8>>> {
         let (files, name) = (self.files.clone(), name.to_owned());
         let read = move || taken(files.read_small(&name, MAX_RECORD_BYTES));
-        let read = self.volume.within(limit.calm, read);
+        let read = self.volume.until_answered(limit.calm, read);
         self.budget().within(limit, read).await.flatten()?.ok()
     }
 
@@ -178,11 +178,10 @@ impl JobHandle {
     /// Whether the volume says that there is no log. One that cannot be read is there.
     pub async fn log_is_missing(&self) -> bool {
         let path = self.files.path_of(&self.names.log);
-        let missing = self.volume.within(SMALL_FILE.calm, move || {
-            FileSource::new(path, true).look() == Err(SourceError::Missing)
-        });
-        let missing = self.budget().within(SMALL_FILE, missing).await.flatten();
-        missing == Some(true)
+        let look = move || FileSource::new(path.clone(), true).look();
+        let seen = self.volume.until_answered(SMALL_FILE.calm, look);
+        let seen = self.budget().within(SMALL_FILE, seen).await.flatten();
+        seen == Some(Err(SourceError::Missing))
     }
 
     /// Whether the log is there and can be opened anew; false when the volume does not answer.

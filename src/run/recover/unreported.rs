@@ -9,12 +9,12 @@ use tokio::time::sleep;
 use crate::cluster::ClusterError;
 use crate::cluster::verbs::{find, retry_transient};
 use crate::manifest::names::job_name;
-use crate::manifest::{NONCE_END, STARTED_END, task_word};
+use crate::manifest::task_word;
 use crate::run::attached::AttachedJob;
 use crate::run::context::{JobIdentity, RunContext};
 use crate::run::failure::{Failure, GUARD_UNREACHABLE};
 use crate::run::seal::Start;
-use crate::run::timing::{CLEANUP_LAG, EARLIER_JOB, VOLUME};
+use crate::run::timing::{CLEANUP_LAG, EARLIER_JOB};
 use crate::run::volume::folder::RunFolder;
 use crate::tail::StartRecord;
 
@@ -40,8 +40,8 @@ pub(crate) async fn own(context: &RunContext) -> Result<Option<AttachedJob>, Fai
         }
         return attach(context, folder, record).map(Some);
     }
-    // Another agent can lay files, links or folders under the name of a run that is to come: they are not its result, and
-    // the run must not fail by them. A server that died before its Job started anything has left empty files.
+    // Another agent can lay files, links or folders under the name of a run that is to come: they are not its result,
+    // and the run must not fail by them. A server that died before its Job started anything has left empty files.
     let is_foreign = record.is_none() && folder.is_of_another_place(&run).await?;
     if !is_foreign && job_is_gone(context, &run).await? {
         folder.remove().await;
@@ -58,14 +58,7 @@ pub(crate) async fn earlier(context: &RunContext) -> Result<Vec<AttachedJob>, Fa
         return Ok(Vec::new());
     };
     let own = RunFolder::of_run(&context.volume, &context.spec, &context.spec.run.id)?;
-    let files = own.files.clone();
-    // Whoever harvests a run removes its nonce, even where the other files are kept.
-    let limit = context.volume.budget.limit(VOLUME);
-    let root = &context.volume.root;
-    let listed = root
-        .volume
-        .within(limit, move || files.runs_with([STARTED_END, NONCE_END]));
-    let runs = listed.await.unwrap_or_default();
+    let runs = own.unreported_runs().await?;
     let mut unreported = Vec::new();
     for run in runs.iter().rev().filter(|run| **run != context.spec.run.id) {
         if unreported.len() == MAX_RUNS {

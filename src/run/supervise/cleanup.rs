@@ -90,7 +90,8 @@ pub(super) async fn clean_up(
     }
     // Since the Job is gone its run looks unreported to others, until its nonce is gone as well.
     if others != OtherServers::NoneAndNoLog && !settle(handle, report).await {
-        let line = "The volume did not answer: the next run of this task reports what this one used, and its files stay";
+        let line =
+            "The volume did not answer: the next run of this task reports what this one used. Its files stay";
         host_log.warn(format!("Warning: {line}")).await;
         if is_later {
             delete_later(handle, Vec::new());
@@ -119,7 +120,8 @@ pub(super) async fn clean_up(
     true
 }
 
-/// Whether the Job may be deleted later. Of an agent that works on nothing is left untried: somebody may grant the right.
+/// Whether the Job may be deleted later. Of an agent that works on nothing is left untried: somebody may grant the
+/// right.
 fn may_pass(error: &ClusterError, end: &RunEnd) -> bool {
     error.is_transient() || error.is_unauthorized() || end.may_still_run() && error.may_be_unready()
 }
@@ -156,12 +158,11 @@ async fn remove_objects(handle: &JobHandle, end: &RunEnd, host_log: &HostLog) ->
 
 async fn remove_files(handle: &JobHandle, host_log: &HostLog) {
     let limit = handle.budget().limit(CLEAN_UP);
-    let (files, names) = (handle.files.clone(), handle.names.clone());
-    let removed = handle.volume.within(limit, move || files.remove(names.all()));
+    let removed = handle.volume.remove(limit, &handle.files, handle.names.all());
     let job = &handle.job_name;
     let problem = match removed.await {
-        Some(None) => return,
-        Some(Some(error)) => format!("failed to remove the log files of {job}: {error}"),
+        Some(Ok(())) => return,
+        Some(Err(error)) => format!("failed to remove the log files of {job}: {error}"),
         None => format!("the volume did not answer: the log files of {job} stay"),
     };
     host_log.warn(format!("Warning: {problem}")).await;
@@ -188,20 +189,16 @@ fn retaining(handle: &JobHandle, end: &RunEnd) -> String {
 /// The gate's file is what tells a run that nobody has harvested: should whoever is to clean up die, this one is not
 /// reported again.
 pub(super) async fn mark_reported(handle: &JobHandle) {
-    let (files, gate) = (handle.files.clone(), handle.names.nonce.clone());
     let limit = handle.budget().at_most(CLEAN_UP.on_stop);
-    handle
-        .volume
-        .within(limit, move || files.remove([gate.as_str()]))
-        .await;
+    let gate = [&handle.names.nonce];
+    handle.volume.remove(limit, &handle.files, gate).await;
 }
 
 /// The API server is away: the Job goes when it is back, and then these files. Its Secret goes with it.
 fn delete_later(handle: &JobHandle, files_after: Vec<String>) {
     let (files, volume) = (handle.files.clone(), handle.volume.clone());
     let then = async move {
-        let remove = move || files.remove(files_after.iter().map(String::as_str));
-        volume.within(CLEAN_UP.calm, remove).await;
+        volume.remove(CLEAN_UP.calm, &files, files_after).await;
     };
     let (name, uid) = (handle.job_name.clone(), handle.job_uid.clone());
     removal::delete_later(handle.namespace.clone(), name, uid, then);

@@ -12,7 +12,10 @@ use crate::run::job::handle::JobHandle;
 use crate::run::outcome::Usage;
 use crate::run::report::{Report, Used};
 use crate::run::seal::Kind;
-use crate::run::timing::{USAGE_NOTE, USAGE_NOTE_LOOK, USAGE_NOTE_REMOVAL, USAGE_NOTE_WRITE};
+use crate::run::timing::{
+    USAGE_NOTE, USAGE_NOTE_LOOK, USAGE_NOTE_REMOVAL, USAGE_NOTE_WRITE, VOLUME_RETRY_PAUSE,
+};
+use crate::tail::source::{PrepareError, SourceError};
 
 /// Takes off what was reported before, and notes what is reported by now; whether that is settled. Where no file can be
 /// made (root squash), all is reported. While the volume does not answer, nobody knows what another server reports: the
@@ -90,12 +93,10 @@ async fn is_taken_away(handle: &JobHandle) -> bool {
 }
 
 async fn forget(handle: &JobHandle) {
-    let (files, name) = (handle.files.clone(), handle.names.usage.clone());
+    let limit = handle.budget().limit(USAGE_NOTE);
     handle
         .volume
-        .within(handle.budget().limit(USAGE_NOTE), move || {
-            files.remove([name.as_str()])
-        })
+        .remove(limit, &handle.files, [&handle.names.usage])
         .await;
 }
 
@@ -133,8 +134,11 @@ impl Note {
         let (files, name, owner) = (handle.files.clone(), handle.names.usage.clone(), handle.owner);
         let content = self.content.clone();
         self.make(handle, move || {
-            let made = files.prepare(owner, &[(&name, content.as_bytes())]);
-            made.is_ok_and(|made| made.by_server)
+            match files.prepare(owner, &[(&name, content.as_bytes())]) {
+                Ok(made) => Ok(made.by_server),
+                Err(PrepareError::Unusable { cause, .. }) => Err(cause),
+                Err(_) => Ok(false),
+            }
         })
         .await
     }
@@ -146,25 +150,35 @@ impl Note {
         let content = self.content.clone();
         self.make(handle, move || {
             let places = [names.usage.as_str(), &names.usage_draft];
-            let replaced = files.replace(owner, places, [&was, content.as_bytes()]);
-            replaced.unwrap_or(false)
+            files.replace(owner, places, [&was, content.as_bytes()])
         })
         .await
     }
 
-    async fn make(&self, handle: &JobHandle, make: impl FnOnce() -> bool + Send + 'static) -> Option<bool> {
-        let (files, name, late) = (
-            handle.files.clone(),
-            handle.names.usage.clone(),
-            self.late.clone(),
-        );
-        let made_late = move |is_made| {
-            if is_made && Self::made_late(&late) == LateNote::Unwanted {
-                files.remove([name.as_str()]);
+    /// Again while the volume answers with an error that may pass.
+    async fn make(
+        &self,
+        handle: &JobHandle,
+        make: impl Fn() -> Result<bool, SourceError> + Clone + Send + 'static,
+    ) -> Option<bool> {
+        let until = Instant::now() + handle.budget().limit(USAGE_NOTE);
+        loop {
+            let (files, name) = (handle.files.clone(), handle.names.usage.clone());
+            let late = self.late.clone();
+            let made_late = move |made| {
+                if made == Ok(true) && Self::made_late(&late) == LateNote::Unwanted {
+                    files.remove([name.as_str()]);
+                }
+            };
+            let left = until.saturating_duration_since(Instant::now());
+            let made = handle.volume.within_or_undone(left, make.clone(), made_late);
+            match made.await? {
+                Err(error) if error.may_pass() && Instant::now() + VOLUME_RETRY_PAUSE < until => {
+                    sleep(VOLUME_RETRY_PAUSE).await;
+                }
+                made => return Some(made.unwrap_or(false)),
             }
-        };
-        let limit = handle.budget().limit(USAGE_NOTE);
-        handle.volume.within_or_undone(limit, make, made_late).await
+        }
     }
 
     fn made_late(late: &Mutex<LateNote>) -> LateNote {

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::sync::{Semaphore, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::metrics;
-use crate::tail::source::{FileSource, LogSource};
+use crate::run::timing::VOLUME_RETRY_PAUSE;
+use crate::tail::source::{FileSource, LogSource, RunFiles, SourceError};
 
 /// Most threads for calls to a volume. They come from the runtime's pool of 512, on which names are resolved and
 /// credential plugins run, too: a volume that hangs must not keep the API server from being reached.
@@ -89,6 +90,37 @@ impl Volume {
         self.within_or_undone(limit, work, drop).await
     }
 
+    /// As [`Self::within`], and again while the volume answers with an error that may pass.
+    pub async fn until_answered<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        work: impl Fn() -> Result<T, SourceError> + Clone + Send + 'static,
+    ) -> Option<Result<T, SourceError>> {
+        let until = Instant::now() + limit;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let answer = self.within(left, work.clone()).await;
+            let is_over = Instant::now() + VOLUME_RETRY_PAUSE >= until;
+            match &answer {
+                Some(Err(error)) if error.may_pass() && !is_over => sleep(VOLUME_RETRY_PAUSE).await,
+                _ => return answer,
+            }
+        }
+    }
+
+    /// Removes files of a run; what the volume says when it does not.
+    pub async fn remove(
+        &self,
+        limit: Duration,
+        files: &RunFiles,
+        names: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Option<Result<(), SourceError>> {
+        let files = files.clone();
+        let names: Vec<String> = names.into_iter().map(Into::into).collect();
+        let remove = move || files.remove(names.iter().map(String::as_str)).map_or(Ok(()), Err);
+        self.until_answered(limit, remove).await
+    }
+
     /// As [`Self::within`]; what is done after `limit`, when a volume answers again, is undone.
     pub async fn within_or_undone<T: Send + 'static>(
         &self,
@@ -154,6 +186,7 @@ impl Drop for InFlightGuard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::AtomicUsize;
     use std::sync::mpsc;
 
     /// A bound, not an expectation: a machine may be slow.
@@ -180,6 +213,46 @@ mod tests {
         );
         assert_eq!(answer.await, Some("in time"));
         assert!(undone.recv().is_err(), "nothing is undone");
+    }
+
+    /// A volume that answers at once.
+    struct AtOnce;
+
+    impl Workers for AtOnce {
+        fn begin(&self, work: Work) -> BoxFuture<'static, ()> {
+            work();
+            Box::pin(std::future::ready(()))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_pass_is_tried_again_and_what_is_refused_is_not() {
+        use rustix::io::Errno;
+        let limit = VOLUME_RETRY_PAUSE * 9;
+        let answers = async |errors: usize, errno: Errno| {
+            let asked = Arc::new(AtomicUsize::new(0));
+            let look = move || match asked.fetch_add(1, Ordering::AcqRel) {
+                so_often if so_often < errors => Err(SourceError::from(errno)),
+                _ => Ok("done"),
+            };
+            let answer = Volume::new(AtOnce).until_answered(limit, look).await;
+            answer.expect("an answer")
+        };
+        for errno in [Errno::IO, Errno::STALE, Errno::NOTCONN, Errno::MFILE] {
+            assert_eq!(answers(3, errno).await, Ok("done"), "{errno}");
+            let since = Instant::now();
+            assert_eq!(answers(usize::MAX, errno).await, Err(errno.into()));
+            assert!(since.elapsed() <= limit);
+        }
+        for errno in [
+            Errno::ACCESS,
+            Errno::ROFS,
+            Errno::NOSPC,
+            Errno::DQUOT,
+            Errno::EXIST,
+        ] {
+            assert_eq!(answers(1, errno).await, Err(errno.into()));
+        }
     }
 
     #[tokio::test]

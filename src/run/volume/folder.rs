@@ -8,13 +8,13 @@ use tokio::time::{Instant, sleep};
 
 use crate::config::{AgentDb, RunSpec};
 use crate::manifest::job_record::JobRecord;
-use crate::manifest::{self, FileNames, FoldersToMake, LogPaths};
+use crate::manifest::{self, FileNames, FoldersToMake, LogPaths, NONCE_END, STARTED_END};
 use crate::run::failure::{Failure, LOG_INCOMPLETE, SHARED_VOLUME_MISSING};
 use crate::run::timing::{Budget, VOLUME, VOLUME_RETRY_PAUSE};
 use crate::run::volume::blocking::DataRoot;
 use crate::run::volume::making::{Making, hand_over};
 use crate::tail::record::MAX_RECORD_BYTES;
-use crate::tail::source::{FileSource, Ownership, RunFiles, SourceError};
+use crate::tail::source::{FileSource, Ownership, Preparation, PrepareError, RunFiles, SourceError};
 use crate::tail::{Hub, StartRecord, Tail, TailOptions};
 pub(crate) use gate::Gate;
 
@@ -88,8 +88,8 @@ impl RunFolder {
         let made = self.make(move |files| {
             let root = &volume.root.path;
             let here = |path: &str| PathBuf::from(manifest::on_server(path, &root.to_string_lossy()));
-            for folder in more.shown {
-                RunFiles::prepare_shown_folder(root, &here(&folder), volume.owner)?;
+            for folder in &more.shown {
+                RunFiles::prepare_shown_folder(root, &here(folder), volume.owner)?;
             }
             // Of a file only the folder is made.
             let in_mount_points = more.mount_points.iter().map(|folder| here(folder).join("x"));
@@ -103,9 +103,34 @@ impl RunFolder {
         Ok(())
     }
 
+    /// Makes files, again while the volume answers with an error that may pass.
+    async fn make(
+        &self,
+        work: impl Fn(&RunFiles) -> Result<Preparation, PrepareError> + Clone + Send + 'static,
+    ) -> Option<Result<Preparation, PrepareError>> {
+        let until = Instant::now() + self.volume.budget.limit(VOLUME);
+        let mut left = Vec::new();
+        loop {
+            let (work, before) = (work.clone(), std::mem::take(&mut left));
+            let made = self.make_once(move |files| {
+                files.remove(before.iter().map(String::as_str));
+                work(files)
+            });
+            let made = made.await;
+            match &made {
+                Some(Err(error)) if Instant::now() < until => match error.may_pass() {
+                    Some(names) => left = names.to_owned(),
+                    None => return made,
+                },
+                _ => return made,
+            }
+            sleep(VOLUME_RETRY_PAUSE).await;
+        }
+    }
+
     /// Makes files on a thread that may block. Whoever drops this half-way leaves nothing: what was made when nobody
     /// waited for it any more is removed.
-    async fn make<E: Send + 'static, T: Send + 'static>(
+    async fn make_once<E: Send + 'static, T: Send + 'static>(
         &self,
         work: impl FnOnce(&RunFiles) -> Result<T, E> + Send + 'static,
     ) -> Option<Result<T, E>> {
@@ -135,9 +160,12 @@ impl RunFolder {
     pub(crate) async fn take_over(&self, holder: &str) {
         let (files, name, owner) = (self.files.clone(), self.names.holder.clone(), self.volume.owner);
         let holder = holder.to_owned();
-        let written = self.volume.root.volume.within(VOLUME.calm, move || {
+        let written = self.volume.root.volume.until_answered(VOLUME.calm, move || {
             files.remove([name.as_str()]);
-            let _ = files.prepare(owner, &[(&name, holder.as_bytes())]);
+            match files.prepare(owner, &[(&name, holder.as_bytes())]) {
+                Err(PrepareError::Unusable { cause, .. }) => Err(cause),
+                _ => Ok(()),
+            }
         });
         // A stop does not undo this: the file may be written all the same.
         let _ = self.volume.budget.within(VOLUME, written).await;
@@ -216,7 +244,7 @@ impl RunFolder {
             let read = self.volume.budget.within(VOLUME, read).await.flatten();
             match read {
                 Some(Ok(found)) => return Ok(found),
-                Some(Err(error)) if Instant::now() >= until => return Err(missing(error.to_string())),
+                Some(Err(error)) if Instant::now() >= until => return Err(self.failed(&error)),
                 Some(Err(_)) => sleep(VOLUME_RETRY_PAUSE).await,
                 None => return Err(self.unanswered()),
             }
@@ -253,14 +281,31 @@ impl RunFolder {
 
     /// Removes all files of the run.
     pub(crate) async fn remove(&self) {
-        let (files, names) = (self.files.clone(), self.names.clone());
-        self.volume
-            .root
-            .volume
-            .within(self.volume.budget.limit(VOLUME), move || {
-                files.remove(names.all())
-            })
-            .await;
+        let limit = self.volume.budget.limit(VOLUME);
+        let volume = &self.volume.root.volume;
+        volume.remove(limit, &self.files, self.names.all()).await;
+    }
+
+    /// Ids of runs in this folder that have a start record and a nonce, the latest at the end. Whoever harvests a run
+    /// removes its nonce, even where the other files are kept. Of a folder that a server may not read nobody knows.
+    pub(crate) async fn unreported_runs(&self) -> Result<Vec<String>, Failure> {
+        let files = self.files.clone();
+        let look = move || match files.runs_with([STARTED_END, NONCE_END]) {
+            Err(error) if !error.may_pass() => {
+                tracing::info!(%error, "cannot look for earlier runs");
+                Ok(Vec::new())
+            }
+            listed => listed,
+        };
+        self.answered(look).await
+    }
+
+    fn failed(&self, error: &SourceError) -> Failure {
+        missing(format!(
+            "Shared volume: {error}. It did not get better within {} s at {}. Look at its mount on the server's node",
+            VOLUME.calm.as_secs(),
+            self.shown[0]
+        ))
     }
 
     fn unanswered(&self) -> Failure {
@@ -281,4 +326,57 @@ pub(crate) fn nonce() -> String {
     use std::hash::{BuildHasher as _, Hasher as _, RandomState};
     let word = || RandomState::new().build_hasher().finish();
     format!("{:016x}{:016x}", word(), word())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::stop::stop_signal;
+    use crate::run::volume::blocking::Volume;
+    use rustix::io::Errno;
+    use std::sync::{Arc, Mutex};
+
+    /// What comes of files that the volume does not take so often, and how often it was tried.
+    async fn made(failures: usize, errno: Errno) -> (Option<bool>, usize) {
+        let root = tempfile::tempdir().expect("a folder");
+        let (_stopper, stop) = stop_signal();
+        let volume = SharedVolume {
+            root: DataRoot {
+                path: root.path().to_owned(),
+                volume: Volume::default(),
+            },
+            owner: Ownership::of_this_process(),
+            budget: Budget::of(&stop),
+        };
+        let names = FileNames::of_run("r");
+        let at = |name: &str| root.path().join(name).to_string_lossy().into_owned();
+        let folder = RunFolder::at(&volume, &at(&names.log), &at(&names.stderr), names.clone());
+        let folder = folder.expect("a folder");
+        let (log, owner, tries) = (names.log, volume.owner, Arc::new(Mutex::new(0)));
+        let count = tries.clone();
+        let made = folder.make(move |files| {
+            let mut tries = count.lock().expect("no panic");
+            *tries += 1;
+            // The log is made in any case; what a failure leaves must not stand in the way of the next try.
+            let made = files.prepare(owner, &[(&log, b"")]);
+            if *tries > failures {
+                return made;
+            }
+            Err(PrepareError::Unusable {
+                path: String::new(),
+                cause: errno.into(),
+                left: vec![log.clone()],
+            })
+        });
+        let made = made.await.expect("an answer").ok();
+        let tries = *tries.lock().expect("no panic");
+        (made.map(|made| made.by_server), tries)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn files_are_made_again_when_the_volume_failed_for_a_moment() {
+        assert_eq!(made(3, Errno::IO).await, (Some(true), 4));
+        assert_eq!(made(1, Errno::NOSPC).await, (None, 1));
+        assert_eq!(made(usize::MAX, Errno::STALE).await.0, None);
+    }
 }

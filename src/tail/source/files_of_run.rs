@@ -7,9 +7,10 @@ use rustix::fs::{self, AtFlags, OFlags};
 use rustix::io::Errno;
 
 use super::hand_over::{HandOver, ServerUser, is_powerless};
+use super::stat::freshness_of;
 use super::survey::{names_with, random};
 use super::volume_path::must_be_for_pods;
-use super::{Ownership, PrepareError, SourceError, VolumePath};
+use super::{Freshness, Ownership, PrepareError, SourceError, VolumePath};
 use crate::tail::record::MAX_RECORD_BYTES;
 
 /// What [`RunFiles::prepare`] did.
@@ -65,17 +66,18 @@ impl RunFiles {
         let hand_over = HandOver::to(owner);
         let mut made = Vec::new();
         let failed = self.make(hand_over, files, &mut made).err();
-        if failed.is_some() {
-            // Only what was made here: a file that was there before is somebody else's.
-            self.remove(made);
-        }
+        // Only what was made here: a file that was there before is somebody else's.
+        let is_left = |name: &&str| failed.is_some() && self.remove([*name]).is_some();
+        let left = made.into_iter().filter(is_left).map(str::to_owned).collect();
         match failed {
             None => Ok(Preparation { by_server: true }),
             // Root without power over the volume (root squash): the pod makes its files itself.
             Some(SourceError::Io(errno)) if hand_over == HandOver::Root(owner) && is_powerless(errno) => {
                 Ok(Preparation { by_server: false })
             }
-            Some(cause) => Err(ServerUser::current().refused(owner, hand_over, cause, self.shown.clone())),
+            Some(cause) => {
+                Err(ServerUser::current().refused(owner, hand_over, cause, self.shown.clone(), left))
+            }
         }
     }
 
@@ -89,10 +91,15 @@ impl RunFiles {
         let folder = self.log.make_folder(hand_over.folder_mode(), give)?;
         for (name, content) in files {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let file = fs::openat(&folder, *name, flags, hand_over.file_mode())?;
-            made.push(*name);
+            let file = fs::openat(&folder, *name, flags, hand_over.file_mode()).map_err(SourceError::from);
+            // It may have been made all the same where the volume did not get its answer through.
+            if file.as_ref().map_or_else(SourceError::may_pass, |_| true) {
+                made.push(*name);
+            }
+            let file = file?;
             hand_over.apply(&file, hand_over.file_mode())?;
             write_all(&file, content)?;
+            wait_for_volume(&file, content)?;
         }
         Ok(())
     }
@@ -202,22 +209,29 @@ impl RunFiles {
 
     /// Ids of the runs in this folder that have a file with each of these two ends (such as `.pod.started`), sorted by
     /// the time at which the file with the first end changed.
-    #[must_use]
-    pub fn runs_with(&self, ends: [&str; 2]) -> Vec<String> {
-        let Ok(folder) = self.log.open_folder() else {
-            return Vec::new();
+    ///
+    /// # Errors
+    /// What the volume answers, which says nothing about whether there are any.
+    pub fn runs_with(&self, ends: [&str; 2]) -> Result<Vec<String>, SourceError> {
+        let folder = match self.log.open_folder() {
+            Ok(folder) => folder,
+            Err(SourceError::Missing) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
         };
-        let stat = |name: String| fs::statat(&folder, name.as_str(), AtFlags::SYMLINK_NOFOLLOW).ok();
+        let mut runs: Vec<(i64, String)> = Vec::new();
         // The second is a server's file; of the others there may be any number.
-        let of_server = names_with(&folder, ends[1], MAX_RUNS);
-        let dated = of_server.into_iter().filter_map(|run| {
-            let started = stat(format!("{run}{}", ends[0]))?;
-            Some((started.st_mtime, run))
-        });
-        let mut runs: Vec<(i64, String)> = dated.collect();
+        for run in names_with(&folder, ends[1], MAX_RUNS)? {
+            let first = format!("{run}{}", ends[0]);
+            match fs::statat(&folder, first.as_str(), AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(found) => runs.push((found.st_mtime, run)),
+                Err(errno) if SourceError::from(errno).may_pass() => return Err(errno.into()),
+                // It is not there, or nobody could have made it.
+                Err(_) => {}
+            }
+        }
         runs.sort();
         runs.drain(..runs.len().saturating_sub(MAX_LATEST));
-        runs.into_iter().map(|(_, run)| run).collect()
+        Ok(runs.into_iter().map(|(_, run)| run).collect())
     }
 
     /// Whether anything at all has one of these names.
@@ -280,6 +294,19 @@ fn remove_folder(folder: &OwnedFd, name: &str) -> Result<(), Errno> {
         removed => return removed,
     }
     fs::renameat(folder, name, folder, format!(".laid-{:016x}", random()))
+}
+
+/// A network volume takes what is written, and tells only whoever waits for it that it is full, over its quota, or
+/// away.
+fn wait_for_volume(file: &OwnedFd, content: &[u8]) -> Result<(), SourceError> {
+    if content.is_empty() || freshness_of(file) == Freshness::Local {
+        return Ok(());
+    }
+    match fs::fsync(file) {
+        // Not every volume can be waited for.
+        Ok(()) | Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 fn write_all(file: impl AsFd, mut content: &[u8]) -> Result<(), SourceError> {

@@ -50,13 +50,15 @@ impl Default for Ownership {
 pub enum PrepareError {
     /// The folder or a file of the run cannot be made or opened.
     #[error(
-        "cannot prepare {path}: {cause}. The shared volume must be mounted here, read-write, at the data root"
+        "Shared volume: {cause}. Cannot make {path}: the volume must be mounted here, read-write, at the data root"
     )]
     Unusable {
         /// What was to be made.
         path: String,
         /// What the file system said.
         cause: SourceError,
+        /// Names of files that may have been made and could not be removed again.
+        left: Vec<String>,
     },
     /// A folder that a pod is to see instead of all of the volume is not where its path says.
     #[error(
@@ -86,6 +88,18 @@ pub enum PrepareError {
     },
 }
 
+impl PrepareError {
+    /// Whether the volume may answer otherwise in a moment, and what the failure has left: that goes before the next
+    /// try.
+    #[must_use]
+    pub fn may_pass(&self) -> Option<&[String]> {
+        match self {
+            Self::Unusable { cause, left, .. } => cause.may_pass().then_some(left),
+            Self::LeadsElsewhere { .. } | Self::Owner { .. } => None,
+        }
+    }
+}
+
 /// User and groups of this process.
 pub(super) struct ServerUser {
     uid: u32,
@@ -110,6 +124,7 @@ impl ServerUser {
         hand_over: HandOver,
         cause: SourceError,
         path: String,
+        left: Vec<String>,
     ) -> PrepareError {
         let is_stranger = !self.groups.contains(&owner.gid);
         match (hand_over, &cause) {
@@ -123,7 +138,7 @@ impl ServerUser {
                     path,
                 }
             }
-            _ => PrepareError::Unusable { path, cause },
+            _ => PrepareError::Unusable { path, cause, left },
         }
     }
 }
@@ -273,7 +288,8 @@ mod tests {
             uid,
             groups: groups.to_vec(),
         };
-        let error = server.refused(owner, hand_over, errno.into(), "/paperclip/log".to_owned());
+        let path = "/paperclip/log".to_owned();
+        let error = server.refused(owner, hand_over, errno.into(), path, Vec::new());
         error.to_string()
     }
 
@@ -298,7 +314,11 @@ mod tests {
             (4321, [4321], Errno::ROFS),
         ] {
             let said = said(uid, &groups, errno);
-            assert!(said.starts_with("cannot prepare /paperclip/log"), "{said}");
+            assert!(
+                said.starts_with(&format!("Shared volume: {}", std::io::Error::from(errno))),
+                "{said}"
+            );
+            assert!(said.contains("/paperclip/log"), "{said}");
         }
     }
 }

@@ -11,7 +11,7 @@ mod text_file;
 mod volume_path;
 
 pub use file::FileSource;
-pub use files_of_run::RunFiles;
+pub use files_of_run::{Preparation, RunFiles};
 pub use hand_over::{Ownership, PrepareError};
 pub use stat::freshness_at;
 pub use survey::{OldRun, RunFileEnds, old_runs};
@@ -75,6 +75,35 @@ pub enum SourceError {
     /// The file system answered with an error; it may pass.
     #[error("{0}")]
     Io(rustix::io::Errno),
+}
+
+impl SourceError {
+    /// Whether the file system may answer otherwise in a moment: it is away, or busy. What it refuses (a right, space,
+    /// a name) it refuses again.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        use rustix::io::Errno;
+        match self {
+            Self::Missing | Self::Hostile(_) => false,
+            Self::Io(errno) => !matches!(
+                *errno,
+                Errno::PERM
+                    | Errno::ACCESS
+                    | Errno::ROFS
+                    | Errno::NOSPC
+                    | Errno::DQUOT
+                    | Errno::FBIG
+                    | Errno::EXIST
+                    | Errno::ISDIR
+                    | Errno::NOTEMPTY
+                    | Errno::MLINK
+                    | Errno::NAMETOOLONG
+                    | Errno::INVAL
+                    | Errno::NOSYS
+                    | Errno::OPNOTSUPP
+            ),
+        }
+    }
 }
 
 impl From<rustix::io::Errno> for SourceError {

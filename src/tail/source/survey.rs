@@ -122,20 +122,22 @@ impl Bounds {
         // To open a folder is work, too.
         self.entries = self.entries.saturating_sub(1);
         let has_end = |name: &str| ends.iter().any(|end| name.ends_with(end));
-        let (mut names, read) = sample(
+        // What cannot be read is left to the next survey.
+        let sampled = sample(
             folder,
             |name| has_end(name).then_some(name),
             MAX_NAMES,
             self.entries,
         );
-        self.entries -= read;
+        let mut names = sampled.names;
+        self.entries -= sampled.read;
         names.sort_by_cached_key(|_| random());
         names
     }
 }
 
-/// The old run that a file belongs to, whether it was started, and its age. A run is found by its start record, by its log
-/// where there is none, and by what else is left where there is neither.
+/// The old run that a file belongs to, whether it was started, and its age. A run is found by its start record, by its
+/// log where there is none, and by what else is left where there is neither.
 fn old_run(
     folder: &OwnedFd,
     name: &str,
@@ -166,25 +168,55 @@ fn old_run(
 
 /// The beginnings of the names that end so: at most `limit`, of more any. Whatever else lies in the folder costs no
 /// memory.
-pub(super) fn names_with(folder: impl std::os::fd::AsFd, end: &str, limit: usize) -> Vec<String> {
-    sample(folder, |name| name.strip_suffix(end), limit, MAX_ENTRIES).0
+///
+/// # Errors
+/// When the folder cannot be read to its end.
+pub(super) fn names_with(
+    folder: impl std::os::fd::AsFd,
+    end: &str,
+    limit: usize,
+) -> Result<Vec<String>, Errno> {
+    let sampled = sample(folder, |name| name.strip_suffix(end), limit, MAX_ENTRIES);
+    sampled.failed.map_or(Ok(sampled.names), Err)
 }
 
-/// What `pick` takes of the names in a folder, and how many entries were read. Each name has the same chance: whoever
-/// fills a folder does not hide what others have in it for ever.
+/// Names of a folder.
+#[derive(Debug, Default)]
+struct Sample {
+    names: Vec<String>,
+    /// How many entries were read.
+    read: usize,
+    /// Why not all could be.
+    failed: Option<Errno>,
+}
+
+/// What `pick` takes of the names in a folder. Each name has the same chance: whoever fills a folder does not hide what
+/// others have in it for ever.
 fn sample(
     folder: impl std::os::fd::AsFd,
     pick: impl Fn(&str) -> Option<&str>,
     limit: usize,
     most: usize,
-) -> (Vec<String>, usize) {
-    let (mut names, mut seen, mut read) = (Vec::new(), 0_u64, 0);
-    let Ok(entries) = Dir::read_from(folder) else {
-        return (names, read);
+) -> Sample {
+    let mut sampled = Sample::default();
+    let mut seen = 0_u64;
+    let entries = match Dir::read_from(folder) {
+        Ok(entries) => entries,
+        Err(errno) => {
+            sampled.failed = Some(errno);
+            return sampled;
+        }
     };
+    let names = &mut sampled.names;
     for entry in entries.take(most) {
-        read += 1;
-        let Ok(entry) = entry else { continue };
+        sampled.read += 1;
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(errno) => {
+                sampled.failed = Some(errno);
+                break;
+            }
+        };
         let name = entry.file_name().to_str().ok();
         let Some(name) = name.filter(|name| *name != "." && *name != "..").and_then(&pick) else {
             continue;
@@ -198,7 +230,7 @@ fn sample(
             name.clone_into(chosen);
         }
     }
-    (names, read)
+    sampled
 }
 
 /// A number that nobody can foresee, from the standard library's random hash keys.
@@ -299,6 +331,15 @@ mod tests {
         assert_eq!(old.len(), 1);
     }
 
+    #[test]
+    fn names_of_a_folder_that_cannot_be_read_are_not_none() {
+        let root = tempfile::tempdir().expect("a folder");
+        let file = std::fs::File::create(root.path().join("r.pod.nonce")).expect("a file");
+        let of_root = fs::open(root.path(), FOLDER, Mode::empty()).expect("a folder");
+        assert_eq!(names_with(&of_root, ".pod.nonce", 9), Ok(vec!["r".to_owned()]));
+        assert_eq!(names_with(&file, ".pod.nonce", 9), Err(Errno::NOTDIR));
+    }
+
     /// Whoever fills a folder, or makes folders without end, neither hides what others have nor keeps a thread.
     #[test]
     fn of_too_many_names_any_are_taken() {
@@ -309,10 +350,10 @@ mod tests {
         std::fs::write(root.path().join("run.pod.started"), "").expect("a file");
         let handle = || fs::open(root.path(), FOLDER, Mode::empty()).expect("a folder");
         let take = |most| sample(handle(), |name| Some(name), 30, most);
-        let is_seen = |_| take(400).0.iter().any(|name| name == "run.pod.started");
+        let is_seen = |_| take(400).names.iter().any(|name| name == "run.pod.started");
         assert!((0..1_000).any(is_seen), "each look has a chance of a tenth");
-        assert_eq!(take(400).0.len(), 30);
-        assert_eq!(take(7).1, 7);
+        assert_eq!(take(400).names.len(), 30);
+        assert_eq!(take(7).read, 7);
         let mut left = Bounds { entries: 0, looks: 1 };
         assert_eq!(left.names(handle(), &[""; 2]), Vec::<String>::new());
         left.entries = 400;

@@ -1,5 +1,5 @@
-//! The gate before which a Job's pod waits: its nonce file. Of a server that opens it and one that closes it exactly one
-//! makes the file.
+//! The gate before which a Job's pod waits: its nonce file. Of a server that opens it and one that closes it exactly
+//! one makes the file.
 
 use tokio::time::{Instant, sleep};
 
@@ -22,8 +22,8 @@ pub(crate) enum Gate {
 }
 
 impl RunFolder {
-    /// Writes the nonce, for which the pod's init container waits; false when the server that made the Job has closed the
-    /// gate.
+    /// Writes the nonce, for which the pod's init container waits; false when the server that made the Job has closed
+    /// the gate.
     ///
     /// # Errors
     /// `k8s_shared_volume_missing`, unless another server has written the same nonce.
@@ -88,17 +88,15 @@ impl RunFolder {
         })
     }
 
-    /// Whether the nonce was there, where it is not: whoever harvests the run removes it first. The log may stay, that of a
-    /// retained Job or of one whose holder died before it cleaned up.
+    /// Whether the nonce was there, where it is not: whoever harvests the run removes it first. The log may stay, that
+    /// of a retained Job or of one whose holder died before it cleaned up.
     pub(crate) async fn was_let_start(&self) -> Result<bool, Failure> {
         Ok(self.was_started().await? || !self.has_log().await?)
     }
 
     async fn remove_nonce(&self) {
-        let (files, nonce) = (self.files.clone(), self.names.nonce.clone());
-        let removed = self.volume.root.volume.within(VOLUME.calm, move || {
-            files.remove([nonce.as_str()]);
-        });
+        let volume = &self.volume.root.volume;
+        let removed = volume.remove(VOLUME.calm, &self.files, [&self.names.nonce]);
         // What is left of it is swept.
         let _ = self.volume.budget.within(VOLUME, removed).await;
     }
