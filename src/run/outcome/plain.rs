@@ -53,21 +53,41 @@ const PAGE_HEAD: usize = 4 << 10;
 
 /// The same for documents in the middle of a text. Of one that cannot be read, the rest of its line is removed.
 fn without_inner_json(text: &str) -> String {
+    without_documents(text, &mut 0)
+}
+
+/// How often a text is read for its documents, those together that cannot be read: each may be in the one before.
+const MAX_READS: usize = 2;
+
+/// `wasted` counts the bytes of documents that could not be read.
+fn without_documents(text: &str, wasted: &mut usize) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.find(OBJECT).map(|at| rest.split_at(at)) {
         out.push_str(before);
         let mut values = serde_json::Deserializer::from_str(after).into_iter::<Value>();
-        let said = values.next().and_then(Result::ok).map(|value| said_by(&value));
-        let end = match said {
-            Some(_) => values.byte_offset(),
-            None => after.find('\n').unwrap_or(after.len()),
+        let is_worth_it = *wasted < MAX_READS * text.len();
+        let read = is_worth_it.then(|| values.next()).flatten();
+        let (said, end) = match read {
+            Some(Ok(value)) => (said_by(&value), values.byte_offset()),
+            not_read => {
+                *wasted += not_read
+                    .and_then(Result::err)
+                    .map_or(0, |error| bytes_before(&error, after));
+                (None, after.find('\n').unwrap_or(after.len()))
+            }
         };
-        out.push_str(&said.flatten().unwrap_or_else(|| "…".to_owned()));
+        out.push_str(&said.unwrap_or_else(|| "…".to_owned()));
         rest = after.get(end..).unwrap_or_default();
     }
     // Joined parts could look like the beginning of an object again.
     (out + rest).replace(OBJECT, "…")
+}
+
+/// How much of a text was read until this error.
+fn bytes_before(error: &serde_json::Error, text: &str) -> usize {
+    let lines = text.split_inclusive('\n').take(error.line().saturating_sub(1));
+    lines.map(str::len).sum::<usize>() + error.column()
 }
 
 /// The beginning of a JSON object that a program wrote.
@@ -111,6 +131,23 @@ fn said_in(value: &Value, depth: usize) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Each line begins a document that goes on in all lines behind it, as deep as JSON may be.
+    #[test]
+    fn documents_in_each_other_that_cannot_be_read_are_not_read_again_and_again() {
+        let line = format!("{{\"a\":[{}\n", "0,".repeat(500));
+        let text = line.repeat(64);
+        let mut wasted = 0;
+        assert_eq!(without_documents(&text, &mut wasted), "…\n".repeat(64));
+        assert!(
+            wasted <= (MAX_READS + 1) * text.len(),
+            "{wasted} of {}",
+            text.len()
+        );
+        // Short ones do not hide what is behind them.
+        let many = format!("{}{{\"message\":\"said\"}}", "{\"x\n".repeat(1_000));
+        assert!(without_documents(&many, &mut 0).ends_with("…\nsaid"));
+    }
 
     #[test]
     fn json_is_replaced_by_its_message() {
