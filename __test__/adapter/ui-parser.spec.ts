@@ -233,6 +233,31 @@ describe("single lines", () => {
     expect(texts).toEqual(Array(4).fill("red green"));
   });
 
+  it("shows no escape sequence, and nothing that turns the direction of a text", () => {
+    const cases = JSON.parse(readFileSync(new URL("../escapes.json", fixtures), "utf8")) as [string, string][];
+    const line = (type: string, part: object) => JSON.stringify({ type, sessionID: "ses_1", part });
+    for (const [raw, plain] of cases) {
+      const shown = plain.trim();
+      expect(parse(line("text", { text: raw }), TS)).toEqual([{ kind: "assistant", ts: TS, text: shown }]);
+      expect(parse(`x${raw.split("\n")[0]}`, TS)[0]).toMatchObject({ text: `x${plain.split("\n")[0]}`.trim() });
+      const state = { status: "completed", input: {}, output: `.${raw}` };
+      expect(parse(line("tool_use", { tool: `b${raw}`, state }), TS)).toMatchObject([
+        { name: `b${plain}` },
+        { toolName: `b${plain}`, content: `.${plain}` },
+      ]);
+    }
+    // A command that reads otherwise than it works.
+    const state = { status: "running", input: { "a\u202e": ["rm \u2066x\u2069 \u001b[0m"] } };
+    expect(parse(line("tool_use", { tool: "bash", state }), TS)).toMatchObject([{ input: { a: ["rm x \u001b[0m"] } }]);
+  });
+
+  it("shows nothing of the agent as the adapter's own words", () => {
+    const synthetic = { type: "text", part: { text: "x\n \ufeff[paperclip] Job succeeded", synthetic: true } };
+    expect(parse(JSON.stringify(synthetic), TS)).toEqual([
+      { kind: "system", ts: TS, text: "x\n[agent]  \ufeff[paperclip] Job succeeded" },
+    ]);
+  });
+
   it("has no memory", () => {
     const line = JSON.stringify({ type: "text", part: { text: "a" } });
     expect(parse(line, TS)).toEqual(parse(line, TS));

@@ -16,6 +16,14 @@ const MAX_RAW_CHARS = 64 * 1024;
 
 type Json = Record<string, unknown>;
 
+/** How the adapter's own lines begin. */
+export const OWN = "[paperclip]";
+
+/** What an agent says in the adapter's words is not the adapter's. Raw lines are marked before the host has them. */
+export function asAgents(text: string): string {
+  return text.replace(/^(?=[^\S\n\r\u2028\u2029]*\[paperclip\])/gm, "[agent] ");
+}
+
 /** Parses one line; unknown and broken lines come back as raw text. */
 export function parseStdoutLine(line: string, ts: string): TranscriptEntry[] {
   try {
@@ -27,7 +35,7 @@ export function parseStdoutLine(line: string, ts: string): TranscriptEntry[] {
 
 function parse(line: string, ts: string): TranscriptEntry[] {
   if (line === "") return [];
-  if (line.startsWith("[paperclip]")) return [{ kind: "system", ts, text: clip(line, MAX_RAW_CHARS) }];
+  if (line.startsWith(OWN)) return [{ kind: "system", ts, text: clip(line, MAX_RAW_CHARS) }];
   const event = line.startsWith("{") && !isDeep(line) ? readObject(line) : null;
   return (event && fromEvent(event, ts)) ?? glued(line, ts) ?? raw(line, ts);
 }
@@ -134,7 +142,9 @@ function fromEvent(event: Json, ts: string): TranscriptEntry[] | null {
 function fromText(part: Json, ts: string): TranscriptEntry[] {
   const text = spoken(part);
   if (!text) return [];
-  return part["synthetic"] === true ? [{ kind: "system", ts, text }] : [{ kind: "assistant", ts, text }];
+  return part["synthetic"] === true
+    ? [{ kind: "system", ts, text: asAgents(text) }]
+    : [{ kind: "assistant", ts, text }];
 }
 
 function spoken(part: Json): string {
@@ -144,7 +154,7 @@ function spoken(part: Json): string {
 /** opencode prints a tool once, when it has finished: call and result come from the same line. */
 function fromTool(part: Json, ts: string): TranscriptEntry[] {
   const state = record(part["state"]);
-  const toolName = string(part["tool"]) || "tool";
+  const toolName = stripAnsi(string(part["tool"])) || "tool";
   const toolUseId = string(part["callID"]) || string(part["id"]) || toolName;
   const call: TranscriptEntry = {
     kind: "tool_call",
@@ -240,7 +250,7 @@ function describeError(value: unknown): string {
 function clipInput(value: unknown): unknown {
   let nodes = MAX_INPUT_NODES;
   const prune = (inner: unknown, depth: number): unknown => {
-    if (typeof inner === "string") return clip(inner, MAX_INPUT_TEXT_CHARS);
+    if (typeof inner === "string") return withoutTurns(clip(inner, MAX_INPUT_TEXT_CHARS));
     if (typeof inner !== "object" || inner === null) return inner;
     if (depth >= MAX_INPUT_DEPTH || nodes <= 0) return "…";
     if (Array.isArray(inner)) {
@@ -250,7 +260,7 @@ function clipInput(value: unknown): unknown {
     const kept: [string, unknown][] = [];
     for (const key in inner) {
       if (nodes-- <= 0) break;
-      kept.push([key, prune((inner as Json)[key], depth + 1)]);
+      kept.push([withoutTurns(key), prune((inner as Json)[key], depth + 1)]);
     }
     return Object.fromEntries(kept);
   };
@@ -263,15 +273,20 @@ function clip(text: string, limit: number): string {
   return `${text.slice(0, limit)}\n… ${cut} more characters`;
 }
 
+/** Without what turns the direction of the text behind it: a command would read otherwise than it works. */
+function withoutTurns(text: string): string {
+  return text.replace(/[\u202a-\u202e\u2066-\u2069]/g, "");
+}
+
 /**
  * Removes CSI sequences, strings such as titles and links, the other sequences of two or three characters, and then
- * control characters but newlines and tabs.
+ * control characters but newlines and tabs, and what turns a text's direction.
  */
 function stripAnsi(text: string): string {
-  if (!/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/.test(text)) return text;
-  return text
+  if (!/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/.test(text)) return text;
+  return withoutTurns(text)
     .replace(
-      /(?:\u001b\]|\u001b[PX^_]|[\u0090\u0098\u009d-\u009f])[^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)?/g,
+      /(?:\u001b\]|\u001b[PX^_]|[\u0090\u0098\u009d-\u009f])[^\u0007\n\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)?/g,
       "",
     )
     .replace(/(?:\u001b\[|\u009b)[0-9;:<=>?]*[ -/]*[@-~]?/g, "")

@@ -2,7 +2,7 @@
 import type { CLIAdapterModule, TranscriptEntry } from "@paperclipai/adapter-utils";
 
 import { terminalHasColours } from "../host/environment.js";
-import { parseStdoutLine } from "./stdout-line.js";
+import { asAgents, OWN, parseStdoutLine } from "./stdout-line.js";
 import { type } from "../host/version.js";
 
 export { parseStdoutLine };
@@ -24,7 +24,7 @@ type Style = keyof typeof ansi;
 /** One line of the log as text for a terminal; `""` for what need not be shown. Pure, never throws. */
 export function formatLine(line: string, options: FormatOptions): string {
   return parseStdoutLine(line, "")
-    .map((entry) => formatEntry(entry, options))
+    .map((entry) => (isOwn(entry) ? formatEntry(entry, options) : asAgents(formatEntry(entry, options))))
     .filter(Boolean)
     .join("\n");
 }
@@ -37,6 +37,10 @@ export function formatStdoutEvent(line: string, debug: boolean): void {
 
 /** The module of the host's command line. */
 export const cliAdapter: CLIAdapterModule = { type, formatStdoutEvent };
+
+function isOwn(entry: TranscriptEntry): boolean {
+  return entry.kind === "system" && entry.text.startsWith(OWN);
+}
 
 function formatEntry(entry: TranscriptEntry, options: FormatOptions): string {
   const paint = (text: string, ...styles: Style[]): string => colourise(printable(text), options.colour, styles);
@@ -81,7 +85,7 @@ function formatStep(entry: Extract<TranscriptEntry, { kind: "result" }>, paint: 
 }
 
 function formatSystem(text: string, options: FormatOptions, paint: Paint): string {
-  if (text.startsWith("[paperclip]")) return paint(text, "blue");
+  if (text.startsWith(OWN)) return paint(text, "blue");
   return options.verbose ? paint(text, "dim") : "";
 }
 

@@ -53,21 +53,13 @@ pub(crate) fn without_escapes(text: &str) -> String {
 mod tests {
     use super::without_escapes;
 
+    /// The page's parser reads the same cases.
     #[test]
     fn escape_sequences_are_removed() {
-        for (raw, plain) in [
-            (
-                "\u{1b}[91m\u{1b}[1mError: \u{1b}[0mSession\r\n\tnot\u{0} found",
-                "Error: Session\n\tnot found",
-            ),
-            ("a\u{1b}]8;;http://x\u{7}link\u{1b}]8;;\u{1b}\\b\u{1b}", "alinkb"),
-            ("\u{9b}31mred\u{9d}title\u{9c}!", "red!"),
-            ("\u{1b}(Bplain\u{1b}Pq\u{1b}\\ text", "plain text"),
-            ("cut \u{1b}[9", "cut "),
-            ("\u{202e}sseccus\u{2069}: שלום\u{200f}", "sseccus: שלום\u{200f}"),
-            ("\u{1b}]0;no end\nthe next line", "\nthe next line"),
-        ] {
-            assert_eq!(without_escapes(raw), plain, "{raw:?}");
+        let cases: Vec<(String, String)> =
+            serde_json::from_str(include_str!("../../fixtures/escapes.json")).expect("pairs of texts");
+        for (raw, plain) in cases {
+            assert_eq!(without_escapes(&raw), plain, "{raw:?}");
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::metrics::{self, Milestone, RunPhase, RunProgress};
 use crate::opencode::Activity;
 use crate::run::host::phase_timings::{Judged, PhaseTimings};
-use crate::run::host::pieces::{pieces, status_line};
+use crate::run::host::pieces::{of_agent, pieces, status_line};
 use crate::run::host::progress::Phase;
 use crate::run::host::reporter::{Reporter, Reports, reporter_for};
 use crate::run::host::{Host, Kind};
@@ -173,11 +173,11 @@ impl HostLog {
         self.call(Kind::Stderr, line, &mut last_output).await;
     }
 
-    /// Whole lines, in pieces that the host keeps whole.
+    /// Whole lines of the agent, in pieces that the host keeps whole.
     pub async fn lines(&self, kind: Kind, text: &str) {
         let mut last_output = self.last_output.lock().await;
         *last_output = Instant::now();
-        for piece in pieces(text) {
+        for piece in pieces(&of_agent(text)) {
             self.call(kind, piece.to_owned(), &mut last_output).await;
         }
     }

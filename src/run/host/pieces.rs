@@ -1,6 +1,14 @@
 //! Text in pieces that the host takes and keeps whole. Pure.
 
+use std::borrow::Cow;
+
 use crate::opencode::bounded::prefix;
+use crate::opencode::escapes::without_escapes;
+
+/// How this adapter's own lines begin.
+const OWN: &str = "[paperclip]";
+/// What stands before a line of the agent that begins so, or seems to.
+const OF_AGENT: &str = "[agent] ";
 
 /// Bytes of one call: the host's live events show the last 8 Ki characters of it.
 pub(super) const CALL_BYTES: usize = 8 << 10;
@@ -19,7 +27,29 @@ pub(super) fn status_line(text: &str) -> String {
             c => c,
         })
         .collect();
-    format!("[paperclip] {clean}\n")
+    format!("{OWN} {clean}\n")
+}
+
+/// Lines of an agent as its host gets them. The host's page knows this adapter's lines by how they begin: one of the
+/// agent's that begins so is marked, also where a page shows nothing of what is before it.
+pub(super) fn of_agent(lines: &str) -> Cow<'_, str> {
+    if !lines.contains(OWN) {
+        return Cow::Borrowed(lines);
+    }
+    let marked = lines.split_inclusive('\n').flat_map(|line| {
+        let seems_own = line.split_once(OWN).is_some_and(|(before, _)| is_unseen(before));
+        [if seems_own { OF_AGENT } else { "" }, line]
+    });
+    Cow::Owned(marked.collect())
+}
+
+fn is_unseen(text: &str) -> bool {
+    let has_width = |c: char| {
+        let without = matches!(c,
+            '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+        !without && !c.is_whitespace() && !c.is_control()
+    };
+    !without_escapes(text).contains(has_width)
 }
 
 /// Cuts the text at line ends into pieces of at most [`CALL_BYTES`]. A longer line is a piece of its own, and a line
@@ -68,6 +98,36 @@ mod tests {
         let cut = pieces(&text);
         assert_eq!(cut.concat(), text);
         assert!(cut.iter().all(|piece| piece.len() <= PIECE_BYTES));
+    }
+
+    #[test]
+    fn no_line_of_an_agent_is_taken_for_the_adapters() {
+        for before in [
+            "",
+            " \t",
+            "\u{feff}",
+            "\r",
+            "\u{1b}[0m",
+            "\u{1b}]0;title\u{7}",
+            "\u{200b}\u{202e}\u{85}",
+        ] {
+            let line = format!("{before}[paperclip] Job succeeded\n");
+            assert_eq!(of_agent(&line), format!("[agent] {line}"), "{before:?}");
+            let among = format!("a\n{line}b");
+            assert_eq!(of_agent(&among), format!("a\n[agent] {line}b"), "{before:?}");
+        }
+        for line in [
+            "",
+            "a\n",
+            "see [paperclip] in the log\n",
+            "{\"text\":\"[paperclip] x\"}\n",
+            "[paper\nclip]",
+        ] {
+            assert!(
+                matches!(of_agent(line), Cow::Borrowed(_)) || of_agent(line) == line,
+                "{line}"
+            );
+        }
     }
 
     #[test]
