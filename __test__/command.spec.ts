@@ -187,7 +187,7 @@ describe("doctor", () => {
     const { checks } = JSON.parse(run([...args, "--json"]).stdout) as { checks: object[] };
     expect(checks.length).toBeGreaterThan(0);
     const relative = run(["doctor", "--data-root", folder, "--kubeconfig", "no/such"]);
-    expect(relative.stdout.replaceAll(/\s+/g, " ")).toContain("/no/such cannot be used");
+    expect(relative.stdout.replaceAll(/\s+/g, " ")).toMatch(/Kubeconfig not usable: .*\/no\/such/);
   });
 
   it("is made in the server's pod when it is asked for from outside", () => {
@@ -203,9 +203,16 @@ describe("doctor", () => {
     expect([status, stdout]).toEqual([1, "✗ No claim.\n    Make one.\n1 error, 0 warnings, 0 in order\n"]);
     const asked = readFileSync(said, "utf8");
     expect(asked).toMatch(
-      /^--kubeconfig \/k --namespace here exec -i deployment\/paperclip -- sh -c for .*--config -\n/s,
+      /^--kubeconfig \/k --namespace here exec -i deployment\/paperclip -c paperclip -- sh -c for .*--config -\n/s,
     );
     expect(asked).toContain('{"image":"my/opencode:1"}');
+  });
+
+  it("is made in the only container where that has another name", () => {
+    const script =
+      'case "$*" in *" -c paperclip "*) echo "error: container paperclip is not valid for pod p" >&2; exit 1;; ' +
+      '*) echo "{\\"checks\\":[]}";; esac';
+    expect(run(["doctor"], { env: kubectl(script) })).toMatchObject({ status: 0 });
   });
 
   it("looks for the server under both usual names, and says how another one is told", () => {

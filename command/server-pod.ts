@@ -12,6 +12,10 @@ const DOCTOR = `for folder in ${FOLDERS}; do
   [ -f "$folder/dist/command.js" ] && cd "$folder" && exec node dist/command.js doctor --json --config -
 done
 echo '${MISSING}' >&2; exit 1`;
+/** The server's container, where its pod has more than one. */
+const CONTAINER = "paperclip";
+/** What kubectl says of a pod without it. */
+const OTHER_CONTAINER = /container "?paperclip"? (is not valid|not found)/;
 /** What the server is when nobody says it. */
 const USUAL = ["deployment/paperclip", "statefulset/paperclip"];
 
@@ -30,12 +34,17 @@ export async function testInServerPod(
 ): Promise<AdapterEnvironmentTestResult> {
   let ended: Ended = { stdout: "", failure: "" };
   for (const workload of server === undefined ? USUAL : [server]) {
-    ended = await kubectl(access, ["exec", "-i", workload, "--", "sh", "-c", DOCTOR], JSON.stringify(config));
+    ended = await inServer(access, [workload, "-c", CONTAINER], config);
+    if (OTHER_CONTAINER.test(ended.failure ?? "")) ended = await inServer(access, [workload], config);
     const result = readResult(ended.stdout);
     if (result !== undefined) return result;
     if (!ended.failure?.includes("NotFound")) throw new Error(advice(workload, ended, access));
   }
   throw new Error(`the server was not found (${ended.failure}); --server KIND/NAME and --namespace say where it is`);
+}
+
+function inServer(access: Access, server: string[], config: object): Promise<Ended> {
+  return kubectl(access, ["exec", "-i", ...server, "--", "sh", "-c", DOCTOR], JSON.stringify(config));
 }
 
 /** A test that found errors ends with status 1, which is a failure to kubectl. */

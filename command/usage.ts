@@ -101,6 +101,7 @@ Exit status: 0 all is well, 1 something is not (doctor: an
 error; tail: no such run), 2 the command line is wrong.
 NO_COLOR is respected. In the server's pod:
 
-  kubectl -n paperclip exec deployment/paperclip -- sh -c \\
+  kubectl -n paperclip exec deployment/paperclip \\
+    -c paperclip -- sh -c \\
     "cd /paperclip/adapter-plugins &&
      npx paperclip-adapter-opencode-k8s doctor"`;

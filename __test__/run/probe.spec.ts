@@ -55,7 +55,8 @@ function expectAdvice(checks: AdapterEnvironmentCheck[]): void {
     if (level !== "info") expect([code, hint]).toEqual([code, expect.stringMatching(/\w{3}/)]);
     expect([code, message]).toEqual([code, expect.stringMatching(/^\S.*[.!?]$/s)]);
     // What an operator can do is a command; a bad value is mended on the page.
-    if (level === "error" && code !== "k8s_config_invalid") expect(hint).toMatch(/: kubectl -n \S+ /);
+    if (level === "error" && code !== "k8s_config_invalid")
+      expect(hint).toMatch(/: kubectl -n \S+ |: kubectl create namespace \S+ /);
   }
 }
 
@@ -122,16 +123,62 @@ describe.skipIf(isRealCluster)("in the stand-in", () => {
     expect(ranks).toEqual([...ranks].sort());
   });
 
-  test("the right to read quotas is asked for where they are read, and that to Jobs where these are", async () => {
-    for (const [verb, resource] of [
-      ["create", "jobs"],
-      ["list", "resourcequotas"],
+  test("a namespace that is missing is one error, which says how to make it", async () => {
+    const { checks, of, status } = await probe({ namespace: "nowhere", kubeconfig: stage.local.adminKubeconfig });
+    expect(status).toBe("fail");
+    expect(of("k8s_namespace_check_failed")).toMatchObject({
+      level: "error",
+      message: "There is no namespace nowhere, in which Jobs are to run.",
+      hint: expect.stringMatching(/: kubectl create namespace nowhere .* && kubectl .*rbac\.yaml .*rolebinding/),
+    });
+    const [first, ...others] = checks.filter(({ level }) => level === "error");
+    expect([first?.code, others.map(({ code }) => code)]).toEqual([
+      "k8s_namespace_check_failed",
+      expect.not.arrayContaining([expect.stringContaining("rbac")]),
+    ]);
+    expectAdvice(checks);
+  });
+
+  test("a namespace in which nothing is granted, the server's own or another one, is one error", async () => {
+    const resource = "jobs|pods|secrets|persistentvolumeclaims|namespaces|events|configmaps|resourcequotas";
+    await stage.local.fault({ kind: "status", code: 403, resource });
+    for (const [namespace, says, command] of [
+      [
+        "paperclip",
+        /^Nothing is granted to the server in its namespace paperclip\.$/,
+        /: kubectl -n paperclip exec .*rbac/,
+      ],
+      ["elsewhere", /namespace elsewhere, or there is no such namespace\.$/, /kubectl create namespace elsewhere /],
     ] as const) {
-      await stage.local.fault({ kind: "status", code: 403, verb, resource });
+      const { checks, of } = await probe({ namespace, env: { PAPERCLIP_API_URL: apiUrl } });
+      expect(of("k8s_namespace_check_failed")).toMatchObject({
+        level: "error",
+        message: expect.stringMatching(says),
+        hint: expect.stringMatching(command),
+      });
+      const errors = checks.filter(({ level }) => level === "error").map(({ code }) => code);
+      expect(errors).toEqual(
+        namespace === "paperclip"
+          ? ["k8s_namespace_check_failed"]
+          : expect.arrayContaining(["k8s_namespace_check_failed", "k8s_self_pod_unknown"]),
+      );
+      expectAdvice(checks);
     }
-    const { of } = await probe({ namespace: "agents" });
-    expect(of("k8s_rbac_job_create").hint).toContain("in namespace agents ");
-    expect(of("k8s_rbac_quota_list").hint).toContain("in namespace paperclip ");
+  });
+
+  test("a claim for each agent needs a storage class, and what may not be asked is not called well", async () => {
+    const { of, status } = await probe({ agentDbMode: "dedicated_pvc" });
+    expect(status).toBe("fail");
+    expect(of("k8s_agent_db_storage_class_missing")).toMatchObject({
+      level: "error",
+      hint: expect.stringMatching(/get storageclass$/),
+    });
+    const named = await probe({ agentDbMode: "dedicated_pvc", agentDbStorageClass: "fast" });
+    expect(named.of("k8s_agent_db_storage_class_unknown")).toMatchObject({
+      level: "info",
+      message: expect.stringMatching(/^Nobody said whether there is a storage class fast: /),
+    });
+    expect((await probe()).checks.filter(({ code }) => code.includes("storage_class"))).toEqual([]);
   });
 
   test("reviews that fail, objects that are not there, a pod that is unknown", async () => {

@@ -12,7 +12,7 @@ use crate::config::{POD_ROOT, SecretVolume, SelfPod, Texts};
 
 const RETRY_LIMIT: Duration = Duration::from_secs(30);
 /// The server's container, when the pod has more than one.
-const SERVER_CONTAINER: &str = "paperclip";
+pub const SERVER_CONTAINER: &str = "paperclip";
 
 /// The warning when the pod had to be found by a list.
 const FOUND_BY_LIST: &str =
@@ -51,7 +51,7 @@ pub async fn introspect(
     let pod = found.map_err(|error| {
         if error.is_not_found() {
             ClusterError::Config(format!(
-                "the server's own pod {pod_name} is not in namespace {namespace}: set POD_NAME and \
+                "Server's own pod not found: there is no pod {pod_name} in namespace {namespace}. Set POD_NAME and \
                  PAPERCLIP_NAMESPACE in the server's environment (HOSTNAME is not the pod's name with hostNetwork)"
             ))
         } else {
@@ -60,7 +60,7 @@ pub async fn introspect(
     })?;
     self_pod(&pod)
         .map(|pod| (pod, warning))
-        .ok_or_else(|| ClusterError::Config(format!("pod {pod_name} has no container to inherit from")))
+        .ok_or_else(|| ClusterError::Config(format!("No container to inherit from: pod {pod_name} has none")))
 }
 
 /// What agents' pods inherit from this pod; `None` when it has no container. Pure.
@@ -78,6 +78,7 @@ pub fn self_pod(pod: &Pod) -> Option<SelfPod> {
     let pod_security = spec.security_context.as_ref();
     Some(SelfPod {
         namespace: pod.metadata.namespace.clone().unwrap_or_default(),
+        container: container.name.clone(),
         image: container.image.clone().unwrap_or_default(),
         image_pull_secrets: spec.image_pull_secrets.clone().unwrap_or_default(),
         dns_config: spec.dns_config.clone(),

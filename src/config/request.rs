@@ -129,6 +129,9 @@ pub struct SelfPod {
     /// Namespace of the server.
     #[serde(deserialize_with = "or_default")]
     pub namespace: String,
+    /// Name of the server's container; empty where nobody read the pod.
+    #[serde(skip)]
+    pub container: String,
     /// Image of the server's container.
     #[serde(deserialize_with = "or_default")]
     pub image: String,

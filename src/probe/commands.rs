@@ -1,6 +1,7 @@
 //! Commands that an operator can paste, for this server. They take their files from the installed package. Pure.
 
-use crate::config::POD_ROOT;
+use crate::cluster::host_pod::SERVER_CONTAINER;
+use crate::config::{POD_ROOT, SelfPod};
 
 /// The package's name at npm.
 const PACKAGE: &str = "paperclip-adapter-opencode-k8s";
@@ -14,7 +15,9 @@ pub(super) struct Commands {
     server: String,
     /// The Deployment or StatefulSet that the pod belongs to, by its name.
     workload: String,
-    /// Folder of the installed package in the server's container.
+    /// The server's container: a pod may have a proxy beside it.
+    container: String,
+    /// Folder of the installed package in it.
     package: String,
 }
 
@@ -27,6 +30,7 @@ impl Commands {
             namespace: given(namespace).unwrap_or("paperclip").to_owned(),
             server: given(pod).map_or_else(|| workload.clone(), str::to_owned),
             workload,
+            container: SERVER_CONTAINER.to_owned(),
             package: given(package).map_or_else(installed, |path| path.trim_end_matches('/').to_owned()),
         }
     }
@@ -39,25 +43,45 @@ impl Commands {
         }
     }
 
+    /// The same server, whose pod is known now.
+    pub(super) fn of(&self, own: &SelfPod) -> Self {
+        Self {
+            container: given(Some(&own.container)).unwrap_or(&self.container).to_owned(),
+            ..self.in_namespace(&own.namespace)
+        }
+    }
+
+    /// A command that another one runs in the server's container.
+    fn exec(&self, command: &str) -> String {
+        let Self {
+            namespace,
+            server,
+            container,
+            ..
+        } = self;
+        format!("kubectl -n {namespace} exec {server} -c {container} -- {command}")
+    }
+
     /// Applies a manifest of the package's `deploy` folder to a namespace.
     pub(super) fn apply(&self, file: &str, namespace: &str) -> String {
-        format!(
-            "kubectl -n {} exec {} -- cat {}/deploy/{file} | kubectl -n {namespace} apply -f -",
-            self.namespace, self.server, self.package
-        )
+        let file = self.exec(&format!("cat {}/deploy/{file}", self.package));
+        format!("{file} | kubectl -n {namespace} apply -f -")
     }
 
     /// Patches the server with the file of the package.
     pub(super) fn patch_server(&self) -> String {
-        let Self {
-            namespace,
-            server,
-            workload,
-            package,
-        } = self;
+        let patch = self.exec(&format!("cat {}/deploy/server-patch.yaml", self.package));
         format!(
-            "kubectl -n {namespace} patch {workload} -p \"$(kubectl -n {namespace} exec {server} -- cat \
-             {package}/deploy/server-patch.yaml)\""
+            "kubectl -n {} patch {} -p \"$({patch})\"",
+            self.namespace, self.workload
+        )
+    }
+
+    /// Gives the server the account of the package's Role, which restarts it.
+    pub(super) fn use_account(&self) -> String {
+        format!(
+            "kubectl -n {} set serviceaccount {} paperclip",
+            self.namespace, self.workload
         )
     }
 
@@ -67,9 +91,10 @@ impl Commands {
             format!(r#"{{"name":"{name}","valueFrom":{{"fieldRef":{{"fieldPath":"metadata.{field}"}}}}}}"#)
         };
         format!(
-            r#"kubectl -n {} patch {} -p '{{"spec":{{"template":{{"spec":{{"containers":[{{"name":"paperclip","env":[{},{}]}}]}}}}}}}}'"#,
+            r#"kubectl -n {} patch {} -p '{{"spec":{{"template":{{"spec":{{"containers":[{{"name":"{}","env":[{},{}]}}]}}}}}}}}'"#,
             self.namespace,
             self.workload,
+            self.container,
             variable("POD_NAME", "name"),
             variable("PAPERCLIP_NAMESPACE", "namespace")
         )
@@ -120,10 +145,7 @@ impl Commands {
 
     /// Runs a shell script in the server's container. The script has no single quotes.
     pub(super) fn in_server(&self, script: &str) -> String {
-        format!(
-            "kubectl -n {} exec {} -- sh -c '{script}'",
-            self.namespace, self.server
-        )
+        self.exec(&format!("sh -c '{script}'"))
     }
 }
 
@@ -163,12 +185,27 @@ mod tests {
         let commands = Commands::new(Some("prod"), Some("paperclip-7d9f8c6b5-xk2lp"), Some("/x/pkg/"));
         assert_eq!(
             commands.apply("rbac.yaml", "agents"),
-            "kubectl -n prod exec paperclip-7d9f8c6b5-xk2lp -- cat /x/pkg/deploy/rbac.yaml | kubectl -n agents apply \
-             -f -"
+            "kubectl -n prod exec paperclip-7d9f8c6b5-xk2lp -c paperclip -- cat /x/pkg/deploy/rbac.yaml | kubectl \
+             -n agents apply -f -"
         );
         assert_eq!(commands.grant("prod"), commands.apply("rbac.yaml", "prod"));
         let bind = " --serviceaccount=prod:paperclip --dry-run=client -o yaml | kubectl -n agents apply -f -";
         assert!(commands.grant("agents").ends_with(bind));
+        let own = SelfPod {
+            namespace: "prod".to_owned(),
+            container: "server".to_owned(),
+            ..SelfPod::default()
+        };
+        assert_eq!(
+            commands.of(&own).in_server("id"),
+            "kubectl -n prod exec paperclip-7d9f8c6b5-xk2lp -c server -- sh -c 'id'"
+        );
+        assert!(
+            commands
+                .of(&own)
+                .name_own_pod()
+                .contains(r#""name":"server","env""#)
+        );
         let unknown = Commands::new(None, None, None);
         assert!(
             unknown

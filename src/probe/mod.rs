@@ -3,9 +3,11 @@
 mod address;
 mod commands;
 mod dry_run;
+mod namespace;
 mod objects;
 mod references;
 mod rights;
+mod storage_class;
 mod volume;
 
 use std::time::Duration;
@@ -18,7 +20,9 @@ use self::commands::Commands;
 
 use crate::cluster::ClusterError;
 use crate::cluster::verbs::call;
-use crate::config::{AgentDbMode, RenderRequest, SelfPod, Settings, company_namespace, text_setting};
+use crate::config::{
+    AgentDbMode, ConfigError, RenderRequest, SelfPod, Settings, company_namespace, text_setting,
+};
 use crate::run::failure::CONFIG_INVALID;
 use crate::run::request::Environment;
 use crate::run::server::Server;
@@ -145,10 +149,10 @@ async fn check_cluster(server: &Server, request: &ProbeRequest) -> Vec<Check> {
     let own = objects::own_pod(&request.environment, &cluster, &commands).await;
     let found = own.as_ref().ok();
     let commands = match found {
-        Some(own) => commands.in_namespace(&own.namespace),
+        Some(own) => commands.of(own),
         None => commands,
     };
-    let namespace = text_setting(config, "namespace")
+    let name = text_setting(config, "namespace")
         .or_else(|| found.map(|own| own.namespace.clone()))
         .unwrap_or_else(|| cluster.default_namespace.clone());
     let own_namespace = request.environment.namespace.as_deref();
@@ -156,7 +160,7 @@ async fn check_cluster(server: &Server, request: &ProbeRequest) -> Vec<Check> {
     let own_namespace = own_namespace.unwrap_or(&cluster.default_namespace);
     let claim = async {
         match &own {
-            Ok(own) => objects::claim(&cluster, &namespace, own, &commands).await,
+            Ok(own) => objects::claim(&cluster, &name, own, &commands).await,
             Err(unknown) => unknown.clone(),
         }
     };
@@ -171,17 +175,26 @@ async fn check_cluster(server: &Server, request: &ProbeRequest) -> Vec<Check> {
             None => Vec::new(),
         }
     };
-    let (exists, rights, secret, claim, tried) = tokio::join!(
-        objects::namespace(&cluster, &namespace, &commands),
-        rights::check(&cluster, &namespace, own_namespace, &commands),
-        objects::secret(&cluster, &namespace, &secret, is_wanted),
+    let settings = settings(config).ok();
+    let (answer, rights, secret, claim, class, tried) = tokio::join!(
+        namespace::ask(&cluster, &name),
+        rights::check(&cluster, &name, own_namespace, &commands),
+        objects::secret(&cluster, &name, &secret, is_wanted),
         claim,
+        storage_class::check(&cluster, settings.as_ref(), &name),
         tried,
     );
-    let mut checks = vec![reached, exists];
+    let address = check_address(request, found, &commands);
+    if let Some(unusable) = namespace::unusable(&answer, &rights, &name, own_namespace, &commands) {
+        // In the server's own namespace its pod is unknown for the same reason.
+        let unknown = own.as_ref().err().filter(|_| name != own_namespace).cloned();
+        return [reached, unusable, address].into_iter().chain(unknown).collect();
+    }
+    let mut checks = vec![reached, namespace::check(answer, &name, &commands)];
     checks.extend(rights);
     checks.extend(tried);
-    checks.extend([secret, claim, check_address(request, found, &commands)]);
+    checks.extend([secret, claim, address]);
+    checks.extend(class);
     checks
 }
 
@@ -211,13 +224,17 @@ async fn check_volume(server: &Server, request: &ProbeRequest) -> Vec<Check> {
     checks
 }
 
-/// The settings, read as a run reads them: where the database would be, and what is wrong with them.
-fn read(request: &ProbeRequest) -> (Option<AgentDbMode>, Vec<Check>) {
-    let render = RenderRequest {
-        config: request.config.clone(),
+/// The settings, read as a run reads them.
+fn settings(config: &Value) -> Result<Settings, ConfigError> {
+    Settings::read(&RenderRequest {
+        config: config.clone(),
         ..RenderRequest::default()
-    };
-    match Settings::read(&render) {
+    })
+}
+
+/// What the settings say: where the database would be, and what is wrong with them.
+fn read(request: &ProbeRequest) -> (Option<AgentDbMode>, Vec<Check>) {
+    match settings(&request.config) {
         Ok(settings) => {
             let hint = "The README lists all fields.";
             let warned = |text: String| Check::new(Level::Warn, "k8s_config_unknown_field", text, Some(hint));

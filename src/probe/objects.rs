@@ -1,6 +1,6 @@
-//! Checks of the API server, the server's own pod, the namespace, the Secret and the claim.
+//! Checks of the API server, the server's own pod, the Secret and the claim.
 
-use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Secret};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use kube::Api;
 use tokio::time::timeout;
 
@@ -21,7 +21,7 @@ pub(super) async fn reach(
         // A credential plugin may hang while the client is made.
         let cluster = timeout(CHECK_LIMIT, connect.to(access)).await.map_err(|_| {
             ClusterError::Config(format!(
-                "no client could be made within {} s: a credential plugin or the disk of the kubeconfig hangs",
+                "No client in time: none could be made within {} s, a credential plugin or the disk of the kubeconfig hangs",
                 CHECK_LIMIT.as_secs()
             ))
         })??;
@@ -95,31 +95,6 @@ pub(super) async fn own_pod(
                 CHECK_LIMIT.as_secs()
             );
             Err(unknown(message, format!("kubectl -n {namespace} get pod {name}")))
-        }
-    }
-}
-
-pub(super) async fn namespace(cluster: &Cluster, name: &str, commands: &Commands) -> Check {
-    let api: Api<Namespace> = Api::all(cluster.client.clone());
-    match bounded("get", &format!("namespace/{name}"), api.get(name)).await {
-        Ok(_) => {
-            let message = format!("Namespace {name} exists.");
-            Check::new(Level::Info, "k8s_namespace_exists", message, None)
-        }
-        Err(error) => {
-            let hint = match error.is_not_found() {
-                true => format!(
-                    "Jobs run in this namespace. Correct the agent's `namespace` field, or make it: kubectl create \
-                     namespace {name}"
-                ),
-                false => format!(
-                    "Runs work without this right; files of Jobs that are gone are not swept. Grant `get \
-                     namespaces`: {}",
-                    commands.grant(name)
-                ),
-            };
-            let message = format!("Namespace {name} cannot be read: {error}");
-            Check::new(Level::Warn, "k8s_namespace_check_failed", message, Some(&hint))
         }
     }
 }

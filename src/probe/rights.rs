@@ -77,6 +77,21 @@ pub(super) async fn check(cluster: &Cluster, namespace: &str, own: &str, command
     join_all(asked).await
 }
 
+/// Whether everything is refused that a run cannot be without.
+pub(super) fn nothing_is_granted(checks: &[Check]) -> bool {
+    let mut needed = RIGHTS.iter().filter(|right| right.4 == Without::Fails);
+    needed.all(|right| {
+        let code = code_of(right.3);
+        checks
+            .iter()
+            .any(|check| check.code == code && check.level == Level::Error)
+    })
+}
+
+fn code_of(word: &str) -> String {
+    format!("k8s_rbac_{word}")
+}
+
 /// Whether the right is used in the server's namespace, wherever the Jobs are: the page of costs shows its quotas.
 fn is_used_in_own(without: Without) -> bool {
     without == Without::Unshown
@@ -89,7 +104,7 @@ async fn ask(
     command: &str,
 ) -> Check {
     let (group, resource, verb, word, without) = right;
-    let code = format!("k8s_rbac_{word}");
+    let code = code_of(word);
     let review = SelfSubjectAccessReview {
         spec: SelfSubjectAccessReviewSpec {
             resource_attributes: Some(ResourceAttributes {
@@ -152,5 +167,27 @@ async fn ask(
             let hint = "A run tries it anyway. Run the test again when the API server is well.";
             Check::new(Level::Warn, &code, message, Some(hint))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotas_are_read_where_the_server_is_and_all_else_where_jobs_are() {
+        let in_own = RIGHTS.iter().filter(|right| is_used_in_own(right.4));
+        assert_eq!(in_own.map(|right| right.3).collect::<Vec<_>>(), ["quota_list"]);
+    }
+
+    #[test]
+    fn one_right_that_a_run_needs_is_more_than_nothing() {
+        let refused = |word: &str| Check::new(Level::Error, &code_of(word), "X.", None);
+        let needed = RIGHTS.iter().filter(|right| right.4 == Without::Fails);
+        let mut checks: Vec<Check> = needed.map(|right| refused(right.3)).collect();
+        assert!(nothing_is_granted(&checks));
+        // Nobody said it of this one.
+        checks[0].level = Level::Warn;
+        assert!(!nothing_is_granted(&checks) && !nothing_is_granted(&[]));
     }
 }
