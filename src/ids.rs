@@ -59,7 +59,7 @@ pub enum InvalidId {
         value: String,
     },
     /// File names have 255 bytes, and the longest of a run is `<runId>.pod.stderr.log`.
-    #[error("{field} has {length} characters, at most {LONGEST} fit into a path")]
+    #[error("Id too long: {field} has {length} characters, at most {LONGEST} fit into a path")]
     Length {
         /// Whose it is.
         field: &'static str,
@@ -83,7 +83,7 @@ mod tests {
         assert!(check_ids("A-9", "-", &"z".repeat(128)).is_ok());
         assert_eq!(
             refused("c", "a", &"z".repeat(129)),
-            "runId has 129 characters, at most 128 fit into a path"
+            "Id too long: runId has 129 characters, at most 128 fit into a path"
         );
     }
 }

@@ -186,7 +186,8 @@ mod tests {
                 "containers": [
                     {"name": "proxy", "image": "proxy:1"},
                     {"name": "paperclip", "image": "paperclip:1",
-                     "env": [{"name": "A", "value": "1"}, {"name": "B", "valueFrom": {"secretKeyRef": {"name": "s", "key": "b"}}}],
+                     "env": [{"name": "A", "value": "1"},
+                        {"name": "B", "valueFrom": {"secretKeyRef": {"name": "s", "key": "b"}}}],
                      "volumeMounts": [
                         {"name": "data", "mountPath": "/paperclip", "subPath": "prod"},
                         {"name": "files", "mountPath": "/etc/files"}]}],

@@ -21,7 +21,8 @@ pub(super) async fn reach(
         // A credential plugin may hang while the client is made.
         let cluster = timeout(CHECK_LIMIT, connect.to(access)).await.map_err(|_| {
             ClusterError::Config(format!(
-                "No client in time: none could be made within {} s, a credential plugin or the disk of the kubeconfig hangs",
+                "No client in time: none could be made within {} s, a credential plugin or the disk of the kubeconfig \
+                 hangs",
                 CHECK_LIMIT.as_secs()
             ))
         })??;

@@ -21,7 +21,8 @@ pub(super) async fn check(cluster: &Cluster, settings: Option<&Settings>, namesp
 
 /// A run never leaves it to the cluster's default: there may be none, or one that suits no database.
 fn unnamed(namespace: &str) -> Check {
-    let message = "No storage class: agentDbMode dedicated_pvc makes a claim for each agent, and agentDbStorageClass is not set.";
+    let message =
+        "No storage class: agentDbMode dedicated_pvc needs agentDbStorageClass for the claim of each agent.";
     let hint = format!(
         "Set *Storage class of the database* on the agent's page to one of these, or choose another place under *Where \
          sessions are kept*: kubectl -n {namespace} get storageclass"

@@ -168,7 +168,12 @@ impl Environment {
 
 /// An unusable request or setting as a failure.
 pub fn of_config(error: ConfigError) -> Failure {
-    Failure::of_input(code_of(&error), error.to_string())
+    let what = match error {
+        // The name of a field may fill a list by itself.
+        ConfigError::Field { .. } => "Bad setting: ",
+        _ => "",
+    };
+    Failure::of_input(code_of(&error), format!("{what}{error}"))
 }
 
 /// The code of an unusable request or setting.

@@ -32,6 +32,22 @@ const NOT_READ: [&str; 8] = [
 ];
 /// Names of fields that the page has beside those of this adapter.
 const OF_THE_PAGE: [&str; 1] = ["Thinking effort"];
+/// Where a text becomes the message of a failure.
+const FAILURES: [&str; 4] = [
+    "Failure::before_start(",
+    "Failure::of_input(",
+    "ClusterError::Config(",
+    "#[error(",
+];
+/// What a text may begin with: words of others, and the name of an id, as the TypeScript adapter has it.
+const OTHERS_REASONS: [&str; 6] = [
+    "{error}",
+    "{what}{error}",
+    "{0}",
+    "{}: cannot {verb}",
+    "{field} {problem}",
+    "Invalid {field} for",
+];
 /// A list of runs shows so many characters.
 const SHOWN: usize = 30;
 
@@ -113,6 +129,21 @@ fn a_result_begins_with_its_reason() {
     assert!(too_long.is_empty(), "{}", too_long.join("\n"));
 }
 
+/// A failure that ends a run before it has output is shown in the same list.
+#[test]
+fn a_failure_in_the_source_begins_with_its_reason() {
+    let names_it_later: Vec<String> = texts_of_the_source_after(&FAILURES)
+        .into_iter()
+        // The reason is in these, and other tests hold it to a list's length.
+        .filter(|text| !OTHERS_REASONS.iter().any(|other| text.starts_with(other)))
+        .filter(|text| {
+            let reason = text.split([':', ';', ',', '.', '(']).next().unwrap_or_default();
+            reason.contains('{') || reason.chars().count() > SHOWN
+        })
+        .collect();
+    assert!(names_it_later.is_empty(), "{}", names_it_later.join("\n"));
+}
+
 fn results() -> BTreeSet<(String, String)> {
     field::results()
         .filter_map(|(_, result)| {
@@ -122,7 +153,37 @@ fn results() -> BTreeSet<(String, String)> {
         .collect()
 }
 
+/// The texts of statements in which one of these stands.
+fn texts_of_the_source_after(marks: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (_, text) in sources() {
+        for (before, literal) in literals(own_code(&text)) {
+            let statement = before.rsplit([';', '{', '}']).next().unwrap_or_default();
+            if is_told(before, &literal) && marks.iter().any(|mark| statement.contains(mark)) {
+                found.push(literal);
+            }
+        }
+    }
+    found
+}
+
 fn texts_of_the_source() -> Vec<(String, Vec<String>)> {
+    let mut found = Vec::new();
+    for (name, text) in sources() {
+        let told: Vec<String> = literals(own_code(&text))
+            .into_iter()
+            .filter(|(before, text)| is_told(before, text))
+            .map(|(_, text)| text)
+            .collect();
+        if !told.is_empty() {
+            found.push((name, told));
+        }
+    }
+    found
+}
+
+/// The files whose texts a person may read.
+fn sources() -> Vec<(String, String)> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     collect(&source, &mut files);
@@ -137,15 +198,7 @@ fn texts_of_the_source() -> Vec<(String, Vec<String>)> {
         if NOT_TOLD.iter().any(|other| name.starts_with(other)) || name.ends_with("tests.rs") {
             continue;
         }
-        let text = fs::read_to_string(&path).expect("a source file");
-        let told: Vec<String> = literals(own_code(&text))
-            .into_iter()
-            .filter(|(before, text)| is_told(before, text))
-            .map(|(_, text)| text)
-            .collect();
-        if !told.is_empty() {
-            found.push((name, told));
-        }
+        found.push((name, fs::read_to_string(&path).expect("a source file")));
     }
     found
 }

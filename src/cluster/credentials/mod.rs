@@ -15,7 +15,7 @@ use kube::Client;
 use kube::client::Body;
 use tokio::time::{Instant, timeout};
 
-use self::sources::{Sources, logged_in};
+use self::sources::{Sources, logged_in, unusable};
 use super::answer;
 use super::client::Access;
 use super::error_chain::chain;
@@ -244,14 +244,12 @@ fn renew(access: &Access, known: Option<Current>, because: Because) -> Result<Cu
     let mut config = sources.config.clone();
     let mut valid_for = None;
     if let Some(exec) = config.auth_info.exec.take() {
-        let login = plugin::login(&exec, PLUGIN_LIMIT)
-            .map_err(|why| format!("{} cannot be used: {why}", access.name()))?;
+        let login = plugin::login(&exec, PLUGIN_LIMIT).map_err(|why| unusable(access, &why))?;
         valid_for = login.valid_for;
         config = logged_in(config, login);
     }
     let namespace = config.default_namespace.clone();
-    let client = Client::try_from(config)
-        .map_err(|error| format!("{} cannot be used: {}", access.name(), chain(&error)))?;
+    let client = Client::try_from(config).map_err(|error| unusable(access, &chain(&error)))?;
     let made_at = Instant::now();
     Ok(Current {
         client,

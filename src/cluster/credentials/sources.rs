@@ -34,17 +34,13 @@ impl Sources {
             [] if access.in_cluster => (in_cluster()?, Vec::new()),
             [] => {
                 return Err(
-                    "not running in a Kubernetes pod (KUBERNETES_SERVICE_HOST is not set) and no kubeconfig is given. \
-                     Run Paperclip in the cluster, or set the agent's `kubeconfig` field or KUBECONFIG"
+                    "No way to a cluster: this is no pod (KUBERNETES_SERVICE_HOST is not set), and no kubeconfig is \
+                     given. Run Paperclip in the cluster, or set the agent's `kubeconfig` field or KUBECONFIG"
                         .to_owned(),
                 );
             }
-            paths => of_kubeconfigs(paths).map_err(|why| {
-                format!(
-                    "{} cannot be used: {why}. It must be readable by the server",
-                    access.name()
-                )
-            })?,
+            paths => of_kubeconfigs(paths)
+                .map_err(|why| unusable(access, &why) + ". It must be readable by the server")?,
         };
         let user = &config.auth_info;
         let named = [&user.token_file, &user.client_certificate, &user.client_key];
@@ -52,10 +48,7 @@ impl Sources {
         files.extend(config.root_cert_file.clone());
         // What is read now decides: a file that changes in between is read again at the next look.
         let content = content_of(&files);
-        must_be_token(&mut config).map_err(|()| {
-            let name = access.name();
-            format!("{name} cannot be used: its `token` holds more than a token")
-        })?;
+        must_be_token(&mut config).map_err(|()| unusable(access, "its `token` holds more than a token"))?;
         use_token_file(&mut config)?;
         Ok(Self {
             config: with_defaults(config),
@@ -100,17 +93,17 @@ fn use_token_file(config: &mut Config) -> Result<(), String> {
     let Some(file) = user.token_file.take() else {
         return Ok(());
     };
-    let text = read(Path::new(&file)).map_err(|why| format!("the token file {file} cannot be read: {why}"));
+    let text = read(Path::new(&file)).map_err(|why| format!("Token file not readable: {file}: {why}"));
     let text = match text {
         Ok(text) => String::from_utf8_lossy(&text).trim().to_owned(),
         Err(_) if user.token.is_some() => return Ok(()),
         Err(why) => return Err(why),
     };
     if text.is_empty() {
-        return Err(format!("the token file {file} is empty"));
+        return Err(format!("Token file is empty: {file}"));
     }
     user.token = Some(text.into());
-    must_be_token(config).map_err(|()| format!("the token file {file} holds more than a token"))
+    must_be_token(config).map_err(|()| format!("Token file not usable: {file} holds more than a token"))
 }
 
 /// Trims the token; an error where it still is none that a request can carry. kube would panic.
@@ -148,8 +141,8 @@ fn of_kubeconfigs(paths: &[PathBuf]) -> Result<(Config, Vec<PathBuf>), String> {
             .and_then(|cluster| cluster.certificate_authority.clone())
             .map(PathBuf::from),
     );
-    // A proxy of the server's environment is for the internet; the cluster's own is for its API server. Where it has none,
-    // kube looks into the environment, and fails where that holds no address.
+    // A proxy of the server's environment is for the internet; the cluster's own is for its API server. Where it has
+    // none, kube looks into the environment, and fails where that holds no address.
     let mut proxy = None;
     if let Some(cluster) = cluster {
         proxy = cluster.proxy_url.take().filter(|url| !url.trim().is_empty());
@@ -197,10 +190,18 @@ fn merged(paths: &[PathBuf]) -> Result<Kubeconfig, String> {
     merged.ok_or_else(|| "none of these files exists".to_owned())
 }
 
+/// What is wrong first: paths are long.
+pub(super) fn unusable(access: &Access, why: &str) -> String {
+    match access.kubeconfigs.is_empty() {
+        true => format!("Service account not usable: {why}"),
+        false => format!("Kubeconfig not usable: {why} ({})", access.name()),
+    }
+}
+
 fn in_cluster() -> Result<Config, String> {
     Config::incluster().map_err(|error| {
         format!(
-            "the service account of this pod cannot be used: {}. The pod needs automountServiceAccountToken",
+            "No service account: that of this pod cannot be used: {}. The pod needs automountServiceAccountToken",
             chain(&error)
         )
     })
@@ -235,8 +236,11 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 mod tests {
     use super::*;
 
-    const FIRST: &str = "apiVersion: v1\nkind: Config\ncurrent-context: one\ncontexts:\n- {name: one, context: {cluster: c, user: u}}\n";
-    const SECOND: &str = "apiVersion: v1\nkind: Config\ncurrent-context: two\nclusters:\n- {name: c, cluster: {server: 'https://c', proxy-url: 'http://proxy:3128'}}\nusers:\n- {name: u, user: {tokenFile: token}}\n";
+    const FIRST: &str = "apiVersion: v1\nkind: Config\ncurrent-context: one\n\
+         contexts:\n- {name: one, context: {cluster: c, user: u}}\n";
+    const SECOND: &str = "apiVersion: v1\nkind: Config\ncurrent-context: two\nclusters:\n\
+         - {name: c, cluster: {server: 'https://c', proxy-url: 'http://proxy:3128'}}\n\
+         users:\n- {name: u, user: {tokenFile: token}}\n";
 
     fn write(path: &Path, content: &str) {
         #[expect(clippy::disallowed_methods, reason = "a test makes its own files")]
@@ -301,7 +305,7 @@ mod tests {
         let access = access(&[&first, &second]);
         let missing = read_on_thread(access.clone()).await.err().expect("refused");
         assert!(
-            missing.contains("token file") && missing.contains("No such file"),
+            missing.starts_with("Token file not readable: ") && missing.contains("No such file"),
             "{missing}"
         );
         for (content, why) in [(" \n", "is empty"), ("a\nb", "more than a token")] {

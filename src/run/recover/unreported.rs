@@ -121,7 +121,7 @@ async fn job_is_gone(context: &RunContext, run: &str) -> Result<bool, Failure> {
     let name = job_name(&context.spec.run.agent_id, run);
     let on = format!("job/{name}");
     let unknown = |error: ClusterError| {
-        let message = format!("cannot tell what became of the earlier run {run}: {error}");
+        let message = format!("{error}. So it is not known what became of the earlier run {run}");
         Failure::before_start(GUARD_UNREACHABLE, message)
     };
     // The list of the agent's Jobs was made before its files were looked at: it does not answer this.

@@ -25,12 +25,9 @@ pub async fn prepare(spec: &RunSpec, cluster: &Cluster, namespace: &Namespace) -
         AgentDbMode::DedicatedPvc => {
             let api = Api::namespaced(cluster.client.clone(), &namespace.name);
             let name = claim_name(&spec.run.agent_id);
-            ensure_claim(&api, &name, spec).await.map_err(|message| {
-                Failure::before_start(
-                    JOB_CREATE_FAILED,
-                    format!("Failed to ensure agent DB PVC: {message}"),
-                )
-            })?;
+            ensure_claim(&api, &name, spec)
+                .await
+                .map_err(|message| Failure::before_start(JOB_CREATE_FAILED, message))?;
             Ok(AgentDb::Claim(name))
         }
     }

@@ -62,7 +62,7 @@ impl RunFolder {
         let here = |path: &str| manifest::on_server(path, &volume.root.path.to_string_lossy());
         let shown = [here(log), here(stderr)];
         let files = RunFiles::new(&volume.root.path, Path::new(&shown[0]))
-            .ok_or_else(|| missing(format!("{} is not below the data root", shown[0])))?
+            .ok_or_else(|| missing(format!("Not below the data root: {}", shown[0])))?
             .of(volume.owner);
         Ok(Self {
             files,
