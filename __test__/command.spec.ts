@@ -97,6 +97,11 @@ describe("tail", () => {
     expect(status).toBe(1);
     expect(stderr).toContain("there is no log of run");
   });
+
+  it("says where to run it when there are no logs at all", () => {
+    const { status, stderr } = run(["tail", "run-1", "--data-root", "/no/such"]);
+    expect([status, stderr]).toEqual([1, expect.stringMatching(/no folder .*in the server's pod.*--data-root/)]);
+  });
 });
 
 describe("pod-spec", () => {
@@ -170,7 +175,7 @@ describe("runs", () => {
     const refused = run(["runs"], { env: kubectl("echo 'Error from server (Forbidden): jobs' >&2; exit 1") });
     expect(refused).toMatchObject({
       status: 1,
-      stderr: expect.stringMatching(/k8s: Error from server \(Forbidden\): jobs\n$/),
+      stderr: expect.stringMatching(/k8s: Error from server \(Forbidden\): jobs\n.*kubectl config get-contexts\n$/),
     });
     const none = run(["runs"], { env: { PATH: "/nowhere" } });
     expect(none).toMatchObject({ status: 1, stderr: expect.stringContaining("kubectl is not here") });

@@ -24,8 +24,11 @@ export async function tail(
 ): Promise<number> {
   const path = findLog(dataRoot, run);
   if (path === undefined) {
+    const root = join(dataRoot, RUN_LOGS);
     throw new Error(
-      `there is no log of run ${run} below ${join(dataRoot, RUN_LOGS)}: a run's files are removed after it`,
+      existsSync(root)
+        ? `there is no log of run ${run} below ${root}: a run's files are removed after it; \`runs\` shows what is on`
+        : `there is no folder ${root}: run this in the server's pod, or say by --data-root where /paperclip is`,
     );
   }
   const stop = new AbortController();

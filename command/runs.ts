@@ -137,7 +137,9 @@ async function listJobs({ namespace, kubeconfig }: Place): Promise<Job[]> {
 
 async function fromKubectl(access: Access): Promise<string> {
   const { stdout, failure } = await kubectl(access, ["get", "jobs", "--selector", SELECTOR, "--output", "json"]);
-  if (failure !== null) throw new Error(failure);
+  if (failure !== null) {
+    throw new Error(`${failure}\nIs it the right cluster and namespace? Look there: kubectl config get-contexts`);
+  }
   return stdout;
 }
 
