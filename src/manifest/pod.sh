@@ -14,7 +14,7 @@
 # used, what was opened is compared with what has the name, and of a file of others only what has its form is printed.
 # Variables that are set before opencode starts begin with pod_: another name could be one of the agent's environment.
 umask 002
-pod_agent= pod_interrupted= pod_asked=
+pod_agent= pod_interrupted= pod_asked= pod_took=
 stop() { # sends TERM to opencode, and 10 s later KILL: the end record must be written within the grace period
   pod_interrupted=1 pod_asked=1
   [ -n "$pod_agent" ] || return 0
@@ -37,7 +37,8 @@ pod_github=${PAPERCLIP_POD_GITHUB:-} pod_launcher=${PAPERCLIP_POD_LAUNCHER:-}
 unset PAPERCLIP_POD_NAME PAPERCLIP_POD_UID PAPERCLIP_POD_CONFIG PAPERCLIP_POD_HIDDEN
 unset PAPERCLIP_POD_GITHUB PAPERCLIP_POD_LAUNCHER
 
-refuse() { # CODE REASON: ends before opencode was started
+refuse() { # CODE REASON: ends before opencode was started, and takes back that it may have been
+  [ -z "$pod_took" ] || rm -f "$pod_started" 2>/dev/null
   printf 'paperclip: %s\n' "$2" >&2
   { printf 'paperclip: %s\n' "$2" >"$pod_report"; } 2>/dev/null
   exit "$1"
@@ -92,8 +93,8 @@ is_strange "$pod_started" && strange "$pod_started"
   printf '%s\n' "$pod_first" >&9 || exit 3
 ) 2>/dev/null
 case $? in
-  0) ;;
-  3) rm -f "$pod_started"; refuse 66 "cannot write $pod_started: the shared volume is full" ;;
+  0) pod_took=1 ;;
+  3) pod_took=1; refuse 66 "cannot write $pod_started: the shared volume is full" ;;
   *)
     [ -e "$pod_started" ] || refuse 66 "cannot write to ${pod_base%/*}: the shared volume is read-only, full, or not ours"
     is_file "$pod_started" || strange "$pod_started"
@@ -108,7 +109,6 @@ esac
 # A network volume may tell only when a file is closed that it is full, and the shell does not say so.
 first_line "$pod_started"
 if ! is_file "$pod_started" || [ "$pod_seen" != "$pod_first" ]; then
-  rm -f "$pod_started"
   refuse 66 "cannot write $pod_started: the shared volume is full, over its quota, or another pod has changed the file"
 fi
 # A server that harvests the run removes the nonce before the start record: this pod may have started in between.
@@ -116,7 +116,8 @@ if [ -n "$pod_nonce" ]; then
   pod_seen=
   is_file "$pod_base.nonce" && first_line "$pod_base.nonce"
   if [ "$pod_seen" != "$pod_nonce" ]; then
-    rm -f "$pod_started"
+    # A file that is there and cannot be read says nothing of that.
+    [ -n "$pod_seen" ] || ! is_file "$pod_base.nonce" || refuse 66 "cannot read $pod_base.nonce on the shared volume"
     refuse 64 "this run is over: $pod_base.nonce is not there any more"
   fi
 fi

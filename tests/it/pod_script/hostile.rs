@@ -57,7 +57,8 @@ fn a_link_a_pipe_or_a_folder_in_the_place_of_a_file_is_refused_before_it_is_used
                         is_refused(pod, shell);
                         let at = pod.server(file);
                         let _ = fs::remove_file(&at).or_else(|_| fs::remove_dir(&at));
-                        let _ = fs::remove_file(pod.server(&paths.started));
+                        let has_started = pod.server(&paths.started).exists();
+                        assert!(!has_started, "{shell}: nothing says that the agent may have run");
                     }
                     assert!(!pod.path("tmp/nobody").exists(), "{shell}");
                     let prompt = fs::read_to_string(pod.path("tmp/prompt/prompt.txt")).expect("a prompt");

@@ -254,6 +254,23 @@ fn a_second_pod_after_the_run_was_harvested_does_nothing() {
     });
 }
 
+/// Here it is empty; on a volume that fails it cannot be opened, or cannot be read.
+#[test]
+fn a_nonce_that_cannot_be_read_is_not_the_end_of_the_run() {
+    each("touch \"$HOME/ran\"", json!({"nonce": "n-1"}), |pod, shell| {
+        fs::write(pod.server(&pod.manifest.paths.nonce), "").expect("a nonce");
+        let end = pod.run("pod-1");
+        assert_eq!(end.code, 66, "{shell}: {}", end.stderr);
+        assert!(
+            pod.last_words().contains("cannot read"),
+            "{shell}: {}",
+            pod.last_words()
+        );
+        assert!(!pod.path("paperclip/ran").exists(), "{shell}");
+        assert!(!pod.server(&pod.manifest.paths.started).exists(), "{shell}");
+    });
+}
+
 /// A node is unreachable for long: the run is given up, and its agent ends when the node is back.
 #[test]
 fn a_run_that_was_given_up_leaves_nothing_when_it_ends() {
