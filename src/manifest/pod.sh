@@ -6,10 +6,10 @@
 # Arguments: run id, namespace, more members of the start record as JSON, path that all files of the run start with,
 # prompt file, bytes of the prompt, largest log in bytes (0: no limit), termination log, nonce (may be empty); then the
 # arguments of opencode.
-# Environment, removed before opencode starts: PAPERCLIP_POD_NAME, PAPERCLIP_POD_UID, PAPERCLIP_POD_CONFIG (configuration
-# for opencode that the server could not merge with what OPENCODE_CONFIG_CONTENT holds here), PAPERCLIP_POD_HIDDEN (names
-# of variables that hide what a whole Secret has under them), PAPERCLIP_POD_GITHUB and PAPERCLIP_POD_LAUNCHER (see
-# `stage_github`) and those.
+# Environment, removed before opencode starts: PAPERCLIP_POD_NAME, PAPERCLIP_POD_UID, PAPERCLIP_POD_CONFIG
+# (configuration for opencode that the server could not merge with what OPENCODE_CONFIG_CONTENT holds here),
+# PAPERCLIP_POD_HIDDEN (the names of variables that hide what a whole Secret has under them), PAPERCLIP_POD_GITHUB and
+# PAPERCLIP_POD_LAUNCHER (see `stage_github`) and those.
 # The files lie where all agents can write: a link, a pipe or a folder under one of their names is refused before it is
 # used, what was opened is compared with what has the name, and of a file of others only what has its form is printed.
 # Variables that are set before opencode starts begin with pod_: another name could be one of the agent's environment.
@@ -96,7 +96,8 @@ case $? in
   0) pod_took=1 ;;
   3) pod_took=1; refuse 66 "cannot write $pod_started: the shared volume is full" ;;
   *)
-    [ -e "$pod_started" ] || refuse 66 "cannot write to ${pod_base%/*}: the shared volume is read-only, full, or not ours"
+    [ -e "$pod_started" ] ||
+      refuse 66 "cannot write to ${pod_base%/*}: the shared volume is read-only, full, or not ours"
     is_file "$pod_started" || strange "$pod_started"
     first_line "$pod_started"
     case $pod_seen in '{"v":1,"run":"'"$pod_run"'","pod":"'*) ;; *) pod_seen= ;; esac
@@ -137,8 +138,8 @@ is_open "$pod_err" "$pod_trouble" || strange "$pod_err"
 [ -e "$pod_out" ] || pod_out=$pod_log pod_trouble=$pod_err
 
 feed() { # prints both files as they grow; the shell's descriptors keep the offsets, so nothing is lost or printed twice
-  # On NFS lines reach the server in time only because the size of both files is asked for in each round: that makes this
-  # node write out what it still holds of them. The shell asks itself, because not every `cat` does.
+  # On NFS lines reach the server in time only because the size of both files is asked for in each round: that makes
+  # this node write out what it still holds of them. The shell asks itself, because not every `cat` does.
   trap '' TERM INT
   while kill -0 "$pod_agent" 2>/dev/null; do
     [ -s "$pod_out" ]
@@ -210,8 +211,8 @@ if [ -n "$pod_github" ] && ! stage_github 2>/dev/null; then
   for pod_variable in $pod_github; do
     case $pod_variable in *[!A-Za-z0-9_]*) ;; *) unset "$pod_variable" ;; esac
   done
-  pod_seen="paperclip: git and gh have no access to the company's GitHub connection, which needs node in the image: use an"
-  printf '%s\n' "$pod_seen image with node, or give the agent a token in its env" >>"$pod_trouble"
+  pod_seen="paperclip: git and gh have no access to the company's GitHub connection, which needs node in the image: use"
+  printf '%s\n' "$pod_seen an image with node, or give the agent a token in its env" >>"$pod_trouble"
 fi
 
 export NODE_ENV="${NODE_ENV-development}"
@@ -334,7 +335,8 @@ else
     trouble="paperclip: $pod_log is not the file that the agent wrote to: another process has replaced it"
   has_arrived || {
     reason='"log_lost"'
-    trouble="paperclip: a part of the agent's output was lost: the shared volume is read-only, full, over its quota, or away"
+    trouble="paperclip: a part of the agent's output was lost: the shared volume is read-only, full, over its quota,"
+    trouble="$trouble or away"
   }
   if is_open "$pod_err" "$pod_trouble"; then true >>"$pod_trouble" 2>/dev/null; fi
   # Of a file that cannot be asked nobody knows what it holds: a record of no bytes would say that it is empty.

@@ -94,7 +94,7 @@ impl RunFolder {
             // Of a file only the folder is made.
             let in_mount_points = more.mount_points.iter().map(|folder| here(folder).join("x"));
             for file in in_mount_points.chain(database.as_deref().map(here)) {
-                RunFiles::prepare_folder_of(root, &file, volume.owner);
+                RunFiles::prepare_folder_of(root, &file, volume.owner)?;
             }
             files.prepare(volume.owner, &[(&log, b""), (&stderr, b"")])
         });

@@ -123,11 +123,10 @@ impl RunFiles {
             _ => return Ok(false),
         }
         self.remove([draft]);
-        if !self
-            .prepare(owner, &[(draft, content)])
-            .is_ok_and(|made| made.by_server)
-        {
-            return Ok(false);
+        match self.prepare(owner, &[(draft, content)]) {
+            Ok(made) if made.by_server => {}
+            Err(PrepareError::Unusable { cause, .. }) if cause.may_pass() => return Err(cause),
+            _ => return Ok(false),
         }
         let folder = self.log.open_folder()?;
         let mut renamed = fs::renameat(&folder, draft, &folder, name);
@@ -143,18 +142,20 @@ impl RunFiles {
     }
 
     /// Makes the folder of a file that the pod will make: the pod's user may not be allowed to make one in a folder of
-    /// the server's. When this fails, the pod tries it, and says what it lacks.
-    pub fn prepare_folder_of(data_root: &Path, file: &Path, owner: Ownership) {
-        if let Err(error) = make_folder_of(data_root, file, owner) {
-            tracing::info!(%error, file = %file.display(), "cannot make the folder: the pod tries it");
-        }
-    }
-
-    /// Makes a folder that a pod is to see instead of all of the volume. Of one that cannot be made the kubelet says
-    /// what it lacks.
+    /// the server's. When this is refused, the pod tries it, and says what it lacks.
     ///
     /// # Errors
-    /// The way to it has a link, which the kubelet would follow: the pod would see another folder of the volume.
+    /// What may pass.
+    pub fn prepare_folder_of(data_root: &Path, file: &Path, owner: Ownership) -> Result<(), PrepareError> {
+        make_folder_of(data_root, file, owner).or_else(|error| left_to_the_pod(file, error))
+    }
+
+    /// Makes a folder that a pod is to see instead of all of the volume. Of one that is refused the kubelet says what
+    /// it lacks.
+    ///
+    /// # Errors
+    /// The way to it has a link, which the kubelet would follow: the pod would see another folder of the volume. Or the
+    /// volume does not say whether it has.
     pub fn prepare_shown_folder(
         data_root: &Path,
         folder: &Path,
@@ -165,11 +166,7 @@ impl RunFiles {
                 path: folder.display().to_string(),
                 cause,
             }),
-            Err(error) => {
-                tracing::info!(%error, folder = %folder.display(), "cannot make the folder: the kubelet tries it");
-                Ok(())
-            }
-            Ok(()) => Ok(()),
+            made => made.or_else(|error| left_to_the_pod(folder, error)),
         }
     }
 
@@ -296,6 +293,17 @@ fn remove_folder(folder: &OwnedFd, name: &str) -> Result<(), Errno> {
     fs::renameat(folder, name, folder, format!(".laid-{:016x}", random()))
 }
 
+/// A folder that was not made: the pod or its node may have the right to make it. What may pass is no such answer.
+fn left_to_the_pod(at: &Path, cause: SourceError) -> Result<(), PrepareError> {
+    let path = at.display().to_string();
+    if cause.may_pass() {
+        let left = Vec::new();
+        return Err(PrepareError::Unusable { path, cause, left });
+    }
+    tracing::info!(error = %cause, path, "cannot make the folder: the pod or its node tries it");
+    Ok(())
+}
+
 /// A network volume takes what is written, and tells only whoever waits for it that it is full, over its quota, or
 /// away.
 fn wait_for_volume(file: &OwnedFd, content: &[u8]) -> Result<(), SourceError> {
@@ -315,4 +323,21 @@ fn write_all(file: impl AsFd, mut content: &[u8]) -> Result<(), SourceError> {
         content = content.get(written..).unwrap_or_default();
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_left_to_the_pod_when_it_is_refused_and_not_when_the_volume_fails() {
+        let left = |error: SourceError| left_to_the_pod(Path::new("/paperclip/home"), error).is_ok();
+        for errno in [Errno::ACCESS, Errno::PERM, Errno::ROFS, Errno::NOSPC] {
+            assert!(left(errno.into()), "{errno}");
+        }
+        assert!(left(SourceError::Hostile("it is a symbolic link".to_owned())));
+        for errno in [Errno::IO, Errno::STALE, Errno::NOTCONN] {
+            assert!(!left(errno.into()), "{errno}");
+        }
+    }
 }

@@ -1,4 +1,5 @@
-//! Other agents can write where the pod's files lie: what they lay there is neither followed, nor waited for, nor shown.
+//! Other agents can write where the pod's files lie: what they lay there is neither followed, nor waited for, nor
+//! shown.
 
 use std::fs;
 use std::os::unix::fs::symlink;

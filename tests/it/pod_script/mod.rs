@@ -126,8 +126,8 @@ fn a_megabyte_and_an_immediate_exit_are_complete() {
 fn output_is_shown_while_the_agent_runs() {
     use std::io::Read as _;
     // It says the rest when the first line has been read, or gives up.
-    let agent = "echo first; i=0; while [ ! -e \"$HOME/go\" ]; do i=$((i+1)); [ $i -lt 1800 ] || exit 9; sleep 0.1; done; \
-        echo last";
+    let agent = "echo first; i=0; while [ ! -e \"$HOME/go\" ]; do i=$((i+1)); [ $i -lt 1800 ] || exit 9; sleep 0.1; \
+        done; echo last";
     each(agent, json!({}), |pod, shell| {
         let mut child = pod.start("pod-1");
         let mut first = [0; 6];
