@@ -1,4 +1,4 @@
-//! Answers `GET /metrics`. A request is one small head, a connection one request; everything else is refused.
+//! Answers `GET` and `HEAD` of `/metrics`. A request is one small head, a connection one request; the rest is refused.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,8 @@ const MAX_HEAD: usize = 4_096;
 const CLIENT_LIMIT: Duration = Duration::from_secs(5);
 /// The wait after a connection could not be taken: the process has no file left.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// What stands between the head of a message and its body.
+const HEAD_END: &str = "\r\n\r\n";
 
 /// Answers for ever.
 pub(super) async fn serve(listener: TcpListener, render: Render) {
@@ -60,7 +62,8 @@ async fn read_head(stream: &mut TcpStream) -> Option<Vec<u8>> {
 }
 
 fn is_whole(head: &[u8]) -> bool {
-    head.windows(4).any(|part| part == b"\r\n\r\n")
+    head.windows(HEAD_END.len())
+        .any(|part| part == HEAD_END.as_bytes())
 }
 
 fn answer_to(head: &[u8], render: &Render) -> String {
@@ -73,18 +76,21 @@ fn answer_to(head: &[u8], render: &Render) -> String {
     let [method, target, "HTTP/1.1" | "HTTP/1.0"] = words.as_slice() else {
         return refusal("400 Bad Request", "");
     };
-    if target.split('?').next() != Some("/metrics") {
-        return refusal("404 Not Found", "");
+    let mut answer = match (*method, target.split('?').next()) {
+        ("GET" | "HEAD", Some("/metrics")) => with_body(
+            "200 OK",
+            "text/plain; version=0.0.4; charset=utf-8",
+            "",
+            &render(),
+        ),
+        (_, Some("/metrics")) => refusal("405 Method Not Allowed", "Allow: GET, HEAD\r\n"),
+        _ => refusal("404 Not Found", ""),
+    };
+    // A client that asked for the head takes whatever follows it for the next answer.
+    if *method == "HEAD" {
+        answer.truncate(answer.find(HEAD_END).map_or(0, |at| at + HEAD_END.len()));
     }
-    if *method != "GET" {
-        return refusal("405 Method Not Allowed", "Allow: GET\r\n");
-    }
-    with_body(
-        "200 OK",
-        "text/plain; version=0.0.4; charset=utf-8",
-        "",
-        &render(),
-    )
+    answer
 }
 
 fn refusal(status: &str, more: &str) -> String {
@@ -126,6 +132,19 @@ mod tests {
             answer.ends_with("Content-Length: 4\r\nConnection: close\r\n\r\na 1\n"),
             "{answer}"
         );
+    }
+
+    #[test]
+    fn head_is_answered_as_get_is_and_without_the_body() {
+        let of = |head: &str| answer_to(head.as_bytes(), &text());
+        for target in ["/metrics", "/"] {
+            let whole = of(&format!("GET {target} HTTP/1.1\r\n\r\n"));
+            let (head, _) = whole.split_once("\r\n\r\n").expect("a head");
+            assert_eq!(
+                of(&format!("HEAD {target} HTTP/1.1\r\n\r\n")),
+                format!("{head}\r\n\r\n")
+            );
+        }
     }
 
     #[tokio::test]
