@@ -531,7 +531,7 @@ export declare function readPromptFiles(request: PromptFilesRequest): Promise<Pr
 /**
  * The result that `execute` returns for these facts of a finished run. Pure. Unknown is never a success.
  *
- * Throws a TypeError for what are no facts.
+ * Throws a TypeError that names the field for what are no facts, and for required ones that are missing.
  */
 export declare function resolveOutcome(facts: OutcomeFacts): RunResult
 

@@ -100,8 +100,11 @@ describe("what Rust gets of a value", () => {
     };
     const judge = (facts: unknown) => native.resolveOutcome(facts as never);
     expect(() => judge(getter)).toThrow(new TypeError("facts.reason cannot be read: no"));
-    expect(() => judge({ session: { deep: [1, getter] } })).toThrow("facts.session.deep.1.reason cannot be read: no");
-    expect(() => judge({ session: proxy })).toThrow(/^facts\.session cannot be read: /);
+    const facts = { stdout: "", stderr: "", exitCode: 0, logState: "proven" };
+    expect(() => judge({ ...facts, session: { deep: [1, getter] } })).toThrow(
+      "facts.session.deep.1.reason cannot be read: no",
+    );
+    expect(() => judge({ ...facts, session: proxy })).toThrow(/^facts\.session cannot be read: /);
     expect(() => judge(proxy)).toThrow(/^facts cannot be read: /);
   });
 

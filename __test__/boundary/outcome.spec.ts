@@ -125,3 +125,44 @@ describe.each(verdicts)("%s", (name, verdict) => {
     expect(parsed.errorMessage === null).toBe(of(entries(name), "stderr").length === 0);
   });
 });
+
+describe("what are no facts", () => {
+  const facts = { stdout: "", stderr: "", exitCode: 0, logState: "proven" };
+  const wrong: [key: string, value: unknown, message: string][] = [
+    ["stdout", undefined, "facts.stdout must be a text, it is undefined"],
+    ["stdout", 5, "facts.stdout must be a text, it is a number"],
+    ["stderr", undefined, "facts.stderr must be a text, it is undefined"],
+    ["logState", undefined, "facts.logState must be a text, it is undefined"],
+    ["logState", "x", "facts.logState: unknown variant `x`, expected one of `proven`, `counted`"],
+    ["exitCode", undefined, "facts.exitCode must be a whole number, or null where nobody knows it"],
+    ["exitCode", "0", "facts.exitCode must be a whole number"],
+    // Cut to an integer it would be the success that it is not.
+    ["exitCode", 0.5, "facts.exitCode must be a whole number"],
+    ["exitCode", Number.NaN, "facts.exitCode must be a whole number"],
+    ["signal", 9, "facts.signal must be a text, it is a number"],
+    ["reason", {}, "facts.reason must be a text, it is an object"],
+    ["timedOut", "no", "facts.timedOut must be true or false, it is a text"],
+    ["timeoutSec", "60", "facts.timeoutSec must be a number, it is a text"],
+    ["cancelled", 1, "facts.cancelled must be true or false, it is a number"],
+    ["model", 5, "facts.model must be a text, it is a number"],
+  ];
+  const thrownBy = (given: unknown): unknown => {
+    try {
+      return adapter.resolveOutcome(given as never);
+    } catch (error) {
+      return error;
+    }
+  };
+
+  it.each(wrong)("is refused by its name: %s = %j", (key, value, message) => {
+    const error = thrownBy({ ...facts, [key]: value });
+    expect(error).toBeInstanceOf(TypeError);
+    expect((error as TypeError).message).toContain(message);
+  });
+
+  it("is refused where it is no object of facts, and takes null for what nobody knows", () => {
+    for (const given of [undefined, null, "x", [], {}, new Date(0)]) expect(thrownBy(given)).toBeInstanceOf(TypeError);
+    const unknown = { exitCode: null, signal: null, reason: null, timedOut: null, cancelled: null, model: null };
+    expect(thrownBy({ ...facts, ...unknown, timeoutSec: null })).toMatchObject({ errorCode: "unknown_outcome" });
+  });
+});

@@ -31,13 +31,13 @@ pub fn is_open_code_unknown_session_error(stdout: String, stderr: String) -> boo
 
 /// The result that `execute` returns for these facts of a finished run. Pure. Unknown is never a success.
 ///
-/// Throws a TypeError for what are no facts.
+/// Throws a TypeError that names the field for what are no facts, and for required ones that are missing.
 #[napi(
     catch_unwind,
     ts_args_type = "facts: OutcomeFacts",
     ts_return_type = "RunResult"
 )]
 pub fn resolve_outcome(facts_json: String) -> Result<String> {
-    let facts: Facts = read_named(&facts_json).map_err(|error| invalid(format!("facts: {error}")))?;
+    let facts: Facts = read_named(&facts_json).map_err(|error| invalid(format!("facts.{error}")))?;
     serde_json::to_string(&resolve(&facts)).map_err(invalid)
 }

@@ -109,11 +109,39 @@ function sanitizeLabelValue(value, warn) {
 const idText = (id) => (typeof id === "string" ? id : `(${typeof id})`);
 
 /** A function of Rust's that takes an object as JSON text, and answers so. */
-const ofObject = (name, argument) => (value) =>
-  JSON.parse(rust[name](toJsonText(expect(value, "object", argument), argument)));
+const ofObject = (name, argument) => (value) => {
+  const text = toJsonText(expect(value, "object", argument), argument);
+  try {
+    return JSON.parse(rust[name](text));
+  } catch (error) {
+    // What Rust finds wrong with an argument is what this script finds: a TypeError.
+    throw error?.code === "InvalidArg" ? new TypeError(error.message, { cause: error }) : error;
+  }
+};
 const ofObjectLater = (name) => async (value) =>
   JSON.parse(await rust[name](toJsonText(expect(value, "object", "request"), "request")));
 const stdoutOf = (stdout) => expect(stdout, "string", "stdout");
+
+const judge = ofObject("resolveOutcome", "facts");
+const FACTS = { stdout: "string", stderr: "string", logState: "string" };
+const OPTIONAL_FACTS = {
+  signal: "string",
+  reason: "string",
+  timedOut: "boolean",
+  timeoutSec: "number",
+  cancelled: "boolean",
+  model: "string",
+};
+
+/** Facts that are missing are not guessed: the result would be about another run. */
+function resolveOutcome(facts) {
+  const given = fieldsOf(facts, ["exitCode", "session", ...Object.keys({ ...FACTS, ...OPTIONAL_FACTS })], "facts");
+  for (const [key, type] of Object.entries(FACTS)) expect(given[key], type, `facts.${key}`);
+  for (const [key, type] of Object.entries(OPTIONAL_FACTS)) expectOptional(given[key], type, `facts.${key}`);
+  if (given.exitCode !== null && !Number.isInteger(given.exitCode))
+    throw new TypeError("facts.exitCode must be a whole number, or null where nobody knows it");
+  return judge(given);
+}
 
 for (const name of Object.keys(addon)) delete addon[name];
 Object.assign(addon, {
@@ -132,7 +160,7 @@ Object.assign(addon, {
   probeEnvironment: ofObjectLater("probeEnvironment"),
   quotaWindows: ofObjectLater("quotaWindows"),
   readPromptFiles: ofObjectLater("readPromptFiles"),
-  resolveOutcome: ofObject("resolveOutcome", "facts"),
+  resolveOutcome,
   sanitizeLabelValue,
   sessionDeserialize: (raw) => JSON.parse(rust.sessionDeserialize(toJsonText(raw))),
   sessionDisplayId: (params) => rust.sessionDisplayId(toJsonText(params)),
