@@ -1,5 +1,6 @@
 /** `npx paperclip-adapter-opencode-k8s`, as it is built. Needs `npm run build`. */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,6 +20,15 @@ function run(args: string[], { input = "", env = {} }: { input?: string; env?: R
   });
   return { status, stdout, stderr };
 }
+
+/** A kubectl that is this script. */
+const bin = join(folder, "bin");
+mkdirSync(bin, { recursive: true });
+const kubectl = (script: string): Record<string, string> => {
+  writeFileSync(join(bin, "kubectl"), `#!/bin/sh\n${script}\n`);
+  chmodSync(join(bin, "kubectl"), 0o755);
+  return { PATH: `${bin}:/bin:/usr/bin` };
+};
 
 const event = (text: string) => JSON.stringify({ type: "text", part: { type: "text", text, time: { end: 1 } } });
 
@@ -92,6 +102,52 @@ describe("tail", () => {
     expect(run(["tail", "cba6", "--data-root", folder]).status).toBe(1);
   });
 
+  /** A log without an end record, and what the cluster says of its pod. */
+  const unended = (id: string, pods: object[], uid = "cluster-1") => {
+    const record = { v: 1, run: id, pod: `${id}-pod`, podUid: "uid-1", namespace: "agents", cluster: "cluster-1" };
+    writeFileSync(join(logs, `${id}.pod.ndjson`), `${event("hello")}\n`);
+    writeFileSync(join(logs, `${id}.pod.started`), `${JSON.stringify(record)}\n`);
+    const answers = { namespace: { metadata: { uid } }, pods: { items: pods } };
+    return kubectl(`case "$*" in
+      "--namespace agents get namespace agents --output json") echo '${JSON.stringify(answers.namespace)}';;
+      *"--field-selector metadata.name=${id}-pod --output json") echo '${JSON.stringify(answers.pods)}';;
+      *) echo "$*" >&2; exit 1;; esac`);
+  };
+  const pod = (phase: string, uid = "uid-1") => ({ metadata: { uid }, status: { phase } });
+
+  it.each([
+    ["is gone", []],
+    ["is gone", [pod("Running", "another-uid")]],
+    ["has ended (Failed)", [pod("Failed")]],
+  ])("ends without an end record where the pod %s, and says how it knows", (end, pods) => {
+    const env = unended("run-3", pods);
+    const words = `the run is over: its pod agents/run-3-pod ${end}, without an end record`;
+    expect(run(["tail", "run-3", "--data-root", folder], { env })).toEqual({
+      status: 0,
+      stdout: "hello\n",
+      stderr: `paperclip-adapter-opencode-k8s: ${words}\n`,
+    });
+  });
+
+  it.each([
+    ["the cluster does not answer", "", /waiting for the end record: .* \(kubectl is not here/],
+    ["the pod is in another cluster", "cluster-2", /run-4-pod is not known to be in this cluster/],
+    ["no pod has started", "cluster-1", /waiting for the agent: no pod has written the start record/],
+  ])("says what it waits for where %s, until the end record is there", async (what, cluster, words) => {
+    const record = join(logs, "run-4.pod.end.json");
+    const env = { ...unended("run-4", [], cluster), ...(cluster === "" && { PATH: "/nowhere" }) };
+    if (what.startsWith("no pod")) rmSync(join(logs, "run-4.pod.started"));
+    const child = spawn(process.execPath, [program, "tail", "run-4", "--data-root", folder], { env });
+    let said = "";
+    child.stderr.on("data", (part: Buffer) => {
+      said += String(part);
+      writeFileSync(record, "{}");
+    });
+    const [status] = (await once(child, "close")) as [number];
+    rmSync(record);
+    expect([status, said]).toEqual([0, expect.stringMatching(words)]);
+  });
+
   it.each(["run-2", "../run-1", "*"])("knows no log of %s", (id) => {
     const { status, stderr } = run(["tail", id, "--data-root", folder]);
     expect(status).toBe(1);
@@ -123,15 +179,6 @@ describe("pod-spec", () => {
     expect(stderr).toMatch(/^paperclip-adapter-opencode-k8s: .*tolerations/);
   });
 });
-
-/** A kubectl that is this script. */
-const bin = join(folder, "bin");
-mkdirSync(bin, { recursive: true });
-const kubectl = (script: string): Record<string, string> => {
-  writeFileSync(join(bin, "kubectl"), `#!/bin/sh\n${script}\n`);
-  chmodSync(join(bin, "kubectl"), 0o755);
-  return { PATH: `${bin}:/bin:/usr/bin` };
-};
 
 describe("runs", () => {
   const job = (name: string, more: object, status: object) => ({

@@ -3,9 +3,11 @@ import { createReadStream, existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 
 import type * as Adapter from "../adapter/index.js";
 import { formatLine } from "../adapter/ui/terminal.js";
+import { podState } from "./pod-state.js";
 import type { Screen } from "./screen.js";
 
 const RUN_LOGS = "instances/default/run-logs";
@@ -13,13 +15,21 @@ const LOG_END = ".pod.ndjson";
 /** As many characters of an id as the page shows. */
 const SHORTEST_BEGINNING = 8;
 const LOOK_MS = 1_000;
+/** How often the cluster is asked for a pod that has not written its end. */
+const ASK_MS = 15_000;
 
-/** Follows a run's file until its pod has written its end; the exit status. */
+/** How a run's file is shown. */
+export interface Following {
+  dataRoot: string;
+  kubeconfig: string | undefined;
+  verbose: boolean;
+}
+
+/** Follows a run's file until its pod has written its end, or can write no more; the exit status. */
 export async function tail(
   { tailPodLogFile }: Pick<typeof Adapter, "tailPodLogFile">,
   run: string,
-  dataRoot: string,
-  verbose: boolean,
+  { dataRoot, kubeconfig, verbose }: Following,
   screen: Screen,
 ): Promise<number> {
   const path = findLog(dataRoot, run);
@@ -37,9 +47,22 @@ export async function tail(
     // What comes before the record is read to its end; without files the run is over as well.
     if (existsSync(end) || !existsSync(path)) stop.abort();
   };
+  // A pod that is killed whole leaves no record.
+  const askForPod = async (): Promise<void> => {
+    for (let said: string | undefined; !stop.signal.aborted; ) {
+      const { isOver, words } = await podState(path.replace(/\.ndjson$/, ".started"), kubeconfig);
+      look();
+      if (stop.signal.aborted) return;
+      if (words !== undefined && words !== said) screen.note(words);
+      said = words;
+      if (isOver) return stop.abort();
+      await sleep(ASK_MS, undefined, { signal: stop.signal, ref: false }).catch(() => {});
+    }
+  };
   const timer = setInterval(look, LOOK_MS);
   process.once("SIGINT", () => stop.abort());
   look();
+  void askForPod();
   try {
     const onLog = async (_stream: string, line: string): Promise<void> => show(line, verbose, screen);
     await tailPodLogFile(path, { onLog, signal: stop.signal, collect: false });

@@ -23,7 +23,7 @@ try {
 } catch (error) {
   const message = error instanceof Error ? error.message : String(error);
   const isUsage = error instanceof UsageError;
-  process.stderr.write(`paperclip-adapter-opencode-k8s: ${message}${isUsage ? "; --help shows all" : ""}\n`);
+  screen.note(`${message}${isUsage ? "; --help shows all" : ""}`);
   process.exitCode = isUsage ? 2 : 1;
 }
 
@@ -46,7 +46,7 @@ async function main({ command, operands, options }: CommandLine): Promise<number
     case "runs":
       return runs({ namespace: options.namespace, kubeconfig: options.kubeconfig, dataRoot }, options, screen);
     case "tail":
-      return tail(await adapter(), operand, dataRoot, verbose, screen);
+      return tail(await adapter(), operand, { dataRoot, kubeconfig: options.kubeconfig, verbose }, screen);
     case "read":
       return read(operands[0], verbose, screen);
     default:

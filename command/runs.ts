@@ -1,16 +1,13 @@
 /** `runs`: the Jobs of a namespace, each with its agent, state, age and bytes of log. */
-import { readFileSync, statSync } from "node:fs";
-import { request } from "node:https";
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { type Access, kubectl } from "./kubectl.js";
+import { ask } from "./cluster.js";
+import type { Access } from "./kubectl.js";
 import { cut, paint, type Screen, table } from "./screen.js";
 
-const ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
 const SELECTOR = "paperclip.io/adapter-type=opencode_k8s";
-const LIMIT_MS = 15_000;
-const OUTPUT_BYTES = 64 * 1024 * 1024;
 const WATCH_MS = 2_000;
 const SHORT_ID = 8;
 
@@ -128,41 +125,11 @@ function bytesOf(path: string): number | null {
   }
 }
 
-/** By the account of the server's pod where there is one, else by kubectl. */
-async function listJobs({ namespace, kubeconfig }: Place): Promise<Job[]> {
-  const inCluster = kubeconfig === undefined && process.env["KUBERNETES_SERVICE_HOST"] !== undefined;
-  const text = inCluster ? await fromPod(namespace) : await fromKubectl({ namespace, kubeconfig });
-  return (JSON.parse(text) as { items: Job[] }).items;
-}
-
-async function fromKubectl(access: Access): Promise<string> {
-  const { stdout, failure } = await kubectl(access, ["get", "jobs", "--selector", SELECTOR, "--output", "json"]);
-  if (failure !== null) {
-    throw new Error(`${failure}\nIs it the right cluster and namespace? Look there: kubectl config get-contexts`);
-  }
-  return stdout;
-}
-
-function fromPod(namespace: string | undefined): Promise<string> {
-  const read = (name: string): string => readFileSync(`${ACCOUNT}/${name}`, "utf8").trim();
-  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port = "443" } = process.env;
-  const jobs = `/apis/batch/v1/namespaces/${namespace ?? read("namespace")}/jobs`;
-  const path = `${jobs}?labelSelector=${encodeURIComponent(SELECTOR)}`;
-  const headers = { authorization: `Bearer ${read("token")}` };
-  return new Promise((resolve, reject) => {
-    const asked = request({ host, port, path, headers, ca: read("ca.crt"), timeout: LIMIT_MS }, (answer) => {
-      let text = "";
-      answer.setEncoding("utf8");
-      answer.on("data", (part: string) => {
-        text += part;
-        if (text.length > OUTPUT_BYTES) asked.destroy(new Error("the list of Jobs is too long"));
-      });
-      answer.on("end", () =>
-        answer.statusCode === 200 ? resolve(text) : reject(new Error(`the API server answers ${answer.statusCode}`)),
-      );
-    });
-    asked.on("timeout", () => asked.destroy(new Error("the API server does not answer")));
-    asked.on("error", reject);
-    asked.end();
+async function listJobs(access: Access): Promise<Job[]> {
+  const answer = await ask(access, {
+    path: (namespace) => `/apis/batch/v1/namespaces/${namespace}/jobs?labelSelector=${encodeURIComponent(SELECTOR)}`,
+    kubectl: ["get", "jobs", "--selector", SELECTOR],
+    hint: "\nIs it the right cluster and namespace? Look there: kubectl config get-contexts",
   });
+  return (answer as { items: Job[] }).items;
 }

@@ -8,15 +8,18 @@ export interface Screen {
   columns: number;
   colour: boolean;
   print(text: string): void;
+  /** What is no part of the output. */
+  note(text: string): void;
 }
 
 /** The terminal, or the file or pipe in its place. */
 export function terminal(): Screen {
-  const { stdout, env } = process;
+  const { stdout, stderr, env } = process;
   return {
     columns: Math.max(NARROWEST, stdout.columns ?? (Number(env["COLUMNS"]) || 80)),
     colour: stdout.isTTY === true && !env["NO_COLOR"],
     print: (text) => void stdout.write(`${text}\n`),
+    note: (text) => void stderr.write(`paperclip-adapter-opencode-k8s: ${text}\n`),
   };
 }
 

@@ -64,7 +64,7 @@ export function readCommandLine(args: string[]): CommandLine {
 export const commands: Record<string, { options: (keyof Options)[]; operands: [number, number] }> = {
   doctor: { options: ["namespace", "kubeconfig", "server", "config", "data-root", "json"], operands: [0, 0] },
   runs: { options: ["namespace", "kubeconfig", "data-root", "watch", "json"], operands: [0, 0] },
-  tail: { options: ["data-root", "verbose"], operands: [1, 1] },
+  tail: { options: ["kubeconfig", "data-root", "verbose"], operands: [1, 1] },
   read: { options: ["verbose"], operands: [0, 1] },
   "pod-spec": { options: ["namespace", "config", "image", "claim"], operands: [0, 0] },
 };
@@ -77,8 +77,9 @@ doctor     what a run needs, and what is missing: the test
            starts it in the server's pod.
 runs       the Jobs of the namespace: agent, state, age,
            bytes of log. Outside of the cluster by kubectl.
-tail RUN   shows a run's output, and follows it to its end.
-           In the server's pod.
+tail RUN   shows a run's output, and follows it to its end:
+           the pod's record of it, or the cluster's word
+           that there is no such pod. In the server's pod.
 read FILE  shows a log as text; without FILE from a pipe
 pod-spec   prints the Job that these settings make
 
