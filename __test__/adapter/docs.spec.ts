@@ -84,6 +84,26 @@ describe("the pages of docs/", () => {
   });
 });
 
+describe("the README", () => {
+  it("names at the uninstall the Secret that no label finds", () => {
+    const [, seal] = /SECRET: &str = "([^"]+)"/.exec(text("src/run/seal.rs")) ?? [];
+    expect(readme.split("### Uninstall")[1]?.split(/^##/m)[0]).toContain(`delete secret ${seal}\n`);
+  });
+});
+
+describe("the pages for whoever is on call", () => {
+  /** What stands on the host's page and is no label of a field. */
+  const ofHost = ["Run test", "Harness / Runtime", "Readable text"];
+  const labels = new Set([...ofHost, ...settings.map(({ label }) => label)]);
+
+  it.each(["runbook", "troubleshooting"])("%s.md uses the words of the page", (page) => {
+    const named = [...text(`docs/${page}.md`).matchAll(/(?<!\*)\*([A-Z][^*]+)\*/g)].map(([, name]) =>
+      name!.replace(/\s+/g, " "),
+    );
+    expect(named.filter((name) => !labels.has(name))).toEqual([]);
+  });
+});
+
 describe("the runbook", () => {
   it("has every error code in a heading", () => {
     const headings = text("docs/runbook.md").match(/^#### .+$/gm) ?? [];
