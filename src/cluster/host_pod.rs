@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Container, EnvVar, Pod, PodSpec, VolumeMount};
 use kube::api::ListParams;
 
-use super::inherited_mounts::{from_elsewhere, other_volumes};
+use super::inherited_mounts::{from_elsewhere, other_volumes, whole_sources, without_replaced};
 use super::verbs::{Backoff, Namespace, UNREADY_LIMIT, call, retry_transient};
 use super::{Cluster, ClusterError};
 use crate::config::{POD_ROOT, SecretVolume, SelfPod, Texts};
@@ -72,8 +72,11 @@ pub fn self_pod(pod: &Pod) -> Option<SelfPod> {
     let data = mounts
         .iter()
         .find(|mount| mount.mount_path.trim_end_matches('/') == POD_ROOT);
-    let env = container.env.as_deref().unwrap_or_default();
-    let (value_from, left_out) = from_elsewhere(env, &container.name);
+    let all = container.env.as_deref().unwrap_or_default();
+    let env = without_replaced(all);
+    let (value_from, mut left_out) = from_elsewhere(&env, &container.name);
+    let (inherited_env_from, unknown) = whole_sources(container);
+    left_out.extend(unknown);
     let security = container.security_context.as_ref();
     let pod_security = spec.security_context.as_ref();
     Some(SelfPod {
@@ -89,16 +92,16 @@ pub fn self_pod(pod: &Pod) -> Option<SelfPod> {
             .iter()
             .filter_map(|mount| secret_volume(spec, mount))
             .collect(),
-        inherited_env: Texts(literal(env)),
+        inherited_env: Texts(literal(&env)),
         inherited_env_value_from: value_from,
         other_volumes: other_volumes(spec, container),
         mounts: mounts
             .iter()
             .map(|mount| without_slash(&mount.mount_path))
             .collect(),
-        env_order: env.iter().map(|entry| entry.name.clone()).collect(),
+        env_order: all.iter().map(|entry| entry.name.clone()).collect(),
         left_out,
-        inherited_env_from: container.env_from.clone().unwrap_or_default(),
+        inherited_env_from,
         hidden_env: Vec::new(),
         se_linux_options: security
             .and_then(|security| security.se_linux_options.clone())

@@ -1,17 +1,17 @@
-//! What the server's container mounts beside the shared volume and Secrets, and in which order its variables stand. Pure.
+//! What the server's container mounts beside the shared volume and Secrets, and in which order its variables stand.
+//! Pure.
 
 use k8s_openapi::api::core::v1::{
-    ConfigMapVolumeSource, Container, DownwardAPIVolumeFile, DownwardAPIVolumeSource, EnvVar, PodSpec,
-    ProjectedVolumeSource, Volume, VolumeMount, VolumeProjection,
+    ConfigMapVolumeSource, Container, DownwardAPIVolumeFile, DownwardAPIVolumeSource, EnvFromSource, EnvVar,
+    EnvVarSource, PodSpec, ProjectedVolumeSource, Volume, VolumeMount, VolumeProjection,
 };
 
-use crate::config::MountedVolume;
+use crate::config::{HOSTS_FOLDER, MountedVolume};
 use crate::manifest::names::OPENCODE_CONTAINER;
 
-/// Where the API server mounts the account of a pod. A mount of ours at this path would keep an agent's own account away.
+/// Where the API server mounts the account of a pod. A mount of ours at this path would keep an agent's own account
+/// away.
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-/// What the server's container mounts below it is the host's own, such as its configuration.
-const HOSTS_FOLDER: &str = "/paperclip/instances/";
 
 /// ConfigMaps, fields of the pod and projected volumes, without tokens: those are the server's.
 pub(super) fn other_volumes(spec: &PodSpec, container: &Container) -> Vec<MountedVolume> {
@@ -105,12 +105,17 @@ fn of_agent(items: &[DownwardAPIVolumeFile], server: &str) -> Vec<DownwardAPIVol
     items
 }
 
-/// Variables that come from elsewhere, for another container: what names the server's container names the agent's, and what
-/// names a container that agents' pods have not is left out. The second value has the names of these.
+/// Variables that come from elsewhere, for another container: what names the server's container names the agent's, and
+/// what names a container that agents' pods have not is left out. The second value has the names of these.
 pub(super) fn from_elsewhere(env: &[EnvVar], server: &str) -> (Vec<EnvVar>, Vec<String>) {
     let (mut kept, mut left_out) = (Vec::new(), Vec::new());
     for entry in env.iter().filter(|entry| entry.value_from.is_some()) {
         let mut entry = entry.clone();
+        // A newer cluster has sources that nobody knows here, and the API server takes no empty one.
+        if entry.value_from == Some(EnvVarSource::default()) {
+            left_out.push(entry.name);
+            continue;
+        }
         let resource = entry
             .value_from
             .as_mut()
@@ -131,6 +136,31 @@ pub(super) fn from_elsewhere(env: &[EnvVar], server: &str) -> (Vec<EnvVar>, Vec<
         kept.push(entry);
     }
     (kept, left_out)
+}
+
+/// Secrets and ConfigMaps that are inherited as a whole, and the same for those that nobody knows here.
+pub(super) fn whole_sources(container: &Container) -> (Vec<EnvFromSource>, Vec<String>) {
+    let all = container.env_from.iter().flatten().cloned();
+    let (known, others): (Vec<_>, Vec<_>) =
+        all.partition(|source| source.config_map_ref.is_some() || source.secret_ref.is_some());
+    let names = others
+        .into_iter()
+        .map(|source| format!("{}*", source.prefix.unwrap_or_default()));
+    (known, names.collect())
+}
+
+/// The variables without those that a later one of the same name replaces. Of two literals both stay: what stands
+/// between them may name the first.
+pub(super) fn without_replaced(env: &[EnvVar]) -> Vec<EnvVar> {
+    let is_replaced = |at: usize, entry: &EnvVar| {
+        let mut later = env.iter().skip(at + 1).filter(|later| later.name == entry.name);
+        later.any(|later| entry.value_from.is_some() || later.value_from.is_some())
+    };
+    let entries = env
+        .iter()
+        .enumerate()
+        .filter(|(at, entry)| !is_replaced(*at, entry));
+    entries.map(|(_, entry)| entry.clone()).collect()
 }
 
 #[cfg(test)]

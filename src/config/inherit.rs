@@ -106,6 +106,9 @@ const SERVERS_WORDS: [&str; 12] = [
     "encryption",
 ];
 
+/// What the server's container mounts below it is the host's own, such as its configuration.
+pub(crate) const HOSTS_FOLDER: &str = "/paperclip/instances/";
+
 /// What one setting says: a default, and words that add to it and take from it, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inherit(Vec<Word>);
@@ -248,6 +251,7 @@ impl Sources {
                 .files
                 .iter()
                 .any(|file| file.starts_with(&folder) || *file == volume.mount_path)
+            || volume.mount_path.starts_with(HOSTS_FOLDER)
             || names_of(volume).iter().any(says)
     }
 }

@@ -24,6 +24,7 @@ pub use checks::company_namespace;
 pub(crate) use checks::quantity;
 pub use environment::UserEnv;
 pub use error::ConfigError;
+pub(crate) use inherit::HOSTS_FOLDER;
 pub use inherit::Inherit;
 pub(crate) use json::items;
 pub use json::{Json, read_named};

@@ -26,8 +26,8 @@ const IDENTITIES: [&[&str]; 3] = [
     ],
 ];
 
-/// Takes the variables away that name a file below a mount which agents' pods do not have, that name a variable which was
-/// withheld, and what would be loaded into every node.
+/// Takes the variables away that name a file below a mount which agents' pods do not have, that name a variable which
+/// was withheld, and what would be loaded into every node.
 pub(super) fn leave_out(pod: &mut SelfPod, has_account: bool) {
     let paths = Paths::of(pod, has_account);
     let mut left_out = Vec::new();
@@ -45,10 +45,11 @@ pub(super) fn leave_out(pod: &mut SelfPod, has_account: bool) {
         .map(|entry| entry.name.clone());
     let mut present: Vec<String> = of_elsewhere.collect();
     present.extend(pod.inherited_env.0.iter().map(|(name, _)| name.clone()));
-    let order = &pod.env_order;
+    let (order, hidden) = (&pod.env_order, &pod.hidden_env);
     pod.inherited_env.0.retain_mut(|(name, value)| {
         let is_gone = |named: &str| {
-            order.iter().any(|known| known == named) && !present.iter().any(|known| known == named)
+            let mut withheld = order.iter().chain(hidden);
+            withheld.any(|known| known == named) && !present.iter().any(|known| known == named)
         };
         let stays = if is_options(name) {
             let kept = node_options::kept(value, |word| paths.lack(word));

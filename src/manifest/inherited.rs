@@ -1,4 +1,5 @@
-//! What the agent's container takes over from the server's beside Secrets: further mounts, and the order of its variables.
+//! What the agent's container takes over from the server's beside Secrets: further mounts, and the order of its
+//! variables.
 
 use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec};
 
@@ -54,13 +55,14 @@ pub(crate) fn inherit(pod: &mut PodSpec, spec: &RunSpec, paths: &LogPaths, warni
         more => format!(" and {more} more"),
     };
     warnings.push(format!(
-        "Not taken over from the server, because they name files, containers or variables that only it has: {named}{more}. \
-         Set them in the agent's env if it needs them."
+        "Not taken over from the server, because they name files, containers or variables that only it has: \
+         {named}{more}. Set them in the agent's env if it needs them."
     ));
 }
 
-/// Kubernetes replaces `$(NAME)` only by variables that stand before it. Those from elsewhere stand last here, so one that a
-/// literal of the server names moves before it, where it stands in the server's own container.
+/// Kubernetes replaces `$(NAME)` only by variables that stand before it. Those from elsewhere stand last here, as does
+/// what takes their place, so one that a literal of the server names moves before it, where it stands in the server's
+/// own container.
 fn order(container: &mut Container, own: &SelfPod) {
     let Some(env) = &mut container.env else { return };
     let place = |name: &str| own.env_order.iter().position(|known| known == name);
@@ -68,12 +70,12 @@ fn order(container: &mut Container, own: &SelfPod) {
         let Some(of_source) = place(&source.name) else {
             continue;
         };
-        let Some(from) = env
+        // What names others itself stays behind them.
+        let names_none = |entry: &EnvVar| !entry.value.as_ref().is_some_and(|value| value.contains("$("));
+        let found = env
             .iter()
-            .position(|entry| entry.name == source.name && entry.value_from.is_some())
-        else {
-            continue;
-        };
+            .position(|entry| entry.name == source.name && names_none(entry));
+        let Some(from) = found else { continue };
         let wanted = format!("$({})", source.name);
         let names_it = |entry: &EnvVar| {
             let value = entry.value.as_deref().unwrap_or_default();

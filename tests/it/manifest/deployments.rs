@@ -46,6 +46,7 @@ fn deployments() -> Vec<Deployment> {
     let mut all = charts();
     all.extend(identities());
     all.extend(mounts());
+    all.extend(values());
     all
 }
 
@@ -78,10 +79,13 @@ fn charts() -> Vec<Deployment> {
         Deployment {
             name: "an operator that loads its own module and hands on sizes of the container",
             container: json!({"env": [
-                {"name": "NODE_OPTIONS", "value": "--max-old-space-size=900 --require /otel-auto/autoinstrumentation.js"},
+                {"name": "NODE_OPTIONS", "value":
+                    "--max-old-space-size=900 --require /otel-auto/autoinstrumentation.js"},
                 {"name": "JAVA_TOOL_OPTIONS", "value": "-javaagent:/otel-auto/javaagent.jar"},
-                {"name": "MEMORY", "valueFrom": {"resourceFieldRef": {"containerName": "paperclip", "resource": "limits.memory"}}},
-                {"name": "OF_PROXY", "valueFrom": {"resourceFieldRef": {"containerName": "istio-proxy", "resource": "limits.cpu"}}},
+                {"name": "MEMORY", "valueFrom": {"resourceFieldRef":
+                    {"containerName": "paperclip", "resource": "limits.memory"}}},
+                {"name": "OF_PROXY", "valueFrom": {"resourceFieldRef":
+                    {"containerName": "istio-proxy", "resource": "limits.cpu"}}},
                 {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
                 {"name": "SELF", "value": "http://$(POD_IP):3100"}],
                 "volumeMounts": [{"name": "otel", "mountPath": "/otel-auto"}]}),
@@ -99,7 +103,8 @@ fn charts() -> Vec<Deployment> {
         },
         Deployment {
             name: "whole Secrets as environment, and what the agent has of its own",
-            container: json!({"env": [{"name": "NODE_OPTIONS", "value": "--import ./x.js"}, {"name": "PLAIN", "value": "$$(X)"}],
+            container: json!({"env": [{"name": "NODE_OPTIONS", "value": "--import ./x.js"},
+                {"name": "PLAIN", "value": "$$(X)"}],
                 "envFrom": [{"secretRef": {"name": "paperclip-env"}}]}),
             config: json!({"env": {"NODE_OPTIONS": "--no-warnings"}}),
             env: &["NODE_OPTIONS=--no-warnings", "PLAIN=$$(X)"],
@@ -114,8 +119,10 @@ fn identities() -> Vec<Deployment> {
             name: "IRSA, whose token the webhook mounts",
             container: json!({"env": [{"name": "AWS_REGION", "value": "eu-west-1"},
                 {"name": "AWS_ROLE_ARN", "value": "arn:aws:iam::111122223333:role/server"},
-                {"name": "AWS_WEB_IDENTITY_TOKEN_FILE", "value": "/var/run/secrets/eks.amazonaws.com/serviceaccount/token"}],
-                "volumeMounts": [{"name": "aws-iam-token", "mountPath": "/var/run/secrets/eks.amazonaws.com/serviceaccount"}]}),
+                {"name": "AWS_WEB_IDENTITY_TOKEN_FILE", "value":
+                    "/var/run/secrets/eks.amazonaws.com/serviceaccount/token"}],
+                "volumeMounts": [{"name": "aws-iam-token", "mountPath":
+                    "/var/run/secrets/eks.amazonaws.com/serviceaccount"}]}),
             volumes: json!([{"name": "aws-iam-token", "projected": {"sources": [token("token")]}}]),
             env: &[
                 "AWS_REGION=eu-west-1",
@@ -141,10 +148,12 @@ fn identities() -> Vec<Deployment> {
         },
         Deployment {
             name: "Azure workload identity",
-            container: json!({"env": [{"name": "AZURE_CLIENT_ID", "value": "c"}, {"name": "AZURE_TENANT_ID", "value": "t"},
+            container: json!({"env": [{"name": "AZURE_CLIENT_ID", "value": "c"},
+                {"name": "AZURE_TENANT_ID", "value": "t"},
                 {"name": "AZURE_FEDERATED_TOKEN_FILE", "value": "/var/run/secrets/azure/tokens/azure-identity-token"}],
                 "volumeMounts": [{"name": "azure-identity-token", "mountPath": "/var/run/secrets/azure/tokens"}]}),
-            volumes: json!([{"name": "azure-identity-token", "projected": {"sources": [token("azure-identity-token")]}}]),
+            volumes: json!([{"name": "azure-identity-token", "projected": {"sources": [
+                token("azure-identity-token")]}}]),
             env: &[
                 "!AZURE_FEDERATED_TOKEN_FILE",
                 "!AZURE_CLIENT_ID",
@@ -168,7 +177,8 @@ fn mounts() -> Vec<Deployment> {
                 "volumeMounts": [{"name": "corp-ca", "mountPath": "/etc/corp-ca"},
                     {"name": "corp-ca", "mountPath": "/etc/ssl/certs/company.pem", "subPath": "ca.crt"},
                     {"name": "host", "mountPath": "/host/certs"}]}),
-            volumes: json!([{"name": "corp-ca", "configMap": {"name": "corp-ca", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+            volumes: json!([{"name": "corp-ca", "configMap":
+                {"name": "corp-ca", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
                 {"name": "host", "hostPath": {"path": "/etc/ssl/certs"}}]),
             env: &[
                 "PROXY_PASSWORD",
@@ -189,7 +199,8 @@ fn mounts() -> Vec<Deployment> {
                     {"name": "npmrc", "mountPath": "/etc/agents/by-name", "subPathExpr": "$(POD_NAME)"},
                     {"name": "all", "mountPath": "/etc/all"},
                     {"name": "logs", "mountPath": "/tmp/prompt"},
-                    {"name": "config", "mountPath": "/paperclip/instances/default/config.json", "subPath": "config.json"}]}),
+                    {"name": "config", "mountPath": "/paperclip/instances/default/config.json",
+                        "subPath": "config.json"}]}),
             volumes: json!([{"name": "npmrc", "secret": {"secretName": "npm"}},
                 {"name": "all", "projected": {"sources": [token("token"), {"secret": {"name": "keys"}},
                     {"secret": {"name": "paperclip-jwt"}}, {"configMap": {"name": "ca"}}]}},
@@ -208,6 +219,54 @@ fn mounts() -> Vec<Deployment> {
     ]
 }
 
+/// Variables that are said twice, that name one another, or that this version of the types does not know.
+fn values() -> Vec<Deployment> {
+    let config_map = json!({"configMapKeyRef": {"name": "addresses", "key": "api"}});
+    vec![
+        Deployment {
+            name: "a chart whose values are said again further down: the last one counts",
+            container: json!({"env": [{"name": "OPENAI_API_KEY", "value": ""}, secret("OPENAI_API_KEY"),
+                secret("REGION"), {"name": "REGION", "value": "eu"}]}),
+            env: &["OPENAI_API_KEY", "REGION=eu"],
+            ..Deployment::default()
+        },
+        Deployment {
+            name: "a source that newer clusters have",
+            container: json!({"env": [{"name": "OF_FILE", "valueFrom": {"fileKeyRef":
+                {"volumeName": "made", "path": "config.env", "key": "A"}}}, {"name": "PLAIN", "value": "1"},
+                {"name": "NAMES_IT", "value": "x-$(OF_FILE)"}],
+                "envFrom": [{"prefix": "X_", "inventedRef": {"name": "x"}}]}),
+            env: &["!OF_FILE", "!NAMES_IT", "PLAIN=1"],
+            said: &["OF_FILE", "NAMES_IT"],
+            ..Deployment::default()
+        },
+        Deployment {
+            name: "a literal that names what is withheld of a whole Secret",
+            container: json!({"env": [{"name": "CACHE", "value": "https://c:$(REDIS_PASSWORD)@cache"},
+                {"name": "TRACKER", "value": "https://c:$(TRACKER_KEY)@tracker"}],
+                "envFrom": [{"secretRef": {"name": "paperclip-env"}}]}),
+            env: &["!CACHE", "TRACKER=https://c:$(TRACKER_KEY)@tracker"],
+            said: &["CACHE"],
+            ..Deployment::default()
+        },
+        Deployment {
+            name: "an address from a ConfigMap that others are made of",
+            container: json!({"env": [{"name": "PAPERCLIP_RUN_ID", "valueFrom": config_map},
+                {"name": "TRACE", "value": "run/$(PAPERCLIP_RUN_ID)"}]}),
+            env: &["PAPERCLIP_RUN_ID=r", "TRACE=run/$(PAPERCLIP_RUN_ID)"],
+            ..Deployment::default()
+        },
+        Deployment {
+            name: "the server's own configuration in a Secret",
+            container: json!({"volumeMounts": [{"name": "settings", "subPath": "config.json",
+                "mountPath": "/paperclip/instances/default/config.json"}]}),
+            volumes: json!([{"name": "settings", "secret": {"secretName": "paperclip-settings"}}]),
+            mounts: &["!/paperclip/instances/default/config.json"],
+            ..Deployment::default()
+        },
+    ]
+}
+
 fn job_of(deployment: &Deployment) -> (Value, Vec<String>) {
     let mut container = deployment.container.clone();
     container["name"] = json!("paperclip");
@@ -220,7 +279,8 @@ fn job_of(deployment: &Deployment) -> (Value, Vec<String>) {
     let pod: Pod = serde_json::from_value(json!({"metadata": {"name": "p", "namespace": "n"},
         "spec": {"containers": [container], "volumes": volumes}}))
     .expect("a pod");
-    let request = json!({"runId": "r", "agent": {"id": "a", "companyId": "c"}, "prompt": "p", "config": deployment.config});
+    let request = json!({"runId": "r", "agent": {"id": "a", "companyId": "c"}, "prompt": "p",
+        "config": deployment.config});
     let request = RenderRequest {
         self_pod: self_pod(&pod).expect("a container"),
         ..RenderRequest::from_json(&request.to_string()).expect("a request")
@@ -249,8 +309,9 @@ fn an_agents_pod_has_of_the_servers_what_works_there_and_says_the_rest_once() {
                 Some(entry) => assert_eq!(entry["value"], value, "{name}"),
             }
         }
-        // What a value names stands before it.
-        for (at, entry) in entries.iter().enumerate() {
+        // What a value names stands before it, or comes with a whole Secret.
+        let is_alone = agent["envFrom"].is_null();
+        for (at, entry) in entries.iter().enumerate().filter(|_| is_alone) {
             let value = entry["value"].as_str().unwrap_or_default();
             if let Some((_, named)) = value
                 .split_once("$(")
