@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 
 import type { TranscriptEntry } from "@paperclipai/adapter-utils";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 
 import * as source from "../../adapter/ui-parser.js";
 import { formatLine } from "../../adapter/cli.js";
@@ -353,6 +353,43 @@ describe("hostile lines", () => {
       expect(work).toBeLessThan(25 * whole!.length);
       expect(work).toBeLessThan(2.2 * charactersRead(() => read(half!)) + 500_000);
     }
+  });
+
+  it("of very many names are read once, and no further than they are shown", () => {
+    const wide = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, at) => [`k${at}`, { a: at }]));
+    const read = (line: string) => {
+      const parsed = vi.spyOn(JSON, "parse");
+      const entries = parse(line, TS);
+      const characters = parsed.mock.calls.reduce((sum, [text]) => sum + text.length, 0);
+      parsed.mockRestore();
+      return { entries, characters };
+    };
+    const state = {
+      status: "completed",
+      input: wide(50_000),
+      output: "all done",
+      metadata: { exit: 1, ...wide(50_000) },
+    };
+    const line = JSON.stringify({ type: "tool_use", sessionID: "s", part: { tool: "bash", callID: "c", state } });
+    for (const text of [line, `plugin ${line}`]) {
+      const { entries, characters } = read(text);
+      const [call, result] = entries.slice(-2);
+      expect(call).toMatchObject({ kind: "tool_call", name: "bash" });
+      expect(Object.entries((call as { input: object }).input).slice(0, 2)).toEqual([
+        ["k0", { a: 0 }],
+        ["k1", { a: 1 }],
+      ]);
+      expect(Object.keys((call as { input: object }).input).length).toBeGreaterThan(900);
+      expect(result).toMatchObject({ kind: "tool_result", content: "all done\n(exit code 1)", isError: true });
+      expect(characters).toBeLessThan(200_000);
+    }
+    for (const type of ["another", "error"]) {
+      const { entries, characters } = read(JSON.stringify({ type, sessionID: "s", error: 1, ...wide(50_000) }));
+      expect(kinds(entries)).toEqual(["stdout"]);
+      expect(characters).toBe(0);
+    }
+    const other = JSON.stringify({ type: "another", sessionID: "s", part: { text: "x".repeat(100_000) } });
+    expect(read(other).characters).toBe(other.length);
   });
 
   it("of brackets only are not read as an event, and a text with many of them is", () => {

@@ -6,6 +6,8 @@
  */
 import type { TranscriptEntry } from "@paperclipai/adapter-utils";
 
+import { objectAt } from "./json-object.js";
+
 /** What a transcript shows of one tool result; opencode itself stores the rest. */
 const MAX_RESULT_CHARS = 64 * 1024;
 /** What it shows of one text inside a tool's input, such as the content of a written file. */
@@ -36,8 +38,9 @@ export function parseStdoutLine(line: string, ts: string): TranscriptEntry[] {
 function parse(line: string, ts: string): TranscriptEntry[] {
   if (line === "") return [];
   if (line.startsWith(OWN)) return [{ kind: "system", ts, text: clip(line, MAX_RAW_CHARS) }];
-  const event = line.startsWith("{") && !isDeep(line) ? readObject(line) : null;
-  return (event && fromEvent(event, ts)) ?? glued(line, ts) ?? raw(line, ts);
+  const event = wholeObject(line);
+  // What was read as a whole, and is no event, is not read a second time.
+  return (event && fromEvent(event, ts)) ?? glued(line, event ? 1 : 0, ts) ?? raw(line, ts);
 }
 
 /** How opencode begins each of its events. Inside a JSON string its quotes would be escaped. */
@@ -49,16 +52,16 @@ const MAX_MISSES = 8;
 const MAX_READS = 2;
 
 /** Events that an escape sequence, a plugin's text or another event stands beside; `null` where there is none. */
-function glued(line: string, ts: string): TranscriptEntry[] | null {
+function glued(line: string, from: number, ts: string): TranscriptEntry[] | null {
   const entries: TranscriptEntry[] = [];
   let misses = 0;
   let shown = 0;
   let found = 0;
   let left = MAX_READS * line.length;
-  for (let at = line.indexOf(OPENING); at >= 0 && misses <= MAX_MISSES && found < MAX_EVENTS && left > 0; ) {
-    const end = objectEnd(line, at);
-    left -= (end || line.length) - at;
-    const event = end > 0 ? readObject(line.slice(at, end)) : null;
+  for (let at = line.indexOf(OPENING, from); at >= 0 && misses <= MAX_MISSES && found < MAX_EVENTS && left > 0; ) {
+    const { end = line.length, text = "" } = objectAt(line, at) ?? {};
+    left -= end - at;
+    const event = readObject(text);
     const made = event && string(event["sessionID"]) !== "" ? fromEvent(event, ts) : null;
     if (made) {
       entries.push(...beside(line.slice(shown, at), ts), ...made);
@@ -85,30 +88,17 @@ function plainText(text: string): string {
   return cut <= 0 ? plain : `${plain.slice(0, MAX_RAW_CHARS)}\n… ${cut} more characters`;
 }
 
-/** Deeper than any event is: to read a million brackets takes the page a tenth of a second. */
-const MAX_DEPTH = 1_000;
+/** Shorter lines are read whole: they cannot hold enough to keep a page waiting. */
+const SHORT_CHARS = 64 * 1024;
 /** What only a deep line, or a text, has. */
 const DEEP = /(?:\[\s?){64}|(?:[\]}]\s?){256}/;
 
-function isDeep(line: string): boolean {
-  return DEEP.test(line) && objectEnd(line, 0) === 0;
-}
-
-/** Where the JSON object that begins at `from` ends; 0 where it does not, and where it is too deep. */
-function objectEnd(line: string, from: number): number {
-  let depth = 0;
-  let quoted = false;
-  for (let at = from; at < line.length; at++) {
-    const code = line.charCodeAt(at);
-    if (quoted) {
-      if (code === 0x5c) at++;
-      else if (code === 0x22) quoted = false;
-    } else if (code === 0x22) quoted = true;
-    else if (code === 0x7b || code === 0x5b) {
-      if (++depth > MAX_DEPTH) return 0;
-    } else if ((code === 0x7d || code === 0x5d) && --depth === 0) return at + 1;
-  }
-  return 0;
+/** The line, where it is one object and not more than an event. */
+function wholeObject(line: string): Json | null {
+  if (!line.startsWith("{")) return null;
+  if (line.length <= SHORT_CHARS && !DEEP.test(line)) return readObject(line);
+  const found = objectAt(line, 0);
+  return found?.end === line.length ? readObject(found.text) : null;
 }
 
 function raw(line: string, ts: string): TranscriptEntry[] {
