@@ -24,7 +24,12 @@ use crate::run::stop::stop_signal;
     ts_args_type = "\n  request: RunStart,\n  onCall: (kind: RunCallKind, payload: string) => void | Promise<void>\n",
     ts_return_type = "RunHandle"
 )]
-pub fn start_run(env: Env, crossing: &External<Crossing>, request_json: String) -> Result<u32> {
+pub fn start_run(
+    env: Env,
+    crossing: &External<Crossing>,
+    request_json: String,
+    agent_id: String,
+) -> Result<u32> {
     let (number, host) = crossing.calls.caller();
     let (stopper, stop) = stop_signal();
     let stoppers = crossing.stoppers.clone();
@@ -38,8 +43,10 @@ pub fn start_run(env: Env, crossing: &External<Crossing>, request_json: String) 
         number,
         result: None,
     };
+    // Here and not in the task: workers may begin tasks in any order.
+    let arrival = server().agents.arrive(&agent_id);
     let work = async move {
-        let report = crate::run::execute(server(), &request_json, Arc::new(host), stop).await;
+        let report = crate::run::execute(server(), arrival, &request_json, Arc::new(host), stop).await;
         // After its result a run's host takes no call.
         calls.until_delivered(number).await;
         stoppers

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Either};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 /// Held while a run of the agent is on.
@@ -10,7 +12,26 @@ pub struct AgentLock {
     _held: OwnedMutexGuard<()>,
 }
 
-type Mutexes = HashMap<(String, String), Weak<AsyncMutex<()>>>;
+/// A run's place among those of its agent. Whoever drops it gives it up.
+pub struct Arrival(Either<AgentLock, BoxFuture<'static, AgentLock>>);
+
+impl Arrival {
+    /// Whether another run of the agent is before it.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        matches!(self.0, Either::Right(_))
+    }
+
+    /// Waits for all runs of the agent that came before.
+    pub async fn lock(self) -> AgentLock {
+        match self.0 {
+            Either::Left(lock) => lock,
+            Either::Right(waiting) => waiting.await,
+        }
+    }
+}
+
+type Mutexes = HashMap<String, Weak<AsyncMutex<()>>>;
 
 /// The mutexes of the agents that have a run.
 #[derive(Default)]
@@ -23,15 +44,26 @@ impl AgentLocks {
         self.known().len()
     }
 
+    /// A run of this agent is here, behind those that are here already. Asked for before anything of the run takes
+    /// time: what the API server answers first must not decide whose turn it is.
+    #[must_use]
+    pub fn arrive(&self, agent: &str) -> Arrival {
+        let mut waiting = self.of(agent).lock_owned().map(AgentLock::from).boxed();
+        // The first poll puts it into the mutex' queue, which is one in the order of arrival.
+        Arrival(match (&mut waiting).now_or_never() {
+            Some(lock) => Either::Left(lock),
+            None => Either::Right(waiting),
+        })
+    }
+
     /// The mutex of this agent.
-    pub(crate) fn of(&self, namespace: &str, agent: &str) -> Arc<AsyncMutex<()>> {
+    fn of(&self, agent: &str) -> Arc<AsyncMutex<()>> {
         let mut known = self.known();
-        let key = (namespace.to_owned(), agent.to_owned());
-        if let Some(mutex) = known.get(&key).and_then(Weak::upgrade) {
+        if let Some(mutex) = known.get(agent).and_then(Weak::upgrade) {
             return mutex;
         }
         let mutex = Arc::new(AsyncMutex::new(()));
-        known.insert(key, Arc::downgrade(&mutex));
+        known.insert(agent.to_owned(), Arc::downgrade(&mutex));
         mutex
     }
 
@@ -56,14 +88,27 @@ mod tests {
     #[tokio::test]
     async fn an_agent_has_one_mutex_while_it_is_used_and_none_afterwards() {
         let locks = AgentLocks::default();
-        let first = locks.of("ns", "a");
-        assert!(Arc::ptr_eq(&first, &locks.of("ns", "a")));
-        assert!(!Arc::ptr_eq(&first, &locks.of("ns", "b")));
-        let held = first.clone().try_lock_owned().expect("free");
-        assert!(locks.of("ns", "a").try_lock_owned().is_err());
+        let (first, second) = (locks.arrive("a"), locks.arrive("a"));
+        assert!(!first.waits() && second.waits());
+        assert!(!locks.arrive("b").waits(), "another agent is not in the way");
         assert_eq!(locks.held(), 1);
-        drop((held, first));
+        drop((first.lock().await, second));
         assert_eq!(locks.held(), 0);
-        assert!(locks.of("ns", "a").try_lock_owned().is_ok());
+        assert!(!locks.arrive("a").waits());
+    }
+
+    #[tokio::test]
+    async fn runs_of_an_agent_have_their_turn_in_the_order_in_which_they_came() {
+        let locks = AgentLocks::default();
+        let (first, given_up) = (locks.arrive("a"), locks.arrive("a"));
+        let (third, fourth) = (locks.arrive("a"), locks.arrive("a"));
+        drop(given_up);
+        // The last one asks first.
+        let mut fourth = fourth.lock().boxed();
+        assert!((&mut fourth).now_or_never().is_none());
+        drop(first.lock().await);
+        assert!((&mut fourth).now_or_never().is_none(), "the third is before it");
+        drop(third.lock().await);
+        fourth.await;
     }
 }

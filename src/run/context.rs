@@ -12,7 +12,9 @@ use crate::config::{RunSpec, Runtime};
 use crate::manifest::names;
 use crate::manifest::names::instance;
 use crate::manifest::{FileNames, LogPaths, task_word};
-use crate::run::failure::{Failure, INVALID_ID, SELF_POD_FAILED, SHARED_VOLUME_MISSING, cancelled};
+use crate::run::failure::{
+    Failure, GUARD_UNREACHABLE, INVALID_ID, SELF_POD_FAILED, SHARED_VOLUME_MISSING, cancelled,
+};
 use crate::run::job::handle::{JobHandle, Limits};
 use crate::run::report::{Harvest, HarvestedSession};
 use crate::run::request::{RunRequest, of_config};
@@ -53,18 +55,18 @@ impl RunContext {
         mut request: RunRequest,
         stop: Stop,
     ) -> Result<Self, Failure> {
-        let failed = |error: ClusterError| Failure::before_start(SELF_POD_FAILED, error.to_string());
         let connected = tokio::time::timeout(CONNECT, connect(&server, &mut request));
         let connected = tokio::select! {
             connected = connected => connected,
             reason = stop.asked() => return Err(cancelled(&reason)),
         };
         let (cluster, namespace, seal, plainer) = connected.unwrap_or_else(|_| {
-            Err(failed(ClusterError::Config(format!(
+            let message = format!(
                 "Cluster not reached: it did not answer within {} s. Look at the credential plugin, DNS and the \
                  network",
                 CONNECT.as_secs()
-            ))))
+            );
+            Err(Failure::before_start(GUARD_UNREACHABLE, message))
         })?;
         let spec = request.spec.clone();
         if spec.own_pod.pvc_claim_name.is_none() {
@@ -189,11 +191,26 @@ pub(crate) struct JobIdentity {
     pub(crate) without_job: bool,
 }
 
+/// An API server that is away is one matter, and an account, a kubeconfig or a pod's name that is wrong another: only the
+/// second is a person's to set right.
+fn not_connected(error: &ClusterError) -> Failure {
+    let is_away = error.is_transient() && !matches!(error, ClusterError::Credentials { .. });
+    let code = if is_away {
+        GUARD_UNREACHABLE
+    } else {
+        SELF_POD_FAILED
+    };
+    Failure::before_start(code, error.to_string())
+}
+
 type Connected = (Cluster, Namespace, Seal, Option<&'static str>);
 
 async fn connect(server: &Server, request: &mut RunRequest) -> Result<Connected, Failure> {
-    let failed = |error: ClusterError| Failure::before_start(SELF_POD_FAILED, error.to_string());
-    let cluster = server.connect.to(request.access()).await.map_err(failed)?;
+    let cluster = server
+        .connect
+        .to(request.access())
+        .await
+        .map_err(|error| not_connected(&error))?;
     let own_namespace = request
         .environment
         .namespace
@@ -203,7 +220,7 @@ async fn connect(server: &Server, request: &mut RunRequest) -> Result<Connected,
     let own_pod = request.environment.own_pod()?;
     let (self_pod, plainer) = Box::pin(host_pod::introspect(&cluster, &own_namespace, own_pod))
         .await
-        .map_err(failed)?;
+        .map_err(|error| not_connected(&error))?;
     let spec = &mut request.spec;
     *spec = spec.clone().in_pod(self_pod).map_err(of_config)?;
     spec.run.instance = Some(instance(
@@ -214,6 +231,33 @@ async fn connect(server: &Server, request: &mut RunRequest) -> Result<Connected,
     let namespace = Namespace::new(&cluster, spec.namespace());
     let seal = Box::pin(server.seals.of_namespace(&cluster, &namespace))
         .await
-        .map_err(failed)?;
+        .map_err(|error| not_connected(&error))?;
     Ok((cluster, namespace, seal, plainer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_api_server_that_is_away_is_not_a_wrong_account() {
+        let api = |code: u16| ClusterError::Api {
+            verb: "get",
+            on: "pod/p".to_owned(),
+            code,
+            reason: String::new(),
+            message: String::new(),
+        };
+        let code = |error: ClusterError| not_connected(&error).code;
+        for error in [api(429), api(500), api(503)] {
+            assert_eq!(code(error), GUARD_UNREACHABLE);
+        }
+        for error in [
+            api(401),
+            api(403),
+            ClusterError::Config("no kubeconfig".to_owned()),
+        ] {
+            assert_eq!(code(error), SELF_POD_FAILED);
+        }
+    }
 }

@@ -34,6 +34,7 @@ use tracing::Instrument as _;
 use tracing::field::Empty;
 
 use admit::{AgentTurn, Assignment};
+use agent_lock::Arrival;
 use attached::{AttachedJob, Role};
 use context::RunContext;
 use failure::{Failure, cancelled};
@@ -62,24 +63,36 @@ const MAX_ROUNDS: usize = 5;
 ///
 /// # Example
 /// The binding calls it with the request's JSON text, a host that takes log lines, and a signal to stop.
-pub async fn execute(server: &Arc<Server>, request: &str, host: Arc<dyn Host>, stop: Stop) -> Report {
+pub async fn execute(
+    server: &Arc<Server>,
+    arrival: Arrival,
+    request: &str,
+    host: Arc<dyn Host>,
+    stop: Stop,
+) -> Report {
     // What the server's log says of the run is said inside; its ids are known when the request is read.
     let span = tracing::error_span!("run", run = Empty, agent = Empty, job = Empty);
     let since = Instant::now();
     let executed = async {
-        let report = executed(server, request, host, stop.clone()).await;
+        let report = executed(server, arrival, request, host, stop.clone()).await;
         log_end(&report, since, stop.asked_at());
         report
     };
     Box::pin(executed).instrument(span).await
 }
 
-async fn executed(server: &Arc<Server>, request: &str, host: Arc<dyn Host>, stop: Stop) -> Report {
+async fn executed(
+    server: &Arc<Server>,
+    arrival: Arrival,
+    request: &str,
+    host: Arc<dyn Host>,
+    stop: Stop,
+) -> Report {
     let (host_log, mut reporter) = HostLog::new(host, stop.clone());
     let host_log = host_log.counted();
     let attempting = async {
         tokio::select! {
-            attempted = Box::pin(attempt(server, request, &host_log, stop.clone())) => attempted,
+            attempted = Box::pin(attempt(server, arrival, request, &host_log, stop.clone())) => attempted,
             never = reporter.run() => match never {},
             never = log_cancel(&stop) => match never {},
             never = keepalive(&host_log) => match never {},
@@ -170,12 +183,13 @@ async fn remove_job(server: &Arc<Server>, request: &str) -> Result<String, Failu
 
 async fn attempt(
     server: &Arc<Server>,
+    arrival: Arrival,
     request: &str,
     host_log: &HostLog,
     stop: Stop,
 ) -> Result<Report, (Failure, Harvest)> {
     let mut harvest = Harvest::default();
-    match Box::pin(in_rounds(server, request, host_log, stop, &mut harvest)).await {
+    match Box::pin(in_rounds(server, arrival, request, host_log, stop, &mut harvest)).await {
         Ok(report) => Ok(Report { harvest, ..report }),
         Err(failure) => Err((failure, harvest)),
     }
@@ -184,6 +198,7 @@ async fn attempt(
 /// Harvests what earlier runs of the task left, one round each, and then follows a Job of its own.
 async fn in_rounds(
     server: &Arc<Server>,
+    arrival: Arrival,
     request: &str,
     host_log: &HostLog,
     stop: Stop,
@@ -200,7 +215,7 @@ async fn in_rounds(
     if let Some(plainer) = context.plainer {
         host_log.warn(format!("Warning: {plainer}")).await;
     }
-    let turn = AgentTurn::take(&context, host_log).await;
+    let turn = AgentTurn::take(&context, arrival, host_log).await;
     let done = match &turn {
         Ok(turn) => Box::pin(rounds(&mut context, turn, host_log, harvest)).await,
         Err(failure) => Err(failure.clone()),
@@ -311,7 +326,10 @@ mod tests {
         let request =
             r#"{"runId":"r","agent":{"id":"a","companyId":"c"},"prompt":"x","environment":{"hostname":"p"}}"#;
         let (_stopper, stop) = stop_signal();
-        let result = execute(&server, request, Arc::new(Quiet), stop).await.to_value();
+        let arrival = server.agents.arrive("a");
+        let result = execute(&server, arrival, request, Arc::new(Quiet), stop)
+            .await
+            .to_value();
         assert_eq!(result["errorCode"], failure::INTERNAL_ERROR);
         let message = result["errorMessage"].as_str().unwrap_or_default();
         assert!(

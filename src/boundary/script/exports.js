@@ -2,7 +2,8 @@
 
 function startRun(request, onCall) {
   expect(onCall, "function", "onCall");
-  const run = rust.startRun(crossing(), toJsonText(withNeededContext(expect(request, "object", "request"))));
+  const text = toJsonText(withNeededContext(expect(request, "object", "request")));
+  const run = rust.startRun(crossing(), text, String(request.agent?.id));
   const release = holdProcess();
   const ended = new Promise((resolve, reject) => {
     listeners.set(`r${run}`, (kind, text, number) => {

@@ -10,7 +10,7 @@ use crate::cluster::conditions::job_end;
 use crate::cluster::verbs::{Namespace, retry_required, retry_transient};
 use crate::manifest::job_record::JobRecord;
 use crate::run::admit::decision::{Candidate, Decision, decide};
-use crate::run::agent_lock::{AgentLock, AgentLocks};
+use crate::run::agent_lock::{AgentLock, Arrival};
 use crate::run::failure::{Failure, GUARD_BLOCKED, GUARD_UNREACHABLE};
 use crate::run::host::log::HostLog;
 use crate::run::host::progress::Phase;
@@ -23,10 +23,6 @@ pub struct Admission<'a> {
     pub namespace: &'a Namespace,
     /// What they look like.
     pub view: &'a View,
-    /// The agents that have a run in this server.
-    pub agents: &'a AgentLocks,
-    /// The agent's id.
-    pub agent: &'a str,
     /// Labels that all Jobs and pods of the agent have.
     pub selector: &'a str,
     /// `guardWaitSec`; none waits without limit.
@@ -42,10 +38,9 @@ impl Admission<'_> {
     ///
     /// # Errors
     /// When the wait is over.
-    pub async fn agent_lock(&self, host_log: &HostLog) -> Result<AgentLock, Failure> {
-        let mutex = self.agents.of(&self.namespace.name, self.agent);
-        if let Ok(admission) = mutex.clone().try_lock_owned() {
-            return Ok(admission.into());
+    pub async fn agent_lock(&self, arrival: Arrival, host_log: &HostLog) -> Result<AgentLock, Failure> {
+        if !arrival.waits() {
+            return Ok(arrival.lock().await);
         }
         host_log.phase(Phase::Waiting {
             who: "another run of this agent".to_owned(),
@@ -53,14 +48,13 @@ impl Admission<'_> {
         host_log
             .status("Waiting for another run of this agent in this server to finish before starting")
             .await;
-        let locked = mutex.lock_owned();
-        let admission = match self.until {
-            None => locked.await,
-            Some(until) => timeout_at(until, locked)
-                .await
-                .map_err(|_| self.blocked("in this server"))?,
-        };
-        Ok(admission.into())
+        match self.until {
+            None => Ok(arrival.lock().await),
+            Some(until) => {
+                let locked = timeout_at(until, arrival.lock()).await;
+                locked.map_err(|_| self.blocked("in this server"))
+            }
+        }
     }
 
     /// Waits until there is something to do: a Job to harvest, or nothing in the way.

@@ -14,7 +14,7 @@ use self::own_place::OwnPlace;
 use crate::cluster::verbs::call;
 use crate::manifest::job_record::JobRecord;
 use crate::manifest::names;
-use crate::run::agent_lock::AgentLock;
+use crate::run::agent_lock::{AgentLock, Arrival};
 use crate::run::attached::{AttachedJob, Role};
 use crate::run::context::RunContext;
 use crate::run::failure::{Failure, cancelled};
@@ -72,12 +72,16 @@ impl AgentTurn {
     ///
     /// # Errors
     /// When the run is to stop, or `guardWaitSec` is over.
-    pub(crate) async fn take(context: &RunContext, host_log: &HostLog) -> Result<Self, Failure> {
+    pub(crate) async fn take(
+        context: &RunContext,
+        arrival: Arrival,
+        host_log: &HostLog,
+    ) -> Result<Self, Failure> {
         let place = OwnPlace::of(context);
         let admission = admission(context, &place);
         let lock = tokio::select! {
             biased;
-            lock = admission.agent_lock(host_log) => lock?,
+            lock = admission.agent_lock(arrival, host_log) => lock?,
             reason = context.stop.asked() => return Err(cancelled(&reason)),
         };
         Ok(Self { _lock: lock, place })
@@ -279,8 +283,6 @@ fn admission<'a>(context: &'a RunContext, place: &OwnPlace) -> Admission<'a> {
     Admission {
         namespace: &context.namespace,
         view: &context.view,
-        agents: &context.server.agents,
-        agent: &spec.run.agent_id,
         selector: &context.selector,
         // The wait for a place is none for other runs of the agent.
         until: context.admit_by.map(|by| by + place.waited()),
