@@ -58,6 +58,22 @@ pub(crate) fn is_env_name(name: &str) -> bool {
         && !name.starts_with("..")
 }
 
+/// Why no program starts with this argument or variable, with so many bytes before it. The kernel takes 128 KiB for
+/// each, its end included, and no NUL.
+pub(super) fn no_word_of_a_program(before: usize, text: &str) -> Option<String> {
+    const LIMIT: usize = 128 * 1024;
+    if text.contains('\0') {
+        return Some("holds a NUL character, with which no program starts; remove it".to_owned());
+    }
+    (before + text.len() + 1 > LIMIT).then(|| {
+        format!(
+            "has {} bytes, at most {} fit; put it into a file",
+            text.len(),
+            LIMIT - before - 1
+        )
+    })
+}
+
 /// The size of a Kubernetes quantity such as `500m`, `2`, `1.5Gi` or `1e3`.
 pub(crate) fn quantity(text: &str) -> Option<f64> {
     let digits = text

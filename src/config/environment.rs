@@ -1,6 +1,6 @@
 //! The operator's `env`, without what only makes sense on the server's own disk.
 
-use super::checks::is_env_name;
+use super::checks::{is_env_name, no_word_of_a_program};
 use super::{ConfigError, POD_ROOT, Texts};
 
 /// The `env` of the configuration, sorted into what reaches the pod and what does not.
@@ -91,21 +91,11 @@ fn takes_github_away(name: &str) -> bool {
     NAMES.contains(&name) || number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// The kernel takes 128 KiB for name, `=`, value and the end; no program starts with more, or with a NUL.
 fn check_value(name: &str, value: &str) -> Result<(), ConfigError> {
-    const LIMIT: usize = 128 * 1024;
-    let bytes = name.len() + value.len() + 2;
-    let problem = if value.contains('\0') {
-        "holds a NUL character, which no environment can hold; remove it".to_owned()
-    } else if bytes > LIMIT {
-        format!(
-            "has {} bytes, with its name at most {LIMIT} fit; put it into a file",
-            value.len()
-        )
-    } else {
-        return Ok(());
-    };
-    Err(ConfigError::field(format!("env.{name}"), problem))
+    match no_word_of_a_program(name.len() + 1, value) {
+        None => Ok(()),
+        Some(problem) => Err(ConfigError::field(format!("env.{name}"), problem)),
+    }
 }
 
 /// What only makes sense on the server, as the host writes it into the configuration of each run.

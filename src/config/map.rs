@@ -27,12 +27,9 @@ pub(super) fn pairs(field: &str, value: &Value) -> Result<Vec<(String, String)>,
         Value::String(text) => {
             let lines = text.lines().enumerate().filter(|(_, line)| !is_remark(line));
             let read = |(at, line): (usize, &str)| {
-                pair(line).ok_or_else(|| {
+                pair(line).map_err(|problem| {
                     let shown = shown(&Value::from(line.trim()));
-                    refuse(format!(
-                        "cannot be read in line {}: {shown} must be name=value or name: value",
-                        at + 1
-                    ))
+                    refuse(format!("cannot be read in line {}: {shown} {problem}", at + 1))
                 })
             };
             lines.map(read).collect()
@@ -61,27 +58,36 @@ fn is_remark(line: &str) -> bool {
 }
 
 /// The first separator counts: neither `=` nor `:` can be in a name of Kubernetes.
-fn pair(line: &str) -> Option<(String, String)> {
-    let (name, value) = line.split_once(['=', ':'])?;
-    let is_yaml = line.get(name.len()..)?.starts_with(':');
-    let value = if is_yaml { yaml_scalar(value) } else { value.trim() };
-    let name = name.trim();
-    (!name.is_empty()).then(|| (name.to_owned(), value.to_owned()))
+fn pair(line: &str) -> Result<(String, String), &'static str> {
+    let separated = line
+        .split_once(['=', ':'])
+        .map(|(name, value)| (name, value.trim()));
+    let found = separated.filter(|(name, _)| !name.trim().is_empty());
+    let (name, value) = found.ok_or("must be name=value or name: value")?;
+    let is_yaml = line.get(name.len()..).is_some_and(|rest| rest.starts_with(':'));
+    let value = if is_yaml {
+        yaml_scalar(value)?
+    } else {
+        value.to_owned()
+    };
+    Ok((name.trim().to_owned(), value))
 }
 
-/// Without quotes, or without the comment behind it.
-fn yaml_scalar(value: &str) -> &str {
-    let value = value.trim();
-    for quote in ['"', '\''] {
-        if let Some((inner, _)) = value.strip_prefix(quote).and_then(|rest| rest.split_once(quote)) {
-            return inner;
-        }
+/// What YAML says of a text in quotes; of another one what stands before the comment behind it.
+fn yaml_scalar(value: &str) -> Result<String, &'static str> {
+    if value.starts_with(['"', '\'']) {
+        return serde_saphyr::from_str(value).map_err(|_| "has quotes that YAML cannot read");
     }
-    match value.split_once(" #") {
+    let plain = match value.split_once(" #") {
         Some((value, _)) => value.trim_end(),
         None if value.starts_with('#') => "",
         None => value,
+    };
+    let block = plain.strip_prefix(['|', '>']);
+    if block.is_some_and(|signs| signs.chars().all(|c| matches!(c, '+' | '-' | '1'..='9'))) {
+        return Err("begins a text of several lines; write it in quotes, with \\n");
     }
+    Ok(plain.to_owned())
 }
 
 /// Texts: a list, JSON text of one, or words. Blanks or commas before blanks separate words, quotes join them.
@@ -175,6 +181,31 @@ mod tests {
             pair("same", ""),
         ];
         assert_eq!(read(json!(text)), Ok(meant));
+    }
+
+    #[test]
+    fn quotes_are_those_of_yaml() {
+        for (line, value) in [
+            (r#"a: "say \"hi\"""#, r#"say "hi""#),
+            (r#"a: "{\"x\": 1}" # json"#, r#"{"x": 1}"#),
+            (r#"a: "one\ntwo""#, "one\ntwo"),
+            ("a: 'it''s'", "it's"),
+            ("a: '1.10'", "1.10"),
+            ("a: \"\"", ""),
+            (r#"a: {"x": 1}"#, r#"{"x": 1}"#),
+            ("a: say \"hi\"", "say \"hi\""),
+            ("a: *", "*"),
+            ("a: > b", "> b"),
+        ] {
+            assert_eq!(read(json!(line)), Ok(vec![pair("a", value)]), "{line}");
+        }
+        for line in ["a: \"b\" c", "a: \"b", "a: 'it's'", "a: |\n  b: c", "a: >-\n  b"] {
+            let refused = read(json!(line)).expect_err(line);
+            assert!(
+                refused.starts_with("labels cannot be read in line 1: "),
+                "{refused}"
+            );
+        }
     }
 
     #[test]

@@ -105,9 +105,16 @@ pub(crate) fn typed<T: DeserializeOwned + Serialize>(field: &str, value: Value) 
     let wrong = |problem: String| ConfigError::field(field, problem);
     let read: T = serde_json::from_value(value.clone())
         .map_err(|error| wrong(format!("is not as the API has it: {error}")))?;
-    let kept = serde_json::to_value(&read).map_err(|error| wrong(error.to_string()))?;
-    match lost(&value, &kept, String::new()) {
-        None => Ok(read),
+    nothing_lost(field, &value, &read)?;
+    Ok(read)
+}
+
+/// Refuses what was given and is not in what was read of it.
+pub(super) fn nothing_lost(field: &str, given: &Value, read: &impl Serialize) -> Result<(), ConfigError> {
+    let wrong = |problem: String| ConfigError::field(field, problem);
+    let kept = serde_json::to_value(read).map_err(|error| wrong(error.to_string()))?;
+    match lost(given, &kept, String::new()) {
+        None => Ok(()),
         Some(path) => Err(wrong(format!("has {path}, which the API does not know"))),
     }
 }

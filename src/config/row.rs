@@ -93,6 +93,8 @@ pub enum Format {
     Name,
     /// The value of an option of opencode: it cannot begin an option itself.
     Word,
+    /// A quantity of bytes.
+    Bytes,
     /// A user or group other than root's, also as a number; or `none`.
     Id,
 }

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Toleration;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::ConfigError;
 use super::checks::{company_namespace, is_dns_label, is_label_key, is_label_value, quantity};
+use super::pod_shape::nothing_lost;
 use super::values::Values;
 
 /// Requests and limits of the agent's container, as Kubernetes quantities.
@@ -63,15 +65,24 @@ pub(super) fn tolerations(read: &mut Values) -> Result<Option<Vec<Toleration>>, 
 }
 
 /// The objects of a list, or of JSON or YAML text of one. Text is read with the type in mind: YAML's `1` is the text
-/// "1" where a text is wanted.
-fn objects<T: DeserializeOwned>(field: &str, list: Value) -> Result<Vec<T>, ConfigError> {
+/// "1" where a text is wanted. A member that the type does not know is refused: `operatr` would tolerate nothing, and
+/// `efect` everything.
+fn objects<T: DeserializeOwned + Serialize>(field: &str, list: Value) -> Result<Vec<T>, ConfigError> {
     let refused =
         |error: String| ConfigError::field(field, format!("must be a JSON or YAML list of {field}: {error}"));
-    match list {
-        Value::String(text) if text.trim().is_empty() => Ok(Vec::new()),
-        Value::String(text) => serde_saphyr::from_str(&text).map_err(|error| refused(error.to_string())),
-        list => serde_json::from_value(list).map_err(|error| refused(error.to_string())),
-    }
+    let (given, list): (Value, Vec<T>) = match list {
+        Value::String(text) if text.trim().is_empty() => return Ok(Vec::new()),
+        Value::String(text) => (
+            serde_saphyr::from_str(&text).map_err(|error| refused(error.to_string()))?,
+            serde_saphyr::from_str(&text).map_err(|error| refused(error.to_string()))?,
+        ),
+        list => (
+            list.clone(),
+            serde_json::from_value(list).map_err(|error| refused(error.to_string()))?,
+        ),
+    };
+    nothing_lost(field, &given, &list)?;
+    Ok(list)
 }
 
 const OPERATORS: [&str; 3] = ["Exists", "Equal", ""];

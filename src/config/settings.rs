@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use k8s_openapi::api::core::v1::Toleration;
 use serde_json::Value;
 
+use super::checks::no_word_of_a_program;
 use super::pod_shape::is_extended_resource;
 use super::row::rows;
 use super::scheduling::{self, Resources};
@@ -86,7 +87,7 @@ pub struct Settings {
     pub guard_wait_sec: u64,
     /// Runs of the namespace that one server has at once; 0 without limit.
     pub max_concurrent_runs: u64,
-    /// Seconds until the pod is bound to a node.
+    /// Seconds until the pod is bound to a node. Without limit it is 68 years, here and in the next two.
     pub schedule_timeout_sec: u64,
     /// Seconds from there until the agent's container runs.
     pub start_timeout_sec: u64,
@@ -130,7 +131,7 @@ impl Settings {
         Ok(Settings {
             model: read.text("model")?.unwrap_or_default(),
             variant: read.text("variant")?.or(effort).unwrap_or_default(),
-            extra_args: read.words("extraArgs")?,
+            extra_args: arguments(read.words("extraArgs")?)?,
             env: UserEnv::read(env, &request.forbidden_env_keys, server_path)?,
             inherit_env: Inherit::read(read, "inheritEnv")?,
             inherit_secret_mounts: Inherit::read(read, "inheritSecretMounts")?,
@@ -166,9 +167,9 @@ impl Settings {
             grace_sec: read.number("graceSec")?,
             guard_wait_sec: read.number("guardWaitSec")?,
             max_concurrent_runs: read.number("maxConcurrentRuns")?,
-            schedule_timeout_sec: read.number("scheduleTimeoutSec")?,
-            start_timeout_sec: read.number("startTimeoutSec")?,
-            outage_timeout_sec: read.number("outageTimeoutSec")?,
+            schedule_timeout_sec: read.limit("scheduleTimeoutSec")?,
+            start_timeout_sec: read.limit("startTimeoutSec")?,
+            outage_timeout_sec: read.limit("outageTimeoutSec")?,
             silence_timeout_sec: read.number_if_set("silenceTimeoutSec")?.unwrap_or(
                 if timeout_sec.is_some() {
                     0
@@ -183,6 +184,17 @@ impl Settings {
             max_log_bytes: read.number("maxLogBytes")?,
             warnings: unknown(&request.config).into_iter().collect(),
         })
+    }
+}
+
+/// Arguments of opencode, each as the kernel takes one.
+fn arguments(words: Vec<String>) -> Result<Vec<String>, ConfigError> {
+    match words.iter().find_map(|word| no_word_of_a_program(0, word)) {
+        None => Ok(words),
+        Some(problem) => Err(ConfigError::field(
+            "extraArgs",
+            format!("has an argument that {problem}"),
+        )),
     }
 }
 

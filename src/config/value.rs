@@ -110,6 +110,7 @@ fn of_kind(row: &Row, value: &Value) -> Result<Setting, ConfigError> {
                 Value::Number(number) => number.to_string(),
                 other => other.as_str().unwrap_or_default().trim().to_owned(),
             };
+            formatted(row.format, &text).map_err(refuse)?;
             match quantity(&text) {
                 Some(size) if size >= row.min as f64 => Ok(Setting::Text(text)),
                 _ => Err(wrong("a quantity such as 500m or 2Gi")),
@@ -160,6 +161,10 @@ fn formatted(format: Option<Format>, text: &str) -> Result<(), String> {
         Some(Format::Word) => (
             !text.starts_with('-'),
             "cannot begin with `-`, where opencode sees an option",
+        ),
+        Some(Format::Bytes) => (
+            !is_part_of_a_byte(text),
+            "must be a size such as 500Mi or 2Gi (`m` is a thousandth)",
         ),
         Some(Format::Id) => (
             text == "none" || text.parse().is_ok_and(|id: i32| id > 0),
@@ -217,7 +222,13 @@ fn time(text: &str) -> Option<f64> {
 }
 
 fn size(value: &Value) -> Option<f64> {
-    number(value).or_else(|| quantity(value.as_str()?.trim()))
+    let of_text = |text: &str| quantity(text).filter(|_| !is_part_of_a_byte(text));
+    number(value).or_else(|| of_text(value.as_str()?.trim()))
+}
+
+/// Whoever writes `500m` for bytes means `500Mi`, and Kubernetes would read half a byte.
+fn is_part_of_a_byte(text: &str) -> bool {
+    text.ends_with(['m', 'u', 'n'])
 }
 
 #[cfg(test)]

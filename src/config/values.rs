@@ -9,6 +9,9 @@ use super::ConfigError;
 use super::row::{Reader, rows};
 use super::value::{self, Setting};
 
+/// Seconds of a limit that nothing reaches: 68 years, the most that a setting holds.
+const UNLIMITED_SEC: u64 = i32::MAX as u64;
+
 /// The defaults of all rows, read once for a process.
 static DEFAULTS: LazyLock<Result<Vec<Option<Setting>>, ConfigError>> =
     LazyLock::new(|| rows().iter().map(value::default_of).collect());
@@ -81,6 +84,12 @@ impl Values {
 
     pub(super) fn number(&mut self, key: &str) -> Result<u64, ConfigError> {
         self.number_if_set(key)?.ok_or_else(|| other_type(key))
+    }
+
+    /// Seconds after which something is given up; 0 stands for never, as in all limits.
+    pub(super) fn limit(&mut self, key: &str) -> Result<u64, ConfigError> {
+        let seconds = self.number(key)?;
+        Ok(if seconds == 0 { UNLIMITED_SEC } else { seconds })
     }
 
     pub(super) fn number_if_set(&mut self, key: &str) -> Result<Option<u64>, ConfigError> {

@@ -25,6 +25,15 @@ fn defaults_are_those_of_the_rows() {
         of(json!({"timeoutSec": "8h", "silenceTimeoutSec": "1h"})),
         Some(3_600)
     );
+    let unlimited = json!({"scheduleTimeoutSec": 0, "startTimeoutSec": -1, "outageTimeoutSec": "0"});
+    let unlimited = settings(unlimited).expect("valid");
+    for limit in [
+        unlimited.schedule_timeout_sec,
+        unlimited.start_timeout_sec,
+        unlimited.outage_timeout_sec,
+    ] {
+        assert_eq!(limit, 2_147_483_647, "0 is never, not at once");
+    }
     let settings = settings(json!({})).expect("valid");
     assert_eq!(
         (&settings.namespace, &settings.image, settings.timeout_sec),
@@ -86,6 +95,21 @@ fn bad_values_name_their_field_first() {
         (json!({"nodeSelector": {"a": "b c"}}), "nodeSelector"),
         (json!({"nodeSelector": 42}), "nodeSelector"),
         (json!({"extraArgs": 42}), "extraArgs"),
+        (json!({"extraArgs": ["a".repeat(131_072)]}), "extraArgs"),
+        (json!({"extraArgs": ["a\0b"]}), "extraArgs"),
+        (json!({"maxLogBytes": "500m"}), "maxLogBytes"),
+        (
+            json!({"resources.requests.memory": "500m", "resources.limits.memory": "500m"}),
+            "resources.requests.memory",
+        ),
+        (
+            json!({"tolerations": [{"key": "a", "operatr": "Exists"}]}),
+            "tolerations",
+        ),
+        (
+            json!({"tolerations": "- key: a\n  efect: NoExecute\n"}),
+            "tolerations",
+        ),
         (json!({"env": "bad"}), "env"),
     ];
     for (config, field) in table {
