@@ -97,8 +97,11 @@ codes! {
         "cancelled by a person";
         "";
     TIMEOUT "timeout":
-        "over `timeoutSec`, or without output for `silenceTimeoutSec`";
-        "raise the field that the message names";
+        "over `timeoutSec`";
+        "raise *Time limit of a run*";
+    SILENT "opencode_silent":
+        "no output for `silenceTimeoutSec`: opencode was ended";
+        "look why the model's provider did not answer, or raise *Silence of a working agent*";
     SESSION_UNAVAILABLE "session_unavailable":
         "opencode does not know the session any more";
         "nothing: the next run starts a new one" [retryable];

@@ -29,7 +29,9 @@ pub enum RunPhase {
     Starting,
     /// The agent is at work.
     Running,
-    /// The agent has ended; its log is read to the end.
+    /// The Job is ended by the adapter.
+    Ending,
+    /// The agent has ended, or nobody can say; its log is read to the end.
     Proving,
     /// The agent never started; its Job is ended.
     NotStarted,
@@ -38,7 +40,7 @@ pub enum RunPhase {
 }
 
 impl RunPhase {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Preparing,
         Self::Waiting,
         Self::WaitingForPlace,
@@ -48,6 +50,7 @@ impl RunPhase {
         Self::Pulling,
         Self::Starting,
         Self::Running,
+        Self::Ending,
         Self::Proving,
         Self::NotStarted,
         Self::CleaningUp,
@@ -66,6 +69,7 @@ impl RunPhase {
             Self::Pulling => "pulling",
             Self::Starting => "starting",
             Self::Running => "running",
+            Self::Ending => "ending",
             Self::Proving => "proving",
             Self::NotStarted => "not_started",
             Self::CleaningUp => "cleaning_up",

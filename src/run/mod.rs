@@ -112,7 +112,13 @@ async fn executed(
     host_log.end();
     reporter.flush().await;
     let report = match attempted {
-        Ok(report) => report,
+        Ok(report) => {
+            // Whoever reads the log to its end finds there why the run failed.
+            if let Some(message) = report.judged_failure() {
+                host_log.warn(message).await;
+            }
+            report
+        }
         Err((failure, harvest)) => {
             if failure.code != failure::CANCELLED {
                 host_log.warn(&failure.message).await;

@@ -150,6 +150,17 @@ impl From<Failure> for Report {
 }
 
 impl Report {
+    /// Why the run failed by its output and its end; none of a cancel, which somebody asked for.
+    #[must_use]
+    pub fn judged_failure(&self) -> Option<&str> {
+        match &self.outcome {
+            Outcome::Judged(result) if result.error_code != Some(CANCELLED) => {
+                result.error_message.as_deref()
+            }
+            Outcome::Judged(_) | Outcome::Failed(_) => None,
+        }
+    }
+
     /// The same, with the message of a failure as the host may show it.
     #[must_use]
     pub fn shown(mut self, show: impl Fn(&str) -> String) -> Self {

@@ -33,6 +33,8 @@ fn line(now: &RunState, is_stopping: bool, quiet: Duration) -> String {
         Phase::Queued { .. } => "queued",
         Phase::Unscheduled { .. } | Phase::Pulling { .. } | Phase::Starting => "starting",
         Phase::Running => "running",
+        Phase::Ending => "being ended",
+        Phase::GivenUp => "the outcome is unknown",
         Phase::Proving | Phase::NotStarted | Phase::CleaningUp => "ended",
     };
     // The line that told of the Job has its name; four of these come in a minute.
@@ -58,6 +60,8 @@ mod tests {
             (Phase::Pulling { image, node }, "starting (61s since last output)"),
             (Phase::Starting, "starting (61s since last output)"),
             (Phase::Running, "running (61s since last output)"),
+            (Phase::Ending, "being ended (61s since last output)"),
+            (Phase::GivenUp, "the outcome is unknown (61s since last output)"),
             (Phase::Proving, "ended (61s since last output)"),
             (Phase::NotStarted, "ended (61s since last output)"),
             (Phase::CleaningUp, "ended (61s since last output)"),

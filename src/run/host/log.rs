@@ -91,7 +91,12 @@ impl HostLog {
         self.reports.change(|now| {
             let starts = !matches!(
                 now.phase,
-                Phase::Running | Phase::Proving | Phase::NotStarted | Phase::CleaningUp
+                Phase::Running
+                    | Phase::Ending
+                    | Phase::GivenUp
+                    | Phase::Proving
+                    | Phase::NotStarted
+                    | Phase::CleaningUp
             );
             let changed = starts || now.activity != *activity;
             if starts {

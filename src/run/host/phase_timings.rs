@@ -30,7 +30,7 @@ impl Part {
             | RunPhase::Unscheduled
             | RunPhase::Pulling
             | RunPhase::Starting => Some(Self::CreateRuntime),
-            RunPhase::Running => Some(Self::Turn),
+            RunPhase::Running | RunPhase::Ending => Some(Self::Turn),
             RunPhase::Proving => Some(Self::SyncBack),
             RunPhase::NotStarted | RunPhase::CleaningUp => Some(Self::EndSession),
         }

@@ -52,6 +52,10 @@ pub enum Phase {
     Starting,
     /// opencode is at work.
     Running,
+    /// The Job is ended by the adapter; opencode may be at work until its pods are gone.
+    Ending,
+    /// Nobody can say what opencode does; the log is read as far as it is.
+    GivenUp,
     /// opencode has ended; the log is read to its proven end.
     Proving,
     /// opencode cannot start any more; the Job is ended.
@@ -98,7 +102,8 @@ impl Phase {
             Self::Pulling { .. } => RunPhase::Pulling,
             Self::Starting => RunPhase::Starting,
             Self::Running => RunPhase::Running,
-            Self::Proving => RunPhase::Proving,
+            Self::Ending => RunPhase::Ending,
+            Self::GivenUp | Self::Proving => RunPhase::Proving,
             Self::NotStarted => RunPhase::NotStarted,
             Self::CleaningUp => RunPhase::CleaningUp,
         }
@@ -132,6 +137,8 @@ impl RunState {
             }
             Phase::Starting => said("adapter_startup", "Starting the agent"),
             Phase::Running => self.working(),
+            Phase::Ending => said("finalize", "Ending the agent's Job"),
+            Phase::GivenUp => said("finalize", "The Kubernetes API is away; reading the log so far"),
             Phase::Proving => said("finalize", "The agent has ended; reading its log to the end"),
             Phase::NotStarted => said("finalize", "The agent did not start; ending its Job"),
             Phase::CleaningUp => said("finalize", "Cleaning up"),
@@ -360,6 +367,8 @@ mod tests {
             },
             Phase::Starting,
             Phase::Running,
+            Phase::Ending,
+            Phase::GivenUp,
             Phase::Proving,
             Phase::CleaningUp,
         ];

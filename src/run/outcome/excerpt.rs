@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 /// Bytes of `resultJson.stdout`.
 pub const STDOUT_LIMIT: usize = 1024 * 1024;
+/// Bytes of the line that says how many lines are missing.
+const MARKER: usize = 64;
 
 /// Collects lines. Over its limit it keeps the first quarter of the limit, and the last lines. It holds bytes, not
 /// lines: a million empty lines cost a megabyte.
@@ -20,7 +22,7 @@ pub struct Excerpt {
 
 impl Default for Excerpt {
     fn default() -> Self {
-        Self::new(STDOUT_LIMIT)
+        Self::new(STDOUT_LIMIT - MARKER)
     }
 }
 
@@ -136,6 +138,18 @@ mod tests {
         assert_eq!(
             excerpt.finish(),
             "first\n[paperclip] 1 lines left out here\nlast\n"
+        );
+    }
+
+    #[test]
+    fn what_is_stored_is_never_over_its_limit() {
+        let stdout = format!("{}\n", "a".repeat(99)).repeat(20_000);
+        let text = excerpt(&stdout);
+        assert!(text.contains("lines left out here"));
+        assert!(
+            text.len() <= STDOUT_LIMIT && text.len() > STDOUT_LIMIT - 1_000,
+            "{}",
+            text.len()
         );
     }
 }

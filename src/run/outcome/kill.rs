@@ -110,7 +110,12 @@ fn activity(facts: &FoldedFacts) -> Option<String> {
         } else {
             ""
         };
-        let text = "it had printed nothing: it was waiting for the model's provider or retrying, which it does silently";
+        let printed = match facts.stdout_excerpt.trim().is_empty() {
+            true => "it had printed nothing",
+            false => "it had printed no event",
+        };
+        let text =
+            format!("{printed}: it was waiting for the model's provider or retrying, which it does silently");
         return Some(format!("{text}{other}"));
     }
     let text = "the output stops inside a step (the model had not finished, or a tool was running)";

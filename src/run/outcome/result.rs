@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::excerpt::{STDOUT_LIMIT, excerpt};
 use super::facts::{FoldedFacts, LogState, Session};
 use super::failure::OutcomeFailure;
 use super::secrets::without_secrets;
@@ -86,6 +87,12 @@ impl RunResult {
             (self.session_id, self.session_params, self.session_display_id) = (None, None, None);
         }
         redact_value(&mut self.result_json, hide);
+        // What stands for a secret may be longer.
+        if let Some(Value::String(stdout)) = self.result_json.get_mut("stdout")
+            && stdout.len() > STDOUT_LIMIT
+        {
+            *stdout = excerpt(stdout);
+        }
         if let Some(meta) = &mut self.error_meta {
             redact_value(meta, hide);
         }
@@ -212,7 +219,7 @@ fn result_json(facts: &FoldedFacts, warnings: &[String]) -> Value {
         .map(|tool| json!({ "tool": message::fit_to_store(&tool.tool), "error": message::fit_to_store(&tool.error) }))
         .collect();
     json!({
-        "stdout": without_secrets(&facts.stdout_excerpt),
+        "stdout": excerpt(&without_secrets(&facts.stdout_excerpt)),
         "opencodeExitCode": facts.exit_code,
         "logState": match facts.log_state {
             LogState::Proven => "proven",

@@ -85,7 +85,8 @@ fn ended_by_us(facts: &FoldedFacts) -> Option<OutcomeFailure> {
             "No output for {seconds} s: opencode was ended after *Silence of a working agent* (silenceTimeoutSec) of \
              the agent's page{waiting}"
         );
-        return Some(by_us(facts, OutcomeFailure::new(code::TIMEOUT, text)));
+        // No timeout: the host must not read one where `timeoutSec` is 0.
+        return Some(by_us(facts, OutcomeFailure::new(code::SILENT, text)));
     }
     if (facts.timed_out || facts.reason_class() == "DeadlineExceeded") && !finished {
         let after = facts
@@ -344,6 +345,9 @@ fn warnings(facts: &FoldedFacts) -> Vec<String> {
     if !sum.clean_stop {
         said.push(match sum.last_reason.as_deref() {
             Some("length") => "the answer was cut off at the model's output limit".to_owned(),
+            Some(reason) if sum.step_limit => {
+                format!("the limit of steps was reached ({reason}): the next run starts a new session")
+            }
             Some(reason) => format!("there is no final step: the last one ended with {reason}"),
             None => "there is no final step".to_owned(),
         });

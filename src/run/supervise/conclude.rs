@@ -7,7 +7,9 @@ use crate::config::session::SESSION_CWD;
 use crate::config::{Json as _, RunSpec};
 use crate::manifest::exit_codes;
 use crate::run::job::end::{Evidence, RunEnd};
-use crate::run::outcome::{FoldedFacts, LogState, Session, code, resolve_folded, signal_name};
+use crate::run::outcome::{
+    FoldedFacts, LogState, Session, code, resolve_folded, signal_name, without_secrets,
+};
 use crate::run::redact::display::Redactor;
 use crate::run::report::{Harvest, LogReport, Outcome, Report};
 use crate::run::supervise::deliver::Delivery;
@@ -166,7 +168,8 @@ fn session(spec: &RunSpec) -> Option<Session> {
         ("cwd", Some(spec.run.working_dir.clone())),
         (SESSION_CWD, Some(spec.run.working_dir.clone())),
         ("workspaceId", text("workspaceId")),
-        ("repoUrl", text("repoUrl")),
+        // The host keeps it with the session, and it may hold a token.
+        ("repoUrl", text("repoUrl").map(|url| without_secrets(&url).into())),
         ("repoRef", text("repoRef")),
     ];
     let params = pairs

@@ -9,6 +9,7 @@ use super::facts::{Ask, Facts};
 use super::watch::{BoundPod, Say, Step, Watched};
 use crate::cluster::conditions::{ContainerEnd, end_in, job_end};
 use crate::manifest::names::OPENCODE_CONTAINER;
+use crate::run::host::progress::Phase;
 use crate::run::job::end::{Cause, Evidence, JOB_DELETED, RunEnd, hit_its_deadline, is_running};
 use crate::run::timing::{
     CANCELLED_PROOF, DEADLINE_LAG, DEADLINE_ROUNDING, FORCED_LAST_WORDS, LAST_WORDS, LEAVING_LOOK,
@@ -97,6 +98,8 @@ pub(super) struct Leaving {
     is_late: Option<bool>,
     finish: Option<LogFinish>,
     finish_set_at: Instant,
+    /// What was said last of how far it is.
+    said: Option<Phase>,
 }
 
 impl Leaving {
@@ -126,6 +129,7 @@ impl Leaving {
             is_late,
             finish: None,
             finish_set_at: now,
+            said: None,
         }
     }
 
@@ -134,6 +138,7 @@ impl Leaving {
         let mut leaving = Self::new(Cause::Lost(JOB_DELETED.to_owned()), now);
         leaving.is_late = Some(false);
         leaving.is_of_files = true;
+        leaving.said = Some(Phase::Proving);
         leaving
     }
 
@@ -146,10 +151,12 @@ impl Leaving {
         step: &mut Step,
     ) -> Option<RunEnd> {
         step.look_at = facts.now + LEAVING_LOOK;
+        self.say_phase(step);
         if self.is_being_stopped(run, facts, step) {
             step.look_at = facts.now;
             return None;
         }
+        self.say_phase(step);
         self.gather(run, pod, facts);
         self.ask_whether_late(run, facts);
         let finish = self.log_finish(facts, step);
@@ -168,6 +175,20 @@ impl Leaving {
             }
             self.end(is_of_others)
         })
+    }
+
+    /// Says how far it is, when that has changed. Until its pods are known to be gone, an agent may be at work.
+    fn say_phase(&mut self, step: &mut Step) {
+        let phase = match (&self.cause, self.stopping) {
+            (Cause::NeverStarted(_), _) => Phase::NotStarted,
+            (Cause::Unreachable(_), _) => Phase::GivenUp,
+            (_, Stopping::NotNeeded | Stopping::Done { gone: true }) => Phase::Proving,
+            _ => Phase::Ending,
+        };
+        if self.said.as_ref() != Some(&phase) {
+            self.said = Some(phase.clone());
+            step.say.push(Say::Phase(phase));
+        }
     }
 
     /// Ends the Job where it is ours to end. It is deleted first, and reported afterwards: a host that is slow to take

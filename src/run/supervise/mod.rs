@@ -142,6 +142,8 @@ pub async fn watch_job(
         }
         for line in step.say {
             is_running |= line == Say::Phase(Phase::Running);
+            // An end that we made was not waited for.
+            is_running &= line != Say::Phase(Phase::Ending);
             if line == Say::Phase(Phase::Proving) && is_running {
                 note_end_seen(handle);
             }

@@ -162,11 +162,6 @@ impl Watch {
             && let Some(cause) = self.by_start_record(cause, facts, &mut step)
         {
             step.ask.clear();
-            let never_started = matches!(cause, Cause::NeverStarted(_));
-            step.say.push(Say::Phase(match never_started {
-                true => Phase::NotStarted,
-                false => Phase::Proving,
-            }));
             self.stage = Stage::Leaving(Box::new(Leaving::new(cause, facts.now)));
         }
         if let Stage::Leaving(leaving) = &mut self.stage {
