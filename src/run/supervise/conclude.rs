@@ -169,7 +169,7 @@ fn session(spec: &RunSpec) -> Option<Session> {
         (SESSION_CWD, Some(spec.run.working_dir.clone())),
         ("workspaceId", text("workspaceId")),
         // The host keeps it with the session, and it may hold a token.
-        ("repoUrl", text("repoUrl").map(|url| without_secrets(&url).into())),
+        ("repoUrl", text("repoUrl").map(|url| without_secrets(&url))),
         ("repoRef", text("repoRef")),
     ];
     let params = pairs
