@@ -130,8 +130,8 @@ impl Drop for Stay<'_> {
     }
 }
 
-/// The texts in a row, and after the last newline four words for each: whose it is (`t7` a tail, `r7` a run), the number
-/// by which it is answered, its kind, and its length in UTF-16 units.
+/// The texts in a row, and after the last newline four words for each: whose it is (`t7` a tail, `r7` a run), the
+/// number by which it is answered, its kind, and its length in UTF-16 units.
 fn as_text(items: Vec<Vec<Item>>) -> OutgoingText {
     let mut is_ascii = true;
     let mut all = String::new();

@@ -18,8 +18,8 @@ pub async fn read_prompt_files(request_json: String) -> String {
         .to_string()
 }
 
-/// Looks for skills in the first of `folders` that can be read. Links below `dataRoot` are not followed. Resolves with a
-/// `failure` as `readPromptFiles`.
+/// Looks for skills in the first of `folders` that can be read. Links below `dataRoot` are not followed. Resolves with
+/// a `failure` as `readPromptFiles`.
 #[napi(
     ts_args_type = "\n  request: { dataRoot: string; folders: string[] }\n",
     ts_return_type = "Promise<SkillFolder | { failure: RunResult }>"

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use super::client::{Access, Cluster};
 use super::verbs::{call, retry_transient};
 
-/// A run that does not know its cluster leaves files that nobody can tell from another cluster's: nothing is reported of
-/// them, and no sweep removes them.
+/// A run that does not know its cluster leaves files that nobody can tell from another cluster's: nothing is reported
+/// of them, and no sweep removes them.
 const UID_LIMIT: Duration = Duration::from_secs(20);
 /// How long a refusal is remembered. An API server that has just started refuses what it grants a little later.
 const REFUSAL_HOLDS: Duration = Duration::from_secs(300);

@@ -10,8 +10,8 @@ pub struct UserEnv {
     pub kept: Texts,
     /// Names of host-only entries: the host writes them for processes on the server.
     pub host_only: Vec<String>,
-    /// Names of entries by which the host takes the server's own access to GitHub away from an agent whose company has a
-    /// connection: some are blank. Empty for an agent without one.
+    /// Names of entries by which the host takes the server's own access to GitHub away from an agent whose company has
+    /// a connection: some are blank. Empty for an agent without one.
     pub managed_github: Vec<String>,
     /// Names of entries that the host lets no agent's configuration set, such as the agent's own key.
     pub forbidden: Vec<String>,

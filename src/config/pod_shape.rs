@@ -168,7 +168,8 @@ pub(super) fn is_extended_resource(name: &str) -> bool {
     (name.contains('/') && is_label_key(name)) || name.starts_with("hugepages-")
 }
 
-/// The members of `resources.requests` and `resources.limits` that have no setting of their own, as a manifest has them.
+/// The members of `resources.requests` and `resources.limits` that have no setting of their own, as a manifest has
+/// them.
 fn beside_settings(config: &Value) -> Vec<(String, String)> {
     let nested = ["requests", "limits"].map(|list| config.pointer(&format!("/resources/{list}")));
     let nested = nested

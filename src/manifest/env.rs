@@ -25,8 +25,8 @@ const POD_CONFIG: &str = "PAPERCLIP_POD_CONFIG";
 /// Variables that the pod's script removes: they hide what only the server needs.
 const POD_HIDDEN: &str = "PAPERCLIP_POD_HIDDEN";
 
-/// Names of variables that take the server's access to GitHub away, and what the pod's script puts in the place of `git` and
-/// `gh` then. Where it cannot, it removes those variables.
+/// Names of variables that take the server's access to GitHub away, and what the pod's script puts in the place of
+/// `git` and `gh` then. Where it cannot, it removes those variables.
 const POD_GITHUB: &str = "PAPERCLIP_POD_GITHUB";
 const POD_LAUNCHER: &str = "PAPERCLIP_POD_LAUNCHER";
 
@@ -223,9 +223,9 @@ fn of_host(spec: &RunSpec, layers: &mut Layers, warnings: &mut Vec<String>) {
     configuration(spec, layers, &mcp::servers(spec, &addresses, warnings));
 }
 
-/// Names opencode's MCP servers, and allows what opencode asks for by default, with less weight than the user's own inline configuration. Where that
-/// cannot be read here (it comes from a Secret or a ConfigMap, or is no plain JSON), the pod's script puts our part
-/// where it replaces nothing.
+/// Names opencode's MCP servers, and allows what opencode asks for by default, with less weight than the user's own
+/// inline configuration. Where that cannot be read here (it comes from a Secret or a ConfigMap, or is no plain JSON),
+/// the pod's script puts our part where it replaces nothing.
 fn configuration(spec: &RunSpec, layers: &mut Layers, servers: &Map<String, Value>) {
     let allows_asks = spec.settings.skip_permissions;
     if !allows_asks && servers.is_empty() {

@@ -10,7 +10,8 @@ const MOST: usize = 64;
 /// Longest name that is shown.
 const LONGEST_NAME: usize = 60;
 
-/// The `mcp` member of opencode's configuration; empty without servers. Adds a warning about those that a pod does not reach.
+/// The `mcp` member of opencode's configuration; empty without servers. Adds a warning about those that a pod does not
+/// reach.
 pub(super) fn servers(
     spec: &RunSpec,
     addresses: &Addresses,

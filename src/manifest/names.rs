@@ -81,8 +81,8 @@ pub fn optional_label_value(id: Option<&str>) -> Option<String> {
     value.filter(|value| !value.is_empty())
 }
 
-/// The value of [`INSTANCE`] of a server with this pod: servers of one installation share a claim, the folder on it, and
-/// `PAPERCLIP_INSTANCE_ID`. Readable, and unique by a hash of all of them.
+/// The value of [`INSTANCE`] of a server with this pod: servers of one installation share a claim, the folder on it,
+/// and `PAPERCLIP_INSTANCE_ID`. Readable, and unique by a hash of all of them.
 pub fn instance(own_pod: &SelfPod, id: Option<&str>) -> String {
     let claim = own_pod.pvc_claim_name.as_deref().unwrap_or_default();
     let folder =

@@ -1,5 +1,5 @@
-//! `podSpecPatch`: a strategic merge patch with the merge keys of the API's own types. What a run depends on stays as it is,
-//! and a patch that would change it is refused by name. Pure.
+//! `podSpecPatch`: a strategic merge patch with the merge keys of the API's own types. What a run depends on stays as
+//! it is, and a patch that would change it is refused by name. Pure.
 
 use k8s_openapi::api::core::v1::PodSpec;
 use serde_json::{Map, Value};
@@ -112,7 +112,8 @@ fn merge(into: &mut Value, patch: &Value, depth: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// Entries of the same key are merged, others are added; `$patch: delete` takes one away, `$patch: replace` alone all others.
+/// Entries of the same key are merged, others are added; `$patch: delete` takes one away, `$patch: replace` alone all
+/// others.
 fn merge_list(
     list: &mut Value,
     entries: Vec<Value>,

@@ -26,8 +26,8 @@ pub struct RunSecret {
     pub env: BTreeMap<String, String>,
 }
 
-/// The Secret that this run needs, if any: one for all that Job and pod must not show, one of the caller's, or one for a
-/// large prompt.
+/// The Secret that this run needs, if any: one for all that Job and pod must not show, one of the caller's, or one for
+/// a large prompt.
 pub(crate) fn secret_for(spec: &RunSpec, job_name: &str) -> Result<Option<RunSecret>, ManifestError> {
     let bytes = spec.run.prompt().text.len();
     if bytes > SECRET_PROMPT_LIMIT_BYTES {

@@ -1,5 +1,5 @@
-//! Writes lines on a thread of its own: whoever reads the server's stderr may stop doing so, and a full pipe must hold up
-//! neither a run nor the host. Lines that find no room are dropped, and counted.
+//! Writes lines on a thread of its own: whoever reads the server's stderr may stop doing so, and a full pipe must hold
+//! up neither a run nor the host. Lines that find no room are dropped, and counted.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};

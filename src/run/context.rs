@@ -191,8 +191,8 @@ pub(crate) struct JobIdentity {
     pub(crate) without_job: bool,
 }
 
-/// An API server that is away is one matter, and an account, a kubeconfig or a pod's name that is wrong another: only the
-/// second is a person's to set right.
+/// An API server that is away is one matter, and an account, a kubeconfig or a pod's name that is wrong another: only
+/// the second is a person's to set right.
 fn not_connected(error: &ClusterError) -> Failure {
     let is_away = error.is_transient() && !matches!(error, ClusterError::Credentials { .. });
     let code = if is_away {

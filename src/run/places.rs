@@ -1,6 +1,6 @@
-//! How many runs of a namespace are on in this process at once (`maxConcurrentRuns`), and who is next. Fair among agents:
-//! of those that wait, the agent that got a place longest ago is first, and one that never got any before it; of one
-//! agent's runs, and among equals, whoever came first.
+//! How many runs of a namespace are on in this process at once (`maxConcurrentRuns`), and who is next. Fair among
+//! agents: of those that wait, the agent that got a place longest ago is first, and one that never got any before it;
+//! of one agent's runs, and among equals, whoever came first.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -215,8 +215,8 @@ impl Report {
         words.split(':').next().unwrap_or_default()
     }
 
-    /// Whether an operator should look: nobody knows how the run ended, or whether all of its log is there. Nobody waits
-    /// for the whole log of a cancelled run.
+    /// Whether an operator should look: nobody knows how the run ended, or whether all of its log is there. Nobody
+    /// waits for the whole log of a cancelled run.
     #[must_use]
     pub fn is_doubtful(&self) -> bool {
         if self.code() == Some(CANCELLED) {

@@ -1,6 +1,6 @@
-//! Whose word a file on the shared volume is. All agents can write there, so what a server writes for another server, or
-//! for a later one, carries a seal: a keyed hash over what it is about. The key lies in a Secret of the namespace, which no
-//! pod mounts; all servers of the namespace share it.
+//! Whose word a file on the shared volume is. All agents can write there, so what a server writes for another server,
+//! or for a later one, carries a seal: a keyed hash over what it is about. The key lies in a Secret of the namespace,
+//! which no pod mounts; all servers of the namespace share it.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -137,8 +137,8 @@ impl Seal {
 pub struct Seals(Mutex<HashMap<(Access, String), Seal>>);
 
 impl Seals {
-    /// The seal of the namespace. Where a Role refuses the key there is none: then nothing that lies on the volume counts
-    /// as a server's word.
+    /// The seal of the namespace. Where a Role refuses the key there is none: then nothing that lies on the volume
+    /// counts as a server's word.
     ///
     /// # Errors
     /// When the API server does not answer: a run that starts without a seal could not be told from a forged one.

@@ -1,5 +1,5 @@
-//! What one server process holds for all its runs, and what it asks of the world outside. The process has one; a simulation
-//! has several, with a world of its own.
+//! What one server process holds for all its runs, and what it asks of the world outside. The process has one; a
+//! simulation has several, with a world of its own.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -48,8 +48,8 @@ pub struct Server {
 /// More runs than these are forgotten, the oldest first.
 const REMEMBERED: usize = 4_096;
 
-/// Runs that a process has reported to their end. Whatever lies under their names on the volume is not reported again: an
-/// agent may have copied it.
+/// Runs that a process has reported to their end. Whatever lies under their names on the volume is not reported again:
+/// an agent may have copied it.
 #[derive(Default)]
 pub(crate) struct ReportedRuns(Mutex<VecDeque<String>>);
 

@@ -89,7 +89,8 @@ pub const DATABASE_CLAIM: Duration = seconds(30);
 /// An agent that prints nothing for so long is told of. The longest silence of a healthy recording is a minute: a
 /// provider that is asked six times.
 pub const LONG_SILENCE: Duration = seconds(600);
-/// How long the log must have been readable before the silence of an agent counts as one: it is read several times in it.
+/// How long the log must have been readable before the silence of an agent counts as one: it is read several times in
+/// it.
 pub const LOG_ANSWERS: Duration = seconds(30);
 /// How often to look whether an agent has printed.
 pub const SILENCE_LOOK: Duration = seconds(15);

@@ -1,6 +1,6 @@
 //! 64-bit hashes of lines, by folded multiplication: every byte of every log passes here once. The keys are random in
-//! each process, and both factors of each product depend on one: so no agent can print two lines of one hash on purpose,
-//! or bytes that wipe out what stands beside them. Pure.
+//! each process, and both factors of each product depend on one: so no agent can print two lines of one hash on
+//! purpose, or bytes that wipe out what stands beside them. Pure.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::OnceLock;

@@ -1,7 +1,8 @@
 //! Follows the log files of all runs: every line once, off the JavaScript thread, from a hostile and stale
 //! file system.
 //!
-//! - `framer`, `cadence`, `delivered_lines`, `line_collector`, `finish_rule`, `record`, `doubt`, `nul_pages`, `keyed_hash` and
+//! - `framer`, `cadence`, `delivered_lines`, `line_collector`, `finish_rule`, `record`, `doubt`, `nul_pages`,
+//! `keyed_hash` and
 //!   `running_digest` are pure
 //! - `source` is the only room that opens files
 //! - `reader` (with `file_check`) and `follower` (with `finishing`) are one tail; the time is an argument

@@ -86,8 +86,8 @@ pub struct EndRecord {
     /// SHA-256 of the log in lower-case hex; absent where the image has no `sha256sum`.
     #[serde(default)]
     pub sha256: Option<String>,
-    /// `log_too_large` when the script ended opencode for that reason; `log_lost` when the volume has not taken all that
-    /// opencode wrote.
+    /// `log_too_large` when the script ended opencode for that reason; `log_lost` when the volume has not taken all
+    /// that opencode wrote.
     #[serde(default)]
     pub reason: Option<String>,
 }

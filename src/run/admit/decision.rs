@@ -139,8 +139,8 @@ fn name_of(job: &Job) -> Option<String> {
     job.metadata.name.clone()
 }
 
-/// Without a task nobody can tell whose work a Job does. Labels do not tell ids apart that differ in case only; what the
-/// Job's command says does.
+/// Without a task nobody can tell whose work a Job does. Labels do not tell ids apart that differ in case only; what
+/// the Job's command says does.
 fn is_same_task(job: &Job, candidate: &Candidate) -> bool {
     let task = optional_label_value(candidate.task.as_deref());
     let told = || JobRecord::of(job).and_then(|job_record| job_record.task);

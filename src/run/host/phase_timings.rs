@@ -1,5 +1,5 @@
-//! How long the parts of a run took, as the host's event `run.phase.timing`. Its names and outcomes are the host's closed
-//! lists, and its payload holds nothing else. Pure.
+//! How long the parts of a run took, as the host's event `run.phase.timing`. Its names and outcomes are the host's
+//! closed lists, and its payload holds nothing else. Pure.
 
 use std::time::Duration;
 

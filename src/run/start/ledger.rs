@@ -1,5 +1,5 @@
-//! What a start has made so far. Whatever ends the start (a failure, a stop, another server that was first) undoes all of
-//! it in reverse, in one place.
+//! What a start has made so far. Whatever ends the start (a failure, a stop, another server that was first) undoes all
+//! of it in reverse, in one place.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -69,8 +69,8 @@ impl Ledger {
         self.made().gate == Some(Gate::Open)
     }
 
-    /// Undoes all of it. Behind a closed gate no agent starts, whatever became of the pod; a cancel promises that the pod
-    /// is gone. What another server has adopted meanwhile is its own, and only a cancel ends it.
+    /// Undoes all of it. Behind a closed gate no agent starts, whatever became of the pod; a cancel promises that the
+    /// pod is gone. What another server has adopted meanwhile is its own, and only a cancel ends it.
     pub(crate) async fn undo(&self, context: &RunContext, failure: Failure) -> Failure {
         let made = std::mem::take(&mut *self.made());
         let mut nothing_started = true;
@@ -137,8 +137,8 @@ async fn was_not_started(folder: Option<&RunFolder>) -> bool {
     }
 }
 
-/// Deletes the Job and waits until its pods are gone; true when they verifiably are, and nothing where the Job could not
-/// be deleted. It is waited for as well, for one of its name may be made again.
+/// Deletes the Job and waits until its pods are gone; true when they verifiably are, and nothing where the Job could
+/// not be deleted. It is waited for as well, for one of its name may be made again.
 async fn withdraw(namespace: &Namespace, job: &MadeJob, budget: &Budget) -> Option<bool> {
     let until = Instant::now() + budget.at_most(WITHDRAW);
     let left = || until.saturating_duration_since(Instant::now());

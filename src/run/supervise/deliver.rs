@@ -172,8 +172,8 @@ pub fn keep_end(kept: &mut String, more: &str) {
     kept.drain(..kept.len() - whole.len());
 }
 
-/// There was output. Said when the host has it: while it is slow to take a text nobody reads on, and that is no silence of
-/// the agent.
+/// There was output. Said when the host has it: while it is slow to take a text nobody reads on, and that is no silence
+/// of the agent.
 fn note_output(output: &signal::Sender<OutputState>) {
     output.send_if_modified(|state| {
         state.last_output = Some(Instant::now());

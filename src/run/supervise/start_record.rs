@@ -30,8 +30,8 @@ pub(super) fn by_start_record(
     })
 }
 
-/// Why a pod that is over never ran its agent, if it shows that. `is_late`: the Job's deadline is over, which deletes its
-/// pod: that is another end.
+/// Why a pod that is over never ran its agent, if it shows that. `is_late`: the Job's deadline is over, which deletes
+/// its pod: that is another end.
 pub(super) fn why_no_start(pod: &Pod, cause: &Cause, there: &[Arc<Pod>], is_late: bool) -> Option<String> {
     let is_there = |found: &Arc<Pod>| found.metadata.uid == pod.metadata.uid;
     let is_deleted = pod.metadata.deletion_timestamp.is_some() || !there.iter().any(is_there);

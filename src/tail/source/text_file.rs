@@ -33,8 +33,8 @@ const KERNEL_FOLDERS: [&str; 3] = ["proc", "sys", "dev"];
 
 /// Reads a file of at most `limit` bytes; what is no UTF-8 is replaced.
 ///
-/// Below `data_root` no component may be a link, and the file has one name only and is one that `pods` can read. Elsewhere the folders are trusted, and
-/// the file itself is no link. Nothing of the kernel's own file systems is read.
+/// Below `data_root` no component may be a link, and the file has one name only and is one that `pods` can read.
+/// Elsewhere the folders are trusted, and the file itself is no link. Nothing of the kernel's own file systems is read.
 ///
 /// # Errors
 /// When the file is missing, is not to be read, or is larger.

@@ -1,5 +1,5 @@
-//! The rules of Kubernetes' Pod Security Standard *restricted* and of OpenShift's *restricted-v2*, in own words, and the
-//! rendered pod held against them.
+//! The rules of Kubernetes' Pod Security Standard *restricted* and of OpenShift's *restricted-v2*, in own words, and
+//! the rendered pod held against them.
 
 use opencode_k8s::config::{RenderRequest, RunSpec};
 use opencode_k8s::manifest;

@@ -164,8 +164,8 @@ fn the_size_of_both_files_is_asked_for_in_each_round_so_that_lines_reach_the_ser
 }
 
 /// NFSv4 opens what a descriptor names by the name that it had: where another file has that name by now, the open one
-/// cannot be read any more. So a log that was replaced is not opened for writing, as it else is for its flush where there
-/// is no `dd`.
+/// cannot be read any more. So a log that was replaced is not opened for writing, as it else is for its flush where
+/// there is no `dd`.
 #[test]
 fn a_log_that_was_replaced_is_not_opened_again() {
     let replaces = r#"

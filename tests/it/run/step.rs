@@ -1,5 +1,5 @@
-//! The step of a watched run over every combination of what a look can show: which ends it finds, which it must not, and
-//! that it never asks for ever without a pause.
+//! The step of a watched run over every combination of what a look can show: which ends it finds, which it must not,
+//! and that it never asks for ever without a pause.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The API server's memory: objects with versions, and what changed. Others of the cluster change it directly; servers ask
-//! through `requests`.
+//! The API server's memory: objects with versions, and what changed. Others of the cluster change it directly; servers
+//! ask through `requests`.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

@@ -1,4 +1,5 @@
-//! The cluster's controllers: of Jobs (pods, conditions, deadline, TTL) and of garbage (pods and Secrets of a Job that is gone).
+//! The cluster's controllers: of Jobs (pods, conditions, deadline, TTL) and of garbage (pods and Secrets of a Job that
+//! is gone).
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -60,7 +60,8 @@ impl Dice {
     }
 }
 
-/// The kernel's random numbers, for this process, when it simulates: hash maps and tokio's choices follow the seed as well.
+/// The kernel's random numbers, for this process, when it simulates: hash maps and tokio's choices follow the seed as
+/// well.
 mod kernel {
     use std::cell::Cell;
     use std::sync::OnceLock;

@@ -1,4 +1,5 @@
-//! The scheduler and the node's kubelet, for one pod at a time: from pending to the end of its containers and of the object.
+//! The scheduler and the node's kubelet, for one pod at a time: from pending to the end of its containers and of the
+//! object.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Whole runs against a simulated cluster, volume, pods and host, on a stopped clock. One seed drives all of it: the same
-//! seed gives the same story. Each seed runs in a process of its own, whose random numbers are the seed's as well.
+//! Whole runs against a simulated cluster, volume, pods and host, on a stopped clock. One seed drives all of it: the
+//! same seed gives the same story. Each seed runs in a process of its own, whose random numbers are the seed's as well.
 
 mod api;
 mod cancel;
@@ -37,8 +37,8 @@ const SEED: &str = "SIMULATION_SEED";
 const SEEDS: &str = "SIMULATION_SEEDS";
 /// Tells the story also when it is as it must be.
 const STORY: &str = "SIMULATION_STORY";
-/// Seeds that have found a fault of the product. Another plan gives them another story: after a change of `plan.rs` they are
-/// seeds like others.
+/// Seeds that have found a fault of the product. Another plan gives them another story: after a change of `plan.rs`
+/// they are seeds like others.
 const FOUND: [u64; 24] = [
     57, 72, 79, 119, 121, 195, 326, 388, 451, 506, 534, 576, 346, 1853, 2180, 2832, 5521, 5976, 7132, 9221,
     9746, 20994, 22323, 26732,

@@ -1,5 +1,5 @@
-//! Requests of servers to the API server, and what can become of them: refused, lost before or after they were carried out,
-//! late, never answered; watches that break, fall silent or are out of date.
+//! Requests of servers to the API server, and what can become of them: refused, lost before or after they were carried
+//! out, late, never answered; watches that break, fall silent or are out of date.
 
 use std::io;
 use std::pin::Pin;

@@ -1,5 +1,5 @@
-//! A host hears of a run every 15 s, wherever the run is and whatever does not answer it meanwhile: each kind of request
-//! and the volume, for two minutes, at each point of a run. What the host hears is judged in `host`.
+//! A host hears of a run every 15 s, wherever the run is and whatever does not answer it meanwhile: each kind of
+//! request and the volume, for two minutes, at each point of a run. What the host hears is judged in `host`.
 
 use std::time::Duration;
 

@@ -155,8 +155,8 @@ impl World {
         self.scripts.lock().unwrap().1.get(run).cloned()
     }
 
-    /// Whether another run of the agent may start beside this one, of which nobody can know that it is at work: its Job is
-    /// gone and its node silent, or its pod did not end in all the time that it had.
+    /// Whether another run of the agent may start beside this one, of which nobody can know that it is at work: its Job
+    /// is gone and its node silent, or its pod did not end in all the time that it had.
     pub(crate) fn may_overlap(&self, _run: &str, agent: &Agent) -> bool {
         let Some((job, pod)) = agent.starts.last() else {
             return true;

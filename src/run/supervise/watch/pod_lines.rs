@@ -1,4 +1,5 @@
-//! What the run's log says of its pod: the name once, then what changed, and nothing that lasted less than a second. Pure.
+//! What the run's log says of its pod: the name once, then what changed, and nothing that lasted less than a second.
+//! Pure.
 
 use std::time::Duration;
 

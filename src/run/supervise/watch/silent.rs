@@ -17,8 +17,8 @@ pub(super) struct SilenceClocks {
 }
 
 impl Watch {
-    /// The silence of an agent that runs, for longer than `silenceTimeoutSec`. Before it counts, the log has to be readable
-    /// for a while: what was printed on a volume that hangs, or is not there any more, nobody knows.
+    /// The silence of an agent that runs, for longer than `silenceTimeoutSec`. Before it counts, the log has to be
+    /// readable for a while: what was printed on a volume that hangs, or is not there any more, nobody knows.
     pub(super) fn silent(&mut self, facts: &Facts, step: &mut Step) -> Option<Cause> {
         let limit = self.run.limits.silence?;
         let is_seen = facts.view.unreachable_since.is_none()
