@@ -490,8 +490,8 @@ export declare function isOpenCodeStepLimitResult(stdout: string): boolean
 export declare function isOpenCodeUnknownSessionError(stdout: string, stderr?: string): boolean
 
 /**
- * Looks for skills in the first of `folders` that can be read. Links below `dataRoot` are not followed. Resolves with a
- * `failure` as `readPromptFiles`.
+ * Looks for skills in the first of `folders` that can be read. Links below `dataRoot` are not followed. Resolves with
+ * a `failure` as `readPromptFiles`.
  */
 export declare function listSkillFolders(
 request: { dataRoot: string; folders: string[] }

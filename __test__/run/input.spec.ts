@@ -58,7 +58,7 @@ const cases: [what: string, overrides: Record<string, unknown>, code: string, sa
   ],
   ["a kubeconfig that never ends", { config: { kubeconfig: "/dev/zero" } }, "k8s_self_pod_failed", /no regular file/],
   ["a run id that is too long for a file name", { runId: "r".repeat(300) }, "k8s_invalid_id", /runId has 300/],
-  ["a blank prompt", { config: { promptTemplate: "  \n" } }, "k8s_invalid_request", /prompt is empty/],
+  ["a prompt of blanks", { config: { promptTemplate: "{{context.none}} " } }, "k8s_invalid_request", /prompt is empty/],
   ["an env value with a NUL", { config: { env: { A: "a\0b" } } }, "k8s_config_invalid", /env\.A holds a NUL/],
   [
     "an env value that no program can start with",

@@ -2,8 +2,7 @@
 //! file system.
 //!
 //! - `framer`, `cadence`, `delivered_lines`, `line_collector`, `finish_rule`, `record`, `doubt`, `nul_pages`,
-//! `keyed_hash` and
-//!   `running_digest` are pure
+//!   `keyed_hash` and `running_digest` are pure
 //! - `source` is the only room that opens files
 //! - `reader` (with `file_check`) and `follower` (with `finishing`) are one tail; the time is an argument
 //! - `text_buffers` keeps the memory of delivered texts for the next ones
