@@ -1,4 +1,4 @@
-/** Calling back into the host: nothing it does may throw into us, and nothing it leaves undone may hang us. */
+/** Calling the host: nothing it does may throw into us, and nothing it leaves undone may hang us. */
 
 /** How long a callback of the host may take before the run goes on without it. */
 export const HOST_CALL_LIMIT_MS = 30_000;
@@ -43,4 +43,9 @@ export function describeError(error: unknown): string {
 /** A status line of the adapter, as the host's log shows it. */
 export function statusLine(message: string): string {
   return `[paperclip] ${message}\n`;
+}
+
+/** The address of one thing in the host's API, which may be below a path: `https://host/paperclip`. */
+export function apiUrlOf(apiUrl: string, path: string): string {
+  return `${apiUrl.trim().replace(/\/+$/, "")}/api/${path}`;
 }

@@ -1,8 +1,7 @@
 /** Notices that a run is no longer wanted: the host's signal, or its issue set to cancelled. */
 import type { AdapterExecutionContext } from "@paperclipai/adapter-utils";
 
-import { apiUrlOf } from "../host/api-url.js";
-import { describeError } from "../host/calls.js";
+import { apiUrlOf, describeError } from "../host/calls.js";
 
 /** How often the issue's status is asked for. */
 const ISSUE_POLL_MS = 15_000;

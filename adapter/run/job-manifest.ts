@@ -29,11 +29,8 @@ export type BuildJobManifest = (input: JobBuildInput) => Omit<JobBuildResult, "w
 /** Makes `buildJobManifest` over an addon. */
 export function createBuildJobManifest(load: NativeLoader): BuildJobManifest {
   return function buildJobManifest(input) {
-    for (const [name, value] of [
-      ["input", input],
-      ["input.ctx", input?.ctx],
-      ["input.ctx.agent", input?.ctx?.agent],
-    ] as const) {
+    const objects = { input, "input.ctx": input?.ctx, "input.ctx.agent": input?.ctx?.agent };
+    for (const [name, value] of Object.entries(objects)) {
       if (typeof value !== "object" || value === null) throw new TypeError(`${name} must be an object`);
     }
     const { ctx, instructionsContent, skillsBundleContent, ...rest } = input;

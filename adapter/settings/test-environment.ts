@@ -10,10 +10,9 @@ import type {
 } from "@paperclipai/adapter-utils";
 import { asString, buildPaperclipEnv, parseObject } from "@paperclipai/adapter-utils/server-utils";
 
-import { apiUrlOf } from "../host/api-url.js";
 import type { Fields } from "../host/fields.js";
 import { readServerEnvironment } from "../host/environment.js";
-import { describeError } from "../host/calls.js";
+import { apiUrlOf, describeError } from "../host/calls.js";
 import { type NativeLoader, NativeUnavailableError } from "../addon/native.js";
 import { type } from "../host/version.js";
 
