@@ -104,7 +104,27 @@ describe("the pages for whoever is on call", () => {
   });
 });
 
+describe("the troubleshooting page", () => {
+  it("has the words of the task's page", () => {
+    const sources = ["host/progress.rs", "admit/concurrency.rs"].map((name) => text(`src/run/${name}`)).join("\n");
+    const section = text("docs/troubleshooting.md").split("## The run waits")[1]?.split("\n## ")[0] ?? "";
+    const cells = [...section.matchAll(/^\| ([A-Z][^|]+) \|/gm)].flatMap(([, cell]) => cell!.split(/, (?=[A-Z])/));
+    expect(cells.length).toBeGreaterThan(8);
+    const begins = (words: string) => sources.includes(`"${words.split(/[,:…]/)[0]!.trim()}`);
+    expect(cells.filter((cell) => !begins(cell) && !begins(cell.replace("Waiting for ", "")))).toEqual([]);
+  });
+});
+
 describe("the runbook", () => {
+  it("says of each step that an alert may name what to do", () => {
+    const rules = [...text("deploy/prometheus-rules.yaml").matchAll(/alert: (\w+)\n.*phase=~"([^"]+)"/g)];
+    expect(rules.length).toBe(2);
+    for (const [, alert, phases] of rules) {
+      const section = text("docs/runbook.md").split(`### ${alert}\n`)[1]?.split("\n### ")[0] ?? "";
+      expect(phases!.split("|").filter((phase) => !section.includes(`\`${phase}\``))).toEqual([]);
+    }
+  });
+
   it("has every error code in a heading", () => {
     const headings = text("docs/runbook.md").match(/^#### .+$/gm) ?? [];
     const known = new Set(headings.flatMap(words));
