@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{Affinity, TopologySpreadConstraint};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_saphyr::options;
 
 use super::ConfigError;
 use super::checks::{is_dns_subdomain, is_label_key, is_label_value, quantity};
@@ -73,7 +74,7 @@ impl PodShape {
 }
 
 fn is_said(value: &Value) -> bool {
-    value.as_str().is_none_or(|text| !text.trim().is_empty())
+    !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty())
 }
 
 fn object(read: &mut Values, key: &str) -> Result<Option<Value>, ConfigError> {
@@ -84,8 +85,11 @@ fn object(read: &mut Values, key: &str) -> Result<Option<Value>, ConfigError> {
 /// JSON or YAML text as what it says.
 fn parsed(field: &str, value: Value) -> Result<Value, ConfigError> {
     match value {
-        Value::String(text) => serde_saphyr::from_str(&text)
-            .map_err(|error| ConfigError::field(field, format!("must be JSON or YAML: {error}"))),
+        // `defaultMode: 0400` of a manifest is octal, as kubectl has it.
+        Value::String(text) => {
+            serde_saphyr::from_str_with_options(&text, options!(legacy_octal_numbers: true))
+                .map_err(|error| ConfigError::field(field, format!("must be JSON or YAML: {error}")))
+        }
         value => Ok(value),
     }
 }
@@ -168,8 +172,7 @@ pub(super) fn is_extended_resource(name: &str) -> bool {
     (name.contains('/') && is_label_key(name)) || name.starts_with("hugepages-")
 }
 
-/// The members of `resources.requests` and `resources.limits` that have no setting of their own, as a manifest has
-/// them.
+/// The members of `resources.requests` and `resources.limits` without a setting of their own, as a manifest has them.
 fn beside_settings(config: &Value) -> Vec<(String, String)> {
     let nested = ["requests", "limits"].map(|list| config.pointer(&format!("/resources/{list}")));
     let nested = nested
@@ -185,7 +188,7 @@ fn beside_settings(config: &Value) -> Vec<(String, String)> {
     });
     let all = nested
         .chain(dotted)
-        .filter(|(name, _)| is_extended_resource(name));
+        .filter(|(name, size)| is_extended_resource(name) && is_said(size));
     all.map(|(name, size)| {
         (
             name.to_owned(),
@@ -292,112 +295,4 @@ fn at_most(field: &str, request: Option<&String>, limit: Option<&String>) -> Res
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn read(config: Value) -> Result<PodShape, String> {
-        let mut values = Values::read(&config).map_err(|error| error.to_string())?;
-        PodShape::read(&mut values, &config).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn every_shape_of_an_object_says_the_same() {
-        let affinity = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
-            {"matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}]}]}}});
-        let yaml = "nodeAffinity:\n  requiredDuringSchedulingIgnoredDuringExecution:\n    nodeSelectorTerms:\n    - matchExpressions:\n      - {key: disk, operator: In, values: [ssd]}\n";
-        let meant = read(json!({"affinity": affinity})).expect("valid").affinity;
-        assert!(meant.is_some());
-        for text in [affinity.to_string(), yaml.to_owned()] {
-            assert_eq!(read(json!({"affinity": text})).expect("valid").affinity, meant);
-        }
-        assert_eq!(
-            read(json!({"affinity": " "})),
-            Ok(read(json!({})).expect("valid"))
-        );
-        let spread = json!([{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}]);
-        let spread = read(json!({"topologySpreadConstraints": spread})).expect("valid");
-        assert_eq!(spread.topology_spread_constraints.len(), 1);
-    }
-
-    #[test]
-    fn what_the_api_does_not_know_is_refused_by_name() {
-        for (config, says) in [
-            (
-                json!({"affinity": {"nodeAfinity": {}, "podAffinity": {"x": 1}}}),
-                "affinity has podAffinity.x",
-            ),
-            (
-                json!({"affinity": {"nodeAfinity": {"a": 1}}}),
-                "affinity has nodeAfinity, which the API",
-            ),
-            (json!({"affinity": "[1]"}), "affinity must be an object"),
-            (json!({"affinity": "a: [b"}), "affinity must be JSON or YAML"),
-            (json!({"podSpecPatch": "x"}), "podSpecPatch must be an object"),
-            (
-                json!({"topologySpreadConstraints": [{"maxSkew": "x"}]}),
-                "topologySpreadConstraints is not as",
-            ),
-            (json!({"imagePullSecrets": "A_b"}), "imagePullSecrets has"),
-            (json!({"queueName": "a b"}), "queueName must be a name"),
-            (
-                json!({"queueName": format!("{0}.{0}", "a".repeat(40))}),
-                "queueName is longer than 63",
-            ),
-            (
-                json!({"topologySpreadConstraints": "- {topologyKey: zone, whenUnsatisfiable: DoNotSchedule}"}),
-                "topologySpreadConstraints has an entry whose maxSkew",
-            ),
-            (
-                json!({"resources": {"limits": {"nvidia.com/gpu": 0.5}}}),
-                "resources.limits.nvidia.com/gpu must be a whole number",
-            ),
-            (
-                json!({"resources": {"limits": {"nvidia.com/gpu": 1}, "requests": {"nvidia.com/gpu": 2}}}),
-                "resources.limits.nvidia.com/gpu has two sizes",
-            ),
-            (
-                json!({"resources": {"other": {"gpu": 1}}}),
-                "resources.other.gpu is no extended resource",
-            ),
-            (
-                json!({"resources.other": "nvidia.com/gpu=x"}),
-                "resources.other.nvidia.com/gpu must be a quantity",
-            ),
-            (
-                json!({"resources": {"requests": {"ephemeral-storage": "2Gi"}, "limits": {"ephemeral-storage": "1Gi"}}}),
-                "resources.requests.ephemeral-storage is 2Gi, more than its limit",
-            ),
-        ] {
-            let refused = read(config.clone()).expect_err("refused");
-            assert!(refused.starts_with(says), "{config}: {refused}");
-        }
-    }
-
-    #[test]
-    fn resources_beside_cpu_and_memory_are_requested_and_limited() {
-        let resources = read(json!({"resources.other": "nvidia.com/gpu: 1\nhugepages-2Mi=4Mi",
-            "resources": {"limits": {"ephemeral-storage": "4Gi"}}}));
-        let resources = resources.expect("valid").resources;
-        let names = |sizes: &Sizes| sizes.keys().cloned().collect::<Vec<_>>();
-        assert_eq!(names(&resources.requests), ["hugepages-2Mi", "nvidia.com/gpu"]);
-        assert_eq!(
-            names(&resources.limits),
-            ["ephemeral-storage", "hugepages-2Mi", "nvidia.com/gpu"]
-        );
-        for config in [
-            json!({"resources": {"limits": {"nvidia.com/gpu": 1}}}),
-            json!({"resources": {"limits": {"nvidia.com/gpu": "1"}, "requests": {"nvidia.com/gpu": 1}}}),
-            json!({"resources.limits.nvidia.com/gpu": "1"}),
-        ] {
-            let resources = read(config).expect("valid").resources;
-            assert_eq!(
-                (names(&resources.requests), names(&resources.limits)),
-                (
-                    vec!["nvidia.com/gpu".to_owned()],
-                    vec!["nvidia.com/gpu".to_owned()]
-                )
-            );
-        }
-    }
-}
+mod tests;

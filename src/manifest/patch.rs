@@ -243,14 +243,23 @@ mod tests {
     }
 
     #[test]
+    fn modes_are_octal_as_in_a_manifest_for_kubectl() {
+        let yaml = "volumes:\n- name: keys\n  secret: {secretName: keys, defaultMode: 0400}\n";
+        let keys = entry(&pod(json!(yaml)).expect("a pod"), "volumes", "name", "keys").expect("a volume");
+        assert_eq!(keys["secret"]["defaultMode"], 0o400);
+    }
+
+    #[test]
     fn entries_are_replaced_and_deleted_on_request() {
-        let less = json!({"containers": [{"name": "opencode", "resources": {"$patch": "replace", "limits": {"cpu": "4"}},
+        let less = json!({"containers": [{"name": "opencode",
+            "resources": {"$patch": "replace", "limits": {"cpu": "4"}},
             "env": [{"name": "NODE_ENV", "$patch": "delete"}]}]});
         let patched = pod(less).expect("a pod");
         let agent = entry(&patched, "containers", "name", "opencode").expect("the agent");
         assert_eq!(agent["resources"], json!({"limits": {"cpu": "4"}}));
         assert!(entry(&agent, "env", "name", "NODE_ENV").is_none());
-        let sizes = json!({"containers": [{"name": "opencode", "resources": {"limits": {"cpu": 2, "nvidia.com/gpu": 1}}}]});
+        let sizes = json!({"containers": [{"name": "opencode", "resources":
+            {"limits": {"cpu": 2, "nvidia.com/gpu": 1}}}]});
         let agent = entry(&pod(sizes).expect("a pod"), "containers", "name", "opencode").expect("the agent");
         assert_eq!(agent["resources"]["limits"]["cpu"], "2");
         assert_eq!(agent["resources"]["limits"]["memory"], "8Gi");
