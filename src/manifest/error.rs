@@ -44,6 +44,18 @@ pub enum ManifestError {
         /// The folder, as the pod would see it.
         path: String,
     },
+    /// The server has the workspace on a volume that agents' pods do not mount.
+    #[error(
+        "Workspace on another volume: {folder} is below {mount}, where the server's pod mounts something that agents' \
+         pods do not have, so that an agent would find an empty folder. Mount it there by podSpecPatch (volumes, and \
+         volumeMounts of the container opencode), or keep workspaces on the shared volume"
+    )]
+    WorkspaceElsewhere {
+        /// The working directory, as the pod would see it.
+        folder: String,
+        /// The server's mount that holds it.
+        mount: String,
+    },
     /// The operator's patch of the pod is refused.
     #[error("{0}")]
     Patch(String),
@@ -54,7 +66,9 @@ impl ManifestError {
     pub fn code(&self) -> &'static str {
         match self {
             ManifestError::Id(_) => INVALID_ID,
-            ManifestError::Patch(_) | ManifestError::NotOwnFolder { .. } => CONFIG_INVALID,
+            ManifestError::Patch(_)
+            | ManifestError::NotOwnFolder { .. }
+            | ManifestError::WorkspaceElsewhere { .. } => CONFIG_INVALID,
             ManifestError::PromptTooLarge { .. } | ManifestError::SecretTooLarge { .. } => PROMPT_TOO_LARGE,
         }
     }

@@ -95,6 +95,7 @@ pub fn render(spec: &RunSpec) -> Result<Manifest, ManifestError> {
     let mut pod = pod::pod_spec(spec, &paths, &opencode_args, secret.as_ref(), env.entries);
     inherited::inherit(&mut pod, spec, &paths, &mut warnings);
     let pod = shape::shaped(pod, spec, &paths, secret.as_ref())?;
+    mount_guard::check_workspace(spec, &pod)?;
     let job = Job {
         metadata: ObjectMeta {
             name: Some(job_name.clone()),

@@ -1,8 +1,11 @@
 //! Where nothing else may be mounted: the paths that a run depends on. Pure.
 
-use super::LogPaths;
+use k8s_openapi::api::core::v1::PodSpec;
+
 use super::env::DB_MOUNT;
+use super::names::OPENCODE_CONTAINER;
 use super::paths::POD_ROOT;
+use super::{LogPaths, ManifestError};
 use crate::config::{AgentDb, RunSpec};
 
 /// Volumes of the run itself.
@@ -14,6 +17,8 @@ pub(crate) struct MountGuard {
     closed: Vec<String>,
     /// Nothing may be mounted over them; inside there is place for caches and files.
     kept: Vec<String>,
+    /// The server's mount that holds the workspace, where that is not on the shared volume: it has to be mounted.
+    of_workspace: Option<String>,
 }
 
 impl MountGuard {
@@ -36,6 +41,7 @@ impl MountGuard {
         Self {
             closed,
             kept: vec![POD_ROOT.to_owned(), spec.run.working_dir.clone()],
+            of_workspace: of_workspace(spec).map(str::to_owned),
         }
     }
 
@@ -44,7 +50,55 @@ impl MountGuard {
         let mount = parts(mount_path);
         let covers = |path: &String| parts(path).starts_with(&mount);
         let is_inside = |path: &String| mount.starts_with(&parts(path));
-        self.closed.iter().any(|path| covers(path) || is_inside(path)) || self.kept.iter().any(covers)
+        let is_needed = self
+            .of_workspace
+            .as_deref()
+            .is_some_and(|path| parts(path) == mount);
+        let is_over_kept = !is_needed && self.kept.iter().any(covers);
+        is_over_kept || self.closed.iter().any(|path| covers(path) || is_inside(path))
+    }
+}
+
+/// The server's innermost mount around the working directory, if it is not that of the shared volume.
+fn of_workspace(spec: &RunSpec) -> Option<&str> {
+    let folder = parts(&spec.run.working_dir);
+    let around = spec
+        .own_pod
+        .mounts
+        .iter()
+        .filter(|path| folder.starts_with(&parts(path)));
+    let innermost = around.max_by_key(|path| parts(path).len())?;
+    (!parts(POD_ROOT).starts_with(&parts(innermost))).then_some(innermost)
+}
+
+/// Refuses a run whose workspace the server has on a volume that the pod does not mount there: at its path the agent
+/// would find an empty folder, work in it, and nobody would see what it did.
+///
+/// # Errors
+/// Names the workspace and the mount.
+pub(crate) fn check_workspace(spec: &RunSpec, pod: &PodSpec) -> Result<(), ManifestError> {
+    let Some(path) = of_workspace(spec) else {
+        return Ok(());
+    };
+    let folder = parts(&spec.run.working_dir);
+    let agent = pod
+        .containers
+        .iter()
+        .find(|container| container.name == OPENCODE_CONTAINER);
+    let mut mounts = agent
+        .iter()
+        .flat_map(|agent| agent.volume_mounts.iter().flatten());
+    let is_there = mounts.any(|mount| {
+        let mounted = parts(&mount.mount_path);
+        let is_around = folder.starts_with(&mounted) && mounted.starts_with(&parts(path));
+        is_around && !VOLUMES.contains(&mount.name.as_str())
+    });
+    match is_there {
+        true => Ok(()),
+        false => Err(ManifestError::WorkspaceElsewhere {
+            folder: spec.run.working_dir.clone(),
+            mount: path.to_owned(),
+        }),
     }
 }
 
@@ -72,6 +126,7 @@ mod tests {
         let guard = MountGuard {
             closed: vec!["/tmp/prompt".to_owned(), "/paperclip/logs/c/a".to_owned()],
             kept: vec!["/paperclip".to_owned(), "/paperclip/work".to_owned()],
+            of_workspace: None,
         };
         for path in [
             "/",

@@ -110,12 +110,14 @@ proptest! {
 #[test]
 fn inherited_and_user_values_are_passed_through() {
     let made = manifest(json!({
-        "selfPod": {"namespace": "n", "image": "i", "inheritedEnv": {"A": "$(B)$$", "PAPERCLIP_API_URL": "http://$(H)"}},
+        "selfPod": {"namespace": "n", "image": "i",
+            "inheritedEnv": {"A": "$(B)$$", "PAPERCLIP_API_URL": "http://$(H)"}},
         "baseEnv": {"PAPERCLIP_API_URL": "http://localhost"},
         "config": {"env": {"U": "$(HOME)/x", "PAPERCLIP_API_KEY": "mine"}},
         "authToken": "a$b", "runtimeToolsEnv": {"PAPERCLIP_RUNTIME_TOOLS_TOKEN": "t$"},
         "forbiddenEnvKeys": ["PAPERCLIP_API_KEY"],
-    })).expect("a manifest");
+    }))
+    .expect("a manifest");
     assert_eq!(made.warnings.len(), 1, "{:?}", made.warnings);
     let env = env(&made);
     assert_eq!(env["PAPERCLIP_RUNTIME_TOOLS_TOKEN"], "t$$");
@@ -199,6 +201,38 @@ fn managed_labels_win_and_say_so() {
 }
 
 #[test]
+fn a_workspace_that_the_server_has_on_another_volume_is_refused_unless_it_is_mounted() {
+    let own = json!({"namespace": "n", "image": "i", "pvcClaimName": "data",
+        "mounts": ["/paperclip", "/paperclip/workspaces", "/paperclip/cache"]});
+    let of = |cwd: &str, config: Value| {
+        manifest(json!({"selfPod": own, "config": config, "context": {"paperclipWorkspace": {"cwd": cwd}}}))
+    };
+    let mounted = |path: &str| {
+        json!({"podSpecPatch": {"volumes": [{"name": "work", "persistentVolumeClaim": {"claimName": "work"}}],
+            "containers": [{"name": "opencode", "volumeMounts": [{"name": "work", "mountPath": path}]}]}})
+    };
+    let refused = of("/paperclip/workspaces/w", json!({})).expect_err("refused");
+    let said = refused.to_string();
+    assert!(
+        said.starts_with(
+            "Workspace on another volume: /paperclip/workspaces/w is below /paperclip/workspaces,"
+        ),
+        "{said}"
+    );
+    let own_parts = of("/paperclip/workspaces/w", json!({"volumeAccess": "own"}));
+    assert_eq!(own_parts.expect_err("refused").code(), refused.code());
+    for (cwd, config) in [
+        ("/paperclip/workspaces/w", mounted("/paperclip/workspaces/")),
+        ("/paperclip/projects/w", json!({})),
+        ("/paperclip", json!({})),
+        ("/srv/w", json!({})),
+    ] {
+        assert!(of(cwd, config).is_ok(), "{cwd}");
+    }
+    assert!(of("/paperclip/projects/w", mounted("/paperclip/projects")).is_err());
+}
+
+#[test]
 fn the_servers_sub_path_is_mounted_in_both_containers() {
     let own = json!({"namespace": "n", "image": "i", "pvcClaimName": "c", "dataSubPath": "tenants/a"});
     let pod = pod(&manifest(json!({"selfPod": own})).expect("a manifest"));
@@ -221,7 +255,8 @@ fn a_secret_mounted_twice_is_one_volume() {
 
 #[test]
 fn a_servers_volume_with_a_name_of_ours_is_another_volume() {
-    let secrets = json!([{"volumeName": "data", "secretName": "s", "mountPath": "/a"}, {"volumeName": "data", "secretName": "s", "mountPath": "/b"}]);
+    let mounted = |path: &str| json!({"volumeName": "data", "secretName": "s", "mountPath": path});
+    let secrets = json!([mounted("/a"), mounted("/b")]);
     let own = json!({"namespace": "n", "image": "i", "pvcClaimName": "claim", "secretVolumes": secrets});
     let pod = pod(&manifest(json!({"selfPod": own})).expect("a manifest"));
     let volumes = pod["volumes"].as_array().expect("a list");
