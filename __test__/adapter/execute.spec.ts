@@ -199,12 +199,14 @@ describe("the setting transcript", () => {
 });
 
 describe("MCP servers that the host cannot list", () => {
-  it("are told in one line, and the run goes on without them", async () => {
-    const runtimeMcp = {
-      getServers: () => {
-        throw new Error("no token");
-      },
-    };
+  const refuses = (): never => {
+    throw new Error("no token");
+  };
+  it.each([
+    ["it throws", { getServers: refuses }],
+    ["it gives them later", { getServers: async () => [] }],
+    ["it gives them in another form", [] as object],
+  ])("are told in one line, and the run goes on without them: %s", async (_, runtimeMcp) => {
     const { ctx, log } = context({ runtimeMcp });
     const { native, result } = start(ctx);
     await eventually(() => native.runs.length === 1);

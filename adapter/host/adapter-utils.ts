@@ -43,14 +43,13 @@ export function runtimeToolsEnv(access: unknown): Record<string, string> {
 /** An MCP server of the company's connections. */
 export type McpServer = NonNullable<RunStart["mcpServers"]>[number];
 
-/** The MCP servers that the host lists for a run. Throws what the host throws. */
+/** The MCP servers that the host lists for a run. Throws what the host throws, and where it gives something else. */
 export function mcpServers(access: unknown): McpServer[] {
-  const getServers = (access as { getServers?: () => unknown } | null | undefined)?.getServers;
-  if (typeof getServers !== "function") return [];
-  const listed = getServers.call(access);
+  if (access === undefined || access === null) return [];
+  const listed = (access as { getServers(): unknown }).getServers();
+  if (!Array.isArray(listed)) throw new Error("getServers gave no list");
   const text = (value: unknown): string => (typeof value === "string" ? value : "");
-  const entries = Array.isArray(listed) ? (listed as (Partial<McpServer> | null)[]) : [];
-  return entries
+  return (listed as (Partial<McpServer> | null)[])
     .map((entry) => ({ name: text(entry?.name), url: text(entry?.url), token: text(entry?.token) }))
     .filter(({ url }) => url !== "");
 }

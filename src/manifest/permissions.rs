@@ -16,6 +16,8 @@
 
 use serde_json::{Map, Value};
 
+use super::mcp::with_braces;
+
 /// The variable that holds inline configuration.
 pub(crate) const CONFIG_CONTENT: &str = "OPENCODE_CONFIG_CONTENT";
 
@@ -46,7 +48,12 @@ pub(crate) fn merged_content(
     if allows_asks {
         allow_default_asks(&mut content)?;
     }
-    Some(Value::Object(content).to_string())
+    let text = Value::Object(content).to_string();
+    Some(if servers.is_empty() {
+        text
+    } else {
+        with_braces(&text)
+    })
 }
 
 fn allow_default_asks(content: &mut Map<String, Value>) -> Option<()> {
