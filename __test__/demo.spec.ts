@@ -33,12 +33,15 @@ describe("the demo's arguments come before installs and builds", () => {
       entry.isDirectory(),
     );
     expect(lines.length).toBe(recordings.length);
-    for (const line of lines) expect(line).toMatch(/^[\w-]+ +\S/);
+    // One column of names and one of texts.
+    const text = Math.max(...recordings.map(({ name }) => name.length)) + 2;
+    for (const line of lines) expect(line).toMatch(new RegExp(`^(?=[\\w-]+  +\\S).{${text - 1}} \\S`));
   });
 
   it.each([
     [["--lsit"], /^demo: Unknown option '--lsit'; --help shows the options\n$/],
     [["--speed", "fast"], /^demo: --speed must be a positive number, it is fast\n$/],
+    [["--speed", "-1"], /^demo: Option '--speed' argument is ambiguous; --help shows the options\n$/],
     [["--scenario", "http-4O1"], /^demo: --scenario http-4O1 is not recorded; is it http-4.*\?\n$/],
     [["--scenario", "zzz"], /^demo: --scenario zzz is not recorded; --list shows what is\n$/],
     [["extra"], /^demo: Unexpected argument 'extra'.*; --help shows the options\n$/],

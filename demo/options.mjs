@@ -40,7 +40,10 @@ export function readOptions(argv, fixtures, columns = Number.POSITIVE_INFINITY) 
   const values = parse(argv);
   if (values.help) return usage;
   const recordings = recorded(fixtures);
-  if (values.list) return recordings.map(({ name, about }) => listed(name, about, columns)).join("\n");
+  const width = Math.max(...recordings.map(({ name }) => name.length));
+  if (values.list) {
+    return recordings.map(({ name, about }) => listed(name.padEnd(width), about, columns)).join("\n");
+  }
   const speed = Number(values.speed);
   if (!(speed > 0)) throw new Error(`--speed must be a positive number, it is ${values.speed}`);
   const [opencode, adapter] = [existing("opencode", values.opencode), existing("adapter", values.adapter)];
@@ -58,7 +61,7 @@ function parse(args) {
     return parseArgs({ args, options: OPTIONS }).values;
   } catch (error) {
     // Its first sentence; what follows is about arguments that begin with a dash.
-    throw new Error(`${error.message.split(/\. |\n/, 1)[0]}; --help shows the options`);
+    throw new Error(`${error.message.split(/\.\s/, 1)[0]}; --help shows the options`);
   }
 }
 
@@ -75,7 +78,7 @@ function recorded(fixtures) {
 
 /** One line; cut where a terminal ends. */
 function listed(name, about, columns) {
-  const line = `${name.padEnd(28)} ${about}`.trimEnd();
+  const line = `${name}  ${about}`.trimEnd();
   return line.length > columns ? `${line.slice(0, columns - 1)}…` : line;
 }
 
