@@ -26,13 +26,17 @@ pub(super) fn pairs(field: &str, value: &Value) -> Result<Vec<(String, String)>,
         },
         Value::String(text) => {
             let lines = text.lines().enumerate().filter(|(_, line)| !is_remark(line));
-            let read = |(at, line): (usize, &str)| {
-                pair(line).map_err(|problem| {
+            let mut lines = lines.peekable();
+            let mut pairs = Vec::new();
+            while let Some((at, line)) = lines.next() {
+                let below = lines.peek().map(|(_, below)| *below);
+                let read = pair(line).and_then(|pair| is_flat(line, below).map(|()| pair));
+                pairs.push(read.map_err(|problem| {
                     let shown = shown(&Value::from(line.trim()));
                     refuse(format!("cannot be read in line {}: {shown} {problem}", at + 1))
-                })
-            };
-            lines.map(read).collect()
+                })?);
+            }
+            Ok(pairs)
         }
         other => Err(refuse(format!(
             "must be an object, or lines such as `name: value`, it is {}",
@@ -57,8 +61,24 @@ fn is_remark(line: &str) -> bool {
     line.is_empty() || line.starts_with('#') || line == "---"
 }
 
+/// A map that was copied from a manifest with its name: the lines below it are of the map, and its name is no entry.
+fn is_flat(line: &str, below: Option<&str>) -> Result<(), &'static str> {
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let opens = line
+        .split(" #")
+        .next()
+        .is_some_and(|line| line.trim_end().ends_with(':'));
+    if opens && below.is_some_and(|below| indent(below) > indent(line)) {
+        return Err("has a map below it; write the lines of that map alone");
+    }
+    Ok(())
+}
+
 /// The first separator counts: neither `=` nor `:` can be in a name of Kubernetes.
 fn pair(line: &str) -> Result<(String, String), &'static str> {
+    if let Some((name, value)) = after_quotes(line.trim()) {
+        return Ok((yaml_scalar(name)?, yaml_scalar(value)?));
+    }
     let separated = line
         .split_once(['=', ':'])
         .map(|(name, value)| (name, value.trim()));
@@ -71,6 +91,14 @@ fn pair(line: &str) -> Result<(String, String), &'static str> {
         value.to_owned()
     };
     Ok((name.trim().to_owned(), value))
+}
+
+/// A name in YAML's quotes, still in them, and its value.
+fn after_quotes(line: &str) -> Option<(&str, &str)> {
+    let quote = line.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    let (end, _) = line.char_indices().skip(2).find(|(_, c)| *c == quote)?;
+    let (name, rest) = line.split_at_checked(end + quote.len_utf8())?;
+    Some((name, rest.trim_start().strip_prefix(':')?.trim()))
 }
 
 /// What YAML says of a text in quotes; of another one what stands before the comment behind it.
@@ -164,6 +192,7 @@ mod tests {
             json!("---\ndisktype: ssd # fast\n\n# remark\r\n k/x : '2'\r\n"),
             json!("disktype=ssd\n# remark\n k/x = 2 "),
             json!("disktype:ssd\nk/x=2"),
+            json!("\"disktype\": \"ssd\"\n'k/x' : 2"),
         ] {
             assert_eq!(read(value.clone()), meant, "{value}");
         }
@@ -205,6 +234,18 @@ mod tests {
                 refused.starts_with("labels cannot be read in line 1: "),
                 "{refused}"
             );
+        }
+    }
+
+    #[test]
+    fn a_map_that_was_copied_with_its_name_is_refused() {
+        for text in ["nodeSelector:\n  a: b", "---\nx: # remark\n\n  # remark\n  a: b"] {
+            let refused = read(json!(text)).expect_err(text);
+            assert!(refused.contains("\" has a map below it"), "{refused}");
+        }
+        let meant = Ok(vec![pair("a", ""), pair("b", "c")]);
+        for text in ["a:\nb: c", "  a:\n  b: c", "a=\n b: c", " a: ''\n  b: c"] {
+            assert_eq!(read(json!(text)), meant, "{text}");
         }
     }
 
