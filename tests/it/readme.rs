@@ -134,10 +134,11 @@ fn with_section(text: &str, name: &str, content: &str) -> String {
 }
 
 fn settings<'a>(rows: impl Iterator<Item = &'a Row>) -> String {
-    let mut table = "| field | type | default | meaning |\n|---|---|---|---|\n".to_owned();
+    let mut table = "| field | on the page | type | default | meaning |\n|---|---|---|---|---|\n".to_owned();
     for row in rows {
-        let (key, kind, default) = (row.key, kind(row), default(row));
-        writeln!(table, "| `{key}` | {kind} | {default} | {} |", row.meaning).expect("written");
+        let (key, label, meaning) = (row.key, row.label.unwrap_or_default(), row.meaning);
+        let (kind, default) = (kind(row), default(row));
+        writeln!(table, "| `{key}` | {label} | {kind} | {default} | {meaning} |").expect("written");
     }
     table
 }
