@@ -171,6 +171,14 @@ describe("pod-spec", () => {
     expect(JSON.stringify(job.spec.template.spec)).toContain("my/opencode:1");
   });
 
+  it("says beside the Job what of the settings is not in it", () => {
+    const config = join(folder, "unknown.json");
+    writeFileSync(config, JSON.stringify({ nodeSelecter: { a: "b" } }));
+    const { status, stdout, stderr } = run(["pod-spec", "--config", config]);
+    expect([status, JSON.parse(stdout).kind]).toEqual([0, "Job"]);
+    expect(stderr).toMatch(/^paperclip-adapter-opencode-k8s: .*nodeSelecter.*\n$/);
+  });
+
   it("names a value that cannot be read", () => {
     const config = join(folder, "bad.json");
     writeFileSync(config, JSON.stringify({ tolerations: "{{{" }));

@@ -17,7 +17,8 @@ export function podSpec(
       runtime: { sessionId: null, sessionParams: null, sessionDisplayId: null, taskKey: null },
       config,
       context: { issueId: "task" },
-      onLog: async () => {},
+      // What is changed or left out of the settings, which a run says in its log.
+      onLog: async (_stream, line) => screen.note(line.replace(/^\[paperclip\] /, "").trimEnd()),
     },
     selfPod: {
       namespace,

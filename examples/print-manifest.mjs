@@ -15,7 +15,8 @@ const ctx = {
     resources: { requests: { cpu: "500m" } },
   },
   context: { issueId: "issue-1" },
-  onLog: async () => {},
+  // Warnings, about a field that is unknown for example.
+  onLog: async (stream, line) => void process[stream].write(line),
 };
 
 const selfPod = {
