@@ -25,8 +25,11 @@ fn is_name_part(name: &str) -> bool {
 
 /// A namespace: lower-case letters, digits and `-`, at most 63 of them, none of the ends a `-`.
 pub(crate) fn is_dns_label(name: &str) -> bool {
-    name.len() <= 63
-        && !name.is_empty()
+    name.len() <= 63 && is_dns_part(name)
+}
+
+fn is_dns_part(name: &str) -> bool {
+    !name.is_empty()
         && !name.starts_with('-')
         && !name.ends_with('-')
         && name
@@ -44,7 +47,7 @@ pub fn company_namespace(namespace: &str, company: &str) -> String {
 
 /// DNS labels joined by dots, at most 253 characters.
 pub(crate) fn is_dns_subdomain(name: &str) -> bool {
-    name.len() <= 253 && name.split('.').all(is_dns_label)
+    name.len() <= 253 && name.split('.').all(is_dns_part)
 }
 
 /// A name that the API server accepts for an environment entry.
@@ -139,6 +142,8 @@ mod tests {
         assert!(is_env_name("A_1") && is_env_name("a.b-c") && !is_env_name("1A") && !is_env_name("A B"));
         assert!(!is_env_name("") && !is_env_name("..") && !is_env_name("Ä"));
         assert_eq!(company_namespace("agents-{{companyId}}", "C-1"), "agents-c-1");
+        assert!(is_dns_subdomain(&"a".repeat(253)) && !is_dns_subdomain(&"a".repeat(254)));
+        assert!(!is_dns_label(&"a".repeat(64)) && is_label_key(&format!("{}/x", "a".repeat(64))));
         assert!(is_dns_subdomain("a.b-c") && !is_dns_subdomain("a..b") && !is_dns_label("A"));
     }
 }

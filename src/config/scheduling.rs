@@ -114,9 +114,24 @@ fn toleration(toleration: &Toleration) -> Result<(), ConfigError> {
 }
 
 /// User labels, checked for keys that the API server refuses; values are cleaned later.
-pub(super) fn label_pairs(read: &mut Values, key: &str) -> Result<Vec<(String, String)>, ConfigError> {
+pub(super) fn labels(read: &mut Values) -> Result<Vec<(String, String)>, ConfigError> {
+    pairs_with_keys(read, "labels", is_label_key)
+}
+
+/// Annotations of the pod, whose keys may have capitals in their prefix too.
+pub(super) fn annotations(read: &mut Values) -> Result<Vec<(String, String)>, ConfigError> {
+    pairs_with_keys(read, "podAnnotations", |name| {
+        is_label_key(&name.to_ascii_lowercase())
+    })
+}
+
+fn pairs_with_keys(
+    read: &mut Values,
+    key: &str,
+    is_key: impl Fn(&str) -> bool,
+) -> Result<Vec<(String, String)>, ConfigError> {
     let pairs = read.pairs(key)?.unwrap_or_default();
-    match pairs.iter().find(|(name, _)| !is_label_key(name)) {
+    match pairs.iter().find(|(name, _)| !is_key(name)) {
         Some((name, _)) => {
             let problem =
                 format!("has the key {name:?}, which Kubernetes refuses; use `name` or `prefix/name`");
@@ -239,6 +254,13 @@ mod tests {
         let long = of("agents-{{companyId}}", &"c".repeat(60)).expect_err("refused");
         assert!(long.starts_with("namespace is \"agents-cccc"), "{long}");
         assert!(Values::read(&json!({"namespace": "agents-{{agentId}}"})).is_err());
+    }
+
+    #[test]
+    fn only_a_prefix_of_an_annotation_may_have_capitals() {
+        let both = |key: &str| values(json!({"labels": {key: "x"}, "podAnnotations": {key: "x"}}));
+        assert!(labels(&mut both("A.io/B")).is_err() && annotations(&mut both("A.io/B")).is_ok());
+        assert!(labels(&mut both("a.io/B")).is_ok() && annotations(&mut both("a b")).is_err());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{
 
 use super::LogPaths;
 use super::env::DB_MOUNT;
+use super::mount_guard::MountGuard;
 use super::narrow::parts;
 use super::paths::POD_ROOT;
 use super::prompt::{RunSecret, SECRET_KEY};
@@ -72,7 +73,9 @@ pub(crate) fn storage(spec: &RunSpec, paths: &LogPaths, secret: Option<&RunSecre
         storage.agent.push(mount("opencode-db", DB_MOUNT));
     }
     let taken: Vec<String> = storage.volumes.iter().map(|volume| volume.name.clone()).collect();
-    for secret in &spec.own_pod.secret_volumes {
+    let guard = MountGuard::of(spec, paths);
+    let shown = spec.own_pod.secret_volumes.iter();
+    for secret in shown.filter(|secret| !guard.is_hidden_by(&secret.mount_path)) {
         let mut name = secret.volume_name.clone();
         if taken.contains(&name) {
             name.push_str("-server"); // the server's pod has a volume with a name that is used here

@@ -259,9 +259,10 @@ fn values() -> Vec<Deployment> {
         Deployment {
             name: "the server's own configuration in a Secret",
             container: json!({"volumeMounts": [{"name": "settings", "subPath": "config.json",
-                "mountPath": "/paperclip/instances/default/config.json"}]}),
+                "mountPath": "/paperclip/instances/default/config.json"},
+                {"name": "settings", "mountPath": "/opencode-db"}]}),
             volumes: json!([{"name": "settings", "secret": {"secretName": "paperclip-settings"}}]),
-            mounts: &["!/paperclip/instances/default/config.json"],
+            mounts: &["!/paperclip/instances/default/config.json", "!/opencode-db"],
             ..Deployment::default()
         },
     ]
