@@ -263,9 +263,11 @@ describe("doctor", () => {
     expect([status, stdout]).toEqual([1, "✗ No claim.\n    Make one.\n1 error, 0 warnings, 0 in order\n"]);
     const asked = readFileSync(said, "utf8");
     expect(asked).toMatch(
-      /^--kubeconfig \/k --namespace here exec -i deployment\/paperclip -c paperclip -- sh -c for .*--config -\n/s,
+      /^--kubeconfig \/k --namespace here exec -i \S+ deployment\/paperclip -c paperclip -- sh -c for .*--config -\n/s,
     );
     expect(asked).toContain('{"image":"my/opencode:1"}');
+    // kubectl's own is as long as it is waited for, and a server without a pod would never be its answer.
+    expect(asked).toContain(" --pod-running-timeout=15s ");
   });
 
   it("is made in the only container where that has another name", () => {

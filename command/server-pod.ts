@@ -16,6 +16,8 @@ echo '${MISSING}' >&2; exit 1`;
 const CONTAINER = "paperclip";
 /** What kubectl says of a pod without it. */
 const OTHER_CONTAINER = /container "?paperclip"? (is not valid|not found)/;
+/** A server without a pod is said soon, and by kubectl: its own minute is as long as it is waited for. */
+const READY_SOON = "--pod-running-timeout=15s";
 /** What the server is when nobody says it. */
 const USUAL = ["deployment/paperclip", "statefulset/paperclip"];
 
@@ -44,7 +46,7 @@ export async function testInServerPod(
 }
 
 function inServer(access: Access, server: string[], config: object): Promise<Ended> {
-  return kubectl(access, ["exec", "-i", ...server, "--", "sh", "-c", DOCTOR], JSON.stringify(config));
+  return kubectl(access, ["exec", "-i", READY_SOON, ...server, "--", "sh", "-c", DOCTOR], JSON.stringify(config));
 }
 
 /** A test that found errors ends with status 1, which is a failure to kubectl. */
