@@ -334,6 +334,10 @@ mod tests {
                 "containers[opencode].env[PAPERCLIP_RUN_ID]",
             ),
             (
+                json!({"initContainers": [{"name": "write-prompt", "env": null}]}),
+                "initContainers[write-prompt].env[PROMPT_CONTENT]",
+            ),
+            (
                 json!({"initContainers": [{"name": "write-prompt", "$patch": "delete"}]}),
                 "may not change initContainers[write-prompt]",
             ),

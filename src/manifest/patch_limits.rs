@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::LogPaths;
 use super::mount_guard::{MountGuard, VOLUMES};
 use super::names::{OPENCODE_CONTAINER, PROMPT_CONTAINER};
+use super::pod::PROMPT_CONTENT;
 use super::prompt::RunSecret;
 use crate::config::RunSpec;
 
@@ -31,6 +32,8 @@ const OF_CONTAINER: [&str; 12] = [
 ];
 /// Variables that say who the agent is, and where its sessions and its configuration are.
 const OWN_VARIABLES: [&str; 2] = ["PAPERCLIP_", "OPENCODE_"];
+/// The agent's HOME, and the prompt where it is not in a Secret.
+const OWN_NAMES: [&str; 2] = ["HOME", PROMPT_CONTENT];
 
 /// The parts of one run's pod that stay as they are.
 pub(super) struct RunParts<'a> {
@@ -96,7 +99,7 @@ impl<'a> RunParts<'a> {
             let from = entry
                 .pointer("/valueFrom/secretKeyRef/name")
                 .and_then(Value::as_str);
-            name == "HOME"
+            OWN_NAMES.contains(&name)
                 || OWN_VARIABLES.iter().any(|start| name.starts_with(start))
                 || (from.is_some() && from == self.secret)
         };

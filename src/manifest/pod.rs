@@ -14,6 +14,9 @@ use super::volumes::storage;
 use super::{LogPaths, command, names};
 use crate::config::RunSpec;
 
+/// The variable of the init container that holds the prompt, where no Secret does.
+pub(super) const PROMPT_CONTENT: &str = "PROMPT_CONTENT";
+
 /// The pod of a run.
 pub(crate) fn pod_spec(
     spec: &RunSpec,
@@ -53,7 +56,7 @@ pub(crate) fn pod_spec(
 }
 
 fn init_container(spec: &RunSpec, paths: &LogPaths, from_secret: bool) -> Container {
-    let content = || vec![literal("PROMPT_CONTENT", double_dollars(&spec.run.prompt().text))];
+    let content = || vec![literal(PROMPT_CONTENT, double_dollars(&spec.run.prompt().text))];
     Container {
         name: names::PROMPT_CONTAINER.to_owned(),
         command: Some(command::init_command(spec, paths, from_secret)),
