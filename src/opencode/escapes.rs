@@ -49,6 +49,45 @@ pub(crate) fn without_escapes(text: &str) -> String {
     plain
 }
 
+/// The text without its colours and other short sequences, also as JSON writes them; nothing if it has none.
+pub(crate) fn without_colours(text: &str) -> Option<String> {
+    let marks = ["\u{1b}[", "u001b[", "u001B["];
+    let mut plain: Option<String> = None;
+    for mark in marks {
+        let text = plain.as_deref().unwrap_or(text);
+        if text.contains(mark) {
+            plain = Some(without_sequences(text, mark));
+        }
+    }
+    plain
+}
+
+fn without_sequences(text: &str, mark: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(mark) {
+        // JSON in JSON has a backslash more for each.
+        let kept = match mark.starts_with('u') {
+            true => before.trim_end_matches('\\'),
+            false => before,
+        };
+        let is_written = !mark.starts_with('u') || kept.len() < before.len();
+        let params = after.trim_start_matches(|c| matches!(c, '0'..='9' | ';' | ':' | '?'));
+        let ended = params.strip_prefix(|c: char| c.is_ascii_alphabetic());
+        rest = match ended.filter(|_| is_written) {
+            Some(behind) => {
+                out.push_str(kept);
+                behind
+            }
+            None => {
+                out.extend([before, mark]);
+                after
+            }
+        };
+    }
+    out + rest
+}
+
 #[cfg(test)]
 mod tests {
     use super::without_escapes;

@@ -21,6 +21,7 @@ mod result;
 mod secret_context;
 mod secret_places;
 mod secret_shapes;
+mod secret_values;
 mod secrets;
 mod session;
 mod signal;

@@ -59,7 +59,8 @@ impl Before {
         let is_number = word
             .bytes()
             .all(|byte| byte.is_ascii_digit() || b".-+eE".contains(&byte));
-        let was_hidden = word == "redacted";
+        // Of a private key, the block between its lines was hidden.
+        let was_hidden = ["redacted", "-----BEGIN", "-----END"].contains(&word);
         has_shape(word)
             || self.in_cookie && word.len() >= 16 && is_random(word)
             || !was_hidden
@@ -162,7 +163,7 @@ impl Before {
             return Announced::Bot;
         }
         let is_key = is(&["key", "token", "keys", "password"]);
-        if is_key && !gap.is_empty() && gap.len() <= 3 && !gap.contains(['\n', ',', '.']) {
+        if is_key && (1..=3).contains(&plain_gap) && gap.len() <= 16 && !gap.contains(['\n', ',', '.']) {
             return Announced::Key;
         }
         Announced::No
@@ -171,6 +172,6 @@ impl Before {
 
 /// Whether a gap stands inside of a secret: one sign of base64 or of an escape, or some slashes.
 fn is_inside(gap: &str) -> bool {
-    let is_slashes = gap.len() <= 16 && gap.bytes().all(|byte| byte == b'/');
-    !gap.is_empty() && is_slashes || matches!(gap, "~" | "%" | "=" | "*")
+    let is_slashes = gap.len() <= 16 && gap.bytes().all(|byte| matches!(byte, b'/' | b'\\'));
+    gap.ends_with('/') && is_slashes || matches!(gap, "~" | "%" | "=" | "*")
 }

@@ -58,6 +58,10 @@ pub(super) const SHAPES: &[(&str, usize)] = &[
     ("bb_live_", 20),
     ("ALTAK-", 12),
     ("ATATT3", 20),
+    ("IQoJb3JpZ2lu", 20),
+    ("FwoGZXIvYXdz", 20),
+    ("FQoGZXIvYXdz", 20),
+    ("AQoDYXdz", 20),
 ];
 
 /// How keys of other services begin. Other names may begin so, too: only letters and digits mixed are keys.
@@ -104,7 +108,12 @@ const RANDOM_AFTER: &[&str] = &[
     "wandb_v1_",
     "cfut_",
     "apify_api_",
+    "api_org_",
+    "VENICE-INFERENCE-KEY-",
+    "VENICE-ADMIN-KEY-",
 ];
+/// Short beginnings that many other names have: what follows is as long as it says, and has capitals as well.
+const DENSE_AFTER: [(&str, usize); 4] = [("v1.", 60), ("pa-", 40), ("flp_", 30), ("rt_", 30)];
 /// Bytes of letters and digits without a sign between them that such a key has at least.
 const RUN_BYTES: usize = 10;
 
@@ -157,6 +166,8 @@ pub(super) fn names_secret(lower: &str) -> bool {
 
 /// Whether a word is a key, wherever it stands.
 pub(super) fn has_shape(word: &str) -> bool {
+    // The dot that ends a sentence.
+    let word = word.trim_end_matches('.');
     let is_jwt = word.starts_with("eyJ") && word.len() >= 24 && word.contains('.');
     let long_after = |(start, least): &(&str, usize)| {
         word.strip_prefix(start)
@@ -166,7 +177,13 @@ pub(super) fn has_shape(word: &str) -> bool {
         word.strip_prefix(start)
             .is_some_and(|rest| rest.len() >= 20 && is_random(rest) && longest_run(rest) >= RUN_BYTES)
     };
+    let dense_after = |(start, least): &(&str, usize)| {
+        word.strip_prefix(start)
+            .is_some_and(|rest| rest.len() >= *least && is_dense(rest))
+    };
     is_jwt
+        || DENSE_AFTER.iter().any(dense_after)
+        || is_dotted_pair(word)
         || SHAPES.iter().any(long_after)
         || RANDOM_AFTER.iter().any(random_after)
         || is_dotted_hex(word)
@@ -214,6 +231,14 @@ fn is_dotted_hex(word: &str) -> bool {
             && is_hex
             && secret.len() >= 16
             && secret.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    })
+}
+
+/// Eight letters and digits, a dot and 32 more, drawn from large and small ones.
+fn is_dotted_pair(word: &str) -> bool {
+    word.split_once('.').is_some_and(|(id, secret)| {
+        let is_drawn = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        id.len() == 8 && secret.len() == 32 && is_drawn(id) && is_drawn(secret) && is_dense(secret)
     })
 }
 

@@ -5,13 +5,28 @@ use super::secret_context::Before;
 use super::secret_places::{
     without_encoded_passwords, without_hooks, without_passwords, without_private_keys, without_url_passwords,
 };
+use super::secret_values::{without_logins, without_slashed_keys, without_tokens};
+use crate::opencode::escapes::without_colours;
 
 /// What stands in place of a secret.
 pub(super) const REDACTED: &str = "[redacted]";
 
 /// The text with everything that looks like a credential replaced. What was replaced before stays as it is.
 pub(crate) fn without_secrets(text: &str) -> String {
-    let text = without_passwords(text);
+    // A sequence of a terminal may stand inside of a key. Colours go only where a secret goes.
+    if let Some(plain) = without_colours(text) {
+        let hidden = hide(&plain);
+        if hidden != plain {
+            return hidden;
+        }
+    }
+    hide(text)
+}
+
+fn hide(text: &str) -> String {
+    // Whole blocks first: half of one is known by nothing.
+    let text = without_private_keys(without_tokens(text));
+    let text = without_passwords(&without_slashed_keys(without_logins(text)));
     let mut out = String::with_capacity(text.len());
     let mut before = Before::default();
     for (word, gap) in words(&text) {
@@ -22,9 +37,7 @@ pub(crate) fn without_secrets(text: &str) -> String {
         out.push_str(gap);
         before = before.after(word, gap, hides);
     }
-    without_private_keys(without_hooks(without_encoded_passwords(without_url_passwords(
-        &out,
-    ))))
+    without_hooks(without_encoded_passwords(without_url_passwords(&out)))
 }
 
 /// The words of the text, each with the gap after it. A word has only characters that credentials have.
@@ -46,3 +59,5 @@ fn words(text: &str) -> impl Iterator<Item = (&str, &str)> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod values;
