@@ -58,8 +58,9 @@ pub(crate) fn says_session_lost(text: &str) -> bool {
     }) || refuses_id(text)
 }
 
-/// The word without its first letter.
-static SESSION: LazyLock<[Finder<'static>; 2]> = LazyLock::new(|| ["ession", "ESSION"].map(Finder::new));
+/// The word without its first letter, and the beginning of an id in quotes.
+static SESSION: LazyLock<[Finder<'static>; 3]> =
+    LazyLock::new(|| ["ession", "ESSION", "\"ses"].map(Finder::new));
 
 /// Whether the word may stand in a text: as it is written by programs, or in pieces between escape sequences.
 fn may_name_session(text: &str) -> bool {
@@ -72,10 +73,15 @@ fn may_name_session(text: &str) -> bool {
 fn is_lost(line: &str) -> bool {
     let line = without_escapes(line).to_ascii_lowercase();
     let mut line = line.trim_matches(is_wrapping);
-    while let Some(rest) = ["error:", "notfounderror:", "message:", "resume failed:"]
-        .iter()
-        .find_map(|label| line.strip_prefix(label))
-    {
+    let labels = [
+        "error:",
+        "notfounderror:",
+        "session.notfounderror:",
+        "sessionnotfounderror:",
+        "message:",
+        "resume failed:",
+    ];
+    while let Some(rest) = labels.iter().find_map(|label| line.strip_prefix(label)) {
         line = rest.trim_matches(is_wrapping);
     }
     if missing_session_file(line) {
@@ -108,8 +114,15 @@ fn is_lost(line: &str) -> bool {
 
 /// opencode's schema refuses the id: it was made by another program.
 fn refuses_id(text: &str) -> bool {
-    let names_field = text.contains("sessionID") || text.contains("sessionId") || text.contains("session ID");
-    names_field && (text.contains("must start with \"ses\"") || text.contains("must start with \\\"ses\\\""))
+    // Ids of messages and of parts are refused in the same words, with another beginning.
+    let says = |words: &str| {
+        text.contains(&format!("{words} \"ses\"")) || text.contains(&format!("{words} \\\"ses\\\""))
+    };
+    let names_field = ["sessionID", "sessionId", "session ID", "ZodError"]
+        .iter()
+        .any(|field| text.contains(field));
+    names_field && says("must start with")
+        || says("Expected a string starting with")
         || text.contains("Invalid session ID")
 }
 
@@ -184,6 +197,10 @@ mod tests {
         for text in [
             "\u{1b}[91m\u{1b}[1mError: \u{1b}[0mSession not found\n",
             "Error: Session not found: ses_1",
+            "Session.NotFoundError: Session not found: ses_1",
+            "SessionNotFoundError: Session not found: ses_1",
+            "ERROR service=server error=Expected a string starting with \"ses\", got \"catagent-1\" failed",
+            "ZodError: [{\"path\": [], \"message\": \"Invalid string: must start with \\\"ses\\\"\"}]",
             "Session ses_1 was not  found",
             "NotFoundError: NotFoundError\n data: {\n  message: \"Session not found: ses_1\",\n},\n\n      at x",
             "Resource not found: /paperclip/storage/session/info/ses_1.json",

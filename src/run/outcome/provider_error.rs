@@ -40,16 +40,29 @@ pub(super) fn kind(error: &RunError) -> Option<Kind> {
     if let Some(kind) = said.by_name() {
         return Some(kind);
     }
-    let of_request = matches!(error.status, None | Some(400 | 404 | 409 | 413 | 422)) || said.is_template();
-    let payload = error.status == Some(413) && !said.says(words::HISTORY);
+    // A plugin, a tool or a file may have any name: what it is called says nothing of a provider.
+    if said.is_elsewhere() && !said.is_history() {
+        return said.by_status();
+    }
+    let of_request = matches!(said.status, None | Some(400 | 404 | 409 | 413 | 422))
+        || said.is_template()
+        || said.says(words::HISTORY_OF_CONNECTION);
+    let payload = said.status == Some(413) && !said.says(words::HISTORY);
     if payload || said.is_overflow() {
         return Some(Kind::Overflow);
     }
-    if said.says(words::BAD_CALL) && error.status != Some(429) {
+    if said.says(words::BAD_CALL) && said.status != Some(429) && !said.is_template() {
         return Some(Kind::BadCall);
     }
     if let Some(kind) = said.by_words() {
         return Some(kind);
+    }
+    // A model may be named after what it does, such as with images; so may a service whose key is refused.
+    if said.names_no_model_by_itself() {
+        return Some(Kind::NoModel);
+    }
+    if of_request && said.says(words::KEY_REFUSED) {
+        return Some(Kind::Auth);
     }
     if of_request && said.is_history() {
         return Some(Kind::History);
@@ -62,7 +75,11 @@ pub(super) fn kind(error: &RunError) -> Option<Kind> {
 
 struct Said<'a> {
     error: &'a RunError,
+    /// Of the answer, or what a client says of it.
+    status: Option<u16>,
     text: String,
+    /// The answer is a web page: whose words those are nobody knows.
+    is_page: bool,
 }
 
 impl<'a> Said<'a> {
@@ -73,10 +90,14 @@ impl<'a> Said<'a> {
             error.body.as_deref(),
             error.reason.as_deref(),
         ];
-        let text: Vec<&str> = parts.into_iter().flatten().collect();
+        let parts: Vec<String> = parts.into_iter().flatten().map(str::to_lowercase).collect();
+        let (pages, words): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| is_page(part));
+        let text = without_links(&words.join("\n"));
         Self {
             error,
-            text: without_links(&text.join("\n").to_lowercase()),
+            status: error.status.or_else(|| status_in(&error.message)),
+            text,
+            is_page: !pages.is_empty(),
         }
     }
 
@@ -100,14 +121,14 @@ impl<'a> Said<'a> {
         let name = self.error.name.as_str();
         let is_named = name.starts_with("provider.")
             || ["APIError", "ProviderAuthError", "AI_APICallError"].contains(&name);
-        is_named || self.error.status.is_some()
+        is_named || self.status.is_some()
     }
 
     /// A filter, a quota and a rate limit are told apart by their words, with whatever status they come.
     fn by_words(&self) -> Option<Kind> {
-        let status = self.error.status;
+        let status = self.status;
         let is_limit = matches!(status, Some(402 | 429)) || self.error.name == "provider.rate-limit";
-        if !is_limit && status != Some(401) && self.says(words::FILTERED) {
+        if !is_limit && status != Some(401) && self.is_filtered() {
             return Some(Kind::Filtered);
         }
         // A gateway puts the name of its own error before the words of another one.
@@ -120,7 +141,14 @@ impl<'a> Said<'a> {
         let is_server = status.is_some_and(|status| status >= 500);
         let no_money =
             !is_server && self.says(words::MONEY) && self.says(words::IS_GONE) && !self.says(&["balancer"]);
-        let is_spent = self.says(words::SPENT) || no_money || status == Some(402);
+        // A server that is away may say which part of it is: the one that counts, or takes money.
+        let is_asked =
+            |word: &&&str| !is_server && status != Some(408) || !words::SPENT_OR_ASKED.contains(word);
+        let is_said = words::SPENT
+            .iter()
+            .filter(is_asked)
+            .any(|word| self.text.contains(word));
+        let is_spent = is_said || no_money || status == Some(402);
         if is_spent {
             return Some(Kind::Quota);
         }
@@ -145,16 +173,31 @@ impl<'a> Said<'a> {
             .then_some(Kind::RateLimited)
     }
 
+    /// A filter, and not an account that may not use one, or a server that does not reach its own.
+    fn is_filtered(&self) -> bool {
+        let text = words::NOT_FILTERED
+            .iter()
+            .fold(self.text.clone(), |text, words| text.replace(words, ""));
+        let is_server = self.status.is_some_and(|status| status >= 500);
+        let mut words = words::FILTERED.iter();
+        words.any(|word| text.contains(word) && !(is_server && words::FILTER_OR_POLICY.contains(word)))
+    }
+
+    /// No request to a provider is meant.
+    fn is_elsewhere(&self) -> bool {
+        !self.is_of_provider() && self.says(words::ELSEWHERE)
+    }
+
     fn is_overflow(&self) -> bool {
-        let counts =
-            self.says(&["exceeds the limit"]) && self.says(&["token"]) && self.error.status != Some(429);
-        !matches!(self.error.status, Some(401..=403))
+        let counts = self.says(&["exceeds the limit"]) && self.says(&["token"]) && self.status != Some(429);
+        !matches!(self.status, Some(401..=403))
+            && !self.says(words::OUTPUT_TOO_LONG)
             && (counts || self.says(words::OVERFLOW) || self.is_too_long())
     }
 
     /// The input is longer than something, in whatever words. The output, a name or a tool is not meant.
     fn is_too_long(&self) -> bool {
-        matches!(self.error.status, Some(400 | 422))
+        matches!(self.status, Some(400 | 422))
             && self.says(&["input", "prompt", "context", "messages"])
             && self.says(&["token", "length"])
             && self.says(words::TOO_LONG)
@@ -164,14 +207,15 @@ impl<'a> Said<'a> {
     /// A server of one's own applies the model's template to the messages, and where it does not fit answers 500, or
     /// says so in its stream.
     fn is_template(&self) -> bool {
-        let is_refusal =
-            self.error.status == Some(500) || self.error.status.is_none() && self.says(&["jinja"]);
+        let is_refusal = self.status == Some(500) || self.status.is_none() && self.says(&["jinja"]);
         is_refusal && self.says(words::TEMPLATE)
     }
 
     /// The messages of the conversation are named by their place, or by what is in them.
     fn is_history(&self) -> bool {
-        if self.error.retryable == Some(true) && !self.is_template() {
+        // opencode takes every 404 of OpenAI for one that may pass.
+        let may_pass = self.error.retryable == Some(true) && self.status != Some(404);
+        if may_pass && !self.is_template() {
             return false;
         }
         if !self.is_of_provider() {
@@ -202,12 +246,20 @@ impl<'a> Said<'a> {
             || self.says(words::HISTORY) && !self.says(words::NOT_HISTORY)
     }
 
+    /// Words or a code for an unknown model, or a 404 that says it of one.
+    fn names_no_model_by_itself(&self) -> bool {
+        let is_request = matches!(self.status, Some(400 | 404 | 422));
+        let is_capability = self.says(&["endpoints found that", "endpoints that support"]);
+        is_request
+            && !is_capability
+            && (self.says(words::NO_MODEL)
+                || self.status == Some(404)
+                    && self.is_about_a_model(words::MODEL_IS)
+                    && !self.says(&["item with id"]))
+    }
+
     fn names_no_model(&self) -> bool {
-        if self
-            .error
-            .status
-            .is_some_and(|status| status >= 500 || status == 429)
-        {
+        if self.status.is_some_and(|status| status >= 500 || status == 429) {
             return false;
         }
         let is_parameter = self.says(&[
@@ -216,14 +268,15 @@ impl<'a> Said<'a> {
             "unsupported value",
             "tool",
             "image",
+            "effort",
         ]);
         let names_model = self.text.contains("model") || self.text.contains("deployment");
         let is_gone = self.is_about_a_model(words::MODEL_IS) && !is_parameter;
         // Who may not do something is told that it may not exist, too.
-        let is_denied = self.error.status == Some(403) && self.says(&["permission"]);
+        let is_denied = self.status == Some(403) && self.says(&["permission"]);
         self.says(words::NO_MODEL)
-            || is_gone && self.error.status != Some(401) && !is_denied
-            || self.error.status == Some(404) && names_model
+            || is_gone && self.status != Some(401) && !is_denied
+            || self.status == Some(404) && names_model
             || self.error.name == "provider.no-route" && names_model
     }
 
@@ -232,7 +285,14 @@ impl<'a> Said<'a> {
         words
             .iter()
             .flat_map(|word| self.text.match_indices(word))
-            .any(|(at, _)| {
+            .any(|(at, word)| {
+                let after = self.text.get(at + word.len()..).unwrap_or_default();
+                if [" for this model", " with this model"]
+                    .iter()
+                    .any(|model| after.starts_with(model))
+                {
+                    return false;
+                }
                 let before = self.text.get(..at).unwrap_or_default();
                 let start = [". ", "\n", "{"]
                     .iter()
@@ -245,20 +305,19 @@ impl<'a> Said<'a> {
     }
 
     fn by_status(&self) -> Option<Kind> {
-        let is_page = self.says(&["<!doctype html", "<html"]);
         let away = if self.says(words::MISCONFIGURED) {
             Kind::Misconfigured
         } else {
             Kind::Away
         };
-        match self.error.status {
+        match self.status {
             Some(401) => Some(Kind::Auth),
             Some(403) if self.says(words::NOT_FROM_HERE) => Some(Kind::Rejected),
             // A page instead of an answer comes from something on the way.
-            Some(403) if is_page => Some(Kind::Misconfigured),
+            Some(403) if self.is_page => Some(Kind::Misconfigured),
             Some(403) => Some(Kind::Auth),
             Some(407) => Some(Kind::Misconfigured),
-            Some(408 | 424 | 425 | 499 | 500..) => Some(Kind::Away),
+            Some(408 | 424 | 425 | 498 | 499 | 500..) => Some(Kind::Away),
             Some(400..499) if self.says(words::REFUSED_LOGIN) => Some(Kind::Auth),
             Some(400..499) if self.says(words::AWAY_OF_SERVER) => Some(Kind::Away),
             Some(400..499) => Some(Kind::Rejected),
@@ -269,9 +328,10 @@ impl<'a> Said<'a> {
     /// No answer, or an answer with a good status whose stream failed.
     fn without_status(&self, away: Kind) -> Option<Kind> {
         let name = self.error.name.as_str();
-        let is_elsewhere = !self.is_of_provider() && self.says(words::ELSEWHERE);
-        // A plugin may be the one that logs in to a provider.
-        let is_login = self.says(words::NO_LOGIN) && (!is_elsewhere || self.text.contains("plugin"));
+        let is_elsewhere = self.is_elsewhere();
+        // A plugin may be the one that logs in to a provider, and a file what it logs in with.
+        let logs_in = self.says(&["plugin", "credential provider"]);
+        let is_login = self.says(words::NO_LOGIN) && (!is_elsewhere || logs_in);
         if is_login || ["ProviderAuthError", "provider.auth", "provider.forbidden"].contains(&name) {
             return Some(Kind::Auth);
         }
@@ -301,6 +361,25 @@ impl<'a> Said<'a> {
             _ => Some(Kind::Away),
         }
     }
+}
+
+/// Whether a text is a web page.
+fn is_page(lower_case: &str) -> bool {
+    ["<!doctype html", "<html"]
+        .iter()
+        .any(|begin| lower_case.contains(begin))
+}
+
+/// The status that a client puts into its words: "Request failed with status code 429", "401 status code (no body)".
+fn status_in(message: &str) -> Option<u16> {
+    let (before, after) = message.split_once("status code")?;
+    let digits = |text: &str| {
+        text.get(..3)?
+            .parse()
+            .ok()
+            .filter(|status| (400..600).contains(status))
+    };
+    digits(after.trim_start()).or_else(|| digits(before.trim_start()))
 }
 
 /// The text without its links: a page about quotas is no quota.

@@ -41,6 +41,7 @@ const WORDS: &[&str] = &[
     include_str!("../../../fixtures/opencode/field-providers.json"),
     include_str!("../../../fixtures/opencode/field-ends.json"),
     include_str!("../../../fixtures/opencode/field-reports.json"),
+    include_str!("../../../fixtures/opencode/field-words.json"),
 ];
 
 fn cases() -> Vec<Case> {

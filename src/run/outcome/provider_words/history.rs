@@ -152,7 +152,16 @@ pub(in super::super) const HISTORY: &[&str] = &[
     "file input",
     "`arguments`",
     "input item id",
+    "without its required",
+    "mimetype parameter",
+    "could not process pdf",
+    "password protected",
+    "tool reference",
+    "type mismatch of '/messages",
+    "expected context stuffing",
+    "value looks like object",
     "must have a text parameter",
+    " (char ",
 ];
 
 /// Words of the same requests that are about the offered tools or parameters, not about the conversation.
@@ -167,11 +176,26 @@ pub(in super::super) const NOT_HISTORY: &[&str] = &[
     "image generation",
     "function calling",
     "system message must be at",
+    "parallel_tool_calls",
+    "max_tool_calls",
+    "unsupportedparams",
+    "`tool calling`",
+    "function call is not supported",
+    "support function call",
+    "encrypted content is not supported",
+    "content-type",
+    "supported task",
+    "invalid url",
 ];
 
-/// Words that mean the conversation whatever stands beside them: calls in it where no tools are offered, and arguments
-/// of a call that are no JSON, as Python's parser says it. The request itself always is.
-pub(in super::super) const HISTORY_ALONE: &[&str] = &["without `tools=` param", " (char "];
+/// An item of a conversation that another connection made, with whatever status.
+pub(in super::super) const HISTORY_OF_CONNECTION: &[&str] = &["does not belong to this connection"];
+
+/// The answer that is asked for is too long, and not the conversation.
+pub(in super::super) const OUTPUT_TOO_LONG: &[&str] = &["max_completion_tokens must be less than"];
+
+/// Words that mean the conversation whatever stands beside them: calls in it where no tools are offered.
+pub(in super::super) const HISTORY_ALONE: &[&str] = &["without `tools=` param"];
 
 /// The messages of a conversation to which a server cannot apply the model's template.
 pub(in super::super) const TEMPLATE: &[&str] = &[
@@ -179,6 +203,7 @@ pub(in super::super) const TEMPLATE: &[&str] = &[
     "image input is not supported",
     "no user query found",
     "cannot pass both content and thinking",
+    "failed to parse tool call arguments as json",
 ];
 
 /// What the AI SDK says of messages that it does not send to a provider.

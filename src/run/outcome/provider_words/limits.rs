@@ -77,6 +77,7 @@ pub(in super::super) const SPENT: &[&str] = &[
     "free tier of the model",
     "in good standing",
     "credit card",
+    "invalid_payment_instrument",
     "package has expired",
     "subscription has expired",
     "plan has expired",
@@ -84,6 +85,16 @@ pub(in super::super) const SPENT: &[&str] = &[
     "余额不足",
     "充值",
     "欠费",
+];
+
+/// Of these, what a server that is away may say of its own parts.
+pub(in super::super) const SPENT_OR_ASKED: &[&str] = &[
+    "usage limit",
+    "usage_limit",
+    "payment required",
+    "payment_required",
+    "billing account",
+    "recharge",
 ];
 
 /// What one pays with.

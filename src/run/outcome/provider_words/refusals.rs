@@ -39,6 +39,33 @@ pub(in super::super) const FILTERED: &[&str] = &[
     "敏感内容",
 ];
 
+/// Of these, what a server that is away may say of its own parts, and a page of its owner.
+pub(in super::super) const FILTER_OR_POLICY: &[&str] = &[
+    "moderation",
+    "guardrail",
+    "usage policy",
+    "usage policies",
+    "blocked by policy",
+];
+
+/// What has the same words and filters nothing: an account's choice of providers, a machine's memory, a right.
+pub(in super::super) const NOT_FILTERED: &[&str] = &[
+    "guardrail restrictions and data policy",
+    "model loading guardrails",
+    "bedrock:applyguardrail",
+    "guardrail identifier",
+    "guardrail/",
+];
+
+/// A key that is refused, with whatever status.
+pub(in super::super) const KEY_REFUSED: &[&str] = &[
+    "api key not valid",
+    "api_key_invalid",
+    "invalid api key",
+    "invalid_api_key",
+    "incorrect api key",
+];
+
 /// The model is unknown, gone, or not for this account.
 pub(in super::super) const NO_MODEL: &[&str] = &[
     "model_not_found",
@@ -56,6 +83,7 @@ pub(in super::super) const NO_MODEL: &[&str] = &[
     "deploymentnotfound",
     "deployment for this resource does not exist",
     "no endpoints found",
+    "no endpoints available",
     "not a valid model",
     "model identifier is invalid",
     "access to the model",
