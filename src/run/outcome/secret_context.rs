@@ -21,6 +21,8 @@ enum Announced {
     Key,
     /// `key:` or `signature=`, which prose has, too.
     Value,
+    /// A piece of a value and a colon or a bar: `Bearer 12|…`.
+    Rest,
     /// `auth:` or `code=`, before which only what nobody takes for a word is a secret.
     Dense,
     /// `curl -u`, before a name and a password.
@@ -74,7 +76,7 @@ impl Before {
                     }
                     Announced::Refused => word.len() >= 4,
                     Announced::Key => word.len() >= 12 && is_random(word),
-                    Announced::Value => word.len() >= 8 && is_random(word),
+                    Announced::Value | Announced::Rest => word.len() >= 8 && is_random(word),
                     Announced::Dense => is_dense(word),
                     Announced::Bot => word.len() >= 30 && word.starts_with("AA"),
                     Announced::More => true,
@@ -114,6 +116,18 @@ impl Before {
         {
             // The sign that a URL wrote as a number belongs to the value.
             return self.announced;
+        }
+        let in_value = matches!(
+            self.announced,
+            Announced::Scheme
+                | Announced::Header
+                | Announced::Name
+                | Announced::JsonName
+                | Announced::Refused
+                | Announced::Rest
+        );
+        if in_value && matches!(gap, ":" | "|") && !names_secret(lower) {
+            return Announced::Rest;
         }
         if is(&["bearer", "basic"]) && is_space {
             return Announced::Scheme;

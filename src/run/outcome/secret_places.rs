@@ -98,7 +98,7 @@ pub(super) fn without_encoded_passwords(text: String) -> String {
 }
 
 /// The text with what `push` makes of each piece behind a mark, up to the next one.
-pub(super) fn behind_each(text: String, mark: &str, push: impl Fn(&str, &mut String)) -> String {
+fn behind_each(text: String, mark: &str, push: impl Fn(&str, &mut String)) -> String {
     let Some((before, behind)) = text.split_once(mark) else {
         return text;
     };

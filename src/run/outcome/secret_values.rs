@@ -1,7 +1,8 @@
 //! Secrets of more than one word: tokens with signs inside, the fields of a login, and keys behind the word for one.
 //! Pure.
 
-use super::secret_places::behind_each;
+use std::ops::Range;
+
 use super::secret_shapes::is_random;
 use super::secrets::REDACTED;
 
@@ -114,16 +115,30 @@ fn is_login(object: &str) -> bool {
 }
 
 fn without_field(object: String, name: &str) -> String {
-    behind_each(object, name, |piece, out| {
-        let value = piece.trim_start_matches(is_between);
-        let (between, _) = piece.split_at(piece.len() - value.len());
+    without_values(object, name, |behind| {
+        let value = behind.trim_start_matches(is_between);
+        let start = behind.len() - value.len();
+        behind.get(..start).filter(|gap| gap.contains(':'))?;
         let ends = |c: char| c.is_whitespace() || "\"'\\,{}".contains(c);
-        let (value, behind) = value.split_at(value.find(ends).unwrap_or(value.len()));
-        out.push_str(between);
-        let hides = between.contains(':') && value.len() >= FIELD_BYTES;
-        out.push_str(if hides { REDACTED } else { value });
-        out.push_str(behind);
+        let bytes = value.find(ends).unwrap_or(value.len());
+        (bytes >= FIELD_BYTES).then(|| start..start + bytes)
     })
+}
+
+/// The text without the value behind each mark: `find` tells where one is in what follows. What it reads and does not
+/// find a secret must have no mark with a value inside.
+fn without_values(text: String, mark: &str, find: impl Fn(&str) -> Option<Range<usize>>) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some((before, behind)) = rest.split_once(mark) {
+        out.extend([before, mark]);
+        rest = behind;
+        if let Some(value) = find(behind) {
+            out.extend([behind.get(..value.start).unwrap_or_default(), REDACTED]);
+            rest = behind.get(value.end..).unwrap_or_default();
+        }
+    }
+    out + rest
 }
 
 /// Words before which services quote a key that they refuse.
@@ -131,21 +146,21 @@ const KEY_WORDS: [&str; 6] = ["key", "Key", "KEY", "token", "Token", "TOKEN"];
 /// Bytes of quotes and signs between such a word and the key.
 const GAP_BYTES: usize = 12;
 /// Bytes of a key with slashes.
-const SLASHED_BYTES: std::ops::Range<usize> = 32..2048;
+const SLASHED_BYTES: Range<usize> = 32..2048;
 
 /// Without keys that have slashes, behind a word for one: the quote or the space ends such a key.
 pub(super) fn without_slashed_keys(text: String) -> String {
     KEY_WORDS.iter().fold(text, |text, word| {
-        behind_each(text, word, |piece, out| {
+        without_values(text, word, |behind| {
             let between = |c: char| is_between(c) || matches!(c, '`' | '=');
-            let value = piece.trim_start_matches(between);
-            let (gap, _) = piece.split_at(piece.len() - value.len());
-            let ends = |c: char| !(c.is_ascii_alphanumeric() || "+/=_-".contains(c));
-            let (value, behind) = value.split_at(value.find(ends).unwrap_or(value.len()));
-            out.push_str(gap);
-            let hides = (1..=GAP_BYTES).contains(&gap.len()) && is_slashed_key(value);
-            out.push_str(if hides { REDACTED } else { value });
-            out.push_str(behind);
+            let value = behind.trim_start_matches(between);
+            let start = behind.len() - value.len();
+            if !(1..=GAP_BYTES).contains(&start) {
+                return None;
+            }
+            let ends = |c: char| !(c.is_ascii_alphanumeric() || "+/_-".contains(c));
+            let value = value.get(..value.find(ends).unwrap_or(value.len()))?;
+            is_slashed_key(value).then(|| start..start + value.len())
         })
     })
 }

@@ -83,6 +83,12 @@ fn a_key_with_slashes_goes_up_to_its_quote() {
         without_secrets(&format!("API key '{AWS}' is invalid")),
         "API key '[redacted]' is invalid"
     );
+    // The word for a key may stand in one.
+    let named = format!("{}KEY{}", &AWS[..34], &AWS[34..]);
+    assert_eq!(
+        without_secrets(&format!("API_KEY={named} x")),
+        "API_KEY=[redacted] x"
+    );
 }
 
 #[test]
@@ -105,6 +111,28 @@ fn keys_of_smaller_services_are_known_where_nothing_announces_them() {
             let said = without_secrets(&frame.replace("{}", &key));
             assert!(!tells(&said, secret), "{frame}: {said}");
         }
+    }
+}
+
+#[test]
+fn a_value_goes_on_behind_a_colon_or_a_bar() {
+    for frame in [
+        "Authorization: Bearer 12|{}",
+        "Authorization: user:{}",
+        "x-api-key: id:{}",
+        "ELASTIC_API_KEY=VuaCfGcBCdbkQm:{}",
+        r#"{\"api_key\":\"id:v1:{}\"}"#,
+        "Incorrect API key provided: a:{}",
+    ] {
+        let said = without_secrets(&frame.replace("{}", DRAWN));
+        assert!(!tells(&said, DRAWN), "{frame}: {said}");
+        assert_eq!(without_secrets(&said), said, "{frame}");
+    }
+    for text in [
+        "token: string|undefined, secret: a:between-words, token: 10:30:45",
+        "Authorization: Bearer|Basic and key: npm:linux-x64",
+    ] {
+        assert_eq!(without_secrets(text), text);
     }
 }
 
@@ -170,6 +198,10 @@ fn many_marks_are_read_in_one_pass() {
         "IQoJb3JpZ2lu",
         "{\"type\":\"oauth\",\"access\":\"",
         "/\\",
+        "key=a",
+        "access:",
+        "{\"type\":\"oauth\"access",
+        "{\"type\":\"oauth\",\"access\":access",
     ] {
         assert!(!without_secrets(&piece.repeat(1 << 16)).is_empty(), "{piece}");
     }
