@@ -13,14 +13,16 @@ pub(super) const REDACTED: &str = "[redacted]";
 
 /// The text with everything that looks like a credential replaced. What was replaced before stays as it is.
 pub(crate) fn without_secrets(text: &str) -> String {
-    // A sequence of a terminal may stand inside of a key. Colours go only where a secret goes.
-    if let Some(plain) = without_colours(text) {
-        let hidden = hide(&plain);
-        if hidden != plain {
-            return hidden;
-        }
+    let hidden = hide(text);
+    let Some(plain) = without_colours(text) else {
+        return hidden;
+    };
+    // A key may have colours inside: they go where more is hidden without them.
+    let more = hide(&plain);
+    match without_colours(&hidden).as_ref().unwrap_or(&hidden) == &more {
+        true => hidden,
+        false => more,
     }
-    hide(text)
 }
 
 fn hide(text: &str) -> String {

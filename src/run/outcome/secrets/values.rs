@@ -157,6 +157,10 @@ fn a_key_with_colours_inside_does_not_stay() {
         assert_eq!(said, "key [redacted] x");
         let plain = format!("{escape}no secret{escape} is here");
         assert_eq!(without_secrets(&plain), plain);
+        // A key that has none inside takes no colours with it.
+        let beside = format!("{escape}key{escape} sk-ant-api03-{DRAWN} {escape}");
+        let said = without_secrets(&beside);
+        assert_eq!(said, format!("{escape}key{escape} [redacted] {escape}"));
     }
 }
 
