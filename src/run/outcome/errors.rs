@@ -78,8 +78,23 @@ pub(super) fn said(error: &RunError) -> String {
 /// Whether a message is only a status in words, or that of a router which passes on what another one said.
 fn says_nothing(error: &RunError, text: &str) -> bool {
     let text = text.trim_end_matches('.').to_ascii_lowercase();
+    // What a client puts around a status: `BadRequestError: 400`, `Request failed with status code 400`.
+    let label = text
+        .split_once(": ")
+        .filter(|(name, _)| name.ends_with("error") && !name.contains(' '));
+    let rest = label.map_or(text.as_str(), |(_, rest)| rest);
+    let rest = ["request failed with", "status code", "(no body)", "http"]
+        .iter()
+        .fold(rest.to_owned(), |rest, words| rest.replace(words, ""));
+    let rest: Vec<&str> = rest
+        .split_whitespace()
+        .filter(|word| word.len() != 3 || word.parse::<u16>().is_err())
+        .collect();
+    let rest = rest.join(" ");
     let words = [
+        "",
         "bad request",
+        "invalid request",
         "unauthorized",
         "payment required",
         "forbidden",
@@ -95,7 +110,7 @@ fn says_nothing(error: &RunError, text: &str) -> bool {
         "error",
     ];
     text == error.name.to_ascii_lowercase()
-        || words.contains(&text.as_str())
+        || words.contains(&rest.as_str())
         || text.starts_with("provider request failed with http")
 }
 

@@ -94,10 +94,13 @@ fn ended_by_us(facts: &FoldedFacts) -> Option<OutcomeFailure> {
             .filter(|sec| *sec > 0.0)
             .map(|sec| format!(" after {sec}s"));
         let waiting = kill::waiting_for(facts).map(|what| format!("; {what}"));
+        let error =
+            errors::cause(&facts.summary).map(|error| format!("; the last error: {}", errors::said(error)));
         let text = format!(
-            "Timed out{}{}",
+            "Timed out{}{}{}",
             after.unwrap_or_default(),
-            waiting.unwrap_or_default()
+            waiting.unwrap_or_default(),
+            error.unwrap_or_default()
         );
         return Some(by_us(facts, OutcomeFailure::new(code::TIMEOUT, text)));
     }
