@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::time::Instant;
 
 use super::facts::{Ask, Facts};
+use super::log_finish::LogFinish;
 use super::watch::{BoundPod, Say, Step, Watched};
 use crate::cluster::conditions::{ContainerEnd, end_in, job_end};
 use crate::manifest::names::OPENCODE_CONTAINER;
@@ -13,56 +14,10 @@ use crate::run::host::progress::Phase;
 use crate::run::job::end::{Cause, Evidence, JOB_DELETED, RunEnd, hit_its_deadline, is_running};
 use crate::run::timing::{
     CANCELLED_PROOF, DEADLINE_LAG, DEADLINE_ROUNDING, FORCED_LAST_WORDS, LAST_WORDS, LEAVING_LOOK,
-    RECORD_LAG, SETTLE, STATUS_LAG, STDERR_PROOF, STOP_JOB,
+    RECORD_LAG, STATUS_LAG, STOP_JOB,
 };
 use crate::tail::EndRecord;
-use crate::tail::follower::FinishRule;
 use crate::tail::record::split_termination_message;
-
-/// How the tails of stdout and stderr are to finish.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LogFinish {
-    /// The record says what the log holds.
-    Prove {
-        /// The record.
-        record: EndRecord,
-        /// Somebody waits for the end: what is missing after a short while stays missing.
-        is_hurried: bool,
-    },
-    /// No record is there: what two looks agree on is the log.
-    Settle,
-    /// What can be read now is the log.
-    Drain,
-}
-
-impl LogFinish {
-    /// How the tail of stdout is to finish.
-    #[must_use]
-    pub fn of_stdout(&self) -> FinishRule {
-        match self {
-            Self::Prove { record, is_hurried } => FinishRule::Prove {
-                bytes: record.bytes,
-                sha256: record.sha256.clone(),
-                limit: is_hurried.then_some(CANCELLED_PROOF),
-            },
-            Self::Settle => FinishRule::Settle { quiet: SETTLE },
-            Self::Drain => FinishRule::Drain,
-        }
-    }
-
-    /// How the tail of stderr is to finish.
-    #[must_use]
-    pub fn of_stderr(&self) -> FinishRule {
-        match self {
-            Self::Prove { record, .. } => FinishRule::Prove {
-                bytes: record.err_bytes,
-                sha256: None,
-                limit: Some(STDERR_PROOF),
-            },
-            Self::Settle | Self::Drain => FinishRule::Drain,
-        }
-    }
-}
 
 /// Whether the Job is ended by us, and how far that is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
