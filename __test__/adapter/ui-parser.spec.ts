@@ -116,6 +116,19 @@ describe("recordings of the real opencode", () => {
     const [entry] = event({ type: "error", error: { name: "APIError", data: { message: "no", metadata } } });
     expect(JSON.stringify(entry)).not.toContain("secret");
   });
+
+  it("shows the cause that stands only in the provider's answer, once", () => {
+    const error = (message: string, responseBody: unknown): unknown =>
+      event({ type: "error", error: { name: "APIError", data: { message, responseBody } } })[0];
+    const cause = "messages.3: no tool_use";
+    for (const body of [{ error: { message: cause } }, { message: cause }, { detail: cause }]) {
+      expect(error("Bad Request", JSON.stringify(body))).toMatchObject({ text: `APIError: Bad Request: ${cause}` });
+      expect(error(cause, JSON.stringify(body))).toMatchObject({ text: `APIError: ${cause}` });
+    }
+    for (const body of ["<html>", "{", "[]", "{}", '{"error":[]}', 5, null, `{"message":"${"x".repeat(20_000)}"}`]) {
+      expect(error("Bad Request", body)).toMatchObject({ text: "APIError: Bad Request" });
+    }
+  });
 });
 
 interface FieldCase {

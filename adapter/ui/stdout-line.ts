@@ -15,6 +15,8 @@ const MAX_INPUT_TEXT_CHARS = 16 * 1024;
 const MAX_INPUT_NODES = 2_000;
 const MAX_INPUT_DEPTH = 20;
 const MAX_RAW_CHARS = 64 * 1024;
+/** A longer answer of a provider is no error in words. */
+const MAX_BODY_CHARS = 16 * 1024;
 
 type Json = Record<string, unknown>;
 
@@ -232,8 +234,21 @@ function describeError(value: unknown): string {
     url.split(/[?#]/, 1)[0]?.replace(/^(\w+:\/\/)[^/]*@/, "$1") ?? "",
     data["isRetryable"] === true ? "retries used up" : "",
   ].filter(Boolean);
-  const text = [clip(name, 200), plainText(message)].filter(Boolean).join(": ") || "Unknown error";
+  const cause = causeInBody(string(data["responseBody"]) || string(http["body"]));
+  const said = [clip(name, 200), plainText(message), message.includes(cause) ? "" : plainText(cause)];
+  const text = said.filter(Boolean).join(": ") || "Unknown error";
   return facts.length > 0 ? `${text} (${facts.join(", ")})` : text;
+}
+
+/** What a provider says in its answer, of which opencode's message may only repeat the status. */
+function causeInBody(body: string): string {
+  if (!body.startsWith("{") || body.length > MAX_BODY_CHARS) return "";
+  try {
+    const answer = record(JSON.parse(body));
+    return string(record(answer["error"])["message"]) || string(answer["message"]) || string(answer["detail"]);
+  } catch {
+    return "";
+  }
 }
 
 /** A copy of a tool's input with long texts cut and deep or wide structures pruned. */

@@ -44,6 +44,12 @@ pub(super) fn cause(summary: &Summary) -> Option<&RunError> {
         .or(errors.last())
 }
 
+/// Whether the provider had refused what the session holds when somebody else ended the run.
+pub(super) fn refuses_history(facts: &FoldedFacts) -> bool {
+    let refused = || cause(&facts.summary).and_then(kind) == Some(Kind::History);
+    facts.log_state.is_whole() && refused()
+}
+
 /// Whether opencode's log has the cause, and the stream only a reference to it.
 fn is_hidden(error: &RunError) -> bool {
     error.reference.is_some() || error.message.contains("Unexpected server error")

@@ -107,10 +107,10 @@ fn ended_by_us(facts: &FoldedFacts) -> Option<OutcomeFailure> {
     None
 }
 
-/// An end that we made costs no session, unless the next run would go round in the same circle.
+/// An end that we made costs no session, unless the next run would go round in the same circle, or be refused at once.
 fn by_us(facts: &FoldedFacts, failure: OutcomeFailure) -> OutcomeFailure {
     OutcomeFailure {
-        clear_session: facts.is_compacting(),
+        clear_session: facts.is_compacting() || errors::refuses_history(facts),
         ..failure.explained()
     }
 }
