@@ -118,11 +118,11 @@ fn refuses_id(text: &str) -> bool {
     let says = |words: &str| {
         text.contains(&format!("{words} \"ses\"")) || text.contains(&format!("{words} \\\"ses\\\""))
     };
-    let names_field = ["sessionID", "sessionId", "session ID", "ZodError"]
+    let names_field = ["sessionID", "sessionId", "session ID", "\"path\": []"]
         .iter()
         .any(|field| text.contains(field));
     names_field && says("must start with")
-        || says("Expected a string starting with")
+        || (names_field || text.contains("service=server")) && says("Expected a string starting with")
         || text.contains("Invalid session ID")
 }
 

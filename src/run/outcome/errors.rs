@@ -44,10 +44,17 @@ pub(super) fn cause(summary: &Summary) -> Option<&RunError> {
         .or(errors.last())
 }
 
+/// What the last error said that has a cause of its own, and not that of the run's end.
+pub(super) fn last_said(facts: &FoldedFacts) -> Option<String> {
+    let error = cause(&facts.summary).filter(|error| !is_follower(error) && !facts.summary.open_step)?;
+    Some(said(error))
+}
+
 /// Whether the provider had refused what the session holds when somebody else ended the run.
 pub(super) fn refuses_history(facts: &FoldedFacts) -> bool {
     let refused = || cause(&facts.summary).and_then(kind) == Some(Kind::History);
-    facts.log_state.is_whole() && refused()
+    // A step that is on was begun after it: that request was taken.
+    facts.log_state.is_whole() && !facts.summary.open_step && refused()
 }
 
 /// Whether opencode's log has the cause, and the stream only a reference to it.

@@ -7,7 +7,7 @@ use super::provider_words as words;
 
 mod answer_text;
 
-use answer_text::{is_page, status_in, without_links};
+use answer_text::{before_page, status_in, without_links};
 
 /// The kind of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +44,8 @@ pub(super) fn kind(error: &RunError) -> Option<Kind> {
     if let Some(kind) = said.by_name() {
         return Some(kind);
     }
-    // A plugin, a tool or a file may have any name: what it is called says nothing of a provider.
-    if said.is_elsewhere() && !said.is_history() {
+    // A plugin or a file may have any name: what it is called says nothing of a provider.
+    if !said.is_of_provider() && said.says(words::NAMED_LIKE_ONE) && !said.is_history() {
         return said.by_status();
     }
     let of_request = matches!(said.status, None | Some(400 | 404 | 409 | 413 | 422))
@@ -60,6 +60,9 @@ pub(super) fn kind(error: &RunError) -> Option<Kind> {
     }
     if let Some(kind) = said.by_words() {
         return Some(kind);
+    }
+    if of_request && said.is_at_place() {
+        return Some(Kind::History);
     }
     // A model may be named after what it does, such as with images; so may a service whose key is refused.
     if said.names_no_model_by_itself() {
@@ -95,13 +98,19 @@ impl<'a> Said<'a> {
             error.reason.as_deref(),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().map(str::to_lowercase).collect();
-        let (pages, words): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| is_page(part));
-        let text = without_links(&words.join("\n"));
+        let status = error.status.or_else(|| status_in(&error.message));
+        let is_page = parts.iter().any(|part| before_page(part).is_some());
+        // Without a status the page is all there is.
+        let words = parts.iter().map(|part| match before_page(part) {
+            Some(before) if status.is_some() => before,
+            _ => part.as_str(),
+        });
+        let text = without_links(&words.collect::<Vec<_>>().join("\n"));
         Self {
             error,
-            status: error.status.or_else(|| status_in(&error.message)),
+            status,
             text,
-            is_page: !pages.is_empty(),
+            is_page,
         }
     }
 
@@ -145,13 +154,10 @@ impl<'a> Said<'a> {
         let is_server = status.is_some_and(|status| status >= 500);
         let no_money =
             !is_server && self.says(words::MONEY) && self.says(words::IS_GONE) && !self.says(&["balancer"]);
-        // A server that is away may say which part of it is: the one that counts, or takes money.
-        let is_asked =
-            |word: &&&str| !is_server && status != Some(408) || !words::SPENT_OR_ASKED.contains(word);
-        let is_said = words::SPENT
+        let said = words::NOT_SPENT
             .iter()
-            .filter(is_asked)
-            .any(|word| self.text.contains(word));
+            .fold(self.text.clone(), |text, words| text.replace(words, ""));
+        let is_said = words::SPENT.iter().any(|word| said.contains(word));
         let is_spent = is_said || no_money || status == Some(402);
         if is_spent {
             return Some(Kind::Quota);
@@ -182,9 +188,7 @@ impl<'a> Said<'a> {
         let text = words::NOT_FILTERED
             .iter()
             .fold(self.text.clone(), |text, words| text.replace(words, ""));
-        let is_server = self.status.is_some_and(|status| status >= 500);
-        let mut words = words::FILTERED.iter();
-        words.any(|word| text.contains(word) && !(is_server && words::FILTER_OR_POLICY.contains(word)))
+        words::FILTERED.iter().any(|word| text.contains(word))
     }
 
     /// No request to a provider is meant.
@@ -215,18 +219,15 @@ impl<'a> Said<'a> {
         is_refusal && self.says(words::TEMPLATE)
     }
 
-    /// The messages of the conversation are named by their place, or by what is in them.
-    fn is_history(&self) -> bool {
-        // opencode takes every 404 of OpenAI for one that may pass.
-        let may_pass = self.error.retryable == Some(true) && self.status != Some(404);
-        if may_pass && !self.is_template() {
-            return false;
-        }
-        if !self.is_of_provider() {
-            // The AI SDK refuses them before a provider does.
-            return self.says(words::HISTORY_OF_SDK) || self.is_template();
-        }
-        let at_place = [
+    /// The same request may succeed later. opencode says so of every 404 of OpenAI: of an item that is gone it is wrong.
+    fn may_pass(&self) -> bool {
+        let is_item = self.status == Some(404) && self.says(words::ITEM_IS_GONE);
+        self.error.retryable == Some(true) && !is_item && !self.is_template()
+    }
+
+    /// A message of the conversation is named by its place.
+    fn is_at_place(&self) -> bool {
+        let lists = [
             "messages.",
             "messages.[",
             "messages[",
@@ -235,17 +236,28 @@ impl<'a> Said<'a> {
             "contents.",
             "\"messages\",",
             "\"messages\", ",
+            "'messages',",
             "'messages', ",
-        ]
-        .iter()
-        .any(|list| {
+        ];
+        let at_place = lists.iter().any(|list| {
             self.text.match_indices(list).any(|(at, _)| {
                 let rest = self.text.get(at + list.len()..).unwrap_or_default();
                 rest.starts_with(|c: char| c.is_ascii_digit())
             })
         });
-        let of_history = at_place && !self.says(words::SYSTEM_PROMPT);
-        of_history
+        at_place && self.is_of_provider() && !self.may_pass() && !self.says(words::SYSTEM_PROMPT)
+    }
+
+    /// The messages of the conversation are named by their place, or by what is in them.
+    fn is_history(&self) -> bool {
+        if self.may_pass() {
+            return false;
+        }
+        if !self.is_of_provider() {
+            // The AI SDK refuses them before a provider does.
+            return self.says(words::HISTORY_OF_SDK) || self.is_template();
+        }
+        self.is_at_place()
             || self.says(words::HISTORY_ALONE)
             || self.says(words::HISTORY) && !self.says(words::NOT_HISTORY)
     }
@@ -253,7 +265,7 @@ impl<'a> Said<'a> {
     /// Words or a code for an unknown model, or a 404 that says it of one.
     fn names_no_model_by_itself(&self) -> bool {
         let is_request = matches!(self.status, Some(400 | 404 | 422));
-        let is_capability = self.says(&["endpoints found that", "endpoints that support"]);
+        let is_capability = self.says(words::CAPABILITY);
         is_request
             && !is_capability
             && (self.says(words::NO_MODEL)

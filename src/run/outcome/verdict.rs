@@ -94,8 +94,7 @@ fn ended_by_us(facts: &FoldedFacts) -> Option<OutcomeFailure> {
             .filter(|sec| *sec > 0.0)
             .map(|sec| format!(" after {sec}s"));
         let waiting = kill::waiting_for(facts).map(|what| format!("; {what}"));
-        let error =
-            errors::cause(&facts.summary).map(|error| format!("; the last error: {}", errors::said(error)));
+        let error = errors::last_said(facts).map(|said| format!("; the last error: {said}"));
         let text = format!(
             "Timed out{}{}{}",
             after.unwrap_or_default(),

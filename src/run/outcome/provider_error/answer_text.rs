@@ -1,22 +1,23 @@
 //! What is read of an answer's text before its words are judged. Pure.
 
-/// Whether a text is a web page.
-pub(super) fn is_page(lower_case: &str) -> bool {
-    ["<!doctype html", "<html"]
+/// The words before a web page, if the text is one, also behind a few words of a client. An error that quotes HTML is
+/// none.
+pub(super) fn before_page(lower_case: &str) -> Option<&str> {
+    const FAR: usize = 80;
+    let mut begins = ["<!doctype html", "<html"]
         .iter()
-        .any(|begin| lower_case.contains(begin))
+        .filter_map(|begin| lower_case.find(begin));
+    let before = lower_case.get(..begins.next()?)?;
+    (before.len() <= FAR && !before.contains(['"', '\'', '{', '`'])).then_some(before)
 }
 
-/// The status that a client puts into its words: "Request failed with status code 429", "401 status code (no body)".
+/// The status, where a client says nothing else: "Request failed with status code 429", "401 status code (no body)".
 pub(super) fn status_in(message: &str) -> Option<u16> {
-    let (before, after) = message.split_once("status code")?;
-    let digits = |text: &str| {
-        text.get(..3)?
-            .parse()
-            .ok()
-            .filter(|status| (400..600).contains(status))
-    };
-    digits(after.trim_start()).or_else(|| digits(before.trim_start()))
+    let message = message.trim().trim_end_matches('.');
+    let number = message
+        .strip_prefix("Request failed with status code ")
+        .or_else(|| message.strip_suffix(" status code (no body)"))?;
+    number.parse().ok().filter(|status| (400..600).contains(status))
 }
 
 /// The text without its links: a page about quotas is no quota.

@@ -152,7 +152,7 @@ pub(in super::super) const HISTORY: &[&str] = &[
     "file input",
     "`arguments`",
     "input item id",
-    "without its required",
+    "required 'reasoning' item",
     "mimetype parameter",
     "could not process pdf",
     "password protected",
@@ -183,10 +183,14 @@ pub(in super::super) const NOT_HISTORY: &[&str] = &[
     "function call is not supported",
     "support function call",
     "encrypted content is not supported",
-    "content-type",
+    "content-type header",
     "supported task",
-    "invalid url",
+    "invalid url (post",
 ];
+
+/// What a provider has forgotten of a conversation.
+pub(in super::super) const ITEM_IS_GONE: &[&str] =
+    &["item with id", "previous response", "previous_response"];
 
 /// An item of a conversation that another connection made, with whatever status.
 pub(in super::super) const HISTORY_OF_CONNECTION: &[&str] = &["does not belong to this connection"];

@@ -87,14 +87,12 @@ pub(in super::super) const SPENT: &[&str] = &[
     "欠费",
 ];
 
-/// Of these, what a server that is away may say of its own parts.
-pub(in super::super) const SPENT_OR_ASKED: &[&str] = &[
-    "usage limit",
-    "usage_limit",
-    "payment required",
-    "payment_required",
-    "billing account",
-    "recharge",
+/// What has the same words and is a page, or a part of a server that is away.
+pub(in super::super) const NOT_SPENT: &[&str] = &[
+    "usage limit page",
+    "checking usage limit",
+    "payment_required service",
+    "checking extra usage",
 ];
 
 /// What one pays with.

@@ -193,3 +193,17 @@ pub(in super::super) const ELSEWHERE: &[&str] = &[
     "command ",
     "fatal: ",
 ];
+
+/// What is called like something of a provider: a file, a table, a plugin, a tool.
+pub(in super::super) const NAMED_LIKE_ONE: &[&str] = &[
+    "enoent",
+    "eacces",
+    "eperm",
+    "eisdir",
+    "enotdir",
+    "no such table",
+    "failed to load plugin",
+    "mcp error",
+    "memory plugin",
+    "skill '",
+];

@@ -32,20 +32,12 @@ pub(in super::super) const FILTERED: &[&str] = &[
     "blocked by policy",
     "prompt was blocked",
     "guardrail",
+    "intervened",
     "content exists risk",
     "considered high risk",
     "sensitive content",
     "new_sensitive",
     "敏感内容",
-];
-
-/// Of these, what a server that is away may say of its own parts, and a page of its owner.
-pub(in super::super) const FILTER_OR_POLICY: &[&str] = &[
-    "moderation",
-    "guardrail",
-    "usage policy",
-    "usage policies",
-    "blocked by policy",
 ];
 
 /// What has the same words and filters nothing: an account's choice of providers, a machine's memory, a right.
@@ -55,6 +47,17 @@ pub(in super::super) const NOT_FILTERED: &[&str] = &[
     "bedrock:applyguardrail",
     "guardrail identifier",
     "guardrail/",
+    "call the moderation endpoint",
+    "guardrail presidio: cannot connect",
+];
+
+/// What a model or a message of it lacks, with words for an unknown model.
+pub(in super::super) const CAPABILITY: &[&str] = &[
+    "endpoints found that",
+    "endpoints that support",
+    "input is not supported",
+    "tool_use",
+    "tool_result",
 ];
 
 /// A key that is refused, with whatever status.
