@@ -1,5 +1,5 @@
 /** Whether the pod that wrote a log may still write: its start record names it, and the cluster knows of it. */
-import { readFileSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 
 import { ask } from "./cluster.js";
 
@@ -41,6 +41,9 @@ export async function podState(startRecord: string, kubeconfig: string | undefin
   }
 }
 
+/** What the server reads of a record, too. */
+const MAX_RECORD_BYTES = 4_096;
+
 interface StartRecord {
   namespace: string;
   pod: string;
@@ -52,10 +55,25 @@ interface StartRecord {
 /** The pod's own words: names that could be more than names are no record. */
 function readRecord(path: string): StartRecord | undefined {
   try {
-    const record = JSON.parse(readFileSync(path, "utf8")) as StartRecord;
-    const names = [record.namespace, record.pod, record.podUid];
-    return names.every((name) => /^[a-z0-9][a-z0-9.-]*$/.test(name)) ? record : undefined;
+    const record = JSON.parse(readSmall(path)) as StartRecord;
+    const names: unknown[] = [record.namespace, record.pod, record.podUid];
+    const isName = (name: unknown): boolean => typeof name === "string" && /^[a-z0-9][a-z0-9.-]*$/.test(name);
+    return names.every(isName) ? record : undefined;
   } catch {
     return undefined;
+  }
+}
+
+/** Agents write there: a pipe would never answer, a link leads elsewhere, and a file may have any size. */
+function readSmall(path: string): string {
+  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+  try {
+    const found = fstatSync(file);
+    const { size } = found;
+    if (!found.isFile() || size > MAX_RECORD_BYTES) throw new Error("no start record");
+    const text = Buffer.alloc(size);
+    return text.toString("utf8", 0, readSync(file, text, 0, size, 0));
+  } finally {
+    closeSync(file);
   }
 }

@@ -72,7 +72,7 @@ pub(super) fn no_word_of_a_program(before: usize, text: &str) -> Option<String> 
         format!(
             "has {} bytes, at most {} fit; put it into a file",
             text.len(),
-            LIMIT - before - 1
+            LIMIT.saturating_sub(before + 1)
         )
     })
 }

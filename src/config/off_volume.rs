@@ -26,7 +26,10 @@ const QUIET: [(&str, &str); 2] = [
 /// What is no such request.
 pub fn off_volume(request_json: &str) -> Result<Value, String> {
     let OfServer { environment, temp } = read_named(request_json)?;
-    let configured = environment.get("PAPERCLIP_K8S_DATA_ROOT").map(str::trim);
+    let configured = environment
+        .get("PAPERCLIP_K8S_DATA_ROOT")
+        .map(str::trim)
+        .filter(|root| !root.is_empty());
     let roots = [POD_ROOT, configured.unwrap_or(POD_ROOT)];
     let is_off = |text: &str| !roots.iter().any(|root| leads_to(text, root));
     let kept = environment.0.iter().filter_map(|(name, value)| {

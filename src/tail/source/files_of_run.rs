@@ -34,6 +34,13 @@ pub struct RunFiles {
     pods: Ownership,
 }
 
+/// A file that was made, or may have been.
+struct Made<'a> {
+    name: &'a str,
+    /// The volume has said so.
+    is_known: bool,
+}
+
 impl RunFiles {
     /// `log`: the log's path as the server sees it. `None` when it is not below `data_root`.
     #[must_use]
@@ -66,9 +73,12 @@ impl RunFiles {
         let hand_over = HandOver::to(owner);
         let mut made = Vec::new();
         let failed = self.make(hand_over, files, &mut made).err();
-        // Only what was made here: a file that was there before is somebody else's.
-        let is_left = |name: &&str| failed.is_some() && self.remove([*name]).is_some();
-        let left = made.into_iter().filter(is_left).map(str::to_owned).collect();
+        // Only what was made here: a file that was there before is somebody else's, and so is one that has a word in it
+        // where nobody knows whether it was made.
+        let is_ours = |made: &Made<'_>| made.is_known || self.is_empty(made.name);
+        let is_left = |made: &Made<'_>| is_ours(made) && self.remove([made.name]).is_some();
+        let left = made.iter().filter(|made| failed.is_some() && is_left(made));
+        let left = left.map(|made| made.name.to_owned()).collect();
         match failed {
             None => Ok(Preparation { by_server: true }),
             // Root without power over the volume (root squash): the pod makes its files itself.
@@ -85,7 +95,7 @@ impl RunFiles {
         &self,
         hand_over: HandOver,
         files: &[(&'a str, &[u8])],
-        made: &mut Vec<&'a str>,
+        made: &mut Vec<Made<'a>>,
     ) -> Result<(), SourceError> {
         let give = |made: &OwnedFd| hand_over.give_new_folder(made);
         let folder = self.log.make_folder(hand_over.folder_mode(), give)?;
@@ -93,8 +103,12 @@ impl RunFiles {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let file = fs::openat(&folder, *name, flags, hand_over.file_mode()).map_err(SourceError::from);
             // It may have been made all the same where the volume did not get its answer through.
-            if file.as_ref().map_or_else(SourceError::may_pass, |_| true) {
-                made.push(*name);
+            if file
+                .as_ref()
+                .map_or_else(SourceError::is_without_answer, |_| true)
+            {
+                let is_known = file.is_ok();
+                made.push(Made { name, is_known });
             }
             let file = file?;
             hand_over.apply(&file, hand_over.file_mode())?;
@@ -102,6 +116,10 @@ impl RunFiles {
             wait_for_volume(&file, content)?;
         }
         Ok(())
+    }
+
+    fn is_empty(&self, name: &str) -> bool {
+        matches!(self.read_small(name, MAX_RECORD_BYTES), Ok(Some(found)) if found.is_empty())
     }
 
     /// Puts another file in the place of a small one that is still as it was read; false when it is not, or none can be

@@ -78,6 +78,23 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// Whether the volume may have done what was asked all the same: the answer was lost on its way.
+    #[must_use]
+    pub fn is_without_answer(&self) -> bool {
+        use rustix::io::Errno;
+        matches!(
+            self,
+            Self::Io(
+                Errno::IO
+                    | Errno::STALE
+                    | Errno::TIMEDOUT
+                    | Errno::NOTCONN
+                    | Errno::CONNRESET
+                    | Errno::REMOTEIO
+            )
+        )
+    }
+
     /// Whether the file system may answer otherwise in a moment: it is away, or busy. What it refuses (a right, space,
     /// a name) it refuses again.
     #[must_use]
