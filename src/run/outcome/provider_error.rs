@@ -45,7 +45,7 @@ pub(super) fn kind(error: &RunError) -> Option<Kind> {
         return Some(kind);
     }
     // A plugin or a file may have any name: what it is called says nothing of a provider.
-    if !said.is_of_provider() && said.says(words::NAMED_LIKE_ONE) && !said.is_history() {
+    if said.is_elsewhere(words::NAMED_LIKE_ONE) && !said.is_history() {
         return said.by_status();
     }
     let of_request = matches!(said.status, None | Some(400 | 404 | 409 | 413 | 422))
@@ -118,6 +118,13 @@ impl<'a> Said<'a> {
         words.iter().any(|word| self.text.contains(word))
     }
 
+    /// The same, where a word in one of these phrases means nothing.
+    fn says_beside(&self, words: &[&str], phrases: &[&str]) -> bool {
+        let without = |text: String, phrase: &&str| text.replace(*phrase, "");
+        let text = phrases.iter().fold(self.text.clone(), without);
+        words.iter().any(|word| text.contains(word))
+    }
+
     /// Errors that opencode itself has named, where the name leaves nothing open.
     fn by_name(&self) -> Option<Kind> {
         match self.error.name.as_str() {
@@ -154,11 +161,7 @@ impl<'a> Said<'a> {
         let is_server = status.is_some_and(|status| status >= 500);
         let no_money =
             !is_server && self.says(words::MONEY) && self.says(words::IS_GONE) && !self.says(&["balancer"]);
-        let said = words::NOT_SPENT
-            .iter()
-            .fold(self.text.clone(), |text, words| text.replace(words, ""));
-        let is_said = words::SPENT.iter().any(|word| said.contains(word));
-        let is_spent = is_said || no_money || status == Some(402);
+        let is_spent = self.says_beside(words::SPENT, words::NOT_SPENT) || no_money || status == Some(402);
         if is_spent {
             return Some(Kind::Quota);
         }
@@ -185,15 +188,12 @@ impl<'a> Said<'a> {
 
     /// A filter, and not an account that may not use one, or a server that does not reach its own.
     fn is_filtered(&self) -> bool {
-        let text = words::NOT_FILTERED
-            .iter()
-            .fold(self.text.clone(), |text, words| text.replace(words, ""));
-        words::FILTERED.iter().any(|word| text.contains(word))
+        self.says_beside(words::FILTERED, words::NOT_FILTERED)
     }
 
-    /// No request to a provider is meant.
-    fn is_elsewhere(&self) -> bool {
-        !self.is_of_provider() && self.says(words::ELSEWHERE)
+    /// No request to a provider is meant, but something that these words name.
+    fn is_elsewhere(&self, words: &[&str]) -> bool {
+        !self.is_of_provider() && self.says(words)
     }
 
     fn is_overflow(&self) -> bool {
@@ -344,7 +344,7 @@ impl<'a> Said<'a> {
     /// No answer, or an answer with a good status whose stream failed.
     fn without_status(&self, away: Kind) -> Option<Kind> {
         let name = self.error.name.as_str();
-        let is_elsewhere = self.is_elsewhere();
+        let is_elsewhere = self.is_elsewhere(words::ELSEWHERE);
         // A plugin may be the one that logs in to a provider, and a file what it logs in with.
         let logs_in = self.says(&["plugin", "credential provider"]);
         let is_login = self.says(words::NO_LOGIN) && (!is_elsewhere || logs_in);

@@ -162,6 +162,16 @@ fn a_session_that_is_cleared_is_not_handed_on() {
     }
 }
 
+/// The result of a run that was ended because it repeated itself.
+fn ended_in_circle(transcript: Transcript) -> RunResult {
+    resolve_folded(&FoldedFacts {
+        summary: transcript.finish(),
+        exit_code: Some(143),
+        ended_in_circle: true,
+        ..FoldedFacts::default()
+    })
+}
+
 #[test]
 fn a_run_that_was_ended_in_a_circle_says_so() {
     let case = cases()
@@ -170,12 +180,7 @@ fn a_run_that_was_ended_in_a_circle_says_so() {
     let case = case.expect("the case");
     let mut transcript = Transcript::new();
     case.stdout.iter().for_each(|line| transcript.push_line(line));
-    let result = resolve_folded(&FoldedFacts {
-        summary: transcript.finish(),
-        exit_code: Some(143),
-        ended_in_circle: true,
-        ..FoldedFacts::default()
-    });
+    let result = ended_in_circle(transcript);
     assert_eq!(
         (result.error_code, result.clear_session),
         (Some("context_overflow"), true)
@@ -204,12 +209,7 @@ fn a_run_that_was_ended_without_an_answer_says_so_and_keeps_its_session() {
         }
     }
     assert!(transcript.circle_now().is_some());
-    let result = resolve_folded(&FoldedFacts {
-        summary: transcript.finish(),
-        exit_code: Some(143),
-        ended_in_circle: true,
-        ..FoldedFacts::default()
-    });
+    let result = ended_in_circle(transcript);
     assert_eq!(
         (result.error_code, result.clear_session),
         (Some("stream_eof_transient"), false)
