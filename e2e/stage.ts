@@ -1,6 +1,7 @@
 /** What the cases share: the table, the server, the company, the cluster. */
 import type { ClusterView } from "./cluster/cluster-view.js";
 import type { Kubectl } from "./cluster/kubectl.js";
+import type { GitHub } from "./host/github.js";
 import type { PaperclipServer } from "./host/server.js";
 import type { Options } from "./options.js";
 import type { Company } from "./paperclip/company.js";
@@ -19,6 +20,8 @@ export class Stage {
     readonly server: PaperclipServer | null,
     readonly pictures: Pictures,
     readonly kubectl: Kubectl,
+    /** The stand-in for it. */
+    readonly gitHub: GitHub,
     /** The package's folder. */
     readonly root: string,
   ) {}

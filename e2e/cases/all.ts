@@ -10,6 +10,7 @@ import { crowd } from "./crowd.js";
 import { afterTheCrash, crash } from "./crash.js";
 import { environment } from "./environment.js";
 import { failures } from "./failures.js";
+import { github } from "./github.js";
 import { hostFeatures } from "./host-features.js";
 import { inherited } from "./inherited.js";
 import { installed } from "./installed.js";
@@ -23,7 +24,8 @@ import { tools } from "./tools.js";
 export async function runCases(host: Host, adapter: { name: string; version: string }, table: Table): Promise<void> {
   const company = await Company.create(host.api, host.options);
   const pictures = await Pictures.open(host.options, host.api, company.id);
-  const stage = new Stage(host.options, table, host.cluster, company, host.server, pictures, host.kubectl, host.root);
+  const { options, cluster, server, kubectl, gitHub, root } = host;
+  const stage = new Stage(options, table, cluster, company, server, pictures, kubectl, gitHub, root);
   const play = async (name: string, part: () => Promise<void>): Promise<void> => {
     if (host.options.only.length === 0 || host.options.only.includes(name)) await part();
   };
@@ -42,6 +44,7 @@ export async function runCases(host: Host, adapter: { name: string; version: str
   await play("pod", () => podShape(stage));
   await play("inherited", () => inherited(stage));
   await play("tools", () => tools(stage));
+  await play("github", () => github(stage));
   await play("host", () => hostFeatures(stage));
   await play("company", () => companyNamespace(stage));
   await play("crowd", () => crowd(stage));

@@ -7,6 +7,7 @@ import { until } from "../wait.js";
 export async function hostFeatures(stage: Stage): Promise<void> {
   const worker = await stage.company.putToWork("Thinker", "works", { effort: "high" });
   await hires(stage);
+  await sandbox(stage);
   await stage.check(
     "the page's thinking effort",
     "opencode is asked for this variant, and the run succeeds",
@@ -46,6 +47,31 @@ async function hires(stage: Stage): Promise<void> {
     const said = await approved(company, "Glutton", bad);
     const seen = `${said.action}: ${said.details?.error ?? ""}`;
     return { seen, ok: said.action === "hire_hook.failed" && seen.includes("resources.requests.cpu") };
+  });
+}
+
+/**
+ * An agent for which the host leases a sandbox. Its API refuses one for this adapter's agents, but not as the default
+ * of the whole instance; the provider is the host's own fake one, which it keeps to itself.
+ */
+async function sandbox(stage: Stage): Promise<void> {
+  const { company, server } = stage;
+  const what = "a run for which a sandbox was leased";
+  if (!server) return stage.skip(what, "said once", "not made: the server's database is not ours");
+  const agentId = await company.hire("Boxed", "works");
+  const database = server.database();
+  try {
+    const config = { provider: "fake", image: "sandbox:1", reuseLease: false };
+    const environment = await database.insert("environments", { name: "A sandbox", driver: "sandbox", config });
+    await database.set("agents", agentId, "default_environment_id", environment);
+  } finally {
+    await database.close();
+  }
+  const worker = await company.assign("Boxed", agentId);
+  await stage.check(what, "one line says that it is not used, and the agent works in its pod", async () => {
+    const { run, stderr } = await stage.ended(worker.runId);
+    const said = stderr.split("\n").filter((line) => line.includes("leased an environment"));
+    return { seen: `${describe(run)}; ${said.join("; ")}`, ok: run.status === "succeeded" && said.length === 1 };
   });
 }
 

@@ -1,6 +1,6 @@
 /**
- * The one port that pods need: the scripted provider below `/v1`, and below `/api` Paperclip itself, which listens on
- * this machine's loopback only and may be restarted meanwhile.
+ * The one port that pods need: the scripted provider below `/v1`; Paperclip itself, which listens on this machine's
+ * loopback only and may be restarted meanwhile; and for tunnels the stand-in for GitHub.
  */
 import {
   createServer,
@@ -11,11 +11,17 @@ import {
 } from "node:http";
 
 import { answer } from "../provider/provider.js";
+import type { GitHub } from "./github.js";
+
+/** What agents call of Paperclip. */
+const OF_PAPERCLIP = /^\/(api|runtime-tools)\//;
 
 /** Listens for pods. */
 export class Front {
   /** Where Paperclip is; unset while there is none. */
   paperclipUrl: string | undefined;
+  /** Takes tunnels; unset where none is played. */
+  gitHub: GitHub | undefined;
 
   private constructor(private readonly server: Server) {}
 
@@ -25,6 +31,9 @@ export class Front {
     server.keepAliveTimeout = 600_000;
     const front = new Front(server);
     server.on("request", (request, response) => void front.serve(request, response));
+    server.on("connect", (request, socket) =>
+      front.gitHub ? front.gitHub.take(request, socket) : socket.end("HTTP/1.1 502 Not played\r\n\r\n"),
+    );
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen(port, listen, resolve);
@@ -40,7 +49,8 @@ export class Front {
   private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
       if (request.url?.startsWith("/v1/")) await answer(request, response);
-      else if (request.url?.startsWith("/api/") && this.paperclipUrl) this.pass(request, response, this.paperclipUrl);
+      else if (OF_PAPERCLIP.test(request.url ?? "") && this.paperclipUrl)
+        this.pass(request, response, this.paperclipUrl);
       else response.writeHead(404).end();
     } catch (error) {
       if (!response.headersSent) response.writeHead(400);

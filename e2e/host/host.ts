@@ -8,6 +8,7 @@ import type { Options } from "../options.js";
 import { Api } from "../paperclip/api.js";
 import type { Table } from "../table.js";
 import { Front } from "./front.js";
+import { GitHub } from "./github.js";
 import { installPaperclip } from "./install.js";
 import { PaperclipServer } from "./server.js";
 import { claimVolume, emptyVolume } from "./volume.js";
@@ -20,6 +21,7 @@ export interface Host {
   server: PaperclipServer | null;
   cluster: ClusterView;
   kubectl: Kubectl;
+  gitHub: GitHub;
   /** The package's folder. */
   root: string;
   /** Ends everything and adds to the table what was left of it. */
@@ -37,12 +39,15 @@ export async function openHost(options: Options, root: string, scratch: string):
   try {
     const front = await Front.open(options.listen, options.port);
     closers.push(() => front.close());
+    const gitHub = await GitHub.open(scratch);
+    front.gitHub = gitHub;
+    closers.push(async () => gitHub.close());
     const kubectl = new Kubectl(options);
     const server = options.paperclipUrl ? null : await ownServer({ options, root, scratch, kubectl, closers });
     front.paperclipUrl = options.paperclipUrl ?? server?.url;
     const api = new Api(front.paperclipUrl ?? "", options.paperclipKey);
     const close = (table: Table): Promise<void> => closeHost(table, server, closeAll);
-    return { options, api, server, cluster: new ClusterView(kubectl), kubectl, root, close };
+    return { options, api, server, cluster: new ClusterView(kubectl), kubectl, gitHub, root, close };
   } catch (error) {
     await closeAll();
     throw error;

@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, openSync, closeSync, readFileSync } from "node:f
 import { join } from "node:path";
 
 import type { Options } from "../options.js";
+import { Database } from "../paperclip/database.js";
 import { until } from "../wait.js";
 import { writeServerConfig } from "./config-file.js";
 import type { Programs } from "./install.js";
@@ -79,6 +80,11 @@ export class PaperclipServer {
     return [this.child?.pid, this.databasePid()].filter(
       (pid): pid is number => typeof pid === "number" && isAlive(pid),
     );
+  }
+
+  /** Opens its database. */
+  database(): Database {
+    return Database.open(this.options.dataRoot, this.programs.server);
   }
 
   get logFile(): string {

@@ -38,12 +38,20 @@ export class Company {
       "resources.requests.cpu": "50m",
       "resources.requests.memory": "64Mi",
       ...more,
-      env: { OPENCODE_CONFIG_CONTENT: JSON.stringify(opencodeConfig(`http://${podHost}:${port}`)) },
+      env: {
+        OPENCODE_CONFIG_CONTENT: JSON.stringify(opencodeConfig(`http://${podHost}:${port}`)),
+        ...(more["env"] ?? {}),
+      },
     };
   }
 
   /** Hires an agent and gives it an issue, which starts its first run. */
   async putToWork(name: string, model: string, more: Record<string, unknown> = {}): Promise<Worker> {
+    return this.assign(name, await this.hire(name, model, more));
+  }
+
+  /** Gives the id of a new agent that has nothing to do. */
+  async hire(name: string, model: string, more: Record<string, unknown> = {}): Promise<string> {
     const agent = await this.api.post<{ id: string }>(`/api/companies/${this.id}/agents`, {
       name,
       role: "engineer",
@@ -51,15 +59,21 @@ export class Company {
       adapterConfig: this.agentConfig(model, more),
       runtimeConfig: { heartbeat: { enabled: false, wakeOnDemand: true } },
     });
+    return agent.id;
+  }
+
+  /** Gives an agent an issue, which starts a run. `more`: further fields of the issue. */
+  async assign(name: string, agentId: string, more: Record<string, unknown> = {}): Promise<Worker> {
     const issue = await this.api.post<{ id: string }>(`/api/companies/${this.id}/issues`, {
       title: `Work of ${name}`,
       description: "Look around, close this issue, report.",
       status: "todo",
       priority: "medium",
-      assigneeAgentId: agent.id,
+      assigneeAgentId: agentId,
+      ...more,
     });
-    const run = await until(`the run of ${name}`, 30, async () => (await this.runsOf(agent.id)).at(0));
-    return { agentId: agent.id, issueId: issue.id, runId: run.id };
+    const run = await until(`the run of ${name}`, 30, async () => (await this.runsOf(agentId)).at(0));
+    return { agentId, issueId: issue.id, runId: run.id };
   }
 
   /** A person wakes the agent for its issue again; gives the new run. */

@@ -79,6 +79,17 @@ printenv $n >/tmp/value && echo "${PRINTED} $n=$(cat /tmp/value)" || echo "${PRI
 for f in /etc/corp-ca/company.pem /etc/agents/npmrc /var/run/secrets/eks.amazonaws.com /otel-auto; do
 test -e $f && echo "${PRINTED} file $f" || echo "${PRINTED} no $f"; done`;
 
+/** Commits, pushes to a repository of its own, and asks GitHub who it is. */
+const COMMITS = `export HTTPS_PROXY=$GITHUB_TUNNEL SSL_CERT_FILE=/paperclip/github.crt
+export GIT_SSL_CAINFO=$SSL_CERT_FILE
+for p in git gh; do command -v $p >/dev/null || echo "${PRINTED} no $p"; done
+cd "$(mktemp -d)" && git init -q --bare remote.git && git init -q work && cd work
+git remote add origin ../remote.git
+git commit -q --allow-empty -m work && git push -q origin HEAD:main
+git --git-dir ../remote.git log -1 --format="${PRINTED} pushed by %an <%ae>, %cn" main
+gh auth status 2>&1
+git ls-remote https://github.com/company/site.git`;
+
 /** Calls a tool of an MCP server, closes its issue, answers. */
 const callsMcp: Script = ({ turn, step, tools }) => {
   const name = tools.find((tool) => tool.endsWith("list_projects"));
@@ -115,6 +126,7 @@ export const scripts: Record<string, Script> = {
   "looks-around": runs(LOOKS_AROUND),
   "prints-environment": runs(PRINTS_ENVIRONMENT),
   "calls-mcp": callsMcp,
+  commits: runs(COMMITS),
   "works-long": worksSlowly(LONG),
   "works-short": worksSlowly(SHORT),
   "prints-much": says(manyLines()),
