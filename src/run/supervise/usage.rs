@@ -12,10 +12,8 @@ use crate::run::job::handle::JobHandle;
 use crate::run::outcome::Usage;
 use crate::run::report::{Report, Used};
 use crate::run::seal::Kind;
-use crate::run::timing::{
-    USAGE_NOTE, USAGE_NOTE_LOOK, USAGE_NOTE_REMOVAL, USAGE_NOTE_WRITE, VOLUME_RETRY_PAUSE,
-};
-use crate::tail::source::{PrepareError, SourceError};
+use crate::run::timing::{USAGE_NOTE, USAGE_NOTE_LOOK, USAGE_NOTE_REMOVAL, USAGE_NOTE_WRITE};
+use crate::tail::source::SourceError;
 
 /// Takes off what was reported before, and notes what is reported by now; whether that is settled. Where no file can be
 /// made (root squash), all is reported. While the volume does not answer, nobody knows what another server reports: the
@@ -136,8 +134,7 @@ impl Note {
         self.make(handle, move || {
             match files.prepare(owner, &[(&name, content.as_bytes())]) {
                 Ok(made) => Ok(made.by_server),
-                Err(PrepareError::Unusable { cause, .. }) => Err(cause),
-                Err(_) => Ok(false),
+                Err(error) => error.of_volume().map_or(Ok(false), Err),
             }
         })
         .await
@@ -161,24 +158,16 @@ impl Note {
         handle: &JobHandle,
         make: impl Fn() -> Result<bool, SourceError> + Clone + Send + 'static,
     ) -> Option<bool> {
-        let until = Instant::now() + handle.budget().limit(USAGE_NOTE);
-        loop {
-            let (files, name) = (handle.files.clone(), handle.names.usage.clone());
-            let late = self.late.clone();
-            let made_late = move |made| {
-                if made == Ok(true) && Self::made_late(&late) == LateNote::Unwanted {
-                    files.remove([name.as_str()]);
-                }
-            };
-            let left = until.saturating_duration_since(Instant::now());
-            let made = handle.volume.within_or_undone(left, make.clone(), made_late);
-            match made.await? {
-                Err(error) if error.may_pass() && Instant::now() + VOLUME_RETRY_PAUSE < until => {
-                    sleep(VOLUME_RETRY_PAUSE).await;
-                }
-                made => return Some(made.unwrap_or(false)),
+        let (files, name) = (handle.files.clone(), handle.names.usage.clone());
+        let late = self.late.clone();
+        let made_late = move |made| {
+            if made == Ok(true) && Self::made_late(&late) == LateNote::Unwanted {
+                files.remove([name.as_str()]);
             }
-        }
+        };
+        let limit = handle.budget().limit(USAGE_NOTE);
+        let made = handle.volume.until_answered_or_undone(limit, make, made_late);
+        Some(made.await?.unwrap_or(false))
     }
 
     fn made_late(late: &Mutex<LateNote>) -> LateNote {

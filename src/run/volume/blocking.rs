@@ -96,16 +96,18 @@ impl Volume {
         limit: Duration,
         work: impl Fn() -> Result<T, SourceError> + Clone + Send + 'static,
     ) -> Option<Result<T, SourceError>> {
-        let until = Instant::now() + limit;
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            let answer = self.within(left, work.clone()).await;
-            let is_over = Instant::now() + VOLUME_RETRY_PAUSE >= until;
-            match &answer {
-                Some(Err(error)) if error.may_pass() && !is_over => sleep(VOLUME_RETRY_PAUSE).await,
-                _ => return answer,
-            }
-        }
+        self.until_answered_or_undone(limit, work, drop).await
+    }
+
+    /// As [`Self::until_answered`]; what is done after `limit`, when a volume answers again, is undone.
+    pub async fn until_answered_or_undone<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        work: impl Fn() -> Result<T, SourceError> + Clone + Send + 'static,
+        undo: impl Fn(Result<T, SourceError>) + Clone + Send + 'static,
+    ) -> Option<Result<T, SourceError>> {
+        let ask = |left| self.within_or_undone(left, work.clone(), undo.clone());
+        retry(limit, SourceError::may_pass, ask).await
     }
 
     /// Removes files of a run; what the volume says when it does not.
@@ -146,6 +148,23 @@ impl Volume {
     #[must_use]
     pub fn log(&self, file: FileSource) -> Box<dyn LogSource> {
         self.0.log(file)
+    }
+}
+
+/// Asks a volume again while its answer is an error that may pass. Each time it is told what is left of the limit.
+pub async fn retry<T, E, Answer: Future<Output = Option<Result<T, E>>>>(
+    limit: Duration,
+    may_pass: fn(&E) -> bool,
+    ask: impl Fn(Duration) -> Answer,
+) -> Option<Result<T, E>> {
+    let until = Instant::now() + limit;
+    loop {
+        let answer = ask(until.saturating_duration_since(Instant::now())).await;
+        let is_over = Instant::now() + VOLUME_RETRY_PAUSE >= until;
+        match &answer {
+            Some(Err(error)) if may_pass(error) && !is_over => sleep(VOLUME_RETRY_PAUSE).await,
+            _ => return answer,
+        }
     }
 }
 

@@ -4,15 +4,13 @@ mod gate;
 
 use std::path::{Path, PathBuf};
 
-use tokio::time::{Instant, sleep};
-
 use crate::config::{AgentDb, RunSpec};
 use crate::manifest::job_record::JobRecord;
 use crate::manifest::{self, FileNames, FoldersToMake, LogPaths, NONCE_END, STARTED_END};
 use crate::run::failure::{Failure, LOG_INCOMPLETE, SHARED_VOLUME_MISSING};
-use crate::run::timing::{Budget, VOLUME, VOLUME_RETRY_PAUSE};
-use crate::run::volume::blocking::DataRoot;
-use crate::run::volume::making::{Making, hand_over};
+use crate::run::timing::{Budget, VOLUME};
+use crate::run::volume::blocking::{DataRoot, retry};
+use crate::run::volume::making::Making;
 use crate::tail::record::MAX_RECORD_BYTES;
 use crate::tail::source::{FileSource, Ownership, Preparation, PrepareError, RunFiles, SourceError};
 use crate::tail::{Hub, StartRecord, Tail, TailOptions};
@@ -103,53 +101,19 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Makes files, again while the volume answers with an error that may pass.
+    /// Makes files, again while the volume answers with an error that may pass. Whoever drops this half-way leaves
+    /// nothing.
     async fn make(
         &self,
         work: impl Fn(&RunFiles) -> Result<Preparation, PrepareError> + Clone + Send + 'static,
     ) -> Option<Result<Preparation, PrepareError>> {
-        let until = Instant::now() + self.volume.budget.limit(VOLUME);
-        let mut left = Vec::new();
-        loop {
-            let (work, before) = (work.clone(), std::mem::take(&mut left));
-            let made = self.make_once(move |files| {
-                files.remove(before.iter().map(String::as_str));
-                work(files)
-            });
-            let made = made.await;
-            match &made {
-                Some(Err(error)) if Instant::now() < until => match error.may_pass() {
-                    Some(names) => left = names.to_owned(),
-                    None => return made,
-                },
-                _ => return made,
-            }
-            sleep(VOLUME_RETRY_PAUSE).await;
-        }
-    }
-
-    /// Makes files on a thread that may block. Whoever drops this half-way leaves nothing: what was made when nobody
-    /// waited for it any more is removed.
-    async fn make_once<E: Send + 'static, T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&RunFiles) -> Result<T, E> + Send + 'static,
-    ) -> Option<Result<T, E>> {
-        let (files, names) = (self.files.clone(), self.names.clone());
-        let making = Making::new(files.clone(), names.clone());
-        let state = making.state();
-        let made = self
-            .volume
-            .root
-            .volume
-            .within(self.volume.budget.limit(VOLUME), move || {
-                let made = work(&files);
-                if made.is_ok() && !hand_over(&state) {
-                    files.remove(names.all());
-                }
-                made
-            });
+        let making = Making::new(self.files.clone(), self.names.clone());
+        let made = retry(self.volume.budget.limit(VOLUME), PrepareError::may_pass, |left| {
+            let (attempt, work) = (making.attempt(), work.clone());
+            self.volume.root.volume.within(left, move || attempt.run(work))
+        });
         let made = made.await;
-        if made.is_some() {
+        if let Some(Ok(_)) = made {
             making.is_taken();
         }
         made
@@ -162,10 +126,8 @@ impl RunFolder {
         let holder = holder.to_owned();
         let written = self.volume.root.volume.until_answered(VOLUME.calm, move || {
             files.remove([name.as_str()]);
-            match files.prepare(owner, &[(&name, holder.as_bytes())]) {
-                Err(PrepareError::Unusable { cause, .. }) => Err(cause),
-                _ => Ok(()),
-            }
+            let made = files.prepare(owner, &[(&name, holder.as_bytes())]);
+            made.err().and_then(PrepareError::of_volume).map_or(Ok(()), Err)
         });
         // A stop does not undo this: the file may be written all the same.
         let _ = self.volume.budget.within(VOLUME, written).await;
@@ -238,17 +200,11 @@ impl RunFolder {
         &self,
         look: impl Fn() -> Result<T, SourceError> + Clone + Send + 'static,
     ) -> Result<T, Failure> {
-        let until = Instant::now() + self.volume.budget.limit(VOLUME);
-        loop {
-            let read = self.volume.root.volume.within(VOLUME.calm, look.clone());
-            let read = self.volume.budget.within(VOLUME, read).await.flatten();
-            match read {
-                Some(Ok(found)) => return Ok(found),
-                Some(Err(error)) if Instant::now() >= until => return Err(self.failed(&error)),
-                Some(Err(_)) => sleep(VOLUME_RETRY_PAUSE).await,
-                None => return Err(self.unanswered()),
-            }
-        }
+        let volume = &self.volume.root.volume;
+        let read = retry(VOLUME.calm, |_| true, |left| volume.within(left, look.clone()));
+        let read = self.volume.budget.within(VOLUME, read).await.flatten();
+        read.ok_or_else(|| self.unanswered())?
+            .map_err(|error| self.failed(&error))
     }
 
     /// Follows stdout and stderr.
@@ -332,32 +288,38 @@ pub(crate) fn nonce() -> String {
 mod tests {
     use super::*;
     use crate::run::stop::stop_signal;
+    use crate::run::timing::VOLUME_RETRY_PAUSE;
     use crate::run::volume::blocking::Volume;
     use rustix::io::Errno;
     use std::sync::{Arc, Mutex};
+    use std::time::{Duration, Instant};
 
-    /// What comes of files that the volume does not take so often, and how often it was tried.
-    async fn made(failures: usize, errno: Errno) -> (Option<bool>, usize) {
-        let root = tempfile::tempdir().expect("a folder");
+    fn folder_in(root: &Path) -> RunFolder {
         let (_stopper, stop) = stop_signal();
         let volume = SharedVolume {
             root: DataRoot {
-                path: root.path().to_owned(),
+                path: root.to_owned(),
                 volume: Volume::default(),
             },
             owner: Ownership::of_this_process(),
             budget: Budget::of(&stop),
         };
         let names = FileNames::of_run("r");
-        let at = |name: &str| root.path().join(name).to_string_lossy().into_owned();
-        let folder = RunFolder::at(&volume, &at(&names.log), &at(&names.stderr), names.clone());
-        let folder = folder.expect("a folder");
-        let (log, owner, tries) = (names.log, volume.owner, Arc::new(Mutex::new(0)));
-        let count = tries.clone();
-        let made = folder.make(move |files| {
-            let mut tries = count.lock().expect("no panic");
+        let at = |name: &str| root.join(name).to_string_lossy().into_owned();
+        RunFolder::at(&volume, &at(&names.log), &at(&names.stderr), names.clone()).expect("a folder")
+    }
+
+    /// Makes a log whose making the volume fails so often. It is made in any case.
+    fn failing(
+        folder: &RunFolder,
+        failures: usize,
+        errno: Errno,
+        tries: &Arc<Mutex<usize>>,
+    ) -> impl Fn(&RunFiles) -> Result<Preparation, PrepareError> + Clone + Send + 'static {
+        let (log, owner, tries) = (folder.names.log.clone(), folder.volume.owner, tries.clone());
+        move |files| {
+            let mut tries = tries.lock().expect("no panic");
             *tries += 1;
-            // The log is made in any case; what a failure leaves must not stand in the way of the next try.
             let made = files.prepare(owner, &[(&log, b"")]);
             if *tries > failures {
                 return made;
@@ -367,7 +329,14 @@ mod tests {
                 cause: errno.into(),
                 left: vec![log.clone()],
             })
-        });
+        }
+    }
+
+    /// What comes of files that the volume does not take so often, and how often it was tried.
+    async fn made(failures: usize, errno: Errno) -> (Option<bool>, usize) {
+        let root = tempfile::tempdir().expect("a folder");
+        let (folder, tries) = (folder_in(root.path()), Arc::default());
+        let made = folder.make(failing(&folder, failures, errno, &tries));
         let made = made.await.expect("an answer").ok();
         let tries = *tries.lock().expect("no panic");
         (made.map(|made| made.by_server), tries)
@@ -378,5 +347,35 @@ mod tests {
         assert_eq!(made(3, Errno::IO).await, (Some(true), 4));
         assert_eq!(made(1, Errno::NOSPC).await, (None, 1));
         assert_eq!(made(usize::MAX, Errno::STALE).await.0, None);
+    }
+
+    /// Bounds, not expectations: a machine may be slow.
+    async fn is_removed(log: &Path) -> bool {
+        let since = Instant::now();
+        while log.exists() && since.elapsed() < Duration::from_secs(180) {
+            tokio::task::yield_now().await;
+        }
+        !log.exists()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_gives_up_between_two_tries_leaves_nothing() {
+        let root = tempfile::tempdir().expect("a folder");
+        let (folder, tries) = (folder_in(root.path()), Arc::default());
+        let log = root.path().join(&folder.names.log);
+        let made = folder.make(failing(&folder, usize::MAX, Errno::IO, &tries));
+        let made = tokio::time::timeout(VOLUME_RETRY_PAUSE / 2, made).await;
+        assert!(made.is_err() && *tries.lock().expect("no panic") == 1);
+        assert!(is_removed(&log).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_last_try_has_left_goes_as_well() {
+        let root = tempfile::tempdir().expect("a folder");
+        let (folder, tries) = (folder_in(root.path()), Arc::default());
+        let log = root.path().join(&folder.names.log);
+        let made = folder.make(failing(&folder, usize::MAX, Errno::IO, &tries));
+        assert!(made.await.expect("an answer").is_err());
+        assert!(is_removed(&log).await);
     }
 }

@@ -1,67 +1,84 @@
 //! Files that a thread makes while somebody waits for them: whoever waits no more leaves none.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::manifest::FileNames;
-use crate::tail::source::RunFiles;
+use crate::tail::source::{Preparation, PrepareError, RunFiles};
 
-/// What becomes of files that a thread makes while somebody waits for them.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Made {
-    #[default]
-    NotYet,
-    /// Made, and nobody has taken note of it.
-    Untaken,
+/// Somebody waits for files to be made, through all attempts at it.
+pub(super) struct Making(Attempt);
+
+/// One attempt, for the thread that makes the files.
+#[derive(Clone)]
+pub(super) struct Attempt {
+    files: RunFiles,
+    names: FileNames,
+    made: Arc<Mutex<Made>>,
+}
+
+/// What becomes of the files.
+enum Made {
+    /// These are there, and nobody has taken note of them.
+    Untaken(Vec<String>),
     Taken,
     /// Nobody waits any more.
     Unwanted,
 }
 
-/// Somebody waits for files to be made.
-pub(super) struct Making {
-    state: Arc<Mutex<Made>>,
-    files: RunFiles,
-    names: FileNames,
-}
-
 impl Making {
     pub(super) fn new(files: RunFiles, names: FileNames) -> Self {
-        Self {
-            state: Arc::default(),
-            files,
-            names,
-        }
+        let made = Arc::new(Mutex::new(Made::Untaken(Vec::new())));
+        Self(Attempt { files, names, made })
     }
 
-    /// For the thread that makes them.
-    pub(super) fn state(&self) -> Arc<Mutex<Made>> {
-        self.state.clone()
+    pub(super) fn attempt(&self) -> Attempt {
+        self.0.clone()
     }
 
     pub(super) fn is_taken(&self) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = Made::Taken;
+        *self.0.made() = Made::Taken;
     }
 }
 
 impl Drop for Making {
     fn drop(&mut self) {
-        let mut made = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match *made {
-            Made::NotYet => *made = Made::Unwanted,
-            Made::Untaken => {
-                let (files, names) = (self.files.clone(), self.names.clone());
-                tokio::task::spawn_blocking(move || files.remove(names.all()));
-            }
-            Made::Taken | Made::Unwanted => {}
+        let mut made = self.0.made();
+        let Made::Untaken(names) = &mut *made else { return };
+        let (files, names) = (self.0.files.clone(), std::mem::take(names));
+        *made = Made::Unwanted;
+        if !names.is_empty() {
+            tokio::task::spawn_blocking(move || files.remove(names.iter().map(String::as_str)));
         }
     }
 }
 
-/// The files are made; false when nobody wants them any more.
-pub(super) fn hand_over(state: &Mutex<Made>) -> bool {
-    let mut made = state.lock().unwrap_or_else(PoisonError::into_inner);
-    if *made == Made::NotYet {
-        *made = Made::Untaken;
+impl Attempt {
+    /// Removes what the attempt before has left, and makes the files. Blocks.
+    pub(super) fn run(
+        self,
+        make: impl FnOnce(&RunFiles) -> Result<Preparation, PrepareError>,
+    ) -> Result<Preparation, PrepareError> {
+        let before = match &mut *self.made() {
+            Made::Untaken(names) => std::mem::take(names),
+            Made::Taken | Made::Unwanted => Vec::new(),
+        };
+        self.files.remove(before.iter().map(String::as_str));
+        let made = make(&self.files);
+        let names = match &made {
+            Ok(_) => self.names.all().into_iter().map(str::to_owned).collect(),
+            Err(error) => error.left().to_vec(),
+        };
+        let mut known = self.made();
+        if let Made::Untaken(known) = &mut *known {
+            *known = names;
+        } else {
+            drop(known);
+            self.files.remove(names.iter().map(String::as_str));
+        }
+        made
     }
-    *made != Made::Unwanted
+
+    fn made(&self) -> MutexGuard<'_, Made> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

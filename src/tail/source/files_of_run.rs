@@ -143,7 +143,7 @@ impl RunFiles {
         self.remove([draft]);
         match self.prepare(owner, &[(draft, content)]) {
             Ok(made) if made.by_server => {}
-            Err(PrepareError::Unusable { cause, .. }) if cause.may_pass() => return Err(cause),
+            Err(error) if error.may_pass() => return error.of_volume().map_or(Ok(false), Err),
             _ => return Ok(false),
         }
         let folder = self.log.open_folder()?;

@@ -89,12 +89,26 @@ pub enum PrepareError {
 }
 
 impl PrepareError {
-    /// Whether the volume may answer otherwise in a moment, and what the failure has left: that goes before the next
-    /// try.
+    /// Whether the volume may answer otherwise in a moment.
     #[must_use]
-    pub fn may_pass(&self) -> Option<&[String]> {
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Unusable { cause, .. } if cause.may_pass())
+    }
+
+    /// Names of files that may have been made and could not be removed again: they go before the next try.
+    #[must_use]
+    pub fn left(&self) -> &[String] {
         match self {
-            Self::Unusable { cause, left, .. } => cause.may_pass().then_some(left),
+            Self::Unusable { left, .. } => left,
+            Self::LeadsElsewhere { .. } | Self::Owner { .. } => &[],
+        }
+    }
+
+    /// What the volume said, when the failure is the volume's.
+    #[must_use]
+    pub fn of_volume(self) -> Option<SourceError> {
+        match self {
+            Self::Unusable { cause, .. } => Some(cause),
             Self::LeadsElsewhere { .. } | Self::Owner { .. } => None,
         }
     }
