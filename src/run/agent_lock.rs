@@ -16,10 +16,18 @@ pub struct AgentLock {
 pub struct Arrival(Either<AgentLock, BoxFuture<'static, AgentLock>>);
 
 impl Arrival {
-    /// Whether another run of the agent is before it.
-    #[must_use]
-    pub fn waits(&self) -> bool {
-        matches!(self.0, Either::Right(_))
+    /// The lock, if no run of the agent is before it any more.
+    ///
+    /// # Errors
+    /// Its place, which it keeps.
+    pub fn lock_now(self) -> Result<AgentLock, Self> {
+        match self.0 {
+            Either::Left(lock) => Ok(lock),
+            Either::Right(mut waiting) => match (&mut waiting).now_or_never() {
+                Some(lock) => Ok(lock),
+                None => Err(Self(Either::Right(waiting))),
+            },
+        }
     }
 
     /// Waits for all runs of the agent that came before.
@@ -88,13 +96,18 @@ mod tests {
     #[tokio::test]
     async fn an_agent_has_one_mutex_while_it_is_used_and_none_afterwards() {
         let locks = AgentLocks::default();
-        let (first, second) = (locks.arrive("a"), locks.arrive("a"));
-        assert!(!first.waits() && second.waits());
-        assert!(!locks.arrive("b").waits(), "another agent is not in the way");
+        let (first, second) = (locks.arrive("a").lock_now(), locks.arrive("a").lock_now());
+        let (Ok(first), Err(second)) = (first, second) else {
+            panic!("one of the two has to wait");
+        };
+        assert!(
+            locks.arrive("b").lock_now().is_ok(),
+            "another agent is not in the way"
+        );
         assert_eq!(locks.held(), 1);
-        drop((first.lock().await, second));
+        drop(first);
+        assert!(second.lock_now().is_ok(), "nobody is before it any more");
         assert_eq!(locks.held(), 0);
-        assert!(!locks.arrive("a").waits());
     }
 
     #[tokio::test]

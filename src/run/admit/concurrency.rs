@@ -39,9 +39,10 @@ impl Admission<'_> {
     /// # Errors
     /// When the wait is over.
     pub async fn agent_lock(&self, arrival: Arrival, host_log: &HostLog) -> Result<AgentLock, Failure> {
-        if !arrival.waits() {
-            return Ok(arrival.lock().await);
-        }
+        let arrival = match arrival.lock_now() {
+            Ok(lock) => return Ok(lock),
+            Err(arrival) => arrival,
+        };
         host_log.phase(Phase::Waiting {
             who: "another run of this agent".to_owned(),
         });
