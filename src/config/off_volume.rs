@@ -8,13 +8,13 @@ use super::{POD_ROOT, Texts, read_named};
 
 /// The environment of the server, and where it puts temporary files.
 #[derive(Deserialize)]
-struct OfServer {
+struct ProgramPlace {
     environment: Texts,
     temp: String,
 }
 
 /// Of opencode: it looks into no folder above its own for configurations, and stays as it is.
-const QUIET: [(&str, &str); 2] = [
+const SWITCHES: [(&str, &str); 2] = [
     ("OPENCODE_DISABLE_PROJECT_CONFIG", "true"),
     ("OPENCODE_DISABLE_AUTOUPDATE", "true"),
 ];
@@ -25,7 +25,7 @@ const QUIET: [(&str, &str); 2] = [
 /// # Errors
 /// What is no such request.
 pub fn off_volume(request_json: &str) -> Result<Value, String> {
-    let OfServer { environment, temp } = read_named(request_json)?;
+    let ProgramPlace { environment, temp } = read_named(request_json)?;
     let configured = environment
         .get("PAPERCLIP_K8S_DATA_ROOT")
         .map(str::trim)
@@ -45,9 +45,9 @@ pub fn off_volume(request_json: &str) -> Result<Value, String> {
         };
         Some((name.as_str(), value))
     });
-    let quiet = QUIET.map(|(name, value)| (name, value.to_owned()));
+    let switches = SWITCHES.map(|(name, value)| (name, value.to_owned()));
     let variables = kept
-        .chain(quiet)
+        .chain(switches)
         .map(|(name, value)| (name.to_owned(), json!(value)));
     Ok(json!({
         "environment": Value::Object(variables.collect()),
@@ -74,11 +74,18 @@ fn leads_to(text: &str, root: &str) -> bool {
 fn begins_a_path(before: &str) -> bool {
     let others = before.trim_end_matches(|c| c == '/' || is_of_name(c));
     let word = before.get(others.len()..).unwrap_or_default();
-    // `http://paperclip`, `http://host/paperclip`.
     let is_url = word == "/" || word.starts_with("//");
-    if is_url && others.strip_suffix(':').is_some_and(ends_with_scheme_of_host) {
-        return false;
-    }
+    let scheme = others
+        .strip_suffix(':')
+        .filter(|_| is_url)
+        .and_then(scheme_at_end);
+    let word = match scheme {
+        // `file://localhost/paperclip`.
+        Some(scheme) if scheme.eq_ignore_ascii_case("file") => behind_host(word),
+        // `http://paperclip`, `http://host/paperclip`.
+        Some(_) => return false,
+        None => word,
+    };
     let mut parts = word.split('/');
     // `-I/paperclip` is an option, and where `..` leads to depends on the rest.
     word.starts_with('-')
@@ -87,11 +94,20 @@ fn begins_a_path(before: &str) -> bool {
         || parts.all(|part| matches!(part, "" | "."))
 }
 
-/// Whether the last word is the scheme of a URL that names a host.
-fn ends_with_scheme_of_host(text: &str) -> bool {
+/// The last word, if it can be the scheme of a URL.
+fn scheme_at_end(text: &str) -> Option<&str> {
     let others = text.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || "+.-".contains(c));
-    let scheme = text.get(others.len()..).unwrap_or_default();
-    !scheme.is_empty() && !others.ends_with('/') && !scheme.eq_ignore_ascii_case("file")
+    let scheme = text.get(others.len()..)?;
+    (!scheme.is_empty() && !others.ends_with('/')).then_some(scheme)
+}
+
+/// What comes behind the slashes and the host of a URL: nothing, or a path.
+fn behind_host(word: &str) -> &str {
+    let from_host = word.strip_prefix("//").unwrap_or(word);
+    from_host
+        .find('/')
+        .and_then(|at| from_host.get(at..))
+        .unwrap_or_default()
 }
 
 /// Whether a file's name usually has it.
@@ -121,6 +137,8 @@ mod tests {
             "-I/paperclip/lib -L/x",
             "file:///paperclip/x.mjs",
             "FILE:///paperclip/x.mjs",
+            "file://localhost/paperclip/x.mjs",
+            "file:/paperclip/x.mjs",
             r#"{"plugin":["file:///paperclip/x"],"dir":"/paperclip"}"#,
             r"\/paperclip\/x",
             "a,/paperclip;b",
@@ -138,6 +156,8 @@ mod tests {
         for text in [
             "/opt/paperclip",
             "/opt/paperclip/bin:/usr/bin",
+            "file:///opt/paperclip/x.mjs",
+            "file://localhost/opt/paperclip/x.mjs",
             "/paperclips/x",
             "/paperclip-old",
             "/paperclip.bak/x",
