@@ -4,7 +4,7 @@
 pub const SECOND_POD: i32 = 64;
 /// The prompt file is missing or shorter than it must be; opencode was not started.
 pub const PROMPT_INCOMPLETE: i32 = 65;
-/// The log folder or a file in it cannot be written; opencode was not started.
+/// The log folder or a file in it cannot be written, or the nonce not read; opencode was not started.
 pub const LOG_UNWRITABLE: i32 = 66;
 /// The pod sees another volume, folder or cluster than the server; opencode was not started.
 pub const WRONG_VOLUME: i32 = 67;
@@ -44,8 +44,8 @@ const ROWS: [(i32, &str, &str); 7] = [
     ),
     (
         LOG_UNWRITABLE,
-        "Volume not writable: the pod cannot write its log on the shared volume (read-only, full, or owned by another \
-         user)",
+        "Volume not writable: the pod cannot write its files on the shared volume, or not read the server's there \
+         (read-only, full, or owned by another user)",
         "Let user and group of the pod (1000, or `runAsUser` and `fsGroup`) write there, or free space",
     ),
     (

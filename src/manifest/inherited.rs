@@ -8,7 +8,7 @@ use super::mount_guard::MountGuard;
 use super::names::OPENCODE_CONTAINER;
 use crate::config::{RunSpec, SelfPod};
 
-/// More variables that were left out are counted, not named.
+/// More variables and mounts that were left out are counted, not named.
 const NAMED: usize = 12;
 
 /// Adds them to the pod, and says what was left out.
@@ -21,6 +21,12 @@ pub(crate) fn inherit(pod: &mut PodSpec, spec: &RunSpec, paths: &LogPaths, warni
         .containers
         .iter_mut()
         .find(|container| container.name == OPENCODE_CONTAINER);
+    let secrets = own.secret_volumes.iter().map(|secret| &secret.mount_path);
+    let others = own.other_volumes.iter().map(|other| &other.mount.mount_path);
+    let hidden = secrets.chain(others).filter(|path| guard.is_hidden_by(path));
+    warnings.extend(some_of(&hidden.map(String::as_str).collect::<Vec<_>>()).map(|paths| {
+        format!("Mounts of the server are not in the agent's pod, where they would hide files of the run: {paths}.")
+    }));
     for other in &own.other_volumes {
         let (mut volume, mut mount) = (other.volume.clone(), other.mount.clone());
         if taken.contains(&volume.name) {
@@ -46,18 +52,22 @@ pub(crate) fn inherit(pod: &mut PodSpec, spec: &RunSpec, paths: &LogPaths, warni
         |name: &str| own.inherited_env.get(name).is_some() && spec.settings.env.kept.get(name).is_none();
     let missing = own.left_out.iter().filter(|name| !has(name) || is_partly(name));
     let missing: Vec<&str> = missing.map(String::as_str).collect();
-    if missing.is_empty() {
-        return;
+    warnings.extend(some_of(&missing).map(|names| {
+        format!(
+            "Not taken over from the server, because they name files, containers or variables that only it has: \
+             {names}. Set them in the agent's env if it needs them."
+        )
+    }));
+}
+
+/// What was left out, if anything was.
+fn some_of(left_out: &[&str]) -> Option<String> {
+    let named = left_out.get(..NAMED.min(left_out.len()))?.join(", ");
+    match left_out.len().saturating_sub(NAMED) {
+        _ if left_out.is_empty() => None,
+        0 => Some(named),
+        more => Some(format!("{named} and {more} more")),
     }
-    let named = missing.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
-    let more = match missing.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    warnings.push(format!(
-        "Not taken over from the server, because they name files, containers or variables that only it has: \
-         {named}{more}. Set them in the agent's env if it needs them."
-    ));
 }
 
 /// Kubernetes replaces `$(NAME)` only by variables that stand before it. Those from elsewhere stand last here, as does
@@ -101,6 +111,24 @@ mod tests {
         let made = manifest::render(&RunSpec::from_request(&request).expect("a spec")).expect("a manifest");
         let job = serde_json::to_value(made.job).expect("JSON");
         (job["spec"]["template"]["spec"].clone(), made.warnings)
+    }
+
+    #[test]
+    fn a_mount_that_would_hide_files_of_the_run_is_said() {
+        let (pod, warnings) = rendered(json!({"namespace": "n", "image": "i", "pvcClaimName": "c",
+        "secretVolumes": [
+            {"volumeName": "keys", "secretName": "s", "mountPath": "/paperclip"},
+            {"volumeName": "certs", "secretName": "s", "mountPath": "/etc/certs"},
+        ]}));
+        assert!(!pod["volumes"].to_string().contains("keys") && pod["volumes"].to_string().contains("certs"));
+        let said: Vec<&String> = warnings
+            .iter()
+            .filter(|text| text.contains("would hide"))
+            .collect();
+        assert!(
+            matches!(said[..], [text] if text.ends_with(": /paperclip.")),
+            "{warnings:?}"
+        );
     }
 
     #[test]
