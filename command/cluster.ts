@@ -5,7 +5,8 @@ import { request } from "node:https";
 import { type Access, kubectl } from "./kubectl.js";
 
 const ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
-const LIMIT_MS = 15_000;
+/** For the whole of an answer. */
+const LIMIT_MS = 30_000;
 const OUTPUT_BYTES = 64 * 1024 * 1024;
 
 /** One question, as the API takes it and as kubectl does. */
@@ -33,7 +34,7 @@ function fromPod(path: string): Promise<string> {
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port = "443" } = process.env;
   const headers = { authorization: `Bearer ${ofAccount("token")}` };
   return new Promise((resolve, reject) => {
-    const asked = request({ host, port, path, headers, ca: ofAccount("ca.crt"), timeout: LIMIT_MS }, (answer) => {
+    const asked = request({ host, port, path, headers, ca: ofAccount("ca.crt") }, (answer) => {
       let text = "";
       answer.setEncoding("utf8");
       answer.on("data", (part: string) => {
@@ -44,7 +45,9 @@ function fromPod(path: string): Promise<string> {
         answer.statusCode === 200 ? resolve(text) : reject(new Error(`the API server answers ${answer.statusCode}`)),
       );
     });
-    asked.on("timeout", () => asked.destroy(new Error("the API server does not answer")));
+    const late = new Error(`the API server does not answer within ${LIMIT_MS / 1000} s`);
+    const limit = setTimeout(() => asked.destroy(late), LIMIT_MS);
+    asked.on("close", () => clearTimeout(limit));
     asked.on("error", reject);
     asked.end();
   });

@@ -31,13 +31,13 @@ const SLOW_READING_MS = 1_000;
 /** The host's entry point. It never throws: whatever goes wrong is a result with an error code. */
 export type Execute = (ctx: AdapterExecutionContext) => Promise<AdapterExecutionResult>;
 
-/** Makes `execute` over an addon; `shown` may change what of a run the host's log shows. */
-export function createExecute(load: NativeLoader, shown = (run: Execute): Execute => run): Execute {
+/** Makes `execute` over an addon; `decorate` may change what of a run the host's log shows. */
+export function createExecute(load: NativeLoader, decorate = (run: Execute): Execute => run): Execute {
   return async function execute(ctx) {
     try {
       const problem = findShapeProblem(ctx);
       if (problem !== null) return failure("k8s_invalid_request", `Cannot start the run: ${problem}.`);
-      return await shown((ctx) => startValidated(load(), ctx))(ctx);
+      return await decorate((ctx) => startValidated(load(), ctx))(ctx);
     } catch (error) {
       if (error instanceof NativeFailure) return error.result;
       const code = codeOf(error);

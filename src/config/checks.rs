@@ -63,7 +63,7 @@ pub(crate) fn is_env_name(name: &str) -> bool {
 
 /// Why no program starts with this argument or variable, with so many bytes before it. The kernel takes 128 KiB for
 /// each, its end included, and no NUL.
-pub(super) fn no_word_of_a_program(before: usize, text: &str) -> Option<String> {
+pub(super) fn why_not_an_argument(before: usize, text: &str) -> Option<String> {
     const LIMIT: usize = 128 * 1024;
     if text.contains('\0') {
         return Some("holds a NUL character, with which no program starts; remove it".to_owned());

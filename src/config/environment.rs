@@ -1,6 +1,6 @@
 //! The operator's `env`, without what only makes sense on the server's own disk.
 
-use super::checks::{is_env_name, no_word_of_a_program};
+use super::checks::{is_env_name, why_not_an_argument};
 use super::{ConfigError, POD_ROOT, Texts};
 
 /// The `env` of the configuration, sorted into what reaches the pod and what does not.
@@ -92,7 +92,7 @@ fn takes_github_away(name: &str) -> bool {
 }
 
 fn check_value(name: &str, value: &str) -> Result<(), ConfigError> {
-    match no_word_of_a_program(name.len() + 1, value) {
+    match why_not_an_argument(name.len() + 1, value) {
         None => Ok(()),
         Some(problem) => Err(ConfigError::field(format!("env.{name}"), problem)),
     }

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use k8s_openapi::api::core::v1::Toleration;
 use serde_json::Value;
 
-use super::checks::no_word_of_a_program;
+use super::checks::why_not_an_argument;
 use super::pod_shape::is_extended_resource;
 use super::row::rows;
 use super::scheduling::{self, Resources};
@@ -189,7 +189,7 @@ impl Settings {
 
 /// Arguments of opencode, each as the kernel takes one.
 fn arguments(words: Vec<String>) -> Result<Vec<String>, ConfigError> {
-    match words.iter().find_map(|word| no_word_of_a_program(0, word)) {
+    match words.iter().find_map(|word| why_not_an_argument(0, word)) {
         None => Ok(words),
         Some(problem) => Err(ConfigError::field(
             "extraArgs",
