@@ -28,6 +28,16 @@ function clauses(selector: string): string[] {
     .filter(Boolean);
 }
 
+const COMPARED = /^([^!=\s]+)\s*(==|!=|=)\s*(\S*)$/;
+
+/** The labels that a selector asks for with one value. */
+export function equalLabels(selector: string | null): [string, string][] {
+  return clauses(selector ?? "").flatMap((clause): [string, string][] => {
+    const [, key, operator, value] = COMPARED.exec(clause) ?? [];
+    return key !== undefined && value !== undefined && operator !== "!=" ? [[key, value]] : [];
+  });
+}
+
 function labelClause(clause: string): LabelTest {
   const set = /^(\S+)\s+(in|notin)\s*\(([^)]*)\)$/.exec(clause);
   if (set) {
@@ -37,7 +47,7 @@ function labelClause(clause: string): LabelTest {
     if (operator === "in") return (labels) => labels[key] !== undefined && values.includes(labels[key]);
     return (labels) => labels[key] === undefined || !values.includes(labels[key]);
   }
-  const compared = /^([^!=\s]+)\s*(==|!=|=)\s*(\S*)$/.exec(clause);
+  const compared = COMPARED.exec(clause);
   if (compared) {
     const [, key, operator, value] = compared as unknown as [string, string, string, string];
     checkValues(key, [value]);

@@ -6,7 +6,7 @@ import { Store } from "../store/store.js";
 import { admit, checkUpdate } from "../validation/admit.js";
 import { applyPatch } from "./patch.js";
 import type { Resource, Target } from "./resources.js";
-import { fieldSelector, labelSelector, type Predicate } from "./selectors.js";
+import { equalLabels, fieldSelector, labelSelector, type Predicate } from "./selectors.js";
 import { ApiError, badRequest, conflict, expired, notFound } from "./status.js";
 
 export interface Answer {
@@ -56,7 +56,7 @@ export class Verbs {
       }
       ({ items, revision } = rest);
     } else {
-      items = this.#store.list(resource.plural, namespace).filter(selection(resource, query));
+      items = this.#selected(resource, namespace, query);
       items.sort((a, b) => order(a).localeCompare(order(b)));
     }
     const limit = Number(query.get("limit") ?? 0);
@@ -116,7 +116,7 @@ export class Verbs {
   }
 
   deleteCollection(resource: Resource, { namespace }: Target, body: any, query: URLSearchParams): Answer {
-    const items = this.#store.list(resource.plural, namespace).filter(selection(resource, query));
+    const items = this.#selected(resource, namespace, query);
     for (const { metadata } of items) {
       deleteObject(this.#store, resource, metadata.namespace, metadata.name, deleteOptions(body, query));
     }
@@ -149,6 +149,11 @@ export class Verbs {
       Object.assign(draft, structuredClone(next));
     });
     return { code: 200, body: stored! };
+  }
+
+  #selected(resource: Resource, namespace: string | undefined, query: URLSearchParams): KubeObject[] {
+    const matches = selection(resource, query);
+    return this.#store.list(resource.plural, namespace, equalLabels(query.get("labelSelector"))).filter(matches);
   }
 
   #keep(items: KubeObject[], revision: number): string {

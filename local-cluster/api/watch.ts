@@ -2,7 +2,7 @@
 
 import type { ServerResponse } from "node:http";
 import type { KubeObject } from "../objects.js";
-import type { Change, Store } from "../store/store.js";
+import { type Change, type Store, textOf } from "../store/store.js";
 import type { Resource } from "./resources.js";
 import type { Predicate } from "./selectors.js";
 import { failure } from "./status.js";
@@ -94,7 +94,7 @@ export class Watch {
   }
 
   #send(type: string, object: KubeObject): void {
-    this.#write(type, json(object));
+    this.#write(type, textOf(object));
     this.onEvent(++this.#sent);
   }
 
@@ -117,16 +117,4 @@ export class Watch {
     this.#unsubscribe();
     for (const timer of this.#timers.splice(0)) clearTimeout(timer);
   }
-}
-
-// Every watcher of an object writes the same text: it is made once.
-const texts = new WeakMap<KubeObject, string>();
-
-function json(object: KubeObject): string {
-  let text = texts.get(object);
-  if (text === undefined) {
-    text = JSON.stringify(object);
-    texts.set(object, text);
-  }
-  return text;
 }

@@ -5,12 +5,13 @@
 
 import type { KubeObject } from "../objects.js";
 import { RESOURCES } from "../api/resources.js";
-import { deleteObject, FOREGROUND, isOwnedBy, ORPHAN } from "../store/deletion.js";
+import { deleteObject, FOREGROUND, ORPHAN } from "../store/deletion.js";
 import type { Change, Store } from "../store/store.js";
 import { WorkQueue } from "../store/work-queue.js";
 
 export class GarbageCollector {
-  readonly queue = new WorkQueue(() => this.#sweep());
+  /** Uids of objects that something may have to be done about. */
+  readonly queue = new WorkQueue((uid) => this.#look(uid));
   readonly #store: Store;
 
   constructor(store: Store) {
@@ -19,35 +20,40 @@ export class GarbageCollector {
   }
 
   #notice({ type, object }: Change): void {
-    const { ownerReferences, deletionTimestamp, finalizers } = object.metadata;
-    const waiting = deletionTimestamp !== undefined && (finalizers?.length ?? 0) > 0;
-    if (type === "DELETED" || waiting || (type === "ADDED" && ownerReferences?.length)) this.queue.add("sweep");
-  }
-
-  #sweep(): void {
-    const objects = [...this.#store.all()];
-    const byUid = new Map(objects.map(([, object]) => [object.metadata.uid, object]));
-    for (const [resource, object] of objects) {
-      const held = object.metadata.deletionTimestamp ? (object.metadata.finalizers ?? []) : [];
-      if (held.includes(ORPHAN)) this.#orphan(resource, object, objects);
-      else if (held.includes(FOREGROUND) && !objects.some(([, other]) => isOwnedBy(other, object.metadata.uid))) {
-        this.#release(resource, object, FOREGROUND);
-      }
+    const { uid, ownerReferences = [], deletionTimestamp, finalizers = [] } = object.metadata;
+    if (type === "DELETED") {
+      // Its dependents may have no owner any more, and its owners may have waited for it.
+      for (const [, { metadata }] of this.#store.ownedBy(uid)) this.queue.add(metadata.uid);
+      for (const owner of ownerReferences) this.queue.add(owner.uid);
+    } else if ((deletionTimestamp && finalizers.length > 0) || (type === "ADDED" && ownerReferences.length > 0)) {
+      this.queue.add(uid);
     }
-    for (const [resource, object] of objects) this.#collect(resource, object, byUid);
   }
 
-  #collect(resource: string, object: KubeObject, byUid: Map<string, KubeObject>): void {
+  #look(uid: string): void {
+    const [resource, object] = this.#store.withUid(uid) ?? [];
+    if (!resource || !object) return;
+    const held = object.metadata.deletionTimestamp ? (object.metadata.finalizers ?? []) : [];
+    if (held.includes(ORPHAN)) this.#orphan(resource, object);
+    else if (held.includes(FOREGROUND)) {
+      const dependents = this.#store.ownedBy(uid);
+      if (dependents.length === 0) this.#release(resource, object, FOREGROUND);
+      for (const [kind, dependent] of dependents) this.#collect(kind, dependent);
+    }
+    this.#collect(resource, object);
+  }
+
+  #collect(resource: string, object: KubeObject): void {
     const { namespace, name } = object.metadata;
     // As it is now: orphaning above may just have freed it.
     const current = this.#store.get(resource, namespace, name);
     const owners = current?.metadata.ownerReferences ?? [];
     if (!current || owners.length === 0 || current.metadata.deletionTimestamp) return;
-    const present = owners.filter(({ uid }) => byUid.has(uid));
-    const inForeground = present.filter(
-      ({ uid }) =>
-        byUid.get(uid)!.metadata.finalizers?.includes(FOREGROUND) && byUid.get(uid)!.metadata.deletionTimestamp,
-    );
+    const present = owners.filter(({ uid }) => this.#store.withUid(uid));
+    const inForeground = present.filter(({ uid }) => {
+      const { finalizers, deletionTimestamp } = this.#store.withUid(uid)![1].metadata;
+      return deletionTimestamp && finalizers?.includes(FOREGROUND);
+    });
     if (inForeground.length === present.length) {
       const propagationPolicy = inForeground.length > 0 ? "Foreground" : "Background";
       deleteObject(this.#store, RESOURCES[resource]!, namespace, name, { propagationPolicy });
@@ -58,10 +64,9 @@ export class GarbageCollector {
     }
   }
 
-  #orphan(resource: string, owner: KubeObject, objects: [string, KubeObject][]): void {
+  #orphan(resource: string, owner: KubeObject): void {
     const { uid } = owner.metadata;
-    for (const [kind, object] of objects) {
-      if (!isOwnedBy(object, uid)) continue;
+    for (const [kind, object] of this.#store.ownedBy(uid)) {
       this.#store.modify(kind, object.metadata.namespace, object.metadata.name, (draft: KubeObject) => {
         const left = draft.metadata.ownerReferences!.filter((reference) => reference.uid !== uid);
         if (left.length > 0) draft.metadata.ownerReferences = left;

@@ -6,7 +6,7 @@
 import type { Condition, Job, KubeObject, Pod } from "../objects.js";
 import { generatedName, timestamp } from "../objects.js";
 import { RESOURCES } from "../api/resources.js";
-import { deleteObject, isOwnedBy } from "../store/deletion.js";
+import { deleteObject } from "../store/deletion.js";
 import type { Change, Store } from "../store/store.js";
 import { WorkQueue } from "../store/work-queue.js";
 
@@ -79,7 +79,7 @@ export class JobController {
     memory.isSuspended = false;
 
     memory.startedAt ??= Date.now();
-    const pods = (this.#store.list("pods", namespace) as Pod[]).filter((pod) => isOwnedBy(pod, job.metadata.uid));
+    const pods = this.#podsOf(job);
     const leaving = pods.filter((pod) => pod.metadata.deletionTimestamp);
     const staying = pods.filter((pod) => !pod.metadata.deletionTimestamp);
     const succeeded = pods.filter((pod) => pod.status.phase === "Succeeded").length;
@@ -135,15 +135,18 @@ export class JobController {
     if (!end && !decided && left !== Infinity) this.#wake(job, memory, left);
   }
 
+  #podsOf(job: Job): Pod[] {
+    return this.#store.ownedBy(job.metadata.uid).flatMap(([kind, object]) => (kind === "pods" ? [object as Pod] : []));
+  }
+
   /** A suspended Job has no pods, and its deadline begins anew when it goes on. */
   #suspend(job: Job, memory: Memory): void {
     memory.isSuspended = true;
     delete memory.startedAt;
     clearTimeout(memory.timer);
-    const { namespace, name, uid } = job.metadata;
-    for (const pod of this.#store.list("pods", namespace) as Pod[])
-      if (isOwnedBy(pod, uid) && !pod.metadata.deletionTimestamp)
-        deleteObject(this.#store, RESOURCES.pods!, namespace, pod.metadata.name);
+    const { namespace, name } = job.metadata;
+    for (const pod of this.#podsOf(job))
+      if (!pod.metadata.deletionTimestamp) deleteObject(this.#store, RESOURCES.pods!, namespace, pod.metadata.name);
     this.#store.modify("jobs", namespace, name, (draft: Job) => {
       delete draft.status.startTime;
       setCount(draft.status, "active", 0);

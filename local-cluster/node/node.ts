@@ -123,7 +123,7 @@ export class Node {
   }
 
   #sync(uid: string): void {
-    const pod = this.store.list("pods").find((candidate) => candidate.metadata.uid === uid) as Pod | undefined;
+    const pod = this.store.withUid(uid)?.[1] as Pod | undefined;
     const worker = this.#workers.get(uid);
     if (!pod) {
       // Deleted by force: the kubelet still gives its processes a second.

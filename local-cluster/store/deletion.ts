@@ -40,7 +40,7 @@ export function deleteObject(
   const finalizers = new Set(object.metadata.finalizers ?? []);
   const policy = propagation(resource, options);
   if (policy === "Foreground") finalizers.add(FOREGROUND);
-  else if (policy === "Orphan" && hasDependents(store, object)) finalizers.add(ORPHAN);
+  else if (policy === "Orphan" && store.ownedBy(object.metadata.uid).length > 0) finalizers.add(ORPHAN);
   if (finalizers.size === 0) return { object: store.remove(resource.plural, namespace, name)!, gone: true };
   const held = store.modify(resource.plural, namespace, name, (draft: KubeObject) => {
     draft.metadata.finalizers = [...finalizers];
@@ -98,12 +98,4 @@ function checkPreconditions(resource: Resource, object: KubeObject, { preconditi
         `ResourceVersion in object meta: ${resourceVersion}`,
     );
   }
-}
-
-export const isOwnedBy = (object: KubeObject, uid: string): boolean =>
-  object.metadata.ownerReferences?.some((owner) => owner.uid === uid) ?? false;
-
-function hasDependents(store: Store, owner: KubeObject): boolean {
-  for (const [, object] of store.all()) if (isOwnedBy(object, owner.metadata.uid)) return true;
-  return false;
 }

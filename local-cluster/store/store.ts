@@ -8,6 +8,7 @@ import type { KubeObject } from "../objects.js";
 import { generatedName, timestamp } from "../objects.js";
 import { RESOURCES } from "../api/resources.js";
 import { alreadyExists } from "../api/status.js";
+import { type Entry, IndexOfObjects } from "./index-of-objects.js";
 
 export interface Change {
   type: "ADDED" | "MODIFIED" | "DELETED";
@@ -26,6 +27,7 @@ export class Store {
   #revision = 1000;
   #compacted = 1000;
   #tables = new Map<string, Map<string, KubeObject>>();
+  #index = new IndexOfObjects();
   #history: Change[] = [];
   #listeners = new Set<Listener>();
 
@@ -42,14 +44,18 @@ export class Store {
     return this.#table(resource).get(key(namespace, name));
   }
 
-  list(resource: string, namespace?: string): KubeObject[] {
-    const found = [...this.#table(resource).values()];
+  /** All of a kind; with labels, those that may have all of them. */
+  list(resource: string, namespace?: string, labels: [string, string][] = []): KubeObject[] {
+    const found = labels.length > 0 ? this.#index.withLabels(resource, labels) : [...this.#table(resource).values()];
     return namespace === undefined ? found : found.filter((object) => object.metadata.namespace === namespace);
   }
 
-  /** Every object of every kind, for the garbage collector. */
-  *all(): Generator<[string, KubeObject]> {
-    for (const [resource, table] of this.#tables) for (const object of table.values()) yield [resource, object];
+  withUid(uid: string): Entry | undefined {
+    return this.#index.withUid(uid);
+  }
+
+  ownedBy(uid: string): Entry[] {
+    return this.#index.ownedBy(uid);
   }
 
   /** Stores a new object; the server's own metadata fields are set here, whatever the client sent in them. */
@@ -60,6 +66,7 @@ export class Store {
     if (table.has(key(namespace, name))) throw alreadyExists(RESOURCES[resource]!, name);
     created.metadata.resourceVersion = String(++this.#revision);
     table.set(key(namespace, name), created);
+    this.#index.replace(resource, undefined, created);
     this.#announce({ type: "ADDED", resource, revision: this.#revision, object: created });
     return created;
   }
@@ -89,7 +96,7 @@ export class Store {
     if (!previous) return undefined;
     const next = structuredClone(previous);
     change(next);
-    if (JSON.stringify(next) === JSON.stringify(previous)) return previous;
+    if (textOf(next) === textOf(previous)) return previous;
     if (next.metadata.deletionTimestamp && !next.metadata.finalizers?.length && previous.metadata.finalizers?.length) {
       // The last finalizer is gone: the delete that waited for it happens now.
       if (resource !== "pods") return this.remove(resource, namespace, name);
@@ -98,7 +105,9 @@ export class Store {
       next.metadata.generation = previous.metadata.generation + 1;
     }
     next.metadata.resourceVersion = String(++this.#revision);
+    texts.delete(next);
     table.set(key(namespace, name), next);
+    this.#index.replace(resource, previous, next);
     this.#announce({ type: "MODIFIED", resource, revision: this.#revision, object: next, previous });
     return next;
   }
@@ -108,6 +117,7 @@ export class Store {
     const previous = table.get(key(namespace, name));
     if (!previous) return undefined;
     table.delete(key(namespace, name));
+    this.#index.replace(resource, previous, undefined);
     // The last event of an object carries the revision of its deletion: a watch resumes after it.
     const object = { ...previous, metadata: { ...previous.metadata, resourceVersion: String(++this.#revision) } };
     this.#announce({ type: "DELETED", resource, revision: this.#revision, object, previous });
@@ -149,6 +159,19 @@ export class Store {
     }
     return table;
   }
+}
+
+// Every watcher of an object writes the same text, and every change is compared with it: it is made once.
+const texts = new WeakMap<KubeObject, string>();
+
+/** The JSON of an object that is stored. */
+export function textOf(object: KubeObject): string {
+  let text = texts.get(object);
+  if (text === undefined) {
+    text = JSON.stringify(object);
+    texts.set(object, text);
+  }
+  return text;
 }
 
 const key = (namespace: string | undefined, name: string): string => `${namespace ?? ""}/${name}`;
