@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
+use super::escapes::without_escapes;
 use super::event::{self, Event, ParsedLine};
 
 /// How opencode begins each of its events. Inside a JSON string its quotes would be escaped.
@@ -36,7 +37,10 @@ pub(crate) fn each(line: &str, is_tail: bool, mut take: impl FnMut(&str, ParsedL
         };
         let may_hold_one = matches!(read, ParsedLine::Other | ParsedLine::Broken);
         if !may_hold_one || OPENING_FINDER.find(line.as_bytes()).is_none() {
-            return take(line, read);
+            return match plain(line).filter(|_| may_hold_one) {
+                Some(plain) => each(&plain, is_tail, take),
+                None => take(line, read),
+            };
         }
     }
     let mended = event::mend_surrogates(line);
@@ -51,9 +55,20 @@ pub(crate) fn each(line: &str, is_tail: bool, mut take: impl FnMut(&str, ParsedL
             if !before.trim().is_empty() {
                 take(before, ParsedLine::Other);
             }
-            take(broken, ParsedLine::Broken);
+            match plain(broken) {
+                Some(plain) => each(&plain, is_tail, take),
+                None => take(broken, ParsedLine::Broken),
+            }
         }
     }
+}
+
+/// The line without what JSON never has, if an event then shows in it: a terminal's sequences in the middle of it, or
+/// the zeros of UTF-16.
+fn plain(line: &str) -> Option<String> {
+    memchr::memchr2(0, 0x1b, line.as_bytes())?;
+    let plain = without_escapes(line);
+    OPENING_FINDER.find(plain.as_bytes()).map(|_| plain)
 }
 
 /// Gives the events and the texts before them; what is left has no event that can be read.
@@ -82,7 +97,7 @@ fn give_first(text: &str, before: &str, take: &mut impl FnMut(&str, ParsedLine<'
     let mut events = serde_json::Deserializer::from_str(text).into_iter::<Event<'_>>();
     let event = events.next()?.ok()?;
     let end = events.byte_offset();
-    if !KINDS.contains(&event.kind.as_str()) || event.session.as_str().is_empty() {
+    if !is_event(&event) {
         return None;
     }
     if !before.trim().is_empty() {
@@ -93,6 +108,11 @@ fn give_first(text: &str, before: &str, take: &mut impl FnMut(&str, ParsedLine<'
         ParsedLine::Event(Box::new(event)),
     );
     Some(end)
+}
+
+/// Whether an object is an event of opencode.
+pub(crate) fn is_event(event: &Event<'_>) -> bool {
+    KINDS.contains(&event.kind.as_str()) && !event.session.as_str().is_empty()
 }
 
 /// Whether a second event may begin inside the line: in JSON, a value follows a colon, a comma or a bracket.
@@ -143,6 +163,18 @@ mod tests {
         assert_eq!(seen(&format!("{TEXT}[p] done"), false), ["text", "([p] done)"]);
         assert_eq!(seen(&format!("{TOOL}{TEXT}"), false), ["tool_use", "text"]);
         assert_eq!(seen(&format!("{TEXT} {TEXT}\r"), false), ["text", "text"]);
+    }
+
+    #[test]
+    fn what_json_never_has_is_left_out_of_an_event() {
+        let inside = TEXT.replace("\"part\"", "\u{1b}[2K\u{1b}]0;work\u{7}\"part\"");
+        assert_eq!(seen(&inside, false), ["text"]);
+        let wide: String = TEXT.chars().flat_map(|c| [c, '\0']).collect();
+        assert_eq!(
+            seen(&format!("\u{fffd}\u{fffd}{wide}"), false),
+            ["(\u{fffd}\u{fffd})", "text"]
+        );
+        assert_eq!(seen("\0", false), ["(\0)"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What opencode's JSONL stream means. Pure: lines in, a [`Summary`] out.
 //!
-//! - `event` reads one line; `lenient` lets a field have any type; `glued` finds events beside other text in a line
+//! - `event` reads one line; `lenient` lets a field have any type; `glued` finds events beside other text in a line,
+//!   `spread` those of several lines
 //! - `run_error` reads what opencode 1.x and V2 say of an error; `progress` notices a run that goes round in a circle
 //! - `log` reads one line of opencode's own log, which it may write to stderr
 //! - [`Transcript`] folds lines in constant memory into a [`Summary`]
@@ -21,6 +22,7 @@ mod run_error;
 mod session;
 mod skim;
 pub(crate) mod small;
+mod spread;
 mod summary;
 mod transcript;
 

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::event::{Event, ParsedLine, error_text, js_trim};
 use super::glued;
+use super::spread::Spread;
 use super::transcript::{Transcript, is_step_limit_reason};
 
 /// The pieces of a stdout: whole lines, and the rest after the last newline.
@@ -86,12 +87,13 @@ impl LegacyFields {
 pub fn parse_jsonl(stdout: &str) -> Value {
     let mut transcript = Transcript::new();
     let mut legacy = LegacyFields::default();
+    let mut spread = Spread::default();
     for piece in pieces(stdout) {
         let (line, is_tail) = match piece {
             Piece::Line(line) => (line, false),
             Piece::Tail(tail) => (tail, true),
         };
-        glued::each(line, is_tail, |text, read| {
+        spread.each(line, is_tail, |text, read| {
             match &read {
                 ParsedLine::Event(event) => legacy.add(event),
                 ParsedLine::Error { head, .. } => legacy.errors.push(head.message.to_owned()),

@@ -4,13 +4,13 @@ use super::activity::{Activity, LastEvent};
 use super::bounded::{self, LastFew, Messages};
 use super::escapes::without_escapes;
 use super::event::{Event, ParsedLine, Part, js_trim};
-use super::glued;
 use super::last_errors::{ErrorHead, LastErrors};
 use super::open_errors::OpenErrors;
 use super::progress::{Circle, Progress};
 use super::run_error::RunError;
 use super::session::says_session_lost;
 use super::small::SmallValue;
+use super::spread::Spread;
 use super::summary::{DoneLine, Summary, Tokens, ToolError};
 use crate::ids::is_id;
 
@@ -40,6 +40,7 @@ pub struct Transcript {
     last: LastEvent,
     activity: Activity,
     progress: Progress,
+    spread: Spread,
 }
 
 impl Transcript {
@@ -51,12 +52,18 @@ impl Transcript {
 
     /// Folds one whole line, without its newline.
     pub fn push_line(&mut self, line: &str) {
-        glued::each(line, false, |text, read| self.push(text, read, false));
+        self.push_piece(line, false);
     }
 
     /// Folds the rest after the last newline. A complete object there counts as a line.
     pub fn push_cut(&mut self, tail: &str) {
-        glued::each(tail, true, |text, read| self.push(text, read, true));
+        self.push_piece(tail, true);
+    }
+
+    fn push_piece(&mut self, line: &str, is_tail: bool) {
+        let mut spread = std::mem::take(&mut self.spread);
+        spread.each(line, is_tail, |text, read| self.push(text, read, is_tail));
+        self.spread = spread;
     }
 
     pub(crate) fn push(&mut self, text: &str, read: ParsedLine<'_>, is_tail: bool) {
@@ -100,6 +107,7 @@ impl Transcript {
         sum.tool_errors = self.tool_errors.to_vec();
         sum.errors = self.errors.to_vec();
         sum.stray_lines = self.stray.to_vec();
+        sum.lines += u64::from(self.spread.is_open());
         sum.circle = self.progress.circle();
         sum.last_step = self.progress.last_step();
         sum.clean_stop = sum.last_reason.as_deref() == Some("stop")

@@ -1,0 +1,87 @@
+//! Joins what stands between opencode and its reader, such as `jq`, has spread over several lines.
+
+use super::event::{Event, ParsedLine};
+use super::glued;
+
+/// Bytes of one event that are kept until it ends.
+const MAX_BYTES: usize = 1 << 20;
+
+/// The lines of an object that has begun on a line of its own, and not ended yet.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Spread {
+    lines: String,
+}
+
+impl Spread {
+    /// Gives what a line holds, as [`glued::each`] does, and an event that it ends.
+    pub(crate) fn each(&mut self, line: &str, is_tail: bool, mut take: impl FnMut(&str, ParsedLine<'_>)) {
+        let shown = line.trim_end();
+        if self.lines.is_empty() {
+            if shown != "{" || is_tail {
+                return glued::each(line, is_tail, take);
+            }
+            return self.lines.push_str(shown);
+        }
+        let goes_on = shown.starts_with([' ', '\t']) && self.lines.len() + shown.len() <= MAX_BYTES;
+        self.lines
+            .extend(["\n", if goes_on || shown == "}" { shown } else { line }]);
+        if goes_on && !is_tail {
+            return;
+        }
+        let lines = std::mem::take(&mut self.lines);
+        match serde_json::from_str::<Event<'_>>(&lines) {
+            Ok(event) if glued::is_event(&event) => take(&lines, ParsedLine::Event(Box::new(event))),
+            Ok(_) | Err(_) => lines
+                .split('\n')
+                .for_each(|line| glued::each(line, false, &mut take)),
+        }
+    }
+
+    /// Whether an object has begun and not ended.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.lines.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(lines: &[&str]) -> Vec<String> {
+        let (mut spread, mut seen) = (Spread::default(), Vec::new());
+        for line in lines {
+            spread.each(line, false, |text, read| {
+                seen.push(match read {
+                    ParsedLine::Event(event) => event.kind.as_str().to_owned(),
+                    _ => text.to_owned(),
+                });
+            });
+        }
+        seen
+    }
+
+    #[test]
+    fn an_event_of_several_lines_is_one() {
+        let event = [
+            "{",
+            r#"  "type": "text","#,
+            "  \"sessionID\": \"s\",\r",
+            r#"  "part": {"#,
+            r#"    "text": "t""#,
+            "  }",
+            "}",
+        ];
+        assert_eq!(
+            seen(&[&event[..], &event[..], &["plain"]].concat()),
+            ["text", "text", "plain"]
+        );
+    }
+
+    #[test]
+    fn other_objects_stay_the_lines_that_they_are() {
+        let foreign = ["{", r#"  "type": "text""#, "}"];
+        assert_eq!(seen(&foreign), foreign);
+        let broken = ["{", r#"  "a": 1,"#, "plain", "{"];
+        assert_eq!(seen(&broken), ["{", r#"  "a": 1,"#, "plain"]);
+    }
+}
