@@ -53,8 +53,10 @@ pub(super) fn last_said(facts: &FoldedFacts) -> Option<String> {
 /// Whether the provider had refused what the session holds when somebody else ended the run.
 pub(super) fn refuses_history(facts: &FoldedFacts) -> bool {
     let refused = || cause(&facts.summary).and_then(kind) == Some(Kind::History);
+    // It is the end of opencode's run: what is missing of the log comes after it.
+    let is_last = facts.log_state.is_whole() || facts.exit_code == Some(1);
     // A step that is on was begun after it: that request was taken.
-    facts.log_state.is_whole() && !facts.summary.open_step && refused()
+    is_last && !facts.summary.open_step && refused()
 }
 
 /// Whether opencode's log has the cause, and the stream only a reference to it.
@@ -125,6 +127,7 @@ fn says_nothing(error: &RunError, text: &str) -> bool {
     text == error.name.to_ascii_lowercase()
         || words.contains(&rest.as_str())
         || text.starts_with("provider request failed with http")
+        || text.ends_with("error") && !text.contains(' ')
 }
 
 /// The text of an error without escape codes, JSON and HTML.
@@ -157,6 +160,11 @@ fn of_provider(facts: &FoldedFacts, error: &RunError, kind: Kind, text: &str) ->
         Kind::Misconfigured => OutcomeFailure {
             family: None,
             ..failure.not_retryable()
+        },
+        // opencode says so of every 404 of OpenAI.
+        Kind::Rejected if error.retryable == Some(true) && error.status != Some(404) => OutcomeFailure {
+            retryable: true,
+            ..failure
         },
         _ => failure,
     }

@@ -7,6 +7,7 @@
 
 mod command_line;
 mod crash;
+mod documents;
 mod errors;
 mod excerpt;
 mod facts;

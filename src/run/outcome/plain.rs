@@ -4,27 +4,31 @@ use serde_json::Value;
 
 use crate::opencode::bounded::prefix;
 
+use super::documents;
+
 /// The text with each JSON document in it replaced by the message that it holds.
 pub(crate) fn without_json(text: &str) -> String {
     let text = text.trim();
     if text.starts_with(['{', '[']) {
-        match serde_json::from_str::<Value>(text) {
-            Ok(value) => return said_by(&value).unwrap_or_else(|| "an error without a message".to_owned()),
-            Err(_) if text.starts_with('{') => return "an unreadable error".to_owned(),
-            Err(_) => {}
+        match documents::read(text) {
+            Ok((value, end)) if end == text.len() => {
+                return said_in(&value, 0).unwrap_or_else(|| "an error without a message".to_owned());
+            }
+            Err(_) if text.starts_with('{') && !documents::is_repr(text) => {
+                return "an unreadable error".to_owned();
+            }
+            Ok(_) | Err(_) => {}
         }
     }
-    without_inner_json(text)
+    // The same for documents in the middle of a text.
+    without_documents(text, &mut 0, 0)
 }
 
-/// What a provider's answer says. A router puts the words of the provider behind it into `metadata.raw`.
+/// What a provider's answer says.
 pub(super) fn detail(body: &str) -> Option<String> {
     let body = body.trim();
-    let said = match serde_json::from_str::<Value>(body) {
-        Ok(value) => value
-            .pointer("/error/metadata/raw")
-            .and_then(said_by)
-            .or_else(|| said_by(&value))?,
+    let said = match documents::read(body) {
+        Ok((value, _)) => said_in(&value, 0)?,
         Err(_) if body.starts_with(['{', '[']) => return None,
         Err(_) => body.to_owned(),
     };
@@ -51,29 +55,25 @@ pub(super) fn page(text: &str) -> Option<String> {
 /// Bytes of a page in which its title is looked for.
 const PAGE_HEAD: usize = 4 << 10;
 
-/// The same for documents in the middle of a text. Of one that cannot be read, the rest of its line is removed.
-fn without_inner_json(text: &str) -> String {
-    without_documents(text, &mut 0)
-}
-
-/// How often a text is read for its documents, those together that cannot be read: each may be in the one before.
-const MAX_READS: usize = 2;
-
+/// Of a document that cannot be read, the rest of its line is removed.
+///
 /// `wasted` counts the bytes of documents that could not be read.
-fn without_documents(text: &str, wasted: &mut usize) -> String {
+fn without_documents(text: &str, wasted: &mut usize, depth: usize) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some((before, after)) = rest.find(OBJECT).map(|at| rest.split_at(at)) {
+    while let Some((before, after)) = documents::find_object(rest).map(|at| rest.split_at(at)) {
         out.push_str(before);
-        let mut values = serde_json::Deserializer::from_str(after).into_iter::<Value>();
-        let is_worth_it = *wasted < MAX_READS * text.len();
-        let read = is_worth_it.then(|| values.next()).flatten();
-        let (said, end) = match read {
-            Some(Ok(value)) => (said_by(&value), values.byte_offset()),
+        let is_worth_it = *wasted < documents::MAX_READS * text.len();
+        let (said, end) = match is_worth_it.then(|| documents::read(after)) {
+            Some(Ok((value, end))) => (said_in(&value, depth + 1), end),
             not_read => {
-                *wasted += not_read
-                    .and_then(Result::err)
-                    .map_or(0, |error| bytes_before(&error, after));
+                *wasted += not_read.and_then(Result::err).unwrap_or(0);
+                // A quote behind a bracket may stand in a sentence; what Python cut says more than nothing.
+                if !after.starts_with(OBJECT) {
+                    out.push('{');
+                    rest = after.get(1..).unwrap_or_default();
+                    continue;
+                }
                 (None, after.find('\n').unwrap_or(after.len()))
             }
         };
@@ -84,56 +84,59 @@ fn without_documents(text: &str, wasted: &mut usize) -> String {
     (out + rest).replace(OBJECT, "…")
 }
 
-/// How much of a text was read until this error.
-fn bytes_before(error: &serde_json::Error, text: &str) -> usize {
-    let lines = text.split_inclusive('\n').take(error.line().saturating_sub(1));
-    lines.map(str::len).sum::<usize>() + error.column()
-}
-
 /// The beginning of a JSON object that a program wrote.
 const OBJECT: &str = "{\"";
-
-fn said_by(value: &Value) -> Option<String> {
-    said_in(value, 0).filter(|said| !said.contains(OBJECT))
-}
 
 fn said_in(value: &Value, depth: usize) -> Option<String> {
     if depth > 8 {
         return None;
     }
     match value {
-        Value::String(text) if text.trim_start().starts_with(['{', '[']) => serde_json::from_str(text)
-            .ok()
-            .and_then(|inner| said_in(&inner, depth + 1)),
-        Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+        Value::String(text) => {
+            let text = text.trim();
+            let inner = text.starts_with(['{', '[']).then(|| documents::read(text));
+            match inner {
+                Some(Ok((inner, end))) if end == text.len() => said_in(&inner, depth + 1),
+                Some(Err(_)) if text.starts_with('{') => None,
+                // A gateway quotes in words what it got.
+                _ => Some(without_documents(text, &mut 0, depth + 1)).filter(|text| !text.is_empty()),
+            }
+        }
         Value::Array(items) => items.iter().find_map(|item| said_in(item, depth + 1)),
-        Value::Object(fields) => [
-            "message",
-            "Message",
-            "error_msg",
-            "error_description",
-            "status_msg",
-            "faultstring",
-            "error",
-            "data",
-            "detail",
-            "errors",
-            "fault",
-            "base_resp",
-            "description",
-            "msg",
-            "title",
-            "reason",
-            "code",
-            "name",
-            "type",
-        ]
-        .iter()
-        .filter_map(|name| fields.get(*name))
-        .find_map(|field| said_in(field, depth + 1)),
+        Value::Object(fields) => value
+            .pointer(RAW)
+            .into_iter()
+            .chain(SAID.iter().filter_map(|name| fields.get(*name)))
+            .find_map(|field| said_in(field, depth + 1)),
         Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
 }
+
+/// Where a router puts the words of the provider behind it.
+const RAW: &str = "/metadata/raw";
+/// The fields that say something, the plainest first. The page reads an answer in the same order.
+const SAID: [&str; 20] = [
+    "message",
+    "Message",
+    "error_msg",
+    "error_description",
+    "status_msg",
+    "faultstring",
+    "error",
+    "data",
+    "detail",
+    "details",
+    "errors",
+    "fault",
+    "base_resp",
+    "description",
+    "msg",
+    "title",
+    "reason",
+    "code",
+    "name",
+    "type",
+];
 
 #[cfg(test)]
 mod tests {
@@ -145,15 +148,25 @@ mod tests {
         let line = format!("{{\"a\":[{}\n", "0,".repeat(500));
         let text = line.repeat(64);
         let mut wasted = 0;
-        assert_eq!(without_documents(&text, &mut wasted), "…\n".repeat(64));
+        assert_eq!(without_documents(&text, &mut wasted, 0), "…\n".repeat(64));
         assert!(
-            wasted <= (MAX_READS + 1) * text.len(),
+            wasted <= (documents::MAX_READS + 1) * text.len(),
             "{wasted} of {}",
             text.len()
         );
         // Short ones do not hide what is behind them.
         let many = format!("{}{{\"message\":\"said\"}}", "{\"x\n".repeat(1_000));
-        assert!(without_documents(&many, &mut 0).ends_with("…\nsaid"));
+        assert!(without_documents(&many, &mut 0, 0).ends_with("…\nsaid"));
+    }
+
+    /// The page's parser reads the same answers.
+    #[test]
+    fn an_answer_says_the_same_here_and_on_the_page() {
+        let cases: Vec<(String, String)> =
+            serde_json::from_str(include_str!("../../../fixtures/answers.json")).expect("pairs of texts");
+        for (body, said) in cases {
+            assert_eq!(detail(&body).unwrap_or_default(), said, "{body}");
+        }
     }
 
     #[test]
@@ -177,6 +190,21 @@ mod tests {
             ),
             (r#"[1] {"message":"{\"cut"} x"#, "[1] … x"),
             ("[x] y", "[x] y"),
+            (
+                "400 - {'error': {'message': \"it's\", 'code': None}}.",
+                "400 - it's.",
+            ),
+            ("400 - {\n  \"error\": {\"message\": \"said\"}\n}", "400 - said"),
+            (
+                r#"{"detail":"Error code: 400 - {'error': {'message': 'said', 'param': None}}"}"#,
+                "Error code: 400 - said",
+            ),
+            (
+                r#"{"error":{"message":"BadRequestError: {\"error\":{\"message\":\"said\"}}"}}"#,
+                "BadRequestError: said",
+            ),
+            ("{'error': {'message': 'said'}}", "said"),
+            ("400 - {'error': 'cut", "400 - {'error': 'cut"),
         ] {
             assert_eq!(without_json(raw), said, "{raw}");
         }

@@ -1,13 +1,17 @@
-//! What kind of failure an error of opencode's stream is. Status and code have the first word, then what the provider
-//! says; a link says nothing. Pure.
+//! What kind of failure an error of opencode's stream is. The fields of the answer have the first word, then what the
+//! provider says, then the status; a link says nothing. Pure.
 
 use crate::opencode::RunError;
 
 use super::provider_words as words;
 
+mod answer;
 mod answer_text;
+mod codes;
+mod conversation;
+mod said;
 
-use answer_text::{before_page, status_in, without_links};
+use said::Said;
 
 /// The kind of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +52,9 @@ pub(super) fn kind(error: &RunError) -> Option<Kind> {
     if said.is_elsewhere(words::NAMED_LIKE_ONE) && !said.is_history() {
         return said.by_status();
     }
+    if let Some(kind) = said.by_structure() {
+        return Some(kind);
+    }
     let of_request = matches!(said.status, None | Some(400 | 404 | 409 | 413 | 422))
         || said.is_template()
         || said.says(words::HISTORY_OF_CONNECTION);
@@ -80,70 +87,7 @@ pub(super) fn kind(error: &RunError) -> Option<Kind> {
     said.by_status()
 }
 
-struct Said<'a> {
-    error: &'a RunError,
-    /// Of the answer, or what a client says of it.
-    status: Option<u16>,
-    text: String,
-    /// The answer is a web page: whose words those are nobody knows.
-    is_page: bool,
-}
-
-impl<'a> Said<'a> {
-    fn of(error: &'a RunError) -> Self {
-        let parts = [
-            Some(error.name.as_str()),
-            Some(error.message.as_str()),
-            error.body.as_deref(),
-            error.reason.as_deref(),
-        ];
-        let parts: Vec<String> = parts.into_iter().flatten().map(str::to_lowercase).collect();
-        let status = error.status.or_else(|| status_in(&error.message));
-        let is_page = parts.iter().any(|part| before_page(part).is_some());
-        // Without a status the page is all there is.
-        let words = parts.iter().map(|part| match before_page(part) {
-            Some(before) if status.is_some() => before,
-            _ => part.as_str(),
-        });
-        let text = without_links(&words.collect::<Vec<_>>().join("\n"));
-        Self {
-            error,
-            status,
-            text,
-            is_page,
-        }
-    }
-
-    fn says(&self, words: &[&str]) -> bool {
-        words.iter().any(|word| self.text.contains(word))
-    }
-
-    /// The same, where a word in one of these phrases means nothing.
-    fn says_beside(&self, words: &[&str], phrases: &[&str]) -> bool {
-        let without = |text: String, phrase: &&str| text.replace(*phrase, "");
-        let text = phrases.iter().fold(self.text.clone(), without);
-        words.iter().any(|word| text.contains(word))
-    }
-
-    /// Errors that opencode itself has named, where the name leaves nothing open.
-    fn by_name(&self) -> Option<Kind> {
-        match self.error.name.as_str() {
-            "ContextOverflowError" => Some(Kind::Overflow),
-            "ContentFilterError" | "provider.content-filter" => Some(Kind::Filtered),
-            "provider.quota" => Some(Kind::Quota),
-            "provider.invalid-output" => Some(Kind::BrokenStream),
-            _ => None,
-        }
-    }
-
-    /// Whether opencode says that a request to a provider failed.
-    fn is_of_provider(&self) -> bool {
-        let name = self.error.name.as_str();
-        let is_named = name.starts_with("provider.")
-            || ["APIError", "ProviderAuthError", "AI_APICallError"].contains(&name);
-        is_named || self.status.is_some()
-    }
-
+impl Said<'_> {
     /// A filter, a quota and a rate limit are told apart by their words, with whatever status they come.
     fn by_words(&self) -> Option<Kind> {
         let status = self.status;
@@ -158,10 +102,11 @@ impl<'a> Said<'a> {
             .replace("rate_limit_error", "")
             .replace("quota project", "");
         let passes = words::TOO_FAST.iter().any(|word| text.contains(word));
-        let is_server = status.is_some_and(|status| status >= 500);
+        let is_server = status.is_some_and(|status| status == 408 || status >= 500);
         let no_money =
             !is_server && self.says(words::MONEY) && self.says(words::IS_GONE) && !self.says(&["balancer"]);
-        let is_spent = self.says_beside(words::SPENT, words::NOT_SPENT) || no_money || status == Some(402);
+        let says_spent = !is_server && self.says_beside(words::SPENT, words::NOT_SPENT);
+        let is_spent = says_spent || no_money || status == Some(402);
         if is_spent {
             return Some(Kind::Quota);
         }
@@ -189,77 +134,6 @@ impl<'a> Said<'a> {
     /// A filter, and not an account that may not use one, or a server that does not reach its own.
     fn is_filtered(&self) -> bool {
         self.says_beside(words::FILTERED, words::NOT_FILTERED)
-    }
-
-    /// No request to a provider is meant, but something that these words name.
-    fn is_elsewhere(&self, words: &[&str]) -> bool {
-        !self.is_of_provider() && self.says(words)
-    }
-
-    fn is_overflow(&self) -> bool {
-        let counts = self.says(&["exceeds the limit"]) && self.says(&["token"]) && self.status != Some(429);
-        !matches!(self.status, Some(401..=403))
-            && !self.says(words::OUTPUT_TOO_LONG)
-            && (counts || self.says(words::OVERFLOW) || self.is_too_long())
-    }
-
-    /// The input is longer than something, in whatever words. The output, a name or a tool is not meant.
-    fn is_too_long(&self) -> bool {
-        matches!(self.status, Some(400 | 422))
-            && self.says(&["input", "prompt", "context", "messages"])
-            && self.says(&["token", "length"])
-            && self.says(words::TOO_LONG)
-            && !self.says(words::NOT_THE_INPUT)
-    }
-
-    /// A server of one's own applies the model's template to the messages, and where it does not fit answers 500, or
-    /// says so in its stream.
-    fn is_template(&self) -> bool {
-        let is_refusal = self.status == Some(500) || self.status.is_none() && self.says(&["jinja"]);
-        is_refusal && self.says(words::TEMPLATE)
-    }
-
-    /// The same request may succeed later. opencode says so of every 404 of OpenAI: of an item that is gone it is wrong.
-    fn may_pass(&self) -> bool {
-        let is_item = self.status == Some(404) && self.says(words::ITEM_IS_GONE);
-        self.error.retryable == Some(true) && !is_item && !self.is_template()
-    }
-
-    /// A message of the conversation is named by its place.
-    fn is_at_place(&self) -> bool {
-        let lists = [
-            "messages.",
-            "messages.[",
-            "messages[",
-            "input[",
-            "contents[",
-            "contents.",
-            "\"messages\",",
-            "\"messages\", ",
-            "'messages',",
-            "'messages', ",
-        ];
-        let at_place = lists.iter().any(|list| {
-            self.text.match_indices(list).any(|(at, _)| {
-                let rest = self.text.get(at + list.len()..).unwrap_or_default();
-                rest.starts_with(|c: char| c.is_ascii_digit())
-            })
-        });
-        at_place && self.is_of_provider() && !self.may_pass() && !self.says(words::SYSTEM_PROMPT)
-    }
-
-    /// The messages of the conversation are named by their place, or by what is in them.
-    fn is_history(&self) -> bool {
-        if self.may_pass() {
-            return false;
-        }
-        if !self.is_of_provider() {
-            // The AI SDK refuses them before a provider does.
-            return self.says(words::HISTORY_OF_SDK) || self.is_template();
-        }
-        self.is_at_place()
-            || self.says(words::HISTORY_ALONE)
-            || self.says(words::HISTORY) && !self.says(words::NOT_HISTORY)
     }
 
     /// Words or a code for an unknown model, or a 404 that says it of one.
@@ -346,7 +220,7 @@ impl<'a> Said<'a> {
         let name = self.error.name.as_str();
         let is_elsewhere = self.is_elsewhere(words::ELSEWHERE);
         // A plugin may be the one that logs in to a provider, and a file what it logs in with.
-        let logs_in = self.says(&["plugin", "credential provider"]);
+        let logs_in = self.says_beside(&["plugin", "credential provider"], &["failed to load plugin"]);
         let is_login = self.says(words::NO_LOGIN) && (!is_elsewhere || logs_in);
         if is_login || ["ProviderAuthError", "provider.auth", "provider.forbidden"].contains(&name) {
             return Some(Kind::Auth);
@@ -355,6 +229,7 @@ impl<'a> Said<'a> {
             return Some(Kind::BrokenStream);
         }
         let is_away = self.says(words::AWAY)
+            || self.answer.has(codes::AWAY)
             || self.is_of_provider() && self.says(words::AWAY_OF_REQUEST)
             || self.error.message.trim_start_matches("TypeError: ") == "terminated";
         if is_away && !is_elsewhere {

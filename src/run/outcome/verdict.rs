@@ -141,7 +141,10 @@ fn incomplete(facts: &FoldedFacts) -> Option<OutcomeFailure> {
             .map(|error| format!(". Its last error: {}", errors::said(error)))
             .unwrap_or_default();
         let text = format!("Output incomplete: the agent's output could not be read to its end{known}");
-        OutcomeFailure::new(code::LOG_INCOMPLETE, text)
+        OutcomeFailure {
+            clear_session: errors::refuses_history(facts),
+            ..OutcomeFailure::new(code::LOG_INCOMPLETE, text)
+        }
     })
 }
 

@@ -42,6 +42,7 @@ const WORDS: &[&str] = &[
     include_str!("../../../fixtures/opencode/field-ends.json"),
     include_str!("../../../fixtures/opencode/field-reports.json"),
     include_str!("../../../fixtures/opencode/field-words.json"),
+    include_str!("../../../fixtures/opencode/field-structures.json"),
 ];
 
 fn cases() -> Vec<Case> {

@@ -2,12 +2,7 @@
 
 /// The conversation, or the prompt, is longer than the model takes.
 pub(in super::super) const OVERFLOW: &[&str] = &[
-    "context_length_exceeded",
     "context-overflow",
-    "contextwindowexceeded",
-    "context_window_exceeded",
-    "exceed_context_size",
-    "model_max_prompt_tokens_exceeded",
     "context window",
     "context length",
     "context limit",
@@ -25,8 +20,6 @@ pub(in super::super) const OVERFLOW: &[&str] = &[
     "exceeds max length",
     "size limit exceeded by",
     "reduce the length of the messages",
-    "string_above_max_length",
-    "request_too_large",
     "when context the overflows",
     "must be reduced in order to run",
     "payload size exceeds",
@@ -34,7 +27,6 @@ pub(in super::super) const OVERFLOW: &[&str] = &[
     "max_tokens must be at least 1",
     "max_new_tokens` must be",
     "must have less than",
-    "model_context_window_exceeded",
     "exceed max message tokens",
     "上下文长度",
     "输入内容过长",
@@ -89,6 +81,7 @@ pub(in super::super) const HISTORY: &[&str] = &[
     "signature in thinking",
     "thinking block",
     "redacted_thinking",
+    "reasoning block",
     "expected `thinking`",
     "reasoning_content",
     "type 'reasoning'",
@@ -161,27 +154,21 @@ pub(in super::super) const HISTORY: &[&str] = &[
     "expected context stuffing",
     "value looks like object",
     "must have a text parameter",
-    " (char ",
 ];
 
 /// Words of the same requests that are about the offered tools or parameters, not about the conversation.
 pub(in super::super) const NOT_HISTORY: &[&str] = &[
     "tool_choice",
     "tool choice",
-    "support tool",
     "tools.",
     "tools[",
     "schema for function",
     "function_declarations",
     "image generation",
-    "function calling",
     "system message must be at",
     "parallel_tool_calls",
     "max_tool_calls",
     "unsupportedparams",
-    "`tool calling`",
-    "function call is not supported",
-    "support function call",
     "encrypted content is not supported",
     "content-type header",
     "supported task",
@@ -199,7 +186,7 @@ pub(in super::super) const HISTORY_OF_CONNECTION: &[&str] = &["does not belong t
 pub(in super::super) const OUTPUT_TOO_LONG: &[&str] = &["max_completion_tokens must be less than"];
 
 /// Words that mean the conversation whatever stands beside them: calls in it where no tools are offered.
-pub(in super::super) const HISTORY_ALONE: &[&str] = &["without `tools=` param"];
+pub(in super::super) const HISTORY_ALONE: &[&str] = &["without `tools=` param", "per assistant message"];
 
 /// The messages of a conversation to which a server cannot apply the model's template.
 pub(in super::super) const TEMPLATE: &[&str] = &[
@@ -208,6 +195,8 @@ pub(in super::super) const TEMPLATE: &[&str] = &[
     "no user query found",
     "cannot pass both content and thinking",
     "failed to parse tool call arguments as json",
+    "single tool-calls at once",
+    "single tool-calls at once",
 ];
 
 /// What the AI SDK says of messages that it does not send to a provider.
@@ -225,7 +214,6 @@ pub(in super::super) const SYSTEM_PROMPT: &[&str] = &["messages[0].role", "messa
 
 /// The model called a tool in a way that the provider does not pass on.
 pub(in super::super) const BAD_CALL: &[&str] = &[
-    "tool_use_failed",
     "failed_generation",
     "failed to call a function",
     "tool call validation failed",

@@ -124,6 +124,7 @@ pub(in super::super) const AWAY_OF_SERVER: &[&str] = &[
     "model unloaded",
     "model has crashed",
     "endpoint is unavailable",
+    "line 1 column 1 (char 0)",
 ];
 
 /// Of these, what stays until somebody changes something.
@@ -205,5 +206,6 @@ pub(in super::super) const NAMED_LIKE_ONE: &[&str] = &[
     "failed to load plugin",
     "mcp error",
     "memory plugin",
+    "configuration is invalid",
     "skill '",
 ];
