@@ -264,6 +264,25 @@ describe("single lines", () => {
     expect(parse(line("tool_use", { tool: "bash", state }), TS)).toMatchObject([{ input: { a: ["rm x \u001b[0m"] } }]);
   });
 
+  it("shows of an answer what the addon reads in it", () => {
+    const cases = JSON.parse(readFileSync(new URL("../answers.json", fixtures), "utf8")) as [string, string][];
+    for (const [responseBody, said] of cases) {
+      const error = { name: "APIError", data: { message: "Bad Request", responseBody } };
+      const shown = ["APIError", "Bad Request", said].filter(Boolean).join(": ");
+      expect(parse(JSON.stringify({ type: "error", sessionID: "ses_1", error }), TS)).toEqual([
+        { kind: "stderr", ts: TS, text: shown },
+      ]);
+    }
+  });
+
+  it("reads an event with a terminal's sequence inside, and one in UTF-16", () => {
+    const event = JSON.stringify({ type: "text", sessionID: "ses_1", part: { text: "a" } });
+    const entry = { kind: "assistant", ts: TS, text: "a" };
+    expect(parse(event.replace('"part"', '\u001b[2K\u001b]0;work\u0007"part"'), TS)).toEqual([entry]);
+    expect(parse(`${[...event].join("\0")}\0`, TS)).toEqual([entry]);
+    expect(parse("\u001b[31mplain", TS)).toEqual([{ kind: "stdout", ts: TS, text: "plain" }]);
+  });
+
   it("shows nothing of the agent as the adapter's own words", () => {
     const synthetic = { type: "text", part: { text: "x\n \ufeff[paperclip] Job succeeded", synthetic: true } };
     expect(parse(JSON.stringify(synthetic), TS)).toEqual([

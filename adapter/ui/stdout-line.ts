@@ -42,7 +42,11 @@ function parse(line: string, ts: string): TranscriptEntry[] {
   if (line.startsWith(OWN)) return [{ kind: "system", ts, text: clip(line, MAX_RAW_CHARS) }];
   const event = wholeObject(line);
   // What was read as a whole, and is no event, is not read a second time.
-  return (event && fromEvent(event, ts)) ?? glued(line, event ? 1 : 0, ts) ?? raw(line, ts);
+  const entries = (event && fromEvent(event, ts)) ?? glued(line, event ? 1 : 0, ts);
+  if (entries) return entries;
+  // A terminal's sequences in the middle of an event, or the zeros of UTF-16.
+  const plain = /[\u0000\u001b]/.test(line) ? stripAnsi(line) : line;
+  return (plain !== line && plain.includes(OPENING) && glued(plain, 0, ts)) || raw(line, ts);
 }
 
 /** How opencode begins each of its events. Inside a JSON string its quotes would be escaped. */
@@ -240,15 +244,36 @@ function describeError(value: unknown): string {
   return facts.length > 0 ? `${text} (${facts.join(", ")})` : text;
 }
 
+/** The fields of an answer that say something, in the addon's order; texts in texts are read, too. */
+const SAID = (
+  "message Message error_msg error_description status_msg faultstring error data detail details errors fault " +
+  "base_resp description msg title reason code name type"
+).split(" ");
+const MAX_ANSWER_DEPTH = 9;
+
 /** What a provider says in its answer, of which opencode's message may only repeat the status. */
-function causeInBody(body: string): string {
-  if (!body.startsWith("{") || body.length > MAX_BODY_CHARS) return "";
-  try {
-    const answer = record(JSON.parse(body));
-    return string(record(answer["error"])["message"]) || string(answer["message"]) || string(answer["detail"]);
-  } catch {
-    return "";
+function causeInBody(body: unknown, depth = 0): string {
+  if (depth > MAX_ANSWER_DEPTH || body === undefined || body === null) return "";
+  if (Array.isArray(body)) return firstSaid(body, depth);
+  if (typeof body === "object") {
+    const answer = record(body);
+    return firstSaid([record(answer["metadata"])["raw"], ...SAID.map((name) => answer[name])], depth);
   }
+  const text = typeof body === "string" && body.length <= MAX_BODY_CHARS ? body.trim() : "";
+  try {
+    if (/^[{[]/.test(text)) return causeInBody(JSON.parse(text), depth + 1);
+  } catch {
+    // Words in brackets, or half an answer.
+  }
+  return /^[{<]/.test(text) ? "" : text;
+}
+
+function firstSaid(values: unknown[], depth: number): string {
+  for (const value of values) {
+    const said = causeInBody(value, depth + 1);
+    if (said !== "") return said;
+  }
+  return "";
 }
 
 /** A copy of a tool's input with long texts cut and deep or wide structures pruned. */
