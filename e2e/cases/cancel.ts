@@ -1,4 +1,6 @@
 /** A person cancels a run whose agent is in a tool. */
+import { setTimeout as sleep } from "node:timers/promises";
+
 import { readLog, readRun, runEnded, textOf } from "../paperclip/run.js";
 import type { Stage } from "../stage.js";
 import { until } from "../wait.js";
@@ -17,9 +19,16 @@ export async function cancel(stage: Stage): Promise<void> {
     );
     return { seen: `pod ${pod?.metadata.name}`, ok: true };
   });
-  await stage.check("the run page meanwhile", "says where the run is", async () => {
-    const { currentStatusMessage } = await readRun(api, worker.runId);
-    return { seen: currentStatusMessage ?? "nothing", ok: Boolean(currentStatusMessage) };
+  await stage.check("the run page meanwhile", "says that the agent is at work, and goes on to say so", async () => {
+    const isTold = async (): Promise<string | false> => {
+      const { currentStatusMessage: told } = await readRun(api, worker.runId);
+      return told === "The agent is at work" || told === "Using bash" ? told : false;
+    };
+    await until("its word", 10, isTold);
+    // The host shows an event in its place, until the next word.
+    await sleep(5000);
+    const seen = await isTold();
+    return { seen: seen || ((await readRun(api, worker.runId)).currentStatusMessage ?? "nothing"), ok: seen !== false };
   });
   await stage.pictures.take("live", worker);
   await stage.check("cancel", "HTTP 200, the Job is gone, and no container of its pod runs", async () => {

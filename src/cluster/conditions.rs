@@ -12,7 +12,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use reason::{NODE_LOST, disruption, pod_reason};
 
-use super::waiting::{is_permanent, is_silent};
+use super::waiting::{is_permanent, is_silent, is_turn_to_come};
 use crate::manifest::PROMPT_SECRET_VOLUME;
 use crate::manifest::exit_codes;
 use crate::manifest::names::PROMPT_CONTAINER;
@@ -300,16 +300,25 @@ fn names_own_secret(pod: &Pod, message: &str) -> bool {
     named.is_some_and(|name| message.contains(&format!("\"{name}\"")))
 }
 
-/// Why one of the Job's containers waits, where that says more than that its turn has not come. What needs help is
-/// [`PodStage::Blocked`]; this passes by itself.
+/// Why one of the Job's containers waits, where that passes by itself: what needs help is [`PodStage::Blocked`].
 #[must_use]
 pub fn waits_because(pod: &Pod, container: &str) -> Option<String> {
+    waiting(pod, container, |reason, message| !is_silent(reason, message))
+}
+
+/// What holds one of the Job's containers, an image that is tried again later as well.
+#[must_use]
+pub fn held_by(pod: &Pod, container: &str) -> Option<String> {
+    waiting(pod, container, |reason, _| !is_turn_to_come(reason))
+}
+
+fn waiting(pod: &Pod, container: &str, is_told: impl Fn(&str, &str) -> bool) -> Option<String> {
     let status = pod.status.as_ref()?;
     let ours = prompt_status(status)
         .into_iter()
         .chain(container_status(status, container));
     let mut waiting = ours.filter_map(|status| Some((status, waits_for(status)?)));
-    let (status, (reason, message)) = waiting.find(|(_, (reason, message))| !is_silent(reason, message))?;
+    let (status, (reason, message)) = waiting.find(|(_, (reason, message))| is_told(reason, message))?;
     Some(format!("container {}: {}", status.name, words(reason, message)))
 }
 

@@ -68,15 +68,17 @@ pub(super) fn is_permanent(reason: &str, message: &str) -> bool {
     says(permanent) && !says(&PASSING)
 }
 
-/// Whether the reason only says that the container's turn has not come, or that its image is tried again later.
+/// Whether the reason only says that the container's turn has not come.
+#[must_use]
+pub(super) fn is_turn_to_come(reason: &str) -> bool {
+    matches!(reason, "ContainerCreating" | "PodInitializing" | "")
+}
+
+/// Whether the reason says no more than that, or only that the image is tried again later.
 #[must_use]
 pub(super) fn is_silent(reason: &str, message: &str) -> bool {
-    match reason {
-        "ContainerCreating" | "PodInitializing" | "" => true,
-        // An older kubelet does not repeat why.
-        "ImagePullBackOff" => !message.contains("\": "),
-        _ => false,
-    }
+    // An older kubelet does not repeat why.
+    is_turn_to_come(reason) || (reason == "ImagePullBackOff" && !message.contains("\": "))
 }
 
 #[cfg(test)]

@@ -31,7 +31,9 @@ fn line(now: &RunState, is_stopping: bool, quiet: Duration) -> String {
         Phase::Preparing | Phase::Creating => return "keepalive — preparing the run".to_owned(),
         _ if is_stopping => "being ended",
         Phase::Queued { .. } => "queued",
-        Phase::Unscheduled { .. } | Phase::Pulling { .. } | Phase::Starting => "starting",
+        Phase::Unscheduled { .. } | Phase::Pulling { .. } | Phase::Held { .. } | Phase::Starting => {
+            "starting"
+        }
         Phase::Running => "running",
         Phase::Ending => "being ended",
         Phase::GivenUp => "the outcome is unknown",

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::cluster::conditions::{PodStage, stage};
+use crate::cluster::conditions::{PodStage, held_by, stage};
 use crate::manifest::names::{OPENCODE_CONTAINER, PROMPT_CONTAINER};
 use crate::metrics::RunPhase;
 use crate::opencode::Activity;
@@ -45,6 +45,13 @@ pub enum Phase {
     Pulling {
         /// The image.
         image: String,
+        /// The node's name.
+        node: String,
+    },
+    /// The node says why a container of ours does not start yet: the image, a volume, a Secret.
+    Held {
+        /// Why.
+        why: String,
         /// The node's name.
         node: String,
     },
@@ -99,7 +106,7 @@ impl Phase {
             Self::Creating => RunPhase::Creating,
             Self::Queued { .. } => RunPhase::Queued,
             Self::Unscheduled { .. } => RunPhase::Unscheduled,
-            Self::Pulling { .. } => RunPhase::Pulling,
+            Self::Pulling { .. } | Self::Held { .. } => RunPhase::Pulling,
             Self::Starting => RunPhase::Starting,
             Self::Running => RunPhase::Running,
             Self::Ending => RunPhase::Ending,
@@ -134,6 +141,9 @@ impl RunState {
             }
             Phase::Pulling { image, node } => {
                 said("adapter_startup", &format!("Pulling the image {image} on {node}"))
+            }
+            Phase::Held { why, node } => {
+                said("adapter_startup", &format!("Not started yet on {node}: {why}"))
             }
             Phase::Starting => said("adapter_startup", "Starting the agent"),
             Phase::Running => self.working(),
@@ -181,6 +191,10 @@ pub fn phase_of(pod: &Pod) -> Option<Phase> {
 
 fn on_node(pod: &Pod) -> Option<Phase> {
     let spec = pod.spec.as_ref()?;
+    let node = spec.node_name.clone().unwrap_or_default();
+    if let Some(why) = held_by(pod, OPENCODE_CONTAINER) {
+        return Some(Phase::Held { why, node });
+    }
     let init = pod
         .status
         .as_ref()?
@@ -207,15 +221,16 @@ fn on_node(pod: &Pod) -> Option<Phase> {
         image: next
             .and_then(|container| container.image.clone())
             .unwrap_or_default(),
-        node: spec.node_name.clone().unwrap_or_default(),
+        node,
     })
 }
 
-/// When a state may be sent: no two calls within [`PROGRESS_INTERVAL`], no payload twice in a row, and the last state
-/// always.
+/// When a state may be sent: no two calls within [`PROGRESS_INTERVAL`], no payload twice in a row unless an event came
+/// between, and the last state always.
 #[derive(Debug, Default)]
 pub struct Throttle {
-    last: Option<(Instant, Progress)>,
+    /// When something was sent last, and what the host shows of it.
+    last: Option<(Instant, Option<Progress>)>,
 }
 
 impl Throttle {
@@ -224,7 +239,7 @@ impl Throttle {
     pub fn due(&self, now: &RunState) -> Option<Instant> {
         let wanted_from = now.wanted_from?;
         match &self.last {
-            Some((_, sent)) if *sent == now.progress() => None,
+            Some((_, Some(shown))) if *shown == now.progress() => None,
             Some((at, _)) => Some(*at + PROGRESS_INTERVAL),
             None => Some(wanted_from),
         }
@@ -232,7 +247,12 @@ impl Throttle {
 
     /// This payload is being sent.
     pub fn sent(&mut self, at: Instant, progress: Progress) {
-        self.last = Some((at, progress));
+        self.last = Some((at, Some(progress)));
+    }
+
+    /// The host shows something else in its place.
+    pub fn replaced(&mut self) {
+        self.last = self.last.take().map(|(at, _)| (at, None));
     }
 }
 

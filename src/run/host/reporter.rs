@@ -70,8 +70,9 @@ impl Reports {
 impl Reporter {
     /// Sends what comes, as long as it is polled.
     pub async fn run(&mut self) -> Infallible {
-        let progress = send_progress(self.host.as_ref(), &mut self.now, &mut self.throttle);
-        let events = send_events(self.host.as_ref(), &mut self.events);
+        let (told, heard) = watch::channel(());
+        let progress = send_progress(self.host.as_ref(), &mut self.now, heard, &mut self.throttle);
+        let events = send_events(self.host.as_ref(), &mut self.events, &told);
         tokio::join!(progress, events).0
     }
 
@@ -96,21 +97,30 @@ impl Reporter {
     }
 }
 
-/// One call at a time: while the host has not answered, there is no other.
+/// One call at a time: while the host has not answered, there is no other. The host shows an event in the place of the
+/// progress that it has, so the state is sent again after one.
 async fn send_progress(
     host: &dyn Host,
     seen: &mut watch::Receiver<RunState>,
+    mut events: watch::Receiver<()>,
     throttle: &mut Throttle,
 ) -> Infallible {
     loop {
         let now = seen.borrow_and_update().clone();
         let Some(due) = throttle.due(&now) else {
-            if seen.changed().await.is_err() {
-                return std::future::pending().await;
+            tokio::select! {
+                changed = seen.changed() => if changed.is_err() {
+                    return std::future::pending().await;
+                },
+                Ok(()) = events.changed() => throttle.replaced(),
             }
             continue;
         };
         sleep_until(due).await;
+        if events.has_changed().is_ok_and(|has| has) {
+            events.mark_unchanged();
+            throttle.replaced();
+        }
         // The newest state counts.
         let now = seen.borrow_and_update().clone();
         if throttle.due(&now).is_none() {
@@ -123,12 +133,17 @@ async fn send_progress(
     }
 }
 
-async fn send_events(host: &dyn Host, events: &mut mpsc::UnboundedReceiver<Value>) -> Infallible {
+async fn send_events(
+    host: &dyn Host,
+    events: &mut mpsc::UnboundedReceiver<Value>,
+    told: &watch::Sender<()>,
+) -> Infallible {
     while let Some(event) = events.recv().await {
         let answer = timeout(EVENT_LIMIT, host.say(Kind::Event, event.to_string())).await;
         if !matches!(answer, Ok(Ok(()))) {
             tracing::debug!("the host does not take an event");
         }
+        told.send_replace(());
     }
     std::future::pending().await
 }
@@ -275,6 +290,25 @@ mod tests {
         let before = Instant::now();
         reporter.flush().await;
         assert_eq!((host.messages().len(), before.elapsed()), (2, Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_takes_the_place_of_the_state_which_is_sent_again() {
+        let host = RecordingHost::new(Some(Duration::from_millis(3)));
+        let (reports, mut reporter) = reporter_for(host.clone());
+        wanted(&reports);
+        let work = async {
+            phase(&reports, Phase::Running);
+            sleep(Duration::from_secs(60)).await;
+            reports.event(json!({"message": "a part is over"}));
+            reports.event(json!({"message": "another part is over"}));
+            sleep(Duration::from_secs(60)).await;
+        };
+        while_reported(&mut reporter, work).await;
+        let messages = host.messages();
+        let work = "The agent is at work";
+        assert_eq!(messages.last().map(String::as_str), Some(work), "{messages:?}");
+        assert!(messages.len() <= 6, "{messages:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -48,6 +48,16 @@ fn the_phase_follows_the_pod() {
         (
             pod(
                 Some("n1"),
+                json!({"initContainerStatuses": container("write-prompt", waiting("ImagePullBackOff"))}),
+            ),
+            Some(Phase::Held {
+                why: "container write-prompt: ImagePullBackOff: no message".to_owned(),
+                node: "n1".to_owned(),
+            }),
+        ),
+        (
+            pod(
+                Some("n1"),
                 json!({"initContainerStatuses": container("write-prompt", json!({"terminated": {"exitCode": 0}})),
                     "containerStatuses": container("opencode", waiting("PodInitializing"))}),
             ),
@@ -123,6 +133,10 @@ fn phases_are_words_of_the_host() {
         },
         Phase::Pulling {
             image: "i".to_owned(),
+            node: "n".to_owned(),
+        },
+        Phase::Held {
+            why: "ErrImagePull".to_owned(),
             node: "n".to_owned(),
         },
         Phase::Starting,
