@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::answer::{NoApiServer, shown};
 use super::credentials::NoCredentials;
 use super::error_chain::chain;
-use super::refusals::{CREDENTIALS_REFUSED, NOT_GRANTED, TOO_LARGE, refusal};
+use super::refusals::{CONTENDED, CREDENTIALS_REFUSED, NOT_GRANTED, TOO_LARGE, refusal};
 
 /// A request that failed. The message begins with the reason, in words that fit a list; then come verb, object, the
 /// API's own words and what to do.
@@ -162,7 +162,7 @@ impl ClusterError {
     /// The object exists already.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
-        self.code() == Some(409)
+        self.code() == Some(409) && !self.is_transient()
     }
 
     /// Whether the server's credentials or rights are refused, as an API server does as well while it starts and knows
@@ -189,7 +189,8 @@ impl ClusterError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Api { code, message, .. } => {
-                *code == 429 || (*code >= 500 && refusal(*code, message).0 != TOO_LARGE)
+                let what = refusal(*code, message).0;
+                *code == 429 || (*code >= 500 && what != TOO_LARGE) || CONTENDED.contains(&&*what)
             }
             Self::Timeout { .. }
             | Self::Unreachable { .. }

@@ -6,11 +6,13 @@ use std::borrow::Cow;
 pub(super) const NOT_GRANTED: &str = "Not granted to the server";
 pub(super) const CREDENTIALS_REFUSED: &str = "Credentials refused";
 pub(super) const TOO_LARGE: &str = "Request too large";
+/// Somebody else changes the object, or a quota, in the same moment; or one of its name is still being removed.
+pub(super) const CONTENDED: [&str; 2] = ["Changed by others meanwhile", "Still being deleted"];
 /// How much of a policy's name is shown in front.
 const POLICY_CHARS: usize = 19;
 
 /// Who refuses by which words. The first row that fits decides; `None` fits every status.
-const REFUSALS: [(Option<u16>, &str, &str, &str); 17] = [
+const REFUSALS: [(Option<u16>, &str, &str, &str); 19] = [
     (
         None,
         "admission webhook",
@@ -84,6 +86,18 @@ const REFUSALS: [(Option<u16>, &str, &str, &str); 17] = [
         ". Create the namespace, or correct `namespace` in the agent's configuration",
     ),
     (Some(404), "", "Not found", ""),
+    (
+        Some(409),
+        "has been modified",
+        CONTENDED[0],
+        ". Others change the same object, or the namespace's quota, all the time: try again later",
+    ),
+    (
+        Some(409),
+        "is being deleted",
+        CONTENDED[1],
+        ". Something holds an object of that name, such as a finalizer: look at what is to remove it",
+    ),
     (
         Some(409),
         "",
@@ -197,6 +211,16 @@ mod tests {
             (401, "Unauthorized", "credentials"),
             (404, "namespaces \"n\" not found", "Create the namespace"),
             (409, "jobs.batch \"x\" already exists", "delete it"),
+            (
+                409,
+                "resourcequotas \"q\": the object has been modified; please apply your changes",
+                "try again later",
+            ),
+            (
+                409,
+                "object is being deleted: jobs.batch \"x\" already exists",
+                "finalizer",
+            ),
             (
                 422,
                 "Job.batch \"x\" is invalid: spec",

@@ -225,7 +225,9 @@ impl Namespace {
             let is_repeated = error.is_conflict() && repeated;
             if error.is_transient() || is_repeated {
                 match find(api, name).await {
-                    Ok(Some(found)) if is_same(object, &found) => {
+                    Ok(Some(found))
+                        if found.meta().deletion_timestamp.is_none() && is_same(object, &found) =>
+                    {
                         return Ok(Created {
                             object: found,
                             warnings: Vec::new(),
@@ -376,16 +378,21 @@ where
     K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {
     let on = format!("{}/{name}", K::kind(&()).to_lowercase());
-    let gone = |error: &ClusterError| error.is_not_found() || error.is_conflict();
-    match retry_required(limit, "delete", &on, || {
-        call("delete", &on, api.delete(name, params))
-    })
-    .await
-    {
-        Ok(_) => Ok(()),
-        Err(error) if gone(&error) => Ok(()),
-        Err(error) => Err(error),
-    }
+    let uid = params.preconditions.as_ref().and_then(|only| only.uid.as_ref());
+    let delete_once = || async {
+        match call("delete", &on, api.delete(name, params)).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_not_found() => Ok(()),
+            // Another object has the name by now, or somebody else has changed this one in the same moment.
+            Err(error) if error.code() == Some(409) => {
+                let found = find(api, name).await?;
+                let is_it = |found: &K| uid.is_none() || found.meta().uid.as_ref() == uid;
+                found.filter(is_it).map_or(Ok(()), |_| Err(error))
+            }
+            Err(error) => Err(error),
+        }
+    };
+    retry_required(limit, "delete", &on, delete_once).await
 }
 
 #[cfg(test)]

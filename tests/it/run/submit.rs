@@ -76,10 +76,25 @@ fn answering(answers: Vec<(u16, Value)>) -> (Namespace, Arc<Mutex<Vec<String>>>)
 }
 
 fn refused(code: u16, reason: &str) -> (u16, Value) {
+    refused_saying(code, reason, "no")
+}
+
+fn refused_saying(code: u16, reason: &str, message: &str) -> (u16, Value) {
     (
         code,
-        json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": "no"}),
+        json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": message}),
     )
+}
+
+/// Many creates at once change one quota.
+fn contended() -> (u16, Value) {
+    let message = "Operation cannot be fulfilled on resourcequotas \"q\": the object has been modified; please apply \
+                   your changes to the latest version and try again";
+    refused_saying(409, "Conflict", message)
+}
+
+fn absent() -> (u16, Value) {
+    refused(404, "NotFound")
 }
 
 fn made() -> (u16, Value) {
@@ -115,6 +130,62 @@ async fn a_job_that_may_be_ours_is_not_left_behind_while_nobody_can_say() {
     assert_eq!(
         asked,
         "POST jobs, GET job, POST jobs, GET job, POST jobs, GET job"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_that_others_change_in_the_same_moment_refuses_no_run() {
+    let answers = vec![contended(), absent(), made(), contended(), absent(), made()];
+    let (namespace, asked) = answering(answers);
+    let secret = serde_json::from_value(json!({"metadata": {"name": "job-run"}})).expect("a secret");
+    let made = submit(&namespace, &job(), Some(secret), true, &Ledger::default()).await;
+    assert_eq!(made.expect("made").uid, "uid");
+    let asked = asked.lock().expect("asked").join(", ");
+    assert_eq!(
+        asked,
+        "POST jobs, GET job, POST jobs, POST secrets, GET job-run, POST secrets"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_earlier_job_of_the_run_that_is_still_being_removed_is_waited_for_and_not_taken_for_the_new_one() {
+    let leaving = json!({"metadata": {"name": "job", "uid": "old", "annotations": {"a": "b"},
+        "deletionTimestamp": "2026-01-01T00:00:00Z"}});
+    let there = || {
+        let message = "object is being deleted: jobs.batch \"job\" already exists";
+        refused_saying(409, "AlreadyExists", message)
+    };
+    let answers = vec![there(), (200, leaving.clone()), there(), (200, leaving), made()];
+    let (namespace, _asked) = answering(answers);
+    let made = submit(&namespace, &job(), None, true, &Ledger::default()).await;
+    assert_eq!(made.expect("made").uid, "uid");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_is_no_deletion_while_the_job_is_there() {
+    let (limit, uid) = (Duration::from_secs(30), Some("uid"));
+    let success = || {
+        (
+            200,
+            json!({"kind": "Status", "apiVersion": "v1", "status": "Success"}),
+        )
+    };
+    let other = || (200, json!({"metadata": {"name": "job", "uid": "other"}}));
+    let precondition = || refused_saying(409, "Conflict", "Precondition failed: UID in precondition: uid");
+    for (answers, requests) in [
+        (vec![contended(), made(), success()], 3),
+        (vec![contended(), absent()], 2),
+        (vec![precondition(), other()], 2),
+    ] {
+        let (namespace, asked) = answering(answers);
+        let deleted = namespace.delete_job("job", uid, limit).await;
+        assert!(deleted.is_ok(), "{deleted:?}");
+        assert_eq!(asked.lock().expect("asked").len(), requests);
+    }
+    let (namespace, _asked) = answering(vec![refused(409, "Conflict"), made()]);
+    assert!(
+        namespace.delete_job("job", uid, limit).await.is_err(),
+        "it is there"
     );
 }
 
