@@ -1,13 +1,15 @@
 //! Questions about Jobs and pods as the API server returned them. Pure.
 
 mod description;
+mod no_start;
 mod reason;
 
 pub use description::describe;
+pub use no_start::{no_start_of, shows_no_start};
 pub use reason::ended_because;
 
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
 use k8s_openapi::jiff::Timestamp;
 
 use reason::{NODE_LOST, disruption, pod_reason};
@@ -177,10 +179,15 @@ fn blocked_by(
 ) -> Option<PodStage> {
     let init = status.init_container_statuses.iter().flatten();
     let prompt = prompt_status(status);
-    // Another init container that fails ends the pod; in one that was ended as a whole, its end is no cause.
-    let may_be_cause = is_over && pod_reason(pod).is_none();
-    let mut others = init.filter(|status| may_be_cause && !is_native_sidecar(pod, &status.name));
+    // An init container that fails ends the pod; in one that was ended as a whole, its end is no cause.
+    let is_cause = is_over && ended_because(pod).is_none();
+    let mut others = init.filter(|status| is_cause && !is_native_sidecar(pod, &status.name));
+    let says_why = |status: &&ContainerStatus| {
+        let code = container_end(status).map_or(0, |end| end.exit_code);
+        !is_over || is_cause || exit_codes::describe(code).is_some()
+    };
     prompt
+        .filter(says_why)
         .and_then(failed_init)
         .or_else(|| others.find_map(failed_init))
         .or_else(|| {
@@ -203,35 +210,6 @@ fn is_native_sidecar(pod: &Pod, name: &str) -> bool {
 
 /// What a kubelet calls the end of a container that ran out of memory.
 const OOM_KILLED: &str = "OOMKilled";
-/// What a kubelet calls the end of a container that it cannot find, also of one that it never made.
-const STATUS_UNKNOWN: &str = "ContainerStatusUnknown";
-
-/// Whether a pod that is over shows that the agent's container never ran: no node had it, or its kubelet rejected,
-/// evicted or deleted it before. A kubelet that was restarted may show the same of one that ran: the start record
-/// decides.
-#[must_use]
-pub fn shows_no_start(pod: &Pod, container: &str) -> bool {
-    let Some(status) = &pod.status else {
-        return false;
-    };
-    let is_lost = ended_because(pod).is_some_and(|why| why.starts_with(NODE_LOST));
-    let agent = container_status(status, container);
-    // A current kubelet tells of its containers before it calls the pod failed.
-    let has_ended = agent.and_then(container_end).is_some();
-    let is_failed = (status.phase.as_deref() == Some("Failed") || has_ended) && !is_lost;
-    let may_have_run = |state: &ContainerState| {
-        let ended = state.terminated.as_ref();
-        let is_unknown = |reason: Option<&str>| reason == Some(STATUS_UNKNOWN);
-        state.running.is_some()
-            || ended.is_some_and(|end| end.started_at.is_some() || !is_unknown(end.reason.as_deref()))
-    };
-    let mut states = agent
-        .into_iter()
-        .flat_map(|status| [&status.state, &status.last_state])
-        .flatten();
-    (is_failed || !is_bound(pod)) && !states.any(may_have_run)
-}
-
 /// Whether a node has it.
 fn is_bound(pod: &Pod) -> bool {
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref());
@@ -266,6 +244,12 @@ fn container_end(status: &ContainerStatus) -> Option<ContainerEnd> {
 
 fn failed_init(status: &ContainerStatus) -> Option<PodStage> {
     let end = container_end(status).filter(|end| end.exit_code != 0)?;
+    if let Some(why) = no_start_of(&end) {
+        return Some(PodStage::Blocked {
+            container: status.name.clone(),
+            why,
+        });
+    }
     let reason = end.reason.unwrap_or_default();
     let message = end.message.trim();
     let ours = (status.name == PROMPT_CONTAINER).then(|| exit_codes::describe(end.exit_code));

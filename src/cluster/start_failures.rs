@@ -8,7 +8,12 @@ use crate::manifest::exit_codes;
 
 const IMAGE: &[&str] = &["ErrImagePull", "ImagePullBackOff", "RegistryUnavailable"];
 const CONFIGURATION: &[&str] = &["CreateContainerConfigError"];
-const CREATION: &[&str] = &["CreateContainerError", "RunContainerError"];
+const CREATION: &[&str] = &[
+    "CreateContainerError",
+    "RunContainerError",
+    "StartError",
+    "ContainerCannotRun",
+];
 const SCHEDULER: &[&str] = &["Unschedulable", "FailedScheduling"];
 const VOLUME: &[&str] = &["FailedMount", "FailedAttachVolume"];
 /// What a Job's controller says of a pod that it may not make.
@@ -76,7 +81,7 @@ const ROWS: [Row; 43] = [
     row(CONFIGURATION, &["timed out", "sync secret", "sync configmap"], "Node cannot read a Secret", NODE),
     row(CONFIGURATION, &["configmap \""], "ConfigMap not found", MAKE_OBJECT),
     row(CONFIGURATION, &["secret \""], "Secret not found", MAKE_OBJECT),
-    row(CONFIGURATION, &["runasnonroot"],
+    row(CONFIGURATION, &["runasnonroot", "non-root policy"],
         "Image would run as root", "Set *Run as user* on the agent's page, or use an image with a user"),
     row(CONFIGURATION, &["subpath"], "Folder for a mount is missing", "Make the folder of the mount's subPath"),
     row(CONFIGURATION, &[], "Container cannot be set up", "Correct what its variables and mounts name"),

@@ -30,7 +30,12 @@ const IMAGE: [&str; 16] = [
 
 /// In a message about a container's configuration. The Job's own Secret, which is made after the Job, is none of
 /// these: it is a volume, and a pod whose volumes are not there waits with `ContainerCreating`.
-const CONFIGURATION: [&str; 3] = ["not found", "couldn't find key", "has runasnonroot"];
+const CONFIGURATION: [&str; 4] = [
+    "not found",
+    "couldn't find key",
+    "has runasnonroot",
+    "breaks non-root policy",
+];
 
 /// In a message about a container that could not be made.
 const CREATION: [&str; 2] = ["no command specified", "executable file not found"];
@@ -86,7 +91,7 @@ mod tests {
     use super::*;
 
     /// How the kubelet, containerd, CRI-O and Docker say it.
-    const WORDS: [(bool, &str, &str); 41] = [
+    const WORDS: [(bool, &str, &str); 42] = [
         // Permanent.
         (
             true,
@@ -183,6 +188,11 @@ mod tests {
             true,
             "CreateContainerConfigError",
             "container has runAsNonRoot and image will run as root (pod: \"p\", container: opencode)",
+        ),
+        (
+            true,
+            "CreateContainerConfigError",
+            "container's runAsUser breaks non-root policy (pod: \"p\", container: opencode)",
         ),
         (
             true,

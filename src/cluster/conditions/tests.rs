@@ -162,6 +162,60 @@ fn another_init_container_that_failed_has_ended_its_pod() {
 }
 
 #[test]
+fn an_init_container_that_ended_with_its_pod_did_not_fail() {
+    let with = |more: &serde_json::Value, code: i32| {
+        let ended = json!({"terminated": {"exitCode": code, "reason": "Error"}});
+        let waiting = json!({"waiting": {"reason": "PodInitializing"}});
+        let pod = with_containers("Failed", &[("write-prompt", ended)], &[("opencode", waiting)]);
+        let mut pod = serde_json::to_value(pod).expect("a pod");
+        for (key, value) in more.as_object().into_iter().flatten() {
+            pod["status"][key] = value.clone();
+        }
+        stage(&serde_json::from_value(pod).expect("a pod"), "opencode")
+    };
+    let evicted = json!({"reason": "Evicted", "message": "The node was low on resource: memory."});
+    let preempted = json!({"conditions": [{"type": "DisruptionTarget", "status": "True",
+        "reason": "PreemptionByScheduler", "message": "preempting"}]});
+    for (more, says) in [
+        (&evicted, "Evicted: The node was low"),
+        (&preempted, "Preempted: preempting"),
+    ] {
+        assert!(
+            matches!(with(more, 137), PodStage::EndUnknown { why } if why.starts_with(says)),
+            "{says}"
+        );
+        assert!(
+            matches!(with(more, 66), PodStage::Blocked { .. }),
+            "a code of the script's own is a cause"
+        );
+    }
+    assert!(matches!(with(&json!({}), 137), PodStage::Blocked { .. }));
+}
+
+#[test]
+fn a_container_that_the_runtime_could_not_start_has_not_run() {
+    let of = |reason: &str, name: &str| {
+        let ended = json!({"terminated": {"exitCode": 128, "reason": reason, "message": "exec: \"sh\": not found\n",
+            "startedAt": "1970-01-01T00:00:00Z"}});
+        let pod = match name {
+            "opencode" => with_containers("Failed", &[], &[(name, ended)]),
+            _ => with_containers("Failed", &[(name, ended)], &[]),
+        };
+        (shows_no_start(&pod, "opencode"), stage(&pod, "opencode"))
+    };
+    for reason in ["StartError", "ContainerCannotRun"] {
+        let (no_start, PodStage::Ended(end)) = of(reason, "opencode") else {
+            panic!("it has ended")
+        };
+        let why = Some(format!("{reason}: exec: \"sh\": not found"));
+        assert!(no_start && no_start_of(&end) == why);
+        let (_, of_init) = of(reason, "write-prompt");
+        assert!(matches!(of_init, PodStage::Blocked { why: said, .. } if Some(&said) == why.as_ref()));
+    }
+    assert!(!of("Error", "opencode").0, "it has a time of its start");
+}
+
+#[test]
 fn the_end_of_a_second_pod_is_not_the_agents() {
     let named = |name: &str, state: serde_json::Value| {
         pod(

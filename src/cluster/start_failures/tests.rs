@@ -18,7 +18,7 @@ fn every_row_fits_a_list_and_says_what_to_do() {
 }
 
 /// What is said first, and a word of what to do.
-const CASES: [(&str, &str, &str); 30] = [
+const CASES: [(&str, &str, &str); 32] = [
     (
         "ErrImagePull: rpc error: code = NotFound desc = failed to resolve reference \"docker.io/library/agent:1\": \
          docker.io/library/agent:1: not found (container opencode of pod agent-opencode-1)",
@@ -30,6 +30,16 @@ const CASES: [(&str, &str, &str); 30] = [
          unexpected status from GET request to https://r.example/token: 401 Unauthorized (container opencode of pod p)",
         "Registry refuses the login: ",
         "imagePullSecrets",
+    ),
+    (
+        "StartError: OCI runtime create failed: exec: \"sh\": executable file not found in $PATH (container opencode of pod p)",
+        "Image lacks a program: ",
+        "`sh`",
+    ),
+    (
+        "CreateContainerConfigError: container's runAsUser breaks non-root policy (pod: \"p\", container: opencode)",
+        "Image would run as root: ",
+        "*Run as user*",
     ),
     (
         "ErrImagePull: pull access denied, repository does not exist or may require authorization",

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use crate::cluster::conditions::{
     ContainerEnd, JobEnd, PodStage, ended_because, fails_because, first_pod, is_over, job_end, stage,
 };
+use crate::manifest::exit_codes::SECOND_POD;
 use crate::manifest::names::OPENCODE_CONTAINER;
 use crate::run::timing::{AFTER_DEADLINE, DEADLINE_LAG, LAST_WORDS, STATUS_LAG};
 use crate::tail::EndRecord;
@@ -151,7 +152,7 @@ pub(crate) fn agents_pod<'a>(uid: Option<&str>, there: &'a [Arc<Pod>], gone: &[A
     let of_uid = |pod: &&Arc<Pod>| pod.metadata.uid.as_deref() == uid;
     if uid.is_some() {
         return match there.iter().find(of_uid) {
-            Some(pod) => AgentsPod::There(pod),
+            Some(pod) => AgentsPod::There(twin_of(pod, there).unwrap_or(pod)),
             None => AgentsPod::Gone(end_of_deleted(gone.iter().rev().find(of_uid).map(AsRef::as_ref))),
         };
     }
@@ -163,8 +164,24 @@ pub(crate) fn agents_pod<'a>(uid: Option<&str>, there: &'a [Arc<Pod>], gone: &[A
     let worked: Vec<&Arc<Pod>> = gone.iter().filter(|pod| has_started(pod)).collect();
     match first_pod(&worked).filter(|first| left.is_none_or(|left| is_before(first, left))) {
         Some(first) => AgentsPod::Gone(end_of_deleted(Some(first))),
-        None => left.map_or(AgentsPod::Unseen, AgentsPod::There),
+        None => left.map_or(AgentsPod::Unseen, |pod| {
+            AgentsPod::There(twin_of(pod, there).unwrap_or(pod))
+        }),
     }
+}
+
+/// The pod that runs the agent in the place of one which found that another had started it: a controller may make two
+/// at once, and which of them comes first the API does not know.
+fn twin_of<'a>(pod: &Pod, there: &'a [Arc<Pod>]) -> Option<&'a Arc<Pod>> {
+    let exit_code = |pod: &Pod| match stage(pod, OPENCODE_CONTAINER) {
+        PodStage::Ended(end) => Some(end.exit_code),
+        _ => None,
+    };
+    let is_on = |other: &&Arc<Pod>| !is_over(other) && exit_code(other).is_none();
+    there
+        .iter()
+        .find(is_on)
+        .filter(|_| exit_code(pod) == Some(SECOND_POD))
 }
 
 /// Whether the agent's pod shows that nobody ended its container: a deadline deletes the pod first. A sidecar may keep

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
 
-use crate::cluster::conditions::{ended_because, shows_no_start};
+use crate::cluster::conditions::{ended_because, no_start_of, shows_no_start};
 use crate::manifest::names::OPENCODE_CONTAINER;
 use crate::run::job::end::Cause;
 
@@ -40,7 +40,7 @@ pub(super) fn why_no_start(pod: &Pod, cause: &Cause, there: &[Arc<Pod>], is_late
     }
     let words = match cause {
         Cause::Lost(why) => Some(why.clone()),
-        Cause::Exited(end) => end.reason.clone(),
+        Cause::Exited(end) => no_start_of(end).or_else(|| end.reason.clone()),
         _ => None,
     };
     let words = words.unwrap_or_default();

@@ -247,10 +247,10 @@ impl Watch {
         }
     }
 
-    /// Binds to the first pod, and says where it is.
+    /// Binds to the pod that runs the agent, and says where it is.
     fn bind(&mut self, pod: &Pod, now: Instant, step: &mut Step) {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
-        self.pod.get_or_insert_with(|| BoundPod {
+        self.pod = Some(BoundPod {
             name: name.to_owned(),
             uid: pod.metadata.uid.clone().unwrap_or_default(),
         });
