@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::cluster::conditions::{has_ended, is_owned_by, job_end};
 use crate::cluster::subscribers::ViewStatus;
-use crate::cluster::verbs::{Namespace, call, find, retry_transient};
+use crate::cluster::verbs::{Namespace, find, retry_transient};
 use crate::cluster::{ClusterError, View};
 use crate::manifest::FileNames;
 use crate::manifest::names::OPENCODE_CONTAINER;
@@ -268,28 +268,13 @@ impl JobHandle {
         job.is_ok_and(|job| job.is_some_and(|job| job.metadata.deletion_timestamp.is_none()))
     }
 
-    /// The pod of this name, by the API server itself; `None` when it cannot say. Where it may not be asked, a pod that
-    /// the view does not show is not there.
+    /// The pod of this name, by the API server itself; `None` when it cannot say. Where `get` is not granted a list
+    /// tells: what the view shows goes by labels, and somebody may have changed them.
     pub(crate) async fn pod(&self, name: &str) -> Option<Answer<Arc<Pod>>> {
-        let on = format!("pod/{name}");
-        let asked = call("get", &on, self.namespace.pods.get(name));
-        match self.budget().within(REQUEST, asked).await? {
-            Ok(pod) if self.owns(&pod) => Some(Answer::Found(Arc::new(pod))),
-            // No API server gives an object without one: this answer says nothing.
-            Ok(pod) if pod.metadata.uid.is_none() => None,
-            Ok(_) => Some(Answer::Absent),
-            Err(error) if error.is_not_found() => Some(Answer::Absent),
-            Err(error) if error.is_forbidden() => {
-                let of_name = |pod: &Arc<Pod>| pod.metadata.name.as_deref() == Some(name);
-                Some(
-                    self.pods()
-                        .into_iter()
-                        .find(of_name)
-                        .map_or(Answer::Absent, Answer::Found),
-                )
-            }
-            Err(_) => None,
-        }
+        let asked = find(&self.namespace.pods, name);
+        let found = self.budget().within(REQUEST, asked).await?.ok()?;
+        let own = found.filter(|pod| self.owns(pod)).map(Arc::new);
+        Some(own.map_or(Answer::Absent, Answer::Found))
     }
 
     /// The Job's pods, by the API server itself; `None` when it cannot say.
@@ -311,14 +296,21 @@ impl JobHandle {
     }
 
     /// Waits until no pod of the Job runs the agent; false when that cannot be verified in time. A pod whose agent has
-    /// ended is as good as gone: a finalizer may keep the object.
-    pub async fn pods_gone(&self, limit: Duration) -> bool {
+    /// ended is as good as gone: a finalizer may keep the object. `bound`: the pod that runs the agent, which is asked
+    /// for by name as well.
+    pub async fn pods_gone(&self, bound: Option<&str>, limit: Duration) -> bool {
         let until = Instant::now() + limit;
         let is_gone = |pod: &Pod| !self.owns(pod) || has_ended(pod, OPENCODE_CONTAINER);
         while Instant::now() < until {
             let left = until.saturating_duration_since(Instant::now());
             let pods = retry_transient(left, "list", "pods", || self.namespace.pods_of(&self.job_name)).await;
-            if pods.is_ok_and(|pods| pods.iter().all(is_gone)) {
+            let are_gone = pods.is_ok_and(|pods| pods.iter().all(is_gone));
+            let bound_is_gone = async |name| match self.pod(name).await {
+                Some(Answer::Found(pod)) => is_gone(&pod),
+                Some(Answer::Absent) => true,
+                None => false,
+            };
+            if are_gone && (bound.is_none() || bound_is_gone(bound.unwrap_or_default()).await) {
                 return true;
             }
             sleep(PODS_GONE_LOOK).await;

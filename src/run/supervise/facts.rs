@@ -29,8 +29,8 @@ pub enum Ask {
     Pod(String),
     /// Delete the Job, within this time.
     DeleteJob(Duration),
-    /// Wait until no pod of the Job runs the agent, for at most this time.
-    PodsGone(Duration),
+    /// Wait until no pod of the Job, and not the one of this name, runs the agent, for at most this time.
+    PodsGone(Option<String>, Duration),
 }
 
 /// What was answered to the questions of this look; `None` where nothing was asked or nobody could say.
@@ -97,8 +97,9 @@ pub(crate) async fn collect(handle: &JobHandle, ask: &[Ask], view: ViewStatus, o
                 let deleted = handle.delete_job(handle.budget().at_most(*limit)).await;
                 answers.deleted = Some(deleted.map_err(|error| error.to_string()));
             }
-            Ask::PodsGone(limit) => {
-                answers.pods_gone = Some(handle.pods_gone(handle.budget().at_most(*limit)).await);
+            Ask::PodsGone(bound, limit) => {
+                let limit = handle.budget().at_most(*limit);
+                answers.pods_gone = Some(handle.pods_gone(bound.as_deref(), limit).await);
             }
         }
     }

@@ -107,7 +107,7 @@ impl Leaving {
     ) -> Option<RunEnd> {
         step.look_at = facts.now + LEAVING_LOOK;
         self.say_phase(step);
-        if self.is_being_stopped(run, facts, step) {
+        if self.is_being_stopped(run, pod, facts, step) {
             step.look_at = facts.now;
             return None;
         }
@@ -148,7 +148,13 @@ impl Leaving {
 
     /// Ends the Job where it is ours to end. It is deleted first, and reported afterwards: a host that is slow to take
     /// a line must not delay the agent's TERM.
-    fn is_being_stopped(&mut self, run: &Watched, facts: &Facts, step: &mut Step) -> bool {
+    fn is_being_stopped(
+        &mut self,
+        run: &Watched,
+        pod: Option<&BoundPod>,
+        facts: &Facts,
+        step: &mut Step,
+    ) -> bool {
         let left = STOP_JOB.saturating_sub(facts.now - self.since);
         let job_is_over = facts.job.as_deref().and_then(job_end).is_some();
         if self.stopping == Stopping::Delete {
@@ -182,7 +188,10 @@ impl Leaving {
         }
         if self.stopping == Stopping::Wait {
             match facts.answers.pods_gone {
-                None => step.ask.push(Ask::PodsGone(left)),
+                None => {
+                    let bound = pod.map(|pod| pod.name.clone());
+                    step.ask.push(Ask::PodsGone(bound, left));
+                }
                 Some(gone) => {
                     self.ended_at = facts.now;
                     self.stopping = Stopping::Done { gone };

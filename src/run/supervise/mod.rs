@@ -256,7 +256,9 @@ async fn is_gone(handle: &JobHandle, end: &RunEnd, host_log: &HostLog) -> bool {
                     .await;
                 return false;
             }
-            handle.pods_gone(limit.saturating_sub(since.elapsed())).await
+            handle
+                .pods_gone(None, limit.saturating_sub(since.elapsed()))
+                .await
         }
     }
 }
@@ -268,7 +270,7 @@ async fn never_started(handle: &JobHandle, why: &str, host_log: &HostLog) -> Fai
     // A pod that would start in this moment finds its gate closed.
     mark_reported(handle).await;
     let limit = handle.budget().limit(CLEAN_UP);
-    let gone = handle.delete_job(limit).await.is_ok() && handle.pods_gone(limit).await;
+    let gone = handle.delete_job(limit).await.is_ok() && handle.pods_gone(None, limit).await;
     let nothing_started = gone && handle.started().await == Some(false);
     host_log.warn(&why).await;
     Failure {

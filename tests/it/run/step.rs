@@ -136,7 +136,7 @@ fn facts(row: Row, objects: &Objects, ask: &[Ask], since: Instant, now: Instant)
     let wants = |wanted: &Ask| ask.contains(wanted);
     let asks_pod = ask.iter().any(|ask| matches!(ask, Ask::Pod(_)));
     let stops = ask.iter().any(|ask| matches!(ask, Ask::DeleteJob(_)));
-    let waits = ask.iter().any(|ask| matches!(ask, Ask::PodsGone(_)));
+    let waits = ask.iter().any(|ask| matches!(ask, Ask::PodsGone(..)));
     let found = pods.first().or(deleted_pods.first()).cloned();
     Facts {
         now,

@@ -169,6 +169,57 @@ async fn a_deadline_that_somebody_has_given_the_job_is_one() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn of_two_pods_that_were_made_at_once_the_one_that_runs_the_agent_is_followed() {
+    let second = pod(
+        json!({}),
+        container(&json!({"terminated": {"exitCode": 64, "reason": "Error"}})),
+    );
+    let twin = |state: serde_json::Value| pod(json!({"name": "job-2", "uid": "twin"}), container(&state));
+    let api = at_work();
+    let run = watch(api.clone(), None);
+    sleep(Duration::from_secs(5)).await;
+    api.pods(&[
+        second.clone(),
+        twin(json!({"waiting": {"reason": "PodInitializing"}})),
+    ]);
+    sleep(MINUTE).await;
+    assert!(!run.is_over().await, "the other one has the agent");
+    api.pods(&[
+        second.clone(),
+        twin(json!({"terminated": {"exitCode": 7, "reason": "Error"}})),
+    ]);
+    assert!(has_exited(&run.end().await.0, 7));
+    let alone = ApiServer::with(&[job(json!([]))], &[second]);
+    assert!(has_exited(&watch(alone, None).end().await.0, 64));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_whose_labels_somebody_took_away_works_on_also_where_no_pod_may_be_asked_for() {
+    let api = at_work();
+    let run = watch(api.clone(), None);
+    sleep(Duration::from_secs(5)).await;
+    api.refuses_get();
+    api.pods(&[]);
+    api.pods_without_labels(&[pod(json!({"labels": {}}), running())]);
+    sleep(10 * MINUTE).await;
+    assert!(!run.is_over().await);
+    api.pods_without_labels(&[]);
+    assert!(matches!(run.end().await.0, RunEnd::Lost { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_whose_labels_somebody_took_away_is_not_gone_while_its_agent_runs() {
+    let api = ApiServer::with(&[], &[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (handle, _stopper) = handle(&api, &folder, None);
+    let limit = Duration::from_secs(5);
+    assert!(handle.pods_gone(Some("job-1"), limit).await);
+    api.pods_without_labels(&[pod(json!({"labels": {}}), running())]);
+    assert!(!handle.pods_gone(Some("job-1"), limit).await, "it is at work");
+    assert!(handle.pods_gone(None, limit).await);
+}
+
 /// What is known of an agent whose pod was gone before anybody looked, and whose record lies on the volume.
 async fn end_without_a_pod(conditions: serde_json::Value) -> Option<RunEnd> {
     let run = watch(ApiServer::with(&[job(conditions)], &[]), None);

@@ -38,6 +38,8 @@ struct Known {
     /// The status of its lists.
     list: u16,
     objects: Mutex<HashMap<&'static str, Vec<Value>>>,
+    /// What no list by labels shows.
+    hidden: Mutex<Vec<Value>>,
     events: Mutex<HashMap<String, String>>,
     refused: Mutex<Option<&'static str>>,
     refuses_get: AtomicBool,
@@ -57,6 +59,7 @@ impl ApiServer {
             watch,
             list,
             objects: Mutex::default(),
+            hidden: Mutex::default(),
             events: Mutex::default(),
             refused: Mutex::default(),
             refuses_get: AtomicBool::new(false),
@@ -88,6 +91,11 @@ impl ApiServer {
             .lock()
             .expect("objects")
             .insert("pods", pods.to_vec());
+    }
+
+    /// There are these pods as well, whose labels somebody has taken away.
+    pub(crate) fn pods_without_labels(&self, pods: &[Value]) {
+        *self.0.hidden.lock().expect("hidden") = pods.to_vec();
     }
 
     /// Every request fails until it is back.
@@ -172,7 +180,7 @@ impl ApiServer {
         Ok(match path.split(&format!("/{resource}/")).nth(1) {
             Some(_) if self.0.refuses_get.load(Ordering::SeqCst) => status(403),
             Some(name) => self.found(resource, name),
-            None => self.listed(resource),
+            None => self.listed(resource, query.contains("fieldSelector=")),
         })
     }
 
@@ -189,21 +197,27 @@ impl ApiServer {
     }
 
     fn found(&self, resource: &str, name: &str) -> Response<Said> {
-        let items = self.items(resource);
+        let items = self.items(resource, true);
         let found = items.into_iter().find(|item| item["metadata"]["name"] == name);
         found.map_or_else(|| status(404), |item| Response::new(Said::Text(item.to_string())))
     }
 
-    fn listed(&self, resource: &str) -> Response<Said> {
+    fn listed(&self, resource: &str, by_name: bool) -> Response<Said> {
         if self.0.list != 200 {
             return status(self.0.list);
         }
-        let list = json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "7"}, "items": self.items(resource)});
+        let items = self.items(resource, by_name);
+        let list =
+            json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "7"}, "items": items});
         Response::new(Said::Text(list.to_string()))
     }
 
-    fn items(&self, resource: &str) -> Vec<Value> {
+    fn items(&self, resource: &str, by_name: bool) -> Vec<Value> {
         let objects = self.0.objects.lock().expect("objects");
-        objects.get(resource).cloned().unwrap_or_default()
+        let mut items = objects.get(resource).cloned().unwrap_or_default();
+        if by_name && resource == "pods" {
+            items.extend(self.0.hidden.lock().expect("hidden").iter().cloned());
+        }
+        items
     }
 }
