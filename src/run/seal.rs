@@ -10,11 +10,12 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
-use crate::cluster::verbs::{Namespace, call, retry_transient};
+use crate::cluster::verbs::{Namespace, call, retry_required};
 use crate::cluster::{Access, Cluster, ClusterError};
 use crate::manifest::names;
-use crate::run::timing::SEAL_KEY;
+use crate::run::timing::{SEAL_KEY, SEAL_REFUSAL};
 
 /// The Secret that holds the key.
 pub const SECRET: &str = "paperclip-opencode-k8s-seal";
@@ -132,9 +133,9 @@ impl Seal {
     }
 }
 
-/// The keys of the namespaces that were asked for.
+/// The keys of the namespaces that were asked for; of a refusal, until when it counts.
 #[derive(Default)]
-pub struct Seals(Mutex<HashMap<(Access, String), Seal>>);
+pub struct Seals(Mutex<HashMap<(Access, String), (Seal, Option<Instant>)>>);
 
 impl Seals {
     /// The seal of the namespace. Where a Role refuses the key there is none: then nothing that lies on the volume
@@ -149,14 +150,19 @@ impl Seals {
     ) -> Result<Seal, ClusterError> {
         let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let place = (cluster.access.clone(), namespace.name.clone());
-        if let Some(seal) = known().get(&place) {
+        if let Some((seal, until)) = known().get(&place)
+            && until.is_none_or(|until| Instant::now() < until)
+        {
             return Ok(seal.clone());
         }
-        match key(namespace).await {
-            Ok(key) => Ok(known().entry(place).or_insert(Seal::new(&key)).clone()),
-            Err(error) if error.is_forbidden() => Ok(known().entry(place).or_default().clone()),
-            Err(error) => Err(error),
-        }
+        let made = match key(namespace).await {
+            Ok(key) => (Seal::new(&key), None),
+            // A Role, or a quota, may be changed.
+            Err(error) if error.is_forbidden() => (Seal::default(), Some(Instant::now() + SEAL_REFUSAL)),
+            Err(error) => return Err(error),
+        };
+        known().insert(place, made.clone());
+        Ok(made.0)
     }
 }
 
@@ -164,7 +170,7 @@ impl Seals {
 async fn key(namespace: &Namespace) -> Result<String, ClusterError> {
     let on = format!("secret/{SECRET}");
     let read = || {
-        retry_transient(SEAL_KEY, "get", &on, || {
+        retry_required(SEAL_KEY, "get", &on, || {
             call("get", &on, namespace.secrets.get(SECRET))
         })
     };
@@ -236,6 +242,52 @@ mod tests {
         }
         assert!(!seal.is_of(&of[..63], Kind::Start, &["run", "agent"]));
         assert!(!Seal::new(&"l".repeat(32)).is_of(&of, Kind::Start, &["run", "agent"]));
+    }
+
+    /// An API server that answers with these codes for the key, and then has it.
+    fn refusing(codes: &'static [u16]) -> (Cluster, Namespace) {
+        let mut codes = codes.iter().copied();
+        let key = serde_json::json!({"metadata": {"name": SECRET, "uid": "u"}, "data": {"key": "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="}});
+        let service = tower::service_fn(move |_: http::Request<kube::client::Body>| {
+            let (code, body) = match codes.next() {
+                Some(code) => (
+                    code,
+                    serde_json::json!({"kind": "Status", "status": "Failure", "code": code, "message": "User \"u\" cannot get resource"}),
+                ),
+                None => (200, key.clone()),
+            };
+            let mut answer = http::Response::new(kube::client::Body::from(body.to_string().into_bytes()));
+            *answer.status_mut() = code.try_into().expect("a status");
+            std::future::ready(Ok::<_, std::io::Error>(answer))
+        });
+        let cluster = Cluster {
+            client: kube::Client::new(service, "n"),
+            default_namespace: "n".to_owned(),
+            access: Access::default(),
+        };
+        let namespace = Namespace::new(&cluster, "n");
+        (cluster, namespace)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_of_the_key_is_not_believed_for_ever() {
+        let has_key = async |seals: &Seals, (cluster, namespace): &(Cluster, Namespace)| {
+            let seal = seals.of_namespace(cluster, namespace).await.expect("an answer");
+            !seal.of(Kind::Start, &["r"]).is_empty()
+        };
+        let starting = refusing(&[403, 403, 403]);
+        assert!(
+            has_key(&Seals::default(), &starting).await,
+            "it knows its Roles a second later"
+        );
+        let (seals, refused) = (Seals::default(), refusing(&[403; 5]));
+        assert!(!has_key(&seals, &refused).await);
+        assert!(
+            !has_key(&seals, &refused).await,
+            "it is not asked again for each run"
+        );
+        tokio::time::advance(SEAL_REFUSAL).await;
+        assert!(has_key(&seals, &refused).await, "somebody has granted it");
     }
 
     #[test]

@@ -75,6 +75,8 @@ pub const WITHDRAW: Duration = seconds(20);
 pub const CLEANUP_LAG: Duration = seconds(3);
 /// The key of the seals is read, and made where there is none, once for a namespace.
 pub const SEAL_KEY: Duration = seconds(20);
+/// How long a refusal of that key is remembered: a Role may be changed, and an API server that starts refuses all.
+pub const SEAL_REFUSAL: Duration = seconds(300);
 /// How long a Job's Secret may follow its Job: a server repeats a create for half a minute.
 pub const SECRET_LAG: Duration = seconds(35);
 /// How often to look whether it has come.

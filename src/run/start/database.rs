@@ -4,8 +4,8 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::Api;
 use serde_json::json;
 
-use crate::cluster::verbs::{Namespace, call, retry_transient};
-use crate::cluster::{Cluster, ClusterError};
+use crate::cluster::Cluster;
+use crate::cluster::verbs::{Namespace, call, retry_required};
 use crate::config::{AgentDb, AgentDbMode, POD_ROOT, RunSpec};
 use crate::manifest::names;
 use crate::run::failure::{Failure, JOB_CREATE_FAILED};
@@ -25,7 +25,7 @@ pub async fn prepare(spec: &RunSpec, cluster: &Cluster, namespace: &Namespace) -
         AgentDbMode::DedicatedPvc => {
             let api = Api::namespaced(cluster.client.clone(), &namespace.name);
             let name = claim_name(&spec.run.agent_id);
-            ensure_claim(&api, &name, spec)
+            ensure_claim(namespace, &api, &name, spec)
                 .await
                 .map_err(|message| Failure::before_start(JOB_CREATE_FAILED, message))?;
             Ok(AgentDb::Claim(name))
@@ -54,9 +54,15 @@ fn claim_name(agent_id: &str) -> String {
     format!("opencode-db-{}", slug.trim_matches('-'))
 }
 
-async fn ensure_claim(api: &Api<PersistentVolumeClaim>, name: &str, spec: &RunSpec) -> Result<(), String> {
+async fn ensure_claim(
+    namespace: &Namespace,
+    api: &Api<PersistentVolumeClaim>,
+    name: &str,
+    spec: &RunSpec,
+) -> Result<(), String> {
     let on = format!("persistentvolumeclaim/{name}");
-    match retry_transient(DATABASE_CLAIM, "get", &on, || call("get", &on, api.get(name))).await {
+    let get = || retry_required(DATABASE_CLAIM, "get", &on, || call("get", &on, api.get(name)));
+    match get().await {
         Ok(_) => return Ok(()),
         Err(error) if error.is_not_found() => {}
         Err(error) => return Err(error.to_string()),
@@ -80,17 +86,11 @@ async fn ensure_claim(api: &Api<PersistentVolumeClaim>, name: &str, spec: &RunSp
         },
     }))
     .map_err(|error| error.to_string())?;
-    let created: Result<_, ClusterError> = call("create", &on, api.create(&Default::default(), &claim)).await;
-    match created {
-        Ok(_) => {}
-        Err(error) if error.is_conflict() => {}
-        Err(error) => return Err(error.to_string()),
+    match namespace.create(api, name, &claim, |_, _| true).await {
+        Err(error) if !error.is_conflict() => Err(error.to_string()),
+        // Some admission chains answer with success and store nothing.
+        _ => get().await.map(drop).map_err(|error| error.to_string()),
     }
-    // Some admission chains answer with success and store nothing.
-    retry_transient(DATABASE_CLAIM, "get", &on, || call("get", &on, api.get(name)))
-        .await
-        .map(drop)
-        .map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
