@@ -49,9 +49,7 @@ impl Default for Ownership {
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
     /// The folder or a file of the run cannot be made or opened.
-    #[error(
-        "Shared volume: {cause}. Cannot make {path}: the volume must be mounted here, read-write, at the data root"
-    )]
+    #[error("Shared volume: {cause}. Cannot make {path}: {}", to_do_about(cause))]
     Unusable {
         /// What was to be made.
         path: String,
@@ -86,6 +84,13 @@ pub enum PrepareError {
         /// What was to be made.
         path: String,
     },
+}
+
+fn to_do_about(cause: &SourceError) -> &'static str {
+    match cause {
+        SourceError::Io(Errno::NOSPC | Errno::DQUOT) => "free space on the volume, or raise its quota",
+        _ => "the volume must be mounted here, read-write, at the data root",
+    }
 }
 
 impl PrepareError {
@@ -333,6 +338,7 @@ mod tests {
                 "{said}"
             );
             assert!(said.contains("/paperclip/log"), "{said}");
+            assert_eq!(said.contains("free space"), errno == Errno::NOSPC, "{said}");
         }
     }
 }
