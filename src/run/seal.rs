@@ -133,9 +133,12 @@ impl Seal {
     }
 }
 
-/// The keys of the namespaces that were asked for; of a refusal, until when it counts.
+/// The keys of the namespaces that were asked for.
 #[derive(Default)]
-pub struct Seals(Mutex<HashMap<(Access, String), (Seal, Option<Instant>)>>);
+pub struct Seals(Mutex<HashMap<(Access, String), Known>>);
+
+/// A seal; where the key was refused none, and until when that counts.
+type Known = (Seal, Option<Instant>);
 
 impl Seals {
     /// The seal of the namespace. Where a Role refuses the key there is none: then nothing that lies on the volume

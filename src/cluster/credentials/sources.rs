@@ -145,6 +145,7 @@ fn of_kubeconfigs(paths: &[PathBuf]) -> Result<(Config, Vec<PathBuf>), String> {
     // none, kube looks into the environment, and fails where that holds no address.
     let mut proxy = None;
     if let Some(cluster) = cluster {
+        with_scheme(cluster);
         proxy = cluster.proxy_url.take().filter(|url| !url.trim().is_empty());
         cluster.proxy_url = Some("http://unused.invalid".to_owned());
     }
@@ -161,6 +162,17 @@ fn of_kubeconfigs(paths: &[PathBuf]) -> Result<(Config, Vec<PathBuf>), String> {
     let mut config = config.map_err(|error| chain(&error))?;
     config.proxy_url = proxy;
     Ok((config, files))
+}
+
+/// An address may lack its scheme, as kubectl takes it: kube would panic.
+fn with_scheme(cluster: &mut Cluster) {
+    let has_tls = cluster.certificate_authority.is_some()
+        || cluster.certificate_authority_data.is_some()
+        || cluster.insecure_skip_tls_verify == Some(true);
+    if let Some(server) = cluster.server.as_mut().filter(|server| !server.contains("://")) {
+        let scheme = if has_tls { "https" } else { "http" };
+        *server = format!("{scheme}://{}", server.trim());
+    }
 }
 
 /// The cluster of the current context.
@@ -274,6 +286,24 @@ mod tests {
         assert_eq!((all.contexts.len(), all.clusters.len()), (1, 1));
         assert!(merged(&[&absent]).is_err_and(|error| error.contains("No such file")));
         assert!(merged(&[&absent, &absent]).is_err_and(|error| error.contains("none of these files")));
+    }
+
+    #[tokio::test]
+    async fn an_address_without_a_scheme_is_taken_as_kubectl_takes_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("config");
+        for (more, address) in [
+            ("", "http://c:6443/"),
+            (", insecure-skip-tls-verify: true", "https://c:6443/"),
+        ] {
+            let cluster = format!("clusters:\n- {{name: c, cluster: {{server: 'c:6443'{more}}}}}\n");
+            write(
+                &path,
+                &format!("{FIRST}{cluster}users:\n- {{name: u, user: {{token: t}}}}\n"),
+            );
+            let sources = read_on_thread(access(&[&path])).await.expect("usable");
+            assert_eq!(sources.config.cluster_url.to_string(), address);
+        }
     }
 
     #[tokio::test]
