@@ -65,6 +65,21 @@ async fn a_job_without_a_pod_ends_when_it_should_have_been_scheduled() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_job_whose_labels_somebody_took_away_is_not_waited_for_longer() {
+    let api = ApiServer::with(&[job(json!([]))], &[]);
+    let run = watch(api.clone(), None);
+    sleep(Duration::from_secs(5)).await;
+    api.jobs(&[]);
+    api.without_labels("jobs", &[job(json!([]))]);
+    let (end, after) = run.end().await;
+    assert!(
+        matches!(&end, RunEnd::NeverStarted { why } if why.contains("no pod was made")),
+        "{end:?}"
+    );
+    assert!((120..=130).contains(&after), "{after}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_an_outage_hides_is_not_late() {
     let mut unbound = pod(json!({}), json!({"phase": "Pending"}));
     unbound["spec"] = json!({"containers": []});

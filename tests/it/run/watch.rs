@@ -86,6 +86,28 @@ async fn a_deadline_whose_job_is_deleted_in_the_same_moment_is_seen() {
     assert!(matches!(end, RunEnd::DeadlineExceeded { .. }), "{end:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_was_ended_with_its_deleted_job_says_so() {
+    let failed = || json!([{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]);
+    for (conditions, exit_code, says) in [
+        (json!([]), 143, true),
+        (json!([]), 3, false),
+        (failed(), 143, false),
+    ] {
+        let state = json!({"terminated": {"exitCode": exit_code, "reason": "Error"}});
+        let (job, pod) = (job(conditions), pod(is_being_deleted(), container(&state)));
+        let api = at_work();
+        api.says_by_watch("jobs", &[("MODIFIED", &job), ("DELETED", &job)]);
+        api.says_by_watch("pods", &[("MODIFIED", &pod)]);
+        let (end, _) = watch(api, None).end().await;
+        let reason = end
+            .evidence()
+            .and_then(|it| it.container.as_ref()?.reason.clone());
+        let is_said = reason.is_some_and(|reason| reason.contains("the Job was deleted"));
+        assert_eq!(is_said, says, "{end:?}");
+    }
+}
+
 /// A container that was ended, as the deadline ends it.
 fn ended() -> serde_json::Value {
     pod(
@@ -201,10 +223,10 @@ async fn an_agent_whose_labels_somebody_took_away_works_on_also_where_no_pod_may
     sleep(Duration::from_secs(5)).await;
     api.refuses_get();
     api.pods(&[]);
-    api.pods_without_labels(&[pod(json!({"labels": {}}), running())]);
+    api.without_labels("pods", &[pod(json!({"labels": {}}), running())]);
     sleep(10 * MINUTE).await;
     assert!(!run.is_over().await);
-    api.pods_without_labels(&[]);
+    api.without_labels("pods", &[]);
     assert!(matches!(run.end().await.0, RunEnd::Lost { .. }));
 }
 
@@ -215,7 +237,7 @@ async fn a_pod_whose_labels_somebody_took_away_is_not_gone_while_its_agent_runs(
     let (handle, _stopper) = handle(&api, &folder, None);
     let limit = Duration::from_secs(5);
     assert!(handle.pods_gone(Some("job-1"), limit).await);
-    api.pods_without_labels(&[pod(json!({"labels": {}}), running())]);
+    api.without_labels("pods", &[pod(json!({"labels": {}}), running())]);
     assert!(!handle.pods_gone(Some("job-1"), limit).await, "it is at work");
     assert!(handle.pods_gone(None, limit).await);
 }

@@ -1,9 +1,10 @@
 //! What counts while the API server is not heard, and what a record on the volume is worth while it is. Pure.
 
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::{Say, Stage, Step, Watch};
-use crate::cluster::conditions::{ContainerEnd, PodStage, stage};
+use crate::cluster::conditions::{ContainerEnd, PodStage, fails_because, job_end, stage};
 use crate::manifest::QUEUE_NAME;
 use crate::manifest::names::OPENCODE_CONTAINER;
 use crate::run::host::progress::Phase;
@@ -12,6 +13,9 @@ use crate::run::job::handle::Answer;
 use crate::run::outcome::PREEMPTED;
 use crate::run::supervise::facts::{Ask, Facts};
 use crate::run::timing::{LOOK, SAY_PODS_STALE};
+
+/// The reason of a container that was ended because its Job was deleted.
+const DELETED_AT_WORK: &str = "the Job was deleted while its agent worked";
 
 impl Watch {
     /// A record on the volume lies where any pod can write. It ends the run while the API server cannot be asked; else
@@ -86,8 +90,13 @@ impl Watch {
         None
     }
 
+    /// The end with what others did to the Job: its container does not know it.
+    pub(super) fn by_others(&self, cause: Cause, facts: &Facts) -> Cause {
+        by_deletion(self.by_queue(cause), facts)
+    }
+
     /// A queue preempts a Job by suspending it: its pod is deleted for that, and for no other reason.
-    pub(super) fn by_queue(&self, cause: Cause) -> Cause {
+    fn by_queue(&self, cause: Cause) -> Cause {
         if self.suspended_at.is_none() || !matches!(self.stage, Stage::Running) {
             return cause;
         }
@@ -138,5 +147,22 @@ impl Watch {
         }
         let stale_since = facts.view.pods_stale_since.as_ref().map(|(_, since)| *since);
         self.clocks.pause(self.suspended_at.or(stale_since), facts.now);
+    }
+}
+
+/// A container that was ended with its pod does not say that somebody has deleted the Job.
+fn by_deletion(cause: Cause, facts: &Facts) -> Cause {
+    let is_deleted = |job: &Job| facts.job.is_none() || job.metadata.deletion_timestamp.is_some();
+    let job = facts.job.as_deref().or(facts.deleted_job.as_deref());
+    let at_work = job.filter(|job| is_deleted(job) && job_end(job).is_none() && fails_because(job).is_none());
+    let says_nothing = |end: &ContainerEnd| matches!(end.reason.as_deref(), None | Some("Error"));
+    match cause {
+        Cause::Exited(end) if at_work.is_some() && end.exit_code > 128 && says_nothing(&end) => {
+            Cause::Exited(ContainerEnd {
+                reason: Some(DELETED_AT_WORK.to_owned()),
+                ..end
+            })
+        }
+        cause => cause,
     }
 }

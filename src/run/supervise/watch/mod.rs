@@ -159,8 +159,8 @@ impl Watch {
             look_at: facts.now + LOOK,
         };
         if matches!(self.stage, Stage::Starting | Stage::Running)
-            && let Some(cause) = self.cause(facts, &mut step).map(|cause| self.by_queue(cause))
-            && let Some(cause) = self.by_start_record(cause, facts, &mut step)
+            && let Some(cause) = self.cause(facts, &mut step)
+            && let Some(cause) = self.by_start_record(self.by_others(cause, facts), facts, &mut step)
         {
             step.ask.clear();
             self.stage = Stage::Leaving(Box::new(Leaving::new(cause, facts.now)));
@@ -317,7 +317,7 @@ impl Watch {
         (facts.now - known_since >= lag).then_some(cause)
     }
 
-    /// The view shows no Job: the API server itself has the last word.
+    /// The view shows no Job: the API server has the last word.
     fn without_job(&mut self, pod: Option<&Pod>, facts: &Facts, step: &mut Step) -> Option<Cause> {
         self.job_is_gone |= facts.answers.job_is_gone == Some(true);
         if !self.job_is_gone {
@@ -325,7 +325,9 @@ impl Watch {
                 self.job_asked_at = facts.now;
                 self.ask(Ask::JobIsGone, facts, step);
             }
-            return None;
+            // It is there, and somebody has changed the labels by which the view knows it.
+            let is_there = facts.answers.job_is_gone == Some(false) && !self.is_out_of_time(facts);
+            return is_there.then(|| self.late(pod, facts, step)).flatten();
         }
         let cause = Cause::Lost(JOB_DELETED.to_owned());
         match pod {

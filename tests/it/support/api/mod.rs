@@ -39,7 +39,7 @@ struct Known {
     list: u16,
     objects: Mutex<HashMap<&'static str, Vec<Value>>>,
     /// What no list by labels shows.
-    hidden: Mutex<Vec<Value>>,
+    hidden: Mutex<HashMap<&'static str, Vec<Value>>>,
     events: Mutex<HashMap<String, String>>,
     refused: Mutex<Option<&'static str>>,
     refuses_get: AtomicBool,
@@ -93,9 +93,10 @@ impl ApiServer {
             .insert("pods", pods.to_vec());
     }
 
-    /// There are these pods as well, whose labels somebody has taken away.
-    pub(crate) fn pods_without_labels(&self, pods: &[Value]) {
-        *self.0.hidden.lock().expect("hidden") = pods.to_vec();
+    /// There are these as well, whose labels somebody has taken away.
+    pub(crate) fn without_labels(&self, resource: &'static str, items: &[Value]) {
+        let mut hidden = self.0.hidden.lock().expect("hidden");
+        hidden.insert(resource, items.to_vec());
     }
 
     /// Every request fails until it is back.
@@ -215,8 +216,9 @@ impl ApiServer {
     fn items(&self, resource: &str, by_name: bool) -> Vec<Value> {
         let objects = self.0.objects.lock().expect("objects");
         let mut items = objects.get(resource).cloned().unwrap_or_default();
-        if by_name && resource == "pods" {
-            items.extend(self.0.hidden.lock().expect("hidden").iter().cloned());
+        if by_name {
+            let hidden = self.0.hidden.lock().expect("hidden");
+            items.extend(hidden.get(resource).into_iter().flatten().cloned());
         }
         items
     }
