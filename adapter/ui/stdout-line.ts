@@ -246,7 +246,7 @@ function describeError(value: unknown): string {
 
 /** The fields of an answer that say something, in the addon's order; texts in texts are read, too. */
 const SAID = (
-  "message Message error_msg error_description status_msg faultstring error data detail details errors fault " +
+  "message error_msg error_description status_msg faultstring error data detail details errors response fault " +
   "base_resp description msg title reason code name type"
 ).split(" ");
 const MAX_ANSWER_DEPTH = 9;
@@ -257,7 +257,8 @@ function causeInBody(body: unknown, depth = 0): string {
   if (Array.isArray(body)) return firstSaid(body, depth);
   if (typeof body === "object") {
     const answer = record(body);
-    return firstSaid([record(answer["metadata"])["raw"], ...SAID.map((name) => answer[name])], depth);
+    const named = new Map(Object.entries(answer).map(([name, value]) => [name.toLowerCase(), value]));
+    return firstSaid([record(answer["metadata"])["raw"], ...SAID.map((name) => named.get(name))], depth);
   }
   const text = typeof body === "string" && body.length <= MAX_BODY_CHARS ? body.trim() : "";
   try {

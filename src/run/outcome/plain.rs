@@ -106,7 +106,12 @@ fn said_in(value: &Value, depth: usize) -> Option<String> {
         Value::Object(fields) => value
             .pointer(RAW)
             .into_iter()
-            .chain(SAID.iter().filter_map(|name| fields.get(*name)))
+            .chain(SAID.iter().filter_map(|name| {
+                let mut fields = fields
+                    .iter()
+                    .filter(|(field, _)| field.eq_ignore_ascii_case(name));
+                fields.next().map(|(_, said)| said)
+            }))
             .find_map(|field| said_in(field, depth + 1)),
         Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
@@ -114,10 +119,10 @@ fn said_in(value: &Value, depth: usize) -> Option<String> {
 
 /// Where a router puts the words of the provider behind it.
 const RAW: &str = "/metadata/raw";
-/// The fields that say something, the plainest first. The page reads an answer in the same order.
+/// The fields that say something, the plainest first. Some write them with a capital. The page reads an
+/// answer in the same order.
 const SAID: [&str; 20] = [
     "message",
-    "Message",
     "error_msg",
     "error_description",
     "status_msg",
@@ -127,6 +132,7 @@ const SAID: [&str; 20] = [
     "detail",
     "details",
     "errors",
+    "response",
     "fault",
     "base_resp",
     "description",

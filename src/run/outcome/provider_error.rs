@@ -75,7 +75,7 @@ pub(super) fn kind(error: &RunError) -> Option<Kind> {
     if said.names_no_model_by_itself() {
         return Some(Kind::NoModel);
     }
-    if of_request && said.says(words::KEY_REFUSED) {
+    if of_request && said.says(words::KEY_REFUSED) && !said.is_elsewhere(words::ELSEWHERE) {
         return Some(Kind::Auth);
     }
     if of_request && said.is_history() {

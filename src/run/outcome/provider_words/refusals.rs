@@ -30,6 +30,7 @@ pub(in super::super) const FILTERED: &[&str] = &[
     "content exists risk",
     "considered high risk",
     "sensitive content",
+    "sensitivecontent",
     "敏感内容",
 ];
 
@@ -54,13 +55,8 @@ pub(in super::super) const CAPABILITY: &[&str] = &[
 ];
 
 /// A key that is refused, with whatever status.
-pub(in super::super) const KEY_REFUSED: &[&str] = &[
-    "api key not valid",
-    "api_key_invalid",
-    "invalid api key",
-    "invalid_api_key",
-    "incorrect api key",
-];
+pub(in super::super) const KEY_REFUSED: &[&str] =
+    &["api key not valid", "invalid api key", "incorrect api key"];
 
 /// The model is unknown, gone, or not for this account.
 pub(in super::super) const NO_MODEL: &[&str] = &[
