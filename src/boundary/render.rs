@@ -61,13 +61,14 @@ pub fn build_job_manifest(
 ) -> Result<String> {
     let config = |cause: ConfigError| error(code_of(&cause), cause);
     let request = RenderRequest::from_json(&request_json).map_err(config)?;
-    let mut spec = RunSpec::from_request(&request).map_err(config)?;
+    let mut spec = RunSpec::from_request(request).map_err(config)?;
     spec.run.prompts = Prompts {
         fresh: prompt_of(&prompt),
         resumed: resumed_prompt.as_ref().map(prompt_of),
     };
     let mut rendered = manifest::render(&spec).map_err(|cause| error(cause.code(), cause))?;
     let known_texts = take_known_texts(&mut rendered.job, &spec.run.prompt().text);
+    let resumed = resumed_prompt.as_deref().zip(spec.run.prompts.resumed.as_ref());
     let answer = ManifestAnswer {
         job: &rendered.job,
         job_name: &rendered.job_name,
@@ -76,10 +77,8 @@ pub fn build_job_manifest(
         pod_log_path: &rendered.pod_log_path,
         warnings: &rendered.warnings,
         resumes_session: spec.run.resume.session_id.is_some(),
-        is_well_formed: [Some(&prompt), resumed_prompt.as_ref()]
-            .into_iter()
-            .flatten()
-            .all(|text| is_well_formed(text)),
+        is_well_formed: is_well_formed(&prompt, &spec.run.prompts.fresh.text)
+            && resumed.is_none_or(|(text, prompt)| is_well_formed(text, &prompt.text)),
         known_texts,
     };
     serde_json::to_string(&answer).map_err(invalid)

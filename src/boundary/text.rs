@@ -110,10 +110,12 @@ pub fn utf8_of(text: &[u16]) -> String {
     utf8
 }
 
-/// Whether a text of JavaScript has no half characters. V8's own look takes longer than all of the conversion.
+/// Whether a text of JavaScript has no half characters, of which [`utf8_of`] has made `utf8`. V8's own look takes longer
+/// than all of the conversion, and so does one here: it is only needed where something was replaced, or might have been.
 #[must_use]
-pub fn is_well_formed(text: &[u16]) -> bool {
-    encoding_rs::mem::utf16_valid_up_to(text) == text.len()
+pub fn is_well_formed(text: &[u16], utf8: &str) -> bool {
+    memchr::memmem::find(utf8.as_bytes(), "\u{fffd}".as_bytes()).is_none()
+        || encoding_rs::mem::utf16_valid_up_to(text) == text.len()
 }
 
 /// Length in UTF-16 units, as JavaScript counts. Sets `is_ascii` to false when the text is not all ASCII.

@@ -1,6 +1,8 @@
 //! What agents' pods take over from the server's pod: everything but what only the server needs, unless the operator
 //! says otherwise. Pure.
 
+use std::sync::LazyLock;
+
 use k8s_openapi::api::core::v1::EnvVar;
 
 use super::values::Values;
@@ -284,44 +286,50 @@ fn names_of(volume: &SecretVolume) -> Vec<&str> {
 }
 
 fn is_servers_own(name: &str, value: Option<&str>) -> bool {
+    static PATTERNS: LazyLock<Vec<Vec<&[u8]>>> = LazyLock::new(|| SERVERS_OWN.map(parts_of).to_vec());
     let name = name.to_uppercase();
     let is_database = |value: &str| {
-        let value = value.trim_start().to_lowercase();
-        DATABASES.iter().any(|scheme| value.starts_with(scheme))
+        let value = value.trim_start();
+        let begins = |scheme: &str| {
+            value
+                .get(..scheme.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+        };
+        DATABASES.iter().any(|scheme| begins(scheme))
     };
     // Where the host's API is found is no secret, and a key of the agent's own is set for each run.
-    SERVERS_OWN.iter().any(|pattern| matches(pattern, &name)) || value.is_some_and(is_database)
+    PATTERNS.iter().any(|parts| fits(parts, name.as_bytes())) || value.is_some_and(is_database)
 }
 
 /// Whether the pattern, in which `*` stands for anything, describes the whole text.
 fn matches(pattern: &str, text: &str) -> bool {
-    let Some((start, rest)) = pattern.split_once('*') else {
-        return pattern == text;
-    };
-    let Some(mut left) = text.strip_prefix(start) else {
-        return false;
-    };
-    let mut parts = rest.split('*').peekable();
-    while let Some(part) = parts.next() {
-        if parts.peek().is_none() {
-            return left.ends_with(part);
-        }
-        let Some(rest) = after(left, part) else {
-            return false;
-        };
-        left = rest;
-    }
-    true
+    fits(&parts_of(pattern), text.as_bytes())
 }
 
-/// What follows the first occurrence of the part. Names are short: to prepare a search takes longer than this one, and
-/// each variable of the server meets all patterns.
-fn after<'a>(text: &'a str, part: &str) -> Option<&'a str> {
-    let Some(first) = part.bytes().next() else {
+/// What of a text must be as it is, in its order.
+fn parts_of(pattern: &str) -> Vec<&[u8]> {
+    pattern.as_bytes().split(|byte| *byte == b'*').collect()
+}
+
+/// Whether the text begins with the first of these parts, ends with the last one, and has the others between them.
+/// Each variable of the server meets all patterns.
+fn fits(parts: &[&[u8]], text: &[u8]) -> bool {
+    let [first, between @ .., last] = parts else {
+        return parts.first() == Some(&text);
+    };
+    let left = text
+        .strip_prefix(*first)
+        .and_then(|left| left.strip_suffix(*last));
+    let left = left.and_then(|left| between.iter().try_fold(left, |left, part| after(left, part)));
+    left.is_some()
+}
+
+/// What follows the first occurrence of the part. Names are short: to prepare a search takes longer than this one.
+fn after<'a>(text: &'a [u8], part: &[u8]) -> Option<&'a [u8]> {
+    let Some(first) = part.first() else {
         return Some(text);
     };
-    let mut places = text.bytes().enumerate().filter(|(_, byte)| *byte == first);
-    places.find_map(|(at, _)| text.get(at..)?.strip_prefix(part))
+    memchr::memchr_iter(*first, text).find_map(|at| text.get(at..)?.strip_prefix(part))
 }
 
 #[cfg(test)]

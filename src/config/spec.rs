@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::inherit;
 use super::json::Json;
 use super::server_paths;
-use super::{ConfigError, DbVolume, McpServer, POD_ROOT, RenderRequest, Runtime, SelfPod, Settings, Texts};
+use super::{
+    Agent, ConfigError, DbVolume, McpServer, POD_ROOT, RenderRequest, Runtime, SelfPod, Settings, Texts,
+};
 use crate::config::session::{self, Resume};
 use crate::ids::check_ids;
 
@@ -94,17 +96,14 @@ pub struct Prompts {
 }
 
 impl Prompts {
-    fn of(request: &RenderRequest) -> Self {
-        let resumed = request.resumed_prompt.clone().map(|text| Prompt {
-            text,
-            metrics: request.resumed_prompt_metrics.clone().unwrap_or_default(),
-        });
+    fn take(request: &mut RenderRequest) -> Self {
+        let metrics = request.resumed_prompt_metrics.take().unwrap_or_default();
         Self {
             fresh: Prompt {
-                text: request.prompt.clone(),
-                metrics: request.prompt_metrics.clone(),
+                text: std::mem::take(&mut request.prompt),
+                metrics: std::mem::take(&mut request.prompt_metrics),
             },
-            resumed,
+            resumed: request.resumed_prompt.take().map(|text| Prompt { text, metrics }),
         }
     }
 }
@@ -148,15 +147,16 @@ impl RunSpec {
     ///
     /// # Errors
     /// Names the first id or field that cannot be used.
-    pub fn from_request(request: &RenderRequest) -> Result<Self, ConfigError> {
+    pub fn from_request(mut request: RenderRequest) -> Result<Self, ConfigError> {
         check_ids(&request.agent.company_id, &request.agent.id, &request.run_id)?;
-        let settings = Settings::read(request)?;
+        let settings = Settings::read(&request)?;
+        let pod = std::mem::take(&mut request.self_pod);
         let spec = RunSpec {
             run: Run::of(request, &settings)?,
             own_pod: SelfPod::default(),
             settings,
         };
-        spec.in_pod(request.self_pod.clone())
+        spec.in_pod(pod)
     }
 
     /// The same run with what the server's pod hands down.
@@ -217,53 +217,58 @@ impl Run {
             .unwrap_or(&self.prompts.fresh)
     }
 
+    /// Lets go of what only a manifest needs: a prompt may be large, and runs take hours.
+    pub fn forget_texts(&mut self) {
+        self.prompts = Prompts::default();
+        (self.github_launcher, self.wake_payload_json) = (None, None);
+    }
+
     /// Goes on from this session instead of the one that the host has stored.
     pub fn resume_from(&mut self, runtime: &Runtime, settings: &Settings) {
         self.stored_session = session::stored_id(runtime);
         self.resume = session::resume(runtime, &self.working_dir, settings.resume_last_session);
     }
 
-    fn of(request: &RenderRequest, settings: &Settings) -> Result<Self, ConfigError> {
-        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        let working_dir = working_dir(&request.context, settings);
+    fn of(mut request: RenderRequest, settings: &Settings) -> Result<Self, ConfigError> {
+        let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let working_dir = working_dir(&request.context, settings).to_owned();
         if !working_dir.starts_with('/') {
             let problem = format!("of the workspace must be an absolute path, it is {working_dir:?}");
             return Err(ConfigError::field("cwd", problem));
         }
         Ok(Run {
-            id: request.run_id.clone(),
-            agent_id: request.agent.id.clone(),
-            agent_name: request.agent.name.clone(),
-            company_id: request.agent.company_id.clone(),
             task_id: task_id(&request.context),
             stored_session: session::stored_id(&request.runtime),
-            resume: session::resume(&request.runtime, working_dir, settings.resume_last_session),
-            auth_token: given(&request.auth_token),
-            cluster: request.cluster.clone().unwrap_or_default(),
+            resume: session::resume(&request.runtime, &working_dir, settings.resume_last_session),
             instance: None,
-            nonce: given(&request.nonce),
-            prompts: Prompts::of(request),
-            prompt_secret_name: given(&request.prompt_secret_name),
+            prompts: Prompts::take(&mut request),
             run_secret_name: None,
-            context: request.context.clone(),
-            base_env: base_env(request),
-            runtime_tools_env: request.runtime_tools_env.clone(),
-            mcp_servers: request.mcp_servers.clone(),
-            github_launcher: given(&request.github_launcher),
-            server_port: given(&request.server_port),
-            wake_payload_json: given(&request.wake_payload_json),
-            working_dir: working_dir.to_owned(),
-            agent_db: agent_db(request)?,
+            agent_db: agent_db(&request)?,
+            base_env: base_env(request.base_env, &request.agent),
+            id: request.run_id,
+            agent_id: request.agent.id,
+            agent_name: request.agent.name,
+            company_id: request.agent.company_id,
+            auth_token: given(request.auth_token),
+            cluster: request.cluster.unwrap_or_default(),
+            nonce: given(request.nonce),
+            prompt_secret_name: given(request.prompt_secret_name),
+            context: request.context,
+            runtime_tools_env: request.runtime_tools_env,
+            mcp_servers: request.mcp_servers,
+            github_launcher: given(request.github_launcher),
+            server_port: given(request.server_port),
+            wake_payload_json: given(request.wake_payload_json),
+            working_dir,
         })
     }
 }
 
 /// The host's variables; without a host at least whose run it is.
-fn base_env(request: &RenderRequest) -> Texts {
-    let mut env = request.base_env.clone();
+fn base_env(mut env: Texts, agent: &Agent) -> Texts {
     let ids = [
-        ("PAPERCLIP_AGENT_ID", &request.agent.id),
-        ("PAPERCLIP_COMPANY_ID", &request.agent.company_id),
+        ("PAPERCLIP_AGENT_ID", &agent.id),
+        ("PAPERCLIP_COMPANY_ID", &agent.company_id),
     ];
     for (name, id) in ids {
         if env.get(name).is_none() {

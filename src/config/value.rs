@@ -44,10 +44,11 @@ pub(super) fn default_of(row: &Row) -> Result<Option<Setting>, ConfigError> {
 
 /// A key under its dotted name, else inside nested objects: `a.b.c` wins over `{a: {b: {c}}}`.
 fn find<'a>(key: &str, config: &'a Value) -> Result<Option<&'a Value>, ConfigError> {
-    if let Some(value) = config
-        .member(key)
-        .filter(|value| !key.contains('.') || !is_blank(value))
-    {
+    let named = config.member(key);
+    if !key.contains('.') {
+        return Ok(named);
+    }
+    if let Some(value) = named.filter(|value| !is_blank(value)) {
         return Ok(Some(value));
     }
     let (mut value, mut parts, mut length) = (config, key.split('.').peekable(), 0);

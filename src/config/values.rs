@@ -1,6 +1,6 @@
 //! The values of all rows, taken one by one: a row that nobody takes and a field without a row are found by a test.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use serde_json::Value;
@@ -16,31 +16,36 @@ const UNLIMITED_SEC: u64 = i32::MAX as u64;
 static DEFAULTS: LazyLock<Result<Vec<Option<Setting>>, ConfigError>> =
     LazyLock::new(|| rows().iter().map(value::default_of).collect());
 
-/// The values of all rows. Each is taken once, under its key.
-pub(super) struct Values(BTreeMap<&'static str, Option<Setting>>);
+/// Where the row of a key stands.
+static PLACES: LazyLock<HashMap<&str, usize>> =
+    LazyLock::new(|| rows().iter().enumerate().map(|(at, row)| (row.key, at)).collect());
+
+/// The values of all rows, in their order. Each is taken once, under its key.
+pub(super) struct Values(Vec<Option<Option<Setting>>>);
 
 impl Values {
     /// Rows that others act on are checked as well, and left to them.
     pub(super) fn read(config: &Value) -> Result<Self, ConfigError> {
-        let mut values = BTreeMap::new();
-        for (row, default) in rows().iter().zip(DEFAULTS.as_ref().map_err(Clone::clone)?) {
+        let rows = rows().iter().zip(DEFAULTS.as_ref().map_err(Clone::clone)?);
+        let values = rows.map(|(row, default)| {
             let read = value::read(row, config)?;
-            if row.reader == Reader::Run {
-                values.insert(row.key, read.or_else(|| default.clone()));
-            }
-        }
-        Ok(Self(values))
+            let is_runs = row.reader == Reader::Run;
+            Ok(is_runs.then(|| read.or_else(|| default.clone())))
+        });
+        values.collect::<Result<_, _>>().map(Self)
     }
 
     /// Keys that nobody has taken yet.
     #[cfg(test)]
     pub(super) fn left(&self) -> Vec<&'static str> {
-        self.0.keys().copied().collect()
+        let left = rows().iter().zip(&self.0).filter(|(_, value)| value.is_some());
+        left.map(|(row, _)| row.key).collect()
     }
 
     fn take(&mut self, key: &str) -> Result<Option<Setting>, ConfigError> {
         let absent = || ConfigError::field(key, "has no row, or is read twice");
-        self.0.remove(key).ok_or_else(absent)
+        let place = PLACES.get(key).and_then(|at| self.0.get_mut(*at));
+        place.and_then(Option::take).ok_or_else(absent)
     }
 
     pub(super) fn text(&mut self, key: &str) -> Result<Option<String>, ConfigError> {

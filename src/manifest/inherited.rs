@@ -108,7 +108,7 @@ mod tests {
         let request =
             json!({"runId": "r", "agent": {"id": "a", "companyId": "c"}, "prompt": "p", "selfPod": self_pod});
         let request = RenderRequest::from_json(&request.to_string()).expect("a request");
-        let made = manifest::render(&RunSpec::from_request(&request).expect("a spec")).expect("a manifest");
+        let made = manifest::render(&RunSpec::from_request(request).expect("a spec")).expect("a manifest");
         let job = serde_json::to_value(made.job).expect("JSON");
         (job["spec"]["template"]["spec"].clone(), made.warnings)
     }

@@ -108,7 +108,7 @@ mod tests {
             "selfPod": {"namespace": "ns", "image": "i", "pvcClaimName": "data"},
         });
         let request = RenderRequest::from_json(&request.to_string()).expect("a request");
-        let spec = RunSpec::from_request(&request).expect("a spec");
+        let spec = RunSpec::from_request(request).expect("a spec");
         let mut job = manifest::render(&spec).expect("a manifest").job;
         assert_eq!(
             JobRecord::of(&job),

@@ -25,6 +25,16 @@ struct Variable {
     secret: bool,
 }
 
+impl Variable {
+    /// As a literal of the Job.
+    fn literal(self) -> EnvVar {
+        match self.generated {
+            true => literal(&self.name, double_dollars(&self.value)),
+            false => literal(&self.name, self.value),
+        }
+    }
+}
+
 /// What the variables became.
 pub(super) struct Rendered {
     /// Entries of the container, in order.
@@ -96,26 +106,30 @@ impl Layers {
             env: Vec::new(),
             secret: BTreeMap::new(),
         };
+        let Some(secret) = secret_name else {
+            let entries = fitting(self.0, warnings).into_iter();
+            rendered.env.extend(entries.map(Variable::literal));
+            return rendered;
+        };
         for (at, entry) in fitting(self.0, warnings).into_iter().enumerate() {
             // Nobody expands what comes from a Secret.
             let plain = match entry.generated {
                 true => entry.value.replace('\0', ""),
                 false => expanded(&entry.value, &known),
             };
-            let name = entry.name.as_str();
-            rendered.env.push(match secret_name.filter(|_| entry.secret) {
-                Some(secret) => {
+            let name = entry.name.clone();
+            rendered.env.push(match entry.secret {
+                true => {
                     let key = match name.len() <= LONGEST_NAME {
                         true => format!("env.{name}"),
                         false => format!("env-{at}"),
                     };
                     rendered.secret.insert(key.clone(), plain.clone());
-                    of_secret(name, secret, key)
+                    of_secret(&name, secret, key)
                 }
-                None if entry.generated => literal(name, double_dollars(&entry.value)),
-                None => literal(name, entry.value.clone()),
+                false => entry.literal(),
             });
-            known.insert(entry.name, plain);
+            known.insert(name, plain);
         }
         rendered
     }

@@ -129,7 +129,7 @@ mod tests {
         let request = json!({"runId": "r", "agent": {"id": "a", "companyId": "c"}, "prompt": "p",
             "selfPod": {"namespace": "n", "image": "i"}, "mcpServers": servers, "config": {"env": env}});
         let request = RenderRequest::from_json(&request.to_string()).expect("a request");
-        let made = manifest::render(&RunSpec::from_request(&request).expect("a spec")).expect("a manifest");
+        let made = manifest::render(&RunSpec::from_request(request).expect("a spec")).expect("a manifest");
         let job = serde_json::to_value(made.job).expect("JSON");
         let env = job
             .pointer("/spec/template/spec/containers/0/env")

@@ -129,7 +129,7 @@ mod tests {
             "context": {"paperclipWorkspace": {"cwd": cwd, "agentHome": "/paperclip/agents/a/"}},
             "selfPod": {"namespace": "n", "image": "i", "pvcClaimName": "data", "dataSubPath": "prod"}});
         let request = RenderRequest::from_json(&request.to_string()).expect("a request");
-        RunSpec::from_request(&request).expect("a spec")
+        RunSpec::from_request(request).expect("a spec")
     }
 
     fn rendered(access: &str, cwd: &str) -> (Value, FoldersToMake) {

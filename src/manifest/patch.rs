@@ -210,7 +210,7 @@ mod tests {
         let request = json!({"runId": "r", "agent": {"id": "a", "companyId": "c"}, "prompt": "p",
             "config": {"podSpecPatch": patch}, "selfPod": {"namespace": "n", "image": "i", "pvcClaimName": "data"}});
         let request = RenderRequest::from_json(&request.to_string()).expect("a request");
-        let spec = RunSpec::from_request(&request).map_err(|error| error.to_string())?;
+        let spec = RunSpec::from_request(request).map_err(|error| error.to_string())?;
         let job = manifest::render(&spec).map_err(|error| error.to_string())?.job;
         let pod = job.spec.and_then(|spec| spec.template.spec).expect("a pod");
         Ok(serde_json::to_value(pod).expect("JSON"))

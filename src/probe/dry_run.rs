@@ -61,7 +61,7 @@ fn job(config: &Value, own: &SelfPod) -> Option<Result<Job, ManifestError>> {
         prompt: "nothing".to_owned(),
         ..RenderRequest::default()
     };
-    let spec = RunSpec::from_request(&request).ok()?;
+    let spec = RunSpec::from_request(request).ok()?;
     Some(manifest::render(&spec).map(|rendered| rendered.job))
 }
 

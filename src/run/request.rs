@@ -34,6 +34,7 @@ pub struct Environment {
 }
 
 /// A request that was checked.
+#[derive(Clone)]
 pub struct RunRequest {
     /// What the Job is rendered from. The server's own pod is not known yet.
     pub spec: RunSpec,
@@ -71,10 +72,18 @@ impl RunRequest {
         let environment = fields.environment.unwrap_or_default();
         environment.owner(Ownership::default())?;
         Ok(Self {
-            spec: RunSpec::from_request(&render).map_err(of_config)?,
+            spec: RunSpec::from_request(render).map_err(of_config)?,
             environment,
             wants_progress: fields.wants_progress,
         })
+    }
+
+    /// The same without what may be large: enough to find the run's Job.
+    #[must_use]
+    pub fn without_texts(&self) -> Self {
+        let mut request = self.clone();
+        request.spec.run.forget_texts();
+        request
     }
 
     /// How the API server is reached.

@@ -33,6 +33,7 @@ const HOST_KEYS = ["baseEnv", "wakePayloadJson", "runtimeToolsEnv", "serverPath"
 const OFFER_KEYS = ["mcpServers", "githubLauncher"];
 const BUILD_KEYS = ["selfPod", "promptSecretName", "agentDbClaimName", "agentDbPath", "retainJobs", "nonce"];
 const PROMPT_KEYS = ["prompt", "promptMetrics", "resumedPrompt", "resumedPromptMetrics"];
+const INPUT_KEYS = ["ctx", ...BUILD_KEYS, ...HOST_KEYS, ...OFFER_KEYS, ...PROMPT_KEYS];
 
 /** A host's execution context holds much that no Job needs: only these fields are read. */
 function runOf(ctx) {
@@ -67,7 +68,7 @@ function neededContext(context, name) {
 }
 
 function buildJobManifest(input) {
-  const given = fieldsOf(input, ["ctx", ...BUILD_KEYS, ...HOST_KEYS, ...OFFER_KEYS, ...PROMPT_KEYS], "input");
+  const given = fieldsOf(input, INPUT_KEYS, "input");
   const { ctx, prompt, promptMetrics, resumedPrompt, resumedPromptMetrics, ...rest } = given;
   expect(rest.selfPod, "object", "input.selfPod");
   // Prompts go over beside the request, and do not come back: to make JSON of a large one would take most of the time.

@@ -137,7 +137,9 @@ function read(object, key, name) {
 /** These fields of an object, each read once. */
 function fieldsOf(object, keys, name) {
   expect(object, "object", name);
-  return Object.fromEntries(keys.map((key) => [key, read(object, key, name)]));
+  const fields = {};
+  for (const key of keys) fields[key] = read(object, key, name);
+  return fields;
 }
 
 /** The value, if it is of this type. */

@@ -17,7 +17,7 @@ fn inherited(config: Value) -> SelfPod {
             {"volumeName": "m", "secretName": "paperclip-master", "mountPath": "/etc/m"}],
     }});
     let request = RenderRequest::from_json(&request.to_string()).expect("a request");
-    RunSpec::from_request(&request).expect("a spec").own_pod
+    RunSpec::from_request(request).expect("a spec").own_pod
 }
 
 fn names(pod: &SelfPod) -> (Vec<&str>, Vec<&str>, Vec<&str>) {
@@ -65,7 +65,7 @@ fn a_word_that_is_no_name_is_refused() {
     for (key, word) in [("inheritEnv", "A=1"), ("inheritSecretMounts", "!")] {
         let request = json!({"runId": "r", "agent": {"id": "a", "companyId": "c"}, "config": {key: [word]}});
         let request = RenderRequest::from_json(&request.to_string()).expect("a request");
-        let said = RunSpec::from_request(&request).expect_err("refused").to_string();
+        let said = RunSpec::from_request(request).expect_err("refused").to_string();
         assert!(said.starts_with(&format!("{key} has the word")), "{said}");
     }
 }

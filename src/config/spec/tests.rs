@@ -7,7 +7,7 @@ fn spec(fields: Value) -> Result<RunSpec, ConfigError> {
     for (key, value) in fields.as_object().expect("an object") {
         request[key] = value.clone();
     }
-    RunSpec::from_request(&RenderRequest::from_json(&request.to_string()).expect("valid JSON"))
+    RunSpec::from_request(RenderRequest::from_json(&request.to_string()).expect("valid JSON"))
 }
 
 #[test]

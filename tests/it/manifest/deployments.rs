@@ -286,7 +286,7 @@ fn job_of(deployment: &Deployment) -> (Value, Vec<String>) {
         self_pod: self_pod(&pod).expect("a container"),
         ..RenderRequest::from_json(&request.to_string()).expect("a request")
     };
-    let spec = RunSpec::from_request(&request).expect("a spec");
+    let spec = RunSpec::from_request(request).expect("a spec");
     let made = manifest::render(&spec).expect("a manifest");
     let job = serde_json::to_value(made.job).expect("JSON");
     (job["spec"]["template"]["spec"].clone(), made.warnings)

@@ -16,7 +16,7 @@ fn the_api_server_accepts_every_golden_manifest() {
     let valid = (0..cases.len()).filter(|index| cases[*index].get("result").is_some());
     let mut items = Vec::new();
     for index in valid {
-        let mut spec = RunSpec::from_request(&request(index)).expect("a spec");
+        let mut spec = RunSpec::from_request(request(index)).expect("a spec");
         spec.settings.namespace = Some("paperclip".to_owned());
         let made = manifest::render(&spec).expect("a manifest");
         items.push(serde_json::to_value(&made.job).expect("JSON"));

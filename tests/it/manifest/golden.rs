@@ -16,7 +16,7 @@ const ADDED_ENV: [&str; 5] = [
 ];
 
 fn rendered(index: usize) -> Manifest {
-    let spec = RunSpec::from_request(&request(index)).expect("a spec");
+    let spec = RunSpec::from_request(request(index)).expect("a spec");
     manifest::render(&spec).expect("a manifest")
 }
 
@@ -73,7 +73,7 @@ fn golden_refusals_have_the_same_words() {
         .collect();
     assert_eq!(refused.len(), 5);
     for index in refused {
-        let error = RunSpec::from_request(&request(index)).expect_err("refused");
+        let error = RunSpec::from_request(request(index)).expect_err("refused");
         assert_eq!(cases[index]["error"], error.to_string());
     }
 }
@@ -96,7 +96,7 @@ fn what_was_dropped_is_read_or_refused() {
             })
             .collect();
         let refusals: Vec<&str> = dropped.iter().filter_map(|at| MEANT[*at].refused).collect();
-        match RunSpec::from_request(&request_as_written(index)) {
+        match RunSpec::from_request(request_as_written(index)) {
             Ok(_) => assert!(refusals.is_empty(), "case {index} must be refused: {refusals:?}"),
             Err(error) => {
                 let said = error.to_string();

@@ -25,7 +25,7 @@ fn pod(config: Value, own: Value) -> Value {
     let request = json!({"runId": "r", "agent": {"id": "a", "companyId": "c", "name": "A"}, "prompt": "p",
         "config": config, "selfPod": own_pod, "agentDbClaimName": null});
     let request = RenderRequest::from_json(&request.to_string()).expect("a request");
-    let mut spec = RunSpec::from_request(&request).expect("a spec");
+    let mut spec = RunSpec::from_request(request).expect("a spec");
     spec.run.run_secret_name = Some("s".to_owned());
     let job = serde_json::to_value(manifest::render(&spec).expect("a manifest").job).expect("JSON");
     job["spec"]["template"]["spec"].clone()
@@ -192,7 +192,7 @@ fn ids_that_no_pod_can_have_are_refused_by_name() {
     ] {
         let request = json!({"runId": "r", "agent": {"id": "a", "companyId": "c"}, "config": {key: value}});
         let request = RenderRequest::from_json(&request.to_string()).expect("a request");
-        let said = RunSpec::from_request(&request).expect_err("refused").to_string();
+        let said = RunSpec::from_request(request).expect_err("refused").to_string();
         assert!(
             said.starts_with(&format!("{key} must be a number above 0, or none")),
             "{said}"

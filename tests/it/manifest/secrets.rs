@@ -37,7 +37,7 @@ fn spec(fields: Value) -> RunSpec {
         request[key] = value.clone();
     }
     let request = RenderRequest::from_json(&request.to_string()).expect("a request");
-    RunSpec::from_request(&request).expect("a spec")
+    RunSpec::from_request(request).expect("a spec")
 }
 
 fn in_execute(mut spec: RunSpec) -> (RunSpec, Manifest) {

@@ -194,7 +194,7 @@ fn proof(log: &str) -> Proof {
 fn spec() -> RunSpec {
     let request = r#"{"runId":"r","agent":{"id":"a","companyId":"c"},"selfPod":{"namespace":"n","image":"i"},
         "config":{"timeoutSec":5}}"#;
-    RunSpec::from_request(&RenderRequest::from_json(request).expect("a request")).expect("a spec")
+    RunSpec::from_request(RenderRequest::from_json(request).expect("a request")).expect("a spec")
 }
 
 /// The result, as `execute` makes it; none while the run is on.

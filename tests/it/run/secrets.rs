@@ -73,8 +73,7 @@ static SPEC: LazyLock<RunSpec> = LazyLock::new(|| {
         "runId": "r", "agent": {"id": "a", "companyId": "c"}, "selfPod": {"namespace": "n", "image": "i"},
         "config": {"env": {"OWN_TOKEN": OWN}},
     });
-    RunSpec::from_request(&RenderRequest::from_json(&request.to_string()).expect("a request"))
-        .expect("a spec")
+    RunSpec::from_request(RenderRequest::from_json(&request.to_string()).expect("a request")).expect("a spec")
 });
 /// The same with a second secret, which would hide all others.
 static SPEC_WITH_CORE: LazyLock<RunSpec> = LazyLock::new(|| {

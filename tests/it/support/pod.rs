@@ -101,12 +101,13 @@ impl Pod {
             request[key] = value.clone();
         }
         let request = RenderRequest::from_json(&request.to_string()).expect("a request");
+        let prompt = request.prompt.clone();
         let manifest =
-            manifest::render(&RunSpec::from_request(&request).expect("a spec")).expect("a manifest");
+            manifest::render(&RunSpec::from_request(request).expect("a spec")).expect("a manifest");
         let pod = Pod {
             root,
             manifest,
-            prompt: request.prompt,
+            prompt,
             env: BTreeMap::new(),
             shell: shell.to_vec(),
         };

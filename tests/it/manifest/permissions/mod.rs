@@ -125,7 +125,7 @@ fn manifest_env(env: &Value) -> Vec<(String, String)> {
         "selfPod": {"namespace": "n", "image": "i", "pvcClaimName": "data"},
     });
     let request = RenderRequest::from_json(&request.to_string()).expect("a request");
-    let made = manifest::render(&RunSpec::from_request(&request).expect("a spec")).expect("a manifest");
+    let made = manifest::render(&RunSpec::from_request(request).expect("a spec")).expect("a manifest");
     let job = serde_json::to_value(made.job).expect("JSON");
     let entries = job["spec"]["template"]["spec"]["containers"][0]["env"]
         .as_array()
