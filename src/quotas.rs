@@ -70,7 +70,7 @@ async fn list(server: &Server, environment: &Environment) -> Result<Vec<Resource
     let cluster = server.connect.to(environment.access(None)).await?;
     let own = environment.namespace.as_deref().filter(|name| !name.is_empty());
     let namespace = own.unwrap_or(&cluster.default_namespace);
-    let api: Api<ResourceQuota> = Api::namespaced(cluster.client.clone(), namespace);
+    let api: Api<ResourceQuota> = Api::namespaced(cluster.client(), namespace);
     let on = format!("resourcequotas of namespace {namespace}");
     let few = ListParams::default().limit(MOST_QUOTAS);
     Ok(call("list", &on, api.list(&few)).await?.items)

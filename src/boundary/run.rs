@@ -46,7 +46,7 @@ pub fn start_run(
     // Here and not in the task: workers may begin tasks in any order.
     let arrival = server().agents.arrive(&agent_id);
     let work = async move {
-        let report = crate::run::execute(server(), arrival, &request_json, Arc::new(host), stop).await;
+        let report = crate::run::execute(server(), arrival, request_json, Arc::new(host), stop).await;
         // After its result a run's host takes no call.
         calls.until_delivered(number).await;
         stoppers

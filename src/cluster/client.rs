@@ -40,6 +40,9 @@ impl Access {
     }
 }
 
+/// What the runs of one access share, while there is one.
+type Open = (Weak<Connection>, Weak<Client>);
+
 /// How a server makes its clients.
 #[derive(Clone)]
 pub struct Connect(Arc<dyn Fn(Access) -> BoxFuture<'static, Result<Cluster, ClusterError>> + Send + Sync>);
@@ -47,14 +50,21 @@ pub struct Connect(Arc<dyn Fn(Access) -> BoxFuture<'static, Result<Cluster, Clus
 impl Default for Connect {
     /// By kubeconfig or service account. Runs of one access share a connection, and so its credentials.
     fn default() -> Self {
-        let open: Mutex<HashMap<Access, Weak<Connection>>> = Mutex::default();
+        let open: Mutex<HashMap<Access, Open>> = Mutex::default();
         Self::new(move |access: Access| {
             let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
-            open.retain(|_, connection| connection.strong_count() > 0);
-            let known = open.get(&access).and_then(Weak::upgrade);
-            let connection = known.unwrap_or_else(|| Connection::new(access.clone()));
-            open.insert(access.clone(), Arc::downgrade(&connection));
-            Cluster::of(connection, access)
+            open.retain(|_, (_, client)| client.strong_count() > 0);
+            let known = open.get(&access);
+            let known =
+                known.and_then(|(connection, client)| Some((connection.upgrade()?, client.upgrade()?)));
+            let (connection, client) = known.unwrap_or_else(|| {
+                let connection = Connection::new(access.clone());
+                let client = Arc::new(client_of(connection.clone()));
+                (connection, client)
+            });
+            let both = (Arc::downgrade(&connection), Arc::downgrade(&client));
+            open.insert(access.clone(), both);
+            Cluster::of(connection, client, access)
         })
     }
 }
@@ -80,8 +90,8 @@ impl Connect {
 /// A connection to one cluster. Cheap to clone.
 #[derive(Clone)]
 pub struct Cluster {
-    /// kube's client.
-    pub client: Client,
+    /// kube's client, which the runs of one access share: 10 KiB each.
+    pub client: Arc<Client>,
     /// The namespace of the kubeconfig's context or of the service account.
     pub default_namespace: String,
     /// The key of this cluster in state that runs share.
@@ -89,24 +99,39 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Reads the configuration and makes a client, whose credentials follow what the configuration holds later. Sends
+    /// Reads the configuration, whose credentials follow what the configuration holds later. Sends
     /// no request to the API server.
     ///
     /// # Errors
     /// [`ClusterError::Config`] with distinct messages: not in a cluster and no kubeconfig; the account's token is not
     /// mounted; the kubeconfig or its credential plugin cannot be used.
-    async fn of(connection: Arc<Connection>, access: Access) -> Result<Self, ClusterError> {
+    async fn of(
+        connection: Arc<Connection>,
+        client: Arc<Client>,
+        access: Access,
+    ) -> Result<Self, ClusterError> {
         let default_namespace = connection.open().await.map_err(ClusterError::Config)?;
-        let service = tower::service_fn(move |request: Request<Body>| {
-            let connection = connection.clone();
-            async move { counted(connection, request).await }
-        });
         Ok(Self {
-            client: Client::new(service, default_namespace.clone()),
+            client,
             default_namespace,
             access,
         })
     }
+
+    /// A handle to kube's client.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::clone(&self.client)
+    }
+}
+
+/// A client that sends its requests over this connection. Every request names its namespace.
+fn client_of(connection: Arc<Connection>) -> Client {
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let connection = connection.clone();
+        async move { counted(connection, request).await }
+    });
+    Client::new(service, "default")
 }
 
 /// Sends a request, and counts it with what came of it.

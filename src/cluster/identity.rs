@@ -37,7 +37,7 @@ impl Identities {
         {
             return known.uid.clone();
         }
-        let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
+        let namespaces: Api<Namespace> = Api::all(cluster.client());
         let on = format!("namespace/{name}");
         let answer = retry_transient(UID_LIMIT, "get", &on, || call("get", &on, namespaces.get(name)));
         let (uid, until) = match answer.await {

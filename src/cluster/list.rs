@@ -9,12 +9,13 @@ use serde::de::DeserializeOwned;
 use super::ClusterError;
 use super::verbs::call;
 
-/// Objects in one answer: the API server and this one hold a whole answer in memory.
-const PAGE: u32 = 500;
+/// Objects in one answer: the API server and this one hold a whole answer in memory, of which a Job is 100 KiB.
+const PAGE: u32 = 100;
 /// After so many pages the rest comes in one answer: no list goes on for ever.
-const MAX_PAGES: usize = 200;
+const MAX_PAGES: usize = 1_000;
 
-/// All objects with these labels, and the version of the list; each page as [`call`].
+/// All objects with these labels, and the version of the list; each page as [`call`]. `keep` takes what is needed of
+/// each.
 ///
 /// # Errors
 /// What the API server answered.
@@ -22,6 +23,7 @@ pub(super) async fn list_all<K: Clone + DeserializeOwned + Debug>(
     api: &Api<K>,
     what: &str,
     labels: &str,
+    keep: fn(K) -> K,
 ) -> Result<(Vec<K>, String), ClusterError> {
     let unpaged = ListParams::default().labels(labels);
     let mut params = unpaged.clone().limit(PAGE);
@@ -52,7 +54,7 @@ pub(super) async fn list_all<K: Clone + DeserializeOwned + Debug>(
                 message: "a list without a version".to_owned(),
             });
         };
-        all.extend(list.items);
+        all.extend(list.items.into_iter().map(keep));
         let Some(token) = list.metadata.continue_.filter(|token| !token.is_empty()) else {
             return Ok((all, version));
         };
@@ -107,7 +109,7 @@ mod tests {
                 "paperclip",
             );
             let api: Api<Job> = Api::default_namespaced(client);
-            let listed = list_all(&api, "jobs", "").await;
+            let listed = list_all(&api, "jobs", "", |job| job).await;
             assert!(listed.is_ok_and(|(jobs, _)| jobs.len() == 2), "{code}");
         }
     }

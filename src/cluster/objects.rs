@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, PodTemplateSpec, Volume};
 use kube::Resource;
+
+use crate::manifest::PROMPT_SECRET_VOLUME;
 
 /// Label by which the Job controller marks its pods.
 const JOB_NAME: &str = "job-name";
@@ -15,11 +17,27 @@ const JOB_NAME: &str = "job-name";
 pub(super) trait OfJob: Resource {
     /// The Job's name.
     fn job_name(&self) -> Option<&str>;
+    /// Leaves of its spec what somebody reads who looks at many.
+    fn shorten(&mut self);
+}
+
+/// What runs and sweeps read of an object: a Job and its pod are 100 KiB in memory, most of it scripts and variables
+/// that nobody reads here, and there is one of each for each run.
+pub(super) fn without_details<K: OfJob>(mut object: K) -> K {
+    object.meta_mut().managed_fields = None;
+    object.shorten();
+    object
 }
 
 impl OfJob for Job {
     fn job_name(&self) -> Option<&str> {
         self.metadata.name.as_deref()
+    }
+
+    fn shorten(&mut self) {
+        if let Some(spec) = &mut self.spec {
+            spec.template = PodTemplateSpec::default();
+        }
     }
 }
 
@@ -27,6 +45,31 @@ impl OfJob for Pod {
     fn job_name(&self) -> Option<&str> {
         let labels = self.metadata.labels.as_ref()?;
         labels.get(JOB_NAME).map(String::as_str)
+    }
+
+    fn shorten(&mut self) {
+        let Some(spec) = self.spec.take() else { return };
+        let outline = |container: Container| Container {
+            name: container.name,
+            image: container.image,
+            restart_policy: container.restart_policy,
+            ..Container::default()
+        };
+        let outlines = |all: Vec<Container>| -> Vec<Container> {
+            let mut all: Vec<Container> = all.into_iter().map(outline).collect();
+            all.shrink_to_fit();
+            all
+        };
+        let of_run = |volume: &Volume| volume.name == PROMPT_SECRET_VOLUME;
+        self.spec = Some(PodSpec {
+            node_name: spec.node_name,
+            containers: outlines(spec.containers),
+            init_containers: spec.init_containers.map(outlines),
+            volumes: spec
+                .volumes
+                .and_then(|all| Some(vec![all.into_iter().find(of_run)?])),
+            ..PodSpec::default()
+        });
     }
 }
 
@@ -111,6 +154,7 @@ impl<K: OfJob> ByJob<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn pod(name: &str, job: &str) -> Pod {
         let mut pod = Pod::default();
@@ -142,6 +186,37 @@ mod tests {
                 names(&pods, "c").len()
             ],
             [0, 0, 1]
+        );
+    }
+
+    #[test]
+    fn of_objects_stays_what_runs_and_sweeps_read() {
+        let container = |name: &str| {
+            json!({"name": name, "image": "i", "restartPolicy": "Always", "command": ["sh", "-c", "long"],
+                "env": [{"name": "A", "value": "b"}]})
+        };
+        let spec = json!({"nodeName": "n", "containers": [container("opencode")], "initContainers": [container("w")],
+            "volumes": [{"name": "data"}, {"name": PROMPT_SECRET_VOLUME, "secret": {"secretName": "s"}}]});
+        let of_labels = json!({"labels": {"job-name": "a"}, "annotations": {"k": "v"}});
+        let pod = json!({"metadata": of_labels, "spec": spec, "status": {"phase": "Running"}});
+        let shortened = without_details(serde_json::from_value::<Pod>(pod).expect("a pod"));
+        let outline = |name: &str| json!({"name": name, "image": "i", "restartPolicy": "Always"});
+        let left = json!({"nodeName": "n", "containers": [outline("opencode")], "initContainers": [outline("w")],
+            "volumes": [{"name": PROMPT_SECRET_VOLUME, "secret": {"secretName": "s"}}]});
+        let shortened = serde_json::to_value(shortened).expect("JSON");
+        assert_eq!(shortened["spec"], left);
+        assert_eq!(
+            (&shortened["metadata"], &shortened["status"]["phase"]),
+            (&of_labels, &json!("Running"))
+        );
+        let job = json!({"metadata": of_labels, "status": {"active": 1}, "spec": {"suspend": true,
+            "activeDeadlineSeconds": 5, "ttlSecondsAfterFinished": 6, "template": {"spec": spec}}});
+        let job = without_details(serde_json::from_value::<Job>(job).expect("a Job"));
+        let job = serde_json::to_value(job).expect("JSON");
+        let left = json!({"suspend": true, "activeDeadlineSeconds": 5, "ttlSecondsAfterFinished": 6, "template": {}});
+        assert_eq!(
+            (&job["spec"], &job["metadata"], &job["status"]),
+            (&left, &of_labels, &json!({"active": 1}))
         );
     }
 

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::answer::shown;
 use super::list::list_all;
+use super::objects::without_details;
 use super::{Cluster, ClusterError};
 
 /// How many warnings of one answer are kept.
@@ -36,21 +37,25 @@ const CREATE_RETRY_LIMIT: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// What the API server answered, or that it did not.
-pub async fn call<T>(
+pub fn call<T>(
     verb: &'static str,
     on: &str,
     request: impl Future<Output = kube::Result<T>>,
-) -> Result<T, ClusterError> {
-    let error = match timeout(CALL_LIMIT, request).await {
-        Ok(Ok(answer)) => return Ok(answer),
-        Ok(Err(error)) => ClusterError::from_kube(verb, on, &error),
-        Err(_) => ClusterError::Timeout {
-            verb,
-            on: on.to_owned(),
-            after: CALL_LIMIT,
-        },
-    };
-    Err(error.logged(verb, on))
+) -> impl Future<Output = Result<T, ClusterError>> {
+    // 8 KiB, which whoever may ask something would hold for as long as it does anything at all.
+    let request = Box::pin(request);
+    async move {
+        let error = match timeout(CALL_LIMIT, request).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => ClusterError::from_kube(verb, on, &error),
+            Err(_) => ClusterError::Timeout {
+                verb,
+                on: on.to_owned(),
+                after: CALL_LIMIT,
+            },
+        };
+        Err(error.logged(verb, on))
+    }
 }
 
 /// The waits between the attempts of a request: each twice as long as the one before, up to [`MAX_RETRY_AFTER`].
@@ -164,10 +169,10 @@ impl Namespace {
     #[must_use]
     pub fn new(cluster: &Cluster, name: &str) -> Self {
         Self {
-            jobs: Api::namespaced(cluster.client.clone(), name),
-            pods: Api::namespaced(cluster.client.clone(), name),
-            secrets: Api::namespaced(cluster.client.clone(), name),
-            events: Api::namespaced(cluster.client.clone(), name),
+            jobs: Api::namespaced(cluster.client(), name),
+            pods: Api::namespaced(cluster.client(), name),
+            secrets: Api::namespaced(cluster.client(), name),
+            events: Api::namespaced(cluster.client(), name),
             name: name.to_owned(),
         }
     }
@@ -177,7 +182,7 @@ impl Namespace {
     /// # Errors
     /// What the API server answered.
     pub async fn list_jobs(&self, labels: &str) -> Result<Vec<Job>, ClusterError> {
-        Ok(list_all(&self.jobs, "jobs", labels).await?.0)
+        Ok(list_all(&self.jobs, "jobs", labels, |job| job).await?.0)
     }
 
     /// The pods that a Job's controller made.
@@ -193,7 +198,23 @@ impl Namespace {
     /// # Errors
     /// What the API server answered.
     pub async fn list_pods(&self, labels: &str) -> Result<Vec<Pod>, ClusterError> {
-        Ok(list_all(&self.pods, "pods", labels).await?.0)
+        Ok(list_all(&self.pods, "pods", labels, |pod| pod).await?.0)
+    }
+
+    /// Jobs with these labels, of each what [`without_details`] leaves: there may be thousands.
+    ///
+    /// # Errors
+    /// What the API server answered.
+    pub async fn outline_jobs(&self, labels: &str) -> Result<Vec<Job>, ClusterError> {
+        Ok(list_all(&self.jobs, "jobs", labels, without_details).await?.0)
+    }
+
+    /// The same of pods.
+    ///
+    /// # Errors
+    /// What the API server answered.
+    pub async fn outline_pods(&self, labels: &str) -> Result<Vec<Pod>, ClusterError> {
+        Ok(list_all(&self.pods, "pods", labels, without_details).await?.0)
     }
 
     /// Creates an object once. A transient failure is repeated for 30 s, but first the object of that name is read: if

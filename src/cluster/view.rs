@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::client::Access;
 use super::list::list_all;
-use super::objects::{Objects, OfJob};
+use super::objects::{Objects, OfJob, without_details};
 use super::subscribers::{DeletedObject, LastKnown, ResourceKind, Subscribers, ViewStatus};
 use super::verbs::{CALL_LIMIT, Namespace};
 use super::{Cluster, ClusterError};
@@ -202,9 +202,8 @@ where
     }
 
     async fn list(&self) -> Result<String, ClusterError> {
-        let (items, version) = list_all(&self.api, self.what, &self.labels).await?;
-        self.objects
-            .replace(items.into_iter().map(without_managed_fields).collect());
+        let (items, version) = list_all(&self.api, self.what, &self.labels, without_details).await?;
+        self.objects.replace(items);
         self.subscribers.changed(self.of, None);
         Ok(version)
     }
@@ -268,12 +267,12 @@ where
                 WatchEvent::Added(object) | WatchEvent::Modified(object) => {
                     note_version(&mut version, &object);
                     let job = object.job_name().map(str::to_owned);
-                    self.objects.set(without_managed_fields(object));
+                    self.objects.set(without_details(object));
                     self.subscribers.changed(self.of, job.as_deref());
                 }
                 WatchEvent::Deleted(object) => {
                     note_version(&mut version, &object);
-                    let object = without_managed_fields(object);
+                    let object = without_details(object);
                     if let Some(job) = object.job_name() {
                         self.subscribers.remember_deleted(job, object.clone().into());
                     }
@@ -294,10 +293,4 @@ fn note_version<K: Resource>(version: &mut String, object: &K) {
     if let Some(seen) = &object.meta().resource_version {
         version.clone_from(seen);
     }
-}
-
-/// Managed fields are half of an object's size, and nobody reads them.
-fn without_managed_fields<K: Resource>(mut object: K) -> K {
-    object.meta_mut().managed_fields = None;
-    object
 }

@@ -32,8 +32,8 @@ pub(super) async fn check(cluster: &Cluster, config: &Value, own: &SelfPod) -> V
         None => return Vec::new(),
     };
     let namespace = job.metadata.namespace.clone().unwrap_or_default();
-    let jobs: Api<Job> = Api::namespaced(cluster.client.clone(), &namespace);
-    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &namespace);
+    let jobs: Api<Job> = Api::namespaced(cluster.client(), &namespace);
+    let pods: Api<Pod> = Api::namespaced(cluster.client(), &namespace);
     let pod = pod(&job);
     let (of_job, of_pod, missing) = tokio::join!(
         bounded("create", "jobs", try_out(&jobs, &job)),

@@ -10,7 +10,7 @@ use crate::cluster::{Cluster, ClusterError};
 
 /// What the API server says of it.
 pub(super) async fn ask(cluster: &Cluster, name: &str) -> Result<(), ClusterError> {
-    let api: Api<Namespace> = Api::all(cluster.client.clone());
+    let api: Api<Namespace> = Api::all(cluster.client());
     bounded("get", &format!("namespace/{name}"), api.get_metadata(name))
         .await
         .map(drop)

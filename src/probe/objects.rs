@@ -26,7 +26,7 @@ pub(super) async fn reach(
                 CHECK_LIMIT.as_secs()
             ))
         })??;
-        let version = bounded("get", "version", cluster.client.apiserver_version()).await?;
+        let version = bounded("get", "version", cluster.client().apiserver_version()).await?;
         Ok::<_, ClusterError>((cluster, version))
     };
     match connected.await {
@@ -102,7 +102,7 @@ pub(super) async fn own_pod(
 
 /// The Secret of the agent's `secretRef`.
 pub(super) async fn secret(cluster: &Cluster, namespace: &str, name: &str, is_wanted: bool) -> Check {
-    let api: Api<Secret> = Api::namespaced(cluster.client.clone(), namespace);
+    let api: Api<Secret> = Api::namespaced(cluster.client(), namespace);
     match bounded("get", &format!("secret/{name}"), api.get_metadata(name)).await {
         Ok(_) => {
             let message = format!("Secret {name} exists.");
@@ -186,7 +186,7 @@ async fn look_at(
     namespace: &str,
     name: &str,
 ) -> Result<PersistentVolumeClaim, ClusterError> {
-    let api: Api<PersistentVolumeClaim> = Api::namespaced(cluster.client.clone(), namespace);
+    let api: Api<PersistentVolumeClaim> = Api::namespaced(cluster.client(), namespace);
     bounded("get", &format!("persistentvolumeclaim/{name}"), api.get(name)).await
 }
 

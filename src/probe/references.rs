@@ -35,7 +35,7 @@ pub(super) async fn check(cluster: &Cluster, job: &Job) -> Vec<Check> {
 }
 
 async fn ask(cluster: &Cluster, namespace: &str, named: &Reference) -> Option<Check> {
-    let client = cluster.client.clone();
+    let client = cluster.client();
     let (kind, code, name, answer): (_, _, _, Result<_, ClusterError>) = match named {
         Reference::Secret(name) => {
             let api: Api<Secret> = Api::namespaced(client, namespace);

@@ -118,7 +118,7 @@ async fn ask(
         },
         ..SelfSubjectAccessReview::default()
     };
-    let api: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
+    let api: Api<SelfSubjectAccessReview> = Api::all(cluster.client());
     let answer = bounded(
         "create",
         "selfsubjectaccessreview",

@@ -13,7 +13,7 @@ pub(super) async fn check(cluster: &Cluster, settings: Option<&Settings>, namesp
     let Some(class) = &settings.agent_db_storage_class else {
         return Some(unnamed(namespace));
     };
-    let api: Api<StorageClass> = Api::all(cluster.client.clone());
+    let api: Api<StorageClass> = Api::all(cluster.client());
     let on = format!("storageclass/{class}");
     let answer = bounded("get", &on, api.get_metadata(class)).await;
     Some(named(class, namespace, answer.map(drop)))

@@ -7,7 +7,7 @@ use crate::tail::Tail;
 /// A Job whose files are followed.
 pub(crate) struct AttachedJob {
     /// The run as configured.
-    pub(crate) spec: RunSpec,
+    pub(crate) spec: Box<RunSpec>,
     /// The Job and its files.
     pub(crate) handle: JobHandle,
     /// opencode's stdout.

@@ -68,7 +68,7 @@ impl RunContext {
             );
             Err(Failure::before_start(GUARD_UNREACHABLE, message))
         })?;
-        let spec = request.spec.clone();
+        let (data_root, owner, spec) = (request.data_root(), request.owner()?, request.spec);
         if spec.own_pod.pvc_claim_name.is_none() {
             return Err(Failure::before_start(
                 SHARED_VOLUME_MISSING,
@@ -87,10 +87,10 @@ impl RunContext {
         Ok(Self {
             volume: SharedVolume {
                 root: DataRoot {
-                    path: request.data_root(),
+                    path: data_root,
                     volume: server.volume.clone(),
                 },
-                owner: request.owner()?,
+                owner,
                 budget: Budget::of(&stop),
             },
             admit_by: (spec.settings.guard_wait_sec > 0)

@@ -26,7 +26,7 @@ pub mod volume;
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures::FutureExt as _;
 use tokio::time::{Instant, timeout};
@@ -66,7 +66,7 @@ const MAX_ROUNDS: usize = 5;
 pub async fn execute(
     server: &Arc<Server>,
     arrival: Arrival,
-    request: &str,
+    request: String,
     host: Arc<dyn Host>,
     stop: Stop,
 ) -> Report {
@@ -84,15 +84,16 @@ pub async fn execute(
 async fn executed(
     server: &Arc<Server>,
     arrival: Arrival,
-    request: &str,
+    request: String,
     host: Arc<dyn Host>,
     stop: Stop,
 ) -> Report {
+    let read = OnceLock::new();
     let (host_log, mut reporter) = HostLog::new(host, stop.clone());
     let host_log = host_log.counted();
     let attempting = async {
         tokio::select! {
-            attempted = Box::pin(attempt(server, arrival, request, &host_log, stop.clone())) => attempted,
+            attempted = Box::pin(attempt(server, arrival, request, &read, &host_log, stop.clone())) => attempted,
             never = reporter.run() => match never {},
             never = log_cancel(&stop) => match never {},
             never = keepalive(&host_log) => match never {},
@@ -103,7 +104,7 @@ async fn executed(
         Err(fault) => {
             let words = words_of(fault.as_ref());
             let failure = tokio::select! {
-                failure = Box::pin(after_fault(server, request, &words)) => failure,
+                failure = Box::pin(after_fault(server, read.get(), &words)) => failure,
                 never = keepalive(&host_log) => match never {},
             };
             Err((failure, Harvest::default()))
@@ -160,12 +161,17 @@ fn log_end(report: &Report, since: Instant, asked_at: Option<Instant>) {
 }
 
 /// A fault of the adapter itself: nobody follows the run's Job any more, so it must not work on.
-async fn after_fault(server: &Arc<Server>, request: &str, words: &str) -> Failure {
-    let removal = AssertUnwindSafe(remove_job(server, request)).catch_unwind();
-    let left = match timeout(CLEAN_UP.calm, removal).await {
-        Ok(Ok(Ok(job))) => format!("Its Job {job} was removed"),
-        Ok(Ok(Err(failure))) => format!("Its Job may still be at work: {}", failure.message),
-        Ok(Err(_)) | Err(_) => "Its Job may still be at work".to_owned(),
+async fn after_fault(server: &Arc<Server>, request: Option<&RunRequest>, words: &str) -> Failure {
+    let left = match request {
+        None => "Nothing was started".to_owned(),
+        Some(request) => {
+            let removal = AssertUnwindSafe(remove_job(server, request.clone())).catch_unwind();
+            match timeout(CLEAN_UP.calm, removal).await {
+                Ok(Ok(Ok(job))) => format!("Its Job {job} was removed"),
+                Ok(Ok(Err(failure))) => format!("Its Job may still be at work: {}", failure.message),
+                Ok(Err(_)) | Err(_) => "Its Job may still be at work".to_owned(),
+            }
+        }
     };
     let message = format!("fault of the adapter itself: {words}. {left}. Please report this message");
     Failure::of_input(failure::INTERNAL_ERROR, message)
@@ -177,9 +183,9 @@ fn words_of(fault: &(dyn Any + Send)) -> String {
     words.unwrap_or_else(|| "it left no words".to_owned())
 }
 
-async fn remove_job(server: &Arc<Server>, request: &str) -> Result<String, Failure> {
+async fn remove_job(server: &Arc<Server>, request: RunRequest) -> Result<String, Failure> {
     let (_stopper, stop) = stop_signal();
-    let context = RunContext::reach(server.clone(), RunRequest::parse(request)?, stop).await?;
+    let context = RunContext::reach(server.clone(), request, stop).await?;
     let run = &context.spec.run;
     let name = job_name(&run.agent_id, &run.id);
     let removed = context.namespace.delete_job(&name, None, CLEAN_UP.calm).await;
@@ -190,27 +196,34 @@ async fn remove_job(server: &Arc<Server>, request: &str) -> Result<String, Failu
 async fn attempt(
     server: &Arc<Server>,
     arrival: Arrival,
-    request: &str,
+    request: String,
+    read: &OnceLock<RunRequest>,
     host_log: &HostLog,
     stop: Stop,
 ) -> Result<Report, (Failure, Harvest)> {
     let mut harvest = Harvest::default();
-    match Box::pin(in_rounds(server, arrival, request, host_log, stop, &mut harvest)).await {
+    let report = in_rounds(server, arrival, request, read, host_log, stop, &mut harvest);
+    match Box::pin(report).await {
         Ok(report) => Ok(Report { harvest, ..report }),
         Err(failure) => Err((failure, harvest)),
     }
 }
 
-/// Harvests what earlier runs of the task left, one round each, and then follows a Job of its own.
+/// Harvests what earlier runs of the task left, one round each, and then follows a Job of its own. `read` gets what
+/// tells which Job is the run's.
 async fn in_rounds(
     server: &Arc<Server>,
     arrival: Arrival,
-    request: &str,
+    text: String,
+    read: &OnceLock<RunRequest>,
     host_log: &HostLog,
     stop: Stop,
     harvest: &mut Harvest,
 ) -> Result<Report, Failure> {
-    let request = RunRequest::parse(request)?;
+    let request = RunRequest::parse(&text)?;
+    // The prompt is in it, and the run takes hours.
+    drop(text);
+    read.get_or_init(|| request.without_texts());
     log_as(&request);
     if request.wants_progress {
         host_log.report_from(Instant::now());
@@ -242,7 +255,7 @@ fn log_as(request: &RunRequest) {
 
 async fn follow(context: &RunContext, attached: AttachedJob, host_log: &HostLog) -> Supervised {
     let run = attached.handle.run_id.clone();
-    let supervised = Box::pin(supervise(attached, host_log)).await;
+    let supervised = Box::pin(supervise(&attached, host_log)).await;
     if supervised.is_reported {
         context.server.reported.note(&run);
     }
@@ -272,7 +285,11 @@ async fn rounds(
             );
         }
         let earlier = match role {
-            Role::Own => return Ok(follow(context, attached, host_log).await.report),
+            Role::Own => {
+                // No other round needs them.
+                context.spec.run.forget_texts();
+                return Ok(follow(context, attached, host_log).await.report);
+            }
             Role::Earlier => {
                 say_taken_over(&attached, host_log);
                 follow(context, attached, host_log).await
@@ -330,7 +347,8 @@ mod tests {
             Clock::default(),
         ));
         let request =
-            r#"{"runId":"r","agent":{"id":"a","companyId":"c"},"prompt":"x","environment":{"hostname":"p"}}"#;
+            r#"{"runId":"r","agent":{"id":"a","companyId":"c"},"prompt":"x","environment":{"hostname":"p"}}"#
+                .to_owned();
         let (_stopper, stop) = stop_signal();
         let arrival = server.agents.arrive("a");
         let result = execute(&server, arrival, request, Arc::new(Quiet), stop)

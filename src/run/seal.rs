@@ -264,7 +264,7 @@ mod tests {
             std::future::ready(Ok::<_, std::io::Error>(answer))
         });
         let cluster = Cluster {
-            client: kube::Client::new(service, "n"),
+            client: kube::Client::new(service, "n").into(),
             default_namespace: "n".to_owned(),
             access: Access::default(),
         };

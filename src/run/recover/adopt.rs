@@ -70,7 +70,7 @@ pub(crate) async fn adopt(
     };
     Ok(Some(AttachedJob {
         handle: context.handle(job, &spec),
-        spec,
+        spec: Box::new(spec),
         stdout,
         stderr,
     }))
@@ -85,6 +85,7 @@ pub(crate) fn is_same_prompt(context: &RunContext, job_record: &JobRecord) -> bo
 /// This run's settings, with those that the Job was started with in their place.
 fn spec_of(own: &RunSpec, job_record: &JobRecord) -> RunSpec {
     let mut spec = own.clone();
+    spec.run.forget_texts();
     spec.run.id.clone_from(&job_record.run_id);
     spec.settings.timeout_sec = job_record.deadline;
     spec.settings.retain_jobs = own.settings.retain_jobs || job_record.retained;

@@ -20,7 +20,8 @@ pub(crate) async fn harvest_silently(
     let name = run.handle.job_name.clone();
     let (silent, _) = HostLog::new(Arc::new(SilentHost), context.stop.clone());
     let run_id = run.handle.run_id.clone();
-    let supervised = Box::pin(supervise(run, &silent)).await;
+    let supervised = Box::pin(supervise(&run, &silent)).await;
+    drop(run);
     if supervised.is_reported {
         context.server.reported.note(&run_id);
     }

@@ -80,12 +80,12 @@ impl Sweep {
 
     /// Whether all was looked at that there is.
     async fn sweep(&self, swept: &mut Swept) -> bool {
-        let Ok(jobs) = self.namespace.list_jobs(&names::adapter_selector()).await else {
+        let Ok(jobs) = self.namespace.outline_jobs(&names::adapter_selector()).await else {
             return false;
         };
         let now = Timestamp::try_from(self.server.clock.now()).unwrap_or(Timestamp::UNIX_EPOCH);
         // Only Jobs with a sidecar need them, and a Role may not grant them.
-        let pods = self.namespace.list_pods(&names::adapter_selector()).await;
+        let pods = self.namespace.outline_pods(&names::adapter_selector()).await;
         let pods = pods.unwrap_or_default();
         let is_leftover = |job: &&Job| is_forgotten(job, now) || is_kept_by_a_sidecar(job, &pods, now);
         let instance = self.instance.as_deref();

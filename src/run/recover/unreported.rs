@@ -131,6 +131,7 @@ async fn job_is_gone(context: &RunContext, run: &str) -> Result<bool, Failure> {
 
 fn attach(context: &RunContext, mut folder: RunFolder, record: &StartRecord) -> Result<AttachedJob, Failure> {
     let mut spec = context.spec.clone();
+    spec.run.forget_texts();
     spec.run.id.clone_from(&record.run);
     spec.settings.timeout_sec = None;
     spec.run.resume.session_id = None;
@@ -153,7 +154,7 @@ fn attach(context: &RunContext, mut folder: RunFolder, record: &StartRecord) -> 
     };
     Ok(AttachedJob {
         handle: context.handle(job, &spec),
-        spec,
+        spec: Box::new(spec),
         stdout,
         stderr,
     })

@@ -23,7 +23,7 @@ pub async fn prepare(spec: &RunSpec, cluster: &Cluster, namespace: &Namespace) -
         AgentDbMode::Ephemeral => Ok(AgentDb::Ephemeral),
         AgentDbMode::WorkspaceSubpath => Ok(subpath(spec)),
         AgentDbMode::DedicatedPvc => {
-            let api = Api::namespaced(cluster.client.clone(), &namespace.name);
+            let api = Api::namespaced(cluster.client(), &namespace.name);
             let name = claim_name(&spec.run.agent_id);
             ensure_claim(namespace, &api, &name, spec)
                 .await

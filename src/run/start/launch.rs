@@ -81,8 +81,9 @@ pub(crate) async fn launch(
         }
         tracing::info!("gate opened");
     }
+    spec.run.forget_texts();
     Ok(Some(AttachedJob {
-        spec,
+        spec: Box::new(spec),
         handle,
         stdout,
         stderr,

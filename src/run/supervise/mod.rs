@@ -58,30 +58,31 @@ pub(crate) struct Supervised {
 }
 
 /// Runs to the end and cleans up.
-pub(crate) async fn supervise(run: AttachedJob, host_log: &HostLog) -> Supervised {
+pub(crate) async fn supervise(run: &AttachedJob, host_log: &HostLog) -> Supervised {
     let (output, mut seen) = signal::channel(OutputState::default());
     let printed = seen.clone();
     let redactor = Redactor::of(&run.spec);
-    let delivered = async {
+    // Boxed, as what watches: each is moved several times on its way into a future, which has room for all of them.
+    let delivered = Box::pin(async {
         let (delivery, stderr) = tokio::join!(
             deliver::stdout(&run.stdout, host_log, &run.handle.stop, &redactor, &output),
             deliver::stderr(&run.stderr, host_log, &run.handle.stop, &redactor, &output)
         );
         output.send_modify(|state| state.is_over = true);
         (delivery, stderr)
-    };
+    });
     let finish = |finish: LogFinish| {
         run.stdout.end(finish.of_stdout());
         run.stderr.end(finish.of_stderr());
     };
-    let watched = watch_job(&run.handle, host_log, &mut seen, finish);
+    let watched = Box::pin(watch_job(&run.handle, host_log, &mut seen, finish));
     let followed = async { tokio::join!(watched, delivered) };
     let (end, (delivery, stderr)) = tokio::select! {
         all = followed => all,
         never = tell_of_silence(&run.handle, host_log, printed) => match never {},
     };
-    let AttachedJob { handle, spec, .. } = &run;
-    let mut report = judge(&run, &end, delivery, stderr, host_log).await;
+    let AttachedJob { handle, spec, .. } = run;
+    let mut report = judge(run, &end, delivery, stderr, host_log).await;
     let is_cancelled = handle.stop.reason().is_some();
     report.is_acknowledged |= is_cancelled && is_gone(handle, &end, host_log).await;
     host_log.event(log_event(handle, &report));

@@ -68,7 +68,7 @@ fn answering(answers: Vec<(u16, Value)>) -> (Namespace, Arc<Mutex<Vec<String>>>)
         async move { Ok::<_, std::io::Error>(answer) }
     });
     let cluster = Cluster {
-        client: Client::new(service, "paperclip"),
+        client: Arc::new(Client::new(service, "paperclip")),
         default_namespace: "paperclip".to_owned(),
         access: Access::default(),
     };

@@ -221,7 +221,7 @@ pub(crate) async fn report_of(
     });
     let request = request(world, run).to_string();
     let arrival = server.agents.arrive(super::truth::agent_of(&run.id));
-    let report = opencode_k8s::run::execute(server, arrival, &request, ear.clone(), stop).await;
+    let report = opencode_k8s::run::execute(server, arrival, request, ear.clone(), stop).await;
     ear.must_have_heard();
     let mut result = report.to_value();
     if result["resultJson"]["stdout"].is_string() {

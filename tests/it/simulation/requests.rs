@@ -98,7 +98,7 @@ pub(crate) fn cluster(world: &Arc<World>, server: &str, alive: Arc<AtomicBool>) 
         async move { line.carry(request).await }
     });
     Cluster {
-        client: Client::new(service, "paperclip"),
+        client: Arc::new(Client::new(service, "paperclip")),
         default_namespace: "paperclip".to_owned(),
         access: Access::default(),
     }

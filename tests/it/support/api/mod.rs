@@ -137,7 +137,7 @@ impl ApiServer {
             }
         });
         let cluster = Cluster {
-            client: Client::new(service, "paperclip"),
+            client: Arc::new(Client::new(service, "paperclip")),
             default_namespace: "paperclip".to_owned(),
             access: Access::default(),
         };
