@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, PodTemplateSpec, Volume};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerStatus, Pod, PodSpec, PodStatus, PodTemplateSpec, Volume,
+};
 use kube::Resource;
 
 use crate::manifest::PROMPT_SECRET_VOLUME;
@@ -48,6 +50,9 @@ impl OfJob for Pod {
     }
 
     fn shorten(&mut self) {
+        for statuses in self.status.iter_mut().flat_map(lists_of) {
+            statuses.shrink_to_fit();
+        }
         let Some(spec) = self.spec.take() else { return };
         let outline = |container: Container| Container {
             name: container.name,
@@ -71,6 +76,12 @@ impl OfJob for Pod {
             ..PodSpec::default()
         });
     }
+}
+
+/// A reader of JSON makes room for four.
+fn lists_of(status: &mut PodStatus) -> impl Iterator<Item = &mut Vec<ContainerStatus>> {
+    let init = &mut status.init_container_statuses;
+    init.iter_mut().chain(&mut status.container_statuses)
 }
 
 /// Objects of one kind in one namespace.

@@ -62,7 +62,7 @@ pub(crate) async fn supervise(run: &AttachedJob, host_log: &HostLog) -> Supervis
     let (output, mut seen) = signal::channel(OutputState::default());
     let printed = seen.clone();
     let redactor = Redactor::of(&run.spec);
-    // Boxed, as what watches: each is moved several times on its way into a future, which has room for all of them.
+    // Boxed, as all that is awaited here: a future has room for each of them, for as long as the agent works.
     let delivered = Box::pin(async {
         let (delivery, stderr) = tokio::join!(
             deliver::stdout(&run.stdout, host_log, &run.handle.stop, &redactor, &output),
@@ -82,25 +82,19 @@ pub(crate) async fn supervise(run: &AttachedJob, host_log: &HostLog) -> Supervis
         never = tell_of_silence(&run.handle, host_log, printed) => match never {},
     };
     let AttachedJob { handle, spec, .. } = run;
-    let mut report = judge(run, &end, delivery, stderr, host_log).await;
+    let mut report = Box::pin(judge(run, &end, delivery, stderr, host_log)).await;
     let is_cancelled = handle.stop.reason().is_some();
-    report.is_acknowledged |= is_cancelled && is_gone(handle, &end, host_log).await;
+    report.is_acknowledged |= is_cancelled && Box::pin(is_gone(handle, &end, host_log)).await;
     host_log.event(log_event(handle, &report));
     host_log.judge(Judged {
         turn_is_ok: report.code().is_none(),
         log_is_complete: matches!(report.proof(), "proven" | "counted"),
     });
     host_log.phase(Phase::CleaningUp);
-    let others = other_servers(handle).await;
-    let is_accounted = clean_up(
-        handle,
-        &end,
-        spec.settings.retain_jobs,
-        others,
-        &mut report,
-        host_log,
-    )
-    .await;
+    let others = Box::pin(other_servers(handle)).await;
+    let retain = spec.settings.retain_jobs;
+    let cleaned_up = clean_up(handle, &end, retain, others, &mut report, host_log);
+    let is_accounted = Box::pin(cleaned_up).await;
     let is_over = !is_cancelled && !matches!(end, RunEnd::Unreachable { .. });
     Supervised {
         is_over,
@@ -136,7 +130,7 @@ pub async fn watch_job(
         // Before the look: what changes while the host takes a status wakes the run again.
         let view = updates.borrow_and_update().clone();
         let printed = *output.borrow_and_update();
-        let facts = facts::collect(handle, &ask, view, printed).await;
+        let facts = Box::pin(facts::collect(handle, &ask, view, printed)).await;
         is_cancelled |= facts.cancelled_at.is_some();
         let step = watch.step(&facts);
         if let Some(how) = step.finish {
