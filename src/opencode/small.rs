@@ -14,8 +14,12 @@ use super::lenient::Key;
 
 /// Most values that are built, all levels together.
 const VALUES: usize = 256;
-/// Most bytes of text in them, keys included.
+/// Most bytes of text in them, keys included, but for the short ones.
 const TEXT: usize = 64 << 10;
+/// Most bytes of one text: what stands behind a long one, such as a status, says more than its end.
+const LONG: usize = 16 << 10;
+/// Bytes of a text that are kept in any case.
+const SHORT: usize = 256;
 /// Levels below the value itself.
 const DEPTH: usize = 16;
 
@@ -114,15 +118,20 @@ struct Room {
 }
 
 impl Room {
+    /// Bytes of the next text that are kept.
+    fn for_text(&self) -> usize {
+        self.text.clamp(SHORT, LONG)
+    }
+
     fn text<'a>(&mut self, text: Cow<'a, str>) -> Cow<'a, str> {
         let kept = match text {
-            Cow::Borrowed(text) => Cow::Borrowed(bounded::prefix(text, self.text)),
+            Cow::Borrowed(text) => Cow::Borrowed(bounded::prefix(text, self.for_text())),
             Cow::Owned(mut text) => {
-                text.truncate(bounded::prefix(&text, self.text).len());
+                text.truncate(bounded::prefix(&text, self.for_text()).len());
                 Cow::Owned(text)
             }
         };
-        self.text -= kept.len();
+        self.text = self.text.saturating_sub(kept.len());
         kept
     }
 }
@@ -184,7 +193,7 @@ impl<'de> Visitor<'de> for Part<'_> {
         Ok(SmallValue::Text(self.room.text(Cow::Borrowed(value))))
     }
     fn visit_str<E: Error>(self, value: &str) -> Result<Self::Value, E> {
-        let kept = bounded::head(value, self.room.text);
+        let kept = bounded::head(value, self.room.for_text());
         Ok(SmallValue::Text(self.room.text(Cow::Owned(kept))))
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
@@ -237,6 +246,22 @@ mod tests {
     }
 
     #[test]
+    fn long_texts_leave_room_for_what_is_behind_them() {
+        let long = "x".repeat(TEXT);
+        let texts: String = (0..10).map(|n| format!(r#""text{n}":"{long}","#)).collect();
+        let value = small(&format!(r#"{{{texts}"statusCode":400,"code":"short"}}"#));
+        assert_eq!(
+            (&value["statusCode"], &value["code"]),
+            (&400.into(), &"short".into())
+        );
+        let bytes: usize = (0..10)
+            .filter_map(|n| value[format!("text{n}")].as_str())
+            .map(str::len)
+            .sum();
+        assert!(bytes <= TEXT + 10 * SHORT, "{bytes}");
+    }
+
+    #[test]
     fn of_two_equal_keys_the_last_counts() {
         let value: SmallValue<'_> = serde_json::from_str(r#"{"a":1,"b":{"c":"d"},"a":2}"#).expect("JSON");
         assert_eq!(value.get("a").and_then(SmallValue::as_u64), Some(2));
@@ -253,7 +278,7 @@ mod tests {
         assert!(
             small(&long)["message"]
                 .as_str()
-                .is_some_and(|text| text.len() <= TEXT)
+                .is_some_and(|text| text.len() <= LONG)
         );
         let deep = format!("{}{}", "[".repeat(5_000), "]".repeat(5_000));
         assert!(small(&deep).is_array(), "and no level of it overflows a stack");
