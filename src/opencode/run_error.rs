@@ -1,6 +1,8 @@
 //! What opencode says of an error that ended or disturbed a run: `{name, data: {message, …}}` in 1.x, and
 //! `{type, message, status?, http?, reason?}` in V2.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::bounded::{head, prefix};
@@ -71,8 +73,9 @@ impl RunError {
                 &["metadata", "url"],
             ])
             .and_then(host),
-            body: text(&[&["data", "responseBody"], &["http", "body"], &["responseBody"]])
-                .map(|body| head(body, TEXT_BYTES)),
+            body: at(&[&["data", "responseBody"], &["http", "body"], &["responseBody"]])
+                .and_then(text_or_json)
+                .map(|body| head(&body, TEXT_BYTES)),
             reference: text(&[&["data", "ref"], &["ref"]]).map(|reference| head(reference, NAME_BYTES)),
             reason: at(&[&["reason"]])
                 .filter(|reason| reason.as_fields().is_some() || reason.as_str().is_some())
@@ -128,6 +131,15 @@ fn fields(value: &SmallValue<'_>) -> Option<String> {
     (!said.is_empty()).then(|| format!("{name}: {}", said.join(", ")))
 }
 
+/// A text, or what a program wrote instead of one.
+fn text_or_json<'a>(value: &'a SmallValue<'_>) -> Option<Cow<'a, str>> {
+    match value {
+        SmallValue::Text(text) => Some(Cow::Borrowed(text)),
+        SmallValue::List(_) | SmallValue::Fields(_) => Some(Cow::Owned(value.to_json().to_string())),
+        SmallValue::Null | SmallValue::Bool(_) | SmallValue::Number(_) => None,
+    }
+}
+
 /// A status as a number, or as its digits.
 fn status(value: &SmallValue<'_>) -> Option<u16> {
     let number = value.as_u64().and_then(|number| u16::try_from(number).ok());
@@ -173,6 +185,17 @@ mod tests {
         );
         assert_eq!((old.retryable, new.retryable), (Some(false), Some(false)));
         assert!(new.reason.is_some_and(|reason| reason.contains("Authentication")));
+    }
+
+    #[test]
+    fn an_answer_that_is_no_text_is_read() {
+        for body in [
+            json!({"error": {"code": "no_money"}}),
+            json!(r#"{"error":{"code":"no_money"}}"#),
+        ] {
+            let error = read(&json!({"name": "APIError", "data": {"message": "no", "responseBody": body}}));
+            assert_eq!(error.body.as_deref(), Some(r#"{"error":{"code":"no_money"}}"#));
+        }
     }
 
     #[test]
