@@ -29,6 +29,10 @@ impl Spread {
             return;
         }
         let lines = std::mem::take(&mut self.lines);
+        if goes_on {
+            // The stream is cut off inside the object.
+            return take(&lines, ParsedLine::Broken);
+        }
         match serde_json::from_str::<Event<'_>>(&lines) {
             Ok(event) if glued::is_event(&event) => take(&lines, ParsedLine::Event(Box::new(event))),
             Ok(_) | Err(_) => lines
@@ -75,6 +79,21 @@ mod tests {
             seen(&[&event[..], &event[..], &["plain"]].concat()),
             ["text", "text", "plain"]
         );
+    }
+
+    #[test]
+    fn an_event_that_is_cut_off_is_one_broken_thing() {
+        let (mut spread, mut seen) = (Spread::default(), Vec::new());
+        for (line, is_tail) in [
+            ("{", false),
+            (r#"  "type": "text","#, false),
+            (r#"  "sess"#, true),
+        ] {
+            spread.each(line, is_tail, |text, read| {
+                seen.push((text.to_owned(), matches!(read, ParsedLine::Broken)));
+            });
+        }
+        assert_eq!(seen, [("{\n  \"type\": \"text\",\n  \"sess".to_owned(), true)]);
     }
 
     #[test]
