@@ -3,39 +3,22 @@
 use serde_json::{Value, json};
 
 use super::event::{Event, ParsedLine, error_text, js_trim};
-use super::glued;
 use super::spread::Spread;
-use super::transcript::{Transcript, is_step_limit_reason};
+use super::transcript::Transcript;
 
-/// The pieces of a stdout: whole lines, and the rest after the last newline.
-enum Piece<'a> {
-    Line(&'a str),
-    Tail(&'a str),
-}
-
-fn pieces(stdout: &str) -> impl Iterator<Item = Piece<'_>> {
-    let mut rest = stdout;
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let Some((line, after)) = rest.split_once('\n') else {
-            return Some(Piece::Tail(std::mem::take(&mut rest)));
-        };
-        rest = after;
-        Some(Piece::Line(line))
-    })
+/// The lines of a stdout, and whether it is the rest after the last newline.
+fn lines(stdout: &str) -> impl Iterator<Item = (&str, bool)> {
+    stdout
+        .split_inclusive('\n')
+        .map(|line| line.strip_suffix('\n').map_or((line, true), |line| (line, false)))
 }
 
 /// Folds a whole stdout.
 #[must_use]
 pub fn fold(stdout: &str) -> Transcript {
     let mut transcript = Transcript::new();
-    for piece in pieces(stdout) {
-        match piece {
-            Piece::Line(line) => transcript.push_line(line),
-            Piece::Tail(tail) => transcript.push_cut(tail),
-        }
+    for (line, is_tail) in lines(stdout) {
+        transcript.push_piece(line, is_tail);
     }
     transcript
 }
@@ -88,11 +71,7 @@ pub fn parse_jsonl(stdout: &str) -> Value {
     let mut transcript = Transcript::new();
     let mut legacy = LegacyFields::default();
     let mut spread = Spread::default();
-    for piece in pieces(stdout) {
-        let (line, is_tail) = match piece {
-            Piece::Line(line) => (line, false),
-            Piece::Tail(tail) => (tail, true),
-        };
+    for (line, is_tail) in lines(stdout) {
         spread.each(line, is_tail, |text, read| {
             match &read {
                 ParsedLine::Event(event) => legacy.add(event),
@@ -135,15 +114,7 @@ pub fn parse_jsonl(stdout: &str) -> Value {
 /// `isOpenCodeStepLimitResult`: whether any step ended by a step limit.
 #[must_use]
 pub fn is_step_limit(stdout: &str) -> bool {
-    let mut found = false;
-    for piece in pieces(stdout) {
-        let (Piece::Line(text) | Piece::Tail(text)) = piece;
-        glued::each(text, false, |_, read| {
-            found |= matches!(read, ParsedLine::Event(event)
-                if event.kind.as_str() == "step_finish" && is_step_limit_reason(event.part.reason.as_str()));
-        });
-    }
-    found
+    fold(stdout).finish().step_limit
 }
 
 /// A number as JavaScript prints it: whole numbers without a fraction.

@@ -60,7 +60,8 @@ impl Transcript {
         self.push_piece(tail, true);
     }
 
-    fn push_piece(&mut self, line: &str, is_tail: bool) {
+    /// Folds a line, or with `is_tail` what is left of one.
+    pub(super) fn push_piece(&mut self, line: &str, is_tail: bool) {
         let mut spread = std::mem::take(&mut self.spread);
         spread.each(line, is_tail, |text, read| self.push(text, read, is_tail));
         self.spread = spread;
@@ -337,7 +338,7 @@ pub(crate) fn is_rejection(text: &str) -> bool {
 }
 
 /// The reasons by which old releases marked their step limit.
-pub(crate) fn is_step_limit_reason(reason: &str) -> bool {
+fn is_step_limit_reason(reason: &str) -> bool {
     ["max_turns", "max_steps", "step_limit"]
         .iter()
         .any(|limit| reason.eq_ignore_ascii_case(limit))

@@ -29,6 +29,16 @@ fn golden_cases() {
     }
 }
 
+#[test]
+fn an_event_of_several_lines_counts_everywhere() {
+    let event = r#"{"type":"step_finish","timestamp":1,"sessionID":"s","part":{"reason":"max_steps"}}"#;
+    let value: Value = serde_json::from_str(event).unwrap();
+    for stdout in [event.to_owned(), format!("{value:#}"), format!("{value:#}\n")] {
+        assert!(is_step_limit(&stdout), "{stdout}");
+        assert_eq!(parse_jsonl(&stdout)["lastStepReason"], "max_steps", "{stdout}");
+    }
+}
+
 /// Lines that look like the stream, and lines that do not.
 fn line() -> impl Strategy<Value = String> {
     let kind = prop_oneof![
