@@ -196,7 +196,6 @@ pub(in super::super) const TEMPLATE: &[&str] = &[
     "cannot pass both content and thinking",
     "failed to parse tool call arguments as json",
     "single tool-calls at once",
-    "single tool-calls at once",
 ];
 
 /// What the AI SDK says of messages that it does not send to a provider.
