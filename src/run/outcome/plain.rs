@@ -35,21 +35,28 @@ pub(super) fn detail(body: &str) -> Option<String> {
     (!said.is_empty()).then_some(said)
 }
 
-/// A web page in words; none for a text that is no page.
+/// A web page in words, behind those that stand before it; none for a text that is no page.
 pub(super) fn page(text: &str) -> Option<String> {
     let head = prefix(text, PAGE_HEAD).to_ascii_lowercase();
-    if !head.starts_with("<!doctype html") && !head.starts_with("<html") {
-        return None;
-    }
+    let before = text.get(..before_page(&head)?.len())?;
     let title = head.find("<title").and_then(|at| {
         let (_, title) = text.get(at..)?.split_once('>')?;
         let (title, _) = title.split_once('<')?;
         Some(prefix(title.trim(), 200)).filter(|title| !title.is_empty())
     });
-    Some(match title {
-        Some(title) => format!("a web page instead of an answer: {title}"),
-        None => "a web page instead of an answer".to_owned(),
-    })
+    let title = title.map(|title| format!(": {title}")).unwrap_or_default();
+    Some(format!("{before}a web page instead of an answer{title}"))
+}
+
+/// The words before a web page, if the text is one, also behind a few words of a client. An error that quotes HTML is
+/// none.
+pub(super) fn before_page(lower_case: &str) -> Option<&str> {
+    const FAR: usize = 80;
+    let mut begins = ["<!doctype html", "<html"]
+        .iter()
+        .filter_map(|begin| lower_case.find(begin));
+    let before = lower_case.get(..begins.next()?)?;
+    (before.len() <= FAR && !before.contains(['"', '\'', '{', '`'])).then_some(before)
 }
 
 /// Bytes of a page in which its title is looked for.
@@ -163,6 +170,27 @@ mod tests {
         // Short ones do not hide what is behind them.
         let many = format!("{}{{\"message\":\"said\"}}", "{\"x\n".repeat(1_000));
         assert!(without_documents(&many, &mut 0, 0).ends_with("…\nsaid"));
+    }
+
+    #[test]
+    fn a_page_is_told_by_its_title() {
+        let html = "<!DOCTYPE html>\n<html><head><title> 502 Bad Gateway </title></head>";
+        for (text, said) in [
+            (
+                html.to_owned(),
+                "a web page instead of an answer: 502 Bad Gateway",
+            ),
+            (
+                format!("É 502: {html}"),
+                "É 502: a web page instead of an answer: 502 Bad Gateway",
+            ),
+            ("<html><body>".to_owned(), "a web page instead of an answer"),
+        ] {
+            assert_eq!(page(&text).as_deref(), Some(said));
+        }
+        for text in ["no page", "it wrote '<html>'", r#"{"a":"<html>"}"#] {
+            assert_eq!(page(text), None, "{text}");
+        }
     }
 
     /// The page's parser reads the same answers.

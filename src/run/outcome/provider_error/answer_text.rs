@@ -1,16 +1,5 @@
 //! What is read of an answer's text before its words are judged. Pure.
 
-/// The words before a web page, if the text is one, also behind a few words of a client. An error that quotes HTML is
-/// none.
-pub(super) fn before_page(lower_case: &str) -> Option<&str> {
-    const FAR: usize = 80;
-    let mut begins = ["<!doctype html", "<html"]
-        .iter()
-        .filter_map(|begin| lower_case.find(begin));
-    let before = lower_case.get(..begins.next()?)?;
-    (before.len() <= FAR && !before.contains(['"', '\'', '{', '`'])).then_some(before)
-}
-
 /// The status, where a client says nothing else: "Request failed with status code 429", "401 status code (no body)".
 pub(super) fn status_in(message: &str) -> Option<u16> {
     let message = message.trim().trim_end_matches('.');

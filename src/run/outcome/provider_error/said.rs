@@ -2,9 +2,10 @@
 
 use crate::opencode::RunError;
 
+use super::super::plain::before_page;
 use super::super::provider_words as words;
 use super::answer::Answer;
-use super::answer_text::{before_page, status_in, without_links};
+use super::answer_text::{status_in, without_links};
 use super::{Kind, codes};
 
 pub(super) struct Said<'a> {
