@@ -142,7 +142,9 @@ fn without_values(text: String, mark: &str, find: impl Fn(&str) -> Option<Range<
 }
 
 /// Words before which services quote a key that they refuse.
-const KEY_WORDS: [&str; 6] = ["key", "Key", "KEY", "token", "Token", "TOKEN"];
+const KEY_WORDS: [&str; 9] = [
+    "key", "Key", "KEY", "token", "Token", "TOKEN", "secret", "Secret", "SECRET",
+];
 /// Bytes of quotes and signs between such a word and the key.
 const GAP_BYTES: usize = 12;
 /// Bytes of a key with slashes.

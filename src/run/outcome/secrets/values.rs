@@ -83,6 +83,10 @@ fn a_key_with_slashes_goes_up_to_its_quote() {
         without_secrets(&format!("API key '{AWS}' is invalid")),
         "API key '[redacted]' is invalid"
     );
+    assert_eq!(
+        without_secrets(&format!("the secret {AWS} is wrong")),
+        "the secret [redacted] is wrong"
+    );
     // The word for a key may stand in one.
     let named = format!("{}KEY{}", &AWS[..34], &AWS[34..]);
     assert_eq!(
