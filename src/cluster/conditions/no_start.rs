@@ -52,3 +52,6 @@ pub fn shows_no_start(pod: &Pod, container: &str) -> bool {
         .flatten();
     (is_failed || !is_bound(pod)) && !states.any(may_have_run)
 }
+
+#[cfg(test)]
+mod tests;

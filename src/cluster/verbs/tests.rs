@@ -1,4 +1,5 @@
 use super::*;
+use tokio::time::Instant;
 
 #[test]
 fn the_texts_of_warnings_are_read() {
