@@ -305,12 +305,15 @@ impl JobHandle {
             let left = until.saturating_duration_since(Instant::now());
             let pods = retry_transient(left, "list", "pods", || self.namespace.pods_of(&self.job_name)).await;
             let are_gone = pods.is_ok_and(|pods| pods.iter().all(is_gone));
-            let bound_is_gone = async |name| match self.pod(name).await {
-                Some(Answer::Found(pod)) => is_gone(&pod),
-                Some(Answer::Absent) => true,
-                None => false,
+            let bound_is_gone = async || {
+                let Some(name) = bound else { return true };
+                match self.pod(name).await {
+                    Some(Answer::Found(pod)) => is_gone(&pod),
+                    Some(Answer::Absent) => true,
+                    None => false,
+                }
             };
-            if are_gone && (bound.is_none() || bound_is_gone(bound.unwrap_or_default()).await) {
+            if are_gone && bound_is_gone().await {
                 return true;
             }
             sleep(PODS_GONE_LOOK).await;
