@@ -16,6 +16,8 @@ use opencode_k8s::tail::EndRecord;
 use opencode_k8s::tail::follower::Proof;
 use serde_json::{Value, json};
 
+use crate::support::combination::Combination;
+
 /// Everything that is seen, one value of each column.
 #[derive(Debug, Clone, Copy)]
 struct Row {
@@ -44,15 +46,12 @@ const LOGS: [&str; 3] = ["proven", "unproven", "incomplete"];
 const OUTPUTS: [&str; 4] = ["clean", "cut", "open", "nothing"];
 
 fn job(row: Row) -> Option<Job> {
+    let failed = |reason: &str, message: &str| json!([{"type": "Failed", "status": "True", "reason": reason, "message": message}]);
     let condition = match row.job {
         "gone" => return None,
         "complete" => json!([{"type": "Complete", "status": "True"}]),
-        "backoff" => {
-            json!([{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "limit"}])
-        }
-        "deadline" => {
-            json!([{"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "message": "late"}])
-        }
+        "backoff" => failed("BackoffLimitExceeded", "limit"),
+        "deadline" => failed("DeadlineExceeded", "late"),
         _ => json!([]),
     };
     serde_json::from_value(json!({"status": {"conditions": condition}})).ok()
@@ -222,21 +221,16 @@ fn judge(row: Row, spec: &RunSpec) -> Option<(RunEnd, Value)> {
 fn rows() -> impl Iterator<Item = Row> {
     let columns = JOBS.len() * PHASES.len() * CONTAINERS.len() * EXITS.len() * LOGS.len() * OUTPUTS.len() * 4;
     (0..columns).map(|index| {
-        let mut rest = index;
-        let mut take = |length: usize| {
-            let at = rest % length;
-            rest /= length;
-            at
-        };
+        let mut combination = Combination::numbered(index);
         Row {
-            job: JOBS[take(JOBS.len())],
-            phase: PHASES[take(PHASES.len())],
-            container: CONTAINERS[take(CONTAINERS.len())],
-            exit: EXITS[take(EXITS.len())],
-            log: LOGS[take(LOGS.len())],
-            output: OUTPUTS[take(OUTPUTS.len())],
-            cancelled: take(2) == 1,
-            deadline: take(2) == 1,
+            job: combination.one_of(&JOBS),
+            phase: combination.one_of(&PHASES),
+            container: combination.one_of(&CONTAINERS),
+            exit: combination.one_of(&EXITS),
+            log: combination.one_of(&LOGS),
+            output: combination.one_of(&OUTPUTS),
+            cancelled: combination.yes_or_no(),
+            deadline: combination.yes_or_no(),
         }
     })
 }

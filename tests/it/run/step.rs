@@ -15,6 +15,7 @@ use opencode_k8s::tail::EndRecord;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::support::combination::Combination;
 use crate::support::watched::{container, is_being_deleted, job, pod};
 
 const JOBS: [&str; 6] = ["active", "complete", "failed", "deadline", "suspended", "gone"];
@@ -50,20 +51,15 @@ struct Row {
 fn rows() -> impl Iterator<Item = Row> {
     let count = JOBS.len() * PODS.len() * VIEWS.len() * RECORDS.len() * ANSWERS.len() * 4;
     (0..count).map(|index| {
-        let mut rest = index;
-        let mut take = |length: usize| {
-            let at = rest % length;
-            rest /= length;
-            at
-        };
+        let mut combination = Combination::numbered(index);
         Row {
-            job: JOBS[take(JOBS.len())],
-            pod: PODS[take(PODS.len())],
-            view: VIEWS[take(VIEWS.len())],
-            record: RECORDS[take(RECORDS.len())],
-            answers: ANSWERS[take(ANSWERS.len())],
-            is_cancelled: take(2) == 1,
-            has_deadline: take(2) == 1,
+            job: combination.one_of(&JOBS),
+            pod: combination.one_of(&PODS),
+            view: combination.one_of(&VIEWS),
+            record: combination.one_of(&RECORDS),
+            answers: combination.one_of(&ANSWERS),
+            is_cancelled: combination.yes_or_no(),
+            has_deadline: combination.yes_or_no(),
         }
     })
 }
