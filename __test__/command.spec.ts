@@ -92,6 +92,16 @@ describe("tail", () => {
     expect(run(["tail", "run-1", "--data-root", folder])).toEqual({ status: 0, stdout: "hello\nbye\n", stderr: "" });
   });
 
+  it("shows what Paperclip has of a run whose files are removed", () => {
+    const own = join(folder, "instances/default/data/run-logs/company/agent");
+    mkdirSync(own, { recursive: true });
+    const chunk = (text: string) => `${JSON.stringify({ ts: "t", stream: "stdout", seq: 1, chunk: `${text}\n` })}\n`;
+    writeFileSync(join(own, "ea5e0ff1-run.ndjson"), chunk("[paperclip] Pod running") + chunk(event("bye")));
+    const { status, stdout, stderr } = run(["tail", "ea5e0ff1", "--data-root", folder]);
+    expect([status, stdout]).toEqual([0, "[paperclip] Pod running\nbye\n"]);
+    expect(stderr).toMatch(/: .* this is what Paperclip has of it\n$/);
+  });
+
   it("takes the beginning of an id, as the page shows it, where it is one run's only", () => {
     for (const id of ["cba6980f-81", "cba6980f-99"]) {
       writeFileSync(join(logs, `${id}.pod.ndjson`), `${event(id)}\n`);

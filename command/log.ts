@@ -10,8 +10,17 @@ import { formatLine } from "../adapter/ui/terminal.js";
 import { podState } from "./pod-state.js";
 import type { Screen } from "./screen.js";
 
-const RUN_LOGS = "instances/default/run-logs";
-const LOG_END = ".pod.ndjson";
+/** Where the logs of runs are below the data root, in folders of company and agent. */
+interface Logs {
+  folder: string;
+  /** What follows the run's id in a log's name. */
+  end: string;
+}
+
+/** What pods write: it is there while a run is on, and longer where a log was not read to its end. */
+const OF_PODS: Logs = { folder: "instances/default/run-logs", end: ".pod.ndjson" };
+/** Paperclip's own: what it was given of each run. */
+const OF_PAPERCLIP: Logs = { folder: "instances/default/data/run-logs", end: ".ndjson" };
 /** As many characters of an id as the page shows. */
 const SHORTEST_BEGINNING = 8;
 const LOOK_MS = 1_000;
@@ -25,22 +34,18 @@ export interface Following {
   verbose: boolean;
 }
 
-/** Follows a run's file until its pod has written its end, or can write no more; the exit status. */
+/**
+ * Follows a run's file until its pod has written its end, or can write no more; of a run without such a file shows what
+ * Paperclip has of it. The exit status.
+ */
 export async function tail(
   { tailPodLogFile }: Pick<typeof Adapter, "tailPodLogFile">,
   run: string,
   { dataRoot, kubeconfig, verbose }: Following,
   screen: Screen,
 ): Promise<number> {
-  const path = findLog(dataRoot, run);
-  if (path === undefined) {
-    const root = join(dataRoot, RUN_LOGS);
-    throw new Error(
-      existsSync(root)
-        ? `there is no log of run ${run} below ${root}: a run's files are removed after it; \`runs\` shows what is on`
-        : `there is no folder ${root}: run this in the server's pod, or say by --data-root where /paperclip is`,
-    );
-  }
+  const path = findLog(dataRoot, run, OF_PODS);
+  if (path === undefined) return ofPaperclip(run, { dataRoot, verbose }, screen);
   const stop = new AbortController();
   const end = path.replace(/\.ndjson$/, ".end.json");
   const look = (): void => {
@@ -72,19 +77,38 @@ export async function tail(
   return 0;
 }
 
+/** Shows Paperclip's own log of a run that is over, or has no pod yet. */
+async function ofPaperclip(
+  run: string,
+  { dataRoot, verbose }: Pick<Following, "dataRoot" | "verbose">,
+  screen: Screen,
+): Promise<number> {
+  const path = findLog(dataRoot, run, OF_PAPERCLIP);
+  if (path === undefined) {
+    const root = join(dataRoot, OF_PODS.folder);
+    throw new Error(
+      existsSync(root)
+        ? `there is no log of run ${run} below ${root}, and none of Paperclip's own; \`runs\` shows what is on`
+        : `there is no folder ${root}: run this in the server's pod, or say by --data-root where /paperclip is`,
+    );
+  }
+  screen.note("no pod writes this run's log any more, or none does yet: this is what Paperclip has of it");
+  return read(path, verbose, screen);
+}
+
 /** The log of a run, of whatever company and agent; the beginning of the id will do where it is one run's only. */
-export function findLog(dataRoot: string, run: string): string | undefined {
+function findLog(dataRoot: string, run: string, { folder, end }: Logs): string | undefined {
   if (!/^[a-zA-Z0-9-]+$/.test(run)) return undefined;
-  const root = join(dataRoot, RUN_LOGS);
+  const root = join(dataRoot, folder);
   const agents = foldersOf(root).flatMap((company) =>
     foldersOf(join(root, company)).map((agent) => join(company, agent)),
   );
   const logs = agents.flatMap((agent) =>
     filesOf(join(root, agent)).map((name) => ({ name, path: join(root, agent, name) })),
   );
-  const exact = logs.find(({ name }) => name === `${run}${LOG_END}`);
+  const exact = logs.find(({ name }) => name === `${run}${end}`);
   if (exact !== undefined) return exact.path;
-  const begun = logs.filter(({ name }) => name.startsWith(run) && name.endsWith(LOG_END));
+  const begun = logs.filter(({ name }) => name.startsWith(run) && name.endsWith(end));
   if (begun.length > 1) throw new Error(`several runs begin with ${run}: give more of the id`);
   if (run.length < SHORTEST_BEGINNING) return undefined;
   return begun[0]?.path;

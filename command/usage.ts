@@ -79,7 +79,8 @@ runs       the Jobs of the namespace: agent, state, age,
            bytes of log. Outside of the cluster by kubectl.
 tail RUN   shows a run's output, and follows it to its end:
            the pod's record of it, or the cluster's word
-           that there is no such pod. In the server's pod.
+           that there is no such pod. Of a run that is over:
+           what Paperclip has of it. In the server's pod.
 read FILE  shows a log as text; without FILE from a pipe
 pod-spec   prints the Job that these settings make
 
