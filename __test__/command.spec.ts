@@ -181,6 +181,18 @@ describe("pod-spec", () => {
     expect(JSON.stringify(job.spec.template.spec)).toContain("my/opencode:1");
   });
 
+  it.each([
+    [{ agentDbStorageClass: "fast" }, '"claimName":"opencode-db-agent"'],
+    [{ agentDbMode: "ephemeral" }, '{"emptyDir":{},"name":"opencode-db"}'],
+    [{}, "/paperclip/instances/default/opencode-db/company/agent/task/opencode.db"],
+  ])("keeps sessions where %j says", (settings, said) => {
+    const config = join(folder, "database.json");
+    writeFileSync(config, JSON.stringify(settings));
+    const { status, stdout } = run(["pod-spec", "--config", config]);
+    expect(status).toBe(0);
+    expect(JSON.stringify(JSON.parse(stdout))).toContain(said);
+  });
+
   it("says beside the Job what of the settings is not in it", () => {
     const config = join(folder, "unknown.json");
     writeFileSync(config, JSON.stringify({ nodeSelecter: { a: "b" } }));

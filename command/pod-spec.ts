@@ -11,6 +11,7 @@ export function podSpec(
 ): number {
   const agent = { id: "agent", companyId: "company", name: "Agent", adapterType: type, adapterConfig: config };
   const { job } = buildJobManifest({
+    ...databaseOf(config),
     ctx: {
       runId: "run",
       agent,
@@ -34,4 +35,15 @@ export function podSpec(
   });
   screen.print(JSON.stringify(job, null, 2));
   return 0;
+}
+
+/** Where sessions are kept, by settings that the addon reads as well: the run makes the claim, or the folder. */
+function databaseOf({ agentDbMode, agentDbStorageClass }: Record<string, unknown>): {
+  agentDbClaimName?: string | null;
+  agentDbPath?: string;
+} {
+  const mode = agentDbMode || (agentDbStorageClass ? "dedicated_pvc" : "workspace_subpath");
+  if (mode === "dedicated_pvc") return { agentDbClaimName: "opencode-db-agent" };
+  if (mode === "ephemeral") return { agentDbClaimName: null };
+  return { agentDbPath: "/paperclip/instances/default/opencode-db/company/agent/task/opencode.db" };
 }
