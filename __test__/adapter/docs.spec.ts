@@ -125,6 +125,13 @@ describe("the runbook", () => {
     }
   });
 
+  it("has every alert in a heading", () => {
+    const alerts = [...text("deploy/prometheus-rules.yaml").matchAll(/alert: (\w+)/g)].map(([, alert]) => alert!);
+    expect(alerts.length).toBeGreaterThan(10);
+    const headings = text("docs/runbook.md").split("\n");
+    expect(alerts.filter((alert) => !headings.includes(`### ${alert}`))).toEqual([]);
+  });
+
   it("has every error code in a heading", () => {
     const headings = text("docs/runbook.md").match(/^#### .+$/gm) ?? [];
     const known = new Set(headings.flatMap(words));
