@@ -3,9 +3,13 @@
 use http::header::{CONTENT_TYPE, HeaderMap, LOCATION};
 use http::{HeaderName, Response};
 use kube::client::Body;
+use kube::core::Status;
 
 /// How much of a message of others is shown, in characters.
 const MESSAGE_CHARS: usize = 500;
+
+/// kube's reason for an answer that is no `Status`.
+const NO_STATUS: &str = "Failed to parse error data";
 
 /// An answer that is not the API server's.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +31,20 @@ pub(super) fn checked(answer: Response<Body>) -> Result<Response<Body>, tower::B
         ))));
     }
     Ok(answer)
+}
+
+/// What answered in the API server's place, if this refusal is none of its own: it says by a `Status` who may do what.
+/// A gateway's 5xx stays the API server's trouble.
+pub(super) fn foreign(status: &Status) -> Option<String> {
+    let (code, message) = (status.code, status.message.trim_start());
+    let is_page = message.starts_with('<') && code < 500;
+    let is_of_rights = matches!(code, 401 | 403 | 407) && status.reason == NO_STATUS;
+    if !is_page && !is_of_rights {
+        return None;
+    }
+    let words = shown(message);
+    let with = if is_page { " with " } else { ": " };
+    Some(format!("HTTP {code}{with}{words}"))
 }
 
 fn header(headers: &HeaderMap, name: &HeaderName) -> Option<String> {

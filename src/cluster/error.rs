@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::answer::{NoApiServer, shown};
+use super::answer::{NoApiServer, foreign, shown};
 use super::credentials::NoCredentials;
 use super::error_chain::chain;
+use super::no_connection::NoConnection;
 use super::refusals::{CONTENDED, CREDENTIALS_REFUSED, NOT_GRANTED, TOO_LARGE, refusal};
 
 /// A request that failed. The message begins with the reason, in words that fit a list; then come verb, object, the
@@ -38,9 +39,7 @@ pub enum ClusterError {
         after: Duration,
     },
     /// The connection failed.
-    #[error(
-        "API server not reachable: cannot {verb} {on}: {message}. Check its address in the kubeconfig, and the network"
-    )]
+    #[error("{}: cannot {verb} {on}: {message}. {}", .why.class(), .why.advice())]
     Unreachable {
         /// What was asked.
         verb: &'static str,
@@ -48,6 +47,8 @@ pub enum ClusterError {
         on: String,
         /// The chain of causes.
         message: String,
+        /// What kind of failure it was.
+        why: NoConnection,
     },
     /// Something else answered.
     #[error(
@@ -81,6 +82,15 @@ impl ClusterError {
     /// Translates an error of kube. `verb` and `on` say what was asked: `get`, `pod/x`.
     #[must_use]
     pub fn from_kube(verb: &'static str, on: &str, error: &kube::Error) -> Self {
+        if let kube::Error::Api(status) = error
+            && let Some(message) = foreign(status)
+        {
+            return Self::Foreign {
+                verb,
+                on: on.to_owned(),
+                message,
+            };
+        }
         match error {
             kube::Error::Api(status) => Self::Api {
                 verb,
@@ -103,6 +113,7 @@ impl ClusterError {
                 verb,
                 on: on.to_owned(),
                 message: shown(&chain(other)),
+                why: NoConnection::of(other),
             },
         }
     }
@@ -113,7 +124,7 @@ impl ClusterError {
         match self {
             Self::Api { code, message, .. } => refusal(*code, message).0,
             Self::Timeout { .. } => "API server is silent".into(),
-            Self::Unreachable { .. } => "API server not reachable".into(),
+            Self::Unreachable { why, .. } => why.class().into(),
             Self::Foreign { .. } => "Not the API server's answer".into(),
             Self::Credentials { .. } => "No credentials".into(),
             Self::Config(_) => "No usable configuration".into(),
@@ -233,6 +244,42 @@ mod tests {
         let text = ClusterError::from_kube("list", "jobs", &kube::Error::Api(Box::new(status))).to_string();
         assert!(text.contains("502 Bad Gateway") && text.len() < 400, "{text}");
         assert!(text.starts_with("API server in trouble: "), "{text}");
+    }
+
+    #[test]
+    fn a_proxys_page_is_no_word_of_the_cluster() {
+        let refused = |code, message: &str| {
+            let status = kube::core::Status::failure(message, "Failed to parse error data").with_code(code);
+            ClusterError::from_kube("list", "jobs", &kube::Error::Api(Box::new(status)))
+        };
+        for (code, message) in [
+            (403, "<html><head><title>Access Denied</title></head></html>"),
+            (403, "Blocked by the company's policy"),
+            (407, "Proxy authentication required"),
+            (404, "<!DOCTYPE html>\n<html></html>"),
+        ] {
+            let error = refused(code, message);
+            let text = error.to_string();
+            assert!(
+                text.starts_with("Not the API server's answer: cannot list jobs: HTTP "),
+                "{text}"
+            );
+            assert!(
+                text.contains("proxy") && !text.contains("Role") && !text.contains("policy of"),
+                "{text}"
+            );
+            assert!(!error.is_forbidden() && !error.is_not_found() && error.is_transient());
+        }
+        assert!(
+            refused(403, "<html><title>Access Denied</title>")
+                .to_string()
+                .contains("HTTP 403 with a web page, \"Access Denied\"")
+        );
+        assert!(
+            refused(404, "404 page not found").is_not_found(),
+            "an API server without that API"
+        );
+        assert_eq!(refused(429, "Too many requests").class(), "API server too busy");
     }
 
     #[test]

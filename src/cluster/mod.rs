@@ -11,6 +11,7 @@ pub mod host_pod;
 pub mod identity;
 mod inherited_mounts;
 mod list;
+pub mod no_connection;
 mod objects;
 mod refusals;
 pub mod start_failures;

@@ -2,6 +2,7 @@
 //! token or CA, a certificate of minutes, a plugin's next token), all clients of this access go on with the new ones.
 //! So nobody who holds a client, a view for days or the sweep for ever, holds old credentials.
 
+mod plain_proxy;
 mod plugin;
 mod sources;
 
@@ -249,7 +250,7 @@ fn renew(access: &Access, known: Option<Current>, because: Because) -> Result<Cu
         config = logged_in(config, login);
     }
     let namespace = config.default_namespace.clone();
-    let client = Client::try_from(config).map_err(|error| unusable(access, &chain(&error)))?;
+    let client = plain_proxy::client(config).map_err(|error| unusable(access, &chain(&error)))?;
     let made_at = Instant::now();
     Ok(Current {
         client,
