@@ -15,7 +15,7 @@ use crate::cluster::{ClusterError, View};
 use crate::manifest::FileNames;
 use crate::manifest::names::OPENCODE_CONTAINER;
 use crate::run::clock::Clock;
-use crate::run::seal::{Kind, Seal};
+use crate::run::seal::Seal;
 use crate::run::stop::Stop;
 use crate::run::timing::{Budget, HARVESTED, Limit, PODS_GONE_LOOK, REQUEST, SMALL_FILE};
 use crate::run::volume::blocking::{SingleFlight, Volume};
@@ -160,13 +160,10 @@ impl JobHandle {
     /// server's seal is an agent's, and says nothing.
     pub async fn is_taken_over(&self) -> bool {
         let found = self.small(&self.names.holder, SMALL_FILE).await.flatten();
-        let Some(found) = found.and_then(|found| String::from_utf8(found).ok()) else {
-            return false;
-        };
-        let is_sealed = found
-            .split_once('.')
-            .is_some_and(|(word, seal)| self.seal.is_of(seal, Kind::Holder, &[&self.job_uid, word]));
-        is_sealed && self.holder.as_ref() != Some(&found)
+        let holder = found
+            .as_deref()
+            .and_then(|found| self.seal.holder(found, &self.job_uid));
+        holder.is_some_and(|holder| self.holder.as_deref() != Some(holder))
     }
 
     /// Whether another server has harvested the run and cleaned up behind it: it removes the Job, and then the log.

@@ -233,9 +233,8 @@ async fn reported(handle: &JobHandle, own: &Note) -> Reported {
 
 /// The note, if a server wrote it about this run.
 fn sealed(handle: &JobHandle, content: &[u8]) -> Option<Value> {
-    let (text, seal) = std::str::from_utf8(content).ok()?.split_once('\n')?;
-    let is_ours = handle.seal.is_of(seal, Kind::Usage, &[&handle.run_id, text]);
-    is_ours.then(|| serde_json::from_str(text).ok())?
+    let text = handle.seal.usage_note(content, &handle.run_id)?;
+    serde_json::from_str(text).ok()
 }
 
 /// What is no number is nothing.
