@@ -92,6 +92,7 @@ impl RunContext {
                 },
                 owner,
                 budget: Budget::of(&stop),
+                held: Arc::default(),
             },
             admit_by: (spec.settings.guard_wait_sec > 0)
                 .then(|| Instant::now() + Duration::from_secs(spec.settings.guard_wait_sec)),

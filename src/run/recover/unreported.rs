@@ -28,6 +28,7 @@ const MAX_RUNS: usize = 8;
 pub(crate) async fn own(context: &RunContext) -> Result<Option<AttachedJob>, Failure> {
     let run = context.spec.run.id.clone();
     let folder = RunFolder::of_run(&context.volume, &context.spec, &run)?;
+    folder.clear_way().await?;
     if !folder.has_any().await? {
         return Ok(None);
     }

@@ -1,8 +1,11 @@
 //! The files of a run as this server reads and writes them, each call with a limit.
 
 mod gate;
+mod laid;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use crate::config::{AgentDb, RunSpec};
 use crate::manifest::job_record::JobRecord;
@@ -25,6 +28,8 @@ pub(crate) struct SharedVolume {
     pub(crate) owner: Ownership,
     /// How long it may take.
     pub(crate) budget: Budget,
+    /// How often the run has met a file that another process holds.
+    pub(crate) held: Arc<AtomicUsize>,
 }
 
 /// The files of one run.
@@ -186,13 +191,9 @@ impl RunFolder {
     }
 
     async fn content(&self, name: &str) -> Result<Option<Vec<u8>>, Failure> {
-        let (files, name) = (self.files.clone(), name.to_owned());
-        self.answered(move || match files.read_small(&name, MAX_RECORD_BYTES) {
-            // Neither a server nor our script made it.
-            Err(SourceError::Hostile(_)) => Ok(None),
-            read => read,
-        })
-        .await
+        let (files, name, held) = (self.files.clone(), name.to_owned(), self.volume.held.clone());
+        self.answered(move || laid::of_server_or_pod(files.read_small(&name, MAX_RECORD_BYTES), &held))
+            .await
     }
 
     /// What the volume answers. An error does not mean absent: it is tried again until the limit.
@@ -291,7 +292,7 @@ mod tests {
     use crate::run::timing::VOLUME_RETRY_PAUSE;
     use crate::run::volume::blocking::Volume;
     use rustix::io::Errno;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
     use std::time::{Duration, Instant};
 
     fn folder_in(root: &Path) -> RunFolder {
@@ -303,6 +304,7 @@ mod tests {
             },
             owner: Ownership::of_this_process(),
             budget: Budget::of(&stop),
+            held: Arc::default(),
         };
         let names = FileNames::of_run("r");
         let at = |name: &str| root.join(name).to_string_lossy().into_owned();

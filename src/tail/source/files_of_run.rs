@@ -10,7 +10,7 @@ use super::hand_over::{HandOver, ServerUser, is_powerless};
 use super::stat::freshness_of;
 use super::survey::{names_with, random};
 use super::volume_path::must_be_for_pods;
-use super::{Freshness, Ownership, PrepareError, SourceError, VolumePath};
+use super::{Freshness, Ownership, PrepareError, SourceError, VolumePath, way};
 use crate::tail::record::MAX_RECORD_BYTES;
 
 /// What [`RunFiles::prepare`] did.
@@ -63,6 +63,15 @@ impl RunFiles {
     #[must_use]
     pub fn path_of(&self, name: &str) -> VolumePath {
         self.log.sibling(name)
+    }
+
+    /// Makes the way to the run's files such that server and pods can go it, whatever agents have put there: of its last
+    /// `own` folders, which nobody else has a use for.
+    ///
+    /// # Errors
+    /// What the volume answers.
+    pub fn clear_way(&self, own: usize) -> Result<(), SourceError> {
+        way::clear(&self.log, own, self.pods)
     }
 
     /// Makes the folder and these files with their content. An existing file is an error.

@@ -9,6 +9,7 @@ mod stat;
 mod survey;
 mod text_file;
 mod volume_path;
+mod way;
 
 pub use file::FileSource;
 pub use files_of_run::{Preparation, RunFiles};
@@ -93,6 +94,13 @@ impl SourceError {
                     | Errno::REMOTEIO
             )
         )
+    }
+
+    /// Whether another process holds the file by a lease, for which an open that does not wait is refused. Whoever may
+    /// write a file can hold it so for ever; a file server that does gives it back within moments.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        *self == Self::Io(rustix::io::Errno::AGAIN)
     }
 
     /// Whether the file system may answer otherwise in a moment: it is away, or busy. What it refuses (a right, space,

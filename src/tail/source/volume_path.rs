@@ -159,6 +159,10 @@ impl VolumePath {
     }
 
     /// The trusted folder from which the walk starts.
+    pub(super) fn folders(&self) -> &[String] {
+        &self.folders
+    }
+
     pub(super) fn root(&self) -> &Path {
         &self.root
     }

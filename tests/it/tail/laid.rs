@@ -124,3 +124,79 @@ fn a_folder_that_a_pod_is_to_see_is_reached_without_links() {
         assert!(refused.starts_with(&start), "{refused}");
     }
 }
+
+/// A default ACL that gives nobody anything, as the kernel keeps it.
+#[cfg(target_os = "linux")]
+fn deny_all(folder: &Path) -> bool {
+    let entry = |tag: u16| [&tag.to_le_bytes()[..], &[0, 0], &u32::MAX.to_le_bytes()].concat();
+    let acl = [vec![2, 0, 0, 0], entry(1), entry(4), entry(0x10), entry(0x20)].concat();
+    let flags = rustix::fs::XattrFlags::empty();
+    rustix::fs::setxattr(folder, "system.posix_acl_default", &acl, flags).is_ok()
+}
+
+/// What is no folder, is closed to its owner, or closes what is made in it.
+#[test]
+fn the_way_to_the_files_is_cleared() {
+    type Lay = fn(&Path);
+    let lays: [(&str, Lay); 6] = [
+        ("a link", |at| symlink("../elsewhere", at).expect("a link")),
+        ("a link to nothing", |at| symlink("nothing", at).expect("a link")),
+        ("a file", |at| fs::write(at, "x").expect("a file")),
+        ("a closed folder", |at| {
+            fs::create_dir(at).expect("a folder");
+            fs::set_permissions(at, fs::Permissions::from_mode(0o000)).expect("a mode");
+        }),
+        ("a folder that lists nothing", |at| {
+            fs::create_dir(at).expect("a folder");
+            fs::set_permissions(at, fs::Permissions::from_mode(0o300)).expect("a mode");
+        }),
+        ("a folder that closes what is made in it", |at| {
+            fs::create_dir(at).expect("a folder");
+            #[cfg(target_os = "linux")]
+            deny_all(at);
+        }),
+    ];
+    for (what, lay) in lays {
+        for is_of_agent in [true, false] {
+            let volume = Volume::new();
+            let logs = volume.root().join("logs");
+            fs::create_dir(volume.root().join("elsewhere")).expect("a folder");
+            fs::remove_dir(&volume.folder).expect("removed");
+            if is_of_agent {
+                lay(&volume.folder);
+            } else {
+                fs::remove_dir(&logs).expect("removed");
+                lay(&logs);
+            }
+            let files = volume.files();
+            assert_eq!(files.clear_way(2), Ok(()), "{what}");
+            let made = files.prepare(Ownership::of_this_process(), &[(NAME, b"word")]);
+            assert!(made.is_ok(), "{what}: {made:?}");
+            let mode = fs::metadata(volume.folder.join(NAME))
+                .expect("a file")
+                .permissions()
+                .mode();
+            assert_eq!(mode & 0o600, 0o600, "{what}");
+            assert_eq!(files.read_small(NAME, 9), Ok(Some(b"word".to_vec())), "{what}");
+            let elsewhere = fs::read_dir(volume.root().join("elsewhere")).expect("a folder");
+            assert_eq!(elsewhere.count(), 0, "{what}");
+        }
+    }
+}
+
+/// What an operator has made of the folders above is the operator's.
+#[test]
+fn only_the_last_folders_are_the_adapters() {
+    let volume = Volume::new();
+    let aside = volume.root().join("aside");
+    fs::rename(volume.root().join("logs"), &aside).expect("renamed");
+    symlink("aside", volume.root().join("logs")).expect("a link");
+    assert!(volume.files().clear_way(1).is_err());
+    assert!(
+        fs::symlink_metadata(volume.root().join("logs"))
+            .expect("a link")
+            .is_symlink()
+    );
+    assert_eq!(volume.files().clear_way(2), Ok(()));
+    assert!(aside.join("agent").is_dir() && !volume.root().join("logs").exists());
+}

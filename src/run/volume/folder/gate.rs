@@ -137,6 +137,7 @@ mod tests {
                 },
                 owner: Ownership::default(),
                 budget: Budget::of(&stop),
+                held: std::sync::Arc::default(),
             };
             let at = |name: &str| root.path().join(name).to_string_lossy().into_owned();
             let names = FileNames::of_run("r");
