@@ -1,7 +1,11 @@
+import { readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
 import { expect, test } from "vitest";
 
-import { answer, run, useStage } from "../run/stage.js";
-import { expectNothingLeft, work } from "../run/work.js";
+import { serve } from "../run/server.js";
+import { answer, contextOf, isRealCluster, run, useStage } from "../run/stage.js";
+import { expectNothingLeft, steady, timesRun, work } from "../run/work.js";
 
 const stage = useStage({ mapping: "mount" });
 
@@ -22,5 +26,20 @@ echo at work until now`;
   const { result, lines } = await run(program, task);
   expect(lines.at(-1)).toBe("at work until now");
   expect(result).toMatchObject({ exitCode: 0, usage: { inputTokens: 10 }, costUsd: 0.5 });
+  await expectNothingLeft(stage, task);
+});
+
+test.skipIf(isRealCluster)("an agent whose gate others call closed while no server runs is not run again", async () => {
+  const task = work();
+  const first = serve(contextOf(steady(task), task));
+  await first.said("line 1");
+  first.child.kill("SIGKILL");
+  const folder = join(stage.dataRoot, "instances/default/run-logs", task.agent.companyId, task.agent.id);
+  const nonce = readdirSync(folder).find((name) => name.endsWith(".pod.nonce"))!;
+  writeFileSync(join(folder, nonce), "closed\n");
+  await first.ended;
+  const { result, stdout } = await run(steady(task), task);
+  expect(result, stdout).toMatchObject({ exitCode: 0, summary: "steady" });
+  expect(timesRun(stage, task)).toBe(1);
   await expectNothingLeft(stage, task);
 });

@@ -58,6 +58,24 @@ fn is_at_work(pod: &Pod) -> bool {
     stage(pod, OPENCODE_CONTAINER) == PodStage::Running
 }
 
+/// Whether the agent's container was started: the init container before it has found the gate open.
+#[must_use]
+pub fn has_started(pod: &Pod) -> bool {
+    let statuses = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.container_statuses.as_deref());
+    let mut of_agent = statuses
+        .unwrap_or_default()
+        .iter()
+        .filter(|status| status.name == OPENCODE_CONTAINER);
+    let state = of_agent.find_map(|status| status.state.as_ref());
+    state.is_some_and(|state| {
+        let ended = state.terminated.as_ref();
+        state.running.is_some() || ended.is_some_and(|ended| ended.started_at.is_some())
+    })
+}
+
 /// Whether somebody deletes the pod, or its agent is not at work: it takes no longer than a grace period to go.
 #[must_use]
 pub fn is_ending(pod: &Pod) -> bool {
@@ -150,6 +168,31 @@ mod tests {
             .collect();
         retain_of_agent(&mut jobs, &mut pods, "/logs", Some("a"));
         assert_eq!((names(&jobs), pods.len()), (vec!["own", "old"], 2));
+    }
+
+    #[test]
+    fn an_agent_has_started_when_its_own_container_has() {
+        let started = |statuses: serde_json::Value| {
+            let pod: Pod =
+                serde_json::from_value(json!({"metadata": {}, "status": statuses})).expect("a pod");
+            has_started(&pod)
+        };
+        let status = |name: &str, state: serde_json::Value| json!([{"name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state}]);
+        let of_agent = |state| json!({"containerStatuses": status(OPENCODE_CONTAINER, state)});
+        assert!(started(of_agent(json!({"running": {}}))));
+        let ended = json!({"terminated": {"exitCode": 0, "startedAt": "2026-01-01T00:00:00Z"}});
+        assert!(started(of_agent(ended.clone())));
+        assert!(
+            !started(of_agent(json!({"terminated": {"exitCode": 137}}))),
+            "nobody knows"
+        );
+        assert!(!started(of_agent(
+            json!({"waiting": {"reason": "PodInitializing"}})
+        )));
+        assert!(!started(
+            json!({"initContainerStatuses": status("prompt", ended)})
+        ));
+        assert!(!started(json!({})));
     }
 
     #[test]

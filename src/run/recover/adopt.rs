@@ -1,12 +1,14 @@
 //! Adopts a Job that this process did not create: follows its log from the first byte, by what the Job says about its
 //! run.
 
+use crate::cluster::conditions::is_owned_by;
 use crate::config::RunSpec;
 use crate::manifest::job_record::JobRecord;
 use crate::manifest::names::prompt_hash;
 use crate::run::attached::{AttachedJob, Role};
 use crate::run::context::{JobIdentity, RunContext};
 use crate::run::failure::Failure;
+use crate::run::job::at_work::has_started;
 use crate::run::seal::Kind;
 use crate::run::volume::folder::{Gate, RunFolder, nonce};
 
@@ -28,7 +30,7 @@ pub(crate) async fn adopt(
         Err(_) if is_stopped() && !is_ended => Gate::Open,
         looked => looked?,
     };
-    if gate == Gate::Closed && !is_own {
+    if gate == Gate::Closed && !is_own && !was_let_start(context, &job_record.job_uid).await {
         // The server that made it is removing it.
         return Ok(None);
     }
@@ -74,6 +76,13 @@ pub(crate) async fn adopt(
         stdout,
         stderr,
     }))
+}
+
+/// Whether the API server shows that the Job's agent was started: then its gate was open, whatever agents write there.
+async fn was_let_start(context: &RunContext, job_uid: &str) -> bool {
+    let listed = context.namespace.list_pods(&context.selector).await;
+    let mut pods = listed.unwrap_or_default().into_iter();
+    pods.any(|pod| is_owned_by(&pod, job_uid) && has_started(&pod))
 }
 
 /// Whether the Job was made for the same prompt as this run's.
