@@ -22,11 +22,15 @@ use crate::tail::follower::{Look, Proof};
 use crate::tail::framer::CUT_MARKER;
 use crate::tail::{Tail, text_buffers};
 
-/// Bytes of lines after which other runs get their turn on this worker of the runtime: some milliseconds of work.
-const YIELD_AFTER: usize = 256 << 10;
+/// Work after which other runs get their turn on this worker of the runtime, in bytes of lines: some milliseconds.
+const YIELD_AFTER: usize = 64 << 10;
 
-/// A text over this size is worked on beside the runtime's workers: one line of 16 MiB takes a tenth of a second.
-const LARGE_TEXT: usize = 1 << 20;
+/// A line, however short, is as much work as so many bytes: a log of newlines has a million of them in 1 MiB.
+const LINE_COST: usize = 64;
+
+/// A text over this size is worked on beside the runtime's workers: one of 1 MiB can take 50 ms, and one of 16 MiB a
+/// tenth of a second and more.
+const LARGE_TEXT: usize = 256 << 10;
 
 /// What came out of a log that is over.
 pub struct Delivery {
@@ -82,11 +86,9 @@ pub async fn stdout(
         }
         let mut text = String::with_capacity(look.text.len());
         let mut lines = look.lines_of_file().split_terminator('\n').peekable();
-        let mut since_yield = 0;
+        let mut turn = Turn::default();
         while let Some(line) = lines.next() {
-            since_yield += line.len();
-            if since_yield >= YIELD_AFTER {
-                since_yield = 0;
+            if turn.is_over_with(line) {
                 yield_now().await;
             }
             let is_cut = look.cut && lines.peek().is_none();
@@ -174,6 +176,21 @@ pub fn keep_end(kept: &mut String, more: &str) {
 
 /// There was output. Said when the host has it: while it is slow to take a text nobody reads on, and that is no silence
 /// of the agent.
+/// What was done on this worker of the runtime since other runs had their turn.
+#[derive(Debug, Default)]
+struct Turn(usize);
+
+impl Turn {
+    fn is_over_with(&mut self, line: &str) -> bool {
+        self.0 += LINE_COST + line.len();
+        let is_over = self.0 >= YIELD_AFTER;
+        if is_over {
+            self.0 = 0;
+        }
+        is_over
+    }
+}
+
 fn note_output(output: &signal::Sender<OutputState>) {
     output.send_if_modified(|state| {
         state.last_output = Some(Instant::now());
@@ -234,7 +251,7 @@ fn redact_all(text: &str, redactor: &Redactor) -> String {
 
 /// Does the work for a text of so many bytes. For a large one the other tasks of this worker go to another thread
 /// meanwhile; a runtime of one thread has none.
-fn beside_others<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
+pub(super) fn beside_others<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
     let has_others = || Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
     if bytes > LARGE_TEXT && has_others() {
         block_in_place(work)
@@ -251,6 +268,13 @@ mod tests {
     use super::*;
 
     /// The other task can only run on the one worker, on which the large text is worked on.
+    #[test]
+    fn lines_of_nothing_are_work_as_well() {
+        let mut turn = Turn::default();
+        let turns = std::iter::repeat_n("", 120 << 10).filter(|line| turn.is_over_with(line));
+        assert_eq!(turns.count(), 120);
+    }
+
     #[test]
     fn a_large_text_leaves_its_worker_to_other_tasks() {
         let runtime = tokio::runtime::Builder::new_multi_thread()

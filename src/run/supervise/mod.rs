@@ -205,13 +205,15 @@ async fn judge(
     }
     let is_silent = delivered.bytes == 0;
     let has_record = end.evidence().is_some_and(|evidence| evidence.record.is_some());
-    let mut report = conclude::judge(EndFacts {
+    let facts = EndFacts {
         spec: &run.spec,
         end,
         unstarted: !has_record && handle.started().await == Some(false),
         delivered,
         stderr,
-    });
+    };
+    // Its texts can have some MiB, and are looked through for secrets in all their forms.
+    let mut report = deliver::beside_others(usize::MAX, || conclude::judge(facts));
     if let RunEnd::Unreachable { why } = end {
         let job = &handle.job_name;
         let message = format!(
