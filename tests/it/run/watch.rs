@@ -216,6 +216,29 @@ async fn of_two_pods_that_were_made_at_once_the_one_that_runs_the_agent_is_follo
     assert!(has_exited(&watch(alone, None).end().await.0, 64));
 }
 
+/// A controller that made two pods at once ends the one that works when the other has failed.
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_was_ended_because_of_a_second_pod_says_so() {
+    for (second_was_made, is_told) in [("2026-01-01T00:00:00Z", true), ("2026-01-01T00:00:40Z", false)] {
+        let api = at_work();
+        let run = watch(api.clone(), None);
+        sleep(Duration::from_secs(5)).await;
+        let second = json!({"name": "job-2", "uid": "twin", "creationTimestamp": second_was_made});
+        let refused = container(&json!({"terminated": {"exitCode": 64, "reason": "Error"}}));
+        let ended = container(&json!({"terminated": {"exitCode": 143, "reason": "Error"}}));
+        let deleted = json!({"deletionTimestamp": "2026-01-01T00:01:00Z", "deletionGracePeriodSeconds": 30});
+        api.jobs(&[job(
+            json!([{"type": "FailureTarget", "status": "True", "reason": "BackoffLimitExceeded"}]),
+        )]);
+        api.pods(&[pod(second, refused), pod(deleted, ended)]);
+        let RunEnd::Exited(evidence) = run.end().await.0 else {
+            panic!("an end");
+        };
+        let reason = evidence.container.and_then(|end| end.reason).unwrap_or_default();
+        assert_eq!(reason.contains("another of its pods"), is_told, "{reason}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_agent_whose_labels_somebody_took_away_works_on_also_where_no_pod_may_be_asked_for() {
     let api = at_work();

@@ -1,5 +1,7 @@
 //! What counts while the API server is not heard, and what a record on the volume is worth while it is. Pure.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 
@@ -14,6 +16,9 @@ use crate::run::outcome::PREEMPTED;
 use crate::run::supervise::facts::{Ask, Facts};
 use crate::run::timing::{LOOK, SAY_PODS_STALE};
 
+/// The reason of a container that was ended because another pod of its Job failed.
+const TWIN_FAILED: &str =
+    "the Job failed by another of its pods, and so this one was ended while its agent worked";
 /// The reason of a container that was ended because its Job was deleted.
 const DELETED_AT_WORK: &str = "the Job was deleted while its agent worked";
 
@@ -92,7 +97,42 @@ impl Watch {
 
     /// The end with what others did to the Job: its container does not know it.
     pub(super) fn by_others(&self, cause: Cause, facts: &Facts) -> Cause {
-        by_deletion(self.by_queue(cause), facts)
+        self.by_twin(by_deletion(self.by_queue(cause), facts), facts)
+    }
+
+    /// A second pod that the Job's controller made beside this one does not start the agent and fails: then the
+    /// controller ends this one. A pod that was made after somebody had deleted this one is not why it ended.
+    fn by_twin(&self, cause: Cause, facts: &Facts) -> Cause {
+        let Cause::Exited(end) = &cause else { return cause };
+        let is_bound = |pod: &&Arc<Pod>| {
+            let uid = self.pod.as_ref().map(|bound| bound.uid.as_str());
+            uid.is_some() && pod.metadata.uid.as_deref() == uid
+        };
+        let pods = || facts.pods.iter().chain(&facts.deleted_pods);
+        let deleted_at = pods().find(is_bound).and_then(|pod| {
+            let at = pod.metadata.deletion_timestamp.as_ref()?.0;
+            let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or_default();
+            Some(at.as_second() - grace)
+        });
+        let was_before = |pod: &&Arc<Pod>| {
+            let made = pod
+                .metadata
+                .creation_timestamp
+                .as_ref()
+                .map(|time| time.0.as_second());
+            made.is_some_and(|made| deleted_at.is_some_and(|at| made < at))
+        };
+        let has_failed = |pod: &&Arc<Pod>| matches!(stage(pod, OPENCODE_CONTAINER), PodStage::Ended(end) if end.exit_code != 0);
+        let is_twins = is_ended_without_reason(end)
+            && facts.job.as_deref().and_then(fails_because).is_some()
+            && pods().any(|pod| !is_bound(&pod) && was_before(&pod) && has_failed(&pod));
+        match cause {
+            Cause::Exited(end) if is_twins => Cause::Exited(ContainerEnd {
+                reason: Some(TWIN_FAILED.to_owned()),
+                ..end
+            }),
+            cause => cause,
+        }
     }
 
     /// A queue preempts a Job by suspending it: its pod is deleted for that, and for no other reason.
@@ -155,9 +195,8 @@ fn by_deletion(cause: Cause, facts: &Facts) -> Cause {
     let is_deleted = |job: &Job| facts.job.is_none() || job.metadata.deletion_timestamp.is_some();
     let job = facts.job.as_deref().or(facts.deleted_job.as_deref());
     let at_work = job.filter(|job| is_deleted(job) && job_end(job).is_none() && fails_because(job).is_none());
-    let says_nothing = |end: &ContainerEnd| matches!(end.reason.as_deref(), None | Some("Error"));
     match cause {
-        Cause::Exited(end) if at_work.is_some() && end.exit_code > 128 && says_nothing(&end) => {
+        Cause::Exited(end) if at_work.is_some() && is_ended_without_reason(&end) => {
             Cause::Exited(ContainerEnd {
                 reason: Some(DELETED_AT_WORK.to_owned()),
                 ..end
@@ -165,4 +204,9 @@ fn by_deletion(cause: Cause, facts: &Facts) -> Cause {
         }
         cause => cause,
     }
+}
+
+/// Whether a signal has ended the container, and it does not say whose.
+fn is_ended_without_reason(end: &ContainerEnd) -> bool {
+    end.exit_code > 128 && matches!(end.reason.as_deref(), None | Some("Error"))
 }
