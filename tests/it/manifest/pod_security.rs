@@ -37,6 +37,29 @@ fn containers(pod: &Value) -> Vec<Value> {
     lists.flatten().cloned().collect()
 }
 
+/// The security contexts of the pod and of each container.
+fn security_contexts(pod: &Value) -> Vec<(String, Value)> {
+    let of_containers = containers(pod).into_iter().map(|one| {
+        let name = one["name"].as_str().unwrap_or_default().to_owned();
+        (name, one["securityContext"].clone())
+    });
+    let of_pod = ("pod".to_owned(), pod["securityContext"].clone());
+    std::iter::once(of_pod).chain(of_containers).collect()
+}
+
+/// The hosts that probes and hooks of the container ask: a probe comes from the node.
+fn hosts_of(container: &Value) -> Vec<String> {
+    let probes = ["livenessProbe", "readinessProbe", "startupProbe"].map(|key| &container[key]);
+    let hooks = ["postStart", "preStop"].map(|key| &container["lifecycle"][key]);
+    let asked = probes.into_iter().chain(hooks);
+    let hosts = asked.flat_map(|one| ["httpGet", "tcpSocket"].map(|kind| one[kind]["host"].as_str()));
+    hosts
+        .flatten()
+        .filter(|host| !host.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
 /// What *restricted* (v1.25 and later, with all of *baseline*) finds wrong.
 fn restricted(pod: &Value) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -56,6 +79,25 @@ fn restricted(pod: &Value) -> Vec<String> {
     }
     let of_pod = &pod["securityContext"];
     rule(of_pod["sysctls"].is_null(), "sysctls".to_owned());
+    for (name, own) in security_contexts(pod) {
+        let of_windows = &own["windowsOptions"]["hostProcess"];
+        rule(of_windows != &json!(true), format!("{name} hostProcess"));
+        let armor = own["appArmorProfile"]["type"]
+            .as_str()
+            .unwrap_or("RuntimeDefault");
+        rule(
+            ["RuntimeDefault", "Localhost"].contains(&armor),
+            format!("{name} appArmorProfile {armor}"),
+        );
+        for key in ["user", "role"] {
+            let label = own["seLinuxOptions"][key].as_str().unwrap_or_default();
+            rule(label.is_empty(), format!("{name} seLinuxOptions {key}"));
+        }
+    }
+    for container in containers(pod) {
+        let (probes, name) = (hosts_of(&container), &container["name"]);
+        rule(probes.is_empty(), format!("{name} asks the hosts {probes:?}"));
+    }
     for container in containers(pod) {
         let (own, name) = (&container["securityContext"], &container["name"]);
         let either = |key: &str| {
