@@ -17,6 +17,11 @@ impl OpenErrors {
         self.count
     }
 
+    /// Whether a step began after the last error.
+    pub(crate) fn began_again(&self) -> bool {
+        self.began_again
+    }
+
     /// An error came; `repeats`: it is the last one again.
     pub(crate) fn failed(&mut self, repeats: bool) {
         self.began_again = false;

@@ -84,7 +84,7 @@ pub fn parse_jsonl(stdout: &str) -> Value {
     let sum = transcript.finish();
     let tool_errors: Vec<&str> = sum.tool_errors.iter().map(|error| error.error.as_str()).collect();
     json!({
-        "sessionId": sum.session_id,
+        "sessionId": transcript.last_session(),
         "summary": js_trim(&legacy.texts.join("\n\n")),
         "usage": {
             "inputTokens": number(legacy.input),

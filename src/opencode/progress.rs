@@ -7,6 +7,11 @@ use serde::Serialize;
 const MIN_COMPACTIONS: u64 = 3;
 /// The same while the run is on, when more may still come.
 const MIN_COMPACTIONS_LIVE: u64 = 6;
+/// Compactions in a row with one step of work, or none, between them, tool calls or not: what is kept is too long
+/// already. After one that helps, opencode works for many steps.
+const MIN_COMPACTIONS_EACH_STEP: u64 = 25;
+/// Steps that finish from one such compaction to the next: the work, and the summary itself.
+const STEPS_BETWEEN: u64 = 2;
 /// Steps without a tool call, a text and a known reason.
 const MIN_EMPTY_STEPS: u64 = 25;
 /// Final answers without a tool call between them.
@@ -43,6 +48,10 @@ pub(crate) struct Progress {
     compactions: u64,
     empty_steps: u64,
     answers: u64,
+    /// Compactions in a row with hardly a step between them.
+    each_step: u64,
+    /// Steps that finished since the last compaction.
+    steps_since: u64,
 }
 
 impl Progress {
@@ -66,6 +75,7 @@ impl Progress {
 
     /// Whether this step was an answer after which nothing was done since the one before.
     pub(crate) fn step_finished(&mut self, reason: &str) -> bool {
+        self.steps_since += 1;
         if reason == "stop" {
             self.answers += 1;
             return self.answers > 1;
@@ -84,6 +94,9 @@ impl Progress {
     pub(crate) fn compacted(&mut self) {
         self.compactions += 1;
         self.answers = 0;
+        let is_soon = self.steps_since <= STEPS_BETWEEN;
+        self.each_step = if is_soon { self.each_step + 1 } else { 1 };
+        self.steps_since = 0;
     }
 
     pub(crate) fn last_step(&self) -> LastStep {
@@ -102,8 +115,12 @@ impl Progress {
 
     fn circle_of(&self, compactions: u64) -> Option<Circle> {
         let repeated = self.overflows.max(self.compactions);
+        let is_at_each_step =
+            self.each_step >= MIN_COMPACTIONS_EACH_STEP && self.steps_since <= STEPS_BETWEEN;
         if repeated >= compactions {
             Some(Circle::Compaction(repeated))
+        } else if is_at_each_step {
+            Some(Circle::Compaction(self.each_step))
         } else if self.empty_steps >= MIN_EMPTY_STEPS {
             Some(Circle::NoAnswer(self.empty_steps))
         } else if self.answers >= MIN_ANSWERS {
@@ -127,6 +144,8 @@ mod tests {
             progress.compacted();
             assert_eq!(progress.circle(), None);
             progress.used_tool();
+            progress.step_finished("tool-calls");
+            progress.step_finished("tool-calls");
         }
         for _ in 0..5 {
             progress.overflowed();
@@ -138,6 +157,24 @@ mod tests {
         );
         progress.overflowed();
         assert_eq!(progress.circle_now(), Some(Circle::Compaction(6)));
+    }
+
+    #[test]
+    fn one_tool_call_after_each_compaction_for_ever_is_a_circle() {
+        let mut progress = Progress::default();
+        let mut cycle = || {
+            progress.used_tool();
+            progress.step_finished("tool-calls");
+            progress.step_finished("stop");
+            progress.compacted();
+            progress.circle_now()
+        };
+        assert!((1..MIN_COMPACTIONS_EACH_STEP).all(|_| cycle().is_none()));
+        assert_eq!(cycle(), Some(Circle::Compaction(MIN_COMPACTIONS_EACH_STEP)));
+        for _ in 0..=STEPS_BETWEEN {
+            progress.step_finished("tool-calls");
+        }
+        assert_eq!(progress.circle_now(), None, "it got on");
     }
 
     #[test]

@@ -55,7 +55,8 @@ pub struct DoneLine {
 #[derive(Debug, Default, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
-    /// Session id of the last line that had one.
+    /// Session of the run: the first that the stream names. What other sessions say and how they end does not count;
+    /// their tokens do.
     pub session_id: Option<String>,
     /// The text of the last message that has any, without synthetic and compaction text.
     pub answer: String,
@@ -101,6 +102,8 @@ pub struct Summary {
     pub errors: Vec<RunError>,
     /// How many of the last errors nothing made good that came after them.
     pub unrecovered: usize,
+    /// A step began after the last of them, and has given nothing yet.
+    pub tries_again: bool,
     /// Reasoning lines.
     pub reasoning_texts: u64,
     /// The `done` line.

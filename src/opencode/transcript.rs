@@ -41,6 +41,8 @@ pub struct Transcript {
     activity: Activity,
     progress: Progress,
     spread: Spread,
+    /// The session of the last event, where it is another one than the run's.
+    elsewhere: Option<String>,
 }
 
 impl Transcript {
@@ -98,6 +100,11 @@ impl Transcript {
         self.progress.circle_now()
     }
 
+    /// The session of the last event that named one, which may be another one than the run's.
+    pub(super) fn last_session(&self) -> Option<&str> {
+        self.elsewhere.as_deref().or(self.sum.session_id.as_deref())
+    }
+
     /// What is known so far.
     #[must_use]
     pub fn snapshot(&self) -> Summary {
@@ -119,6 +126,7 @@ impl Transcript {
             true => 0,
             false => self.open.count().min(sum.errors.len()),
         };
+        sum.tries_again = sum.unrecovered > 0 && self.open.began_again();
         sum
     }
 
@@ -155,30 +163,45 @@ impl Transcript {
     fn tool_done(&mut self, session: &str, tool: &str) {
         self.activity.uses(tool);
         self.last = LastEvent::ToolCall;
-        self.event_of(session);
+        if !self.event_of(session) {
+            return;
+        }
         self.sum.tool_calls += 1;
         self.progress.used_tool();
         self.open.got_on();
     }
 
     fn step_started(&mut self, session: &str, message: &str) {
-        self.event_of(session);
-        self.step_start(message);
+        if self.event_of(session) {
+            self.step_start(message);
+        }
     }
 
-    /// Counts a line that is an event of this session.
-    fn event_of(&mut self, session: &str) {
+    /// Counts a line that is an event of this session; whether it is the run's, which is the first. What another one,
+    /// such as a sub-agent's, says and how it ends is none of the run's answer and end.
+    fn event_of(&mut self, session: &str) -> bool {
         self.sum.lines += 1;
         self.sum.events += 1;
         let id = js_trim(session);
         // Nearly every event names the same session, whose id was checked the first time.
-        if self.sum.session_id.as_deref() != Some(id) && is_id(id) {
-            self.sum.session_id = Some(id.to_owned());
+        if self.sum.session_id.as_deref() == Some(id) {
+            self.elsewhere = None;
+            return true;
         }
+        if !is_id(id) {
+            return true;
+        }
+        let Some(own) = &self.sum.session_id else {
+            self.sum.session_id = Some(id.to_owned());
+            return true;
+        };
+        self.elsewhere = Some(id.to_owned());
+        // Other programs, whose ids look otherwise, have no sub-agents.
+        ![own.as_str(), id].iter().all(|id| id.starts_with("ses_"))
     }
 
     fn fold(&mut self, event: &Event<'_>) {
-        self.event_of(event.session.as_str());
+        let is_own = self.event_of(event.session.as_str());
         self.last = match event.kind.as_str() {
             "step_finish" => LastEvent::StepFinished,
             "text" | "reasoning" => LastEvent::Text,
@@ -186,6 +209,12 @@ impl Transcript {
             "error" => LastEvent::Error,
             _ => self.last,
         };
+        if !is_own {
+            if event.kind.as_str() == "step_finish" {
+                self.pay(&event.part);
+            }
+            return;
+        }
         match event.kind.as_str() {
             "step_start" => self.step_start(event.part.message_id.as_str()),
             "step_finish" => self.step_finish(&event.part),
@@ -212,19 +241,9 @@ impl Transcript {
     fn step_finish(&mut self, part: &Part<'_>) {
         let message = bounded::prefix(part.message_id.as_str(), NAME_BYTES);
         self.messages.say(message, part.message.as_str());
-        let step = Tokens {
-            input: part.tokens.input.0,
-            output: part.tokens.output.0,
-            reasoning: part.tokens.reasoning.0,
-            cache_read: part.tokens.cache.read.0,
-            cache_write: part.tokens.cache.write.0,
-        };
-        self.sum.tokens.add(&step);
-        self.sum.last_step_tokens = step;
-        self.sum.cost_usd += part.cost.0;
+        self.sum.last_step_tokens = self.pay(part);
         self.sum.steps_finished += 1;
         self.sum.open_step = false;
-        self.sum.step_limit |= is_step_limit_reason(part.reason.as_str());
         self.sum.last_reason = Some(bounded::head(part.reason.as_str(), NAME_BYTES));
         self.finished = Some(message.to_owned());
         self.disturbed = false;
@@ -235,6 +254,21 @@ impl Transcript {
             // The agent had answered and was asked to go on, but did nothing since: its answer stands.
             self.messages.put_off(message);
         }
+    }
+
+    /// Adds what a step took, of whatever session.
+    fn pay(&mut self, part: &Part<'_>) -> Tokens {
+        let step = Tokens {
+            input: part.tokens.input.0,
+            output: part.tokens.output.0,
+            reasoning: part.tokens.reasoning.0,
+            cache_read: part.tokens.cache.read.0,
+            cache_write: part.tokens.cache.write.0,
+        };
+        self.sum.tokens.add(&step);
+        self.sum.cost_usd += part.cost.0;
+        self.sum.step_limit |= is_step_limit_reason(part.reason.as_str());
+        step
     }
 
     fn text(&mut self, part: &Part<'_>) {
@@ -281,7 +315,9 @@ impl Transcript {
 
     fn error_line(&mut self, session: &str, error: ErrorHead<'_>, line: &str) {
         self.last = LastEvent::Error;
-        self.event_of(session);
+        if !self.event_of(session) {
+            return;
+        }
         if self.failed(error, is_overflow(error.name, None)) {
             self.errors.push_line(error, line);
         }
@@ -354,23 +390,4 @@ fn error_says_session_lost(error: ErrorHead<'_>) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_that_is_none_is_not_taken_from_the_stream() {
-        let mut transcript = Transcript::new();
-        transcript
-            .push_line(r#"{"type":"step_start","timestamp":1,"sessionID":"ses_1","part":{"messageID":"m"}}"#);
-        for id in ["--attach=http://x", "-s", "a b", "../a"] {
-            let part = r#""part":{"id":"p","messageID":"m","type":"step-start"}"#;
-            transcript.push_line(&format!(
-                r#"{{"type":"step_start","timestamp":1,"sessionID":"{id}",{part}}}"#
-            ));
-            transcript.push_line(&format!(
-                r#"{{"type":"text","sessionID":"{id}","part":{{"text":"x"}}}}"#
-            ));
-        }
-        assert_eq!(transcript.finish().session_id.as_deref(), Some("ses_1"));
-    }
-}
+mod tests;

@@ -46,7 +46,7 @@ pub(super) fn cause(summary: &Summary) -> Option<&RunError> {
 
 /// What the last error said that has a cause of its own, and not that of the run's end.
 pub(super) fn last_said(facts: &FoldedFacts) -> Option<String> {
-    let error = cause(&facts.summary).filter(|error| !is_follower(error) && !facts.summary.open_step)?;
+    let error = cause(&facts.summary).filter(|error| !is_follower(error) && !facts.summary.tries_again)?;
     Some(said(error))
 }
 
@@ -55,8 +55,8 @@ pub(super) fn refuses_history(facts: &FoldedFacts) -> bool {
     let refused = || cause(&facts.summary).and_then(kind) == Some(Kind::History);
     // It is the end of opencode's run: what is missing of the log comes after it.
     let is_last = facts.log_state.is_whole() || facts.exit_code == Some(1);
-    // A step that is on was begun after it: that request was taken.
-    is_last && !facts.summary.open_step && refused()
+    // A step that began after it shows that its request was taken.
+    is_last && !facts.summary.tries_again && refused()
 }
 
 /// Whether opencode's log has the cause, and the stream only a reference to it.
