@@ -51,6 +51,7 @@ impl RunError {
             message: head(
                 &missing_model(value)
                     .or_else(|| fields(value))
+                    .or_else(|| message_in_fields(value))
                     .unwrap_or_else(|| error_text(value)),
                 TEXT_BYTES,
             ),
@@ -75,7 +76,7 @@ impl RunError {
             .and_then(host),
             body: at(&[&["data", "responseBody"], &["http", "body"], &["responseBody"]])
                 .and_then(text_or_json)
-                .map(|body| head(&body, TEXT_BYTES)),
+                .map(|body| fit(&body)),
             reference: text(&[&["data", "ref"], &["ref"]]).map(|reference| head(reference, NAME_BYTES)),
             reason: at(&[&["reason"]])
                 .filter(|reason| reason.as_fields().is_some() || reason.as_str().is_some())
@@ -129,6 +130,30 @@ fn fields(value: &SmallValue<'_>) -> Option<String> {
         .take(MAX_FIELDS)
         .collect();
     (!said.is_empty()).then(|| format!("{name}: {}", said.join(", ")))
+}
+
+/// A message that is an object, as some providers' answers are passed on, as its JSON.
+fn message_in_fields(value: &SmallValue<'_>) -> Option<String> {
+    let mut paths = [&["message"][..], &["data", "message"]].into_iter();
+    let message = paths.find_map(|path| value.at(path).filter(|message| **message != SmallValue::Null))?;
+    let is_text = message.as_str().is_some();
+    text_or_json(message).filter(|_| !is_text).map(Cow::into_owned)
+}
+
+/// An answer in [`TEXT_BYTES`]. What it repeats of the request is long, and the fields that say what is wrong may stand
+/// behind it: of a document each text is shortened, of anything else the beginning is kept.
+fn fit(body: &str) -> String {
+    const FIELD_BYTES: [usize; 2] = [512, 64];
+    if body.len() <= TEXT_BYTES {
+        return body.to_owned();
+    }
+    let document = serde_json::from_str::<SmallValue<'_>>(body).ok();
+    let mut shorter = FIELD_BYTES
+        .iter()
+        .filter_map(|bytes| Some(document.as_ref()?.to_short_json(*bytes).to_string()));
+    shorter
+        .find(|short| short.len() <= TEXT_BYTES)
+        .unwrap_or_else(|| head(body, TEXT_BYTES))
 }
 
 /// A text, or what a program wrote instead of one.
@@ -196,6 +221,33 @@ mod tests {
             let error = read(&json!({"name": "APIError", "data": {"message": "no", "responseBody": body}}));
             assert_eq!(error.body.as_deref(), Some(r#"{"error":{"code":"no_money"}}"#));
         }
+    }
+
+    #[test]
+    fn a_message_that_is_an_object_is_read() {
+        let said = json!({"error": {"message": "said", "code": "no_money"}});
+        for error in [
+            json!({"name": "APIError", "data": {"message": said, "statusCode": 400}}),
+            json!({"name": "APIError", "message": said}),
+        ] {
+            assert_eq!(read(&error).message, said.to_string());
+        }
+        let named = read(&json!({"name": "APIError", "message": null, "data": {"message": 5}}));
+        assert_eq!(named.message, "APIError");
+    }
+
+    #[test]
+    fn of_a_long_answer_each_field_is_kept() {
+        let request: Vec<_> = (0..4)
+            .map(|n| json!({"content": format!("{n}").repeat(2_000)}))
+            .collect();
+        let body = json!({"a": request, "error": {"message": "said", "code": "no_money"}}).to_string();
+        let error = read(&json!({"name": "APIError", "data": {"message": "no", "responseBody": body}}));
+        let kept = error.body.expect("a body");
+        assert!(kept.len() <= TEXT_BYTES && kept.contains("no_money"), "{kept}");
+        let words = "x".repeat(2 * TEXT_BYTES);
+        let error = read(&json!({"name": "APIError", "data": {"message": "no", "responseBody": words}}));
+        assert_eq!(error.body.map(|body| body.len()), Some(TEXT_BYTES));
     }
 
     #[test]

@@ -93,17 +93,24 @@ impl<'a> SmallValue<'a> {
 
     /// As JSON, each key once.
     pub(crate) fn to_json(&self) -> Value {
+        self.to_short_json(usize::MAX)
+    }
+
+    /// The same with at most so many bytes of each text.
+    pub(crate) fn to_short_json(&self, text_bytes: usize) -> Value {
         match self {
             Self::Null => Value::Null,
             Self::Bool(value) => Value::Bool(*value),
             Self::Number(number) => Value::Number(number.clone()),
-            Self::Text(text) => Value::String(text.clone().into_owned()),
-            Self::List(items) => Value::Array(items.iter().map(Self::to_json).collect()),
+            Self::Text(text) => Value::String(bounded::head(text, text_bytes)),
+            Self::List(items) => {
+                Value::Array(items.iter().map(|item| item.to_short_json(text_bytes)).collect())
+            }
             Self::Fields(fields) => {
                 let fields = fields.iter();
                 Value::Object(
                     fields
-                        .map(|(key, value)| (key.clone().into_owned(), value.to_json()))
+                        .map(|(key, value)| (key.clone().into_owned(), value.to_short_json(text_bytes)))
                         .collect(),
                 )
             }
