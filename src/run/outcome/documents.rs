@@ -1,17 +1,25 @@
-//! Finds what programs write into their errors: JSON, and what Python prints of the same. Pure.
+//! Finds what programs write into their errors: JSON, what Python prints of the same, and XML. Pure.
 
 use serde_json::Value;
 
-/// Where the first object of a program begins in a text: a bracket, and a quote behind it.
-pub(super) fn find_object(text: &str) -> Option<usize> {
-    text.match_indices('{').map(|(at, _)| at).find(|&at| {
-        let behind = text.get(at + 1..).unwrap_or_default();
-        behind.trim_start().starts_with(['"', '\''])
+mod cut;
+mod xml;
+
+/// Where the first document of a program begins in a text: a bracket and a quote behind it, or an element of XML.
+pub(super) fn find(text: &str) -> Option<usize> {
+    text.match_indices(['{', '<']).map(|(at, _)| at).find(|&at| {
+        let begun = text.get(at..).unwrap_or_default();
+        let behind = begun.strip_prefix('{').unwrap_or_default();
+        behind.trim_start().starts_with(['"', '\'']) || xml::may_begin(begun)
     })
 }
 
 /// The document that the text begins with, and where it ends; else how much of the text was read in vain.
 pub(super) fn read(text: &str) -> Result<(Value, usize), usize> {
+    if text.starts_with('<') {
+        let found = Some(text).filter(|text| xml::may_begin(text)).and_then(xml::read);
+        return found.ok_or(text.len());
+    }
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
     let wasted = match values.next() {
         Some(Ok(value)) => return Ok((value, values.byte_offset())),
@@ -22,7 +30,20 @@ pub(super) fn read(text: &str) -> Result<(Value, usize), usize> {
         return Err(wasted);
     }
     let (json, end) = json_of_repr(text).ok_or(text.len())?;
+    let end = end.ok_or(text.len())?;
     serde_json::from_str(&json).map_or(Err(text.len()), |value| Ok((value, end)))
+}
+
+/// As much as there is of a document of JSON or Python that the text begins with, and that is cut off at its end:
+/// `wasted` tells how much of it was read in vain.
+pub(super) fn read_cut(text: &str, wasted: usize) -> Option<Value> {
+    if wasted < text.len() {
+        return None;
+    }
+    match is_repr(text) {
+        false => cut::read(text),
+        true => cut::read(&json_of_repr(text)?.0),
+    }
 }
 
 /// Whether an object has the quotes of Python.
@@ -36,17 +57,23 @@ pub(super) fn is_repr(text: &str) -> bool {
 /// All documents of a text, from the first to the last, as far as they can be read.
 pub(super) fn all(text: &str) -> Vec<Value> {
     let (mut found, mut rest, mut wasted) = (Vec::new(), text, 0);
-    while let Some(at) = find_object(rest).filter(|_| wasted < MAX_READS * text.len()) {
+    while let Some(at) = find(rest).filter(|_| wasted < MAX_READS * text.len()) {
         let object = rest.get(at..).unwrap_or_default();
         let end = match read(object) {
             Ok((value, end)) => {
                 found.push(value);
                 end
             }
-            Err(bytes) => {
-                wasted += bytes;
-                1
-            }
+            Err(bytes) => match read_cut(object, bytes) {
+                Some(value) => {
+                    found.push(value);
+                    object.len()
+                }
+                None => {
+                    wasted += bytes;
+                    1
+                }
+            },
         };
         rest = object.get(end..).unwrap_or_default();
     }
@@ -62,8 +89,8 @@ fn bytes_before(error: &serde_json::Error, text: &str) -> usize {
     lines.map(str::len).sum::<usize>() + error.column()
 }
 
-/// The JSON of what Python prints of a dictionary or a list, and where that ends.
-fn json_of_repr(text: &str) -> Option<(String, usize)> {
+/// The JSON of what Python prints of a dictionary or a list, and where that ends, if it does.
+fn json_of_repr(text: &str) -> Option<(String, Option<usize>)> {
     let mut json = String::new();
     let mut depth = 0_usize;
     let mut chars = text.char_indices().peekable();
@@ -72,10 +99,13 @@ fn json_of_repr(text: &str) -> Option<(String, usize)> {
             '\'' | '"' => {
                 json.push('"');
                 loop {
-                    match chars.next()?.1 {
+                    let Some((_, inside)) = chars.next() else {
+                        return Some((json, None));
+                    };
+                    match inside {
                         end if end == c => break,
                         '"' => json.push_str("\\\""),
-                        '\\' => match chars.next()?.1 {
+                        '\\' => match chars.next().map_or('\\', |(_, escaped)| escaped) {
                             quote @ ('\'' | '"') if quote == '\'' => json.push(quote),
                             // Two digits where JSON has four.
                             'x' => json.push_str("\\u00"),
@@ -95,7 +125,7 @@ fn json_of_repr(text: &str) -> Option<(String, usize)> {
                 json.push(if c == ')' { ']' } else { c });
                 depth = depth.checked_sub(1)?;
                 if depth == 0 {
-                    return Some((json, at + c.len_utf8()));
+                    return Some((json, Some(at + c.len_utf8())));
                 }
             }
             'b' if chars.peek().is_some_and(|(_, quote)| matches!(quote, '\'' | '"')) => {}
@@ -114,7 +144,7 @@ fn json_of_repr(text: &str) -> Option<(String, usize)> {
             c => json.push(c),
         }
     }
-    None
+    Some((json, None))
 }
 
 #[cfg(test)]
@@ -137,6 +167,16 @@ mod tests {
     #[test]
     fn documents_are_found_behind_words() {
         let found = all("x {y} {'a': 1} and {\n \"b\": {\"c\": 2}} {\"cut");
-        assert_eq!(found, [json!({"a": 1}), json!({"b": {"c": 2}})]);
+        assert_eq!(
+            found,
+            [json!({"a": 1}), json!({"b": {"c": 2}}), json!({"cut": null})]
+        );
+        let cut = "400 - {'error': {'code': 'x', 'message': 'it\\'s cut in th";
+        assert_eq!(
+            all(cut),
+            [json!({"error": {"code": "x", "message": "it's cut in th"}})]
+        );
+        let xml = "403: <Error><Code>No</Code></Error>, {\"a\":1}";
+        assert_eq!(all(xml), [json!({"Code": "No"}), json!({"a": 1})]);
     }
 }

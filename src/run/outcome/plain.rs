@@ -1,4 +1,4 @@
-//! Replaces raw JSON in a text by what it says. Pure.
+//! Replaces raw JSON, and XML of clouds, in a text by what it says. Pure.
 
 use serde_json::Value;
 
@@ -14,8 +14,8 @@ pub(crate) fn without_json(text: &str) -> String {
             Ok((value, end)) if end == text.len() => {
                 return said_in(&value, 0).unwrap_or_else(|| "an error without a message".to_owned());
             }
-            Err(_) if text.starts_with('{') && !documents::is_repr(text) => {
-                return "an unreadable error".to_owned();
+            Err(wasted) if text.starts_with('{') && !documents::is_repr(text) => {
+                return said_in_cut(text, wasted, 0).unwrap_or_else(|| "an unreadable error".to_owned());
             }
             Ok(_) | Err(_) => {}
         }
@@ -29,8 +29,8 @@ pub(super) fn detail(body: &str) -> Option<String> {
     let body = body.trim();
     let said = match documents::read(body) {
         Ok((value, _)) => said_in(&value, 0)?,
-        Err(_) if body.starts_with(['{', '[']) => return None,
-        Err(_) => body.to_owned(),
+        Err(wasted) if body.starts_with(['{', '[']) => said_in_cut(body, wasted, 0)?,
+        Err(_) => without_documents(body, &mut 0, 1),
     };
     (!said.is_empty()).then_some(said)
 }
@@ -68,20 +68,24 @@ const PAGE_HEAD: usize = 4 << 10;
 fn without_documents(text: &str, wasted: &mut usize, depth: usize) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some((before, after)) = documents::find_object(rest).map(|at| rest.split_at(at)) {
+    while let Some((before, after)) = documents::find(rest).map(|at| rest.split_at(at)) {
         out.push_str(before);
         let is_worth_it = *wasted < documents::MAX_READS * text.len();
         let (said, end) = match is_worth_it.then(|| documents::read(after)) {
             Some(Ok((value, end))) => (said_in(&value, depth + 1), end),
             not_read => {
-                *wasted += not_read.and_then(Result::err).unwrap_or(0);
-                // A quote behind a bracket may stand in a sentence; what Python cut says more than nothing.
-                if !after.starts_with(OBJECT) {
-                    out.push('{');
-                    rest = after.get(1..).unwrap_or_default();
-                    continue;
+                let bytes = not_read.and_then(Result::err).unwrap_or(0);
+                *wasted += bytes;
+                match said_in_cut(after, bytes, depth + 1) {
+                    Some(said) => (Some(said), after.len()),
+                    None if after.starts_with(OBJECT) => (None, after.find('\n').unwrap_or(after.len())),
+                    // A quote behind a bracket may stand in a sentence; what Python cut says more than nothing.
+                    None => {
+                        out.extend(after.chars().next());
+                        rest = after.get(1..).unwrap_or_default();
+                        continue;
+                    }
                 }
-                (None, after.find('\n').unwrap_or(after.len()))
             }
         };
         out.push_str(&said.unwrap_or_else(|| "…".to_owned()));
@@ -94,6 +98,11 @@ fn without_documents(text: &str, wasted: &mut usize, depth: usize) -> String {
 /// The beginning of a JSON object that a program wrote.
 const OBJECT: &str = "{\"";
 
+/// What a document says that is cut off at the end of the text.
+fn said_in_cut(text: &str, wasted: usize, depth: usize) -> Option<String> {
+    said_in(&documents::read_cut(text, wasted)?, depth)
+}
+
 fn said_in(value: &Value, depth: usize) -> Option<String> {
     if depth > 8 {
         return None;
@@ -104,7 +113,7 @@ fn said_in(value: &Value, depth: usize) -> Option<String> {
             let inner = text.starts_with(['{', '[']).then(|| documents::read(text));
             match inner {
                 Some(Ok((inner, end))) if end == text.len() => said_in(&inner, depth + 1),
-                Some(Err(_)) if text.starts_with('{') => None,
+                Some(Err(wasted)) if text.starts_with('{') => said_in_cut(text, wasted, depth + 1),
                 // A gateway quotes in words what it got.
                 _ => Some(without_documents(text, &mut 0, depth + 1)).filter(|text| !text.is_empty()),
             }
@@ -238,7 +247,14 @@ mod tests {
                 "BadRequestError: said",
             ),
             ("{'error': {'message': 'said'}}", "said"),
-            ("400 - {'error': 'cut", "400 - {'error': 'cut"),
+            ("400 - {'error': 'cut", "400 - cut"),
+            (r#"400 - {"error":{"message":"it was cut"#, "400 - it was cut"),
+            (r#"{"error":{"code":"x","message":"it was cut"#, "it was cut"),
+            ("it said {'so', or <Error> so", "it said {'so', or <Error> so"),
+            (
+                "403: <Error><Code>Denied</Code><Message>a &amp; b</Message></Error>.",
+                "403: a & b.",
+            ),
         ] {
             assert_eq!(without_json(raw), said, "{raw}");
         }

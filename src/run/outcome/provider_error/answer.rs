@@ -15,6 +15,8 @@ pub(super) struct Answer {
     pub(super) params: Vec<String>,
     /// The status that the provider gave a gateway.
     pub(super) status: Option<u16>,
+    /// The answer is what a web framework says of a request that its handler could not answer: `{"detail": "words"}`.
+    pub(super) is_of_handler: bool,
     /// The body as lines of a field and its text, without what it repeats of the request; as it is, if it is no document.
     pub(super) body: String,
 }
@@ -129,14 +131,15 @@ impl Answer {
         // The names of what says something else than the sentences around it.
         let name = if key.contains('_') { key } else { "" };
         self.body.extend([name, " ", words, "\n"]);
+        self.is_of_handler |= key == "detail" && field.is_string();
         let number = field.as_u64().and_then(|number| u16::try_from(number).ok());
         let status = number.filter(is_status).or_else(|| of_digits(field.as_str()?));
         if STATUS.contains(&key) && status.is_some() {
             self.status = status;
         }
         match field {
-            Value::String(code) if CODES.contains(&key) && !code.contains(char::is_whitespace) => {
-                self.push_code(code);
+            Value::String(code) if CODES.contains(&key) && is_code(code) => {
+                self.push_code(&code.replace(' ', "_"));
             }
             Value::String(param) if key == "param" => self.params.push(param.to_ascii_lowercase()),
             Value::Array(place) if key == "loc" => self.params.push(joined(place)),
@@ -149,6 +152,16 @@ impl Answer {
         let code = code.rsplit('#').next().unwrap_or_default();
         let code = code.split(':').next().unwrap_or_default();
         self.codes.push(code.to_ascii_lowercase());
+    }
+}
+
+/// One word; or two plain ones, as some write `Bad Request` for a code.
+fn is_code(text: &str) -> bool {
+    match text.split_once(char::is_whitespace) {
+        None => true,
+        Some((first, second)) => [first, second]
+            .iter()
+            .all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphabetic())),
     }
 }
 

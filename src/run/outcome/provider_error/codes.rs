@@ -161,3 +161,15 @@ pub(super) const OF_PARAMETER: &[&str] = &[
 
 /// Parameters that hold the conversation, message by message.
 pub(super) const CONVERSATION: &[&str] = &["messages", "input", "contents"];
+
+/// Codes of a request that the server itself found wrong.
+pub(super) const OF_REQUEST: &[&str] = &["badrequesterror", "bad_request", "invalid_request_error"];
+
+/// What clients call the failures of a server behind them.
+pub(super) const OF_CLIENT: &[&str] = &[
+    "apiconnectionerror",
+    "apierror",
+    "internalservererror",
+    "jsondecodeerror",
+    "serviceunavailableerror",
+];

@@ -1,6 +1,7 @@
 //! Whether an error is about the conversation: too long, or refused.
 
 use super::super::provider_words as words;
+use super::codes;
 use super::said::Said;
 
 impl Said<'_> {
@@ -71,10 +72,15 @@ impl Said<'_> {
             || self.says(words::HISTORY) && !self.says(words::NOT_HISTORY) && !self.lacks_tools()
     }
 
-    /// A server cannot read the arguments of a call in the conversation. A gateway says the same of an empty answer.
+    /// A server cannot read the arguments of a call in the conversation. A gateway says the same, with a status and a
+    /// code of its own, or as its framework does, of an empty answer.
     pub(super) fn is_of_arguments(&self) -> bool {
-        let is_empty = self.says(&["(char 0)"]) && !self.answer.has(&["badrequesterror"]);
-        self.says(&[" (char "]) && !is_empty
+        let is_empty = self.says(&["(char 0)"]);
+        let is_of_request = matches!(self.status, Some(400 | 422)) && !self.answer.has(codes::OF_CLIENT);
+        self.says(&[" (char "])
+            && (!is_empty
+                || self.answer.has(codes::OF_REQUEST)
+                || is_of_request && !self.answer.is_of_handler)
     }
 
     /// The model has no tools at all, whatever the conversation holds.

@@ -5,7 +5,7 @@ use crate::opencode::RunError;
 use super::super::plain::before_page;
 use super::super::provider_words as words;
 use super::answer::Answer;
-use super::answer_text::{status_in, without_links};
+use super::answer_text::{status_by_name, status_in, without_links};
 use super::{Kind, codes};
 
 pub(super) struct Said<'a> {
@@ -49,7 +49,8 @@ impl<'a> Said<'a> {
         }
         // A gateway puts a status of its own around the provider's.
         if matches!(outer, None | Some(..=400 | 500..)) {
-            said.status = said.answer.status.or(outer);
+            let in_words = || status_by_name(&error.message).filter(|_| outer.is_some());
+            said.status = said.answer.status.or_else(in_words).or(outer);
         }
         said
     }

@@ -30,6 +30,7 @@ pub(in super::super) const OVERFLOW: &[&str] = &[
     "exceed max message tokens",
     "上下文长度",
     "输入内容过长",
+    "超长",
 ];
 
 /// Something is longer than it may be.
@@ -196,6 +197,7 @@ pub(in super::super) const TEMPLATE: &[&str] = &[
     "cannot pass both content and thinking",
     "failed to parse tool call arguments as json",
     "single tool-calls at once",
+    "unable to convert openai tool calls",
 ];
 
 /// What the AI SDK says of messages that it does not send to a provider.
