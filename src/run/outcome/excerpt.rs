@@ -2,7 +2,10 @@
 
 use std::collections::VecDeque;
 
-/// Bytes of `resultJson.stdout`.
+use crate::opencode::bounded::suffix;
+
+/// Bytes of `resultJson.stdout`, and of the stderr that is judged. It bounds the time, too: to look for secrets is most
+/// of what a judgement takes, whatever the lines were.
 pub const STDOUT_LIMIT: usize = 1024 * 1024;
 /// Bytes of the line that says how many lines are missing.
 const MARKER: usize = 64;
@@ -107,9 +110,28 @@ pub(super) fn excerpt(stdout: &str) -> String {
     excerpt.finish()
 }
 
+/// The end of a long stderr, from a line or a word on: half a secret is known by nothing.
+pub(super) fn end(stderr: &str) -> &str {
+    let end = suffix(stderr, STDOUT_LIMIT);
+    if end.len() == stderr.len() {
+        return stderr;
+    }
+    let from = end.find('\n').or_else(|| end.find(char::is_whitespace));
+    end.get(from.unwrap_or(0)..).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_long_stderr_the_end_is_judged_from_a_line_on() {
+        let long = format!("sk-{}\nlast words", "x".repeat(STDOUT_LIMIT - 20));
+        assert_eq!(end(&long), long);
+        assert_eq!(end(&format!("{}{long}", "y".repeat(20))), "\nlast words");
+        let words = format!("{} secret", "z".repeat(STDOUT_LIMIT));
+        assert_eq!(end(&words), " secret");
+    }
 
     #[test]
     fn head_and_tail_stay_whole_lines() {

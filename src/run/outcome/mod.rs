@@ -46,7 +46,7 @@ pub fn resolve(facts: &Facts) -> RunResult {
     resolve_folded(&FoldedFacts {
         summary: opencode::fold(&facts.stdout).finish(),
         stdout_excerpt: excerpt::excerpt(&facts.stdout),
-        stderr: facts.stderr.clone(),
+        stderr: excerpt::end(&facts.stderr).to_owned(),
         exit_code: facts.exit_code,
         signal: facts.signal.clone(),
         reason: facts.reason.clone(),

@@ -138,6 +138,9 @@ const UNMISTAKABLE: &[&str] = &[
 /// Bytes that such a key has at least.
 const KEY_BYTES: usize = 24;
 
+/// Bytes of the shortest key that is known by its shape. Most words of a text are shorter, and need not be looked at.
+const SHORTEST: usize = 11;
+
 /// Names whose value is a secret.
 const NAMES: [&str; 17] = [
     "api_key",
@@ -168,6 +171,9 @@ pub(super) fn names_secret(lower: &str) -> bool {
 pub(super) fn has_shape(word: &str) -> bool {
     // The dot that ends a sentence.
     let word = word.trim_end_matches('.');
+    if word.len() < SHORTEST {
+        return false;
+    }
     let is_jwt = word.starts_with("eyJ") && word.len() >= 24 && word.contains('.');
     let long_after = |(start, least): &(&str, usize)| {
         word.strip_prefix(start)
@@ -246,4 +252,18 @@ fn is_dotted_pair(word: &str) -> bool {
 fn is_encoded_private_key(word: &str) -> bool {
     let says_private = ["UFJJVkFURSBLRV", "BSSVZBVEUgS0", "QUklWQVRFIEtF"];
     word.starts_with("LS0tLS1CRUdJTi") && says_private.iter().any(|says| word.contains(says))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_is_shorter_than_the_words_that_are_looked_at() {
+        let shapes = SHAPES.iter().chain(&DENSE_AFTER);
+        assert_eq!(
+            shapes.map(|(start, least)| start.len() + least).min(),
+            Some(SHORTEST)
+        );
+    }
 }
