@@ -125,7 +125,10 @@ describe("recordings of the real opencode", () => {
       expect(error("Bad Request", JSON.stringify(body))).toMatchObject({ text: `APIError: Bad Request: ${cause}` });
       expect(error(cause, JSON.stringify(body))).toMatchObject({ text: `APIError: ${cause}` });
     }
-    for (const body of ["<html>", "{", "[]", "{}", '{"error":[]}', 5, null, `{"message":"${"x".repeat(20_000)}"}`]) {
+    expect(error("Bad Request", "<html>")).toMatchObject({
+      text: "APIError: Bad Request: a web page instead of an answer",
+    });
+    for (const body of ["{", "[]", "{}", '{"error":[]}', 5, null, `{"message":"${"x".repeat(20_000)}"}`]) {
       expect(error("Bad Request", body)).toMatchObject({ text: "APIError: Bad Request" });
     }
   });
@@ -272,6 +275,31 @@ describe("single lines", () => {
       expect(parse(JSON.stringify({ type: "error", sessionID: "ses_1", error }), TS)).toEqual([
         { kind: "stderr", ts: TS, text: shown },
       ]);
+    }
+  });
+
+  it("shows of a message what its documents say", () => {
+    const nested = { error: { message: "said" } };
+    for (const [message, said] of [
+      ["Error code: 400 - {'error': {'message': \"it's said\", 'code': None}}", "Error code: 400 - it's said"],
+      ["<Error><Code>No</Code><Message>a &amp; b &#65;</Message></Error>", "a & b A"],
+      ["<Error><Message><![CDATA[<no>]]></Message></Error>", "<no>"],
+      ["503: <!DOCTYPE html><html><head><title>Away</title>", "503: a web page instead of an answer: Away"],
+      ['a {"x": 1} b', "a … b"],
+      ["it wrote {'so', <Error> and <b>", "it wrote {'so', <Error> and <b>"],
+      [nested, "said"],
+    ]) {
+      const event = { type: "error", sessionID: "ses_1", error: { name: "APIError", data: { message } } };
+      expect(parse(JSON.stringify(event), TS)).toEqual([{ kind: "stderr", ts: TS, text: `APIError: ${said}` }]);
+    }
+  });
+
+  it("reads long answers of every kind at once, and quickly", () => {
+    for (const piece of ['{"', "{'a':", "<Error><Message>x", "<?xml ?><a>", "<![CDATA[", "<html", "&#x", "(", "\\"]) {
+      const message = `<Error>{'a': '${piece.repeat(16_000 / piece.length)}`;
+      const event = { type: "error", sessionID: "s", error: { name: "A", data: { message, responseBody: message } } };
+      const work = charactersRead(() => parse(JSON.stringify(event), TS));
+      expect(work, piece).toBeLessThan(5_000_000);
     }
   });
 

@@ -6,6 +6,7 @@
  */
 import type { TranscriptEntry } from "@paperclipai/adapter-utils";
 
+import { saidInAnswer, withoutDocuments } from "./answer.js";
 import { objectAt } from "./json-object.js";
 
 /** What a transcript shows of one tool result; opencode itself stores the rest. */
@@ -15,8 +16,6 @@ const MAX_INPUT_TEXT_CHARS = 16 * 1024;
 const MAX_INPUT_NODES = 2_000;
 const MAX_INPUT_DEPTH = 20;
 const MAX_RAW_CHARS = 64 * 1024;
-/** A longer answer of a provider is no error in words. */
-const MAX_BODY_CHARS = 16 * 1024;
 
 type Json = Record<string, unknown>;
 
@@ -224,12 +223,12 @@ function fromDone(event: Json, ts: string): TranscriptEntry[] {
 
 /** opencode 1.x says `{name, data}`, V2 says `{type, message, status, reason}`. */
 function describeError(value: unknown): string {
-  if (typeof value === "string") return plainText(value) || "Unknown error";
+  if (typeof value === "string") return plainText(withoutDocuments(value)) || "Unknown error";
   const error = record(value);
   const data = record(error["data"]);
   const http = record(error["http"]);
   const name = string(error["name"]) || string(error["type"]);
-  const message = string(data["message"]) || string(error["message"]);
+  const message = messageOf(data["message"]) || messageOf(error["message"]);
   const status = data["statusCode"] ?? error["status"] ?? http["status"];
   const url = (string(record(data["metadata"])["url"]) || string(http["url"])).slice(0, 1000);
   const facts = [
@@ -238,43 +237,15 @@ function describeError(value: unknown): string {
     url.split(/[?#]/, 1)[0]?.replace(/^(\w+:\/\/)[^/]*@/, "$1") ?? "",
     data["isRetryable"] === true ? "retries used up" : "",
   ].filter(Boolean);
-  const cause = causeInBody(string(data["responseBody"]) || string(http["body"]));
+  const cause = saidInAnswer(data["responseBody"] ?? http["body"]);
   const said = [clip(name, 200), plainText(message), message.includes(cause) ? "" : plainText(cause)];
   const text = said.filter(Boolean).join(": ") || "Unknown error";
   return facts.length > 0 ? `${text} (${facts.join(", ")})` : text;
 }
 
-/** The fields of an answer that say something, in the addon's order; texts in texts are read, too. */
-const SAID = (
-  "message error_msg error_description status_msg faultstring error data detail details errors response fault " +
-  "base_resp description msg title reason code name type"
-).split(" ");
-const MAX_ANSWER_DEPTH = 9;
-
-/** What a provider says in its answer, of which opencode's message may only repeat the status. */
-function causeInBody(body: unknown, depth = 0): string {
-  if (depth > MAX_ANSWER_DEPTH || body === undefined || body === null) return "";
-  if (Array.isArray(body)) return firstSaid(body, depth);
-  if (typeof body === "object") {
-    const answer = record(body);
-    const named = new Map(Object.entries(answer).map(([name, value]) => [name.toLowerCase(), value]));
-    return firstSaid([record(answer["metadata"])["raw"], ...SAID.map((name) => named.get(name))], depth);
-  }
-  const text = typeof body === "string" && body.length <= MAX_BODY_CHARS ? body.trim() : "";
-  try {
-    if (/^[{[]/.test(text)) return causeInBody(JSON.parse(text), depth + 1);
-  } catch {
-    // Words in brackets, or half an answer.
-  }
-  return /^[{<]/.test(text) ? "" : text;
-}
-
-function firstSaid(values: unknown[], depth: number): string {
-  for (const value of values) {
-    const said = causeInBody(value, depth + 1);
-    if (said !== "") return said;
-  }
-  return "";
+/** Some pass on a provider's answer where a message should be. */
+function messageOf(value: unknown): string {
+  return typeof value === "string" ? withoutDocuments(value) : saidInAnswer(value);
 }
 
 /** A copy of a tool's input with long texts cut and deep or wide structures pruned. */
