@@ -4,9 +4,11 @@ use std::collections::VecDeque;
 
 use crate::opencode::bounded::suffix;
 
-/// Bytes of `resultJson.stdout`, and of the stderr that is judged. It bounds the time, too: to look for secrets is most
-/// of what a judgement takes, whatever the lines were.
+/// Bytes of `resultJson.stdout`. It bounds the time of a judgement, too: of the worst text a tenth of a second, in which
+/// secrets are looked for.
 pub const STDOUT_LIMIT: usize = 1024 * 1024;
+/// Bytes of a stderr that are judged; a run's own has fewer.
+const STDERR_LIMIT: usize = 256 * 1024;
 /// Bytes of the line that says how many lines are missing.
 const MARKER: usize = 64;
 
@@ -112,7 +114,7 @@ pub(super) fn excerpt(stdout: &str) -> String {
 
 /// The end of a long stderr, from a line or a word on: half a secret is known by nothing.
 pub(super) fn end(stderr: &str) -> &str {
-    let end = suffix(stderr, STDOUT_LIMIT);
+    let end = suffix(stderr, STDERR_LIMIT);
     if end.len() == stderr.len() {
         return stderr;
     }
@@ -126,10 +128,10 @@ mod tests {
 
     #[test]
     fn of_a_long_stderr_the_end_is_judged_from_a_line_on() {
-        let long = format!("sk-{}\nlast words", "x".repeat(STDOUT_LIMIT - 20));
+        let long = format!("sk-{}\nlast words", "x".repeat(STDERR_LIMIT - 20));
         assert_eq!(end(&long), long);
         assert_eq!(end(&format!("{}{long}", "y".repeat(20))), "\nlast words");
-        let words = format!("{} secret", "z".repeat(STDOUT_LIMIT));
+        let words = format!("{} secret", "z".repeat(STDERR_LIMIT));
         assert_eq!(end(&words), " secret");
     }
 

@@ -136,12 +136,13 @@ mod tests {
 
     #[test]
     fn what_clouds_answer_is_read() {
-        let s3 = "<?xml version=\"1.0\"?>\n<Error><Code>SlowDown</Code><Message>a &lt; b &amp; &#39;c&#x27;</Message></Error> rest";
+        let s3 = "<?xml version=\"1.0\"?>\n<Error><Code>SlowDown</Code>\
+                  <Message>a &lt; b &amp; &#39;c&#x27;</Message></Error> rest";
         let (value, end) = read(s3).expect("a document");
         assert_eq!(value, json!({"Code": "SlowDown", "Message": "a < b & 'c'"}));
         assert_eq!(s3.get(end..), Some(" rest"));
-        let soap = "<soap:Envelope xmlns:soap=\"x\"><soap:Body><soap:Fault><faultcode/><faultstring><![CDATA[<no>]]></faultstring>\
-                    <!-- <x> --></soap:Fault></soap:Body></soap:Envelope>";
+        let soap = "<soap:Envelope xmlns:soap=\"x\"><soap:Body><soap:Fault><faultcode/>\
+                    <faultstring><![CDATA[<no>]]></faultstring><!-- <x> --></soap:Fault></soap:Body></soap:Envelope>";
         assert_eq!(
             read(soap).map(|(value, _)| value),
             Some(json!({"faultstring": "<no>"}))
