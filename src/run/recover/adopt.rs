@@ -2,14 +2,16 @@
 //! run.
 
 use crate::cluster::conditions::is_owned_by;
+use crate::cluster::verbs::retry_transient;
 use crate::config::RunSpec;
 use crate::manifest::job_record::JobRecord;
 use crate::manifest::names::prompt_hash;
 use crate::run::attached::{AttachedJob, Role};
 use crate::run::context::{JobIdentity, RunContext};
-use crate::run::failure::Failure;
+use crate::run::failure::{Failure, GUARD_UNREACHABLE};
 use crate::run::job::at_work::has_started;
 use crate::run::seal::Kind;
+use crate::run::timing::GATE_LIST;
 use crate::run::volume::folder::{Gate, RunFolder, nonce};
 
 /// Takes the Job over; `None` when another server has harvested it already. A stop only shortens the looks at the
@@ -30,9 +32,15 @@ pub(crate) async fn adopt(
         Err(_) if is_stopped() && !is_ended => Gate::Open,
         looked => looked?,
     };
-    if gate == Gate::Closed && !is_own && !was_let_start(context, &job_record.job_uid).await {
-        // The server that made it is removing it.
-        return Ok(None);
+    if gate == Gate::Closed && !is_own {
+        let was_let_start = match was_let_start(context, &job_record.job_uid).await {
+            Err(_) if is_stopped() && !is_ended => true,
+            asked => asked?,
+        };
+        if !was_let_start {
+            // The server that made it is removing it.
+            return Ok(None);
+        }
     }
     if let Some(nonce) = job_record.nonce.as_deref().filter(|_| gate == Gate::Waits) {
         // The container may have ended long before its Job is over.
@@ -79,10 +87,24 @@ pub(crate) async fn adopt(
 }
 
 /// Whether the API server shows that the Job's agent was started: then its gate was open, whatever agents write there.
-async fn was_let_start(context: &RunContext, job_uid: &str) -> bool {
-    let listed = context.namespace.list_pods(&context.selector).await;
-    let mut pods = listed.unwrap_or_default().into_iter();
-    pods.any(|pod| is_owned_by(&pod, job_uid) && has_started(&pod))
+///
+/// # Errors
+/// When the API server does not say: a Job that is at work must not be given up for that.
+async fn was_let_start(context: &RunContext, job_uid: &str) -> Result<bool, Failure> {
+    let pods = retry_transient(GATE_LIST, "list", "pods", || {
+        context.namespace.list_pods(&context.selector)
+    });
+    match pods.await {
+        Ok(pods) => Ok(pods
+            .iter()
+            .any(|pod| is_owned_by(pod, job_uid) && has_started(pod))),
+        // Nobody has ever seen a pod here.
+        Err(error) if error.is_forbidden() => Ok(false),
+        Err(error) => Err(Failure::before_start(
+            GUARD_UNREACHABLE,
+            format!("{error}. So it is not known whether an earlier run of this agent is on"),
+        )),
+    }
 }
 
 /// Whether the Job was made for the same prompt as this run's.
