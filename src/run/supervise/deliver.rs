@@ -174,8 +174,6 @@ pub fn keep_end(kept: &mut String, more: &str) {
     kept.drain(..kept.len() - whole.len());
 }
 
-/// There was output. Said when the host has it: while it is slow to take a text nobody reads on, and that is no silence
-/// of the agent.
 /// What was done on this worker of the runtime since other runs had their turn.
 #[derive(Debug, Default)]
 struct Turn(usize);
@@ -191,6 +189,8 @@ impl Turn {
     }
 }
 
+/// There was output. Said when the host has it: while it is slow to take a text nobody reads on, and that is no silence
+/// of the agent.
 fn note_output(output: &signal::Sender<OutputState>) {
     output.send_if_modified(|state| {
         state.last_output = Some(Instant::now());
@@ -267,7 +267,6 @@ mod tests {
 
     use super::*;
 
-    /// The other task can only run on the one worker, on which the large text is worked on.
     #[test]
     fn lines_of_nothing_are_work_as_well() {
         let mut turn = Turn::default();
@@ -275,6 +274,7 @@ mod tests {
         assert_eq!(turns.count(), 120);
     }
 
+    /// The other task can only run on the one worker, on which the large text is worked on.
     #[test]
     fn a_large_text_leaves_its_worker_to_other_tasks() {
         let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -158,11 +158,12 @@ impl VolumePath {
         open(FILE)
     }
 
-    /// The trusted folder from which the walk starts.
+    /// The folders between the trusted one and the file, from the outermost on.
     pub(super) fn folders(&self) -> &[String] {
         &self.folders
     }
 
+    /// The trusted folder from which the walk starts.
     pub(super) fn root(&self) -> &Path {
         &self.root
     }
