@@ -63,6 +63,24 @@ fn api_error(message: &str, status: Value, host: &str) -> Value {
 }
 
 #[test]
+fn messages_are_fit_to_show() {
+    let failed = |name: &str, data: Value| {
+        let event = json!({"type": "error", "sessionID": "ses_1", "error": {"name": name, "data": data}});
+        message(&json!({"stdout": format!("{event}\n"), "exitCode": 1, "logState": "proven", "model": "m/x"}))
+            .unwrap()
+    };
+    let raw = r#"{"type":"error","error":{"message":"bad key sk-abcdefghijklmnop","type":"auth"}}"#;
+    assert_eq!(
+        failed("APIError", json!({"message": raw, "statusCode": 400})),
+        "m answered 400: bad key [redacted]"
+    );
+    let long = failed("UnknownError", json!({"message": "é".repeat(5000)}));
+    assert!(long.len() <= 2048 && long.ends_with('…'));
+    let only_json = json!({"stdout": "", "stderr": "{\"type\":\"x\"}", "exitCode": 1, "logState": "proven"});
+    assert!(!message(&only_json).unwrap().contains('{'));
+}
+
+#[test]
 fn a_provider_error_names_provider_and_status() {
     assert_eq!(
         of_recording("http-401"),
