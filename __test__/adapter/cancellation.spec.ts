@@ -22,6 +22,35 @@ async function api(answers: (string | number)[]) {
   return { requests, apiUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
 
+describe("the host's signal", () => {
+  const watched = (reason?: Error) => {
+    const [reasons, said]: [string[], string[]] = [[], []];
+    const controller = new AbortController();
+    const stop = watchCancellation({
+      ctx: { signal: controller.signal },
+      issueId: null,
+      apiUrl: undefined,
+      cancel: (why) => reasons.push(why),
+      warn: (message) => said.push(message),
+    });
+    controller.abort(reason);
+    stop();
+    return { reasons, said };
+  };
+
+  it("cancels, whatever its reason", () => {
+    for (const reason of [undefined, new Error("Cancelled by Ada"), new Error("Run stopped before provider startup")])
+      expect(watched(reason)).toEqual({ reasons: ["signal"], said: [] });
+  });
+
+  it("cancels nothing when the host has only lost its lease on the run, as at its shutdown", () => {
+    expect(watched(new Error("Legacy controller lease lost"))).toEqual({
+      reasons: [],
+      said: [expect.stringMatching(/^Warning: Paperclip gave this run up .* Its agent works on$/)],
+    });
+  });
+});
+
 describe("the issue's status", () => {
   it("cancels when it becomes cancelled, whatever the API answered before", async () => {
     const { requests, apiUrl } = await api([500, "not json", "null", '{"status":"done"}', '{"status":"cancelled"}']);

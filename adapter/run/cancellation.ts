@@ -11,6 +11,12 @@ const REQUEST_LIMIT_MS = 10_000;
 /** So many answers in a row without a status, and the run's log says so: a refusal stays, a network may come back. */
 const SAID_AFTER = { refused: 2, failed: 4 };
 
+/**
+ * What the host aborts a run with whose controller's lease it could not renew: while it shuts down, or when its database
+ * was away for a minute. Nobody has cancelled the run, and whoever comes next takes over its Job.
+ */
+const LEASE_LOST = "Legacy controller lease lost";
+
 /** Why a run is cancelled, as the addon gets it. */
 export type CancelReason = "signal" | "issue";
 
@@ -23,7 +29,7 @@ interface CancellationInput {
   apiUrl: string | undefined;
   /** Called at most once for each reason. */
   cancel: (reason: CancelReason) => void;
-  /** Called at most once: the issue's status cannot be read. */
+  /** Called at most once for each: the issue's status cannot be read; the host has given the run up. */
   warn?: (message: string) => void;
   pollMs?: number;
   fetch?: typeof fetch;
@@ -39,9 +45,16 @@ export function watchCancellation(input: CancellationInput): () => void {
   };
 }
 
-function watchSignal({ ctx: { signal }, cancel }: CancellationInput): () => void {
+function watchSignal({ ctx: { signal }, cancel, warn }: CancellationInput): () => void {
   if (!signal) return () => {};
-  return onAbort(signal, () => cancel("signal"));
+  return onAbort(signal, () => {
+    if (!isLeaseLost(signal.reason)) return cancel("signal");
+    warn?.(`Warning: Paperclip gave this run up (${LEASE_LOST}) without a cancel. Its agent works on`);
+  });
+}
+
+function isLeaseLost(reason: unknown): boolean {
+  return reason instanceof Error && reason.message === LEASE_LOST;
 }
 
 /** Calls back once, at once where the signal is aborted already; the returned function takes that back. */
