@@ -12,8 +12,8 @@ const REQUEST_LIMIT_MS = 10_000;
 const SAID_AFTER = { refused: 2, failed: 4 };
 
 /**
- * What the host aborts a run with whose controller's lease it could not renew: while it shuts down, or when its database
- * was away for a minute. Nobody has cancelled the run, and whoever comes next takes over its Job.
+ * What the host aborts a run with whose controller's lease it could not renew: while it shuts down, or when its
+ * database was away for a minute. Nobody has cancelled the run, and whoever comes next takes over its Job.
  */
 const LEASE_LOST = "Legacy controller lease lost";
 
