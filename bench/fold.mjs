@@ -60,7 +60,7 @@ function measure(binary, name, wanted) {
   report(name, statSync(file).size, best(rounds.rust), best(rounds.typescript));
 }
 
-/** The recordings' lines one after the other until there are enough. */
+/** The recordings' lines one after the other until there are enough, as one session: steps of others do not count. */
 function writeStream(file, bytes, wanted) {
   const fixtures = join(root, "fixtures/opencode");
   const lines = readdirSync(fixtures)
@@ -68,7 +68,8 @@ function writeStream(file, bytes, wanted) {
     .filter((path) => existsSync(path))
     .map((path) => readFileSync(path, "utf8"))
     .flatMap((text) => text.slice(0, text.lastIndexOf("\n") + 1).split(/(?<=\n)/))
-    .filter(wanted);
+    .filter(wanted)
+    .map((line) => line.replace(/"sessionID":"ses_\w+"/g, '"sessionID":"ses_1"'));
   const all = Buffer.from(lines.join(""));
   const out = openSync(file, "w");
   for (let written = 0; written < bytes; written += all.length) writeSync(out, all);
