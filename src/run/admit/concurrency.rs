@@ -7,13 +7,14 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::cluster::View;
 use crate::cluster::conditions::job_end;
-use crate::cluster::verbs::{Namespace, retry_required, retry_transient};
+use crate::cluster::verbs::{Namespace, retry_required};
 use crate::manifest::job_record::JobRecord;
 use crate::run::admit::decision::{Candidate, Decision, decide};
 use crate::run::agent_lock::{AgentLock, Arrival};
 use crate::run::failure::{Failure, GUARD_BLOCKED, GUARD_UNREACHABLE};
 use crate::run::host::log::HostLog;
 use crate::run::host::progress::Phase;
+use crate::run::job::agent_pods::list_agent_pods;
 use crate::run::job::at_work::retain_of_agent;
 use crate::run::timing::{ADMISSION_LIST, ADMISSION_LOOK, ADMISSION_PAUSE, ADMISSION_POD_LOOK, LAST_WORDS};
 
@@ -158,13 +159,9 @@ impl Admission<'_> {
         };
         let jobs = retry_required(limit, "list", "jobs", || self.namespace.list_jobs(self.selector)).await;
         let mut jobs = jobs.map_err(unreachable)?;
-        let mut pods =
-            match retry_transient(limit, "list", "pods", || self.namespace.list_pods(self.selector)).await {
-                Ok(pods) => pods,
-                // Without them a pod that outlives its Job is not seen, as it always was.
-                Err(error) if error.is_forbidden() => Vec::new(),
-                Err(error) => return Err(unreachable(error)),
-            };
+        // Without the right to list them a pod that outlives its Job is not seen.
+        let pods = list_agent_pods(self.namespace, self.selector, limit).await;
+        let mut pods = pods.map_err(unreachable)?;
         let instance = candidate.instance.as_deref();
         retain_of_agent(&mut jobs, &mut pods, &candidate.log_folder, instance);
         Ok(decide(&jobs, &pods, candidate))

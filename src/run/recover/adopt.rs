@@ -2,13 +2,13 @@
 //! run.
 
 use crate::cluster::conditions::is_owned_by;
-use crate::cluster::verbs::retry_transient;
 use crate::config::RunSpec;
 use crate::manifest::job_record::JobRecord;
 use crate::manifest::names::prompt_hash;
 use crate::run::attached::{AttachedJob, Role};
 use crate::run::context::{JobIdentity, RunContext};
 use crate::run::failure::{Failure, GUARD_UNREACHABLE};
+use crate::run::job::agent_pods::list_agent_pods;
 use crate::run::job::at_work::has_started;
 use crate::run::seal::Kind;
 use crate::run::timing::GATE_LIST;
@@ -91,20 +91,14 @@ pub(crate) async fn adopt(
 /// # Errors
 /// When the API server does not say: a Job that is at work must not be given up for that.
 async fn was_let_start(context: &RunContext, job_uid: &str) -> Result<bool, Failure> {
-    let pods = retry_transient(GATE_LIST, "list", "pods", || {
-        context.namespace.list_pods(&context.selector)
-    });
-    match pods.await {
-        Ok(pods) => Ok(pods
-            .iter()
-            .any(|pod| is_owned_by(pod, job_uid) && has_started(pod))),
-        // Nobody has ever seen a pod here.
-        Err(error) if error.is_forbidden() => Ok(false),
-        Err(error) => Err(Failure::before_start(
-            GUARD_UNREACHABLE,
-            format!("{error}. So it is not known whether an earlier run of this agent is on"),
-        )),
-    }
+    let pods = list_agent_pods(&context.namespace, &context.selector, GATE_LIST).await;
+    let pods = pods.map_err(|error| {
+        let message = format!("{error}. So it is not known whether an earlier run of this agent is on");
+        Failure::before_start(GUARD_UNREACHABLE, message)
+    })?;
+    Ok(pods
+        .iter()
+        .any(|pod| is_owned_by(pod, job_uid) && has_started(pod)))
 }
 
 /// Whether the Job was made for the same prompt as this run's.

@@ -5,9 +5,10 @@
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::ClusterError;
-use crate::cluster::verbs::{retry_required, retry_transient};
+use crate::cluster::verbs::retry_required;
 use crate::run::context::RunContext;
 use crate::run::failure::{Failure, GUARD_UNREACHABLE};
+use crate::run::job::agent_pods::list_agent_pods;
 use crate::run::job::at_work::{is_first, jobs_at_work, leaving_pods, retain_of_agent};
 use crate::run::start::submit::CreatedJob;
 use crate::run::timing::{ADMISSION_POD_LOOK, GATE_LEAVING_POD, GATE_LIST, GATE_LOOK, GATE_TIE};
@@ -26,17 +27,8 @@ pub(crate) async fn may_go_on(context: &RunContext, own: &CreatedJob) -> Result<
         let is_other = |uid: &Option<String>| uid.as_deref() != Some(own.uid.as_str());
         // A Job that is kept by a sidecar, or has ended, is in nobody's way; a pod is whose Job has come and gone since
         // the admission.
-        let pods = retry_transient(GATE_LIST, "list", "pods", || {
-            context.namespace.list_pods(&context.selector)
-        })
-        .await;
-        let mut pods = pods.or_else(|error| {
-            if error.is_forbidden() {
-                Ok(Vec::new())
-            } else {
-                Err(unknown(error))
-            }
-        })?;
+        let pods = list_agent_pods(&context.namespace, &context.selector, GATE_LIST).await;
+        let mut pods = pods.map_err(unknown)?;
         let instance = context.spec.run.instance.as_deref();
         retain_of_agent(&mut jobs, &mut pods, &context.log_folder, instance);
         let on = jobs_at_work(&jobs, &pods);

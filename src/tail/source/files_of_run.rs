@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use super::hand_over::{HandOver, ServerUser, is_powerless};
 use super::stat::freshness_of;
-use super::survey::{names_with, random};
+use super::survey::names_with;
 use super::volume_path::must_be_for_pods;
 use super::{Freshness, Ownership, PrepareError, SourceError, VolumePath, way};
 use crate::tail::record::MAX_RECORD_BYTES;
@@ -317,7 +317,7 @@ fn remove_folder(folder: &OwnedFd, name: &str) -> Result<(), Errno> {
         Err(Errno::NOTEMPTY | Errno::EXIST) => {}
         removed => return removed,
     }
-    fs::renameat(folder, name, folder, format!(".laid-{:016x}", random()))
+    way::rename_aside(folder, name).map(drop)
 }
 
 /// A folder that was not made: the pod or its node may have the right to make it. What may pass is no such answer.

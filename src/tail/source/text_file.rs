@@ -14,10 +14,11 @@ use super::stat::stat_handle;
 use super::volume_path::{must_be_for_pods, must_be_open_to_pods, must_be_regular};
 use super::{Ownership, SourceError};
 
+/// A folder on the way to a file.
 #[cfg(target_os = "linux")]
-const WALK: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+pub(super) const WALK: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 #[cfg(not(target_os = "linux"))]
-const WALK: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+pub(super) const WALK: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 /// NONBLOCK: opening a FIFO that nobody writes must not block a thread for ever.
 const FILE: OFlags = OFlags::RDONLY
     .union(OFlags::NOFOLLOW)

@@ -8,12 +8,8 @@ use rustix::fs::{self, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::survey::random;
+use super::text_file::WALK;
 use super::{Ownership, SourceError, VolumePath};
-
-#[cfg(target_os = "linux")]
-const WALK: OFlags = OFlags::PATH;
-#[cfg(not(target_os = "linux"))]
-const WALK: OFlags = OFlags::RDONLY;
 
 /// Makes the last `own` folders of the path such that server and pods can use them: what is no folder gets another
 /// name, and so does one of the pods' or of this server that is closed and cannot be opened. What is not there stays
@@ -22,11 +18,10 @@ const WALK: OFlags = OFlags::RDONLY;
 /// # Errors
 /// What the volume answers.
 pub(super) fn clear(path: &VolumePath, own: usize, pods: Ownership) -> Result<(), SourceError> {
-    let flags = WALK | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let mut above = fs::open(path.root(), flags, Mode::empty())?;
+    let mut above = fs::open(path.root(), WALK, Mode::empty())?;
     let first_own = path.folders().len().saturating_sub(own);
     for (at, name) in path.folders().iter().enumerate() {
-        let folder = match fs::openat(&above, name, flags | OFlags::NOFOLLOW, Mode::empty()) {
+        let folder = match fs::openat(&above, name, WALK | OFlags::NOFOLLOW, Mode::empty()) {
             Err(Errno::NOENT) => return Ok(()),
             Err(Errno::NOTDIR | Errno::LOOP) if at >= first_own => return put_aside(&above, name),
             opened => opened?,
@@ -40,14 +35,20 @@ pub(super) fn clear(path: &VolumePath, own: usize, pods: Ownership) -> Result<()
 }
 
 fn put_aside(above: &OwnedFd, name: &str) -> Result<(), SourceError> {
-    let aside = format!(".laid-{:016x}", random());
-    fs::renameat(above, name, above, &aside)?;
+    let aside = rename_aside(above, name)?;
     tracing::warn!(
         name,
         aside,
         "renamed what stood in the place of a folder for logs"
     );
     Ok(())
+}
+
+/// Gives what stands in the way a name that nobody looks for, and returns it. Its content is not looked at.
+pub(super) fn rename_aside(above: &OwnedFd, name: &str) -> Result<String, Errno> {
+    let aside = format!(".laid-{:016x}", random());
+    fs::renameat(above, name, above, &aside)?;
+    Ok(aside)
 }
 
 /// Whether server and pods can use the folder, as far as its mode and its default ACL say. What they deny is changed
