@@ -31,7 +31,7 @@ function clauses(selector: string): string[] {
 const COMPARED = /^([^!=\s]+)\s*(==|!=|=)\s*(\S*)$/;
 
 /** The labels that a selector asks for with one value. */
-export function equalLabels(selector: string | null): [string, string][] {
+export function labelsWithOneValue(selector: string | null): [string, string][] {
   return clauses(selector ?? "").flatMap((clause): [string, string][] => {
     const [, key, operator, value] = COMPARED.exec(clause) ?? [];
     return key !== undefined && value !== undefined && operator !== "!=" ? [[key, value]] : [];

@@ -10,7 +10,7 @@ import { discovery } from "./discovery.js";
 import { parsePath, RESOURCES, type Resource, REVIEWS, type Target } from "./resources.js";
 import * as status from "./status.js";
 import { ApiError } from "./status.js";
-import { type Answer, selection, type Verbs } from "./verbs.js";
+import { type Answer, selectorTest, type Verbs } from "./verbs.js";
 import { Watch } from "./watch.js";
 
 const BODY_LIMIT = 3 * 1024 * 1024;
@@ -193,7 +193,7 @@ export class ApiServer {
         `resourceVersion: Invalid value: "${version}": strconv.ParseUint: parsing "${version}": invalid syntax`,
       );
     const resource = resourceOf(target);
-    const matches = selection(resource, query);
+    const matches = selectorTest(resource, query);
     const watch = new Watch(response, this.#parts.store, {
       resource,
       ...(target.namespace === undefined ? {} : { namespace: target.namespace }),

@@ -6,7 +6,7 @@ import { Store } from "../store/store.js";
 import { admit, checkUpdate } from "../validation/admit.js";
 import { applyPatch } from "./patch.js";
 import type { Resource, Target } from "./resources.js";
-import { equalLabels, fieldSelector, labelSelector, type Predicate } from "./selectors.js";
+import { labelsWithOneValue, fieldSelector, labelSelector, type Predicate } from "./selectors.js";
 import { ApiError, badRequest, conflict, expired, notFound } from "./status.js";
 
 export interface Answer {
@@ -18,7 +18,8 @@ export interface Answer {
 
 const versionOf = ({ group, version }: Resource): string => (group ? `${group}/${version}` : version);
 
-export function selection(resource: Resource, query: URLSearchParams): Predicate {
+/** Whether an object is what the request's label and field selectors ask for. */
+export function selectorTest(resource: Resource, query: URLSearchParams): Predicate {
   const byLabel = labelSelector(query.get("labelSelector"));
   const byField = fieldSelector(query.get("fieldSelector"), resource.kind);
   return (object) => byLabel(object) && byField(object);
@@ -152,8 +153,8 @@ export class Verbs {
   }
 
   #selected(resource: Resource, namespace: string | undefined, query: URLSearchParams): KubeObject[] {
-    const matches = selection(resource, query);
-    return this.#store.list(resource.plural, namespace, equalLabels(query.get("labelSelector"))).filter(matches);
+    const matches = selectorTest(resource, query);
+    return this.#store.list(resource.plural, namespace, labelsWithOneValue(query.get("labelSelector"))).filter(matches);
   }
 
   #keep(items: KubeObject[], revision: number): string {
