@@ -78,6 +78,15 @@ pub(crate) enum ParsedLine<'a> {
         /// Its name.
         tool: &'a str,
     },
+    /// A tool call that failed.
+    ToolFailed {
+        /// Its session.
+        session: &'a str,
+        /// Its name.
+        tool: &'a str,
+        /// What it failed with.
+        error: Cow<'a, str>,
+    },
     /// A step begins.
     StepStart {
         /// Its session.

@@ -136,7 +136,7 @@ mod tests {
         each(line, is_tail, |text, read| {
             seen.push(match read {
                 ParsedLine::Event(event) => event.kind.as_str().to_owned(),
-                ParsedLine::ToolDone { .. } => "tool".to_owned(),
+                ParsedLine::ToolDone { .. } | ParsedLine::ToolFailed { .. } => "tool".to_owned(),
                 ParsedLine::StepStart { .. } => "start".to_owned(),
                 ParsedLine::Broken => "broken".to_owned(),
                 ParsedLine::Blank => "blank".to_owned(),

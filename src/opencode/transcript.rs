@@ -76,7 +76,8 @@ impl Transcript {
             ParsedLine::Broken if is_tail => self.cut(text),
             ParsedLine::Broken => self.broken(),
             ParsedLine::Event(event) => self.fold(&event),
-            ParsedLine::ToolDone { session, tool } => self.tool_done(session, tool),
+            ParsedLine::ToolDone { session, tool } => self.tool_ended(session, tool, None),
+            ParsedLine::ToolFailed { session, tool, error } => self.tool_ended(session, tool, Some(&error)),
             ParsedLine::StepStart { session, message } => self.step_started(session, message),
             ParsedLine::Error { session, head } => self.error_line(session, head, text),
         }
@@ -160,15 +161,13 @@ impl Transcript {
         self.sum.cut_text = bounded::salvage_text(tail);
     }
 
-    fn tool_done(&mut self, session: &str, tool: &str) {
-        self.activity.uses(tool);
+    fn tool_ended(&mut self, session: &str, tool: &str, error: Option<&str>) {
         self.last = LastEvent::ToolCall;
-        if !self.event_of(session) {
-            return;
+        if self.event_of(session) {
+            self.tool_use(tool, error);
+        } else {
+            self.activity.uses(tool);
         }
-        self.sum.tool_calls += 1;
-        self.progress.used_tool();
-        self.open.got_on();
     }
 
     fn step_started(&mut self, session: &str, message: &str) {
@@ -219,7 +218,11 @@ impl Transcript {
             "step_start" => self.step_start(event.part.message_id.as_str()),
             "step_finish" => self.step_finish(&event.part),
             "text" => self.text(&event.part),
-            "tool_use" => self.tool_use(&event.part),
+            "tool_use" => {
+                let state = &event.part.state;
+                let error = (state.status.as_str() == "error").then_some(state.error.as_str());
+                self.tool_use(event.part.tool.as_str(), error);
+            }
             "reasoning" => self.sum.reasoning_texts += 1,
             "error" => self.error(RunError::read(event.error_value())),
             "done" => self.done(event),
@@ -289,16 +292,14 @@ impl Transcript {
         self.activity.says(part.text.as_str());
     }
 
-    fn tool_use(&mut self, part: &Part<'_>) {
+    fn tool_use(&mut self, tool: &str, error: Option<&str>) {
         self.sum.tool_calls += 1;
-        self.activity.uses(part.tool.as_str());
+        self.activity.uses(tool);
         self.progress.used_tool();
         self.open.got_on();
-        if part.state.status.as_str() != "error" {
-            return;
-        }
-        let tool = bounded::head(part.tool.as_str(), NAME_BYTES);
-        let error = bounded::head(js_trim(part.state.error.as_str()), ERROR_BYTES);
+        let Some(error) = error else { return };
+        let tool = bounded::head(tool, NAME_BYTES);
+        let error = bounded::head(js_trim(error), ERROR_BYTES);
         if is_rejection(&error) && self.sum.rejected_tools.len() < MAX_KEPT {
             self.sum.rejected_tools.push(tool.clone());
         }
