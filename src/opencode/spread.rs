@@ -2,6 +2,7 @@
 
 use super::event::{Event, ParsedLine};
 use super::glued;
+use super::small::SmallValue;
 
 /// Bytes of one event that are kept until it ends.
 const MAX_BYTES: usize = 1 << 20;
@@ -35,6 +36,7 @@ impl Spread {
         }
         match serde_json::from_str::<Event<'_>>(&lines) {
             Ok(event) if glued::is_event(&event) => take(&lines, ParsedLine::Event(Box::new(event))),
+            Ok(_) if is_error(&lines) => take(&lines, ParsedLine::Other),
             Ok(_) | Err(_) => lines
                 .split('\n')
                 .for_each(|line| glued::each(line, false, &mut take)),
@@ -45,6 +47,13 @@ impl Spread {
     pub(crate) fn is_open(&self) -> bool {
         !self.lines.is_empty()
     }
+}
+
+/// Whether an object is what opencode prints of an error that it met at its start: `{name, data}`.
+fn is_error(object: &str) -> bool {
+    let value = serde_json::from_str::<SmallValue<'_>>(object).ok();
+    let name = value.as_ref().and_then(|value| value.get("name")?.as_str());
+    name.is_some_and(|name| name.ends_with("Error")) && value.is_some_and(|value| value.get("data").is_some())
 }
 
 #[cfg(test)]
@@ -100,6 +109,8 @@ mod tests {
     fn other_objects_stay_the_lines_that_they_are() {
         let foreign = ["{", r#"  "type": "text""#, "}"];
         assert_eq!(seen(&foreign), foreign);
+        let error = ["{", r#"  "name": "AnError","#, r#"  "data": {}"#, "}"];
+        assert_eq!(seen(&error), [error.join("\n")]);
         let broken = ["{", r#"  "a": 1,"#, "plain", "{"];
         assert_eq!(seen(&broken), ["{", r#"  "a": 1,"#, "plain"]);
     }

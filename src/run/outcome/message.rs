@@ -40,11 +40,12 @@ fn container_reason(facts: &FoldedFacts, failure: &OutcomeFailure) -> Option<Str
     Some(format!("Pod exited: {reason}{exit}"))
 }
 
-/// Lines on stdout that are no events.
-fn stray(facts: &FoldedFacts) -> Option<String> {
+/// Lines on stdout that are no events: the last ones, or what an error says that is spread over them.
+pub(super) fn stray(facts: &FoldedFacts) -> Option<String> {
     let lines = &facts.summary.stray_lines;
+    let object = lines.iter().rev().find_map(|line| stderr::object(line));
     let last = lines.get(lines.len().saturating_sub(5)..).unwrap_or_default();
-    (!last.is_empty()).then(|| prefix(&last.join("\n"), 600).to_owned())
+    object.or_else(|| (!last.is_empty()).then(|| prefix(&last.join("\n"), 600).to_owned()))
 }
 
 /// The text as it may be shown: plain, without secrets, at most 2 KiB, never empty and never JSON.

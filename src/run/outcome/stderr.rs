@@ -86,7 +86,7 @@ pub(super) fn excerpt(lines: &[String]) -> Option<String> {
     let mut said: Vec<String> = lines.get(start..)?.iter().map(short).collect();
     said.retain(|line| seen.insert(line.clone()));
     let text = said.join("\n");
-    let text = without_object(text.trim());
+    let text = object(text.trim()).unwrap_or_else(|| text.trim().to_owned());
     let text = text.as_str();
     if text.is_empty() {
         return None;
@@ -104,15 +104,16 @@ pub(super) fn excerpt(lines: &[String]) -> Option<String> {
     ))
 }
 
-/// The text where an error is printed as an object of several lines: then what it says, or its name and its fields.
-fn without_object(text: &str) -> String {
+/// What an error says that is printed as an object of several lines, or its name and its fields; none for other texts.
+pub(super) fn object(text: &str) -> Option<String> {
     let object = text.strip_prefix("Error:").unwrap_or(text).trim_start();
-    let value = serde_json::from_str::<SmallValue<'_>>(object).ok();
-    match value.filter(|value| value.as_fields().is_some()) {
-        Some(value) if value.get("name").is_some() => format!("Error: {}", RunError::read(&value).message),
-        Some(_) => format!("Error: {}", without_json(object)),
-        None => text.to_owned(),
-    }
+    let value = serde_json::from_str::<SmallValue<'_>>(object).ok()?;
+    value.as_fields()?;
+    let said = match value.get("name") {
+        Some(_) => RunError::read(&value).message,
+        None => without_json(object),
+    };
+    Some(format!("Error: {said}"))
 }
 
 /// What opencode says of an error that it has no words for. What it prints of it then stands elsewhere.

@@ -5,7 +5,7 @@ use crate::opencode::{Circle, Summary};
 
 use super::facts::{FoldedFacts, LogState};
 use super::failure::OutcomeFailure;
-use super::{code, command_line, crash, errors, kill, session, stderr};
+use super::{code, command_line, crash, errors, kill, message, session, stderr};
 
 /// How the run went.
 #[derive(Debug)]
@@ -250,7 +250,8 @@ fn not_started(facts: &FoldedFacts, exit: i32, lines: &[String]) -> OutcomeFailu
         return OutcomeFailure::new(code::START_FAILED, with_words_of_the_script(reason, lines)).explained();
     }
     let said = command_line::refusal(lines).or_else(|| {
-        stderr::excerpt(lines).map(|said| match stderr::hint(&said) {
+        let said = stderr::excerpt(lines).or_else(|| message::stray(facts));
+        said.map(|said| match stderr::hint(&said) {
             Some(hint) => format!("{said} ({hint})"),
             None => said,
         })
