@@ -155,14 +155,16 @@ fn of_provider(facts: &FoldedFacts, error: &RunError, kind: Kind, text: &str) ->
         Kind::Away | Kind::Misconfigured => code::PROVIDER_UNAVAILABLE,
     };
     let failure = OutcomeFailure::new(code, answered(facts, error, text));
+    // opencode says so of every 404 of OpenAI, and of every 5xx.
+    let means_it = error.status.is_none_or(|status| status != 404 && status < 500);
+    let may_be_repeated = error.retryable == Some(true) && means_it;
     match kind {
         // Neither time nor a repetition changes a certificate.
         Kind::Misconfigured => OutcomeFailure {
             family: None,
             ..failure.not_retryable()
         },
-        // opencode says so of every 404 of OpenAI.
-        Kind::Rejected if error.retryable == Some(true) && error.status != Some(404) => OutcomeFailure {
+        Kind::Rejected if may_be_repeated => OutcomeFailure {
             retryable: true,
             ..failure
         },

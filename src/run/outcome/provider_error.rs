@@ -125,6 +125,7 @@ impl Said<'_> {
             "rate-limit",
             "throttl",
             "too many requests",
+            "qps",
         ];
         let is_fast = status != Some(401) && !is_server && self.says(&of_limit);
         (is_limit || is_fast || status.is_none() && self.says(&["resource_exhausted"]))
@@ -207,6 +208,8 @@ impl Said<'_> {
             Some(403) if self.is_page => Some(Kind::Misconfigured),
             Some(403) => Some(Kind::Auth),
             Some(407) => Some(Kind::Misconfigured),
+            // A setting, whatever the server calls it.
+            Some(500) if self.says(words::OUTPUT_TOO_LONG) => Some(Kind::Rejected),
             Some(408 | 424 | 425 | 498 | 499 | 500..) => Some(Kind::Away),
             Some(400..499) if self.says(words::REFUSED_LOGIN) => Some(Kind::Auth),
             Some(400..499) if self.says(words::AWAY_OF_SERVER) => Some(Kind::Away),

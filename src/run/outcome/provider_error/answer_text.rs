@@ -4,6 +4,11 @@
 /// V2 of an answer that it does not know, "Provider request failed with HTTP 401: …".
 pub(super) fn status_in(message: &str) -> Option<u16> {
     let message = message.trim().trim_end_matches('.');
+    // The name of the error, where opencode has no other words for it.
+    let named = message
+        .split_once(": ")
+        .filter(|(name, _)| name.ends_with("Error"));
+    let message = named.map_or(message, |(_, said)| said);
     let of_v2 = message.strip_prefix("Provider request failed with HTTP ");
     let number = message
         .strip_prefix("Request failed with status code ")
@@ -31,6 +36,26 @@ pub(super) fn status_by_name(text: &str) -> Option<u16> {
     let found = NAMES.iter().filter_map(|name| Some((text.rfind(name)?, name)));
     let (_, name) = found.max()?;
     name.get(..3)?.parse().ok()
+}
+
+/// The text without the names of models, which may be called like anything: only names in quotes behind the word.
+pub(super) fn without_model_names(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("model ") {
+        out.extend([before, "model "]);
+        rest = after;
+        let quote = after.chars().next().filter(|c| matches!(c, '\'' | '"' | '`'));
+        let Some((quote, inside)) = quote.zip(after.get(1..)) else {
+            continue;
+        };
+        let end = inside.find(|c: char| c == quote || c.is_whitespace());
+        if let Some(behind) = end.and_then(|end| inside.get(end..)?.strip_prefix(quote)) {
+            out.extend([quote, quote]);
+            rest = behind;
+        }
+    }
+    out + rest
 }
 
 /// The text without its links: a page about quotas is no quota.

@@ -69,7 +69,17 @@ impl Said<'_> {
             || self.is_template()
             || self.is_of_arguments()
             || self.says(words::HISTORY_ALONE)
-            || self.says(words::HISTORY) && !self.says(words::NOT_HISTORY) && !self.lacks_tools()
+            || self.says(words::HISTORY)
+                && !self.says(words::NOT_HISTORY)
+                && !self.lacks_tools()
+                && !self.is_of_system()
+    }
+
+    /// The system prompt is named as the place, which opencode makes anew in each run.
+    fn is_of_system(&self) -> bool {
+        let places = ["system: ", "system."];
+        let mut lines = self.text.lines().map(str::trim_start);
+        lines.any(|line| places.iter().any(|place| line.starts_with(place)))
     }
 
     /// A server cannot read the arguments of a call in the conversation. A gateway says the same, with a status and a

@@ -1,11 +1,12 @@
-//! An error as it is judged: its fields, its status, and its words without links, pages and what repeats the request.
+//! An error as it is judged: its fields, its status, and its words without links, names of models, pages and what
+//! repeats the request.
 
 use crate::opencode::RunError;
 
 use super::super::plain::before_page;
 use super::super::provider_words as words;
 use super::answer::Answer;
-use super::answer_text::{status_by_name, status_in, without_links};
+use super::answer_text::{status_by_name, status_in, without_links, without_model_names};
 use super::{Kind, codes};
 
 pub(super) struct Said<'a> {
@@ -35,7 +36,7 @@ impl<'a> Said<'a> {
             Some(before) if outer.is_some() => before,
             _ => part.as_str(),
         });
-        let text = without_links(&words.collect::<Vec<_>>().join("\n"));
+        let text = without_model_names(&without_links(&words.collect::<Vec<_>>().join("\n")));
         let mut said = Self {
             error,
             answer,

@@ -21,6 +21,8 @@ pub(in super::super) const OVERFLOW: &[&str] = &[
     "size limit exceeded by",
     "reduce the length of the messages",
     "when context the overflows",
+    "cannot truncate prompt",
+    "context shift is disabled",
     "must be reduced in order to run",
     "payload size exceeds",
     "longer than the maximum",
@@ -80,6 +82,7 @@ pub(in super::super) const HISTORY: &[&str] = &[
     "thought signature",
     "signature` in `thinking",
     "signature in thinking",
+    "thinking signature",
     "thinking block",
     "redacted_thinking",
     "reasoning block",
@@ -90,6 +93,7 @@ pub(in super::super) const HISTORY: &[&str] = &[
     "must end with a user",
     "start with a user",
     "must alternate",
+    "alternate between",
     "last role",
     "last message cannot",
     "unexpected role",
@@ -186,15 +190,19 @@ pub(in super::super) const ITEM_IS_GONE: &[&str] =
 pub(in super::super) const HISTORY_OF_CONNECTION: &[&str] = &["does not belong to this connection"];
 
 /// The answer that is asked for is too long, and not the conversation.
-pub(in super::super) const OUTPUT_TOO_LONG: &[&str] = &["max_completion_tokens must be less than"];
+pub(in super::super) const OUTPUT_TOO_LONG: &[&str] = &[
+    "max_completion_tokens must be less than",
+    "model's maximum output tokens",
+];
 
 /// Words that mean the conversation whatever stands beside them: calls in it where no tools are offered.
 pub(in super::super) const HISTORY_ALONE: &[&str] = &["without `tools=` param", "per assistant message"];
 
-/// The messages of a conversation to which a server cannot apply the model's template.
+/// The messages of a conversation to which a server cannot apply the model's template, or whose pictures it cannot read.
 pub(in super::super) const TEMPLATE: &[&str] = &[
     "must alternate",
     "image input is not supported",
+    "failed to load image",
     "no user query found",
     "cannot pass both content and thinking",
     "failed to parse tool call arguments as json",

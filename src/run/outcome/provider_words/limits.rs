@@ -19,6 +19,7 @@ pub(in super::super) const SPENT: &[&str] = &[
     "used up your",
     "exhausted your",
     "no payment method",
+    "payment method to continue",
     "payment required",
     "spending limit",
     "spending cap",
@@ -62,6 +63,8 @@ pub(in super::super) const SPENT: &[&str] = &[
     "package has expired",
     "subscription has expired",
     "plan has expired",
+    "trial has expired",
+    "trial has ended",
     "subscription plan does not",
     "余额不足",
     "充值",
@@ -127,4 +130,5 @@ pub(in super::super) const TOO_FAST: &[&str] = &[
     "too many tokens, please wait",
     "per_min",
     "per_second",
+    "qps",
 ];

@@ -118,6 +118,8 @@ pub(in super::super) const NO_LOGIN: &[&str] = &[
     "loadapikey",
     "authentication_error",
     "authenticationerror",
+    "authentication expired",
+    "authentication has expired",
     "unauthenticated",
     "unauthorized",
     "permission_denied",
