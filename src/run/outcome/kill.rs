@@ -118,6 +118,9 @@ fn activity(facts: &FoldedFacts) -> Option<String> {
             format!("{printed}: it was waiting for the model's provider or retrying, which it does silently");
         return Some(format!("{text}{other}"));
     }
+    if sum.clean_stop && sum.has_output() {
+        return Some("the agent had given its final answer, and opencode did not end".to_owned());
+    }
     let text = "the output stops inside a step (the model had not finished, or a tool was running)";
     sum.open_step.then(|| text.to_owned())
 }

@@ -22,8 +22,8 @@ pub(super) fn judge(facts: &FoldedFacts) -> Verdict {
     if let Some(failure) = ended_by_us(facts) {
         return Verdict::Failure(failure);
     }
-    let had_answered = facts.ended_in_circle && matches!(facts.summary.circle, Some(Circle::Answered(_)));
-    if (facts.summary.clean_stop || had_answered) && facts.summary.has_output() {
+    let again = facts.ended_in_circle && matches!(facts.summary.circle, Some(Circle::Answered(_)));
+    if has_answered(facts) || again && facts.summary.has_output() {
         return Verdict::Success(warnings(facts));
     }
     let failure = session::judge(facts, &lines)
@@ -75,9 +75,7 @@ fn ended_by_us(facts: &FoldedFacts) -> Option<OutcomeFailure> {
             OutcomeFailure::new(code::LOG_TOO_LARGE, format!("{text}{circle}")),
         ));
     }
-    // A run that ended by itself in time, and proves it, did not time out. Without an event of opencode none did.
-    let finished = facts.exit_code == Some(0) && facts.log_state.is_whole() && facts.summary.events > 0;
-    if let Some(seconds) = facts.silent_for_sec.filter(|_| !finished) {
+    if let Some(seconds) = silence(facts).filter(|_| !has_answered(facts)) {
         let waiting = kill::waiting_for(facts)
             .map(|what| format!("; {what}"))
             .unwrap_or_default();
@@ -88,7 +86,7 @@ fn ended_by_us(facts: &FoldedFacts) -> Option<OutcomeFailure> {
         // No timeout: the host must not read one where `timeoutSec` is 0.
         return Some(by_us(facts, OutcomeFailure::new(code::SILENT, text)));
     }
-    if (facts.timed_out || facts.reason_class() == "DeadlineExceeded") && !finished {
+    if (facts.timed_out || facts.reason_class() == "DeadlineExceeded") && !is_finished(facts) {
         let after = facts
             .timeout_sec
             .filter(|sec| *sec > 0.0)
@@ -104,6 +102,21 @@ fn ended_by_us(facts: &FoldedFacts) -> Option<OutcomeFailure> {
         return Some(by_us(facts, OutcomeFailure::new(code::TIMEOUT, text)));
     }
     None
+}
+
+/// For how many seconds the run had printed nothing when it was ended for that; none where it had ended by itself.
+fn silence(facts: &FoldedFacts) -> Option<u64> {
+    facts.silent_for_sec.filter(|_| !is_finished(facts))
+}
+
+/// A run that ended by itself in time, and proves it. Without an event of opencode none did.
+fn is_finished(facts: &FoldedFacts) -> bool {
+    facts.exit_code == Some(0) && facts.log_state.is_whole() && facts.summary.events > 0
+}
+
+/// The last thing that the run says is a final answer.
+fn has_answered(facts: &FoldedFacts) -> bool {
+    facts.summary.clean_stop && facts.summary.has_output()
 }
 
 /// An end that we made costs no session, unless the next run would go round in the same circle, or be refused at once.
@@ -335,6 +348,11 @@ fn unknown(sum: &Summary) -> String {
 fn warnings(facts: &FoldedFacts) -> Vec<String> {
     let sum = &facts.summary;
     let mut said = Vec::new();
+    if let Some(seconds) = silence(facts) {
+        said.push(format!(
+            "opencode did not end after its final answer: it printed nothing for {seconds} s, and was ended"
+        ));
+    }
     if let Some(exit) = facts.exit_code.filter(|exit| *exit != 0) {
         said.push(match sum.clean_stop {
             true => {

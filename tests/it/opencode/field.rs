@@ -265,6 +265,45 @@ fn a_run_that_was_ended_for_its_silence_says_so_and_keeps_its_session() {
     );
 }
 
+#[test]
+fn a_run_that_was_silent_after_its_final_answer_had_done_its_work() {
+    let mut transcript = Transcript::new();
+    for line in [
+        r#"{"type":"step_start","timestamp":1,"sessionID":"ses_1","part":{"messageID":"m1"}}"#,
+        r#"{"type":"text","timestamp":1,"sessionID":"ses_1","part":{"messageID":"m1","text":"Done."}}"#,
+        r#"{"type":"step_finish","timestamp":1,"sessionID":"ses_1","part":{"messageID":"m1","reason":"stop"}}"#,
+    ] {
+        transcript.push_line(line);
+    }
+    let facts = FoldedFacts {
+        summary: transcript.finish(),
+        exit_code: Some(143),
+        log_state: LogState::Proven,
+        ..FoldedFacts::default()
+    };
+    let silent = resolve_folded(&FoldedFacts {
+        silent_for_sec: Some(14_400),
+        ..facts.clone()
+    });
+    assert_eq!((silent.error_code, silent.summary.as_str()), (None, "Done."));
+    assert!(
+        silent
+            .warnings
+            .iter()
+            .any(|said| said.contains("nothing for 14400 s")),
+        "{:?}",
+        silent.warnings
+    );
+    let late = resolve_folded(&FoldedFacts {
+        timed_out: true,
+        timeout_sec: Some(60.0),
+        ..facts
+    });
+    assert_eq!(late.error_code, Some("timeout"));
+    let message = late.error_message.unwrap_or_default();
+    assert!(message.contains("had given its final answer"), "{message}");
+}
+
 /// The table for people, whose rows name their cases.
 const TABLE: &str = include_str!("../../../docs/outcomes.md");
 /// The name of a function of this file, which must be there.
@@ -275,10 +314,11 @@ macro_rules! name_of {
     }};
 }
 /// Some rows are shown by a test of this file: a recording cannot hold an end that the adapter made.
-const TESTS_IN_TABLE: [&str; 3] = [
+const TESTS_IN_TABLE: [&str; 4] = [
     name_of!(a_run_that_was_ended_in_a_circle_says_so),
     name_of!(a_run_that_was_ended_without_an_answer_says_so_and_keeps_its_session),
     name_of!(a_run_that_was_ended_for_its_silence_says_so_and_keeps_its_session),
+    name_of!(a_run_that_was_silent_after_its_final_answer_had_done_its_work),
 ];
 
 #[test]
