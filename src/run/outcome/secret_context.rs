@@ -45,6 +45,26 @@ pub(super) struct Before {
     in_cookie: bool,
 }
 
+/// Words that prose has behind `Bearer` and `Basic`.
+const BEHIND_BEARER: [&str; 4] = ["authentication", "authorization", "credential", "credentials"];
+
+/// Whether code names the place of a secret: `process.env.API_KEY`, `secrets.TOKEN`.
+fn is_reference(word: &str) -> bool {
+    let places = [
+        "process.env.",
+        "import.meta.env.",
+        "os.environ",
+        "secrets.",
+        "env.",
+        "vars.",
+    ];
+    let name = places.iter().find_map(|place| word.strip_prefix(place));
+    name.is_some_and(|name| {
+        name.bytes()
+            .all(|byte| byte.is_ascii_alphabetic() || byte == b'_')
+    })
+}
+
 impl Before {
     /// How many bytes of the word are the rest of an escape: one for `\n`, five for `\u000a`.
     pub(super) fn escape_in(self, word: &str) -> usize {
@@ -68,11 +88,12 @@ impl Before {
             || !was_hidden
                 && match self.announced {
                     Announced::No | Announced::User => false,
-                    Announced::Scheme | Announced::Header | Announced::Name => word.len() >= 8,
+                    Announced::Scheme => word.len() >= 8 && !BEHIND_BEARER.contains(&word),
+                    Announced::Header | Announced::Name => word.len() >= 8 && !is_reference(word),
                     Announced::JsonName => word.len() >= 8 && !is_number,
                     Announced::Encoded => {
                         let sign = word.get(..2).unwrap_or_default();
-                        word.len() >= 10 && ["3A", "3D", "3a", "3d"].contains(&sign)
+                        word.len() >= 10 && ["3A", "3D", "3a", "3d", "20"].contains(&sign)
                     }
                     Announced::Refused => word.len() >= 4,
                     Announced::Key => word.len() >= 12 && is_random(word),
@@ -132,6 +153,9 @@ impl Before {
         if is(&["bearer", "basic"]) && is_space {
             return Announced::Scheme;
         }
+        if is_escaped && is(&["bearer", "basic", "sig"]) {
+            return Announced::Encoded;
+        }
         let is_scheme = |c: char| c.is_ascii_alphabetic() || c == '-';
         if self.announced == Announced::Header && gap == " " && word.chars().all(is_scheme) {
             return Announced::Key;
@@ -145,6 +169,8 @@ impl Before {
                 () if assigns && touches && gap.starts_with('"') && gap.trim_end().ends_with(':') => {
                     return Announced::JsonName;
                 }
+                // Code compares it with a variable of any name.
+                () if ["==", "==="].contains(&gap.trim()) => return Announced::Value,
                 () if assigns && touches => return Announced::Name,
                 () if is_short && gap.contains(',') && touches => return Announced::Key,
                 () if is_short && word.starts_with("--") && !gap.contains(['.', ',']) => {

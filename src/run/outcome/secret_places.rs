@@ -122,6 +122,8 @@ pub(super) fn without_url_passwords(text: &str) -> String {
             .unwrap_or(after.len());
         let (authority, tail) = after.split_at(end);
         match authority.rsplit_once('@') {
+            // A name that everybody has there.
+            Some(("git", _)) => out.push_str(authority),
             Some((_, host)) => {
                 out.push_str(REDACTED);
                 out.push('@');

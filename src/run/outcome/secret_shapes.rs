@@ -62,6 +62,17 @@ pub(super) const SHAPES: &[(&str, usize)] = &[
     ("FwoGZXIvYXdz", 20),
     ("FQoGZXIvYXdz", 20),
     ("AQoDYXdz", 20),
+    // What base64 makes of the beginning of some: as such they stand in the Secrets of Kubernetes.
+    ("c2stYW50L", 20),
+    ("c2stcHJvai", 20),
+    ("c2stb3ItdjEt", 20),
+    ("Z2hwX", 24),
+    ("Z2hzX", 24),
+    ("Z2l0aHViX3BhdF", 20),
+    ("Z2xwYXQt", 16),
+    ("eG94Yi", 24),
+    ("Z3NrX", 24),
+    ("QUl6YVN5", 20),
 ];
 
 /// How keys of other services begin. Other names may begin so, too: only letters and digits mixed are keys.
@@ -176,8 +187,10 @@ pub(super) fn has_shape(word: &str) -> bool {
     }
     let is_jwt = word.starts_with("eyJ") && word.len() >= 24 && word.contains('.');
     let long_after = |(start, least): &(&str, usize)| {
-        word.strip_prefix(start)
-            .is_some_and(|rest| rest.len() >= *least && rest.bytes().any(|byte| byte.is_ascii_alphanumeric()))
+        word.strip_prefix(start).is_some_and(|rest| {
+            let is_name = start.ends_with('_') && is_snake_case(rest);
+            rest.len() >= *least && !is_name && rest.bytes().any(|byte| byte.is_ascii_alphanumeric())
+        })
     };
     let random_after = |start: &&str| {
         word.strip_prefix(start)
@@ -193,8 +206,19 @@ pub(super) fn has_shape(word: &str) -> bool {
         || SHAPES.iter().any(long_after)
         || RANDOM_AFTER.iter().any(random_after)
         || is_dotted_hex(word)
+        || is_azure_key(word)
         || holds_key(word)
         || word.len() >= 40 && (word.contains(".atlasv1.") || is_encoded_private_key(word))
+}
+
+/// The rest of a name in small letters, such as that of a package or a variable: `hf_hub_download`.
+fn is_snake_case(rest: &str) -> bool {
+    rest.contains('_') && rest.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+}
+
+/// A key of Azure's model services, which has its mark in the middle.
+fn is_azure_key(word: &str) -> bool {
+    word.len() == 84 && word.get(52..).is_some_and(|rest| rest.starts_with("JQQJ99"))
 }
 
 /// Letters and digits mixed, and no name of a variable.

@@ -62,6 +62,16 @@ fn credentials_are_redacted() {
             "[redacted] is wrong",
         ),
         (
+            "Authorization%3A%20Bearer%20a1b2c3d4e5f6 Bearer%20a1b2c3d4e5f6",
+            "Authorization%3A%20Bearer%[redacted] Bearer%[redacted]",
+        ),
+        (
+            "password == 'abcdefgh' || token === a1b2c3d4e5",
+            "password == '[redacted]' || token === [redacted]",
+        ),
+        ("api-key%3A%20a1b2c3d4e5f6&x", "api-key%3A%[redacted]&x"),
+        ("c2stYW50LWFwaTAzLVptOXZZbUZ5WW1Gel==", "[redacted]=="),
+        (
             "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY----- x",
             "-----BEGIN PRIVATE KEY-----[redacted]-----END PRIVATE KEY----- x",
         ),
@@ -82,6 +92,11 @@ fn other_words_stay() {
         "the task-runner asks sk- and pplx- for nothing",
         "a desk-ant-colony-with-many-words, task-ant-design-v5-upgrade-2024 and a task-project-of-somebody",
         r"C:\new\notes.txt and \nothing",
+        "const apiKey = process.env.OPENAI_API_KEY; token: ${{ secrets.GITHUB_TOKEN }}",
+        "if (password === confirmPassword) return;",
+        "Bearer authentication is required",
+        "ssh://git@github.com/acme/repo.git",
+        "hf_hub_download npm_package_dependencies_lodash fw_some_firmware_name",
         r#"{"tokens":{"total":110,"input":100},"sessionID":"ses_ddc4eef31ffeD37SF7jiz1rzcI"}"#,
     ] {
         assert_eq!(without_secrets(text), text);
