@@ -326,7 +326,7 @@ fn the_table_of_outcomes_names_cases_that_show_them() {
     let all = cases();
     for row in TABLE.lines().filter(|line| line.starts_with('|')).skip(2) {
         let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
-        let [_, _, code, _, _, _, _, shown] = cells[..] else {
+        let [_, _, code, family, retry, session, _, shown] = cells[..] else {
             panic!("eight cells: {row}");
         };
         for name in shown.split(", ") {
@@ -340,9 +340,22 @@ fn the_table_of_outcomes_names_cases_that_show_them() {
                 case.is_some() || std::path::Path::new(&recorded).is_dir(),
                 "{name}"
             );
-            let told = case.and_then(|case| judge(case).error_code);
+            let Some(result) = case.map(judge) else { continue };
+            let meta = result.error_meta.as_ref();
+            let retryable = meta.is_some_and(|meta| meta["retryable"] == true);
+            if ["yes", "no"].contains(&retry) {
+                assert_eq!(retryable, retry == "yes", "{name}: {row}");
+            }
+            if ["kept", "cleared"].contains(&session) {
+                assert_eq!(result.clear_session, session == "cleared", "{name}: {row}");
+            }
             // Some rows have their code elsewhere: success, or that of the end which they explain.
-            if let Some(told) = told.filter(|_| code.starts_with('`')) {
+            if let Some(told) = result.error_code.filter(|_| code.starts_with('`')) {
+                assert_eq!(
+                    result.error_family.unwrap_or("–"),
+                    family.trim_matches('`'),
+                    "{name}: {row}"
+                );
                 assert!(code.contains(&format!("`{told}`")), "{name} is {told}: {row}");
             }
         }

@@ -72,12 +72,13 @@ impl Said<'_> {
             || self.says(words::HISTORY)
                 && !self.says(words::NOT_HISTORY)
                 && !self.lacks_tools()
-                && !self.is_of_system()
+                && !self.says(&["temporarily", "overloaded"])
+                && !self.is_made_anew()
     }
 
-    /// The system prompt is named as the place, which opencode makes anew in each run.
-    fn is_of_system(&self) -> bool {
-        let places = ["system: ", "system."];
+    /// The system prompt or the offered tools are named as the place, which opencode makes anew in each run.
+    fn is_made_anew(&self) -> bool {
+        let places = ["system: ", "system.", "tools: "];
         let mut lines = self.text.lines().map(str::trim_start);
         lines.any(|line| places.iter().any(|place| line.starts_with(place)))
     }
