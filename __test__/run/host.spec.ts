@@ -208,6 +208,19 @@ describe("a run for this host", () => {
     expect([...env.values()].join("\n")).not.toContain("paperclip-github-runtime");
   });
 
+  test.each([
+    ["the setting says so", { agentDbMode: "ephemeral" }, { issueId: "task-1" }],
+    ["it has no task", {}, {}],
+  ])("resumes no session that ended with its pod: %s", async (_why, config, context) => {
+    const runtime = { sessionId: "ses_0", sessionParams: { sessionId: "ses_0", cwd: "/paperclip" } };
+    const args: unknown[] = [];
+    const onMeta = async (meta: { commandArgs: unknown }) => void args.push(meta.commandArgs);
+    const { result, stdout } = await run(answer("afresh"), { config, context, runtime, onMeta });
+    expect(result).toMatchObject({ exitCode: 0, errorMessage: null, sessionId: "ses_1" });
+    expect(args).toEqual([["run", "--format", "json"]]);
+    expect(stdout).toContain("Session ses_0 was not kept");
+  });
+
   test("gets whole lines in few calls", async () => {
     const chunks: string[] = [];
     const { result } = await run(

@@ -8,7 +8,8 @@ use tokio::time::Instant;
 
 use crate::cluster::verbs::Namespace;
 use crate::cluster::{Cluster, ClusterError, View, host_pod};
-use crate::config::{RunSpec, Runtime};
+use crate::config::session::Resume;
+use crate::config::{AgentDbMode, Run, RunSpec, Runtime};
 use crate::manifest::names;
 use crate::manifest::names::instance;
 use crate::manifest::{FileNames, LogPaths, task_word};
@@ -68,7 +69,8 @@ impl RunContext {
             );
             Err(Failure::before_start(GUARD_UNREACHABLE, message))
         })?;
-        let (data_root, owner, spec) = (request.data_root(), request.owner()?, request.spec);
+        let (data_root, owner, mut spec) = (request.data_root(), request.owner()?, request.spec);
+        drop_lost_session(&mut spec);
         if spec.own_pod.pvc_claim_name.is_none() {
             return Err(Failure::before_start(
                 SHARED_VOLUME_MISSING,
@@ -123,6 +125,7 @@ impl RunContext {
             session_params,
         };
         self.spec.run.resume_from(&runtime, &self.spec.settings);
+        drop_lost_session(&mut self.spec);
     }
 
     /// The handle to a Job of this run.
@@ -173,6 +176,28 @@ impl RunContext {
             has_task: task_word(spec.run.task_id.as_deref()).is_some(),
         }
     }
+}
+
+/// The task whose runs share a database on the shared volume; none where no later run would find it.
+pub(crate) fn database_task(run: &Run) -> Option<String> {
+    names::optional_label_value(run.task_id.as_deref())
+}
+
+/// opencode does not know a session whose database ended with its pod, and a run that resumes it fails.
+fn drop_lost_session(spec: &mut RunSpec) {
+    let Some(id) = &spec.run.resume.session_id else {
+        return;
+    };
+    let reason = match spec.settings.agent_db_mode {
+        AgentDbMode::Ephemeral => "agentDbMode is ephemeral",
+        AgentDbMode::WorkspaceSubpath if database_task(&spec.run).is_none() => "its run had no task",
+        AgentDbMode::WorkspaceSubpath | AgentDbMode::DedicatedPvc => return,
+    };
+    let note = format!("Session {id} was not kept ({reason}): starting a fresh session.");
+    spec.run.resume = Resume {
+        session_id: None,
+        note: Some(note),
+    };
 }
 
 /// What makes a Job a run.
@@ -238,7 +263,54 @@ async fn connect(server: &Server, request: &mut RunRequest) -> Result<Connected,
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::config::RenderRequest;
+
+    #[test]
+    fn a_session_is_resumed_only_where_its_database_outlives_the_pod() {
+        let resume = |config: Value, context: Value| {
+            let request = json!({"runId": "r", "agent": {"id": "a", "companyId": "c"}, "config": config,
+                "context": context, "runtime": {"sessionId": "ses_1"}});
+            let request = RenderRequest::from_json(&request.to_string()).expect("valid JSON");
+            let mut spec = RunSpec::from_request(request).expect("valid");
+            drop_lost_session(&mut spec);
+            spec.run.resume
+        };
+        let (task, none) = (json!({"issueId": "task-1"}), json!({}));
+        let (class, ephemeral) = (
+            json!({"agentDbStorageClass": "s"}),
+            json!({"agentDbMode": "ephemeral"}),
+        );
+        for (config, context) in [(&none, &task), (&class, &task), (&class, &none)] {
+            let kept = resume(config.clone(), context.clone());
+            assert_eq!(
+                (kept.session_id.as_deref(), kept.note),
+                (Some("ses_1"), None),
+                "{config} {context}"
+            );
+        }
+        let blank = json!({"issueId": " - "});
+        for (config, context) in [
+            (&none, &none),
+            (&none, &blank),
+            (&ephemeral, &task),
+            (&ephemeral, &none),
+        ] {
+            let lost = resume(config.clone(), context.clone());
+            assert_eq!(lost.session_id, None, "{config} {context}");
+            assert!(
+                lost.note.is_some_and(|note| note.contains("ses_1")),
+                "{config} {context}"
+            );
+        }
+        let off = resume(
+            json!({"agentDbMode": "ephemeral", "resumeLastSession": false}),
+            none,
+        );
+        assert_eq!(off, Resume::default(), "nothing was to be resumed");
+    }
 
     #[test]
     fn an_api_server_that_is_away_is_not_a_wrong_account() {

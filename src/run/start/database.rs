@@ -8,6 +8,7 @@ use crate::cluster::Cluster;
 use crate::cluster::verbs::{Namespace, call, retry_required};
 use crate::config::{AgentDb, AgentDbMode, POD_ROOT, RunSpec};
 use crate::manifest::names;
+use crate::run::context::database_task;
 use crate::run::failure::{Failure, JOB_CREATE_FAILED};
 use crate::run::timing::DATABASE_CLAIM;
 
@@ -35,7 +36,7 @@ pub async fn prepare(spec: &RunSpec, cluster: &Cluster, namespace: &Namespace) -
 
 /// A database for each company, agent and task. A run without a task has no later run that would need it.
 fn subpath(spec: &RunSpec) -> AgentDb {
-    let Some(task) = names::optional_label_value(spec.run.task_id.as_deref()) else {
+    let Some(task) = database_task(&spec.run) else {
         return AgentDb::Ephemeral;
     };
     AgentDb::File(format!(
