@@ -458,6 +458,9 @@ export interface RunHandle {
   cancel(reason: string): void;
 }
 
+/** The variables that an agent's configuration sets in `env`, by name: an object, or text of one. */
+export declare function agentEnvironment(config: { env?: unknown }): Record<string, string>
+
 /**
  * Builds the Kubernetes Job of a run from a rendered prompt. Pure: no clock, no file, no API server.
  *

@@ -53,6 +53,7 @@ function usesMusl() {
 }
 
 export const {
+  agentEnvironment,
   buildJobManifest,
   buildPodLogPath,
   environmentOffVolume,

@@ -107,6 +107,17 @@ describe("a run", () => {
     expect(await result).toMatchObject({ ...done, summary: "ok", biller: expect.any(String) });
   });
 
+  it.each([
+    ["an object", { OPENROUTER_API_KEY: "k" }],
+    ["a text", "OPENROUTER_API_KEY=k"],
+  ])("names who bills a run by the agent's own variables, be they %s", async (_shape, env) => {
+    const agentEnvironment = (): Record<string, string> => ({ OPENROUTER_API_KEY: "k" });
+    const { native, result } = start(context({ config: { env } }).ctx, fakeNative({ agentEnvironment }));
+    await eventually(() => native.runs.length === 1);
+    native.runs[0]?.finish({ ...done, usage: { inputTokens: 1, outputTokens: 1 }, provider: "m" });
+    expect(await result).toMatchObject({ biller: "openrouter" });
+  });
+
   it("tells the host what happens, through whichever callbacks it has", async () => {
     const seen: [string, unknown][] = [];
     const note = (name: string) => async (value: unknown) => void seen.push([name, value]);

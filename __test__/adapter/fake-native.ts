@@ -93,6 +93,7 @@ export function fakeNative(overrides: Partial<Native> = {}): FakeNative {
     },
     probeEnvironment: async () => ({ checks: [] }),
     environmentOffVolume: (server) => server,
+    agentEnvironment: () => ({}),
     quotaWindows: async () => ({ windows: [] }),
     readPromptFiles: async () => ({ instructions: "", skills: [], warnings: [] }),
     listSkillFolders: async () => ({ folder: null, skills: [], others: [] }),

@@ -33,6 +33,7 @@ function build(
   config: Record<string, unknown> = {},
   rest: Partial<JobBuildInput> = {},
   context: Record<string, unknown> = {},
+  authToken?: string,
 ) {
   const log: string[] = [];
   const ctx = {
@@ -41,6 +42,7 @@ function build(
     runtime: { sessionId: null, sessionParams: null, sessionDisplayId: null, taskKey: null },
     config,
     context,
+    authToken,
     onLog: async (_stream: string, chunk: string) => void log.push(chunk),
   } as unknown as JobBuildInput["ctx"];
   const result = adapter.buildJobManifest({ ctx, selfPod, ...rest });
@@ -84,6 +86,18 @@ describe("buildJobManifest", () => {
     expect(env.get("MINE")).toBe("$(HOME)");
     expect(env.get("PAPERCLIP_WAKE_REASON")).toBe("$$(HOME) $$$$");
     expect(env.get("PAPERCLIP_WAKE_PAYLOAD_JSON")).not.toMatch(/(?<!\$)(?:\$\$)*\$\(/);
+  });
+
+  it.each([
+    ["an object", { PAPERCLIP_API_KEY: "another", A: "1" }],
+    ["lines", "A=1\nPAPERCLIP_API_KEY=another"],
+    ["YAML", 'A: 1\n"PAPERCLIP_API_KEY": another'],
+    ["JSON text", '{"PAPERCLIP_API_KEY": "another", "A": "1"}'],
+  ])("lets no env of the agent set what the host sets itself, be it %s", (_shape, env) => {
+    const made = build({ env }, {}, {}, "token");
+    expect(made.env.get("A")).toBe("1");
+    expect(made.env.get("PAPERCLIP_API_KEY")).toBe("token");
+    expect(made.log.join("")).toContain("PAPERCLIP_API_KEY");
   });
 
   it.each(["a", "é", "日", "🚀"])("counts a long prompt of %s in bytes, whatever it is made of", (filler) => {

@@ -8,6 +8,7 @@ import { asString, buildPaperclipEnv, parseObject } from "@paperclipai/adapter-u
 
 import type { RunResult, RunStart } from "../../index.js";
 import { type CancelReason, onAbort, watchCancellation } from "./cancellation.js";
+import { agentEnvironment } from "./agent-env.js";
 import { billingEnvironment, readServerEnvironment } from "../host/environment.js";
 import { callHostWithin, describeError, statusLine } from "../host/calls.js";
 import { githubLauncher, type McpServer, mcpServers } from "../host/adapter-utils.js";
@@ -77,7 +78,7 @@ async function startValidated(native: Native, ctx: AdapterExecutionContext): Pro
     // The volume may hang: a cancel waits for nothing of it.
     const inputs = await Promise.race([prepare(started), cancelled]);
     if (inputs === null || signal.aborted) return cancelledBeforeStart();
-    return withBiller(ctx, withCancellationTime(await run(started, inputs)));
+    return withBiller(started, withCancellationTime(await run(started, inputs)));
   } finally {
     stopWatching();
   }
@@ -111,7 +112,7 @@ async function prepare({ native, ctx, cancelled }: StartedRun): Promise<PromptIn
 }
 
 async function run({ native, ctx, cancelled }: StartedRun, inputs: PromptInputs): Promise<AdapterExecutionResult> {
-  const request = withPodPaths(buildRunRequest(ctx));
+  const request = withPodPaths(buildRunRequest(native, ctx));
   const prompts = renderPrompts(request, inputs, ctx.agent);
   const start: RunStart = {
     ...request,
@@ -159,9 +160,9 @@ function withCancellationTime(result: AdapterExecutionResult): AdapterExecutionR
   return result;
 }
 
-function withBiller(ctx: AdapterExecutionContext, result: AdapterExecutionResult): AdapterExecutionResult {
+function withBiller({ native, ctx }: StartedRun, result: AdapterExecutionResult): AdapterExecutionResult {
   if (result.biller != null || result.usage === undefined) return result;
-  const env = billingEnvironment(parseObject(parseObject(ctx.config)["env"]));
+  const env = billingEnvironment(agentEnvironment(native, parseObject(ctx.config)));
   return { ...result, biller: inferOpenAiCompatibleBiller(env, null) ?? result.provider ?? "unknown" };
 }
 

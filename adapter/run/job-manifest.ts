@@ -37,13 +37,14 @@ export function createBuildJobManifest(load: NativeLoader): BuildJobManifest {
     for (const [name, value] of Object.entries({ instructionsContent, skillsBundleContent })) {
       if (typeof (value ?? "") !== "string") throw new TypeError(`input.${name} must be a text`);
     }
-    const request = buildRunRequest(ctx);
+    const native = load();
+    const request = buildRunRequest(native, ctx);
     const { runId, agent, runtime, config, context, authToken, ...ofHost } = request;
     const render = (resuming: boolean) =>
       renderPrompt(request, { instructionsContent, skillsBundleContent }, resuming, ctx.agent);
     // Whether a stored session is resumed is the addon's decision; without one there is nothing to decide.
     const resumed = runtime?.sessionId || runtime?.sessionParams ? render(true) : undefined;
-    const { warnings, ...result } = load().buildJobManifest({
+    const { warnings, ...result } = native.buildJobManifest({
       ...rest,
       ...ofHost,
       ctx: { runId, agent, runtime, config, context, authToken },

@@ -3,7 +3,9 @@ import type { AdapterExecutionContext } from "@paperclipai/adapter-utils";
 import { buildPaperclipEnv, parseObject, stringifyPaperclipWakePayload } from "@paperclipai/adapter-utils/server-utils";
 
 import type { Fields } from "../host/fields.js";
+import type { Native } from "../addon/native.js";
 import type { RunStart } from "../../index.js";
+import { agentEnvironment } from "./agent-env.js";
 import { forbiddenEnvKeys, runtimeToolsEnv } from "../host/adapter-utils.js";
 import { serverPath, serverPort } from "../host/environment.js";
 
@@ -11,7 +13,7 @@ import { serverPath, serverPort } from "../host/environment.js";
 export type RunRequest = Omit<RunStart, "environment" | "prompt">;
 
 /** Builds the shared request. */
-export function buildRunRequest(ctx: AdapterExecutionContext): RunRequest {
+export function buildRunRequest(native: Native, ctx: AdapterExecutionContext): RunRequest {
   const runtime = parseObject(ctx.runtime);
   const config = parseObject(ctx.config);
   const context = parseObject(ctx.context);
@@ -31,7 +33,7 @@ export function buildRunRequest(ctx: AdapterExecutionContext): RunRequest {
     runtimeToolsEnv: runtimeToolsEnv(ctx.runtimeTools),
     serverPort: serverPort(),
     serverPath: serverPath(),
-    forbiddenEnvKeys: forbiddenEnvKeys(parseObject(config["env"])),
+    forbiddenEnvKeys: forbiddenEnvKeys(agentEnvironment(native, config)),
   };
 }
 

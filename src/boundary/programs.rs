@@ -1,4 +1,4 @@
-//! Programs that the server itself starts.
+//! What programs get as their environment: those that the server itself starts, and the agent.
 
 use napi_derive::napi;
 
@@ -15,5 +15,17 @@ use crate::config;
 )]
 pub fn environment_off_volume(server_json: String) -> Result<String> {
     let answer = config::off_volume(&server_json).map_err(|error| invalid(format!("server: {error}")))?;
+    Ok(answer.to_string())
+}
+
+/// The variables that an agent's configuration sets in `env`, by name: an object, or text of one.
+#[napi(
+    catch_unwind,
+    ts_args_type = "config: { env?: unknown }",
+    ts_return_type = "Record<string, string>"
+)]
+pub fn agent_environment(config_json: String) -> Result<String> {
+    let answer =
+        config::agent_environment(&config_json).map_err(|error| invalid(format!("config: {error}")))?;
     Ok(answer.to_string())
 }

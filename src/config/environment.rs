@@ -1,7 +1,27 @@
 //! The operator's `env`, without what only makes sense on the server's own disk.
 
+use serde_json::{Map, Value};
+
 use super::checks::{is_env_name, why_not_an_argument};
-use super::{ConfigError, POD_ROOT, Texts};
+use super::map::pairs;
+use super::{ConfigError, POD_ROOT, Texts, read_named};
+
+/// `env` of the configuration in `{env}` by name, whatever its shape: what JavaScript needs to know of it.
+///
+/// # Errors
+/// What cannot be read. A run refuses it as well.
+pub fn agent_environment(config_json: &str) -> Result<Value, String> {
+    let config: Map<String, Value> = read_named(config_json)?;
+    let env = config.get("env").filter(|env| !env.is_null());
+    let variables = env.map_or_else(|| Ok(Vec::new()), |env| pairs("env", env));
+    let variables = variables.map_err(|error| error.to_string())?;
+    // Of two with one name the last counts, as in the pod.
+    Ok(variables
+        .into_iter()
+        .map(|(name, value)| (name, Value::from(value)))
+        .collect::<Map<_, _>>()
+        .into())
+}
 
 /// The `env` of the configuration, sorted into what reaches the pod and what does not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -159,10 +179,27 @@ fn is_in(path: &str, folder: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
+    use serde_json::json;
 
-    use super::super::map::pairs;
     use super::*;
+
+    #[test]
+    fn every_shape_of_env_has_the_same_names() {
+        let meant = json!({"A": "1", "PAPERCLIP_API_KEY": "x y"});
+        for env in [
+            json!({"A": 1, "PAPERCLIP_API_KEY": "x y"}),
+            json!(r#"{"A": "1", "PAPERCLIP_API_KEY": "x y"}"#),
+            json!("A=0\nPAPERCLIP_API_KEY=x y\n# B=2\nA=1"),
+            json!("A: 1\n\"PAPERCLIP_API_KEY\": x y # why"),
+        ] {
+            let read = agent_environment(&json!({"env": env}).to_string());
+            assert_eq!(read.as_ref(), Ok(&meant), "{env}");
+        }
+        for nothing in [json!({}), json!({"env": null}), json!({"env": " "})] {
+            assert_eq!(agent_environment(&nothing.to_string()), Ok(json!({})));
+        }
+        assert!(agent_environment(&json!({"env": "A"}).to_string()).is_err());
+    }
 
     fn read(env: &str, server_path: Option<&str>) -> UserEnv {
         let forbidden = ["PAPERCLIP_API_KEY".to_owned()];

@@ -22,7 +22,7 @@ mod values;
 
 pub use checks::company_namespace;
 pub(crate) use checks::quantity;
-pub use environment::UserEnv;
+pub use environment::{UserEnv, agent_environment};
 pub use error::ConfigError;
 pub(crate) use inherit::HOSTS_FOLDER;
 pub use inherit::Inherit;

@@ -147,6 +147,7 @@ function resolveOutcome(facts) {
 
 for (const name of Object.keys(addon)) delete addon[name];
 Object.assign(addon, {
+  agentEnvironment: ofObject("agentEnvironment", "config"),
   buildJobManifest,
   buildPodLogPath: (companyId, agentId, runId) =>
     rust.buildPodLogPath(idText(companyId), idText(agentId), idText(runId)),
