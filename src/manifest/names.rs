@@ -143,7 +143,9 @@ pub(crate) fn labels(spec: &RunSpec, warnings: &mut Vec<String>) -> BTreeMap<Str
 
 fn insert(labels: &mut BTreeMap<String, String>, key: &str, value: &str, warnings: &mut Vec<String>) {
     let (clean, dropped) = sanitize_label_value(value);
-    if dropped {
+    if clean.is_empty() && !value.is_empty() {
+        warnings.push(format!("The label {key} cannot hold {value:?}; it is left out."));
+    } else if dropped {
         warnings.push(format!(
             "The label {key} cannot hold {value:?}; it is {clean:?} instead."
         ));

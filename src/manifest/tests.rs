@@ -191,13 +191,24 @@ fn generated_values_over_the_limit_are_left_out_with_one_warning() {
 
 #[test]
 fn managed_labels_win_and_say_so() {
-    let labels = json!({"paperclip.io/agent-id": "other", "paperclip.io/extra": "X", "team": "--"});
+    let labels = json!({"paperclip.io/agent-id": "other", "paperclip.io/extra": "X", "team": "--", "area": "é", "no": ""});
     let made = manifest(json!({"config": {"labels": labels}})).expect("a manifest");
     let labels = made.job.metadata.labels.expect("labels");
     assert_eq!(labels[names::AGENT_ID], "agent-1");
     assert_eq!(labels["paperclip.io/extra"], "x");
-    assert!(!labels.contains_key("team"));
-    assert_eq!(made.warnings.len(), 1, "{:?}", made.warnings);
+    for gone in ["team", "area", "no"] {
+        assert!(!labels.contains_key(gone), "{gone}");
+    }
+    let left_out = made
+        .warnings
+        .iter()
+        .filter(|warning| warning.ends_with("it is left out."));
+    assert_eq!(
+        (left_out.count(), made.warnings.len()),
+        (2, 3),
+        "{:?}",
+        made.warnings
+    );
 }
 
 #[test]
