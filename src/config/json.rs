@@ -40,6 +40,13 @@ pub fn read_named<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     })
 }
 
+/// What is wrong with a YAML text, and where, in one line: what quotes the text would show what it holds.
+pub(super) fn yaml_problem(error: &serde_saphyr::Error) -> String {
+    let words = error.to_string();
+    let line = words.lines().next().unwrap_or_default();
+    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+}
+
 /// What is wrong with the first field that cannot be read even alone.
 fn misread_field<T: DeserializeOwned>(value: &Value) -> Option<String> {
     let only = |key: &str, value: Value| Value::Object(Map::from_iter([(key.to_owned(), value)]));

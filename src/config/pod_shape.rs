@@ -10,6 +10,7 @@ use serde_saphyr::options;
 
 use super::ConfigError;
 use super::checks::{is_dns_subdomain, is_label_key, is_label_value, quantity};
+use super::json::yaml_problem;
 use super::values::Values;
 
 /// Names and quantities.
@@ -87,8 +88,11 @@ fn parsed(field: &str, value: Value) -> Result<Value, ConfigError> {
     match value {
         // `defaultMode: 0400` of a manifest is octal, as kubectl has it.
         Value::String(text) => {
-            serde_saphyr::from_str_with_options(&text, options!(legacy_octal_numbers: true))
-                .map_err(|error| ConfigError::field(field, format!("must be JSON or YAML: {error}")))
+            let read = serde_saphyr::from_str_with_options(&text, options!(legacy_octal_numbers: true));
+            read.map_err(|error| {
+                let problem = yaml_problem(&error);
+                ConfigError::field(field, format!("must be JSON or YAML: {problem}"))
+            })
         }
         value => Ok(value),
     }

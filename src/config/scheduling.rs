@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::ConfigError;
 use super::checks::{company_namespace, is_dns_label, is_label_key, is_label_value, quantity};
+use super::json::yaml_problem;
 use super::pod_shape::nothing_lost;
 use super::values::Values;
 
@@ -73,8 +74,8 @@ fn objects<T: DeserializeOwned + Serialize>(field: &str, list: Value) -> Result<
     let (given, list): (Value, Vec<T>) = match list {
         Value::String(text) if text.trim().is_empty() => return Ok(Vec::new()),
         Value::String(text) => (
-            serde_saphyr::from_str(&text).map_err(|error| refused(error.to_string()))?,
-            serde_saphyr::from_str(&text).map_err(|error| refused(error.to_string()))?,
+            serde_saphyr::from_str(&text).map_err(|error| refused(yaml_problem(&error)))?,
+            serde_saphyr::from_str(&text).map_err(|error| refused(yaml_problem(&error)))?,
         ),
         list => (
             list.clone(),
@@ -236,7 +237,10 @@ mod tests {
             json!([{"key": "a", "operator": "Exists", "tolerationSeconds": 5}]),
         ] {
             let message = read(bad.clone()).expect_err("refused").to_string();
-            assert!(message.starts_with("tolerations "), "{message}");
+            assert!(
+                message.starts_with("tolerations ") && !message.contains('\n'),
+                "{message}"
+            );
         }
         assert!(Values::read(&json!({"tolerations": 5})).is_err());
     }
