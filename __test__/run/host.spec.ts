@@ -283,9 +283,12 @@ describe.skipIf(isRealCluster)("a repetition by the host", () => {
     expect(result.executionRecovery).toBeUndefined();
   });
 
-  test("is not offered for a mistake in the configuration, which no repetition mends", async () => {
-    const { result } = await run(answer("never"), { config: { tolerations: "{{{" } });
-    expect(result).toMatchObject({ errorCode: "k8s_config_invalid" });
+  test.each([
+    ["tolerations that nobody can read", { tolerations: "{{{" }, "k8s_config_invalid"],
+    ["no storage class", { agentDbMode: "dedicated_pvc" }, "k8s_job_create_failed"],
+  ])("is not offered for a mistake that no repetition mends: %s", async (_what, config, code) => {
+    const { result } = await run(answer("never"), { config });
+    expect(result).toMatchObject({ errorCode: code });
     expect(result.executionRecovery).toBeUndefined();
   });
 });

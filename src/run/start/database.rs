@@ -4,8 +4,8 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::Api;
 use serde_json::json;
 
-use crate::cluster::Cluster;
 use crate::cluster::verbs::{Namespace, call, retry_required};
+use crate::cluster::{Cluster, ClusterError};
 use crate::config::{AgentDb, AgentDbMode, POD_ROOT, RunSpec};
 use crate::manifest::names;
 use crate::run::context::database_task;
@@ -18,7 +18,8 @@ const DATABASES_FOLDER: &str = "instances/default/opencode-db";
 /// The database of this run. In mode `dedicated_pvc` it creates the agent's claim, if there is none.
 ///
 /// # Errors
-/// `k8s_job_create_failed` when there is no claim and none can be created.
+/// `k8s_job_create_failed` when there is no claim and none can be created; to repeat the run is of no use where the
+/// configuration names no storage class.
 pub async fn prepare(spec: &RunSpec, cluster: &Cluster, namespace: &Namespace) -> Result<AgentDb, Failure> {
     match spec.settings.agent_db_mode {
         AgentDbMode::Ephemeral => Ok(AgentDb::Ephemeral),
@@ -26,9 +27,7 @@ pub async fn prepare(spec: &RunSpec, cluster: &Cluster, namespace: &Namespace) -
         AgentDbMode::DedicatedPvc => {
             let api = Api::namespaced(cluster.client(), &namespace.name);
             let name = claim_name(&spec.run.agent_id);
-            ensure_claim(namespace, &api, &name, spec)
-                .await
-                .map_err(|message| Failure::before_start(JOB_CREATE_FAILED, message))?;
+            ensure_claim(namespace, &api, &name, spec).await?;
             Ok(AgentDb::Claim(name))
         }
     }
@@ -60,19 +59,20 @@ async fn ensure_claim(
     api: &Api<PersistentVolumeClaim>,
     name: &str,
     spec: &RunSpec,
-) -> Result<(), String> {
+) -> Result<(), Failure> {
+    let failed = |error: ClusterError| Failure::before_start(JOB_CREATE_FAILED, error.to_string());
     let on = format!("persistentvolumeclaim/{name}");
     let get = || retry_required(DATABASE_CLAIM, "get", &on, || call("get", &on, api.get(name)));
     match get().await {
         Ok(_) => return Ok(()),
         Err(error) if error.is_not_found() => {}
-        Err(error) => return Err(error.to_string()),
+        Err(error) => return Err(failed(error)),
     }
     let Some(class) = &spec.settings.agent_db_storage_class else {
-        return Err(
-            "No storage class: agentDbMode dedicated_pvc needs agentDbStorageClass. Set it, or use workspace_subpath"
-                .to_owned(),
-        );
+        return Err(Failure::of_input(
+            JOB_CREATE_FAILED,
+            "No storage class: agentDbMode dedicated_pvc needs agentDbStorageClass. Set it, or use workspace_subpath",
+        ));
     };
     let claim: PersistentVolumeClaim = serde_json::from_value(json!({
         "metadata": {"name": name, "labels": {
@@ -86,11 +86,11 @@ async fn ensure_claim(
             "resources": {"requests": {"storage": spec.settings.agent_db_storage_capacity}},
         },
     }))
-    .map_err(|error| error.to_string())?;
+    .map_err(|error| Failure::before_start(JOB_CREATE_FAILED, error.to_string()))?;
     match namespace.create(api, name, &claim, |_, _| true).await {
-        Err(error) if !error.is_conflict() => Err(error.to_string()),
+        Err(error) if !error.is_conflict() => Err(failed(error)),
         // Some admission chains answer with success and store nothing.
-        _ => get().await.map(drop).map_err(|error| error.to_string()),
+        _ => get().await.map(drop).map_err(failed),
     }
 }
 
