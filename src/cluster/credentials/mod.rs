@@ -14,7 +14,7 @@ use futures::future::{BoxFuture, Shared};
 use http::{Request, Response, StatusCode};
 use kube::Client;
 use kube::client::Body;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use self::sources::{Sources, logged_in, unusable};
 use super::answer;
@@ -33,6 +33,11 @@ const LOGIN_WAIT: Duration = Duration::from_secs(12);
 const PLUGIN_LIMIT: Duration = Duration::from_secs(30);
 /// A failed renewal, or one that a 401 asks for, comes no sooner after the one before.
 const LOGIN_PAUSE: Duration = Duration::from_secs(5);
+/// The same where only files were read: that costs nothing.
+const FILES_PAUSE: Duration = Duration::from_secs(1);
+/// How long a run that begins waits for usable files, or for a plugin that fails once: whoever renews them may be in the
+/// middle of it.
+const OPEN_LIMIT: Duration = Duration::from_secs(6);
 /// Credentials are renewed so long before their end, but not in the last fifth of a short life.
 const RENEWED_BEFORE_END: Duration = Duration::from_secs(60);
 
@@ -54,6 +59,7 @@ struct State {
     current: Option<Current>,
     /// One at a time, however many wait for it. It is a task of its own: whoever stops waiting does not end it.
     renewal: Option<Renewal>,
+    /// Why the last renewal failed, and when the next may come.
     failure: Option<(String, Instant)>,
 }
 
@@ -93,14 +99,28 @@ impl Connection {
     /// # Errors
     /// Why there is no usable client.
     pub(super) async fn open(self: &Arc<Self>) -> Result<String, String> {
-        if let Some(current) = &mut self.state().current {
-            // A new run takes what the files hold now.
-            current.looked_at = current.made_at;
-        }
-        let failure = self.renewal(Because::Time).await.err();
-        match (self.state().current.clone(), failure) {
-            (Some(current), None) => Ok(current.namespace),
-            (_, failure) => Err(failure.unwrap_or_default()),
+        let until = Instant::now() + OPEN_LIMIT;
+        loop {
+            if let Some(current) = &mut self.state().current {
+                // A new run takes what the files hold now.
+                current.looked_at = current.made_at;
+            }
+            let failure = self.renewal(Because::Time).await.err();
+            let (current, next) = {
+                let state = self.state();
+                (
+                    state.current.clone(),
+                    state.failure.as_ref().map(|(_, next)| *next),
+                )
+            };
+            match (current, failure, next) {
+                (Some(current), None, _) => return Ok(current.namespace),
+                // Where there is no kubeconfig nobody writes one.
+                (_, Some(_), Some(next)) if next < until && !self.access.kubeconfigs.is_empty() => {
+                    sleep_until(next).await;
+                }
+                (_, failure, _) => return Err(failure.unwrap_or_default()),
+            }
         }
     }
 
@@ -174,8 +194,8 @@ impl Connection {
         if let Some(running) = &state.renewal {
             return running.clone();
         }
-        if let Some((why, at)) = &state.failure
-            && Instant::now() < *at + LOGIN_PAUSE
+        if let Some((why, next)) = &state.failure
+            && Instant::now() < *next
         {
             return futures::future::ready(Err(why.clone())).boxed().shared();
         }
@@ -184,7 +204,7 @@ impl Connection {
         let task = tokio::spawn(async move {
             let access = this.access.clone();
             let made = tokio::task::spawn_blocking(move || renew(&access, known, because)).await;
-            let made = made.unwrap_or_else(|error| Err(error.to_string()));
+            let made = made.unwrap_or_else(|error| Err((error.to_string(), LOGIN_PAUSE)));
             let mut state = this.state();
             state.renewal = None;
             match made {
@@ -198,11 +218,11 @@ impl Connection {
                     state.current = Some(current);
                     Ok(())
                 }
-                Err(why) => {
+                Err((why, pause)) => {
                     metrics::note(|metrics| metrics.credentials_renewed(false));
                     // Not why: a plugin may print what it likes, its token too. The run's result says it.
                     tracing::warn!("the credentials of the API server cannot be renewed");
-                    state.failure = Some((why.clone(), Instant::now()));
+                    state.failure = Some((why.clone(), Instant::now() + pause));
                     Err(why)
                 }
             }
@@ -218,8 +238,9 @@ impl Connection {
     }
 }
 
-/// A client of what the files and the plugin give now; the known one where nothing has changed. Blocks.
-fn renew(access: &Access, known: Option<Current>, because: Because) -> Result<Current, String> {
+/// A client of what the files and the plugin give now; the known one where nothing has changed. Blocks. An error is
+/// why there is none, and how long the next attempt is to wait.
+fn renew(access: &Access, known: Option<Current>, because: Because) -> Result<Current, (String, Duration)> {
     let now = Instant::now();
     let generation = known.as_ref().map_or(0, |known| known.generation + 1);
     let mut sources = None;
@@ -240,17 +261,19 @@ fn renew(access: &Access, known: Option<Current>, because: Because) -> Result<Cu
     }
     let sources = match sources {
         Some(sources) => sources,
-        None => Arc::new(Sources::read(access)?),
+        None => Arc::new(Sources::read(access).map_err(|why| (why, FILES_PAUSE))?),
     };
     let mut config = sources.config.clone();
     let mut valid_for = None;
     if let Some(exec) = config.auth_info.exec.take() {
-        let login = plugin::login(&exec, PLUGIN_LIMIT).map_err(|why| unusable(access, &why))?;
+        let login =
+            plugin::login(&exec, PLUGIN_LIMIT).map_err(|why| (unusable(access, &why), LOGIN_PAUSE))?;
         valid_for = login.valid_for;
         config = logged_in(config, login);
     }
     let namespace = config.default_namespace.clone();
-    let client = plain_proxy::client(config).map_err(|error| unusable(access, &chain(&error)))?;
+    let client =
+        plain_proxy::client(config).map_err(|error| (unusable(access, &chain(&error)), FILES_PAUSE))?;
     let made_at = Instant::now();
     Ok(Current {
         client,
@@ -263,4 +286,61 @@ fn renew(access: &Access, known: Option<Current>, because: Because) -> Result<Cu
             .map(|valid| made_at + (valid * 4 / 5).max(valid.saturating_sub(RENEWED_BEFORE_END))),
         ends_at: valid_for.map(|valid| made_at + valid),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KUBECONFIG: &str = "apiVersion: v1\nkind: Config\ncurrent-context: x\n\
+         contexts:\n- {name: x, context: {cluster: c, user: u, namespace: n}}\n\
+         clusters:\n- {name: c, cluster: {server: 'http://c'}}\nusers:\n- {name: u, user: {tokenFile: token}}\n";
+
+    fn write(path: &std::path::Path, content: &str) {
+        #[expect(clippy::disallowed_methods, reason = "a test makes its own files")]
+        std::fs::write(path, content).expect("written");
+    }
+
+    #[tokio::test]
+    async fn a_run_that_begins_waits_for_files_that_somebody_is_writing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [path, token] = ["config", "token"].map(|name| folder.path().join(name));
+        let half = KUBECONFIG.len() / 2;
+        let states = [
+            ("", ""),
+            (KUBECONFIG.get(..half).expect("a part"), "t"),
+            (KUBECONFIG, ""),
+            (KUBECONFIG, "t"),
+        ];
+        let connection = Connection::new(Access {
+            kubeconfigs: vec![path.clone()],
+            in_cluster: false,
+        });
+        // Whoever writes them gets on with each time that they were read.
+        let mut states = states.into_iter();
+        let mut next = || {
+            let (config, content) = states.next().expect("a state");
+            write(&path, config);
+            write(&token, content);
+        };
+        next();
+        let failures = || connection.state().failure.as_ref().map(|(_, next)| *next);
+        let opening = connection.open();
+        tokio::pin!(opening);
+        let mut seen = None;
+        let namespace = loop {
+            tokio::select! {
+                biased;
+                namespace = &mut opening => break namespace,
+                () = tokio::task::yield_now() => {
+                    if failures() != seen {
+                        seen = failures();
+                        next();
+                    }
+                }
+            }
+        };
+        assert_eq!(namespace.as_deref(), Ok("n"));
+        assert!(states.next().is_none());
+    }
 }
