@@ -33,6 +33,9 @@ const WATCH_SECONDS: u32 = 290;
 /// A watch that is silent for so long is given up, and a list comes instead: API servers send a bookmark every minute.
 /// One that sends none, and a proxy that holds everything back, look the same.
 const SILENCE_LIMIT: Duration = Duration::from_secs(120);
+/// Watches go on from each other for so long at most, and then comes a list: bookmarks say that a connection is good,
+/// and an API server's cache may have lost events all the same.
+const LIST_AGAIN_AFTER: Duration = Duration::from_secs(500);
 /// After a watch that ended sooner than this comes a pause and a list, and not another watch at once.
 const MIN_WATCH_TIME: Duration = Duration::from_secs(5);
 const MAX_PAUSE: Duration = Duration::from_secs(10);
@@ -210,6 +213,7 @@ where
 
     /// Watches until a fresh list is needed; true when watching is forbidden.
     async fn watch_on(&self, mut version: String) -> bool {
+        let listed = Instant::now();
         loop {
             let started = Instant::now();
             match self.watch_once(version).await {
@@ -228,6 +232,9 @@ where
                 }
                 WatchEnd::Resume(next) => {
                     self.note_end("in_time", None);
+                    if listed.elapsed() >= LIST_AGAIN_AFTER {
+                        return false;
+                    }
                     version = next;
                 }
             }

@@ -56,6 +56,16 @@ async fn a_watch_without_bookmarks_gives_way_to_a_list_every_two_minutes() {
     );
 }
 
+/// Bookmarks say that the connection is good, and nothing about events: an API server's cache may have lost some.
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_loses_events_gives_way_to_a_list_every_ten_minutes() {
+    let server = ApiServer::new(Watch::LosesEvents, 200);
+    let _view = server.view().1;
+    sleep(Duration::from_secs(1_260)).await;
+    assert_eq!(server.times("watch"), [0, 300, 601, 901, 1_202]);
+    assert_eq!(server.times("list"), [0, 601, 1_202]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_is_never_answered_is_bounded() {
     let server = ApiServer::new(Watch::Hangs, 200);

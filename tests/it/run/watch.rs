@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::api::ApiServer;
+use crate::support::api::{ApiServer, Watch};
 use crate::support::watched::{
     MINUTE, OUTAGE, at_work, container, handle, is_being_deleted, job, pod, running, watch, watch_to_the_end,
 };
@@ -288,6 +288,28 @@ async fn a_record_is_the_end_of_a_job_that_is_over_and_has_no_pod_and_of_no_job_
         assert_eq!(record.map(|record| record.exit), Some(3), "{condition}: {end:?}");
     }
     assert_eq!(end_without_a_pod(json!([])).await, None);
+}
+
+/// The watch has kept back everything about the pod; the API server itself knows it.
+#[tokio::test(start_paused = true)]
+async fn a_record_of_a_pod_that_no_watch_has_shown_is_a_reason_to_ask_for_it() {
+    for (state, end) in [
+        (json!({"terminated": {"exitCode": 3, "reason": "Error"}}), Some(3)),
+        (json!({"running": {}}), None),
+        (json!({"terminated": {"exitCode": 64, "reason": "Error"}}), None),
+    ] {
+        let api = ApiServer::new(Watch::LosesEvents, 200);
+        api.jobs(&[job(json!([]))]);
+        api.without_labels("pods", &[pod(json!({}), container(&state))]);
+        let run = watch(api, None);
+        let record = json!({"v": 1, "run": "r", "pod": "job-1", "exit": 3, "bytes": 0}).to_string();
+        std::fs::write(run.folder.path().join("r.pod.end.json"), record).expect("a record");
+        sleep(MINUTE).await;
+        assert_eq!(run.is_over().await, end.is_some(), "{state}");
+        if let Some(exit_code) = end {
+            assert!(has_exited(&run.end().await.0, exit_code), "{state}");
+        }
+    }
 }
 
 fn has_exited(end: &RunEnd, exit_code: i32) -> bool {

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::{Say, Stage, Step, Watch};
 use crate::cluster::conditions::{ContainerEnd, PodStage, fails_because, job_end, stage};
 use crate::manifest::QUEUE_NAME;
+use crate::manifest::exit_codes::SECOND_POD;
 use crate::manifest::names::OPENCODE_CONTAINER;
 use crate::run::host::progress::Phase;
 use crate::run::job::end::{Cause, is_suspended};
@@ -27,6 +28,13 @@ impl Watch {
     /// it is a reason to ask whether the container has ended: a watch may be silent.
     pub(super) fn recorded(&mut self, pod: Option<&Pod>, facts: &Facts, step: &mut Step) -> Option<Cause> {
         let view_is_fresh = facts.view.unreachable_since.is_none() && facts.view.pods_stale_since.is_none();
+        if let Some(record) = &facts.record
+            && self.pod.is_none()
+            && view_is_fresh
+            && matches!(self.stage, Stage::Starting)
+        {
+            return self.of_unseen_pod(&record.pod, facts, step);
+        }
         let record = facts.record.as_ref().filter(|record| match &self.pod {
             Some(bound) if bound.name == record.pod => true,
             // No pod was seen that ran the agent: nothing of this run can have ended, unless nobody can see.
@@ -59,6 +67,24 @@ impl Watch {
                 step.look_at = facts.now;
             }
         }
+        None
+    }
+
+    /// The end of a pod that no list and no watch has shown, by its record: a watch may keep back what happens. What
+    /// counts is what the API server itself says of that pod. A second pod has a record of nothing.
+    fn of_unseen_pod(&mut self, name: &str, facts: &Facts, step: &mut Step) -> Option<Cause> {
+        if let Some(Answer::Found(pod)) = &facts.answers.pod
+            && let PodStage::Ended(end) = stage(pod, OPENCODE_CONTAINER)
+            && end.exit_code != SECOND_POD
+        {
+            self.bind(pod, facts.now, step);
+            return Some(Cause::Exited(end));
+        }
+        let asked = Ask::Pod(name.to_owned());
+        if !self.asked.contains(&asked) {
+            step.look_at = facts.now;
+        }
+        step.ask.extend([Ask::Record, asked]);
         None
     }
 

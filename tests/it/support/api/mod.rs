@@ -28,6 +28,8 @@ pub(crate) enum Watch {
     Closes,
     /// Accepts it and says nothing, for ever.
     IsSilent,
+    /// Accepts it, sends bookmarks and no event, and ends it in time.
+    LosesEvents,
     /// Never answers.
     Hangs,
 }
@@ -193,6 +195,7 @@ impl ApiServer {
             Watch::Refuses(code) => status(code),
             Watch::Closes => Response::new(Said::Nothing),
             Watch::IsSilent => Response::new(Said::NothingYet),
+            Watch::LosesEvents => Response::new(Said::bookmarks(5)),
             Watch::Hangs => std::future::pending().await,
         }
     }
