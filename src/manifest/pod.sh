@@ -55,8 +55,21 @@ pod_prompt_seen=$(size "$pod_prompt")
 [ "$pod_prompt_seen" -ge "$pod_prompt_bytes" ] ||
   refuse 65 "the prompt file $pod_prompt has $pod_prompt_seen of $pod_prompt_bytes bytes"
 
+# A volume may fail for a moment, as when its server changes: what nobody can say is asked again for some seconds.
+again() { # waits before another try; fails when there is none left
+  [ "$pod_tries" -gt 0 ] || return 1
+  pod_tries=$((pod_tries - 1))
+  sleep 0.5 2>/dev/null || sleep 1
+}
+pod_tries=10
+
 is_file() { [ -f "$1" ] && [ ! -L "$1" ]; } # PATH: a regular file and no link
 is_strange() { [ -L "$1" ] || { [ -e "$1" ] && [ ! -f "$1" ]; }; } # PATH: something else has the name
+is_absent() { # PATH: its folder says that there is none; an error of the volume does not
+  [ ! -e "$1" ] && [ ! -L "$1" ] || return 1
+  command -v ls >/dev/null 2>&1 || return 0
+  case $(LC_ALL=C ls -d "$1" 2>&1) in *'o such file'*) ;; *) return 1 ;; esac
+}
 first_line() { # PATH: reads it into pod_seen, without a program and no more than a record is long
   pod_seen=
   { [ "$(size "$1")" -le 8192 ] && IFS= read -r pod_seen <"$1"; } 2>/dev/null
@@ -109,16 +122,20 @@ case $? in
 esac
 # A network volume may tell only when a file is closed that it is full, and the shell does not say so.
 first_line "$pod_started"
+while [ -z "$pod_seen" ] && ! is_strange "$pod_started" && again; do first_line "$pod_started"; done
 if ! is_file "$pod_started" || [ "$pod_seen" != "$pod_first" ]; then
   refuse 66 "cannot write $pod_started: the shared volume is full, over its quota, or another pod has changed the file"
 fi
 # A server that harvests the run removes the nonce before the start record: this pod may have started in between.
 if [ -n "$pod_nonce" ]; then
-  pod_seen=
-  is_file "$pod_base.nonce" && first_line "$pod_base.nonce"
+  read_nonce() {
+    pod_seen=
+    is_file "$pod_base.nonce" && first_line "$pod_base.nonce"
+    [ -n "$pod_seen" ] || is_strange "$pod_base.nonce" || is_absent "$pod_base.nonce"
+  }
+  # A file that nobody can read says nothing of that.
+  until read_nonce; do again || refuse 66 "cannot read $pod_base.nonce on the shared volume"; done
   if [ "$pod_seen" != "$pod_nonce" ]; then
-    # A file that is there and cannot be read says nothing of that.
-    [ -n "$pod_seen" ] || ! is_file "$pod_base.nonce" || refuse 66 "cannot read $pod_base.nonce on the shared volume"
     refuse 64 "this run is over: $pod_base.nonce is not there any more"
   fi
 fi
@@ -129,12 +146,19 @@ pod_out=/proc/self/fd/3 pod_trouble=/proc/self/fd/4
 is_open() { # PATH FD-PATH: the file of that name is a regular one, and the one that is open
   is_file "$1" && { [ ! -e "$2" ] || [ "$1" -ef "$2" ]; }
 }
-is_strange "$pod_log" && strange "$pod_log"
-is_strange "$pod_err" && strange "$pod_err"
-{ command exec 3<>"$pod_log" 4<>"$pod_err" 5<"$pod_log"; } 2>/dev/null ||
+open_files() {
+  is_strange "$pod_log" && strange "$pod_log"
+  is_strange "$pod_err" && strange "$pod_err"
+  pod_opened=
+  { command exec 3<>"$pod_log" 4<>"$pod_err" 5<"$pod_log"; } 2>/dev/null || return
+  pod_opened=1
+  is_open "$pod_log" "$pod_out" && is_open "$pod_log" /proc/self/fd/5 && is_open "$pod_err" "$pod_trouble"
+}
+until open_files; do
+  again && continue
+  [ -z "$pod_opened" ] || strange "$pod_log"
   refuse 66 "cannot write $pod_log: the shared volume is read-only, full, or not ours"
-is_open "$pod_log" "$pod_out" && is_open "$pod_log" /proc/self/fd/5 || strange "$pod_log"
-is_open "$pod_err" "$pod_trouble" || strange "$pod_err"
+done
 [ -e "$pod_out" ] || pod_out=$pod_log pod_trouble=$pod_err
 
 feed() { # prints both files as they grow; the shell's descriptors keep the offsets, so nothing is lost or printed twice
@@ -326,12 +350,15 @@ leave_record() { # the end record of so many $bytes, beside the log
 signal=null reason=null sum= record= trouble=
 # NFS believes for up to a minute that a name is still the file that had it: to open the folder asks again.
 { true <"${pod_base%/*}"; } 2>/dev/null
-if [ ! -e "$pod_log" ] && [ ! -L "$pod_log" ]; then
+# The container has to end soon.
+pod_tries=6
+until [ -e "$pod_log" ] || [ -L "$pod_log" ] || is_absent "$pod_log"; do again || break; done
+if is_absent "$pod_log"; then
   # The server could not reach this node for so long that it gave the run up. Its files must not come back.
   trouble="paperclip: this run is over: $pod_log is not there any more"
 else
   # The record is about the files that opencode wrote to, whatever has their names now.
-  is_open "$pod_log" "$pod_out" ||
+  is_open "$pod_log" "$pod_out" || [ ! -e "$pod_log" ] ||
     trouble="paperclip: $pod_log is not the file that the agent wrote to: another process has replaced it"
   has_arrived || {
     reason='"log_lost"'
@@ -340,6 +367,7 @@ else
   }
   if is_open "$pod_err" "$pod_trouble"; then true >>"$pod_trouble" 2>/dev/null; fi
   # Of a file that cannot be asked nobody knows what it holds: a record of no bytes would say that it is empty.
+  until bytes=$(size "$pod_out") && err_bytes=$(size "$pod_trouble"); do again || break; done
   if bytes=$(size "$pod_out"); then
     leave_record
   else

@@ -75,3 +75,30 @@ fn the_init_container_waits_for_the_nonce() {
         assert_eq!((end.code, opened), (0, true), "{shell}: {}", end.stderr);
     });
 }
+
+/// As after an error of the volume: there is something, and nobody can say what.
+#[test]
+fn a_nonce_that_cannot_be_read_for_a_moment_is_not_another_volume() {
+    each("cat", json!({"nonce": "n-1"}), |pod, shell| {
+        for file in [&pod.manifest.paths.log, &pod.manifest.paths.nonce] {
+            fs::write(pod.server(file), "\n").expect("a file");
+        }
+        let nonce = pod.server(&pod.manifest.paths.nonce);
+        let heals = format!(
+            "#!/bin/sh\n[ \"$1\" != 0.2 ] || printf n-1 >{}\n",
+            nonce.display()
+        );
+        pod.put("sleep", &heals);
+        if shell != "busybox sh" {
+            let end = pod.run_init();
+            assert_eq!(end.code, 0, "{shell}: {}", end.stderr);
+        }
+        fs::write(&nonce, "\n").expect("a nonce");
+        pod.put("sleep", "#!/bin/sh\n");
+        if shell != "busybox sh" {
+            let end = pod.run_init();
+            assert_eq!(end.code, 66, "{shell}: {}", end.stderr);
+            assert!(pod.last_words().contains("cannot read"), "{shell}");
+        }
+    });
+}

@@ -259,6 +259,7 @@ fn a_second_pod_after_the_run_was_harvested_does_nothing() {
 fn a_nonce_that_cannot_be_read_is_not_the_end_of_the_run() {
     each("touch \"$HOME/ran\"", json!({"nonce": "n-1"}), |pod, shell| {
         fs::write(pod.server(&pod.manifest.paths.nonce), "").expect("a nonce");
+        pod.put("sleep", "#!/bin/sh\n");
         let end = pod.run("pod-1");
         assert_eq!(end.code, 66, "{shell}: {}", end.stderr);
         assert!(

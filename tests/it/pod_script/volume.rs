@@ -6,7 +6,7 @@ use std::io::Read as _;
 use serde_json::json;
 
 use super::each;
-use crate::support::pod::{ended, left_out};
+use crate::support::pod::{Pod, ended, left_out};
 
 /// Runs the agent on a small volume and gives exit code, stderr, last words and the names left in the folder.
 fn on_volume(agent: &str, prepare: &str, judge: impl Fn(i32, &str, &str, &str, &str) + Sync) {
@@ -95,6 +95,108 @@ fn a_log_that_cannot_be_asked_for_its_size_gets_no_record() {
             assert!(end.stderr.contains("cannot read"), "{shell}: {}", end.stderr);
             assert!(!pod.last_words().contains("{\"v\""), "{shell}");
         }
+    });
+}
+
+/// Where the machine has this tool.
+fn real(tool: &str) -> String {
+    let places = ["/usr/bin", "/bin"].map(|folder| format!("{folder}/{tool}"));
+    let mut here = places
+        .into_iter()
+        .filter(|path| fs::exists(path).unwrap_or(false));
+    here.next().expect("a tool")
+}
+
+/// What happens while the script waits `seconds` for the volume, the first time; it waits no time at all.
+fn meanwhile(pod: &Pod, seconds: &str, act: &str) {
+    let real = real("sleep");
+    pod.put(
+        "sleep",
+        &format!(
+            "#!/bin/sh\n[ \"$1\" = {seconds} ] || exec {real} \"$@\"\n\
+             [ ! -e \"$HOME/acted\" ] || exit 0\n: >\"$HOME/acted\"\n{act}\n"
+        ),
+    );
+}
+
+/// What happens when the script asks for the size of a file whose name ends so, the first time.
+fn at_a_look(pod: &Pod, end: &str, act: &str) {
+    let real = real("stat");
+    pod.put(
+        "stat",
+        &format!(
+            "#!/bin/sh\ncase $*:$(cat \"$HOME/looked\" 2>/dev/null) in *{end}:)\n\
+             echo x >\"$HOME/looked\"; {act} ;;\nesac\nexec {real} \"$@\"\n"
+        ),
+    );
+    pod.put("wc", "#!/bin/sh\nexit 1\n");
+}
+
+/// A folder of which the system says neither that it is there nor that it is not, and what ends that.
+fn away(pod: &Pod) -> (String, String) {
+    let folder = pod.server(&pod.manifest.paths.dir);
+    let folder = folder.to_str().expect("a path");
+    (
+        format!("mv {folder} {folder}.real && ln -s {folder} {folder}"),
+        format!("rm {folder} && mv {folder}.real {folder}"),
+    )
+}
+
+/// busybox has these tools built in and does not look for others.
+const BUSYBOX: &str = "busybox sh";
+
+#[test]
+fn a_start_record_that_cannot_be_read_for_a_moment_is_read_again() {
+    each("echo out", json!({}), |pod, shell| {
+        at_a_look(pod, ".started", "exit 1");
+        meanwhile(pod, "0.5", "");
+        let end = pod.run("pod-1");
+        assert_eq!(end.code, 0, "{shell}: {}", end.stderr);
+        assert_eq!(pod.record().expect("a record")["bytes"], json!(4), "{shell}");
+    });
+}
+
+#[test]
+fn a_nonce_that_cannot_be_asked_for_a_moment_is_not_absent() {
+    each("echo out", json!({"nonce": "n-1"}), |pod, shell| {
+        if shell == BUSYBOX {
+            return;
+        }
+        fs::write(pod.server(&pod.manifest.paths.nonce), "n-1").expect("a nonce");
+        let (leave, come_back) = away(pod);
+        at_a_look(pod, ".nonce", &leave);
+        meanwhile(pod, "0.5", &come_back);
+        let end = pod.run("pod-1");
+        assert_eq!(end.code, 0, "{shell}: {}", end.stderr);
+        assert_eq!(pod.record().expect("a record")["bytes"], json!(4), "{shell}");
+    });
+}
+
+#[test]
+fn a_log_that_cannot_be_asked_for_a_moment_is_not_gone() {
+    each("", json!({}), |pod, shell| {
+        if shell == BUSYBOX {
+            return;
+        }
+        let (leave, come_back) = away(pod);
+        pod.install(&format!("echo out; {leave}; exit 3"));
+        meanwhile(pod, "0.5", &come_back);
+        let end = pod.run("pod-1");
+        assert_eq!((end.code, end.stderr.as_str()), (3, ""), "{shell}");
+        let record = pod.record().expect("a record");
+        assert_eq!(record["bytes"], json!(4), "{shell}");
+        assert_eq!(record["sha256"], json!(super::hash(b"out\n")), "{shell}");
+    });
+}
+
+#[test]
+fn a_size_that_nobody_says_for_a_moment_is_asked_for_again() {
+    each("echo out", json!({}), |pod, shell| {
+        at_a_look(pod, "/fd/3", "exit 1");
+        meanwhile(pod, "0.5", "");
+        let end = pod.run("pod-1");
+        assert_eq!((end.code, end.stderr.as_str()), (0, ""), "{shell}");
+        assert_eq!(pod.record().expect("a record")["bytes"], json!(4), "{shell}");
     });
 }
 
