@@ -6,20 +6,12 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{self, AtFlags, OFlags};
 use rustix::io::Errno;
 
-use super::hand_over::{HandOver, ServerUser, is_powerless};
+use super::hand_over::{HandOver, Preparation, ServerUser, is_powerless};
 use super::stat::freshness_of;
 use super::survey::names_with;
 use super::volume_path::must_be_for_pods;
 use super::{Freshness, Ownership, PrepareError, SourceError, VolumePath, way};
 use crate::tail::record::MAX_RECORD_BYTES;
-
-/// What [`RunFiles::prepare`] did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Preparation {
-    /// The server made folder and files. False when root is squashed on the volume: then the pod's init container
-    /// makes them.
-    pub by_server: bool,
-}
 
 /// Most runs that one look at a folder considers: agents may leave any number of files there.
 const MAX_RUNS: usize = 4_096;
@@ -98,6 +90,19 @@ impl RunFiles {
                 Err(ServerUser::current().refused(owner, hand_over, cause, self.shown.clone(), left))
             }
         }
+    }
+
+    /// As [`Self::prepare`], for files that a server has to make itself.
+    ///
+    /// # Errors
+    /// What the volume answers, also to a user that has no power over it.
+    pub fn prepare_by_server(
+        &self,
+        owner: Ownership,
+        files: &[(&str, &[u8])],
+    ) -> Result<Preparation, PrepareError> {
+        let prepared = self.prepare(owner, files)?;
+        prepared.must_be_by_server(&self.shown)
     }
 
     fn make<'a>(

@@ -119,6 +119,31 @@ impl PrepareError {
     }
 }
 
+/// What [`RunFiles::prepare`](super::RunFiles::prepare) did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Preparation {
+    /// The server made folder and files. False when root is squashed on the volume: then the pod's init container
+    /// makes them.
+    pub by_server: bool,
+}
+
+impl Preparation {
+    /// Itself, where a server has to make the files.
+    ///
+    /// # Errors
+    /// That the volume has refused it to the server's user.
+    pub(super) fn must_be_by_server(self, path: &str) -> Result<Self, PrepareError> {
+        if self.by_server {
+            return Ok(self);
+        }
+        Err(PrepareError::Unusable {
+            path: path.to_owned(),
+            cause: SourceError::Io(Errno::ACCESS),
+            left: Vec::new(),
+        })
+    }
+}
+
 /// User and groups of this process.
 pub(super) struct ServerUser {
     uid: u32,
@@ -274,6 +299,17 @@ mod tests {
         let opened = open_to(owner, &file, Mode::from_raw_mode(0o644), answer);
         let mode = fs::fstat(&file).expect("a file").st_mode & 0o777;
         (mode, opened)
+    }
+
+    #[test]
+    fn what_only_a_server_may_make_was_not_made_where_it_was_refused() {
+        let made = |by_server| Preparation { by_server }.must_be_by_server("/paperclip/nonce");
+        assert!(made(true).is_ok());
+        let refused = made(false).expect_err("refused").to_string();
+        assert!(
+            refused.contains("Permission denied") && refused.contains("/paperclip/nonce"),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -12,8 +12,8 @@ mod volume_path;
 mod way;
 
 pub use file::FileSource;
-pub use files_of_run::{Preparation, RunFiles};
-pub use hand_over::{Ownership, PrepareError};
+pub use files_of_run::RunFiles;
+pub use hand_over::{Ownership, Preparation, PrepareError};
 pub use stat::freshness_at;
 pub use survey::{OldRun, RunFileEnds, old_runs};
 pub use text_file::{names_in, read_text, read_text_of};

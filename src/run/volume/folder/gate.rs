@@ -29,7 +29,7 @@ impl RunFolder {
     /// `k8s_shared_volume_missing`, unless another server has written the same nonce.
     pub(crate) async fn open_gate(&self, nonce: &str) -> Result<bool, Failure> {
         let (name, owner, content) = (self.names.nonce.clone(), self.volume.owner, nonce.to_owned());
-        let opened = self.make(move |files| files.prepare(owner, &[(&name, content.as_bytes())]));
+        let opened = self.make(move |files| files.prepare_by_server(owner, &[(&name, content.as_bytes())]));
         let opened = self.volume.budget.within(VOLUME, opened).await.flatten();
         let error = match opened.ok_or_else(|| self.unanswered())? {
             Ok(_) => return Ok(true),
@@ -56,7 +56,7 @@ impl RunFolder {
         let (files, name, owner) = (self.files.clone(), self.names.nonce.clone(), self.volume.owner);
         let made = self.volume.root.volume.within(VOLUME.calm, move || {
             files
-                .prepare(owner, &[(&name, CLOSED)])
+                .prepare_by_server(owner, &[(&name, CLOSED)])
                 .map_err(|error| error.to_string())
         });
         match self.volume.budget.within(VOLUME, made).await.flatten() {
