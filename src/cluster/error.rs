@@ -306,6 +306,19 @@ mod tests {
     }
 
     #[test]
+    fn a_quota_that_is_not_counted_yet_refuses_for_a_moment_only() {
+        let refused = |message: &str| {
+            let status = kube::core::Status {
+                code: 403,
+                message: message.to_owned(),
+                ..Default::default()
+            };
+            ClusterError::from_kube("create", "job/x", &kube::Error::Api(Box::new(status)))
+        };
+        assert!(refused("jobs.batch \"x\" is forbidden: status unknown for quota: q").is_transient());
+        assert!(!refused("jobs.batch \"x\" is forbidden: exceeded quota: q").is_transient());
+    }
+    #[test]
     fn classes_go_by_status() {
         assert!(api(404, "NotFound").is_not_found());
         for code in [429, 500, 503, 504] {

@@ -6,18 +6,42 @@ use std::borrow::Cow;
 pub(super) const NOT_GRANTED: &str = "Not granted to the server";
 pub(super) const CREDENTIALS_REFUSED: &str = "Credentials refused";
 pub(super) const TOO_LARGE: &str = "Request too large";
-/// Somebody else changes the object, or a quota, in the same moment; or one of its name is still being removed.
-pub(super) const CONTENDED: [&str; 2] = ["Changed by others meanwhile", "Still being deleted"];
+/// Somebody else changes the object, or a quota, in the same moment; or one of its name is still being removed; or the
+/// quota is so new that nobody knows what is used of it.
+pub(super) const CONTENDED: [&str; 3] = [
+    "Changed by others meanwhile",
+    "Still being deleted",
+    "Quota not counted yet",
+];
 /// How much of a policy's name is shown in front.
 const POLICY_CHARS: usize = 19;
 
 /// Who refuses by which words. The first row that fits decides; `None` fits every status.
-const REFUSALS: [(Option<u16>, &str, &str, &str); 19] = [
+const REFUSALS: [(Option<u16>, &str, &str, &str); 23] = [
     (
         None,
         "admission webhook",
         "Refused by a webhook",
         ". A webhook of the cluster refuses it: change the agent's configuration, or ask whoever runs the webhook",
+    ),
+    (
+        Some(403),
+        "status unknown for quota",
+        CONTENDED[2],
+        ". The namespace's quota is new, and the cluster has not counted what is used of it: try again later",
+    ),
+    (
+        Some(403),
+        "failed quota",
+        "Quota wants a limit",
+        ". The namespace's quota counts a resource that the pod does not state: set it on the agent's page, for the init \
+         container as well, or give the namespace defaults by a LimitRange",
+    ),
+    (
+        Some(403),
+        "insufficient quota to match",
+        "No quota for this priority",
+        ". Change *Priority class* on the agent's page, or give the namespace a quota with this scope",
     ),
     (
         Some(403),
@@ -40,6 +64,12 @@ const REFUSALS: [(Option<u16>, &str, &str, &str); 19] = [
     (
         Some(403),
         " usage per ",
+        "Refused by a LimitRange",
+        ". Set the agent's resources within the limits of the namespace's LimitRange",
+    ),
+    (
+        Some(403),
+        " max limit to request ratio per ",
         "Refused by a LimitRange",
         ". Set the agent's resources within the limits of the namespace's LimitRange",
     ),
@@ -170,6 +200,26 @@ mod tests {
                 403,
                 "pods \"x\" is forbidden: exceeded quota: q, requested: count/jobs.batch=1",
                 "quota, raise it",
+            ),
+            (
+                403,
+                "jobs.batch \"x\" is forbidden: status unknown for quota: q, resources: count/jobs.batch",
+                "try again later",
+            ),
+            (
+                403,
+                "pods \"x\" is forbidden: failed quota: q: must specify limits.cpu for: opencode",
+                "set it on the agent's page",
+            ),
+            (
+                403,
+                "pods \"x\" is forbidden: insufficient quota to match these scopes: [{PriorityClass In [high]}]",
+                "*Priority class*",
+            ),
+            (
+                403,
+                "pods \"x\" is forbidden: cpu max limit to request ratio per Container is 2, but provided ratio is 4.000000",
+                "LimitRange",
             ),
             (
                 403,
