@@ -12,6 +12,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
 use k8s_openapi::jiff::Timestamp;
 
+use no_start::STATUS_UNKNOWN;
 use reason::{NODE_LOST, disruption, pod_reason};
 
 use super::waiting::{is_permanent, is_silent, is_turn_to_come};
@@ -210,6 +211,10 @@ fn is_native_sidecar(pod: &Pod, name: &str) -> bool {
 
 /// What a kubelet calls the end of a container that ran out of memory.
 const OOM_KILLED: &str = "OOMKilled";
+/// What is said of an init container that ran out of memory.
+pub(super) const INIT_OUT_OF_MEMORY: &str = "Init container out of memory";
+/// What is said of an init container whose node has lost it.
+pub(super) const INIT_LOST: &str = "Node lost the init container";
 /// Whether a node has it.
 fn is_bound(pod: &Pod) -> bool {
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref());
@@ -253,7 +258,11 @@ fn failed_init(status: &ContainerStatus) -> Option<PodStage> {
     let reason = end.reason.unwrap_or_default();
     let message = end.message.trim();
     let ours = (status.name == PROMPT_CONTAINER).then(|| exit_codes::describe(end.exit_code));
-    let what = ours.flatten().unwrap_or("Init container failed");
+    let what = ours.flatten().unwrap_or(match reason.as_str() {
+        OOM_KILLED => INIT_OUT_OF_MEMORY,
+        "Unknown" | STATUS_UNKNOWN => INIT_LOST,
+        _ => "Init container failed",
+    });
     let why = format!(
         "{what}: {} exited with code {} ({reason}) {message}",
         status.name, end.exit_code

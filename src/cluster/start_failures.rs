@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use super::conditions::{INIT_LOST, INIT_OUT_OF_MEMORY};
 use super::refusals::refusal;
 use crate::manifest::exit_codes;
 
@@ -26,6 +27,9 @@ const MAKE_OBJECT: &str = "Make it in the Jobs' namespace, or take out what name
                            `inheritSecretMounts`, `podSpecPatch`)";
 const NODE: &str = "Look at the node: kubectl describe node";
 const NODES: &str = "Look at the nodes: kubectl describe nodes";
+const AGAIN: &str = "Start the run again; if it repeats, look at the node: kubectl describe node";
+/// How a kubelet rejects a pod for want of a resource, whose name follows.
+const OUT_OF: &str = "OutOf";
 const CLAIM: &str = "Look at the claim and its storage class: kubectl describe pvc";
 
 /// A kind of failure.
@@ -54,7 +58,7 @@ const fn row(
 
 /// The first row that fits decides; of the scheduler's all that fit, it counts its nodes by several reasons at once.
 #[rustfmt::skip]
-const ROWS: [Row; 43] = [
+const ROWS: [Row; 48] = [
     row(IMAGE, &["no match for platform", "no image found in", "no matching manifest"],
         "Image not for this processor", "Use an image for the node's processor, or set `nodeSelector`"),
     row(IMAGE, &["too many requests", "toomanyrequests", "pull qps"],
@@ -114,8 +118,16 @@ const ROWS: [Row; 43] = [
     row(SCHEDULER, &["max volume count"], "Nodes take no more volumes", "Add nodes"),
     row(&["SchedulingGated"], &[],
         "Pod is held by a gate", "Whoever set the pod's schedulingGates removes them"),
-    row(&["OutOfcpu", "OutOfmemory", "OutOfpods", "OutOfephemeral-storage"], &[],
+    row(&[OUT_OF], &[],
         "Node had no room left", "Start the run again; if it repeats, lower what the pod reserves, or add nodes"),
+    row(&["Evicted", "Preempting", "Preempted"], &[],
+        "Pod had to make room", "Start the run again; if it repeats, raise what the pod reserves, or add nodes"),
+    row(&["NodeShutdown", "Terminated", "Shutdown"], &[], "Node is shutting down", AGAIN),
+    row(&["UnexpectedAdmissionError", "NodeAffinity", "NodeName", "NodePorts", "TopologyAffinityError",
+        "InvalidNodeInfo", "PodOSNotSupported", "SysctlForbidden", "AppArmor"], &[],
+        "Node rejected the pod", AGAIN),
+    row(&["NodeLost"], &[], "Node was lost", AGAIN),
+    row(&["ContainerStatusUnknown", "Unknown"], &[], "Node lost the container", AGAIN),
 
     row(VOLUME, &["multi-attach"],
         "Volume is on another node", "Agents need a ReadWriteMany claim: deploy/pvc.yaml has one"),
@@ -132,6 +144,15 @@ const CONTROL_PLANE: [&str; 2] = [
     "untolerated taint {node-role.kubernetes.io/master",
 ];
 
+/// What is wrong with an init container, as [`super::conditions`] says it, and what to do.
+const OF_INIT: [(&str, &str); 2] = [
+    (
+        INIT_OUT_OF_MEMORY,
+        "Raise *Memory at most for the init container* on the agent's page",
+    ),
+    (INIT_LOST, AGAIN),
+];
+
 /// The text with what is wrong before it and what to do behind it. `said`: each in the form `Reason: message`, the
 /// weightiest first; something may stand before the reason.
 #[must_use]
@@ -140,9 +161,12 @@ pub fn explained<'a>(text: &str, said: impl IntoIterator<Item = &'a str>) -> Str
     if let Some(to_do) = exit_codes::to_do_about(text) {
         return format!("{text}. {to_do}");
     }
+    if let Some((_, to_do)) = OF_INIT.iter().find(|(what, _)| text.starts_with(what)) {
+        return format!("{text}. {to_do}");
+    }
     match said.into_iter().find_map(explain) {
         Some((what, to_do)) if to_do.is_empty() => format!("{what}: {text}"),
-        Some((what, to_do)) => format!("{what}: {text}. {to_do}"),
+        Some((what, to_do)) => format!("{what}: {}. {to_do}", text.trim_end_matches(['.', ' '])),
         None => text.to_owned(),
     }
 }
@@ -150,6 +174,16 @@ pub fn explained<'a>(text: &str, said: impl IntoIterator<Item = &'a str>) -> Str
 /// What is wrong, in at most 30 characters, and what to do.
 fn explain(said: &str) -> Option<(Cow<'static, str>, String)> {
     let (reason, message) = reasons(said)
+        .map(|(reason, message)| {
+            (
+                if reason.starts_with(OUT_OF) {
+                    OUT_OF
+                } else {
+                    reason
+                },
+                message,
+            )
+        })
         .find(|(reason, _)| *reason == NOT_MADE || ROWS.iter().any(|row| row.reasons.contains(reason)))?;
     if reason == NOT_MADE {
         let (what, to_do) = refusal(403, message);

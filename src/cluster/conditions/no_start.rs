@@ -6,7 +6,7 @@ use super::reason::{NODE_LOST, ended_because};
 use super::{ContainerEnd, container_end, container_status, is_bound, words};
 
 /// What a kubelet calls the end of a container that it cannot find, also of one that it never made.
-const STATUS_UNKNOWN: &str = "ContainerStatusUnknown";
+pub(super) const STATUS_UNKNOWN: &str = "ContainerStatusUnknown";
 /// What a kubelet calls the end of a container that its runtime could not start. It gives a time of a start all the
 /// same: the first of 1970, or that of the attempt.
 const NOT_STARTED: [&str; 2] = ["StartError", "ContainerCannotRun"];

@@ -12,6 +12,7 @@ pub(super) fn pod_reason(pod: &Pod) -> Option<String> {
         status
             .message
             .as_ref()
+            .filter(|message| !message.is_empty())
             .map_or(reason.to_owned(), |message| format!("{reason}: {message}")),
     )
 }

@@ -18,7 +18,7 @@ fn every_row_fits_a_list_and_says_what_to_do() {
 }
 
 /// What is said first, and a word of what to do.
-const CASES: [(&str, &str, &str); 32] = [
+const CASES: [(&str, &str, &str); 37] = [
     (
         "ErrImagePull: rpc error: code = NotFound desc = failed to resolve reference \"docker.io/library/agent:1\": \
          docker.io/library/agent:1: not found (container opencode of pod agent-opencode-1)",
@@ -65,6 +65,31 @@ const CASES: [(&str, &str, &str); 32] = [
         "ErrImagePull: something new",
         "Image cannot be pulled: ",
         "pull secret",
+    ),
+    (
+        "OutOfnvidia.com/gpu: Pod was rejected: Node didn't have enough resource: nvidia.com/gpu",
+        "Node had no room left: ",
+        "add nodes",
+    ),
+    (
+        "UnexpectedAdmissionError: Pod was rejected: Allocate failed due to no healthy devices present",
+        "Node rejected the pod: ",
+        "describe node",
+    ),
+    (
+        "NodeShutdown: Pod was rejected as the node is shutting down.",
+        "Node is shutting down: ",
+        "Start the run again",
+    ),
+    (
+        "Evicted: The node had condition: [DiskPressure]. ",
+        "Pod had to make room: ",
+        "Start the run again",
+    ),
+    (
+        "ContainerStatusUnknown: The container could not be located when the pod was terminated",
+        "Node lost the container: ",
+        "Start the run again",
     ),
     (
         "InvalidImageName: couldn't parse image name \"Agent:1\"",
@@ -189,6 +214,7 @@ const CASES: [(&str, &str, &str); 32] = [
 fn a_pod_that_did_not_start_says_why_in_a_list_and_what_to_do() {
     for (said, begins, to_do) in CASES {
         let text = explained(said, [said]);
+        let said = said.trim_end_matches(['.', ' ']);
         assert!(text.starts_with(&format!("{begins}{said}. ")), "{text}");
         assert!(text[begins.len() + said.len()..].contains(to_do), "{text}");
     }
@@ -223,6 +249,33 @@ fn an_init_container_of_ours_says_what_its_code_means() {
     }
 }
 
+#[test]
+fn an_init_container_that_was_ended_from_outside_says_by_what() {
+    for (code, reason, what, to_do) in [
+        (
+            137,
+            "OOMKilled",
+            "Init container out of memory",
+            "*Memory at most",
+        ),
+        (
+            255,
+            "Unknown",
+            "Node lost the init container",
+            "Start the run again",
+        ),
+        (1, "Error", "Init container failed", ""),
+    ] {
+        let status = json!({"metadata": {"name": "p"}, "status": {"phase": "Failed", "initContainerStatuses": [
+            {"name": "write-prompt", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+             "state": {"terminated": {"exitCode": code, "reason": reason}}}]}});
+        let why = blocked(&serde_json::from_value(status).expect("a pod"));
+        assert!(why.starts_with(&format!("{what}: write-prompt")), "{why}");
+        assert!(what.len() <= 30, "{what}");
+        assert!(explained(&why, [why.as_str()]).contains(to_do));
+    }
+}
+
 fn blocked(pod: &Pod) -> String {
     match stage(pod, "opencode") {
         PodStage::Blocked { why, .. } => why,
@@ -237,6 +290,6 @@ fn what_nobody_knows_stays_as_it_is_and_what_events_say_helps() {
     let mount = "FailedMount: no route";
     assert!(explained(late, [late, mount]).starts_with("Volume cannot be mounted: Pod did not start"));
     // A name is no reason.
-    let named = "Evicted: pod FailedMount: gone";
-    assert!(explained(named, [named]).starts_with("Evicted: "));
+    let named = "Held: pod FailedMount: gone";
+    assert!(explained(named, [named]).starts_with("Held: "));
 }

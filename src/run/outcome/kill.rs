@@ -8,7 +8,7 @@ use super::{code, signal_name, stderr};
 pub(crate) const PREEMPTED: &str = "Preempted: its queue suspended the Job";
 
 /// What a kubelet, a scheduler or a control plane calls the end of a pod that it ended as a whole. Words may follow.
-const BY_CLUSTER: [&str; 7] = [
+const BY_CLUSTER: [&str; 14] = [
     "Evicted",
     "NodeLost",
     "NodeShutdown",
@@ -16,7 +16,27 @@ const BY_CLUSTER: [&str; 7] = [
     "Preempted",
     "Terminated",
     "Shutdown",
+    // A kubelet that was restarted takes the pods of its node in again, and may reject one that works.
+    "UnexpectedAdmissionError",
+    "NodeAffinity",
+    "NodeName",
+    "NodePorts",
+    "TopologyAffinityError",
+    "InvalidNodeInfo",
+    "PodOSNotSupported",
 ];
+/// So begins the reason of a pod that a kubelet rejects for want of a resource, whose name follows.
+const OUT_OF: &str = "OutOf";
+
+/// What a kubelet calls the end of a container that it or its runtime has lost, as when either was restarted: its exit
+/// code is then nobody's.
+const LOST: [&str; 2] = ["Unknown", "ContainerStatusUnknown"];
+
+/// Whether this reason says that nobody saw how the container ended.
+#[must_use]
+pub(crate) fn is_lost(reason: &str) -> bool {
+    LOST.contains(&reason)
+}
 
 /// What a person does about a memory limit that is too low.
 pub(super) const RAISE_MEMORY: &str = "raise *Memory at most* (resources.limits.memory) on the agent's page";
@@ -34,9 +54,11 @@ pub(super) fn judge(facts: &FoldedFacts) -> Option<OutcomeFailure> {
         return None;
     }
     let out_of_memory = reason == "OOMKilled";
-    let by_cluster = BY_CLUSTER.contains(&facts.reason_class());
-    let signal = signal(facts);
-    if signal.is_none() && !out_of_memory && !by_cluster {
+    let class = facts.reason_class();
+    let by_cluster = BY_CLUSTER.contains(&class) || class.starts_with(OUT_OF);
+    let is_lost = is_lost(class);
+    let signal = signal(facts).filter(|_| !is_lost);
+    if signal.is_none() && !out_of_memory && !by_cluster && !is_lost {
         return None;
     }
     let by = if out_of_memory {
@@ -46,9 +68,12 @@ pub(super) fn judge(facts: &FoldedFacts) -> Option<OutcomeFailure> {
         format!("was ended by {by}")
     };
     // Who ended the pod is the reason, and the signal how.
-    let first = match by_cluster {
-        true => format!("{}. ", facts.shown_reason()),
-        false => String::new(),
+    let first = match (by_cluster, is_lost) {
+        (true, _) => format!("{}. ", facts.shown_reason()),
+        (_, true) => {
+            format!("Node lost the container ({class}): it or its container runtime was restarted. ")
+        }
+        _ => String::new(),
     };
     // What opencode was doing helps to explain a signal, but not that the memory limit is too low.
     let more = if out_of_memory {

@@ -32,7 +32,7 @@ mod verdict;
 pub(crate) use crate::opencode::escapes::without_escapes as without_ansi;
 pub use excerpt::{Excerpt, STDOUT_LIMIT};
 pub use facts::{Facts, FoldedFacts, LogState, Session};
-pub(crate) use kill::PREEMPTED;
+pub(crate) use kill::{PREEMPTED, is_lost};
 pub use result::{RunResult, Usage};
 pub(crate) use secrets::without_secrets;
 pub(crate) use signal::signal_name;

@@ -8,7 +8,7 @@ use crate::config::{Json as _, RunSpec};
 use crate::manifest::exit_codes;
 use crate::run::job::end::{Evidence, RunEnd};
 use crate::run::outcome::{
-    FoldedFacts, LogState, Session, code, resolve_folded, signal_name, without_secrets,
+    FoldedFacts, LogState, Session, code, is_lost, resolve_folded, signal_name, without_secrets,
 };
 use crate::run::redact::display::Redactor;
 use crate::run::report::{Harvest, LogReport, Outcome, Report};
@@ -141,7 +141,12 @@ fn reason(end: &RunEnd, evidence: &Evidence) -> Option<String> {
             .is_none()
             .then(|| exit_codes::describe(end.exit_code))
             .flatten();
-        of_script.map(str::to_owned).or_else(|| end.reason.clone())
+        // The record knows more than a node that has lost the container.
+        let of_node = end
+            .reason
+            .clone()
+            .filter(|said| record.is_none() || !is_lost(said));
+        of_script.map(str::to_owned).or(of_node)
     });
     let says_nothing = of_container
         .as_deref()

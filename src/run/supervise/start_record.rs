@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
 
-use crate::cluster::conditions::{ended_because, no_start_of, shows_no_start};
+use crate::cluster::conditions::{ContainerEnd, ended_because, no_start_of, shows_no_start};
 use crate::manifest::names::OPENCODE_CONTAINER;
 use crate::run::job::end::Cause;
 
@@ -40,7 +40,7 @@ pub(super) fn why_no_start(pod: &Pod, cause: &Cause, there: &[Arc<Pod>], is_late
     }
     let words = match cause {
         Cause::Lost(why) => Some(why.clone()),
-        Cause::Exited(end) => no_start_of(end).or_else(|| end.reason.clone()),
+        Cause::Exited(end) => no_start_of(end).or_else(|| said_of(end)),
         _ => None,
     };
     let words = words.unwrap_or_default();
@@ -51,10 +51,18 @@ pub(super) fn why_no_start(pod: &Pod, cause: &Cause, there: &[Arc<Pod>], is_late
     })
 }
 
+/// What the node says of the end of a container.
+fn said_of(end: &ContainerEnd) -> Option<String> {
+    let (reason, message) = (end.reason.as_ref()?, end.message.trim());
+    Some(match message.is_empty() || reason.contains(": ") {
+        true => reason.clone(),
+        false => format!("{reason}: {message}"),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::conditions::ContainerEnd;
 
     fn never_started() -> Cause {
         Cause::NeverStarted("why".to_owned())
@@ -72,6 +80,27 @@ mod tests {
             assert_eq!(by_start_record(never_started(), None, has_started, is_asked), end);
         }
         assert_eq!(by_start_record(lost.clone(), None, None, false), Some(lost));
+    }
+    #[test]
+    fn what_a_node_says_of_a_container_that_it_has_lost_is_told() {
+        let end = ContainerEnd {
+            exit_code: 137,
+            reason: Some("ContainerStatusUnknown".to_owned()),
+            message: "The container could not be located when the pod was terminated".to_owned(),
+        };
+        let pod = serde_json::from_value(
+            serde_json::json!({"status": {"phase": "Failed", "containerStatuses": [
+            {"name": OPENCODE_CONTAINER, "image": "", "imageID": "", "ready": false, "restartCount": 0,
+             "state": {"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown"}}}]}}),
+        );
+        let said = why_no_start(&pod.expect("a pod"), &Cause::Exited(end), &[], false);
+        assert_eq!(
+            said.as_deref(),
+            Some(
+                "Pod deleted before its start (ContainerStatusUnknown: The container could not be located when the \
+                 pod was terminated)"
+            )
+        );
     }
     #[test]
     fn a_pod_that_was_rejected_and_took_no_start_record_never_started() {

@@ -171,6 +171,10 @@ fn who_ended_the_pod_stands_first() {
         "Terminated",
         "NodeShutdown",
         "NodeLost",
+        // A kubelet that was restarted takes its pods in again, or not.
+        "UnexpectedAdmissionError",
+        "NodeAffinity",
+        "OutOfnvidia.com/gpu",
     ] {
         for reason in [class.to_owned(), format!("{class}: {words}")] {
             // opencode may answer a TERM with a code of its own, and an evicted container may show none.
@@ -194,6 +198,26 @@ fn who_ended_the_pod_stands_first() {
     let ended = lines(&[START, TEXT, STOP]);
     let in_time = json!({ "stdout": ended, "exitCode": 0, "logState": "proven", "reason": format!("Evicted: {words}") });
     assert_eq!(code(&in_time), None);
+}
+
+/// The exit code of a container that its node or its runtime has lost is nobody's.
+#[test]
+fn a_container_that_its_node_has_lost_did_not_end_by_itself() {
+    for (reason, exit) in [("Unknown", 255), ("ContainerStatusUnknown", 137)] {
+        for stdout in [String::new(), lines(&[START, TEXT])] {
+            let facts =
+                json!({ "stdout": stdout, "exitCode": exit, "logState": "unproven", "reason": reason });
+            let result = judge(&facts);
+            assert_eq!(result.error_code, Some("opencode_killed"), "{facts}");
+            let message = result.error_message.unwrap();
+            assert!(message.starts_with("Node lost the container"), "{message}");
+            assert_eq!(message.matches(reason).count(), 1, "{message}");
+            assert!(
+                !message.contains("SIGKILL") && !message.contains("did not start"),
+                "{message}"
+            );
+        }
+    }
 }
 
 #[test]
