@@ -8,6 +8,9 @@ use k8s_openapi::api::core::v1::EnvVar;
 use super::values::Values;
 use super::{ConfigError, MountedVolume, SecretVolume, SelfPod};
 
+/// What each variable begins with by which operators set up the adapter itself: nothing reads them in an agent's pod.
+pub(super) const ADAPTERS_OWN: &str = "PAPERCLIP_K8S_";
+
 /// Variables that only the server needs; `*` stands for anything. An agent that wants one of its own gets it by `env`.
 const SERVERS_OWN: [&str; 44] = [
     "*DATABASE_URL",
@@ -298,7 +301,9 @@ fn is_servers_own(name: &str, value: Option<&str>) -> bool {
         DATABASES.iter().any(|scheme| begins(scheme))
     };
     // Where the host's API is found is no secret, and a key of the agent's own is set for each run.
-    PATTERNS.iter().any(|parts| fits(parts, name.as_bytes())) || value.is_some_and(is_database)
+    name.starts_with(ADAPTERS_OWN)
+        || PATTERNS.iter().any(|parts| fits(parts, name.as_bytes()))
+        || value.is_some_and(is_database)
 }
 
 /// Whether the pattern, in which `*` stands for anything, describes the whole text.

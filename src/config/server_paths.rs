@@ -1,6 +1,7 @@
 //! Variables of the server that name what only its own container has: left out of agents' pods. Pure.
 
 use super::SelfPod;
+use super::inherit::ADAPTERS_OWN;
 use super::node_options::{self, is_options};
 
 /// Where Kubernetes mounts the account of a pod that has one.
@@ -85,6 +86,8 @@ pub(super) fn leave_out(pod: &mut SelfPod, has_account: bool) {
             pod.inherited_env_value_from.retain(|entry| !is_of(&entry.name));
         }
     }
+    // Whoever takes over all variables does not miss those.
+    left_out.retain(|name| !name.starts_with(ADAPTERS_OWN));
     pod.left_out.extend(left_out);
 }
 

@@ -105,8 +105,12 @@ mod tests {
     use serde_json::{Value, json};
 
     fn rendered(self_pod: Value) -> (Value, Vec<String>) {
-        let request =
-            json!({"runId": "r", "agent": {"id": "a", "companyId": "c"}, "prompt": "p", "selfPod": self_pod});
+        configured(&json!({}), &self_pod)
+    }
+
+    fn configured(config: &Value, self_pod: &Value) -> (Value, Vec<String>) {
+        let request = json!({"runId": "r", "agent": {"id": "a", "companyId": "c"}, "prompt": "p",
+            "config": config, "selfPod": self_pod});
         let request = RenderRequest::from_json(&request.to_string()).expect("a request");
         let made = manifest::render(&RunSpec::from_request(request).expect("a spec")).expect("a manifest");
         let job = serde_json::to_value(made.job).expect("JSON");
@@ -129,6 +133,42 @@ mod tests {
             matches!(said[..], [text] if text.ends_with(": /paperclip.")),
             "{warnings:?}"
         );
+    }
+
+    #[test]
+    fn what_sets_up_the_adapter_itself_stays_with_it_without_a_word() {
+        let documented = include_str!("../../README.md").lines();
+        let rows = documented.filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        let own: Vec<&str> = rows.filter(|name| name.starts_with("PAPERCLIP_K8S_")).collect();
+        assert!(own.len() >= 4, "{own:?}");
+        // Each of them names a file that only the server has, and one comes from elsewhere.
+        let mut literals: serde_json::Map<String, Value> = own
+            .iter()
+            .map(|name| ((*name).to_owned(), json!("/metrics/x")))
+            .collect();
+        literals.insert("CACHE".to_owned(), json!("/metrics/cache"));
+        let server = json!({"namespace": "n", "image": "i", "pvcClaimName": "c", "inheritedEnv": literals,
+            "mounts": ["/paperclip", "/metrics"],
+            "inheritedEnvValueFrom": [{"name": "PAPERCLIP_K8S_OTHER",
+                "valueFrom": {"configMapKeyRef": {"name": "m", "key": "k"}}}]});
+        for inherited in ["", "all"] {
+            let (pod, warnings) = configured(&json!({"inheritEnv": inherited}), &server);
+            let missing: Vec<&String> = warnings
+                .iter()
+                .filter(|text| text.starts_with("Not taken over"))
+                .collect();
+            assert!(
+                matches!(missing[..], [text] if text.contains("CACHE") && !text.contains("PAPERCLIP_K8S_")),
+                "{inherited}: {warnings:?}"
+            );
+            let agent = pod["containers"][0]["env"].to_string();
+            assert!(!agent.contains("/metrics/x"), "{agent}");
+            assert_eq!(
+                agent.contains("PAPERCLIP_K8S_OTHER"),
+                inherited == "all",
+                "{agent}"
+            );
+        }
     }
 
     #[test]
