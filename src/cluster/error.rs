@@ -7,7 +7,7 @@ use super::answer::{NoApiServer, foreign, shown};
 use super::credentials::NoCredentials;
 use super::error_chain::chain;
 use super::no_connection::NoConnection;
-use super::refusals::{CONTENDED, CREDENTIALS_REFUSED, NOT_GRANTED, TOO_LARGE, refusal};
+use super::refusals::{CONTENDED, CREDENTIALS_REFUSED, NOT_GRANTED, TOO_LARGE, command, refusal};
 
 /// A request that failed. The message begins with the reason, in words that fit a list; then come verb, object, the
 /// API's own words and what to do.
@@ -128,6 +128,16 @@ impl ClusterError {
             Self::Foreign { .. } => "Not the API server's answer".into(),
             Self::Credentials { .. } => "No credentials".into(),
             Self::Config(_) => "No usable configuration".into(),
+        }
+    }
+
+    /// A command to paste that mends what refused an object of this namespace, or shows what is to be mended, behind words
+    /// that say which; nothing where no command does.
+    #[must_use]
+    pub fn command(&self, namespace: &str) -> Option<String> {
+        match self {
+            Self::Api { code, message, .. } => command(*code, message, namespace),
+            _ => None,
         }
     }
 
