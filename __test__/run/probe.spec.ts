@@ -176,9 +176,36 @@ describe.skipIf(isRealCluster)("in the stand-in", () => {
     const named = await probe({ agentDbMode: "dedicated_pvc", agentDbStorageClass: "fast" });
     expect(named.of("k8s_agent_db_storage_class_unknown")).toMatchObject({
       level: "info",
-      message: expect.stringMatching(/^Nobody said whether there is a storage class fast: /),
+      message: expect.stringMatching(
+        /^Nobody said whether there is a storage class fast: the server may not read storage classes, and no run does\.$/,
+      ),
     });
     expect((await probe()).checks.filter(({ code }) => code.includes("storage_class"))).toEqual([]);
+  });
+
+  test("what an agent's pod names and its namespace lacks is found, each with a command", async () => {
+    const { of, checks } = await probe({
+      imagePullSecrets: "no-such-login",
+      podSpecPatch: {
+        volumes: [
+          { name: "cache", persistentVolumeClaim: { claimName: "no-such-claim" } },
+          { name: "npm", secret: { secretName: "no-such-secret" } },
+        ],
+      },
+    });
+    expect(of("k8s_pull_secret_missing")).toMatchObject({
+      level: "warn",
+      message: expect.stringMatching(/^Pull secret no-such-login is missing in namespace paperclip: /),
+    });
+    expect(of("k8s_inherited_claim_missing")).toMatchObject({
+      level: "error",
+      message: expect.stringMatching(/^Claim no-such-claim is missing in namespace paperclip: /),
+    });
+    expect(of("k8s_inherited_secret_missing")).toMatchObject({
+      level: "error",
+      message: expect.stringMatching(/^Secret no-such-secret is missing in namespace paperclip: /),
+    });
+    expectAdvice(checks);
   });
 
   test("reviews that fail, objects that are not there, a pod that is unknown", async () => {

@@ -38,11 +38,17 @@ pub(super) async fn check(cluster: &Cluster, config: &Value, own: &SelfPod) -> V
     let (of_job, of_pod, missing) = tokio::join!(
         bounded("create", "jobs", try_out(&jobs, &job)),
         bounded("create", "pods", try_out(&pods, &pod)),
-        references::check(cluster, &job),
+        references::check(cluster, &job, own, TRIED),
     );
     let mut checks = said("job", "a Job", &namespace, of_job);
     checks.extend(said("pod", "an agent's pod", &namespace, of_pod));
-    checks.extend(missing);
+    // What refuses the pod has named its account.
+    let is_told = checks.iter().any(|check| check.code == "k8s_pod_refused");
+    checks.extend(
+        missing
+            .into_iter()
+            .filter(|check| !is_told || check.code != references::ACCOUNT_MISSING),
+    );
     checks
 }
 
@@ -61,7 +67,9 @@ fn job(config: &Value, own: &SelfPod) -> Option<Result<Job, ManifestError>> {
         prompt: "nothing".to_owned(),
         ..RenderRequest::default()
     };
-    let spec = RunSpec::from_request(request).ok()?;
+    let mut spec = RunSpec::from_request(request).ok()?;
+    // As in a run: whoever sees what is tried sees no key of the agent.
+    spec.run.run_secret_name = Some(TRIED.to_owned());
     Some(manifest::render(&spec).map(|rendered| rendered.job))
 }
 
@@ -100,30 +108,36 @@ fn said<K>(word: &str, what: &str, namespace: &str, answer: Result<Created<K>, C
             };
             created.warnings.into_iter().map(warned).collect()
         }
-        Err(error) if error.is_not_granted() || error.to_string().contains("does not support dry run") => {
+        Err(error) if error.is_not_granted() => {
+            let message = format!("The test did not try {what}: the server may not create {word}s");
+            vec![Check::new(Level::Info, &code("untested"), message, None)]
+        }
+        Err(error) if error.to_string().contains("does not support dry run") => {
             let message = format!("The test did not try {what}: {error}");
             vec![Check::new(Level::Info, &code("untested"), message, None)]
         }
-        Err(error) if error.is_transient() => {
-            let hint = "Nobody knows whether a run would be refused. Test again later.";
-            vec![Check::new(
-                Level::Warn,
-                &code("untested"),
-                error.to_string(),
-                Some(hint),
-            )]
-        }
         Err(error) => {
-            let hint = format!(
-                "Every run would be refused like this. Change the agent's settings, or what refuses it: kubectl -n \
-                 {namespace} describe quota,limitrange && kubectl describe namespace {namespace}"
-            );
-            vec![Check::new(
-                Level::Error,
-                &code("refused"),
-                error.to_string(),
-                Some(&hint),
-            )]
+            let is_unknown = error.is_transient();
+            let (level, end, so) = match is_unknown {
+                true => (
+                    Level::Warn,
+                    "untested",
+                    "Nobody knows whether a run would be refused. Test again later.",
+                ),
+                false => (Level::Error, "refused", "Every run would be refused like this."),
+            };
+            let command = error.command(namespace).or_else(|| {
+                let look = format!("describe quota,limitrange && kubectl describe namespace {namespace}");
+                (!is_unknown).then(|| {
+                    format!("Change the agent's settings, or what refuses it: kubectl -n {namespace} {look}")
+                })
+            });
+            let hint = [Some(so.to_owned()), command]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join(" ");
+            vec![Check::new(level, &code(end), error.to_string(), Some(&hint))]
         }
     }
 }
@@ -141,6 +155,12 @@ mod tests {
         let job = job(&json!({"priorityClassName": "high"}), &own)
             .expect("read")
             .expect("a Job");
+        let secret = super::job(&json!({"env": {"OPENAI_API_KEY": "sk-secret"}}), &own);
+        let secret = serde_json::to_string(&secret.expect("read").expect("a Job")).expect("JSON");
+        assert!(
+            !secret.contains("sk-secret") && secret.contains("OPENAI_API_KEY"),
+            "{secret}"
+        );
         let pod = pod(&job);
         assert_eq!(
             pod.spec
@@ -185,6 +205,18 @@ mod tests {
             of(refused(403, "violates PodSecurity \"restricted\"")),
             (refusal, Level::Error)
         );
+        let hint = |code, message: &str| {
+            let checks = said::<Pod>("pod", "an agent's pod", "n", Err(refused(code, message)));
+            checks[0].hint.clone().unwrap_or_default()
+        };
+        let account = "error looking up service account n/agents: serviceaccount \"agents\" not found";
+        assert_eq!(
+            hint(403, account),
+            "Every run would be refused like this. This creates it: kubectl -n n create serviceaccount agents"
+        );
+        assert!(hint(500, "failed calling webhook \"w\": EOF").ends_with("webhookconfigurations"));
+        assert!(hint(503, "down").ends_with("Test again later."));
+        assert!(hint(422, "Pod \"x\" is invalid: no").contains(": kubectl -n n describe quota"));
         let warned = Created {
             object: Pod::default(),
             warnings: vec!["would violate PodSecurity".to_owned()],
