@@ -64,10 +64,13 @@ pub(super) fn check(answer: Result<(), ClusterError>, name: &str, commands: &Com
             Check::new(Level::Info, "k8s_namespace_exists", message, None)
         }
         Err(error) => {
-            let hint = format!(
-                "Runs work without this right; files of Jobs that are gone are not swept. Grant `get namespaces`: {}",
-                commands.grant(name)
-            );
+            let hint = match error.is_not_granted() {
+                true => format!(
+                    "Runs work without this right; files of Jobs that are gone are not swept. Grant `get namespaces`: {}",
+                    commands.grant(name)
+                ),
+                false => format!("Run the test again, or look at it: kubectl -n {name} get namespace {name}"),
+            };
             let message = format!("Namespace {name} cannot be read: {error}");
             Check::new(Level::Warn, "k8s_namespace_check_failed", message, Some(&hint))
         }

@@ -80,6 +80,11 @@ pub(super) async fn own_pod(
     })?;
     match timeout(CHECK_LIMIT, host_pod::introspect(cluster, &namespace, name)).await {
         Ok(Ok((own, _))) => Ok(own),
+        Ok(Err(error)) if error.is_transient() => Err(unread(
+            format!("The server's own pod {name} could not be read: {error}"),
+            &namespace,
+            name,
+        )),
         Ok(Err(error)) => {
             let command = match error.is_forbidden() {
                 true => commands.grant(&namespace),
@@ -91,13 +96,20 @@ pub(super) async fn own_pod(
             ))
         }
         Err(_) => {
-            let message = format!(
-                "The server's own pod {name} could not be read within {} s.",
-                CHECK_LIMIT.as_secs()
-            );
-            Err(unknown(message, format!("kubectl -n {namespace} get pod {name}")))
+            let limit = CHECK_LIMIT.as_secs();
+            let message = format!("The server's own pod {name} could not be read within {limit} s.");
+            Err(unread(message, &namespace, name))
         }
     }
+}
+
+/// Nothing is to be set up where only the API server did not answer.
+fn unread(message: String, namespace: &str, name: &str) -> Check {
+    let hint = format!(
+        "Run the test again when the API server is well. Does it answer for that pod: kubectl -n {namespace} get pod \
+         {name}"
+    );
+    Check::new(Level::Error, "k8s_self_pod_unknown", message, Some(&hint))
 }
 
 /// The Secret of the agent's `secretRef`.
@@ -108,21 +120,39 @@ pub(super) async fn secret(cluster: &Cluster, namespace: &str, name: &str, is_wa
             let message = format!("Secret {name} exists.");
             Check::new(Level::Info, "k8s_secret_exists", message, None)
         }
-        Err(error) if is_wanted => {
-            let message = format!("Secret {name}, which `secretRef` names, cannot be read: {error}");
-            let hint = format!(
-                "Make it, or empty the field; runs work without it: kubectl -n {namespace} create secret generic \
-                 {name} \
-                 --from-literal=ANTHROPIC_API_KEY=..."
-            );
-            Check::new(Level::Warn, "k8s_secret_missing", message, Some(&hint))
-        }
-        // A name out of the air: most installations have no such Secret, and no run reads it.
-        Err(_) => {
-            let message = format!("There is no Secret {name} here, and none is needed.");
-            Check::new(Level::Info, "k8s_secret_missing", message, None)
-        }
+        Err(error) => unfound_secret(namespace, name, is_wanted, &error),
     }
+}
+
+/// What nobody could look up is neither there nor missing.
+fn unfound_secret(namespace: &str, name: &str, is_wanted: bool, error: &ClusterError) -> Check {
+    let (level, code) = match (is_wanted, error.is_not_found()) {
+        (true, true) => (Level::Warn, "k8s_secret_missing"),
+        (true, false) => (Level::Warn, "k8s_secret_unknown"),
+        // A name out of the air: most installations have no such Secret, and no run reads it.
+        (false, true) => (Level::Info, "k8s_secret_missing"),
+        (false, false) => (Level::Info, "k8s_secret_unknown"),
+    };
+    let message = match (is_wanted, error.is_not_found()) {
+        (true, true) => {
+            format!("Secret {name}, which `secretRef` names, is missing in namespace {namespace}.")
+        }
+        (true, false) => {
+            format!("Nobody said whether there is a Secret {name}, which `secretRef` names: {error}")
+        }
+        (false, true) => format!("There is no Secret {name} here, and none is needed."),
+        (false, false) => format!("Nobody said whether there is a Secret {name} here, and none is needed."),
+    };
+    let hint = match error.is_not_found() {
+        true => format!(
+            "Make it, or empty the field; runs work without it: kubectl -n {namespace} create secret generic {name} \
+             --from-literal=ANTHROPIC_API_KEY=..."
+        ),
+        false => format!(
+            "Runs work without it. Look whether it is there: kubectl -n {namespace} get secret {name}"
+        ),
+    };
+    Check::new(level, code, message, is_wanted.then_some(hint.as_str()))
 }
 
 /// Checks the claim that agents' pods share with the server.
@@ -151,34 +181,44 @@ pub(super) async fn claim(cluster: &Cluster, namespace: &str, own: &SelfPod, com
             ),
         );
     };
-    if own.namespace != namespace {
-        let message = format!(
-            "Jobs run in namespace {namespace}, the server and its claim {name} are in {}: a pod mounts claims of its \
-             own namespace only.",
-            own.namespace
-        );
-        let hint = format!(
-            "Leave `namespace` empty, or make a claim of that name for the same volume there. This is the volume: \
-             kubectl \
-             -n {} get pvc {name} -o yaml",
-            own.namespace
-        );
-        return match look_at(cluster, namespace, name).await {
-            Ok(claim) => rwx(name, claim, commands),
-            Err(_) => detected_not(message, hint),
-        };
+    let error = match look_at(cluster, namespace, name).await {
+        Ok(claim) => return rwx(name, claim, commands),
+        Err(error) => error,
+    };
+    if error.is_not_found() {
+        let (message, hint) = absent(name, namespace, own);
+        return detected_not(message, hint);
     }
-    match look_at(cluster, namespace, name).await {
-        Ok(claim) => rwx(name, claim, commands),
-        Err(error) => {
-            let message = format!("Nobody said whether claim {name} is ReadWriteMany: {error}");
-            let hint = format!(
-                "Grant `get persistentvolumeclaims`: {}",
-                commands.grant(namespace)
-            );
-            Check::new(Level::Warn, "k8s_pvc_check_failed", message, Some(&hint))
-        }
+    let message =
+        format!("Nobody said whether claim {name} is in namespace {namespace}, and ReadWriteMany: {error}");
+    let hint = match error.is_not_granted() {
+        true => format!(
+            "Grant `get persistentvolumeclaims`: {}",
+            commands.grant(namespace)
+        ),
+        false => format!("Run the test again, or look at it: kubectl -n {namespace} get pvc {name}"),
+    };
+    Check::new(Level::Warn, "k8s_pvc_check_failed", message, Some(&hint))
+}
+
+/// That there is no such claim where Jobs run, and what to do.
+fn absent(name: &str, namespace: &str, own: &SelfPod) -> (String, String) {
+    let server = &own.namespace;
+    if server == namespace {
+        let message =
+            format!("Claim {name}, which the server's pod mounts, is missing in namespace {namespace}.");
+        let hint = format!("No new pod can mount it. These are there: kubectl -n {namespace} get pvc");
+        return (message, hint);
     }
+    let message = format!(
+        "Jobs run in namespace {namespace}, the server and its claim {name} are in {server}: a pod mounts claims of its \
+         own namespace only."
+    );
+    let hint = format!(
+        "Leave `namespace` empty, or make a claim of that name for the same volume there. This is the volume: kubectl -n \
+         {server} get pvc {name} -o yaml"
+    );
+    (message, hint)
 }
 
 async fn look_at(
@@ -205,4 +245,50 @@ fn rwx(name: &str, claim: PersistentVolumeClaim, commands: &Commands) -> Check {
         commands.patch_server()
     );
     Check::new(Level::Warn, "k8s_pvc_not_rwx", message, Some(&hint))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(code: u16, message: &str) -> ClusterError {
+        ClusterError::Api {
+            verb: "get",
+            on: "secret/x".to_owned(),
+            code,
+            reason: String::new(),
+            message: message.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_secret_that_nobody_could_look_up_is_neither_there_nor_missing() {
+        for (code, message, word) in [
+            (404, "secrets \"x\" not found", "missing"),
+            (403, "User \"u\" cannot get resource \"secrets\"", "unknown"),
+            (503, "down", "unknown"),
+        ] {
+            for (is_wanted, level) in [(true, Level::Warn), (false, Level::Info)] {
+                let check = unfound_secret("n", "x", is_wanted, &answer(code, message));
+                assert_eq!(
+                    (check.level, check.code),
+                    (level, format!("k8s_secret_{word}")),
+                    "{message}"
+                );
+                let is_told_missing =
+                    check.message.contains("is missing") || check.message.contains("There is no");
+                assert_eq!(is_told_missing, code == 404, "{}", check.message);
+                let makes = check
+                    .hint
+                    .as_deref()
+                    .is_some_and(|hint| hint.contains("create secret"));
+                assert_eq!(makes, is_wanted && code == 404, "{:?}", check.hint);
+                assert!(
+                    level == Level::Warn || !check.message.contains("Grant"),
+                    "{}",
+                    check.message
+                );
+            }
+        }
+    }
 }

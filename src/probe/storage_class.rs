@@ -60,10 +60,17 @@ fn named(class: &str, namespace: &str, answer: Result<(), ClusterError>) -> Chec
         }
         // The server's Role cannot grant it, and no run needs it.
         Err(error) => {
-            let message = format!("Nobody said whether there is a storage class {class}: {error}");
+            let (level, why) = match error.is_not_granted() {
+                true => (
+                    Level::Info,
+                    "the server may not read storage classes, and no run does".to_owned(),
+                ),
+                false => (Level::Warn, error.to_string()),
+            };
+            let message = format!("Nobody said whether there is a storage class {class}: {why}");
             let hint = format!("Look whether it is there: kubectl -n {namespace} get storageclass {class}");
             let code = "k8s_agent_db_storage_class_unknown";
-            Check::new(Level::Info, code, message, Some(&hint))
+            Check::new(level, code, message, Some(&hint))
         }
     }
 }
@@ -99,15 +106,29 @@ mod tests {
         assert_eq!(of(Ok(())), (Level::Info, "exists".to_owned()));
         let gone = "storageclasses.storage.k8s.io \"fast\" not found";
         assert_eq!(of(refused(404, gone)), (Level::Error, "missing".to_owned()));
-        for (code, message) in [
-            (403, "User \"u\" cannot get resource \"storageclasses\""),
-            (404, "the server could not find the requested resource"),
-            (503, "down"),
+        for (code, message, level) in [
+            (
+                403,
+                "User \"u\" cannot get resource \"storageclasses\"",
+                Level::Info,
+            ),
+            (
+                404,
+                "the server could not find the requested resource",
+                Level::Warn,
+            ),
+            (503, "down", Level::Warn),
         ] {
             assert_eq!(
                 of(refused(code, message)),
-                (Level::Info, "unknown".to_owned()),
+                (level, "unknown".to_owned()),
                 "{message}"
+            );
+            let said = named("fast", "n", refused(code, message));
+            assert!(
+                level != Level::Info || !said.message.contains("Grant"),
+                "{}",
+                said.message
             );
         }
     }
