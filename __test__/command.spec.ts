@@ -21,6 +21,11 @@ function run(args: string[], { input = "", env = {} }: { input?: string; env?: R
   return { status, stdout, stderr };
 }
 
+function file(name: string, text: string): string {
+  writeFileSync(join(folder, name), text);
+  return join(folder, name);
+}
+
 /** A kubectl that is this script. */
 const bin = join(folder, "bin");
 mkdirSync(bin, { recursive: true });
@@ -52,6 +57,28 @@ describe("the command line", () => {
     [["tail"], "tail needs the id of a run"],
     [["tail", "a", "b"], "tail does not take b"],
     [["doctor", "--config", "/no/such"], "--config /no/such cannot be read"],
+    [["doctor", "--config", folder], `--config ${folder} cannot be read`],
+    [["doctor", "--config", file("list.json", "[]")], "list.json is no JSON object"],
+    [["doctor", "--config", file("text.json", "{")], "text.json cannot be read"],
+    [["pod-spec", "--config", file("agent-of-none.json", '{"adapterConfig": []}')], "adapterConfig is no JSON object"],
+    [["doctor", "--namespace", "A b"], "--namespace A b is no name of a namespace"],
+    [["doctor", "--server", ""], "--server is empty"],
+    [["doctor", "x"], "doctor does not take x"],
+    [["runs", "--namespace", "../secrets"], "--namespace ../secrets is no name of a namespace"],
+    [["runs", "--namespace", ""], "--namespace is empty"],
+    [["runs", "--kubeconfig", "/no/such"], "--kubeconfig /no/such is no file"],
+    [["runs", "--kubeconfig", folder], `--kubeconfig ${folder} is no file`],
+    [["runs", "--watch=1"], "does not take an argument"],
+    [["tail", ""], "tail does not take an empty argument"],
+    [["tail", "x", "--data-root", ""], "--data-root is empty"],
+    [["tail", "x", "--kubeconfig", "/no/such"], "--kubeconfig /no/such is no file"],
+    [["read", ""], "read does not take an empty argument"],
+    [["read", "a", "b"], "read does not take b"],
+    [["pod-spec", "--image"], "Option '--image <value>' argument missing"],
+    [["pod-spec", "--image", ""], "--image is empty"],
+    [["pod-spec", "--claim", "A_B"], "--claim A_B is no name of a claim"],
+    [["pod-spec", "--claim", ""], "--claim is empty"],
+    [["pod-spec", "--json"], "pod-spec has no option --json"],
   ])("%j is one line and exit status 2", (args, said) => {
     const { status, stdout, stderr } = run(args);
     expect([status, stdout]).toEqual([2, ""]);
@@ -64,13 +91,13 @@ describe("read", () => {
   it("formats a pipe and a file, also in the host's chunks, without colours and control characters", () => {
     const input = `${event("one")}\n[paperclip] Pod running\n${event("\u001b]0;title\u0007two")}`;
     const chunks = JSON.stringify({ ts: "t", stream: "stdout", seq: 1, chunk: `${event("three")}\n` });
-    const file = join(folder, "log");
-    writeFileSync(file, `${chunks}\n`);
+    const log = file("log", `${chunks}\n`);
     expect(run(["read"], { input })).toMatchObject({ status: 0, stderr: "" });
     const { stdout } = run(["read"], { input });
     expect(stdout).toMatch(/^one\n\[paperclip\] Pod running\n.*two\n$/);
     expect(stdout).not.toContain("\u001b");
-    expect(run(["read", file]).stdout).toBe("three\n");
+    expect(run(["read", log]).stdout).toBe("three\n");
+    expect(run(["read", "-"], { input }).stdout).toBe(stdout);
   });
 
   it("says in one line that a file is not there", () => {
@@ -173,12 +200,15 @@ describe("tail", () => {
 describe("pod-spec", () => {
   it("prints the Job of these settings, also of a whole agent", () => {
     const config = join(folder, "agent.json");
-    writeFileSync(config, JSON.stringify({ id: "a", adapterConfig: { image: "my/opencode:1", model: "a/b" } }));
+    // As the API has them.
+    const env = { PLAIN: { type: "plain", value: "shown" }, KEY: { type: "secret_ref", secretId: "s" } };
+    writeFileSync(config, JSON.stringify({ id: "a", adapterConfig: { image: "my/opencode:1", model: "a/b", env } }));
     const { status, stdout, stderr } = run(["pod-spec", "--config", config, "-n", "here"]);
     expect([status, stderr]).toEqual([0, ""]);
     const job = JSON.parse(stdout) as { metadata: { namespace: string }; spec: { template: { spec: object } } };
     expect(job.metadata.namespace).toBe("here");
-    expect(JSON.stringify(job.spec.template.spec)).toContain("my/opencode:1");
+    for (const said of ["my/opencode:1", '"name":"PLAIN","value":"shown"', '"name":"KEY"'])
+      expect(JSON.stringify(job.spec.template.spec)).toContain(said);
   });
 
   it.each([
@@ -201,12 +231,30 @@ describe("pod-spec", () => {
     expect(stderr).toMatch(/^paperclip-adapter-opencode-k8s: .*nodeSelecter.*\n$/);
   });
 
-  it("names a value that cannot be read", () => {
-    const config = join(folder, "bad.json");
-    writeFileSync(config, JSON.stringify({ tolerations: "{{{" }));
-    const { status, stderr } = run(["pod-spec", "--config", config]);
-    expect(status).toBe(1);
-    expect(stderr).toMatch(/^paperclip-adapter-opencode-k8s: .*tolerations/);
+  it.each([
+    [{ tolerations: "{{{" }, "tolerations must be a JSON or YAML list"],
+    [{ podSpecPatch: "a: [" }, "podSpecPatch must be JSON or YAML"],
+    [{ image: "a b" }, "image must be a name of an image"],
+    [{ initImage: "A:b:c" }, "initImage must be a name of an image"],
+    [{ namespace: 5 }, "namespace must be a text"],
+    [{ timeoutSec: "soon" }, "timeoutSec must be a number of seconds"],
+    [{ resources: { requests: { cpu: "lots" } } }, "resources.requests.cpu must be a quantity"],
+    [{ serviceAccountName: "A B" }, "serviceAccountName must be a name of Kubernetes"],
+    [{ podSpecPatch: { restartPolicy: "Always" } }, "podSpecPatch may not change restartPolicy"],
+    [{ env: { "A B": "x" } }, 'env has the name "A B"'],
+    [{ agentDbMode: "dedicated_pvc" }, "No storage class: "],
+  ])("says in one line why a run would be refused: %j", (settings, said) => {
+    const { status, stdout, stderr } = run(["pod-spec", "--config", file("bad.json", JSON.stringify(settings))]);
+    expect([status, stdout, stderr.trim().split("\n").length]).toEqual([1, "", 1]);
+    expect(stderr.slice("paperclip-adapter-opencode-k8s: ".length)).toContain(said);
+  });
+
+  it("takes the image of the command line, and refuses one that no node can pull", () => {
+    const config = file("image.json", JSON.stringify({ image: "my/opencode:1" }));
+    expect(run(["pod-spec", "--config", config, "--image", "other:2"]).stdout).toContain('"image": "other:2"');
+    const { status, stdout, stderr } = run(["pod-spec", "--image", "a b"]);
+    expect([status, stdout]).toEqual([1, ""]);
+    expect(stderr).toMatch(/^paperclip-adapter-opencode-k8s: image must be a name of an image .*, it is "a b"\n$/);
   });
 });
 

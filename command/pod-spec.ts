@@ -2,11 +2,14 @@
 import type * as Adapter from "../adapter/index.js";
 import type { Screen } from "./screen.js";
 
+/** What the server's pod has, from which agents inherit theirs. */
+const SERVERS_IMAGE = "paperclip/paperclip:latest";
+
 /** Prints it as JSON; the exit status. What agents inherit from the server's pod is not known here. */
 export function podSpec(
   { buildJobManifest, type }: Pick<typeof Adapter, "buildJobManifest" | "type">,
   config: Record<string, unknown>,
-  { namespace = "paperclip", image = "paperclip/paperclip:latest", claim = "paperclip-data" },
+  { namespace = "paperclip", claim = "paperclip-data" },
   screen: Screen,
 ): number {
   const agent = { id: "agent", companyId: "company", name: "Agent", adapterType: type, adapterConfig: config };
@@ -23,7 +26,7 @@ export function podSpec(
     },
     selfPod: {
       namespace,
-      image,
+      image: SERVERS_IMAGE,
       imagePullSecrets: [],
       dnsConfig: undefined,
       pvcClaimName: claim,
@@ -37,13 +40,20 @@ export function podSpec(
   return 0;
 }
 
+const NO_CLASS =
+  "No storage class: agentDbMode dedicated_pvc needs agentDbStorageClass. Set it, or use workspace_subpath";
+
 /** Where sessions are kept, by settings that the addon reads as well: the run makes the claim, or the folder. */
 function databaseOf({ agentDbMode, agentDbStorageClass }: Record<string, unknown>): {
   agentDbClaimName?: string | null;
   agentDbPath?: string;
 } {
   const mode = agentDbMode || (agentDbStorageClass ? "dedicated_pvc" : "workspace_subpath");
-  if (mode === "dedicated_pvc") return { agentDbClaimName: "opencode-db-agent" };
+  if (mode === "dedicated_pvc") {
+    // In the words of a run: an agent's first one makes the claim.
+    if (!agentDbStorageClass) throw new Error(NO_CLASS);
+    return { agentDbClaimName: "opencode-db-agent" };
+  }
   if (mode === "ephemeral") return { agentDbClaimName: null };
   return { agentDbPath: "/paperclip/instances/default/opencode-db/company/agent/task/opencode.db" };
 }

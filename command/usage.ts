@@ -53,6 +53,8 @@ export function readCommandLine(args: string[]): CommandLine {
       },
     });
     const [command, ...operands] = positionals;
+    const empty = Object.entries(values).find(([, value]) => typeof value === "string" && value.trim() === "");
+    if (empty !== undefined) throw new UsageError(`--${empty[0]} is empty`);
     return { command, operands, options: { ...values } };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);

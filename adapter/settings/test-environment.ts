@@ -10,6 +10,7 @@ import type {
 } from "@paperclipai/adapter-utils";
 import { asString, buildPaperclipEnv, parseObject } from "@paperclipai/adapter-utils/server-utils";
 
+import { withBoundEnv } from "../host/bound-env.js";
 import type { Fields } from "../host/fields.js";
 import { readServerEnvironment } from "../host/environment.js";
 import { apiUrlOf, describeError } from "../host/calls.js";
@@ -38,17 +39,6 @@ export function createOnHireApproved(load: NativeLoader) {
     if (worst === undefined) return { ok: true, detail: { status: worstOf(checks) } };
     return { ok: false, error: worst.message, detail: { checks: errors.slice(0, MOST_SHOWN) } };
   };
-}
-
-/**
- * The variables of an agent as its runs get them: the host puts the values of its bindings in before a run, and not
- * before this call. A secret's value is empty here.
- */
-function withBoundEnv(config: Fields): Fields {
-  const { env } = config;
-  if (typeof env !== "object" || env === null || Array.isArray(env)) return config;
-  const given = (bound: unknown) => (typeof bound === "object" ? ((bound as Fields | null)?.["value"] ?? "") : bound);
-  return { ...config, env: Object.fromEntries(Object.entries(env).map(([name, bound]) => [name, given(bound)])) };
 }
 
 async function probe(load: NativeLoader, tested: () => unknown): Promise<AdapterEnvironmentCheck[]> {

@@ -50,6 +50,73 @@ pub(crate) fn is_dns_subdomain(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_dns_part)
 }
 
+/// A name of an image as container runtimes take it, `[HOST[:PORT]/]PATH[:TAG][@DIGEST]`: with another one a pod is
+/// made, and never starts.
+pub(crate) fn is_image(text: &str) -> bool {
+    let (name, digest) = match text.split_once('@') {
+        Some((name, digest)) => (name, Some(digest)),
+        None => (text, None),
+    };
+    let is_digest = |digest: &str| {
+        digest.split_once(':').is_some_and(|(kind, hex)| {
+            let is_kind = |c: char| c.is_ascii_alphanumeric() || "+._-".contains(c);
+            !kind.is_empty()
+                && kind.chars().all(is_kind)
+                && hex.len() >= 32
+                && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
+        })
+    };
+    // What looks like a host in front of a path is one.
+    let (host, path) = match name.split_once('/') {
+        Some((host, path)) if host == "localhost" || host.contains(['.', ':']) || has_capital(host) => {
+            (Some(host), path)
+        }
+        _ => (None, name),
+    };
+    let (path, tag) = match path.rsplit_once(':') {
+        Some((path, tag)) if !tag.contains('/') => (path, Some(tag)),
+        _ => (path, None),
+    };
+    let is_tag = |tag: &str| {
+        let is_of_tag = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        (1..=128).contains(&tag.len()) && !tag.starts_with(['.', '-']) && tag.bytes().all(is_of_tag)
+    };
+    host.is_none_or(is_host)
+        && path.split('/').all(is_image_part)
+        && tag.is_none_or(is_tag)
+        && digest.is_none_or(is_digest)
+}
+
+fn has_capital(text: &str) -> bool {
+    text.bytes().any(|byte| byte.is_ascii_uppercase())
+}
+
+fn is_host(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port),
+        _ => (text, "0"),
+    };
+    let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let of_v6 = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let is_name = |host: &str| {
+        host.split('.')
+            .all(|part| is_dns_part(&part.to_ascii_lowercase()))
+    };
+    is_port
+        && of_v6.map_or_else(
+            || is_name(host),
+            |host| host.parse::<std::net::Ipv6Addr>().is_ok(),
+        )
+}
+
+fn is_image_part(part: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let edge = |byte: Option<u8>| byte.is_some_and(is_plain);
+    edge(part.bytes().next())
+        && edge(part.bytes().last())
+        && part.bytes().all(|byte| is_plain(byte) || b"._-".contains(&byte))
+}
+
 /// A name that the API server accepts for an environment entry.
 pub(crate) fn is_env_name(name: &str) -> bool {
     !name.is_empty()
@@ -127,6 +194,49 @@ mod tests {
         }
         for text in ["", "m", "2 Gi", "1Kib", "x", "1.2.3", "-1", "1e"] {
             assert_eq!(quantity(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_of_images_are_those_that_a_node_can_pull() {
+        let digest = format!("a@sha256:{}", "0af".repeat(21) + "1");
+        for image in [
+            "i",
+            "paperclip/paperclip:latest",
+            "registry.example.com/a/b_c:v1.0-x",
+            "localhost:5000/x",
+            "Host:5000/a__b",
+            "[::1]:5000/x",
+            "10.0.0.1/x:1",
+            "r.io/x:1@sha256:00000000000000000000000000000000",
+            &digest,
+        ] {
+            assert!(is_image(image), "{image}");
+        }
+        for image in [
+            "",
+            "a b",
+            "UPPER",
+            "a/B",
+            "a:",
+            "a:b c",
+            ":1",
+            "a//b",
+            "/a",
+            "a/",
+            "a@sha256:x",
+            "a@",
+            "-a",
+            "a:.b",
+            "a\n",
+            "http://r.io/a",
+            "r.io:x/a",
+            "r.io:/a",
+            "ä",
+            "[::x]:1/a",
+            "a:1:2",
+        ] {
+            assert!(!is_image(image), "{image:?}");
         }
     }
 

@@ -25,10 +25,13 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
+    /// Of several lines the first one is said: parsers draw the text that they cannot read below it.
     pub(crate) fn field(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        let mut problem = problem.into();
+        problem.truncate(problem.find('\n').unwrap_or(problem.len()));
         ConfigError::Field {
             field: field.into(),
-            problem: problem.into(),
+            problem,
         }
     }
 }

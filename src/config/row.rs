@@ -95,6 +95,8 @@ pub enum Format {
     Word,
     /// A quantity of bytes.
     Bytes,
+    /// A name of a container image.
+    Image,
     /// A user or group other than root's, also as a number; or `none`.
     Id,
 }

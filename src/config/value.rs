@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::ConfigError;
-use super::checks::{company_namespace, is_dns_label, is_dns_subdomain, quantity};
+use super::checks::{company_namespace, is_dns_label, is_dns_subdomain, is_image, quantity};
 use super::json::{Json, shown};
 use super::map;
 use super::row::{Format, Kind, Row};
@@ -166,6 +166,10 @@ fn formatted(format: Option<Format>, text: &str) -> Result<(), String> {
         Some(Format::Bytes) => (
             !is_part_of_a_byte(text),
             "must be a size such as 500Mi or 2Gi (`m` is a thousandth)",
+        ),
+        Some(Format::Image) => (
+            is_image(text),
+            "must be a name of an image such as registry.example.com/opencode:1.0",
         ),
         Some(Format::Id) => (
             text == "none" || text.parse().is_ok_and(|id: i32| id > 0),
