@@ -114,8 +114,9 @@ function raw(line: string, ts: string): TranscriptEntry[] {
 function fromEvent(event: Json, ts: string): TranscriptEntry[] | null {
   const part = record(event["part"]);
   switch (event["type"]) {
+    // What follows says that a step has begun; a page would draw an empty box.
     case "step_start":
-      return [{ kind: "system", ts, text: "Step started" }];
+      return [];
     case "text":
       return fromText(part, ts);
     case "reasoning":

@@ -11,7 +11,7 @@ export { parseStdoutLine };
 export interface FormatOptions {
   /** Adds ANSI colours. */
   colour: boolean;
-  /** Shows everything: step starts, whole inputs and whole results. */
+  /** Shows everything: what opencode told the model, whole inputs and whole results. */
   verbose?: boolean | undefined;
 }
 

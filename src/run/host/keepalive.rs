@@ -9,6 +9,8 @@ use crate::run::host::log::HostLog;
 use crate::run::host::progress::{Phase, RunState};
 use crate::run::timing::KEEPALIVE;
 
+const RUNNING: &str = "running";
+
 /// Tells the host again and again that the run is alive.
 pub async fn keepalive(host_log: &HostLog) -> Infallible {
     let mut signs = interval_at(Instant::now() + KEEPALIVE, KEEPALIVE);
@@ -17,6 +19,7 @@ pub async fn keepalive(host_log: &HostLog) -> Infallible {
     loop {
         signs.tick().await;
         let quiet = host_log.quiet_for().await;
+        let quiet = host_log.has_output().then_some(quiet);
         let is_stopping = host_log.stop.reason().is_some();
         host_log
             .status(line(&host_log.reports.state(), is_stopping, quiet))
@@ -24,7 +27,8 @@ pub async fn keepalive(host_log: &HostLog) -> Infallible {
     }
 }
 
-fn line(now: &RunState, is_stopping: bool, quiet: Duration) -> String {
+/// `quiet`: time since the agent's last output; nothing while there was none.
+fn line(now: &RunState, is_stopping: bool, quiet: Option<Duration>) -> String {
     let what = match &now.phase {
         Phase::WaitingForPlace => return "keepalive — waiting for a place".to_owned(),
         Phase::Waiting { .. } => return "keepalive — waiting for this agent's turn".to_owned(),
@@ -34,13 +38,19 @@ fn line(now: &RunState, is_stopping: bool, quiet: Duration) -> String {
         Phase::Unscheduled { .. } | Phase::Pulling { .. } | Phase::Held { .. } | Phase::Starting => {
             "starting"
         }
-        Phase::Running => "running",
+        Phase::Running => RUNNING,
         Phase::Ending => "being ended",
         Phase::GivenUp => "the outcome is unknown",
         Phase::Proving | Phase::NotStarted | Phase::CleaningUp => "ended",
     };
     // The line that told of the Job has its name; four of these come in a minute.
-    format!("keepalive — {what} ({}s since last output)", quiet.as_secs())
+    match quiet {
+        None if what == RUNNING => format!("keepalive — {what} (no output yet)"),
+        None => format!("keepalive — {what}"),
+        // There was output since the last of these lines: a reader sees it above this one.
+        Some(quiet) if quiet < KEEPALIVE => format!("keepalive — {what}"),
+        Some(quiet) => format!("keepalive — {what} ({}s since last output)", quiet.as_secs()),
+    }
 }
 
 #[cfg(test)]
@@ -72,12 +82,34 @@ mod tests {
                 phase,
                 ..RunState::default()
             };
-            let quiet = Duration::from_secs(61);
+            let quiet = Some(Duration::from_secs(61));
             assert_eq!(line(&now, false, quiet), format!("keepalive — {words}"));
             if words.ends_with(')') {
                 let ending = "keepalive — being ended (61s since last output)";
                 assert_eq!(line(&now, true, quiet), ending);
             }
         }
+    }
+
+    #[test]
+    fn a_sign_of_life_says_nothing_of_output_that_just_came_or_never_did() {
+        let of = |phase, quiet| {
+            let state = RunState {
+                phase,
+                ..RunState::default()
+            };
+            line(&state, false, quiet)
+        };
+        let seconds = |count| Some(Duration::from_secs(count));
+        assert_eq!(of(Phase::Running, None), "keepalive — running (no output yet)");
+        assert_eq!(of(Phase::Starting, None), "keepalive — starting");
+        for quiet in [seconds(0), seconds(14)] {
+            assert_eq!(of(Phase::Running, quiet), "keepalive — running");
+            assert_eq!(of(Phase::Proving, quiet), "keepalive — ended");
+        }
+        assert_eq!(
+            of(Phase::Running, seconds(15)),
+            "keepalive — running (15s since last output)"
+        );
     }
 }

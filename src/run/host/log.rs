@@ -26,6 +26,7 @@ pub struct HostLog {
     host: Arc<dyn Host>,
     /// Time of the agent's last output. Locked while a call is under way, so that there is one at a time.
     last_output: Mutex<Instant>,
+    has_output: AtomicBool,
     has_warned: AtomicBool,
     unanswered: StdMutex<Unanswered>,
     pub(super) stop: Stop,
@@ -44,6 +45,7 @@ impl HostLog {
             host,
             stop,
             last_output: Mutex::new(Instant::now()),
+            has_output: AtomicBool::new(false),
             has_warned: AtomicBool::new(false),
             unanswered: StdMutex::default(),
             reports,
@@ -182,6 +184,7 @@ impl HostLog {
     pub async fn lines(&self, kind: Kind, text: &str) {
         let mut last_output = self.last_output.lock().await;
         *last_output = Instant::now();
+        self.has_output.store(true, Ordering::Relaxed);
         for piece in pieces(&of_agent(text)) {
             self.call(kind, piece.to_owned(), &mut last_output).await;
         }
@@ -193,9 +196,14 @@ impl HostLog {
         self.call(kind, payload.to_string(), &mut last_output).await;
     }
 
-    /// Time since the agent's last output.
+    /// Time since the agent's last output, or since the beginning while there was none.
     pub async fn quiet_for(&self) -> Duration {
         self.last_output.lock().await.elapsed()
+    }
+
+    /// Whether the agent has said anything.
+    pub fn has_output(&self) -> bool {
+        self.has_output.load(Ordering::Relaxed)
     }
 
     /// `_lock` proves that no other call is under way.
