@@ -14,6 +14,7 @@ const original = {
   variant: "high",
   promptTemplate: "You are {{agent.name}}.",
   bootstrapPromptTemplate: "Begin.",
+  instructionsFilePath: "/paperclip/AGENTS.md",
   cwd: "/paperclip/work",
   image: "registry.example/opencode:1",
   imagePullPolicy: "Always",
@@ -42,15 +43,22 @@ const original = {
 const ofFork = {
   agentCommand: "/usr/local/bin/agent",
   ponytailPluginPath: "/paperclip/plugin",
-  ponytailDefaultMode: "fast",
+  ponytailDefaultMode: "full",
+  envGuardPlugin: true,
   enableDocker: true,
-  dockerImage: "docker:dind",
-  dockerCpuLimit: "1",
-  dockerMemoryLimit: "1Gi",
-  compactThreshold: 0.8,
+  dockerImage: "docker:28-dind",
+  dockerCpuLimit: "4",
+  dockerMemoryLimit: "8Gi",
+  compactThreshold: 100_000,
+  // Not on its page: it reads them where somebody has written them.
+  mcpServers: { files: { command: "files" } },
+  providers: { openai: { accounts: ["one"] } },
+  runIsolation: { mode: "isolated", key: "task" },
+  k8sRunIsolation: { mode: "isolated", key: "task" },
+  isolation: { mode: "isolated", key: "task" },
 };
 
-function build(config: Record<string, unknown>) {
+function build(config: Record<string, unknown>, database: Pick<JobBuildInput, "agentDbClaimName"> = {}) {
   const log: string[] = [];
   const ctx = {
     runId: "run-1",
@@ -60,7 +68,7 @@ function build(config: Record<string, unknown>) {
     context: {},
     onLog: async (_stream: string, chunk: string) => void log.push(chunk),
   } as unknown as JobBuildInput["ctx"];
-  const { job } = adapter.buildJobManifest({ ctx, selfPod });
+  const { job } = adapter.buildJobManifest({ ctx, selfPod, ...database });
   return { job, log };
 }
 
@@ -92,7 +100,20 @@ it("a configuration of the fork is the same Job with one warning that names what
   expect(job).toEqual(before.job);
   const warnings = log.filter((line) => line.includes("Unknown settings have no effect"));
   expect(warnings).toHaveLength(1);
-  expect(warnings[0]).toMatch(/agentCommand/);
+  expect(Object.keys(ofFork).filter((field) => !warnings[0]!.includes(field))).toEqual([]);
+});
+
+it("a database on a claim of the agent's own stays on it", () => {
+  const { job, log } = build(
+    { ...original, agentDbMode: "dedicated_pvc" },
+    { agentDbClaimName: "opencode-db-agent-1" },
+  );
+  expect(log.filter((line) => /Unknown settings|no effect/.test(line))).toEqual([]);
+  const pod = job.spec["template"].spec;
+  const claim = { name: "opencode-db", persistentVolumeClaim: { claimName: "opencode-db-agent-1" } };
+  expect(pod.volumes).toContainEqual(claim);
+  expect(pod.containers[0]!.volumeMounts).toContainEqual({ name: "opencode-db", mountPath: "/opencode-db" });
+  expect(pod.containers[0]!.env).toContainEqual({ name: "OPENCODE_DB", value: "/opencode-db/opencode.db" });
 });
 
 it("the guide says what to do about each field of the fork", () => {

@@ -215,8 +215,8 @@ fn agent_db_mode(word: Option<String>, has_class: bool) -> AgentDbMode {
     }
 }
 
-/// More unknown fields are counted, not named.
-const NAMED: usize = 8;
+/// More unknown fields are counted, not named: all that another adapter's agent may have are.
+const NAMED: usize = 16;
 /// Where no `timeoutSec` bounds a run: the host calls a run critical that says nothing for so long.
 const USUAL_SILENCE_SEC: u64 = 4 * 3_600;
 /// Longest name that is shown.
