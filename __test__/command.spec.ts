@@ -340,6 +340,17 @@ describe("doctor", () => {
     expect(asked).toContain(" --pod-running-timeout=15s ");
   });
 
+  it("does not tick what nobody could look up", () => {
+    const info = (message: string, hint?: string) => ({ code: "k8s_x", level: "info", message, hint });
+    const checks = [info("There."), info("Nobody said.", "Look: kubectl -n n get x"), info("Well.")];
+    const env = kubectl(`echo '${JSON.stringify({ status: "pass", checks })}'`);
+    const { status, stdout } = run(["doctor"], { env });
+    expect([status, stdout]).toEqual([
+      0,
+      "· Nobody said.\n    Look:\n    kubectl -n n get x\n✓ There.\n✓ Well.\n0 errors, 0 warnings, 1 note, 2 in order\n",
+    ]);
+  });
+
   it("is made in the only container where that has another name", () => {
     const script =
       'case "$*" in *" -c paperclip "*) echo "error: container paperclip is not valid for pod p" >&2; exit 1;; ' +

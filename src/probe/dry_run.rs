@@ -16,6 +16,8 @@ use crate::manifest::{self, ManifestError};
 /// Stands for the ids of a run that is never made.
 const TRIED: &str = "environment-test";
 
+const FIRST_RUN: &str = "What would refuse it is told by the first run.";
+
 /// Nothing where the settings cannot be read, or the server's pod mounts no claim: others say that.
 pub(super) async fn check(cluster: &Cluster, config: &Value, own: &SelfPod) -> Vec<Check> {
     let job = match job(config, own) {
@@ -110,11 +112,18 @@ fn said<K>(word: &str, what: &str, namespace: &str, answer: Result<Created<K>, C
         }
         Err(error) if error.is_not_granted() => {
             let message = format!("The test did not try {what}: the server may not create {word}s");
-            vec![Check::new(Level::Info, &code("untested"), message, None)]
+            vec![Check::new(
+                Level::Info,
+                &code("untested"),
+                message,
+                Some(FIRST_RUN),
+            )]
         }
         Err(error) if error.to_string().contains("does not support dry run") => {
             let message = format!("The test did not try {what}: {error}");
-            vec![Check::new(Level::Info, &code("untested"), message, None)]
+            let hint = [Some(FIRST_RUN.to_owned()), error.command(namespace)];
+            let hint = hint.into_iter().flatten().collect::<Vec<_>>().join(" ");
+            vec![Check::new(Level::Info, &code("untested"), message, Some(&hint))]
         }
         Err(error) => {
             let is_unknown = error.is_transient();
@@ -215,6 +224,12 @@ mod tests {
             "Every run would be refused like this. This creates it: kubectl -n n create serviceaccount agents"
         );
         assert!(hint(500, "failed calling webhook \"w\": EOF").ends_with("webhookconfigurations"));
+        let untested = hint(400, "admission webhook \"w\" does not support dry run");
+        assert!(
+            untested.starts_with(FIRST_RUN) && untested.ends_with("webhookconfigurations"),
+            "{untested}"
+        );
+        assert_eq!(hint(403, "User \"u\" cannot create resource \"pods\""), FIRST_RUN);
         assert!(hint(503, "down").ends_with("Test again later."));
         assert!(hint(422, "Pod \"x\" is invalid: no").contains(": kubectl -n n describe quota"));
         let warned = Created {

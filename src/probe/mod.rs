@@ -35,7 +35,7 @@ const CHECK_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// As it should be.
+    /// As it should be; with a hint something that no run needs, or that nobody could look up.
     Info,
     /// A run works, but slower or with a risk.
     Warn,

@@ -152,7 +152,9 @@ fn unfound_secret(namespace: &str, name: &str, is_wanted: bool, error: &ClusterE
             "Runs work without it. Look whether it is there: kubectl -n {namespace} get secret {name}"
         ),
     };
-    Check::new(level, code, message, is_wanted.then_some(hint.as_str()))
+    // Where none is needed and none is there, nothing is to be done.
+    let is_to_do = is_wanted || !error.is_not_found();
+    Check::new(level, code, message, is_to_do.then_some(hint.as_str()))
 }
 
 /// Checks the claim that agents' pods share with the server.
