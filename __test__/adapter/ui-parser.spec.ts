@@ -28,7 +28,7 @@ it("is one self-contained script", () => {
 });
 
 describe("recordings of the real opencode", () => {
-  it.each(recordings)("%s: every event but the beginning of a step becomes an entry, only a cut line stays raw", (name) => {
+  it.each(recordings)("%s: every event but a step's beginning becomes an entry, only a cut line stays raw", (name) => {
     for (const line of recording(name)) {
       const entries = parse(line, TS);
       expect(entries).toEqual(source.parseStdoutLine(line, TS));
