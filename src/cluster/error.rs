@@ -131,8 +131,8 @@ impl ClusterError {
         }
     }
 
-    /// A command to paste that mends what refused an object of this namespace, or shows what is to be mended, behind words
-    /// that say which; nothing where no command does.
+    /// A command to paste that mends what refused an object of this namespace, or shows what is to be mended, behind
+    /// words that say which; nothing where no command does.
     #[must_use]
     pub fn command(&self, namespace: &str) -> Option<String> {
         match self {
