@@ -67,7 +67,7 @@ pub async fn read(server: &Server, text: &str) -> Quotas {
 }
 
 async fn list(server: &Server, environment: &Environment) -> Result<Vec<ResourceQuota>, ClusterError> {
-    let cluster = server.connect.to(environment.access(None)).await?;
+    let cluster = server.connect.to(environment.access(None, None)).await?;
     let own = environment.namespace.as_deref().filter(|name| !name.is_empty());
     let namespace = own.unwrap_or(&cluster.default_namespace);
     let api: Api<ResourceQuota> = Api::namespaced(cluster.client(), namespace);

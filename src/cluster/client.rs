@@ -22,6 +22,8 @@ pub struct Access {
     pub kubeconfigs: Vec<PathBuf>,
     /// Whether the server runs in a pod (`KUBERNETES_SERVICE_HOST` is set).
     pub in_cluster: bool,
+    /// Where agents write: no kubeconfig is taken from there.
+    pub volumes: Vec<PathBuf>,
 }
 
 impl Access {

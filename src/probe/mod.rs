@@ -141,7 +141,8 @@ fn worst_first(mut checks: Vec<Check>) -> Vec<Check> {
 async fn check_cluster(server: &Server, request: &ProbeRequest) -> Vec<Check> {
     let config = &request.config;
     let commands = request.commands();
-    let access = request.environment.access(text_setting(config, "kubeconfig"));
+    let data_root = text_setting(config, "dataRoot");
+    let access = (request.environment).access(text_setting(config, "kubeconfig"), data_root.as_deref());
     let (cluster, reached) = match objects::reach(&server.connect, access, &commands).await {
         Ok(reached) => reached,
         Err(unreachable) => return vec![unreachable],

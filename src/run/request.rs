@@ -89,7 +89,9 @@ impl RunRequest {
     /// How the API server is reached.
     #[must_use]
     pub fn access(&self) -> Access {
-        self.environment.access(self.spec.settings.kubeconfig.clone())
+        let settings = &self.spec.settings;
+        self.environment
+            .access(settings.kubeconfig.clone(), settings.data_root.as_deref())
     }
 
     /// User and group of the pods' files. What is left to the namespace is what this server has there.
@@ -117,17 +119,21 @@ impl RunRequest {
 
 impl Environment {
     /// How the API server is reached: by the agent's kubeconfig, else the server's, else as the pod of a cluster.
+    /// `data_root`: the agent's. Where the server's own lies counts as well: an agent may say another.
     #[must_use]
-    pub fn access(&self, configured: Option<String>) -> Access {
+    pub fn access(&self, configured: Option<String>, data_root: Option<&str>) -> Access {
         let of_server = || std::env::split_paths(self.kubeconfig.as_deref().unwrap_or_default()).collect();
         let mut kubeconfigs = configured.map_or_else(of_server, |path| vec![PathBuf::from(path)]);
         kubeconfigs.retain(|path| !path.as_os_str().is_empty());
+        let own = self.data_root(None);
+        let volumes = [Some(own), data_root.filter(|root| *root != own)];
         Access {
             kubeconfigs,
             in_cluster: self
                 .kubernetes_service_host
                 .as_ref()
                 .is_some_and(|host| !host.is_empty()),
+            volumes: volumes.into_iter().flatten().map(PathBuf::from).collect(),
         }
     }
 
@@ -225,14 +231,24 @@ mod tests {
             kubeconfig: Some("/a::/b".to_owned()),
             ..Environment::default()
         };
-        let files = |configured: Option<&str>| environment.access(configured.map(str::to_owned)).kubeconfigs;
+        let files = |configured: Option<&str>| {
+            environment
+                .access(configured.map(str::to_owned), None)
+                .kubeconfigs
+        };
         assert_eq!(files(None), [PathBuf::from("/a"), PathBuf::from("/b")]);
         assert_eq!(
             files(Some("/c:d")),
             [PathBuf::from("/c:d")],
             "a field names one file"
         );
-        assert!(Environment::default().access(None).kubeconfigs.is_empty());
+        assert!(Environment::default().access(None, None).kubeconfigs.is_empty());
+        let volumes = |root| environment.access(None, root).volumes;
+        assert_eq!(
+            volumes(Some("/mnt")),
+            [PathBuf::from(POD_ROOT), PathBuf::from("/mnt")]
+        );
+        assert_eq!(volumes(Some(POD_ROOT)), [PathBuf::from(POD_ROOT)]);
     }
 
     #[test]

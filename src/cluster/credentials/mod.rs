@@ -2,6 +2,7 @@
 //! token or CA, a certificate of minutes, a plugin's next token), all clients of this access go on with the new ones.
 //! So nobody who holds a client, a view for days or the sweep for ever, holds old credentials.
 
+mod place;
 mod plain_proxy;
 mod plugin;
 mod sources;
@@ -16,6 +17,7 @@ use kube::Client;
 use kube::client::Body;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use self::place::must_be_the_operators;
 use self::sources::{Sources, logged_in, unusable};
 use super::answer;
 use super::client::Access;
@@ -244,6 +246,9 @@ fn renew(access: &Access, known: Option<Current>, because: Because) -> Result<Cu
     let now = Instant::now();
     let generation = known.as_ref().map_or(0, |known| known.generation + 1);
     let mut sources = None;
+    if known.is_none() {
+        must_be_the_operators(access).map_err(|why| (why, FILES_PAUSE))?;
+    }
     if let Some(known) = known {
         let is_due = known.renew_at.is_some_and(|at| now >= at);
         let has_plugin = known.sources.config.auth_info.exec.is_some();
@@ -314,6 +319,7 @@ mod tests {
         ];
         let connection = Connection::new(Access {
             kubeconfigs: vec![path.clone()],
+            volumes: Vec::new(),
             in_cluster: false,
         });
         // Whoever writes them gets on with each time that they were read.

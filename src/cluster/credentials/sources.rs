@@ -262,7 +262,7 @@ mod tests {
     fn access(paths: &[&Path]) -> Access {
         Access {
             kubeconfigs: paths.iter().map(|path| path.to_path_buf()).collect(),
-            in_cluster: false,
+            ..Access::default()
         }
     }
 
