@@ -29,6 +29,14 @@ export function readObservation(env: NodeJS.ProcessEnv = process.env): Observati
   return { log: env["PAPERCLIP_K8S_LOG"]?.trim(), metrics: env["PAPERCLIP_K8S_METRICS"]?.trim() };
 }
 
+/** The variable with the settings that hold for all agents. */
+export const OPERATOR_SETTINGS = "PAPERCLIP_K8S_SETTINGS";
+
+/** What the operator says for all agents, as text. */
+export function operatorSettings(env: NodeJS.ProcessEnv = process.env): string | undefined {
+  return env[OPERATOR_SETTINGS]?.trim() || undefined;
+}
+
 /** The variables that decide the biller of a run: the server's own, overlaid with the agent's. */
 export function billingEnvironment(configEnv: Fields): NodeJS.ProcessEnv {
   const own = Object.entries(configEnv).filter((entry): entry is [string, string] => typeof entry[1] === "string");

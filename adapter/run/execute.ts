@@ -18,6 +18,7 @@ import { withPodPaths } from "./pod-paths.js";
 import { type PromptInputs, renderPrompts } from "./prompt.js";
 import { readPromptInputs } from "./prompt-inputs.js";
 import { buildRunRequest, findShapeProblem } from "./request.js";
+import { withOperatorSettings } from "../settings/operator.js";
 import { createRunSink } from "./sink.js";
 
 /** A status line of ours is not worth holding up a run. */
@@ -38,7 +39,9 @@ export function createExecute(load: NativeLoader, decorate = (run: Execute): Exe
     try {
       const problem = findShapeProblem(ctx);
       if (problem !== null) return failure("k8s_invalid_request", `Cannot start the run: ${problem}.`);
-      return await decorate((ctx) => startValidated(load(), ctx))(ctx);
+      const { config, warnings } = withOperatorSettings(ctx.config);
+      const settled = config === ctx.config ? ctx : { ...ctx, config };
+      return await decorate((ctx) => startValidated(load(), ctx, warnings))(settled);
     } catch (error) {
       if (error instanceof NativeFailure) return error.result;
       const code = codeOf(error);
@@ -53,9 +56,15 @@ interface StartedRun {
   ctx: AdapterExecutionContext;
   /** Aborts with the first {@link CancelReason}. */
   cancelled: AbortSignal;
+  /** What is to be said at its beginning. */
+  warnings: string[];
 }
 
-async function startValidated(native: Native, ctx: AdapterExecutionContext): Promise<AdapterExecutionResult> {
+async function startValidated(
+  native: Native,
+  ctx: AdapterExecutionContext,
+  warnings: string[],
+): Promise<AdapterExecutionResult> {
   try {
     native.buildPodLogPath(ctx.agent.companyId, ctx.agent.id, ctx.runId);
   } catch (error) {
@@ -65,7 +74,7 @@ async function startValidated(native: Native, ctx: AdapterExecutionContext): Pro
   // The first reason wins: it aborts once.
   const cancellation = new AbortController();
   const { signal } = cancellation;
-  const started = { native, ctx, cancelled: signal };
+  const started = { native, ctx, cancelled: signal, warnings };
   const stopWatching = watchCancellation({
     ctx,
     issueId: issueIdOf(ctx),
@@ -85,7 +94,7 @@ async function startValidated(native: Native, ctx: AdapterExecutionContext): Pro
 }
 
 /** What has to be known before the addon takes over; `null` when the run was cancelled meanwhile. */
-async function prepare({ native, ctx, cancelled }: StartedRun): Promise<PromptInputs | null> {
+async function prepare({ native, ctx, cancelled, warnings }: StartedRun): Promise<PromptInputs | null> {
   const tell = async (stream: "stdout" | "stderr", ...messages: string[]): Promise<void> => {
     if (!cancelled.aborted && messages.length > 0) await say(ctx, stream, ...messages);
   };
@@ -98,8 +107,9 @@ async function prepare({ native, ctx, cancelled }: StartedRun): Promise<PromptIn
       if (!ready.ok) await tell("stderr", `Warning: cancelling may be slow: ${describeError(ready.error)}`);
     }
     if (cancelled.aborted) return null;
-    const { inputs, warnings } = await readPromptInputs(native, parseObject(ctx.config));
     await tell("stderr", ...warnings);
+    const { inputs, warnings: unread } = await readPromptInputs(native, parseObject(ctx.config));
+    await tell("stderr", ...unread);
     // The addon's own signs of life begin anew.
     if (performance.now() - since > SLOW_READING_MS) sayAlive();
     return inputs;

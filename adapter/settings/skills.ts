@@ -19,13 +19,14 @@ import { desiredSkillKeys } from "../host/adapter-utils.js";
 import { describeError } from "../host/calls.js";
 import { dataRootOf } from "../host/environment.js";
 import { type } from "../host/version.js";
+import { withOperatorSettings } from "./operator.js";
 
 /** Makes `listSkills` over an addon: the skills of an agent and which of them its runs get. */
 export function createListSkills(load: NativeLoader) {
   return async function listSkills(ctx: AdapterSkillContext): Promise<AdapterSkillSnapshot> {
     try {
       const native = load();
-      const config = parseObject(ctx?.config);
+      const { config } = withOperatorSettings(parseObject(ctx?.config));
       const { available, desired } = await listAgentSkills(native, config);
       return buildRuntimeMountedSkillSnapshot({
         adapterType: type,

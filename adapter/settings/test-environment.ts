@@ -13,6 +13,7 @@ import { asString, buildPaperclipEnv, parseObject } from "@paperclipai/adapter-u
 import { withBoundEnv } from "../host/bound-env.js";
 import type { Fields } from "../host/fields.js";
 import { readServerEnvironment } from "../host/environment.js";
+import { withOperatorSettings } from "./operator.js";
 import { apiUrlOf, describeError } from "../host/calls.js";
 import { type NativeLoader, NativeUnavailableError } from "../addon/native.js";
 import { type } from "../host/version.js";
@@ -43,12 +44,13 @@ export function createOnHireApproved(load: NativeLoader) {
 
 async function probe(load: NativeLoader, tested: () => unknown): Promise<AdapterEnvironmentCheck[]> {
   try {
-    const { companyId: company, config } = parseObject(tested());
+    const { companyId: company, config: agents } = parseObject(tested());
+    const { config, warnings } = withOperatorSettings(parseObject(agents));
     const companyId = asString(company, "");
     // The address agents' pods will call.
     const paperclipApiUrl = buildPaperclipEnv({ id: "", companyId })["PAPERCLIP_API_URL"];
     const request = {
-      config: parseObject(config),
+      config,
       companyId,
       environment: readServerEnvironment(),
       // Its folder deploy/ is what the commands of the findings apply.
@@ -56,7 +58,8 @@ async function probe(load: NativeLoader, tested: () => unknown): Promise<Adapter
       paperclipApiUrl,
       paperclipApiStatus: await statusOf(paperclipApiUrl),
     };
-    return (await load().probeEnvironment(request)).checks;
+    const { checks } = await load().probeEnvironment(request);
+    return [...checks, ...warnings.map(unused)];
   } catch (error) {
     return [unprobed(error)];
   }
@@ -69,6 +72,10 @@ async function statusOf(address: string | undefined): Promise<number | undefined
   } catch {
     return undefined;
   }
+}
+
+function unused(warning: string): AdapterEnvironmentCheck {
+  return { code: "k8s_setting_not_used", level: "warn", message: `${warning.replace(/^Warning: /, "")}.` };
 }
 
 function unprobed(error: unknown): AdapterEnvironmentCheck {
