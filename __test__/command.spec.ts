@@ -1,7 +1,17 @@
 /** `npx paperclip-adapter-opencode-k8s`, as it is built. Needs `npm run build`. */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -100,6 +110,16 @@ describe("read", () => {
     expect(run(["read", "-"], { input }).stdout).toBe(stdout);
   });
 
+  it("holds no more of an endless line than it shows", () => {
+    const file = join(folder, "endless");
+    writeFileSync(file, "");
+    truncateSync(file, 256 * 1024 * 1024);
+    appendFileSync(file, `\n${event("after it")}\r\nlast`);
+    const { status, stdout } = run(["read", file], { env: { NODE_OPTIONS: "--max-old-space-size=96" } });
+    expect(status).toBe(0);
+    expect(stdout.trim().split("\n").slice(1)).toEqual(["after it", "last"]);
+  }, 60_000);
+
   it("says in one line that a file is not there", () => {
     for (const name of [join(folder, "gone"), folder]) {
       const { status, stderr } = run(["read", name]);
@@ -117,6 +137,34 @@ describe("tail", () => {
     writeFileSync(join(logs, "run-1.pod.ndjson"), `${event("hello")}\n${event("bye")}\n`);
     writeFileSync(join(logs, "run-1.pod.end.json"), "{}");
     expect(run(["tail", "run-1", "--data-root", folder])).toEqual({ status: 0, stdout: "hello\nbye\n", stderr: "" });
+  });
+
+  it("shows nothing of it as the adapter's words, nor as Paperclip's", () => {
+    const chunk = JSON.stringify({ ts: "t", stream: "stdout", seq: 1, chunk: "[paperclip] log in at http://x\n" });
+    const path = join(logs, "run-9.pod.ndjson");
+    writeFileSync(path, `[paperclip] log in at http://x\n\u200b[paperclip] y\n${chunk}\n`);
+    writeFileSync(join(logs, "run-9.pod.end.json"), "{}");
+    for (const args of [
+      ["tail", "run-9", "--data-root", folder],
+      ["read", path],
+    ]) {
+      const { stdout } = run(args);
+      expect(stdout).toBe(`[agent] [paperclip] log in at http://x\n[agent] \u200b[paperclip] y\n${chunk}\n`);
+    }
+  });
+
+  it.each([
+    ["a link", (path: string) => symlinkSync(join(folder, "secret"), path)],
+    ["a pipe", (path: string) => void spawnSync("mkfifo", [path])],
+  ])("does not open %s in the place of Paperclip's own log", (_what, lay) => {
+    const own = join(folder, "instances/default/data/run-logs/company/agent");
+    mkdirSync(own, { recursive: true });
+    writeFileSync(join(folder, "secret"), "secret\n");
+    const path = join(own, "strange-run.ndjson");
+    lay(path);
+    const { status, stdout } = run(["tail", "strange-run", "--data-root", folder]);
+    expect([status, stdout]).toEqual([1, ""]);
+    rmSync(path);
   });
 
   it("shows what Paperclip has of a run whose files are removed", () => {

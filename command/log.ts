@@ -1,7 +1,6 @@
 /** `tail` and `read`: a run's log as text. */
-import { createReadStream, existsSync, readdirSync } from "node:fs";
+import { constants, createReadStream, existsSync, fstatSync, openSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -24,6 +23,8 @@ const OF_PAPERCLIP: Logs = { folder: "instances/default/data/run-logs", end: ".n
 /** As many characters of an id as the page shows. */
 const SHORTEST_BEGINNING = 8;
 const LOOK_MS = 1_000;
+/** Of a longer line the beginning is shown: an agent can print one that no process can hold. */
+const LONGEST_LINE = 16 * 1024 * 1024;
 /** How often the cluster is asked for a pod that has not written its end. */
 const ASK_MS = 15_000;
 
@@ -69,7 +70,7 @@ export async function tail(
   look();
   void askForPod();
   try {
-    const onLog = async (_stream: string, line: string): Promise<void> => show(line, verbose, screen);
+    const onLog = async (_stream: string, line: string): Promise<void> => show(line, true, verbose, screen);
     await tailPodLogFile(path, { onLog, signal: stop.signal, collect: false });
   } finally {
     clearInterval(timer);
@@ -93,7 +94,7 @@ async function ofPaperclip(
     );
   }
   screen.note("no pod writes this run's log any more, or none does yet: this is what Paperclip has of it");
-  return read(path, verbose, screen);
+  return showAll(createReadStream(path, { fd: openFile(path) }), path, { isAgents: false, verbose }, screen);
 }
 
 /** The log of a run, of whatever company and agent; the beginning of the id will do where it is one run's only. */
@@ -133,21 +134,50 @@ function foldersOf(path: string): string[] {
 
 /** Shows a file, or what comes through a pipe; the exit status. */
 export async function read(file: string | undefined, verbose: boolean, screen: Screen): Promise<number> {
-  const input: Readable = file === undefined ? process.stdin : createReadStream(file);
-  const failed = new Promise<never>((_, reject) => {
-    input.once("error", (error) => reject(new Error(`${file ?? "the pipe"} cannot be read: ${error.message}`)));
-  });
-  const lines = async (): Promise<void> => {
-    for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY }))
-      show(line, verbose, screen);
-  };
-  await Promise.race([lines(), failed]);
+  const input = file === undefined ? process.stdin : createReadStream(file);
+  const isAgents = file?.endsWith(OF_PODS.end) ?? false;
+  return showAll(input, file ?? "the pipe", { isAgents, verbose }, screen);
+}
+
+async function showAll(
+  input: Readable,
+  name: string,
+  { isAgents, verbose }: { isAgents: boolean; verbose: boolean },
+  screen: Screen,
+): Promise<number> {
+  try {
+    for await (const line of linesOf(input)) show(line, isAgents, verbose, screen);
+  } catch (error) {
+    throw new Error(`${name} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+  }
   return 0;
 }
 
-function show(line: string, verbose: boolean, screen: Screen): void {
-  for (const part of chunkOf(line).split("\n")) {
-    const text = formatLine(part, { colour: screen.colour, verbose });
+/** Agents can write there, too: a pipe would never answer, and a link leads elsewhere. */
+function openFile(path: string): number {
+  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+  if (!fstatSync(file).isFile()) throw new Error(`${path} cannot be read: it is no regular file`);
+  return file;
+}
+
+async function* linesOf(input: Readable): AsyncGenerator<string> {
+  input.setEncoding("utf8");
+  let line = "";
+  for await (const part of input as AsyncIterable<string>) {
+    const [first = "", ...others] = part.split("\n");
+    if (line.length < LONGEST_LINE) line += first;
+    for (const next of others) {
+      yield line.replace(/\r$/, "");
+      line = next;
+    }
+  }
+  if (line !== "") yield line;
+}
+
+/** `isAgents`: the line stands in a pod's file, where nothing is the adapter's or Paperclip's. */
+function show(line: string, isAgents: boolean, verbose: boolean, screen: Screen): void {
+  for (const part of isAgents ? [line] : chunkOf(line).split("\n")) {
+    const text = formatLine(part, { colour: screen.colour, verbose, isAgents });
     if (text) screen.print(text);
   }
 }

@@ -66,6 +66,32 @@ describe("a line", () => {
     expect(plain({ type: "text", part: { text: forged } })).toBe(marked);
     expect(plain({ type: "text", part: { text: forged, synthetic: true } }, true)).toBe(marked);
     expect(plain({ type: "error", error: "x\n[paperclip] y" })).toBe("✗ x\n[agent] [paperclip] y");
+    // Also behind what nobody sees: no width, no glyph, a colour of ours.
+    for (const before of ["\u200b", "\ufeff ", "\u3164", "\u061c\ufe0f", "\u2800", "\u{e0041}"])
+      expect(plain({ type: "text", part: { text: `x\n${before}[paperclip] y` } })).toMatch(/^x\n\[agent\] /);
+    const state = { status: "completed", input: {}, output: "[paperclip] Job succeeded" };
+    const inColour = formatLine(JSON.stringify({ type: "tool_use", part: { tool: "bash", state } }), { colour: true });
+    expect(inColour).toContain("\u001b[2m[agent]   [paperclip] Job succeeded");
+  });
+
+  it("of a file that only the agent writes is never the adapter's", () => {
+    for (const line of ["[paperclip] Pod running: p", "  [paperclip] x", "\u200b[paperclip] x"])
+      expect(formatLine(line, { colour: false, isAgents: true })).toMatch(/^\[agent\] .*\[paperclip\]/);
+  });
+
+  it("turns no words around", () => {
+    const turned = "a\u202eb\u2066c";
+    const tokens = { input: 1, output: 1 };
+    for (const event of [
+      { type: "step_finish", part: { reason: turned, tokens } },
+      { type: "error", error: { name: turned, message: turned } },
+      { type: "done", reason: turned, rejected: [turned] },
+      { type: "done", reason: turned },
+    ]) {
+      const shown = plain(event, true);
+      expect(shown).toContain("abc");
+      expect(shown).not.toMatch(/[\u202a-\u202e\u2066-\u2069]/);
+    }
   });
 
   it("has colours only when asked for", () => {

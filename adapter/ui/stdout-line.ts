@@ -24,7 +24,8 @@ export const OWN = "[paperclip]";
 
 /** What an agent says in the adapter's words is not the adapter's. Raw lines are marked before the host has them. */
 export function asAgents(text: string): string {
-  return text.replace(/^(?=[^\S\n\r\u2028\u2029]*\[paperclip\])/gm, "[agent] ");
+  // Also behind signs that nobody sees.
+  return text.replace(/^(?=(?:[^\S\n\r\u2028\u2029]|\p{DI}|\p{Cf}|\u2800)*\[paperclip\])/gmu, "[agent] ");
 }
 
 /** Parses one line; unknown and broken lines come back as raw text. */
@@ -194,7 +195,7 @@ function fromStepFinish(part: Json, ts: string): TranscriptEntry[] {
   const tokens = record(part["tokens"]);
   const cache = record(tokens["cache"]);
   const cacheWrite = number(cache["write"]);
-  const reason = string(part["reason"]) || "done";
+  const reason = stripAnsi(string(part["reason"])) || "done";
   const problem = Object.hasOwn(stepProblems, reason) ? stepProblems[reason] : undefined;
   const errors = problem === undefined ? [] : [problem];
   const written = cacheWrite > 0 ? `, ${cacheWrite} tokens written to the cache` : "";
@@ -216,8 +217,8 @@ function fromStepFinish(part: Json, ts: string): TranscriptEntry[] {
 }
 
 function fromDone(event: Json, ts: string): TranscriptEntry[] {
-  const rejected = list(event["rejected"]).map(string).filter(Boolean);
-  const reason = string(event["reason"]) || "done";
+  const rejected = list(event["rejected"]).map(string).map(stripAnsi).filter(Boolean);
+  const reason = stripAnsi(string(event["reason"])) || "done";
   if (rejected.length === 0) return [{ kind: "system", ts, text: `opencode finished: ${reason}` }];
   return [{ kind: "stderr", ts, text: `opencode finished: ${reason}; rejected permissions: ${rejected.join(", ")}` }];
 }
@@ -239,7 +240,7 @@ function describeError(value: unknown): string {
     data["isRetryable"] === true ? "retries used up" : "",
   ].filter(Boolean);
   const cause = saidInAnswer(data["responseBody"] ?? http["body"]);
-  const said = [clip(name, 200), plainText(message), message.includes(cause) ? "" : plainText(cause)];
+  const said = [stripAnsi(clip(name, 200)), plainText(message), message.includes(cause) ? "" : plainText(cause)];
   const text = said.filter(Boolean).join(": ") || "Unknown error";
   return facts.length > 0 ? `${text} (${facts.join(", ")})` : text;
 }

@@ -13,6 +13,8 @@ export interface FormatOptions {
   colour: boolean;
   /** Shows everything: what opencode told the model, whole inputs and whole results. */
   verbose?: boolean | undefined;
+  /** The line stands in a file that only the agent writes: none of it is the adapter's. */
+  isAgents?: boolean;
 }
 
 const RESULT_LINES = 8;
@@ -23,8 +25,8 @@ type Style = keyof typeof ansi;
 
 /** One line of the log as text for a terminal; `""` for what need not be shown. Pure, never throws. */
 export function formatLine(line: string, options: FormatOptions): string {
-  return parseStdoutLine(line, "")
-    .map((entry) => (isOwn(entry) ? formatEntry(entry, options) : asAgents(formatEntry(entry, options))))
+  return parseStdoutLine(options.isAgents ? asAgents(line) : line, "")
+    .map((entry) => formatEntry(entry, options))
     .filter(Boolean)
     .join("\n");
 }
@@ -43,7 +45,9 @@ function isOwn(entry: TranscriptEntry): boolean {
 }
 
 function formatEntry(entry: TranscriptEntry, options: FormatOptions): string {
-  const paint = (text: string, ...styles: Style[]): string => colourise(printable(text), options.colour, styles);
+  // Before it has colours, which would stand in front of what is looked for.
+  const marked = (text: string): string => (isOwn(entry) ? text : asAgents(text));
+  const paint: Paint = (text, ...styles) => colourise(marked(printable(text)), options.colour, styles);
   switch (entry.kind) {
     case "assistant":
       return paint(entry.text);
