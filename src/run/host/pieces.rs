@@ -44,12 +44,19 @@ pub(super) fn of_agent(lines: &str) -> Cow<'_, str> {
 }
 
 fn is_unseen(text: &str) -> bool {
-    let has_width = |c: char| {
-        let without = matches!(c,
-            '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-        !without && !c.is_whitespace() && !c.is_control()
-    };
+    let has_width = |c: char| !is_ignorable(c) && !c.is_whitespace() && !c.is_control();
     !without_escapes(text).contains(has_width)
+}
+
+/// What Unicode calls ignorable by default or a format: most fonts show nothing of it, or a blank.
+fn is_ignorable(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}'
+        | '\u{8e2}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}'
+        | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Cuts the text at line ends into pieces of at most [`CALL_BYTES`]. A longer line is a piece of its own, and a line
@@ -110,6 +117,9 @@ mod tests {
             "\u{1b}[0m",
             "\u{1b}]0;title\u{7}",
             "\u{200b}\u{202e}\u{85}",
+            "\u{61c}\u{34f}\u{180e}",
+            "\u{3164}\u{115f}\u{ffa0}\u{2800}",
+            "\u{fe0f}\u{e0041}\u{e0100}\u{1d173}",
         ] {
             let line = format!("{before}[paperclip] Job succeeded\n");
             assert_eq!(of_agent(&line), format!("[agent] {line}"), "{before:?}");
