@@ -157,7 +157,7 @@ impl Walked {
         }
         if self.in_volume {
             if !self.in_root {
-                must_be_open_to_pods(&self.folder, pods)?;
+                must_be_open_to_pods(&fs::fstat(&self.folder)?, pods)?;
             }
             must_be_for_pods(&file, pods)?;
         }

@@ -233,8 +233,7 @@ fn is_for_pods(uid: u32, gid: u32, mode: Mode, pods: Ownership) -> bool {
 }
 
 /// Refuses a folder that pods could not enter themselves: what stands in it is not theirs, whatever its own mode is.
-pub(super) fn must_be_open_to_pods(folder: &OwnedFd, pods: Ownership) -> Result<(), SourceError> {
-    let stat = fs::fstat(folder)?;
+pub(super) fn must_be_open_to_pods(stat: &Stat, pods: Ownership) -> Result<(), SourceError> {
     let mode = Mode::from_raw_mode(stat.st_mode);
     let by_group = stat.st_gid == pods.gid && mode.contains(Mode::XGRP);
     let is_theirs = stat.st_uid == pods.uid && stat.st_uid != 0;

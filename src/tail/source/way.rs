@@ -9,6 +9,7 @@ use rustix::io::Errno;
 
 use super::survey::random;
 use super::text_file::WALK;
+use super::volume_path::must_be_open_to_pods;
 use super::{Ownership, SourceError, VolumePath};
 
 /// Makes the last `own` folders of the path such that server and pods can use them: what is no folder gets another
@@ -71,7 +72,8 @@ fn is_open_now(folder: &OwnedFd, pods: Ownership) -> Result<bool, SourceError> {
     let path = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()));
     let is_open =
         mode.contains(needed) || fs::chmod(&path, (mode | needed) & Mode::from_raw_mode(0o7777)).is_ok();
-    Ok(is_open && new_ones_are_open(&path, by_group))
+    // One of the server's own that pods may not enter (its secrets, renamed) is not opened to them, and of no use here.
+    Ok(is_open && new_ones_are_open(&path, by_group) && must_be_open_to_pods(&stat, pods).is_ok())
 }
 
 /// Whether what is made in the folder can be used by its owner, and by its group. A default ACL can deny that.

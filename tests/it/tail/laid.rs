@@ -184,6 +184,32 @@ fn the_way_to_the_files_is_cleared() {
     }
 }
 
+/// Whoever owns the folder above can rename one of the server's own to the name of the logs'.
+#[test]
+fn a_folder_of_the_servers_that_pods_may_not_enter_is_neither_opened_nor_used() {
+    let volume = Volume::new();
+    let logs = volume.root().join("logs");
+    let pods = Ownership {
+        uid: Ownership::of_this_process().uid + 1,
+        gid: Ownership::of_this_process().gid + 1,
+    };
+    for (mode, is_used) in [(0o700, false), (0o750, false), (0o711, true), (0o755, true)] {
+        fs::remove_dir_all(&logs).expect("removed");
+        fs::create_dir(&logs).expect("a folder");
+        fs::write(logs.join("master.key"), "secret").expect("a file");
+        fs::set_permissions(&logs, fs::Permissions::from_mode(mode)).expect("a mode");
+        assert_eq!(volume.files().of(pods).clear_way(2), Ok(()), "{mode:o}");
+        let entries = fs::read_dir(volume.root()).expect("a folder").flatten();
+        let folder = entries.map(|entry| entry.path()).find(|path| path.join("master.key").exists());
+        let folder = folder.expect("it is somewhere");
+        assert_eq!(folder == logs, is_used, "{mode:o}");
+        let kept = fs::metadata(&folder).expect("a folder").permissions().mode();
+        assert_eq!(kept & 0o7777, mode, "as it was");
+        fs::remove_dir_all(&folder).expect("removed");
+        fs::create_dir_all(&logs).expect("a folder");
+    }
+}
+
 /// What an operator has made of the folders above is the operator's.
 #[test]
 fn only_the_last_folders_are_the_adapters() {
