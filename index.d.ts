@@ -397,6 +397,8 @@ export interface EnvironmentCheck {
 export interface PromptFilesRequest {
   /** Where this server sees the shared volume. */
   dataRoot: string;
+  /** The same as the server's environment says it, whatever the agent's settings say. */
+  serverDataRoot?: string | undefined;
   /** Path of the agent's instructions. */
   instructions?: string | null | undefined;
   /** Each a file, or a folder with a `SKILL.md`. */
@@ -497,7 +499,7 @@ export declare function isOpenCodeUnknownSessionError(stdout: string, stderr?: s
  * a `failure` as `readPromptFiles`.
  */
 export declare function listSkillFolders(
-request: { dataRoot: string; folders: string[] }
+request: { dataRoot: string; serverDataRoot?: string | undefined; folders: string[] }
 ): Promise<SkillFolder | { failure: RunResult }>
 
 /** Version of this addon. The adapter compares it with its own. */

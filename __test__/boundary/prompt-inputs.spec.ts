@@ -43,6 +43,35 @@ it("reads the instructions file", async () => {
   });
 });
 
+it("reads nothing of the server's volume otherwise because an agent's settings name another data root", async () => {
+  const kept = process.env["PAPERCLIP_K8S_DATA_ROOT"];
+  process.env["PAPERCLIP_K8S_DATA_ROOT"] = dir;
+  mkdirSync(join(temp, "private"), { recursive: true });
+  writeFileSync(join(temp, "private", "AGENTS.md"), SECRET);
+  symlinkSync(join(temp, "private"), join(dir, "instructions"));
+  symlinkSync(temp, join(dir, "way-out"));
+  try {
+    const path = join(dir, "instructions", "AGENTS.md");
+    for (const dataRoot of [
+      "/nowhere",
+      tmpdir(),
+      join(dir, "folder"),
+      join(dir, "instructions"),
+      join(dir, "way-out"),
+    ]) {
+      const { instructionsContent, warnings } = await read({ dataRoot, instructionsFilePath: path });
+      expect([instructionsContent, warnings.length], dataRoot).toEqual(["", 1]);
+    }
+    const skills = { paperclipSkillSync: { desiredSkills: ["a"] }, paperclipRuntimeSkills: [skill("a", "way-out")] };
+    expect((await read({ dataRoot: "/nowhere", ...skills })).skillsBundleContent).toBe("");
+  } finally {
+    if (kept === undefined) delete process.env["PAPERCLIP_K8S_DATA_ROOT"];
+    else process.env["PAPERCLIP_K8S_DATA_ROOT"] = kept;
+    rmSync(join(dir, "instructions"));
+    rmSync(join(dir, "way-out"));
+  }
+});
+
 it("warns about an instructions file that cannot be read and goes on", async () => {
   execFileSync("mkfifo", [join(dir, "fifo")]);
   writeFileSync(join(dir, "large.md"), "");

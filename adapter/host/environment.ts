@@ -60,6 +60,11 @@ export function dataRootOf(config: Fields): string {
   return readServerEnvironment().dataRoot ?? DEFAULT_DATA_ROOT;
 }
 
+/** Both places where the volume may be: that of the agent's config, and the server's own whatever the agent's says. */
+export function dataRootsOf(config: Fields): { dataRoot: string; serverDataRoot: string } {
+  return { dataRoot: dataRootOf(config), serverDataRoot: dataRootOf({}) };
+}
+
 /** Where a program of this server's own would run. */
 export function programPlace(): ProgramPlace {
   return { environment: { ...process.env }, temp: tmpdir() };

@@ -5,7 +5,7 @@ import type { Fields } from "../host/fields.js";
 import { NativeFailure, readAnswer } from "../addon/answer.js";
 import type { Native } from "../addon/native.js";
 import { describeError } from "../host/calls.js";
-import { dataRootOf, readServerEnvironment } from "../host/environment.js";
+import { dataRootsOf, readServerEnvironment } from "../host/environment.js";
 import { listAgentSkills } from "../settings/skills.js";
 import type { PromptInputs } from "./prompt.js";
 
@@ -21,7 +21,7 @@ export async function readPromptInputs(native: Native, config: Fields) {
   const skills = await wantedSkills(native, config, warnings);
   if (!instructions && skills.length === 0) return { inputs: {} as PromptInputs, warnings };
   const request = {
-    dataRoot: dataRootOf(config),
+    ...dataRootsOf(config),
     instructions: instructions || null,
     skills: skills.map(({ key, source }) => ({ key, source })),
     volumeOwner: readServerEnvironment().volumeOwner,

@@ -17,7 +17,7 @@ import { readAnswer } from "../addon/answer.js";
 import type { Native, NativeLoader } from "../addon/native.js";
 import { desiredSkillKeys } from "../host/adapter-utils.js";
 import { describeError } from "../host/calls.js";
-import { dataRootOf } from "../host/environment.js";
+import { dataRootOf, dataRootsOf } from "../host/environment.js";
 import { type } from "../host/version.js";
 import { withOperatorSettings } from "./operator.js";
 
@@ -84,7 +84,7 @@ async function installedSkills(native: Native, config: Fields): Promise<Installe
 }
 
 async function listFolder(native: Native, config: Fields, folders: string[]): Promise<SkillFolder> {
-  return readAnswer(await native.listSkillFolders({ dataRoot: dataRootOf(config), folders }));
+  return readAnswer(await native.listSkillFolders({ ...dataRootsOf(config), folders }));
 }
 
 /** Where skills are installed by hand on the shared volume. */

@@ -41,7 +41,7 @@ fuzz_target!(|input: (&[u8], &[u8])| {
     let (root, pods) = (PLACE.join("root"), Ownership::of_this_process());
     let at = root.join("AGENTS.md");
     fs::write(&at, content).expect("a file");
-    match read_text(&root, &at, LIMIT, pods) {
+    match read_text(std::slice::from_ref(&root), &at, LIMIT, pods) {
         Ok(text) => assert_eq!(text, String::from_utf8_lossy(content)),
         Err(_) => assert!(content.len() > LIMIT),
     }
@@ -51,9 +51,9 @@ fuzz_target!(|input: (&[u8], &[u8])| {
         return; // What leads out of the data root is the operator's.
     }
     for asked in [root.join(below), root.join("skills").join(below)] {
-        for read in [read_text(&root, &asked, LIMIT, pods), read_text_of(&root, &asked, "SKILL.md", LIMIT, pods)] {
+        for read in [read_text(std::slice::from_ref(&root), &asked, LIMIT, pods), read_text_of(&[root.clone()], &asked, "SKILL.md", LIMIT, pods)] {
             assert!(!read.is_ok_and(|text| text.contains(SECRET) || text.len() > 3 * LIMIT), "{asked:?}");
         }
-        assert!(!names_in(&root, &asked, 9).is_ok_and(|(_, others)| others.contains(&"secret".to_owned())));
+        assert!(!names_in(std::slice::from_ref(&root), &asked, 9).is_ok_and(|(_, others)| others.contains(&"secret".to_owned())));
     }
 });

@@ -21,7 +21,7 @@ pub async fn read_prompt_files(request_json: String) -> String {
 /// Looks for skills in the first of `folders` that can be read. Links below `dataRoot` are not followed. Resolves with
 /// a `failure` as `readPromptFiles`.
 #[napi(
-    ts_args_type = "\n  request: { dataRoot: string; folders: string[] }\n",
+    ts_args_type = "\n  request: { dataRoot: string; serverDataRoot?: string | undefined; folders: string[] }\n",
     ts_return_type = "Promise<SkillFolder | { failure: RunResult }>"
 )]
 pub async fn list_skill_folders(request_json: String) -> String {

@@ -29,6 +29,9 @@ const SKILL_FILE: &str = "SKILL.md";
 #[serde(rename_all = "camelCase")]
 struct Wanted {
     data_root: PathBuf,
+    /// What the server's environment says, whatever the agent's settings say.
+    #[serde(default)]
+    server_data_root: Option<PathBuf>,
     #[serde(default)]
     instructions: Option<PathBuf>,
     #[serde(default)]
@@ -74,10 +77,12 @@ struct Skill {
 #[serde(rename_all = "camelCase")]
 struct Candidates {
     data_root: PathBuf,
+    #[serde(default)]
+    server_data_root: Option<PathBuf>,
     folders: Vec<PathBuf>,
 }
 
-/// Reads the files of one prompt: `{dataRoot, instructions?, skills: [{key, source}]}` as JSON text.
+/// Reads the files of one prompt: `{dataRoot, serverDataRoot?, instructions?, skills: [{key, source}]}` as JSON text.
 ///
 /// Gives `{instructions, skills: [text], warnings}`: what cannot be read is a warning and left out. Gives
 /// `{failure: AdapterExecutionResult}` when the volume does not answer within 30 s.
@@ -88,7 +93,7 @@ pub async fn read(volume: &Volume, request_json: &str) -> Value {
     }
 }
 
-/// Looks for skills: `{dataRoot, folders}` as JSON text.
+/// Looks for skills: `{dataRoot, serverDataRoot?, folders}` as JSON text.
 ///
 /// Gives `{folder, skills, others}` of the first folder that can be read: the names of the folders in it, and all other
 /// names; `folder` is `null` when there is none. Gives `{failure}` as [`read`].
@@ -101,11 +106,11 @@ pub async fn list(volume: &Volume, request_json: &str) -> Value {
 
 async fn read_wanted(volume: &Volume, wanted: Wanted) -> Result<Value, Failure> {
     let pods = wanted.pods()?;
-    let mut files = Files::new(volume, wanted.data_root);
+    let mut files = Files::new(volume, wanted.data_root, wanted.server_data_root);
     let mut warnings = Vec::new();
     let mut instructions = String::new();
     if let Some(path) = wanted.instructions {
-        let read = move |root: &Path, path: &Path, limit| read_text(root, path, limit, pods);
+        let read = move |roots: &[PathBuf], path: &Path, limit| read_text(roots, path, limit, pods);
         match files.read(&path, read).await? {
             Ok(text) => instructions = text,
             Err(why) => warnings.push(warning(&format!(
@@ -117,7 +122,8 @@ async fn read_wanted(volume: &Volume, wanted: Wanted) -> Result<Value, Failure> 
     let mut skills = Vec::new();
     let left_out = wanted.skills.len().saturating_sub(MAX_SKILLS);
     for Skill { key, source } in wanted.skills.into_iter().take(MAX_SKILLS) {
-        let read = move |root: &Path, path: &Path, limit| read_text_of(root, path, SKILL_FILE, limit, pods);
+        let read =
+            move |roots: &[PathBuf], path: &Path, limit| read_text_of(roots, path, SKILL_FILE, limit, pods);
         match files.read(&source, read).await? {
             Ok(text) => skills.push(text),
             Err(why) => warnings.push(warning(&format!(
@@ -135,9 +141,9 @@ async fn read_wanted(volume: &Volume, wanted: Wanted) -> Result<Value, Failure> 
 }
 
 async fn list_first(volume: &Volume, candidates: Candidates) -> Result<Value, Failure> {
-    let files = Files::new(volume, candidates.data_root);
+    let files = Files::new(volume, candidates.data_root, candidates.server_data_root);
     for folder in candidates.folders {
-        let listed = files.ask(&folder, |root, path| names_in(root, path, MAX_NAMES));
+        let listed = files.ask(&folder, |roots, path| names_in(roots, path, MAX_NAMES));
         if let Ok((skills, others)) = listed.await? {
             return Ok(json!({ "folder": folder, "skills": skills, "others": others }));
         }
@@ -148,16 +154,16 @@ async fn list_first(volume: &Volume, candidates: Candidates) -> Result<Value, Fa
 /// Reads one file after the other, within what is left of the time and of the sum.
 struct Files<'a> {
     volume: &'a Volume,
-    data_root: PathBuf,
+    data_roots: Vec<PathBuf>,
     until: Instant,
     room: usize,
 }
 
 impl<'a> Files<'a> {
-    fn new(volume: &'a Volume, data_root: PathBuf) -> Self {
+    fn new(volume: &'a Volume, configured: PathBuf, of_server: Option<PathBuf>) -> Self {
         Self {
             volume,
-            data_root,
+            data_roots: [Some(configured), of_server].into_iter().flatten().collect(),
             until: Instant::now() + VOLUME.calm,
             room: MAX_SUM_BYTES,
         }
@@ -166,10 +172,10 @@ impl<'a> Files<'a> {
     async fn read(
         &mut self,
         path: &Path,
-        read: impl FnOnce(&Path, &Path, usize) -> Result<String, SourceError> + Send + 'static,
+        read: impl FnOnce(&[PathBuf], &Path, usize) -> Result<String, SourceError> + Send + 'static,
     ) -> Result<Result<String, String>, Failure> {
         let text = self
-            .ask(path, |root, path| read(root, path, MAX_FILE_BYTES))
+            .ask(path, |roots, path| read(roots, path, MAX_FILE_BYTES))
             .await?;
         Ok(match text {
             Ok(text) if text.len() > self.room => Err(format!(
@@ -187,11 +193,11 @@ impl<'a> Files<'a> {
     async fn ask<T: Send + 'static>(
         &self,
         path: &Path,
-        work: impl FnOnce(&Path, &Path) -> T + Send + 'static,
+        work: impl FnOnce(&[PathBuf], &Path) -> T + Send + 'static,
     ) -> Result<T, Failure> {
-        let (root, asked) = (self.data_root.clone(), path.to_owned());
+        let (roots, asked) = (self.data_roots.clone(), path.to_owned());
         let left = self.until.saturating_duration_since(Instant::now());
-        let answer = self.volume.within(left, move || work(&root, &asked)).await;
+        let answer = self.volume.within(left, move || work(&roots, &asked)).await;
         answer.ok_or_else(|| unanswered(path))
     }
 }

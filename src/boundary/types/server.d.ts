@@ -84,6 +84,8 @@ export interface EnvironmentCheck {
 export interface PromptFilesRequest {
   /** Where this server sees the shared volume. */
   dataRoot: string;
+  /** The same as the server's environment says it, whatever the agent's settings say. */
+  serverDataRoot?: string | undefined;
   /** Path of the agent's instructions. */
   instructions?: string | null | undefined;
   /** Each a file, or a folder with a `SKILL.md`. */

@@ -34,18 +34,19 @@ const KERNEL_FOLDERS: [&str; 3] = ["proc", "sys", "dev"];
 
 /// Reads a file of at most `limit` bytes; what is no UTF-8 is replaced.
 ///
-/// Below `data_root` no component may be a link, and the file has one name only and is one that `pods` can read.
+/// Below a data root no component may be a link, and the file has one name only and is one that `pods` can read.
 /// Elsewhere the folders are trusted, and the file itself is no link. Nothing of the kernel's own file systems is read.
+/// There may be several roots: what an agent says of its own takes nothing away from what the server knows.
 ///
 /// # Errors
 /// When the file is missing, is not to be read, or is larger.
 pub fn read_text(
-    data_root: &Path,
+    data_roots: &[PathBuf],
     path: &Path,
     limit: usize,
     pods: Ownership,
 ) -> Result<String, SourceError> {
-    Walked::to(data_root, path)?.read(limit, pods)
+    Walked::to(data_roots, path)?.read(limit, pods)
 }
 
 /// As [`read_text`]; where a folder stands at `path`, the file of this name in it.
@@ -53,32 +54,32 @@ pub fn read_text(
 /// # Errors
 /// As [`read_text`].
 pub fn read_text_of(
-    data_root: &Path,
+    data_roots: &[PathBuf],
     path: &Path,
     name: &str,
     limit: usize,
     pods: Ownership,
 ) -> Result<String, SourceError> {
-    let walked = Walked::to(data_root, path)?;
+    let walked = Walked::to(data_roots, path)?;
     match walked.kind()? {
         FileType::Directory => {}
         FileType::Symlink if !walked.in_volume => {}
         _ => return walked.read(limit, pods),
     }
-    read_text(data_root, &path.join(name), limit, pods)
+    read_text(data_roots, &path.join(name), limit, pods)
 }
 
 /// The names in the folder at `path`: those of folders, and all others. At most `limit`, in order.
 ///
 /// # Errors
-/// When it is no folder or cannot be read; below `data_root` also when any component is a link.
+/// When it is no folder or cannot be read; below a data root also when any component is a link.
 pub fn names_in(
-    data_root: &Path,
+    data_roots: &[PathBuf],
     path: &Path,
     limit: usize,
 ) -> Result<(Vec<String>, Vec<String>), SourceError> {
     // The folder of a file in it is the folder itself.
-    let folder = Walked::to(data_root, &path.join("-"))?.folder;
+    let folder = Walked::to(data_roots, &path.join("-"))?.folder;
     let entries = Dir::read_from(&folder_to_list(&folder)?)?;
     let mut names: Vec<(String, bool)> = entries
         .take(MAX_ENTRIES)
@@ -112,27 +113,34 @@ struct Walked {
 }
 
 impl Walked {
-    fn to(data_root: &Path, path: &Path) -> Result<Self, SourceError> {
+    fn to(data_roots: &[PathBuf], path: &Path) -> Result<Self, SourceError> {
         let path = without_dots(path)?;
-        if let Ok(rest) = path.strip_prefix(data_root) {
+        // Of two of which one is in the other the outer one: from it on no link is followed.
+        let around = data_roots.iter().filter(|root| path.starts_with(root));
+        let outermost = around.min_by_key(|root| root.components().count());
+        if let Some((root, rest)) = outermost.and_then(|root| Some((root, path.strip_prefix(root).ok()?))) {
             let walk = Walk {
-                folder: fs::open(data_root, WALK, Mode::empty())?,
+                folder: fs::open(root, WALK, Mode::empty())?,
                 in_volume: true,
                 in_root: true,
-                root: None,
+                roots: Vec::new(),
                 top: None,
             };
             return walk.along(rest);
+        }
+        let mut roots = Vec::new();
+        for root in data_roots {
+            match fs::open(root, WALK, Mode::empty()) {
+                Ok(root) => roots.push(stat_handle(&root)?.0.identity),
+                Err(Errno::NOENT) => {}
+                Err(errno) => return Err(errno.into()),
+            }
         }
         let top = fs::open("/", WALK, Mode::empty())?;
         let walk = Walk {
             in_volume: false,
             in_root: false,
-            root: match fs::open(data_root, WALK, Mode::empty()) {
-                Ok(root) => Some(stat_handle(&root)?.0.identity),
-                Err(Errno::NOENT) => None,
-                Err(errno) => return Err(errno.into()),
-            },
+            roots,
             top: Some(stat_handle(&top)?.0.identity),
             folder: top,
         };
@@ -171,8 +179,8 @@ struct Walk {
     /// From the data root on nothing is followed.
     in_volume: bool,
     in_root: bool,
-    /// The data root, by whichever path it is reached.
-    root: Option<(u64, u64)>,
+    /// The data roots, by whichever path one is reached.
+    roots: Vec<(u64, u64)>,
     /// The root of all paths.
     top: Option<(u64, u64)>,
 }
@@ -208,7 +216,7 @@ impl Walk {
     fn enter(&mut self, folder: OwnedFd) -> Result<(), SourceError> {
         self.in_root = false;
         if !self.in_volume {
-            self.in_volume = Some(stat_handle(&folder)?.0.identity) == self.root;
+            self.in_volume = self.roots.contains(&stat_handle(&folder)?.0.identity);
             self.in_root = self.in_volume;
         }
         self.folder = folder;

@@ -91,7 +91,12 @@ fn a_file_that_pods_may_not_read_is_not_read_for_them() {
         }
         let read = volume.files().read_small("run.pod.ndjson", 99);
         assert_eq!(read.is_ok(), is_read, "{case}");
-        let text = read_text(&volume.root, &volume.log, 99, Ownership::default());
+        let text = read_text(
+            std::slice::from_ref(&volume.root),
+            &volume.log,
+            99,
+            Ownership::default(),
+        );
         assert_eq!(text.is_ok(), is_read, "{case}");
     }
 }

@@ -99,7 +99,7 @@ fn a_file_in_a_folder_that_pods_may_not_enter_is_not_read_for_them() {
     let volume = Volume::new();
     let at = volume.folder.join("AGENTS.md");
     fs::write(&at, "for everybody").expect("a file");
-    let read = || read_text(&volume.root(), &at, 99, Ownership::default());
+    let read = || read_text(&[volume.root()], &at, 99, Ownership::default());
     assert_eq!(read().as_deref(), Ok("for everybody"));
     fs::set_permissions(&volume.folder, fs::Permissions::from_mode(0o700)).expect("a mode");
     assert!(read().is_err_and(|error| error.to_string().contains("may not enter")));
@@ -200,7 +200,9 @@ fn a_folder_of_the_servers_that_pods_may_not_enter_is_neither_opened_nor_used() 
         fs::set_permissions(&logs, fs::Permissions::from_mode(mode)).expect("a mode");
         assert_eq!(volume.files().of(pods).clear_way(2), Ok(()), "{mode:o}");
         let entries = fs::read_dir(volume.root()).expect("a folder").flatten();
-        let folder = entries.map(|entry| entry.path()).find(|path| path.join("master.key").exists());
+        let folder = entries
+            .map(|entry| entry.path())
+            .find(|path| path.join("master.key").exists());
         let folder = folder.expect("it is somewhere");
         assert_eq!(folder == logs, is_used, "{mode:o}");
         let kept = fs::metadata(&folder).expect("a folder").permissions().mode();

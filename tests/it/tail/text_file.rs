@@ -34,14 +34,25 @@ impl Stage {
     }
 
     fn read(&self, path: impl AsRef<Path>) -> Result<String, SourceError> {
-        read_text(&self.root, path.as_ref(), LIMIT, Ownership::of_this_process())
+        read_text(
+            std::slice::from_ref(&self.root),
+            path.as_ref(),
+            LIMIT,
+            Ownership::of_this_process(),
+        )
     }
 
     fn refuses(&self, path: impl AsRef<Path>, why: &str) {
         let path = path.as_ref();
         for read in [
             self.read(path),
-            read_text_of(&self.root, path, "SKILL.md", LIMIT, Ownership::of_this_process()),
+            read_text_of(
+                std::slice::from_ref(&self.root),
+                path,
+                "SKILL.md",
+                LIMIT,
+                Ownership::of_this_process(),
+            ),
         ] {
             let error = read.expect_err(&path.display().to_string());
             assert!(error.to_string().contains(why), "{}: {error}", path.display());
@@ -61,7 +72,7 @@ fn a_plain_file_is_read_wherever_it_is() {
     assert_eq!(stage.read(stage.root.join("none")), Err(SourceError::Missing));
     assert_eq!(
         read_text_of(
-            &stage.root,
+            std::slice::from_ref(&stage.root),
             &stage.server,
             "SKILL.md",
             LIMIT,
@@ -86,7 +97,7 @@ fn below_the_data_root_no_link_is_followed() {
     stage.refuses(at("inside/AGENTS.md"), "symbolic link");
     assert!(
         read_text_of(
-            &stage.root,
+            std::slice::from_ref(&stage.root),
             &at("folder"),
             "SKILL.md",
             LIMIT,
@@ -94,7 +105,7 @@ fn below_the_data_root_no_link_is_followed() {
         )
         .is_err()
     );
-    assert!(names_in(&stage.root, &at("folder"), 9).is_err());
+    assert!(names_in(std::slice::from_ref(&stage.root), &at("folder"), 9).is_err());
     // The file of a skill that is a folder.
     fs::create_dir(at("skill")).expect("a folder");
     symlink("/proc/self/environ", at("skill/SKILL.md")).expect("a link");
@@ -138,7 +149,7 @@ fn elsewhere_the_file_itself_is_no_link() {
     assert_eq!(stage.read(folder.join("SKILL.md")).as_deref(), Ok("SECRET"));
     assert_eq!(
         read_text_of(
-            &stage.root,
+            std::slice::from_ref(&stage.root),
             &folder,
             "SKILL.md",
             LIMIT,
@@ -172,7 +183,7 @@ fn the_kernels_own_files_are_never_read() {
     }
     // A data root that is chosen badly gives no more.
     let error = read_text(
-        Path::new("/proc"),
+        &[PathBuf::from("/proc")],
         Path::new("/proc/version"),
         LIMIT,
         Ownership::of_this_process(),
@@ -218,13 +229,13 @@ fn folders_are_listed_up_to_a_limit() {
     symlink("a", folder.join("link")).expect("a link");
     let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     assert_eq!(
-        names_in(&stage.root, &folder, 9),
+        names_in(std::slice::from_ref(&stage.root), &folder, 9),
         Ok((names(&["a"]), names(&["file", "link"])))
     );
-    let (folders, others) = names_in(&stage.root, &folder, 2).expect("listed");
+    let (folders, others) = names_in(std::slice::from_ref(&stage.root), &folder, 2).expect("listed");
     assert_eq!(folders.len() + others.len(), 2);
     assert_eq!(
-        names_in(&stage.root, &stage.root.join("none"), 9),
+        names_in(std::slice::from_ref(&stage.root), &stage.root.join("none"), 9),
         Err(SourceError::Missing)
     );
 }
