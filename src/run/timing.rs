@@ -53,6 +53,9 @@ pub const ADMISSION_PAUSE: Duration = milliseconds(200);
 pub const ABANDON_AFTER: Duration = seconds(30);
 /// A shared volume that does not answer for so long counts as absent.
 pub const VOLUME: Limit = Limit::new(seconds(30), seconds(1));
+/// How long the names in an agent's folder are read: less than [`VOLUME`], so that a volume which lists slowly what
+/// agents have left there keeps no run from its start.
+pub const LISTING: Duration = seconds(10);
 /// How long until a volume that answers with an error is asked again.
 pub const VOLUME_RETRY_PAUSE: Duration = milliseconds(500);
 /// How long the nonce file of another server may be empty: it makes the file, and then writes it.

@@ -11,7 +11,7 @@ use crate::config::{AgentDb, RunSpec};
 use crate::manifest::job_record::JobRecord;
 use crate::manifest::{self, FileNames, FoldersToMake, LogPaths, NONCE_END, STARTED_END};
 use crate::run::failure::{Failure, LOG_INCOMPLETE, SHARED_VOLUME_MISSING};
-use crate::run::timing::{Budget, VOLUME};
+use crate::run::timing::{Budget, LISTING, VOLUME};
 use crate::run::volume::blocking::{DataRoot, retry};
 use crate::run::volume::making::Making;
 use crate::tail::record::MAX_RECORD_BYTES;
@@ -247,7 +247,9 @@ impl RunFolder {
     /// removes its nonce, even where the other files are kept. Of a folder that a server may not read nobody knows.
     pub(crate) async fn unreported_runs(&self) -> Result<Vec<String>, Failure> {
         let files = self.files.clone();
-        let look = move || match files.runs_with([STARTED_END, NONCE_END]) {
+        let until = tokio::time::Instant::now() + LISTING;
+        let is_late = move || tokio::time::Instant::now() >= until;
+        let look = move || match files.runs_with([STARTED_END, NONCE_END], is_late) {
             Err(error) if !error.may_pass() => {
                 tracing::info!(%error, "cannot look for earlier runs");
                 Ok(Vec::new())

@@ -237,11 +237,12 @@ impl RunFiles {
     }
 
     /// Ids of the runs in this folder that have a file with each of these two ends (such as `.pod.started`), sorted by
-    /// the time at which the file with the first end changed.
+    /// the time at which the file with the first end changed. Agents may leave any number of names there, and a network
+    /// volume may list some thousands a second: what is known when `is_late` says so has to do.
     ///
     /// # Errors
     /// What the volume answers, which says nothing about whether there are any.
-    pub fn runs_with(&self, ends: [&str; 2]) -> Result<Vec<String>, SourceError> {
+    pub fn runs_with(&self, ends: [&str; 2], is_late: impl Fn() -> bool) -> Result<Vec<String>, SourceError> {
         let folder = match self.log.open_folder() {
             Ok(folder) => folder,
             Err(SourceError::Missing) => return Ok(Vec::new()),
@@ -249,7 +250,10 @@ impl RunFiles {
         };
         let mut runs: Vec<(i64, String)> = Vec::new();
         // The second is a server's file; of the others there may be any number.
-        for run in names_with(&folder, ends[1], MAX_RUNS)? {
+        for run in names_with(&folder, ends[1], MAX_RUNS, &is_late)? {
+            if is_late() {
+                break;
+            }
             let first = format!("{run}{}", ends[0]);
             match fs::statat(&folder, first.as_str(), AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(found) => runs.push((found.st_mtime, run)),

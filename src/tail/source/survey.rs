@@ -21,6 +21,8 @@ const MAX_RUNS_OF_AGENT: usize = 1_000;
 const MAX_NAMES: usize = 50_000;
 /// Most entries that are read at all, of a folder and of all together.
 const MAX_ENTRIES: usize = 2_000_000;
+/// So many entries are read before somebody is asked again whether it is late.
+const LOOKED_AT_ONCE: usize = 256;
 /// Most files that are looked at.
 const MAX_LOOKS: usize = 1_000_000;
 /// No pod waits this long for its start: an empty log without a start record that is older belongs to nobody.
@@ -128,6 +130,7 @@ impl Bounds {
             |name| has_end(name).then_some(name),
             MAX_NAMES,
             self.entries,
+            || false,
         );
         let mut names = sampled.names;
         self.entries -= sampled.read;
@@ -166,8 +169,8 @@ fn old_run(
     (is_nobodys && is_old && is_absent(run, ends.started)).then(|| (run.to_owned(), false, youngest))
 }
 
-/// The beginnings of the names that end so: at most `limit`, of more any. Whatever else lies in the folder costs no
-/// memory.
+/// The beginnings of the names that end so: at most `limit`, of more any, and those that are read before it is late.
+/// Whatever else lies in the folder costs no memory.
 ///
 /// # Errors
 /// When the folder cannot be read to its end.
@@ -175,8 +178,9 @@ pub(super) fn names_with(
     folder: impl std::os::fd::AsFd,
     end: &str,
     limit: usize,
+    is_late: impl Fn() -> bool,
 ) -> Result<Vec<String>, Errno> {
-    let sampled = sample(folder, |name| name.strip_suffix(end), limit, MAX_ENTRIES);
+    let sampled = sample(folder, |name| name.strip_suffix(end), limit, MAX_ENTRIES, is_late);
     sampled.failed.map_or(Ok(sampled.names), Err)
 }
 
@@ -197,6 +201,7 @@ fn sample(
     pick: impl Fn(&str) -> Option<&str>,
     limit: usize,
     most: usize,
+    is_late: impl Fn() -> bool,
 ) -> Sample {
     let mut sampled = Sample::default();
     let mut seen = 0_u64;
@@ -209,6 +214,9 @@ fn sample(
     };
     let names = &mut sampled.names;
     for entry in entries.take(most) {
+        if sampled.read % LOOKED_AT_ONCE == 0 && is_late() {
+            break;
+        }
         sampled.read += 1;
         let entry = match entry {
             Ok(entry) => entry,
@@ -262,6 +270,7 @@ fn age_at(folder: impl std::os::fd::AsFd, name: &str, now: SystemTime) -> Option
 )]
 mod tests {
     use super::*;
+    use std::os::fd::AsFd as _;
 
     fn old_runs(logs: &Path, age: Duration, now: SystemTime) -> Result<Vec<OldRun>, SourceError> {
         let ends = RunFileEnds {
@@ -336,8 +345,14 @@ mod tests {
         let root = tempfile::tempdir().expect("a folder");
         let file = std::fs::File::create(root.path().join("r.pod.nonce")).expect("a file");
         let of_root = fs::open(root.path(), FOLDER, Mode::empty()).expect("a folder");
-        assert_eq!(names_with(&of_root, ".pod.nonce", 9), Ok(vec!["r".to_owned()]));
-        assert_eq!(names_with(&file, ".pod.nonce", 9), Err(Errno::NOTDIR));
+        let names = |handle, is_late: bool| names_with(handle, ".pod.nonce", 9, || is_late);
+        assert_eq!(names(of_root.as_fd(), false), Ok(vec!["r".to_owned()]));
+        assert_eq!(
+            names(of_root.as_fd(), true),
+            Ok(vec![]),
+            "a volume that lists slowly"
+        );
+        assert_eq!(names(file.as_fd(), false), Err(Errno::NOTDIR));
     }
 
     /// Whoever fills a folder, or makes folders without end, neither hides what others have nor keeps a thread.
@@ -349,7 +364,7 @@ mod tests {
         }
         std::fs::write(root.path().join("run.pod.started"), "").expect("a file");
         let handle = || fs::open(root.path(), FOLDER, Mode::empty()).expect("a folder");
-        let take = |most| sample(handle(), |name| Some(name), 30, most);
+        let take = |most| sample(handle(), |name| Some(name), 30, most, || false);
         let is_seen = |_| take(400).names.iter().any(|name| name == "run.pod.started");
         assert!((0..1_000).any(is_seen), "each look has a chance of a tenth");
         assert_eq!(take(400).names.len(), 30);
