@@ -148,7 +148,7 @@ export class ApiServer {
   }
 
   #answer({ account, verb, target, query, body, contentType }: Asked): Answer | string {
-    const { verbs, access, readLog } = this.#parts;
+    const { verbs, access, faults, readLog } = this.#parts;
     if (target.plural === REVIEWS.plural && target.group === REVIEWS.group) {
       if (verb !== "create") throw status.methodNotAllowed();
       return { code: 201, body: access.review(account, body) };
@@ -165,7 +165,7 @@ export class ApiServer {
       case "list":
         return verbs.list(resource, target, query);
       case "create":
-        return verbs.create(resource, target, body, query);
+        return warned(verbs.create(resource, target, body, query), faults.warningsOf(resource.plural));
       case "patch":
         return verbs.patch(resource, target, body, query, contentType);
       case "update":
@@ -314,6 +314,10 @@ function reply(response: ServerResponse, answer: Answer | undefined, headers: Re
     ...headers,
   });
   response.end(text);
+}
+
+function warned(answer: Answer, more: string[]): Answer {
+  return { ...answer, warnings: [...(answer.warnings ?? []), ...more] };
 }
 
 function warningHeader({ warnings = [] }: Answer): Record<string, string[]> {

@@ -60,6 +60,13 @@ export class Faults {
     return undefined;
   }
 
+  /** What is warned of when such an object is created. */
+  warningsOf(resource: string): string[] {
+    return this.#standing.flatMap(({ fault }) =>
+      fault.kind === "warn" && matches(fault.resource, resource) ? [fault.text] : [],
+    );
+  }
+
   isStanding(fault: Fault): boolean {
     return this.#standing.some((standing) => standing.fault === fault);
   }
@@ -132,7 +139,7 @@ export class Faults {
 
 const WATCH_ONLY = new Set(["gone-event", "drop-watch", "close-watch"]);
 const REQUEST = new Set(["status", "hang", "reset", ...WATCH_ONLY]);
-const SERVER = new Set(["outage", "compact", "kubelet-down", "deny-pods", "suspend-jobs"]);
+const SERVER = new Set(["outage", "compact", "kubelet-down", "deny-pods", "warn", "suspend-jobs"]);
 const POD = new Set([
   "unschedulable",
   "image-pull",

@@ -49,6 +49,8 @@ export type ServerFault =
   | { kind: "compact" }
   /** No pod of a Job is admitted, as with a quota on pods or a webhook: the Job stays, without any pod. */
   | { kind: "deny-pods"; message?: string }
+  /** Whoever creates such objects is warned in a header, as by the policy `warn` of Pod Security. */
+  | { kind: "warn"; resource: string; text: string }
   /** The webhook of Kueue: a Job with the label of a queue is suspended when it is created. */
   | { kind: "suspend-jobs" }
   /** The node's agent is down: containers run on, their status freezes, new pods stay Pending. */

@@ -171,20 +171,23 @@ pub fn explained<'a>(text: &str, said: impl IntoIterator<Item = &'a str>) -> Str
     }
 }
 
+/// How a warning of Pod Security begins.
+const WARNED: &str = "would violate PodSecurity";
+
 /// What is wrong, in at most 30 characters, and what to do.
 fn explain(said: &str) -> Option<(Cow<'static, str>, String)> {
-    let (reason, message) = reasons(said)
-        .map(|(reason, message)| {
-            (
-                if reason.starts_with(OUT_OF) {
-                    OUT_OF
-                } else {
-                    reason
-                },
-                message,
-            )
-        })
-        .find(|(reason, _)| *reason == NOT_MADE || ROWS.iter().any(|row| row.reasons.contains(reason)))?;
+    let is_known = |(reason, _): &(&str, &str)| {
+        *reason == NOT_MADE || ROWS.iter().any(|row| row.reasons.contains(reason))
+    };
+    let of_row = |(reason, message)| match reason {
+        reason if str::starts_with(reason, OUT_OF) => (OUT_OF, message),
+        reason => (reason, message),
+    };
+    // What the API server warned of when it took the Job is why no pod is made.
+    let (reason, message) = match said.starts_with(WARNED) {
+        true => (NOT_MADE, said),
+        false => reasons(said).map(of_row).find(is_known)?,
+    };
     if reason == NOT_MADE {
         let (what, to_do) = refusal(403, message);
         return Some((what, to_do.trim_start_matches(". ").to_owned()));
