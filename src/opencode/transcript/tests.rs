@@ -51,3 +51,61 @@ fn an_id_that_is_none_is_not_taken_from_the_stream() {
     }
     assert_eq!(transcript.finish().session_id.as_deref(), Some("ses_1"));
 }
+
+/// An agent can write any number. A step of its takes nothing off the others, and the sum stays a number.
+#[test]
+fn no_step_takes_anything_off_the_bill_of_the_others() {
+    let step = |tokens: &str, cost: &str| {
+        format!(
+            r#"{{"type":"step_finish","timestamp":1,"sessionID":"ses_1","part":{{"messageID":"m","reason":"stop","tokens":{tokens},"cost":{cost}}}}}"#
+        )
+    };
+    let honest = step(
+        r#"{"input":10,"output":2,"reasoning":1,"cache":{"read":3,"write":4}}"#,
+        "0.5",
+    );
+    let of = |number: &str| {
+        let cache = format!(r#"{{"read":{number},"write":{number}}}"#);
+        let tokens =
+            format!(r#"{{"input":{number},"output":{number},"reasoning":{number},"cache":{cache}}}"#);
+        let mut transcript = Transcript::new();
+        transcript.push_line(&honest);
+        for _ in 0..1_000 {
+            transcript.push_line(&step(&tokens, number));
+        }
+        transcript.finish()
+    };
+    let nothing = [
+        "-1",
+        "-1e30",
+        "-1e308",
+        "-9223372036854775808",
+        "null",
+        "\"9\"",
+        "[9]",
+        "{\"a\":9}",
+        "-0.0",
+    ];
+    let billed = of("0");
+    assert_eq!(
+        (billed.tokens.input, billed.tokens.output, billed.cost_usd),
+        (10.0, 2.0, 0.5)
+    );
+    for number in nothing {
+        let sum = of(number);
+        assert_eq!((&sum.tokens, sum.cost_usd), (&billed.tokens, 0.5), "{number}");
+    }
+    for number in ["1e308", "1.7976931348623157e308", "18446744073709551615"] {
+        let sum = of(number);
+        for value in [
+            sum.tokens.input,
+            sum.tokens.output,
+            sum.tokens.cache_read,
+            sum.cost_usd,
+        ] {
+            assert!((0.5..1e16).contains(&value), "{number}: {value}");
+        }
+    }
+    // No number of JavaScript's: the line counts as broken, and the others stay.
+    assert!(of("1e400").cost_usd >= 0.5);
+}
