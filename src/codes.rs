@@ -87,6 +87,9 @@ codes! {
     OUTAGE "k8s_api_unreachable":
         "the API server was away for `outageTimeoutSec`";
         "the Job is kept; the task's next run takes it over";
+    LEASE_LOST "k8s_lease_lost":
+        "Paperclip gave the run up without a cancel: its server shuts down, or another one took the run for lost";
+        "the Job is kept; resolve the task's recovery action, and its next run takes the Job over";
     LOG_INCOMPLETE "k8s_log_incomplete":
         "the agent ended, and not all of its output could be read";
         "look at the volume; the message says how much is missing" [retryable];

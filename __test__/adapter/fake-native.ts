@@ -36,6 +36,10 @@ class FakeRun {
     this.cancels.push(reason);
   }
 
+  leave(): void {
+    this.cancels.push("left");
+  }
+
   finish(result: object): void {
     this.end.resolve(result as RunResult);
   }

@@ -73,6 +73,7 @@ export function loadScript(overrides: Record<string, unknown> = {}) {
     collectedText: (_crossing: object, tail: number) => tails[tail]!.text(),
     startRun: () => runs++,
     cancelRun: (_crossing: object, run: number, reason: string) => void answers.push(["cancel", run, reason]),
+    leaveRun: (_crossing: object, run: number) => void answers.push(["leave", run]),
     arrived: () => void answers.push(["arrived"]),
     answered: (_crossing: object, taken: number[], calls: number[]) => {
       answers.push(["answered", taken, calls]);

@@ -68,6 +68,16 @@ pub fn cancel_run(crossing: &External<Crossing>, run: u32, reason: String) {
     }
 }
 
+/// Asks the run to end at once and to leave its Job, its files and its Secret as they are: the result says
+/// `k8s_lease_lost`. Later calls change nothing.
+#[napi(catch_unwind, skip_typescript)]
+pub fn leave_run(crossing: &External<Crossing>, run: u32) {
+    let stoppers = crossing.stoppers.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(stopper) = stoppers.get(&run) {
+        stopper.leave();
+    }
+}
+
 /// Tells the end of a run, whatever ended it.
 struct RunEnd {
     outbox: Arc<Outbox>,

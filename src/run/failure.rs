@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 pub use crate::codes::{
     CANCELLED, CONFIG_INVALID, GUARD_BLOCKED, GUARD_UNREACHABLE, INTERNAL_ERROR, INVALID_ID, INVALID_REQUEST,
-    JOB_CREATE_FAILED, LOG_INCOMPLETE, OUTAGE, POD_SCHEDULE_FAILED, SELF_POD_FAILED, SHARED_VOLUME_MISSING,
+    JOB_CREATE_FAILED, LEASE_LOST, LOG_INCOMPLETE, OUTAGE, POD_SCHEDULE_FAILED, SELF_POD_FAILED,
+    SHARED_VOLUME_MISSING,
 };
 
 /// Why the run failed, as the host stores it.
@@ -62,6 +63,16 @@ pub fn cancelled(reason: &str) -> Failure {
     Failure::before_start(
         CANCELLED,
         format!("Run cancelled ({reason}) before the agent was started"),
+    )
+}
+
+/// The end of a run that its host has given up without a cancel.
+#[must_use]
+pub fn lease_lost() -> Failure {
+    Failure::of_input(
+        LEASE_LOST,
+        "Run given up by Paperclip: its server shuts down, or another one took the run for lost. A Job of the run is \
+         kept, and the task's next run takes it over",
     )
 }
 

@@ -37,7 +37,7 @@ use admit::{AgentTurn, Assignment};
 use agent_lock::Arrival;
 use attached::{AttachedJob, Role};
 use context::RunContext;
-use failure::{Failure, cancelled};
+use failure::{Failure, cancelled, lease_lost};
 use host::Host;
 use host::keepalive::keepalive;
 use host::log::HostLog;
@@ -74,7 +74,12 @@ pub async fn execute(
     let span = tracing::error_span!("run", run = Empty, agent = Empty, job = Empty);
     let since = Instant::now();
     let executed = async {
-        let report = executed(server, arrival, request, host, stop.clone()).await;
+        let report = tokio::select! {
+            report = Box::pin(executed(server, arrival, request, host, stop.clone())) => report,
+            // All of the run is dropped where it is, as if the process had died there: what is left in the cluster and on
+            // the volume is what a successor expects of a dead server, and this process holds nothing of it any more.
+            () = stop.left() => lease_lost().into(),
+        };
         log_end(&report, since, stop.asked_at());
         report
     };

@@ -15,7 +15,8 @@ function startRun(request, onCall) {
     });
   });
   const result = ended.then((text) => JSON.parse(text));
-  return { result, cancel: (reason) => rust.cancelRun(opened, run, String(reason)) };
+  const cancel = (reason) => rust.cancelRun(opened, run, String(reason));
+  return { result, cancel, leave: () => rust.leaveRun(opened, run) };
 }
 
 /** Never rejects: whatever becomes of the call, its run knows of it. */

@@ -14,4 +14,9 @@ export interface RunHandle {
   readonly result: Promise<RunResult>;
   /** Asks the run to stop: its Job is deleted and the result says `cancelled`. Later calls change nothing. */
   cancel(reason: string): void;
+  /**
+   * Asks the run to end at once and to leave its Job, its files and its Secret as they are, for the task's next run:
+   * the result says `k8s_lease_lost`. Later calls change nothing.
+   */
+  leave(): void;
 }

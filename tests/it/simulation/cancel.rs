@@ -130,6 +130,7 @@ pub(super) fn run_of(id: &str) -> PlannedRun {
         server: 0,
         host: HostKind::Prompt,
         cancel_after: None,
+        leave_after: None,
         prompt: format!("Work, {id}."),
         timeout: None,
     }

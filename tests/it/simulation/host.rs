@@ -80,11 +80,7 @@ impl Process {
             world
                 .story
                 .tell(format!("run {} is lost with its server", run.id));
-            world
-                .lost
-                .lock()
-                .unwrap()
-                .push((run.id.clone(), world.story.now()));
+            world.lose(&run.id);
         }
         lost
     }
@@ -199,6 +195,11 @@ async fn execute(world: Arc<World>, server: Arc<Server>, name: String, run: Plan
     world
         .story
         .tell(format!("{name} reports {}: {}", run.id, report.result));
+    if report.result["errorCode"] == "k8s_lease_lost" {
+        // The host has written its own end of it, and takes no other.
+        world.lose(&run.id);
+        return;
+    }
     world.hold_to(&run.id, &report.result);
     world.remember_session(&run.id, &report.result);
     world.reports.lock().unwrap().push(report);
@@ -236,6 +237,11 @@ pub(crate) async fn report_of(
 }
 
 async fn cancel(world: Arc<World>, run: PlannedRun, stopper: Stopper, asked: Arc<Mutex<Option<Instant>>>) {
+    if let Some(after) = run.leave_after {
+        sleep(after).await;
+        world.story.tell(format!("host gives {} up", run.id));
+        stopper.leave();
+    }
     let Some(after) = run.cancel_after else {
         // Who can ask must live: otherwise nobody can.
         return std::future::pending().await;

@@ -8,6 +8,7 @@ mod dice;
 mod host;
 mod judge;
 mod kubelet;
+mod leave;
 mod opencode;
 mod plan;
 mod pod;
@@ -198,6 +199,7 @@ async fn act(world: &Arc<World>, servers: &mut [Process]) {
                     let again = PlannedRun {
                         id: format!("{}-9{retries}", task_of(&lost.id)),
                         cancel_after: None,
+                        leave_after: None,
                         ..lost
                     };
                     acts.push((at + after, Act::Run(again)));
@@ -261,6 +263,7 @@ async fn last_runs(world: &Arc<World>, server: &mut Process) {
             server: 0,
             host: HostKind::Prompt,
             cancel_after: None,
+            leave_after: None,
             prompt: "The last one.".to_owned(),
             timeout: None,
         };

@@ -37,6 +37,8 @@ pub(crate) struct PlannedRun {
     pub(crate) server: usize,
     pub(crate) host: HostKind,
     pub(crate) cancel_after: Option<Duration>,
+    /// When the host gives the run up without a cancel.
+    pub(crate) leave_after: Option<Duration>,
     pub(crate) prompt: String,
     pub(crate) timeout: Option<u64>,
 }
@@ -130,6 +132,11 @@ impl Plan {
         let retain = dice.once_in(10);
         let timeout = dice.once_in(5).then(|| 20 + dice.below(200));
         runs.iter_mut().for_each(|run| run.timeout = timeout);
+        // Of their own: the other seeds keep their stories.
+        let mut leaves = Dice::of(seed, "leaves");
+        for run in runs.iter_mut().filter(|run| run.cancel_after.is_none()) {
+            run.leave_after = leaves.once_in(6).then(|| leaves.millis(0, 200_000));
+        }
         let mut outages: Vec<_> = (0..few(dice, 4)).map(|_| window(dice, 120)).collect();
         outages.extend(long_outage(dice));
         Self {
@@ -269,6 +276,7 @@ fn runs(dice: &mut Dice) -> Vec<PlannedRun> {
                     HostKind::Failing,
                 ]),
                 cancel_after: dice.once_in(4).then(|| dice.millis(0, 200_000)),
+                leave_after: None,
                 timeout: None,
             }
         })

@@ -28,7 +28,7 @@ pub(crate) struct World {
     pub(crate) truth: Truth,
     pub(crate) node: watch::Sender<Node>,
     pub(crate) reports: Mutex<Vec<Report>>,
-    /// Runs whose server died.
+    /// Runs whose server died, or that their host gave up.
     pub(crate) lost: Mutex<Vec<(String, Duration)>>,
     /// Runs of which a host was told that their log could not be read to its end, also by a run that harvested them.
     pub(crate) unread: Mutex<BTreeSet<String>>,
@@ -78,6 +78,11 @@ impl World {
 
     pub(crate) fn draw<T>(&self, draw: impl FnOnce(&mut Dice) -> T) -> T {
         draw(&mut self.dice.lock().unwrap())
+    }
+
+    /// Whatever its server had of this run is nobody's any more.
+    pub(crate) fn lose(&self, run: &str) {
+        self.lost.lock().unwrap().push((run.to_owned(), self.story.now()));
     }
 
     pub(crate) fn is_healed(&self) -> bool {
