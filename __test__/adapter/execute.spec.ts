@@ -305,6 +305,7 @@ describe("cancelling", () => {
     await eventually(() => native.runs.length === 1);
     expect(getEventListeners(controller.signal, "abort")).toHaveLength(1);
     controller.abort();
+    await eventually(() => native.runs[0]?.cancels.length === 1);
     native.runs[0]?.finish({ exitCode: null, signal: null, timedOut: false, errorCode: "cancelled" });
     expect(await result).toMatchObject({ errorCode: "cancelled" });
     expect(native.runs).toHaveLength(1);

@@ -7,7 +7,7 @@ import {
 import { asString, buildPaperclipEnv, parseObject } from "@paperclipai/adapter-utils/server-utils";
 
 import type { RunResult, RunStart } from "../../index.js";
-import { type CancelReason, onAbort, watchCancellation } from "./cancellation.js";
+import { isLeaseLost, onAbort, type StopReason, watchCancellation } from "./cancellation.js";
 import { agentEnvironment } from "./agent-env.js";
 import { billingEnvironment, readServerEnvironment } from "../host/environment.js";
 import { callHostWithin, describeError, statusLine } from "../host/calls.js";
@@ -27,10 +27,16 @@ const STATUS_LINE_LIMIT_MS = 5_000;
 /** The host takes a run without a sign of life for lost. */
 const KEEPALIVE_MS = 15_000;
 
+/** The addon's code for a run that it was asked to leave. */
+const LEASE_LOST = "k8s_lease_lost";
+
 /** Reading takes no longer, unless something hangs. */
 const SLOW_READING_MS = 1_000;
 
-/** The host's entry point. It never throws: whatever goes wrong is a result with an error code. */
+/**
+ * The host's entry point. Whatever goes wrong is a result with an error code. It throws only {@link LeftRun}: a host
+ * takes each result for the end of the work in the run's folder.
+ */
 export type Execute = (ctx: AdapterExecutionContext) => Promise<AdapterExecutionResult>;
 
 /** Makes `execute` over an addon; `decorate` may change what of a run the host's log shows. */
@@ -44,6 +50,7 @@ export function createExecute(load: NativeLoader, decorate = (run: Execute): Exe
       return await decorate((ctx) => startValidated(load(), ctx, warnings))(settled);
     } catch (error) {
       if (error instanceof NativeFailure) return error.result;
+      if (error instanceof LeftRun) throw error;
       const code = codeOf(error);
       if (code !== null) return failure(code, describeError(error));
       return failure("k8s_internal_error", `The adapter failed: ${describeError(error)}`);
@@ -51,11 +58,14 @@ export function createExecute(load: NativeLoader, decorate = (run: Execute): Exe
   };
 }
 
+/** The host has given the run up without a cancel: its record has its end, and its Job is the task's next run's. */
+export class LeftRun extends Error {}
+
 interface StartedRun {
   native: Native;
   ctx: AdapterExecutionContext;
-  /** Aborts with the first {@link CancelReason}. */
-  cancelled: AbortSignal;
+  /** The run is to end; once the addon has it, with the first {@link StopReason}. */
+  stopped: AbortSignal;
   /** What is to be said at its beginning. */
   warnings: string[];
 }
@@ -72,31 +82,36 @@ async function startValidated(
     return failure("k8s_invalid_id", `${describeError(error)}. ${hint}`);
   }
   // The first reason wins: it aborts once.
-  const cancellation = new AbortController();
-  const { signal } = cancellation;
-  const started = { native, ctx, cancelled: signal, warnings };
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const started = { native, ctx, stopped: signal, warnings };
   const stopWatching = watchCancellation({
     ctx,
+    runId: ctx.runId,
     issueId: issueIdOf(ctx),
     apiUrl: buildPaperclipEnv(ctx.agent)["PAPERCLIP_API_URL"],
-    cancel: (reason) => cancellation.abort(reason),
+    stop: (reason) => stopping.abort(reason),
     warn: (message) => void (signal.aborted || say(ctx, "stderr", message)),
   });
   try {
-    const cancelled = new Promise<null>((resolve) => onAbort(signal, () => resolve(null)));
+    // Before anything is made, an abort ends the run whatever it means.
+    const aborted = AbortSignal.any(ctx.signal ? [ctx.signal, signal] : [signal]);
+    const stopped = new Promise<null>((resolve) => onAbort(aborted, () => resolve(null)));
     // The volume may hang: a cancel waits for nothing of it.
-    const inputs = await Promise.race([prepare(started), cancelled]);
-    if (inputs === null || signal.aborted) return cancelledBeforeStart();
-    return withBiller(started, withCancellationTime(await run(started, inputs)));
+    const inputs = await Promise.race([prepare({ ...started, stopped: aborted }), stopped]);
+    if (inputs === null || aborted.aborted) return stoppedBeforeStart(ctx);
+    const result = await run(started, inputs);
+    if (result.errorCode === LEASE_LOST) throw new LeftRun(result.errorMessage ?? LEASE_LOST);
+    return withBiller(started, withCancellationTime(signal.aborted ? result : withoutLease(ctx, result)));
   } finally {
     stopWatching();
   }
 }
 
-/** What has to be known before the addon takes over; `null` when the run was cancelled meanwhile. */
-async function prepare({ native, ctx, cancelled, warnings }: StartedRun): Promise<PromptInputs | null> {
+/** What has to be known before the addon takes over; `null` when the run was stopped meanwhile. */
+async function prepare({ native, ctx, stopped, warnings }: StartedRun): Promise<PromptInputs | null> {
   const tell = async (stream: "stdout" | "stderr", ...messages: string[]): Promise<void> => {
-    if (!cancelled.aborted && messages.length > 0) await say(ctx, stream, ...messages);
+    if (!stopped.aborted && messages.length > 0) await say(ctx, stream, ...messages);
   };
   const sayAlive = (): void => void tell("stdout", "keepalive — reading what goes into the prompt");
   const keepalive = setInterval(sayAlive, KEEPALIVE_MS);
@@ -106,7 +121,7 @@ async function prepare({ native, ctx, cancelled, warnings }: StartedRun): Promis
       const ready = await callHostWithin(() => ctx.onCancellationReady?.());
       if (!ready.ok) await tell("stderr", `Warning: cancelling may be slow: ${describeError(ready.error)}`);
     }
-    if (cancelled.aborted) return null;
+    if (stopped.aborted) return null;
     await tell("stderr", ...warnings);
     const { inputs, warnings: unread } = await readPromptInputs(native, parseObject(ctx.config));
     await tell("stderr", ...unread);
@@ -121,7 +136,7 @@ async function prepare({ native, ctx, cancelled, warnings }: StartedRun): Promis
   }
 }
 
-async function run({ native, ctx, cancelled }: StartedRun, inputs: PromptInputs): Promise<AdapterExecutionResult> {
+async function run({ native, ctx, stopped }: StartedRun, inputs: PromptInputs): Promise<AdapterExecutionResult> {
   const request = withPodPaths(buildRunRequest(native, ctx));
   const prompts = renderPrompts(request, inputs, ctx.agent);
   const start: RunStart = {
@@ -135,7 +150,11 @@ async function run({ native, ctx, cancelled }: StartedRun, inputs: PromptInputs)
     wantsProgress: typeof ctx.onRuntimeProgress === "function",
   };
   const handle = native.startRun(start, createRunSink(ctx, prompts));
-  onAbort(cancelled, () => handle.cancel(cancelled.reason as CancelReason));
+  onAbort(stopped, () => {
+    const reason = stopped.reason as StopReason;
+    if (reason === "lease") handle.leave();
+    else handle.cancel(reason);
+  });
   return readResult(await handle.result);
 }
 
@@ -170,6 +189,16 @@ function withCancellationTime(result: AdapterExecutionResult): AdapterExecutionR
   return result;
 }
 
+/**
+ * A host whose signal is aborted calls the run cancelled, whatever its result. Of one that nobody has cancelled, this
+ * is what its page then shows for it; a failure has its own words.
+ */
+function withoutLease({ signal }: AdapterExecutionContext, result: AdapterExecutionResult): AdapterExecutionResult {
+  if (!isLeaseLost(signal?.reason) || result.errorMessage != null) return result;
+  const lost = "Not cancelled: the agent has done its work, and its result is here";
+  return { ...result, errorMessage: `${lost}. Paperclip lost its lease on the run meanwhile, and ends such a run so` };
+}
+
 function withBiller({ native, ctx }: StartedRun, result: AdapterExecutionResult): AdapterExecutionResult {
   if (result.biller != null || result.usage === undefined) return result;
   const env = billingEnvironment(agentEnvironment(native, parseObject(ctx.config)));
@@ -185,8 +214,13 @@ function failure(errorCode: string, errorMessage: string): AdapterExecutionResul
   return { exitCode: null, signal: null, timedOut: false, errorCode, errorMessage };
 }
 
-/** Nothing was created yet, so the cancellation is complete and may be acknowledged. */
-function cancelledBeforeStart(): AdapterExecutionResult {
+/** Nothing was created yet: a cancel is complete and may be acknowledged; without one, the host may repeat the run. */
+function stoppedBeforeStart({ signal }: AdapterExecutionContext): AdapterExecutionResult {
+  if (isLeaseLost(signal?.reason)) {
+    const lost = "Run given up by Paperclip, which lost its lease on it before anything was created";
+    const executionRecovery = { kind: "bootstrap", providerWorkStarted: false } as const;
+    return { ...failure(LEASE_LOST, `${lost}. Start the task again`), executionRecovery };
+  }
   return {
     ...failure("cancelled", "Run cancelled before anything was created"),
     resultJson: { executionCancellation: { state: "acknowledged", acknowledgedAt: new Date().toISOString() } },
