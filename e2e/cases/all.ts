@@ -17,6 +17,7 @@ import { installed } from "./installed.js";
 import { leftovers } from "./leftovers.js";
 import { output } from "./output.js";
 import { podShape } from "./pod-shape.js";
+import { databaseAway, restart } from "./restart.js";
 import { success } from "./success.js";
 import { tools } from "./tools.js";
 
@@ -49,5 +50,8 @@ export async function runCases(host: Host, adapter: { name: string; version: str
   await play("company", () => companyNamespace(stage));
   await play("crowd", () => crowd(stage));
   await afterwards;
+  // Nobody else works: it would be interrupted as well.
+  await play("restart", () => restart(stage));
+  await play("database", () => databaseAway(stage));
   await leftovers(stage);
 }

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, openSync, closeSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 
 import type { Options } from "../options.js";
 import { Database } from "../paperclip/database.js";
@@ -73,6 +74,22 @@ export class PaperclipServer {
     if (database === null) return;
     process.kill(database, "SIGINT");
     await until("the database's end", 30, async () => !isAlive(database));
+  }
+
+  /** Its database answers nothing for so long, as on a volume that hangs. */
+  async holdDatabase(seconds: number): Promise<void> {
+    const database = this.databasePid();
+    if (database === null) throw new Error("the server has no database of its own");
+    const signalAll = (signal: NodeJS.Signals): void => {
+      // Its backends are its children; one that ends meanwhile is no matter.
+      for (const pid of [database, ...childrenOf(database)]) if (isAlive(pid)) process.kill(pid, signal);
+    };
+    signalAll("SIGSTOP");
+    try {
+      await sleep(seconds * 1000);
+    } finally {
+      signalAll("SIGCONT");
+    }
   }
 
   /** What still runs of it. */
@@ -146,6 +163,11 @@ export class PaperclipServer {
       PAPERCLIP_API_URL: `http://127.0.0.1:${port}`,
     };
   }
+}
+
+function childrenOf(pid: number): number[] {
+  const file = `/proc/${pid}/task/${pid}/children`;
+  return readFileSync(file, "utf8").split(" ").map(Number).filter(Boolean);
 }
 
 function isAlive(pid: number): boolean {

@@ -15,6 +15,12 @@ export interface Worker {
   runId: string;
 }
 
+/** A decision that a person has to make about an issue's last run. */
+interface Blocker {
+  recoveryActionId: string | null;
+  runId: string | null;
+}
+
 /** Everything of this end-to-end run in Paperclip. */
 export class Company {
   private constructor(
@@ -104,10 +110,7 @@ export class Company {
    * answer here is what an operator of this adapter may say: its next run finds the agent's Job again.
    */
   private async restore(issueId: string): Promise<void> {
-    const issue = await this.api.get<{
-      executionBlocker?: { recoveryActionId: string | null; runId: string | null } | null;
-    }>(`/api/issues/${issueId}`);
-    const { recoveryActionId, runId } = issue.executionBlocker ?? {};
+    const { recoveryActionId, runId } = (await this.blockerOf({ issueId })) ?? {};
     if (!recoveryActionId || !runId) return;
     await this.api.post(`/api/issues/${issueId}/recovery-actions/resolve`, {
       actionId: recoveryActionId,
@@ -120,6 +123,12 @@ export class Company {
         outcomeEvidence: "The agent's Job and its log outlive the server; the adapter's next run reads them.",
       },
     });
+  }
+
+  /** What keeps Paperclip from going on with an issue. */
+  async blockerOf({ issueId }: Pick<Worker, "issueId">): Promise<Blocker | null> {
+    const issue = await this.api.get<{ executionBlocker?: Blocker | null }>(`/api/issues/${issueId}`);
+    return issue.executionBlocker ?? null;
   }
 
   /** The agent's runs, the newest first. */

@@ -11,6 +11,7 @@ export interface Run {
   errorCode: string | null;
   exitCode: number | null;
   createdAt: string;
+  startedAt: string | null;
   usageJson: Record<string, unknown> | null;
   resultJson: Record<string, unknown> | null;
   sessionIdBefore: string | null;

@@ -9,6 +9,8 @@ export function stepMark(step: number): string {
 /** How the agents of the server's crash work: many short steps, so that some lie before the kill and some after. */
 export const LONG = { steps: 90, secondsEach: 5 };
 const SHORT = { steps: 6, secondsEach: 4 };
+/** How those work whose server is restarted: until it is back, and they were asked for again. */
+export const STEADY = { steps: 40, secondsEach: 5 };
 
 /** What the agent's answer says; a resumed session sends both prompts. */
 export function answerOf(turn: number): string {
@@ -120,6 +122,20 @@ function worksSlowly({ steps, secondsEach }: { steps: number; secondsEach: numbe
   };
 }
 
+/** What an agent prints that was started so often in its folder. */
+export function startsOf(count: number): string {
+  return `${PRINTED} ${count} starts`;
+}
+
+/** As slowly; and it counts itself, and prints how often it was started. */
+const worksSteadily: Script = (conversation) => {
+  const { turn, step } = conversation;
+  if (turn === 1 && step === 0) return bash(`echo >>e2e-starts; echo ${stepMark(0)}`, "Begin");
+  if (turn === 1 && step === STEADY.steps - 1)
+    return bash(`echo "${PRINTED} $(($(wc -l <e2e-starts))) starts"; echo ${stepMark(step)}`, "Count");
+  return worksSlowly(STEADY)(conversation);
+};
+
 /** Models of the provider `scripted`, by name. */
 export const scripts: Record<string, Script> = {
   works,
@@ -129,6 +145,7 @@ export const scripts: Record<string, Script> = {
   commits: runs(COMMITS),
   "works-long": worksSlowly(LONG),
   "works-short": worksSlowly(SHORT),
+  "works-steadily": worksSteadily,
   "prints-much": says(manyLines()),
   "prints-escapes": says(`${ESCAPES_AND_HTML.text}\n${ESCAPES_AND_HTML.last}`),
   "hangs-in-tool": () => bash("echo waiting; sleep 900", "Wait"),
