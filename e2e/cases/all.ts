@@ -17,7 +17,7 @@ import { installed } from "./installed.js";
 import { leftovers } from "./leftovers.js";
 import { output } from "./output.js";
 import { podShape } from "./pod-shape.js";
-import { databaseAway, restart } from "./restart.js";
+import { anotherServer, databaseAway, restart } from "./restart.js";
 import { success } from "./success.js";
 import { tools } from "./tools.js";
 
@@ -52,6 +52,7 @@ export async function runCases(host: Host, adapter: { name: string; version: str
   await afterwards;
   // Nobody else works: it would be interrupted as well.
   await play("restart", () => restart(stage));
+  await play("replica", () => anotherServer(stage));
   await play("database", () => databaseAway(stage));
   await leftovers(stage);
 }

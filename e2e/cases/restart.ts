@@ -49,10 +49,46 @@ export async function restart(stage: Stage): Promise<void> {
     const logs = await Promise.all(workers.map(({ runId }) => readLog(stage.company.api, runId)));
     const gone = logs.filter((log) => textOf(log, "stderr").includes(LEFT)).length;
     const isHeld = blockers.every((blocker, index) => blocker?.runId === workers[index]?.runId);
-    const seen = `${[...new Set(runs.map(describe))].join("; ")}; ${isHeld ? "all" : "not all"} issues held, ${gone} logs say who goes on`;
+    const ends = [...new Set(runs.map(describe))].join("; ");
+    const seen = `${ends}; ${isHeld ? "all" : "not all"} issues held, ${gone} logs say who goes on`;
     return { seen, ok: isHeld && runs.every(({ errorCode }) => errorCode === "server_shutdown_interrupted") };
   });
   await Promise.all(workers.map((worker, index) => takenOver(stage, worker, names[index] ?? "")));
+}
+
+/**
+ * What another server of the same database does to runs of this one: it cancels one, and takes one for lost. Both come
+ * as a lost lease. Its words are written into the database as it would write them.
+ */
+export async function anotherServer(stage: Stage): Promise<void> {
+  const { server } = stage;
+  const what = "another server cancels a run of this one";
+  if (!server) return stage.skip(what, "its Job is gone", "not made: the server is not ours");
+  const names = ["Cancelled elsewhere", "Lost elsewhere"];
+  const workers = await Promise.all(names.map((name) => stage.company.putToWork(name, "works-steadily")));
+  const [cancelled, lost] = workers as [Worker, Worker];
+  await Promise.all(workers.map((worker) => atWork(stage, worker)));
+  const database = server.database();
+  try {
+    await database.set("heartbeat_runs", cancelled.runId, "status", "cancelled");
+    await database.set("heartbeat_runs", lost.runId, "status", "failed");
+  } finally {
+    await database.close();
+  }
+  await stage.check(what, "its Job is gone", async () => {
+    const isGone = async (): Promise<boolean> => (await stage.cluster.ours("jobs", cancelled)).length === 0;
+    await until("the end of its Job", 60, isGone);
+    return { seen: "gone", ok: true };
+  });
+  await stage.check("another server takes a run of this one for lost", "its Job stays; its log says so", async () => {
+    await until("its word", 30, async () =>
+      textOf(await readLog(stage.company.api, lost.runId), "stderr").includes(LEFT),
+    );
+    const jobs = await stage.cluster.ours("jobs", lost);
+    return { seen: `${jobs.length} Job, said`, ok: jobs.length === 1 };
+  });
+  await stage.company.dismiss(cancelled);
+  await takenOver(stage, lost, names[1] ?? "");
 }
 
 /** So long that the host has lost its lease on the run, and said so. */
