@@ -6,7 +6,7 @@ use super::facts::FoldedFacts;
 use super::failure::OutcomeFailure;
 use super::plain::without_json;
 use super::secrets::without_secrets;
-use super::{stderr, verdict, without_ansi};
+use super::{stderr, warnings, without_ansi};
 
 /// Bytes of the longest message.
 const MESSAGE_BYTES: usize = 2048;
@@ -16,7 +16,7 @@ pub(super) fn compose(facts: &FoldedFacts, failure: &OutcomeFailure) -> String {
     let mut parts = vec![failure.text.clone()];
     parts.extend(container_reason(facts, failure));
     if !failure.explained {
-        parts.extend(verdict::missing_ripgrep(&facts.summary));
+        parts.extend(warnings::missing_ripgrep(&facts.summary));
         let lines = stderr::lines(&facts.stderr);
         parts.extend(stderr::excerpt(&lines).or_else(|| stray(facts)));
     }

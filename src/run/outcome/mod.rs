@@ -28,6 +28,7 @@ mod session;
 mod signal;
 mod stderr;
 mod verdict;
+mod warnings;
 
 pub(crate) use crate::opencode::escapes::without_escapes as without_ansi;
 pub use excerpt::{Excerpt, STDOUT_LIMIT};

@@ -5,7 +5,7 @@ use crate::opencode::{Circle, Summary};
 
 use super::facts::{FoldedFacts, LogState};
 use super::failure::OutcomeFailure;
-use super::{code, command_line, crash, errors, kill, message, session, stderr};
+use super::{code, command_line, crash, errors, kill, message, session, stderr, warnings};
 
 /// How the run went.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(super) fn judge(facts: &FoldedFacts) -> Verdict {
     }
     let again = facts.ended_in_circle && matches!(facts.summary.circle, Some(Circle::Answered(_)));
     if has_answered(facts) || again && facts.summary.has_output() {
-        return Verdict::Success(warnings(facts));
+        return Verdict::Success(warnings::of_success(facts));
     }
     let failure = session::judge(facts, &lines)
         .or_else(|| kill::for_memory(facts))
@@ -36,7 +36,7 @@ pub(super) fn judge(facts: &FoldedFacts) -> Verdict {
         .or_else(|| kill::judge(facts))
         .or_else(|| cut(&facts.summary, &lines))
         .or_else(|| unfinished(facts, &lines));
-    failure.map_or_else(|| Verdict::Success(warnings(facts)), Verdict::Failure)
+    failure.map_or_else(|| Verdict::Success(warnings::of_success(facts)), Verdict::Failure)
 }
 
 /// The adapter or the cluster ended it: cancelled, out of time, or its log too large.
@@ -105,7 +105,7 @@ fn ended_by_us(facts: &FoldedFacts) -> Option<OutcomeFailure> {
 }
 
 /// For how many seconds the run had printed nothing when it was ended for that; none where it had ended by itself.
-fn silence(facts: &FoldedFacts) -> Option<u64> {
+pub(super) fn silence(facts: &FoldedFacts) -> Option<u64> {
     facts.silent_for_sec.filter(|_| !is_finished(facts))
 }
 
@@ -342,64 +342,4 @@ fn unknown(sum: &Summary) -> String {
         (_, Some(reason)) => format!("the last finished step says {reason}"),
     };
     format!("Outcome unknown: nothing proves that the log is complete, and {seen}")
-}
-
-/// What a person should know about a success.
-fn warnings(facts: &FoldedFacts) -> Vec<String> {
-    let sum = &facts.summary;
-    let mut said = Vec::new();
-    if let Some(seconds) = silence(facts) {
-        said.push(format!(
-            "opencode did not end after its final answer: it printed nothing for {seconds} s, and was ended"
-        ));
-    }
-    if let Some(exit) = facts.exit_code.filter(|exit| *exit != 0) {
-        said.push(match sum.clean_stop {
-            true => {
-                format!("opencode exited with code {exit}, but the agent had finished with a final answer")
-            }
-            false => format!("opencode exited with code {exit}, for an error that it recovered from"),
-        });
-    }
-    match facts.log_state {
-        LogState::Proven | LogState::Counted => {}
-        LogState::Unproven => said.push("nothing proves that the log is complete".to_owned()),
-        LogState::Incomplete => said.push("the log could not be read to its end".to_owned()),
-    }
-    if !sum.clean_stop {
-        said.push(match sum.last_reason.as_deref() {
-            Some("length") => "the answer was cut off at the model's output limit".to_owned(),
-            Some(reason) if sum.step_limit => {
-                format!("the limit of steps was reached ({reason}): the next run starts a new session")
-            }
-            Some(reason) => format!("there is no final step: the last one ended with {reason}"),
-            None => "there is no final step".to_owned(),
-        });
-    }
-    if sum.clean_stop && !sum.last_step.spoke {
-        let from = match sum.answer.is_empty() {
-            true => "no other step did, and there is no answer to show",
-            false => "what is shown as the answer is from an earlier step",
-        };
-        said.push(format!("the last step gave no text: {from}"));
-    }
-    if let Some(circle) = facts.circle() {
-        said.push(circle);
-    }
-    if let Some(error) = sum.last_error() {
-        said.push(format!(
-            "the run recovered from an error: {}",
-            errors::plain(&error.message)
-        ));
-    }
-    said.extend(missing_ripgrep(sum));
-    said
-}
-
-/// opencode's grep and glob need ripgrep; its own error does not say that it is to be installed.
-pub(super) fn missing_ripgrep(sum: &Summary) -> Option<String> {
-    let failed = sum.tool_errors.iter().any(|tool| tool.error.contains("ripgrep"));
-    failed.then(|| {
-        "grep and glob failed: the image has no ripgrep (rg); install it in the agent's image".to_owned()
-    })
 }

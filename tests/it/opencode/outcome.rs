@@ -1,20 +1,19 @@
 //! The judgement over facts that no single recording has: how the parts work together.
 
-use opencode_k8s::opencode::Transcript;
-use opencode_k8s::run::outcome::{Excerpt, Facts, FoldedFacts, RunResult, resolve, resolve_folded};
-use proptest::prelude::*;
+use opencode_k8s::run::outcome::{Facts, RunResult, resolve};
 use serde_json::{Value, json};
 
-const START: &str = r#"{"type":"step_start","sessionID":"ses_1","part":{"messageID":"m1"}}"#;
-const TEXT: &str = r#"{"type":"text","sessionID":"ses_1","part":{"messageID":"m1","text":"Done."}}"#;
-const STOP: &str = r#"{"type":"step_finish","sessionID":"ses_1","part":{"messageID":"m1","reason":"stop","tokens":{"input":10,"output":5,"reasoning":2,"cache":{"read":3,"write":1}},"cost":0.5}}"#;
-const CALLS: &str = r#"{"type":"step_finish","sessionID":"ses_1","part":{"messageID":"m1","reason":"tool-calls","tokens":{"input":10,"output":5}}}"#;
+pub(super) const START: &str = r#"{"type":"step_start","sessionID":"ses_1","part":{"messageID":"m1"}}"#;
+pub(super) const TEXT: &str =
+    r#"{"type":"text","sessionID":"ses_1","part":{"messageID":"m1","text":"Done."}}"#;
+pub(super) const STOP: &str = r#"{"type":"step_finish","sessionID":"ses_1","part":{"messageID":"m1","reason":"stop","tokens":{"input":10,"output":5,"reasoning":2,"cache":{"read":3,"write":1}},"cost":0.5}}"#;
+pub(super) const CALLS: &str = r#"{"type":"step_finish","sessionID":"ses_1","part":{"messageID":"m1","reason":"tool-calls","tokens":{"input":10,"output":5}}}"#;
 
-fn lines(lines: &[&str]) -> String {
+pub(super) fn lines(lines: &[&str]) -> String {
     lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
-fn error(name: &str, data: &Value) -> String {
+pub(super) fn error(name: &str, data: &Value) -> String {
     json!({ "type": "error", "sessionID": "ses_1", "error": { "name": name, "data": data } }).to_string()
 }
 
@@ -379,44 +378,4 @@ fn a_long_answer_is_whole_and_the_excerpt_bounded() {
     let result = judge(&json!({ "stdout": cut, "exitCode": 0, "logState": "proven" }));
     assert_eq!(result.error_code, Some("k8s_log_incomplete"));
     assert!(result.summary.starts_with("0123456789abcdef éü你🎉"));
-}
-
-proptest! {
-    /// Whatever happened: never a success by accident, never a failure without a message, nothing unfit to show.
-    #[test]
-    fn every_result_is_one_the_host_understands(
-        pick in prop::collection::vec(0_usize..6, 0..8), noise in ".{0,80}", stderr in "(?s).{0,300}",
-        exit in prop::option::of(-2..260_i32), state in 0..3_usize, flags in 0..4_u8,
-        reason in prop::option::of("OOMKilled|Error|Completed|Evicted|[a-z]{0,8}"),
-    ) {
-        let api = error("APIError", &json!({ "message": noise, "statusCode": 500 }));
-        let known = [START, TEXT, STOP, CALLS, &api, &noise];
-        let stdout = lines(&pick.iter().map(|&at| known[at]).collect::<Vec<_>>());
-        let state = ["proven", "unproven", "incomplete"][state];
-        let facts = json!({ "stdout": stdout, "stderr": stderr, "exitCode": exit, "logState": state, "reason": reason,
-            "timedOut": flags & 1 > 0, "cancelled": flags & 2 > 0, "model": noise, "session": noise });
-        let facts: Facts = serde_json::from_value(facts).unwrap();
-        let result = resolve(&facts);
-        prop_assert_eq!(result.exit_code == Some(0), result.error_message.is_none() && !result.timed_out || facts.timed_out && result.exit_code == Some(0));
-        prop_assert_eq!(result.error_code.is_some(), result.error_message.is_some());
-        if let Some(message) = &result.error_message {
-            let fit = !message.is_empty() && message.len() <= 2048 && !message.contains('\u{1b}');
-            prop_assert!(fit && !message.starts_with("{\"type"), "{}", message);
-        } else {
-            prop_assert!(result.signal.is_none());
-        }
-        // The incremental way gives the same.
-        let (mut transcript, mut excerpt) = (Transcript::new(), Excerpt::default());
-        for line in facts.stdout.split_terminator('\n') {
-            transcript.push_line(line);
-            excerpt.push_line(line);
-        }
-        let folded = FoldedFacts {
-            summary: transcript.finish(), stdout_excerpt: excerpt.finish(), stderr: facts.stderr.clone(),
-            exit_code: facts.exit_code, signal: facts.signal.clone(), reason: facts.reason.clone(), log_state: facts.log_state,
-            timed_out: facts.timed_out, timeout_sec: facts.timeout_sec, cancelled: facts.cancelled,
-            model: facts.model.clone(), session: facts.session.clone(), ended_in_circle: false, silent_for_sec: None, unstarted: false,
-        };
-        prop_assert_eq!(resolve_folded(&folded), result);
-    }
 }
