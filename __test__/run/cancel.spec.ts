@@ -194,12 +194,15 @@ describe.skipIf(isRealCluster)("a cancel", () => {
     await forget(agent.id);
   });
 
-  test("that could not withdraw its Job in time leaves a closed gate, and the Job goes when it can", async () => {
+  test.each<[string, Parameters<typeof stage.local.fault>[0]]>([
+    // The start hangs at its gate, whose list comes after the create.
+    ["could not withdraw its Job in time", { kind: "hang", verb: "list", resource: "jobs" }],
+    ["never heard of its Job", { kind: "status", code: 504, perform: true, verb: "create", resource: "jobs" }],
+  ])("that %s leaves a closed gate, and the Job goes when it can", async (_, fault) => {
     const agent = agentOf(`cancel-start-${Date.now()}`);
     const cancel = new AbortController();
-    // The start hangs at its gate, whose list comes after the create.
     const onMeta = async (): Promise<void> => {
-      await stage.local.fault({ kind: "hang", verb: "list", resource: "jobs" });
+      await stage.local.fault(fault);
       await stage.local.fault({ kind: "status", code: 503, verb: "delete", resource: "jobs" });
     };
     const running = run("echo never", {

@@ -103,8 +103,10 @@ impl Ledger {
                     ..failure
                 };
             }
-            if withdrawn.is_none() && gate == Some(Gate::Closed) {
-                left_behind = job.uid.clone().map(|uid| (job.name.clone(), uid));
+            // Its name is enough after a cancel, since the run is not repeated then.
+            let is_known = job.uid.is_some() || is_cancel;
+            if withdrawn.is_none() && gate == Some(Gate::Closed) && is_known {
+                left_behind = Some((job.name.clone(), job.uid.clone()));
             }
         }
         if let Some(folder) = &made.folder {

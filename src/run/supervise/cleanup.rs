@@ -201,5 +201,5 @@ fn delete_later(handle: &JobHandle, files_after: Vec<String>) {
         volume.remove(CLEAN_UP.calm, &files, files_after).await;
     };
     let (name, uid) = (handle.job_name.clone(), handle.job_uid.clone());
-    removal::delete_later(handle.namespace.clone(), name, uid, then);
+    removal::delete_later(handle.namespace.clone(), name, Some(uid), then);
 }
