@@ -30,6 +30,8 @@ use crate::tail::source::Ownership;
 
 /// How long one check may take.
 const CHECK_LIMIT: Duration = Duration::from_secs(5);
+/// The same for the client, which waits for files and plugins as a run does and says then what is wrong with them.
+const CLIENT_LIMIT: Duration = Duration::from_secs(10);
 
 /// How bad a result is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

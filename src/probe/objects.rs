@@ -5,7 +5,7 @@ use kube::Api;
 use tokio::time::timeout;
 
 use super::commands::Commands;
-use super::{CHECK_LIMIT, Check, Level, bounded};
+use super::{CHECK_LIMIT, CLIENT_LIMIT, Check, Level, bounded};
 use crate::cluster::client::Connect;
 use crate::cluster::{Access, Cluster, ClusterError, host_pod};
 use crate::config::SelfPod;
@@ -19,11 +19,11 @@ pub(super) async fn reach(
 ) -> Result<(Cluster, Check), Check> {
     let connected = async {
         // A credential plugin may hang while the client is made.
-        let cluster = timeout(CHECK_LIMIT, connect.to(access)).await.map_err(|_| {
+        let cluster = timeout(CLIENT_LIMIT, connect.to(access)).await.map_err(|_| {
             ClusterError::Config(format!(
                 "No client in time: none could be made within {} s, a credential plugin or the disk of the kubeconfig \
                  hangs",
-                CHECK_LIMIT.as_secs()
+                CLIENT_LIMIT.as_secs()
             ))
         })??;
         let version = bounded("get", "version", cluster.client().apiserver_version()).await?;

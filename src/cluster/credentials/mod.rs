@@ -247,7 +247,8 @@ fn renew(access: &Access, known: Option<Current>, because: Because) -> Result<Cu
     let generation = known.as_ref().map_or(0, |known| known.generation + 1);
     let mut sources = None;
     if known.is_none() {
-        must_be_the_operators(access).map_err(|why| (why, FILES_PAUSE))?;
+        // It lies where it lies: nobody waits for another place.
+        must_be_the_operators(access).map_err(|why| (why, OPEN_LIMIT))?;
     }
     if let Some(known) = known {
         let is_due = known.renew_at.is_some_and(|at| now >= at);
